@@ -1,0 +1,67 @@
+"""What serves a model: the plan, its arms, and the schema of a request."""
+
+import json
+from typing import Literal
+
+import msgspec
+
+Kind = Literal["number", "integer", "boolean", "string"]
+Mode = Literal["live", "split", "shadow"]
+
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One input column of a model, as training saw it.
+
+    ``categories`` lists the values that a ``string`` column may take; None means any.
+    """
+
+    name: str
+    kind: Kind
+    nullable: bool = False
+    categories: tuple[str, ...] | None = None
+
+
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
+    """The request schema of a version: raw columns in, probability of `positive` out."""
+
+    columns: tuple[Column, ...]
+    target: str
+    negative: str | int | float | bool
+    positive: str | int | float | bool
+
+
+class Arm(msgspec.Struct, frozen=True, kw_only=True):
+    """One version inside a plan.
+
+    ``bundle`` is the directory of its files below the storage root and ``files`` the
+    SHA-256 of each, so that a server trusts the plan and not the bytes it finds.
+    """
+
+    version: str
+    bundle: str
+    files: dict[str, str]
+    runtime: Literal["compiled", "sklearn"]
+    mode: Mode = "live"
+    share: float = 1.0
+
+
+class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
+    """Which versions serve a model; immutable, numbered by generation from 1."""
+
+    model: str
+    generation: int
+    arms: tuple[Arm, ...]
+    created_at: str
+    reason: str
+    run_id: str | None = None
+
+    @property
+    def live(self) -> Arm:
+        """The arm whose answers callers get by default."""
+        return next(arm for arm in self.arms if arm.mode == "live")
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """`value` as indented JSON with sorted keys, for files that people read."""
+    text = json.dumps(msgspec.to_builtins(value), indent=2, sort_keys=True)
+    return text.encode() + b"\n"

@@ -1,0 +1,172 @@
+"""The plans of every model, as immutable files numbered by generation.
+
+``plans/<model>/00000007.json`` exists exactly once and never changes; the highest
+number is the plan in force. Creating the next number is the commit and the fence: of
+two deployers that prepared the same generation, one creates it and the other is told.
+
+``plans/<model>/proposal.json`` is a plan under preparation: running servers load it
+beside the one they serve, and say in ``servers/`` whether they could.
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from ml_assets.serving.plan import ServingPlan, encode
+from ml_assets.storage import create_bytes, locked, write_bytes
+
+State = Literal["ready", "prepared", "failed"]
+
+
+class StalePlanError(Exception):
+    """Somebody else committed a plan since ours was made."""
+
+
+class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What one server process says of one model.
+
+    ``proposal`` is the digest of the proposal that the state speaks of, or None.
+    """
+
+    server: str
+    model: str
+    generation: int
+    state: State
+    proposal: str | None = None
+    reason: str = ""
+
+
+class PlanStore:
+    """Plans, proposals and server reports under the storage directory `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def models(self) -> list[str]:
+        """Names of the models that have a plan."""
+        plans = self.root / "plans"
+        names = sorted(item.name for item in plans.iterdir()) if plans.is_dir() else []
+        return [name for name in names if self._generations(name)]
+
+    def current(self, model: str) -> ServingPlan | None:
+        """The plan in force, or None where the model was never deployed."""
+        generations = self._generations(model)
+        return self.read(model, generations[-1]) if generations else None
+
+    def read(self, model: str, generation: int) -> ServingPlan:
+        """The plan of one generation."""
+        data = self._plan_path(model, generation).read_bytes()
+        return msgspec.json.decode(data, type=ServingPlan)
+
+    def history(self, model: str) -> list[ServingPlan]:
+        """Every plan of the model, oldest first."""
+        return [self.read(model, number) for number in self._generations(model)]
+
+    def lock(self, model: str):  # type: ignore[no-untyped-def]
+        """Context manager: one deployer of `model` at a time on this machine."""
+        return locked(self._directory(model) / ".lock")
+
+    def propose(self, plan: ServingPlan) -> None:
+        """Ask the running servers to prepare `plan`."""
+        write_bytes(self._directory(plan.model) / "proposal.json", encode(plan))
+
+    def proposal(self, model: str) -> ServingPlan | None:
+        """The plan under preparation, if it is newer than the one in force."""
+        try:
+            data = (self._directory(model) / "proposal.json").read_bytes()
+        except FileNotFoundError:
+            return None
+        plan = msgspec.json.decode(data, type=ServingPlan)
+        generations = self._generations(model)
+        newest = generations[-1] if generations else 0
+        return plan if plan.generation > newest else None
+
+    def withdraw(self, model: str) -> None:
+        """Drop the plan under preparation."""
+        (self._directory(model) / "proposal.json").unlink(missing_ok=True)
+
+    def commit(self, plan: ServingPlan) -> None:
+        """Put `plan` in force.
+
+        Raises
+        ------
+        StalePlanError
+            If its generation is not the next one: another deployer was first.
+        """
+        generations = self._generations(plan.model)
+        newest = generations[-1] if generations else 0
+        created = plan.generation == newest + 1 and create_bytes(
+            self._plan_path(plan.model, plan.generation), encode(plan)
+        )
+        if not created:
+            raise StalePlanError(
+                f"plan {plan.generation} of {plan.model} cannot be committed:"
+                f" generation {max(newest, plan.generation)} already exists"
+            )
+        self.withdraw(plan.model)
+
+    def report(self, report: ServerReport) -> None:
+        """Say what a server holds. Call it with the server's `ServerLease` held."""
+        path = self.root / "servers" / report.server / f"{report.model}.json"
+        write_bytes(path, encode(report))
+
+    def reports(self, model: str) -> list[ServerReport | None]:
+        """One item per living server: its report on `model`, None if it gave none."""
+        found: list[ServerReport | None] = []
+        for server in self._living_servers():
+            try:
+                data = (server / f"{model}.json").read_bytes()
+            except FileNotFoundError:
+                found.append(None)
+                continue
+            found.append(msgspec.json.decode(data, type=ServerReport))
+        return found
+
+    def _living_servers(self) -> Iterator[Path]:
+        servers = self.root / "servers"
+        for item in sorted(servers.iterdir()) if servers.is_dir() else []:
+            if ServerLease.is_held(item / "lease"):
+                yield item
+
+    def _directory(self, model: str) -> Path:
+        return self.root / "plans" / model
+
+    def _plan_path(self, model: str, generation: int) -> Path:
+        return self._directory(model) / f"{generation:08d}.json"
+
+    def _generations(self, model: str) -> list[int]:
+        directory = self._directory(model)
+        if not directory.is_dir():
+            return []
+        names = (entry.name for entry in os.scandir(directory))
+        return sorted(int(name[:8]) for name in names if name[:8].isdigit())
+
+
+class ServerLease:
+    """A server's sign of life: a lock that the system drops when the process dies."""
+
+    def __init__(self, root: Path, server: str) -> None:
+        path = root / "servers" / server / "lease"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._stream = path.open("ab")
+        fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def release(self) -> None:
+        """Give the lease back."""
+        self._stream.close()
+
+    @staticmethod
+    def is_held(path: Path) -> bool:
+        """Whether a living process holds the lease at `path`."""
+        try:
+            with path.open("rb") as stream:
+                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except FileNotFoundError:
+            return False
+        except BlockingIOError:
+            return True
+        return False

@@ -1,0 +1,121 @@
+"""Where everything is kept: one root, crash-safe writes, and locks.
+
+A write goes to a temporary name beside its target, is flushed to the disk and renamed,
+so that a reader sees the old file or the new one and never a part. A process that is
+killed leaves at most a temporary file, whose name starts with ``.tmp-``.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+TEMPORARY = ".tmp-"
+
+
+def home() -> Path:
+    """Directory of the local state: ``ML_ASSETS_HOME``, by default ``./.ml_assets``."""
+    return Path(os.environ.get("ML_ASSETS_HOME") or ".ml_assets").absolute()
+
+
+def storage_root() -> Path:
+    """Root of the storage: ``ML_ASSETS_STORAGE``, by default the home directory."""
+    return Path(os.environ.get("ML_ASSETS_STORAGE") or home()).absolute()
+
+
+def sync_directory(path: Path) -> None:
+    """Make the names in `path` survive a power cut."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def atomic_path(target: Path) -> Iterator[Path]:
+    """Yield a temporary path to write; on success it becomes `target`, else it goes.
+
+    Works for a file or a directory. An existing file is replaced; a directory must not
+    exist yet.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}-{target.name}"
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, target)
+        sync_directory(target.parent)
+    finally:
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            temporary.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    files = [item for item in path.rglob("*") if item.is_file()] or [path]
+    for file in files if path.is_dir() else [path]:
+        with file.open("rb") as stream:
+            os.fsync(stream.fileno())
+    if path.is_dir():
+        sync_directory(path)
+
+
+def write_bytes(target: Path, data: bytes) -> None:
+    """Write `data` to `target`, whole or not at all."""
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(data)
+
+
+def create_bytes(target: Path, data: bytes) -> bool:
+    """Write `data` to `target` only if it does not exist; tell whether it was written.
+
+    Of any number of processes that try at once, exactly one gets True.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}-{target.name}"
+    try:
+        temporary.write_bytes(data)
+        _sync(temporary)
+        os.link(temporary, target)
+        sync_directory(target.parent)
+    except FileExistsError:
+        return False
+    finally:
+        temporary.unlink(missing_ok=True)
+    return True
+
+
+def write_json(target: Path, value: Any) -> None:
+    """Write `value` as indented JSON, whole or not at all."""
+    write_bytes(target, json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read the JSON file at `path`; None where there is none."""
+    try:
+        return json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return None
+
+
+def sha256_file(path: Path) -> str:
+    """SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path`; the system frees it when we die."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
