@@ -1,5 +1,6 @@
 """What serves a model: the plan, its arms, and the schema of a request."""
 
+import hashlib
 import json
 from typing import Literal
 
@@ -65,3 +66,8 @@ def encode(value: msgspec.Struct) -> bytes:
     """`value` as indented JSON with sorted keys, for files that people read."""
     text = json.dumps(msgspec.to_builtins(value), indent=2, sort_keys=True)
     return text.encode() + b"\n"
+
+
+def digest(plan: ServingPlan) -> str:
+    """SHA-256 of a plan, by which servers and deployers speak of it."""
+    return hashlib.sha256(encode(plan)).hexdigest()

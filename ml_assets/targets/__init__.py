@@ -1,0 +1,26 @@
+"""Where a plan is rolled out: one small protocol, one module per kind of target."""
+
+from typing import NamedTuple, Protocol
+
+from ml_assets.serving.plan import ServingPlan
+
+
+class RolloutError(Exception):
+    """A plan was not put in force; what served before serves on."""
+
+
+class Rollout(NamedTuple):
+    """A plan in force, and how many running servers said that they serve it."""
+
+    plan: ServingPlan
+    servers: int
+
+
+class Target(Protocol):
+    """Puts plans in force."""
+
+    def current(self, model: str) -> ServingPlan | None:
+        """The plan in force, or None where the model was never deployed."""
+
+    def apply(self, plan: ServingPlan) -> Rollout:
+        """Put `plan` in force, or raise `RolloutError` and change nothing."""

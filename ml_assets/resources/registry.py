@@ -1,0 +1,183 @@
+"""The model registry: MLflow, seen from nowhere else.
+
+By default its database and artifacts are files under the home directory and no server
+runs; ``MLFLOW_TRACKING_URI`` names another one.
+"""
+
+import functools
+import os
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ml_assets.storage import home, locked
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+CHAMPION = "champion"
+PREVIOUS = "previous"
+
+# A dead server is retried by Dagster's policy, not for minutes inside the client.
+ENVIRONMENT = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+}
+
+# What a process needs that loads a version with scikit-learn.
+SERVING = ("scikit-learn", "skops", "numpy", "pandas")
+
+
+class RegistryError(RuntimeError):
+    """The registry cannot be reached, or refused."""
+
+
+class Registered(NamedTuple):
+    """Where a version stands in the registry."""
+
+    uri: str
+    run_id: str
+    version: str
+
+
+def tracking_uri() -> str:
+    """Address of the registry."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home() / 'mlflow.db'}"
+
+
+@functools.cache
+def _client(uri: str, lock: Path) -> "MlflowClient":
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    from mlflow import MlflowClient
+
+    # Two processes that create the tables of a new SQLite file at once both fail.
+    with locked(lock):
+        client = MlflowClient(tracking_uri=uri, registry_uri=uri)
+        client.search_experiments(max_results=1)
+    return client
+
+
+class Registry:
+    """Registers, fetches and labels versions."""
+
+    @property
+    def client(self) -> "MlflowClient":
+        """The MLflow client of the current environment."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            return _client(tracking_uri(), home() / ".mlflow.lock")
+        except MlflowException as error:
+            raise RegistryError(
+                f"the model registry cannot be reached: {error}; check"
+                " MLFLOW_TRACKING_URI, or run `ml-assets doctor`"
+            ) from error
+
+    def save_model(self, pipeline: Any, directory: Path, trusted: list[str]) -> None:
+        """Write `pipeline` as an MLflow model in skops format, into a new directory."""
+        for name, value in ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+        import mlflow.sklearn
+
+        mlflow.sklearn.save_model(
+            pipeline,
+            str(directory),
+            serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
+            skops_trusted_types=trusted,
+            # Named, because MLflow's own inference starts a process and imports all.
+            pip_requirements=[f"{name}=={version(name)}" for name in SERVING],
+        )
+
+    def register(
+        self,
+        model: str,
+        directory: Path,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+    ) -> Registered:
+        """Track a run with `tags` and `params` and register the bundle in `directory`."""
+        client = self.client
+        experiment = self._experiment(model)
+        run = client.create_run(experiment, run_name=tags["version"], tags=dict(tags))
+        run_id = run.info.run_id
+        for name, value in params.items():
+            client.log_param(run_id, name, value)
+        logged = client.create_logged_model(
+            experiment, name=model, source_run_id=run_id, model_type="sklearn"
+        )
+        client.log_model_artifacts(logged.model_id, str(directory))
+        client.finalize_logged_model(logged.model_id, "READY")
+        self._ensure_registered_model(model)
+        created = client.create_model_version(
+            model,
+            source=logged.artifact_location,
+            run_id=run_id,
+            model_id=logged.model_id,
+            tags=dict(tags),
+        )
+        client.set_terminated(run_id)
+        return Registered(logged.artifact_location, run_id, str(created.version))
+
+    def fetch(self, uri: str, directory: Path) -> None:
+        """Download the bundle at `uri` into the new directory `directory`."""
+        self.client  # noqa: B018 - sets the environment and reaches the store first
+        from mlflow.artifacts import download_artifacts
+        from mlflow.exceptions import MlflowException
+
+        directory.mkdir(parents=True)
+        try:
+            download_artifacts(
+                artifact_uri=uri, dst_path=str(directory), tracking_uri=tracking_uri()
+            )
+        except (MlflowException, OSError) as error:
+            raise RegistryError(f"cannot fetch {uri} from the registry: {error}") from error
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
+        """Add the figures of an evaluation to the version's run."""
+        for name, value in metrics.items():
+            self.client.log_metric(run_id, name, value)
+
+    def label(self, model: str, champion: str, previous: str | None) -> None:
+        """Point the aliases at the registry's numbers of two versions."""
+        self.client.set_registered_model_alias(model, CHAMPION, champion)
+        if previous is None:
+            self.client.delete_registered_model_alias(model, PREVIOUS)
+        else:
+            self.client.set_registered_model_alias(model, PREVIOUS, previous)
+
+    def aliases(self, model: str) -> dict[str, str]:
+        """Alias to registry number, as the registry has them now."""
+        found = self.client.get_registered_model(model).aliases
+        return {str(alias): str(number) for alias, number in found.items()}
+
+    def _experiment(self, model: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        found = self.client.get_experiment_by_name(model)
+        if found is not None:
+            return str(found.experiment_id)
+        location = None
+        if tracking_uri().startswith("sqlite:"):
+            location = (home() / "mlartifacts" / model).as_uri()
+        try:
+            return str(self.client.create_experiment(model, artifact_location=location))
+        except MlflowException:
+            # Another training of the model created it since we looked.
+            again = self.client.get_experiment_by_name(model)
+            if again is None:
+                raise
+            return str(again.experiment_id)
+
+    def _ensure_registered_model(self, model: str) -> None:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.create_registered_model(model)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
+                raise

@@ -1,0 +1,89 @@
+"""Tables between assets: immutable Parquet files named by the hash of their content.
+
+``tables/<model>/<stage>/<data version>.parquet`` is written once. Which one a run made
+is noted per run, so that two runs of a model at once never read each other's data.
+"""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from ml_assets.storage import atomic_path, read_json, storage_root, write_json
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+DATA_VERSION = "data_version"
+
+
+class MissingTableError(FileNotFoundError):
+    """The table was never materialized, or was removed."""
+
+
+class TableStore:
+    """Tables under the storage directory `root`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def path(self, model: str, stage: str, version: str) -> Path:
+        """File of one table."""
+        return self.root / "tables" / model / stage / f"{version}.parquet"
+
+    def write(self, model: str, stage: str, run_id: str, frame: "pd.DataFrame") -> Path:
+        """Keep `frame`, whose ``attrs["data_version"]`` names its content."""
+        version = str(frame.attrs[DATA_VERSION])
+        path = self.path(model, stage, version)
+        if not path.exists():
+            with atomic_path(path) as temporary:
+                frame.to_parquet(temporary, engine="pyarrow", index=False)
+        pointer = {DATA_VERSION: version}
+        write_json(path.parent / "runs" / f"{run_id}.json", pointer)
+        write_json(path.parent / "current.json", pointer)
+        return path
+
+    def read(self, model: str, stage: str, version: str) -> "pd.DataFrame":
+        """The table of one data version, which its ``attrs`` name."""
+        import pandas as pd
+
+        path = self.path(model, stage, version)
+        if not path.exists():
+            raise MissingTableError(
+                f"table {model}/{stage} of data version {version[:12]} is not in the"
+                f" storage ({path}); materialize {model}/{stage} again"
+            )
+        frame = pd.read_parquet(path, engine="pyarrow")
+        frame.attrs[DATA_VERSION] = version
+        return frame
+
+    def version(self, model: str, stage: str, run_id: str) -> str:
+        """The data version that the run made, else the newest one."""
+        directory = self.root / "tables" / model / stage
+        pointer = read_json(directory / "runs" / f"{run_id}.json") or read_json(
+            directory / "current.json"
+        )
+        if pointer is None:
+            raise MissingTableError(
+                f"table {model}/{stage} was never materialized; materialize it first"
+            )
+        return str(pointer[DATA_VERSION])
+
+
+class TableIOManager(dg.ConfigurableIOManager):
+    """Hands pandas tables from asset to asset through a `TableStore`."""
+
+    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
+        """Write the asset's table."""
+        model, stage = context.asset_key.path
+        path = TableStore(storage_root()).write(model, stage, context.run_id, obj)
+        context.add_output_metadata(
+            {"path": dg.MetadataValue.path(str(path)), "size_bytes": path.stat().st_size}
+        )
+
+    def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
+        """Read the upstream asset's table."""
+        model, stage = context.asset_key.path
+        store = TableStore(storage_root())
+        run_id = context.step_context.run_id
+        return store.read(model, stage, store.version(model, stage, run_id))

@@ -1,0 +1,109 @@
+"""The servers of this machine, which follow the plans in the storage directory.
+
+A rollout has two phases. First the plan is tried in a process of its own, then proposed:
+every running server loads it beside the plan it serves, scores the stored probe rows and
+says what came of it. Only when all are prepared is it committed, and they swap. A plan
+that crashes, or answers otherwise than at training, is withdrawn and never in force.
+"""
+
+import subprocess  # nosec B404 - runs this interpreter with fixed arguments only
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_assets.serving.plan import Arm, ServingPlan, digest, encode
+from ml_assets.serving.store import PlanStore, ServerReport, StalePlanError
+from ml_assets.targets import Rollout, RolloutError
+
+POLL_SECONDS = 0.05
+
+
+class LocalTarget:
+    """Rolls out to the servers that share the storage directory `root`.
+
+    `timeout` bounds, in seconds, the wait for servers to load a plan.
+    """
+
+    def __init__(self, root: Path, timeout: float = 60.0) -> None:
+        self.store = PlanStore(root)
+        self.timeout = timeout
+
+    def current(self, model: str) -> ServingPlan | None:
+        """The plan in force, or None where the model was never deployed."""
+        return self.store.current(model)
+
+    def apply(self, plan: ServingPlan) -> Rollout:
+        """Put `plan` in force, or raise `RolloutError` and change nothing."""
+        for arm in plan.arms:
+            self._try(arm)
+        with self.store.lock(plan.model):
+            self.store.propose(plan)
+            try:
+                self._await_prepared(plan)
+                self.store.commit(plan)
+            except StalePlanError as error:
+                raise RolloutError(str(error)) from error
+            finally:
+                self.store.withdraw(plan.model)
+        return Rollout(plan, self._await_serving(plan))
+
+    def _try(self, arm: Arm) -> None:
+        """Load the arm and score its probe rows where a crash harms nobody."""
+        try:
+            done = subprocess.run(  # nosec B603 - fixed arguments
+                [sys.executable, "-m", "ml_assets.serving.preflight", str(self.store.root)],
+                input=encode(arm),
+                capture_output=True,
+                timeout=self.timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise RolloutError(
+                f"version {arm.version} did not load within {self.timeout:g} s"
+            ) from None
+        if done.returncode < 0:
+            raise RolloutError(
+                f"version {arm.version} crashed while loading"
+                f" (signal {-done.returncode})"
+            )
+        if done.returncode:
+            reason = done.stderr.decode(errors="replace").strip()
+            raise RolloutError(f"version {arm.version} was refused: {reason}")
+
+    def _await_prepared(self, plan: ServingPlan) -> None:
+        wanted = digest(plan)
+
+        def pending(report: ServerReport | None) -> bool:
+            if report is None or report.proposal != wanted:
+                return True
+            if report.state == "failed":
+                raise RolloutError(
+                    f"server {report.server} refused the plan: {report.reason}"
+                )
+            return False
+
+        left = self._poll(plan.model, pending)
+        if left:
+            raise RolloutError(
+                f"{left} running server(s) did not prepare the plan within"
+                f" {self.timeout:g} s"
+            )
+
+    def _await_serving(self, plan: ServingPlan) -> int:
+        def pending(report: ServerReport | None) -> bool:
+            return report is None or report.generation < plan.generation
+
+        left = self._poll(plan.model, pending)
+        return len(self.store.reports(plan.model)) - left
+
+    def _poll(
+        self, model: str, pending: Callable[[ServerReport | None], bool]
+    ) -> int:
+        """Wait until no living server is pending; the number that still is."""
+        deadline = time.monotonic() + self.timeout
+        while True:
+            left = sum([pending(report) for report in self.store.reports(model)])
+            if not left or time.monotonic() > deadline:
+                return left
+            time.sleep(POLL_SECONDS)
