@@ -114,7 +114,10 @@ class EstimatorSpec(Part):
     @field_validator("type")
     @classmethod
     def _is_import_path(cls, value: str) -> str:
-        if not value.startswith("sklearn.") or not value.replace(".", "_").isidentifier():
+        if (
+            not value.startswith("sklearn.")
+            or not value.replace(".", "_").isidentifier()
+        ):
             raise ValueError(
                 f"must be the import path of a scikit-learn classifier such as "
                 f"sklearn.linear_model.LogisticRegression, found '{value}'"

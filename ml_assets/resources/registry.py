@@ -135,7 +135,9 @@ class Registry:
                 artifact_uri=uri, dst_path=str(directory), tracking_uri=tracking_uri()
             )
         except (MlflowException, OSError) as error:
-            raise RegistryError(f"cannot fetch {uri} from the registry: {error}") from error
+            raise RegistryError(
+                f"cannot fetch {uri} from the registry: {error}"
+            ) from error
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Add the figures of an evaluation to the version's run."""

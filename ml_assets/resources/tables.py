@@ -78,7 +78,10 @@ class TableIOManager(dg.ConfigurableIOManager):
         model, stage = context.asset_key.path
         path = TableStore(storage_root()).write(model, stage, context.run_id, obj)
         context.add_output_metadata(
-            {"path": dg.MetadataValue.path(str(path)), "size_bytes": path.stat().st_size}
+            {
+                "path": dg.MetadataValue.path(str(path)),
+                "size_bytes": path.stat().st_size,
+            }
         )
 
     def load_input(self, context: dg.InputContext) -> "pd.DataFrame":

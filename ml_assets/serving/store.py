@@ -11,6 +11,7 @@ beside the one they serve, and say in ``servers/`` whether they could.
 import fcntl
 import os
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -66,8 +67,8 @@ class PlanStore:
         """Every plan of the model, oldest first."""
         return [self.read(model, number) for number in self._generations(model)]
 
-    def lock(self, model: str):  # type: ignore[no-untyped-def]
-        """Context manager: one deployer of `model` at a time on this machine."""
+    def lock(self, model: str) -> AbstractContextManager[None]:
+        """One deployer of `model` at a time on this machine."""
         return locked(self._directory(model) / ".lock")
 
     def propose(self, plan: ServingPlan) -> None:

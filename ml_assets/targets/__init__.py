@@ -1,5 +1,6 @@
 """Where a plan is rolled out: one small protocol, one module per kind of target."""
 
+from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
 from ml_assets.serving.plan import ServingPlan
@@ -21,6 +22,9 @@ class Target(Protocol):
 
     def current(self, model: str) -> ServingPlan | None:
         """The plan in force, or None where the model was never deployed."""
+
+    def lock(self, model: str) -> AbstractContextManager[None]:
+        """Held by whoever decides on and applies a plan of `model`."""
 
     def apply(self, plan: ServingPlan) -> Rollout:
         """Put `plan` in force, or raise `RolloutError` and change nothing."""

@@ -10,6 +10,7 @@ import subprocess  # nosec B404 - runs this interpreter with fixed arguments onl
 import sys
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ml_assets.serving.plan import Arm, ServingPlan, digest, encode
@@ -33,26 +34,34 @@ class LocalTarget:
         """The plan in force, or None where the model was never deployed."""
         return self.store.current(model)
 
+    def lock(self, model: str) -> AbstractContextManager[None]:
+        """Held by whoever decides on and applies a plan of `model`."""
+        return self.store.lock(model)
+
     def apply(self, plan: ServingPlan) -> Rollout:
         """Put `plan` in force, or raise `RolloutError` and change nothing."""
         for arm in plan.arms:
             self._try(arm)
-        with self.store.lock(plan.model):
-            self.store.propose(plan)
-            try:
-                self._await_prepared(plan)
-                self.store.commit(plan)
-            except StalePlanError as error:
-                raise RolloutError(str(error)) from error
-            finally:
-                self.store.withdraw(plan.model)
+        self.store.propose(plan)
+        try:
+            self._await_prepared(plan)
+            self.store.commit(plan)
+        except StalePlanError as error:
+            raise RolloutError(str(error)) from error
+        finally:
+            self.store.withdraw(plan.model)
         return Rollout(plan, self._await_serving(plan))
 
     def _try(self, arm: Arm) -> None:
         """Load the arm and score its probe rows where a crash harms nobody."""
         try:
             done = subprocess.run(  # nosec B603 - fixed arguments
-                [sys.executable, "-m", "ml_assets.serving.preflight", str(self.store.root)],
+                [
+                    sys.executable,
+                    "-m",
+                    "ml_assets.serving.preflight",
+                    str(self.store.root),
+                ],
                 input=encode(arm),
                 capture_output=True,
                 timeout=self.timeout,
@@ -97,9 +106,7 @@ class LocalTarget:
         left = self._poll(plan.model, pending)
         return len(self.store.reports(plan.model)) - left
 
-    def _poll(
-        self, model: str, pending: Callable[[ServerReport | None], bool]
-    ) -> int:
+    def _poll(self, model: str, pending: Callable[[ServerReport | None], bool]) -> int:
         """Wait until no living server is pending; the number that still is."""
         deadline = time.monotonic() + self.timeout
         while True:
