@@ -1,0 +1,191 @@
+"""Running the expectations of a model over a table with Great Expectations."""
+
+import threading
+import uuid
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pandas as pd
+
+from ml_assets.quality import layouts, library, messages
+from ml_assets.quality.definition import build, check_expectations, did_you_mean
+from ml_assets.quality.names import columns_of, expectation_names
+from ml_assets.quality.outcome import ExpectationOutcome
+from ml_assets.quality.values import distinct, plain
+
+# Great Expectations keeps its current context in a global of its own.
+_LOCK = threading.Lock()
+# How many unexpected values are looked at to find distinct ones to show.
+SCANNED = 100
+
+
+def run_expectations(
+    frame: pd.DataFrame,
+    expectations: Sequence[Mapping[str, Any]],
+    examples: int = 5,
+) -> list[ExpectationOutcome]:
+    """Evaluate `expectations` on `frame`, one outcome each, in their order.
+
+    All rules are first asked for yes or no; only those that failed, or that `mostly`
+    lets pass with exceptions, are asked again for counts and examples.
+
+    Parameters
+    ----------
+    frame : pandas.DataFrame
+        The rows; it is not changed. Strings are looked at as categories where that
+        changes no result, which is several times faster.
+    expectations : sequence of dict
+        Items of ``expect`` in the YAML: ``{expectation: {keyword: value}}``.
+    examples : int, default 5
+        Distinct unexpected values that an outcome shows at most.
+
+    Raises
+    ------
+    ExpectationError
+        If an item is not a known expectation with keywords that it takes. A rule that
+        cannot be evaluated on this data is a failed outcome instead, with the reason.
+    """
+    check_expectations(expectations)
+    names = expectation_names(expectations)
+    found: dict[int, ExpectationOutcome] = {}
+    groups: dict[str, list[int]] = {}
+    for position, item in enumerate(expectations):
+        expectation, kwargs = next(iter(item.items()))
+        reason = _unreadable(frame, expectation, kwargs)
+        if reason:
+            found[position] = ExpectationOutcome(
+                name=names[position],
+                expectation=expectation,
+                kwargs=dict(kwargs),
+                passed=False,
+                message=f"{messages.subject(kwargs)}: {reason}",
+                error=reason,
+            )
+        else:
+            groups.setdefault(layouts.layout_of(expectation), []).append(position)
+    with _LOCK:
+        for layout, positions in groups.items():
+            items = {position: expectations[position] for position in positions}
+            results = _evaluate(layouts.arrange(frame, layout, items.values()), items)
+            for position, result in results.items():
+                item = expectations[position]
+                found[position] = _outcome(names[position], item, result, examples)
+    return [found[position] for position in range(len(expectations))]
+
+
+def _unreadable(
+    frame: pd.DataFrame, expectation: str, kwargs: Mapping[str, Any]
+) -> str | None:
+    """Why the columns of a rule cannot be read, or None."""
+    if expectation == "expect_column_to_exist":
+        return None
+    occurrences = Counter(frame.columns)
+    for column in columns_of(kwargs):
+        if occurrences[column] == 0:
+            known = [str(name) for name in frame.columns]
+            hint = did_you_mean(column, known)
+            return f"{column} is not in the data{hint or _columns(known)}"
+        if occurrences[column] > 1:
+            return f"{column} occurs {occurrences[column]} times in the data"
+    return None
+
+
+def _columns(known: list[str]) -> str:
+    return f", which has {messages.listed(known)}" if known else ", which has no column"
+
+
+def _evaluate(
+    frame: pd.DataFrame, items: Mapping[int, Mapping[str, Any]]
+) -> dict[int, Any]:
+    """Great Expectations' result of each item, by its position."""
+    rules = {at: build(item, meta={"position": at}) for at, item in items.items()}
+    with _batch(frame) as batch:
+        results = _validate(batch, list(rules.values()), "BOOLEAN_ONLY")
+        unclear = [
+            rule
+            for position, rule in rules.items()
+            if not _raised(results[position])
+            and (not results[position].success or getattr(rule, "mostly", 1) != 1)
+        ]
+        if unclear:
+            details = {"result_format": "BASIC", "partial_unexpected_count": SCANNED}
+            results |= _validate(batch, unclear, details)
+    return results
+
+
+@contextmanager
+def _batch(frame: pd.DataFrame) -> Iterator[Any]:
+    """`frame` as a batch of a context in memory, which lets go of it at the end."""
+    gx = library.great_expectations()
+    context = gx.get_context(mode="ephemeral")
+    context.variables.progress_bars = {"globally": False}
+    source = context.data_sources.add_pandas(uuid.uuid4().hex)
+    asset = source.add_dataframe_asset("rows")
+    definition = asset.add_batch_definition_whole_dataframe("all")
+    try:
+        yield definition.get_batch({"dataframe": frame})
+    finally:
+        context.data_sources.delete(source.name)
+
+
+def _validate(batch: Any, rules: list[Any], result_format: Any) -> dict[int, Any]:
+    gx = library.great_expectations()
+    suite = gx.ExpectationSuite(name="expect", expectations=rules)
+    results = batch.validate(suite, result_format=result_format).results
+    # They come back in another order, and with `column` rules first.
+    return {result.expectation_config.meta["position"]: result for result in results}
+
+
+def _raised(result: Any) -> str | None:
+    """The first error message of a rule that could not be evaluated, or None."""
+    info = result.exception_info or {}
+    parts = [info] if "raised_exception" in info else list(info.values())
+    texts = [part["exception_message"] for part in parts if part["raised_exception"]]
+    return " ".join(str(texts[0]).split()) if texts else None
+
+
+def _outcome(
+    name: str, item: Mapping[str, Any], result: Any, examples: int
+) -> ExpectationOutcome:
+    expectation, kwargs = next(iter(item.items()))
+    error = _raised(result)
+    detail = result.result or {}
+    passed = bool(result.success) and error is None
+    counted = library.is_rule_on_values(build(item)) and "observed_value" not in detail
+    bad = int(detail.get("unexpected_count") or 0)
+    shown = distinct(detail.get("partial_unexpected_list") or (), examples)
+    if expectation == "expect_column_values_to_not_be_null":
+        shown = ()
+    observed = plain(detail.get("observed_value"))
+    if error is not None:
+        message = f"{messages.subject(kwargs)}: {expectation} cannot be evaluated: {error}"
+    elif not counted:
+        message = messages.whole(expectation, kwargs, passed, observed, shown)
+    elif passed:
+        message = messages.passed_values(expectation, kwargs, bad)
+    else:
+        total = _looked_at(expectation, detail)
+        message = messages.failed_values(expectation, kwargs, bad, total, shown)
+    known = counted and error is None
+    return ExpectationOutcome(
+        name=name,
+        expectation=expectation,
+        kwargs=dict(kwargs),
+        passed=passed,
+        message=message,
+        unexpected_count=bad if known else None,
+        unexpected_percent=plain(detail.get("unexpected_percent", 0.0)) if known else None,
+        examples=shown,
+        observed=observed,
+        error=error,
+    )
+
+
+def _looked_at(expectation: str, detail: Mapping[str, Any]) -> int:
+    """How many values the rule judged: a missing one is judged by two rules only."""
+    rows = int(detail.get("element_count") or 0)
+    if expectation.endswith("_be_null"):
+        return rows
+    return rows - int(detail.get("missing_count") or 0)
