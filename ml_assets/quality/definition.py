@@ -130,4 +130,7 @@ def _reason(error: ValueError, kwargs: Mapping[str, Any]) -> str:
         else:
             found = f"{keyword}: {part['msg']}, found {kwargs[keyword]!r}"
             clauses.setdefault(keyword, found)
+    if len(clauses) > 1:
+        # What is said of all keywords together follows from what one of them lacks.
+        clauses.pop("__root__", None)
     return ", ".join(clauses.values())

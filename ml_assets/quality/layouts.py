@@ -49,8 +49,8 @@ def arrange(
     read = {
         column
         for item in expectations
-        for kwargs in item.values()
-        for column in columns_of(kwargs)
+        for expectation, kwargs in item.items()
+        for column in columns_of(expectation, kwargs)
     }
     changed = {
         column: _laid_out(frame[column], layout)

@@ -1,7 +1,7 @@
 """Sentences that say what an expectation found."""
 
 import json
-import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -45,9 +45,9 @@ OPPOSITE = [
 ]
 
 
-def subject(kwargs: Mapping[str, Any]) -> str:
+def subject(expectation: str, kwargs: Mapping[str, Any]) -> str:
     """``column age``, ``columns a, b`` or ``the table``."""
-    columns = columns_of(kwargs)
+    columns = columns_of(expectation, kwargs)
     if not columns:
         return "the table"
     return f"column{'s' if len(columns) > 1 else ''} {', '.join(columns)}"
@@ -71,18 +71,24 @@ def failed_values(
             break
     examples = f", e.g. {listed(shown)}" if shown else ""
     least = kwargs.get("mostly", 1)
-    allowed = "" if least == 1 else f" (expected at most {100 * (1 - least):g} %)"
+    allowed = "" if least == 1 else f" (at most {100 * (1 - least):.6g} % may)"
     return (
-        f"{subject(kwargs)}: {bad:,} of {of:,} {_unit(kwargs)} {phrase}"
+        f"{subject(expectation, kwargs)}: {bad:,} of {of:,} {_unit(kwargs)} {phrase}"
         f"{examples}{allowed}"
     )
 
 
 def passed_values(expectation: str, kwargs: Mapping[str, Any], bad: int) -> str:
-    """A rule on single values holds, but for `bad` of them that `mostly` allows."""
+    """A rule on single values holds, but for `bad` of them that `mostly` allows.
+
+    Examples
+    --------
+    >>> passed_values("expect_column_values_to_not_be_null", {"column": "age"}, 0)
+    'column age: all values are not missing'
+    """
     but = f" but {bad:,}, which mostly {kwargs.get('mostly')} allows" if bad else ""
-    unit = _unit(kwargs)
-    return f"{subject(kwargs)}: all {unit} {_phrase(expectation, kwargs)}{but}"
+    about = subject(expectation, kwargs)
+    return f"{about}: all {_unit(kwargs)} {_phrase(expectation, kwargs)}{but}"
 
 
 def whole(
@@ -100,24 +106,30 @@ def whole(
     >>> whole("expect_column_mean_to_be_between", rule, False, 334.0)
     'column age: mean expected to be between 0 and 120, found 334'
     """
-    rule = expectation.removeprefix("expect_").removeprefix("column_")
-    noun, _, relation = rule.removeprefix("table_").partition("to_")
-    noun, relation = (part.strip("_").replace("_", " ") for part in (noun, relation))
-    expected = " ".join(
-        part for part in (noun, "expected to", relation, _limits(kwargs)) if part
-    )
-    text = f"{subject(kwargs)}: {expected}"
+    rule = re.sub("^expect_(column_|table_)?", "", expectation)
+    noun, _, relation = rule.partition("to_")
+    parts = [noun, "expected_to", relation, _limits(expectation, kwargs)]
+    if relation == "be_between" and {"min_value", "max_value"} & set(kwargs):
+        parts[2:] = ["be", _interval(kwargs)]
+    words = [part.strip("_").replace("_", " ") for part in parts[:-1]] + parts[-1:]
+    text = f"{subject(expectation, kwargs)}: {' '.join(filter(None, words))}"
     if passed:
         return f"{text}, as found"
     if observed is not None:
-        text += f", found {listed([observed])}"
+        text += f", found {_top(observed) or 'nothing'}"
     if unexpected:
         text += f", unexpected {listed(unexpected)}"
-    return text if observed is not None or unexpected else f"{text}, but it is not so"
+    return text if observed is not None or unexpected else f"{text}; it does not hold"
 
 
 def listed(values: Sequence[Any]) -> str:
-    """`values` separated by commas, numbers short, cut after ten."""
+    """`values` separated by commas, numbers short, cut after ten.
+
+    Examples
+    --------
+    >>> listed([1.0, "a", None, ("x", "y")])
+    '1, a, null, (x, y)'
+    """
     more = f" and {len(values) - MAX_LISTED} more" if len(values) > MAX_LISTED else ""
     return ", ".join(_text(value) for value in values[:MAX_LISTED]) + more
 
@@ -126,20 +138,27 @@ def _text(value: Any) -> str:
     if isinstance(value, bool) or value is None:
         return json.dumps(value)
     if isinstance(value, float):
-        return f"{value:.6g}" if math.isfinite(value) else str(value)
+        return f"{value:.6g}"
+    if isinstance(value, list | tuple | Mapping):
+        return f"({_top(value)})"
+    return str(value)
+
+
+def _top(value: Any) -> str:
+    """As `_text`, without parentheses around the outermost list."""
     if isinstance(value, list | tuple):
         return listed(value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_text(item)}" for key, item in value.items())
-    return str(value)
+        return ", ".join(f"{key}={_text(item)}" for key, item in value.items())
+    return _text(value)
 
 
 def _phrase(expectation: str, kwargs: Mapping[str, Any]) -> str:
     pattern = GOOD.get(expectation)
     if pattern is None:
-        limits = _limits(kwargs)
+        limits = _limits(expectation, kwargs)
         return f"pass {expectation}" + (f" ({limits})" if limits else "")
-    texts = {key: _text(value) for key, value in kwargs.items()}
+    texts = {key: _top(value) for key, value in kwargs.items()}
     return pattern.format_map({"range": _range(kwargs), **texts})
 
 
@@ -149,26 +168,33 @@ def _unit(kwargs: Mapping[str, Any]) -> str:
 
 def _range(kwargs: Mapping[str, Any]) -> str:
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    strict = kwargs.get("strict_min") or kwargs.get("strict_max")
-    ends = " (ends excluded)" if strict else ""
     if high is None:
-        return f"at least {_text(low)}{ends}"
+        return f"at least {_text(low)}{_ends(kwargs)}"
     if low is None:
-        return f"at most {_text(high)}{ends}"
-    return f"within {_text(low)}..{_text(high)}{ends}"
+        return f"at most {_text(high)}{_ends(kwargs)}"
+    return f"within {_text(low)}..{_text(high)}{_ends(kwargs)}"
 
 
-def _limits(kwargs: Mapping[str, Any]) -> str:
+def _interval(kwargs: Mapping[str, Any]) -> str:
+    low, high = kwargs.get("min_value"), kwargs.get("max_value")
+    if low is None or high is None:
+        return _range(kwargs)
+    return f"between {_text(low)} and {_text(high)}{_ends(kwargs)}"
+
+
+def _ends(kwargs: Mapping[str, Any]) -> str:
+    strict = kwargs.get("strict_min") or kwargs.get("strict_max")
+    return " (ends excluded)" if strict else ""
+
+
+def _limits(expectation: str, kwargs: Mapping[str, Any]) -> str:
     """The keywords but columns, as text."""
+    named = {"column", "column_A", "column_B", "mostly"}
+    if not expectation.startswith("expect_table_"):
+        named.add("column_list")
     rest = {
         key: value
         for key, value in kwargs.items()
-        if not key.startswith("column") and key != "mostly" and value is not None
+        if key not in named and value is not None
     }
-    if set(rest) == {"min_value", "max_value"}:
-        return f"{_text(rest['min_value'])} and {_text(rest['max_value'])}"
-    if len(rest) == 1 and not {"min_value", "max_value"} & set(rest):
-        return _text(next(iter(rest.values())))
-    if not rest and ("column_set" in kwargs or "column_list" in kwargs):
-        return ""
-    return ", ".join(f"{key} {_text(value)}" for key, value in rest.items())
+    return _top(next(iter(rest.values())) if len(rest) == 1 else rest)

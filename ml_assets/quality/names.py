@@ -6,7 +6,8 @@ from typing import Any
 
 MAX_LENGTH = 100
 # Words of an expectation that say nothing once the column stands in front.
-FILLERS = {"expect", "column", "table", "values", "to", "be"}
+PREFIX = re.compile(r"^expect_(table_|column_(values_)?)?")
+FILLERS = {"to", "be"}
 
 
 def expectation_names(expectations: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -31,8 +32,10 @@ def expectation_names(expectations: Sequence[Mapping[str, Any]]) -> list[str]:
     return _distinct(_name(name, kwargs or {}) for name, kwargs in items)
 
 
-def columns_of(kwargs: Mapping[str, Any]) -> list[str]:
-    """Columns whose values an expectation reads."""
+def columns_of(expectation: str, kwargs: Mapping[str, Any]) -> list[str]:
+    """Columns whose values an expectation reads: none for one on the table."""
+    if expectation.startswith("expect_table_"):
+        return []
     listed = kwargs.get("column_list")
     named = [kwargs.get(key) for key in ("column", "column_A", "column_B")]
     found = [*named, *(listed if isinstance(listed, list | tuple) else ())]
@@ -40,15 +43,15 @@ def columns_of(kwargs: Mapping[str, Any]) -> list[str]:
 
 
 def _name(expectation: str, kwargs: Mapping[str, Any]) -> str:
-    words = [word for word in expectation.split("_") if word not in FILLERS]
-    rule = "_".join(words)
+    words = PREFIX.sub("", expectation).split("_")
+    rule = "_".join(word for word in words if word not in FILLERS)
     if rule == "exist":
         rule = "exists"
     if rule.endswith("between"):
         rule = rule.removesuffix("between") + _bounds(kwargs)
     elif rule.endswith("equal") and "value" in kwargs:
         rule = f"{rule}_{_value(kwargs['value'])}"
-    columns = "_and_".join(columns_of(kwargs))
+    columns = "_and_".join(columns_of(expectation, kwargs))
     mostly = kwargs.get("mostly", 1)
     share = "" if mostly == 1 else f"for_{_value(mostly)}"
     name = "_".join(part for part in (columns, rule, share) if part)

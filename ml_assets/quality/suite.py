@@ -48,31 +48,28 @@ def run_expectations(
         cannot be evaluated on this data is a failed outcome instead, with the reason.
     """
     check_expectations(expectations)
-    names = expectation_names(expectations)
+    rules = [build(item, meta={"at": at}) for at, item in enumerate(expectations)]
     found: dict[int, ExpectationOutcome] = {}
     groups: dict[str, list[int]] = {}
-    for position, item in enumerate(expectations):
+    names = expectation_names(expectations)
+    for at, item in enumerate(expectations):
         expectation, kwargs = next(iter(item.items()))
         reason = _unreadable(frame, expectation, kwargs)
         if reason:
-            found[position] = ExpectationOutcome(
-                name=names[position],
-                expectation=expectation,
-                kwargs=dict(kwargs),
-                passed=False,
-                message=f"{messages.subject(kwargs)}: {reason}",
-                error=reason,
-            )
+            found[at] = _unevaluated(names[at], expectation, kwargs, reason)
         else:
-            groups.setdefault(layouts.layout_of(expectation), []).append(position)
+            groups.setdefault(layouts.layout_of(expectation), []).append(at)
     with _LOCK:
-        for layout, positions in groups.items():
-            items = {position: expectations[position] for position in positions}
-            results = _evaluate(layouts.arrange(frame, layout, items.values()), items)
-            for position, result in results.items():
-                item = expectations[position]
-                found[position] = _outcome(names[position], item, result, examples)
-    return [found[position] for position in range(len(expectations))]
+        for layout, members in groups.items():
+            arranged = layouts.arrange(
+                frame, layout, [expectations[n] for n in members]
+            )
+            for at, result in _evaluate(arranged, [rules[n] for n in members]).items():
+                counted = library.is_rule_on_values(rules[at])
+                found[at] = _outcome(
+                    names[at], expectations[at], result, counted, examples
+                )
+    return [found[at] for at in range(len(expectations))]
 
 
 def _unreadable(
@@ -82,7 +79,7 @@ def _unreadable(
     if expectation == "expect_column_to_exist":
         return None
     occurrences = Counter(frame.columns)
-    for column in columns_of(kwargs):
+    for column in columns_of(expectation, kwargs):
         if occurrences[column] == 0:
             known = [str(name) for name in frame.columns]
             hint = did_you_mean(column, known)
@@ -96,23 +93,23 @@ def _columns(known: list[str]) -> str:
     return f", which has {messages.listed(known)}" if known else ", which has no column"
 
 
-def _evaluate(
-    frame: pd.DataFrame, items: Mapping[int, Mapping[str, Any]]
-) -> dict[int, Any]:
-    """Great Expectations' result of each item, by its position."""
-    rules = {at: build(item, meta={"position": at}) for at, item in items.items()}
+def _evaluate(frame: pd.DataFrame, rules: list[Any]) -> dict[int, Any]:
+    """Great Expectations' result of each rule, by its position in the YAML."""
     with _batch(frame) as batch:
-        results = _validate(batch, list(rules.values()), "BOOLEAN_ONLY")
-        unclear = [
-            rule
-            for position, rule in rules.items()
-            if not _raised(results[position])
-            and (not results[position].success or getattr(rule, "mostly", 1) != 1)
-        ]
+        results = _validate(batch, rules, "BOOLEAN_ONLY")
+        unclear = [rule for rule in rules if _is_unclear(rule, results)]
         if unclear:
             details = {"result_format": "BASIC", "partial_unexpected_count": SCANNED}
             results |= _validate(batch, unclear, details)
     return results
+
+
+def _is_unclear(rule: Any, results: Mapping[int, Any]) -> bool:
+    """Whether more than yes or no is to be said: it failed, or `mostly` let it pass."""
+    result = results[rule.meta["at"]]
+    if _raised(result):
+        return False
+    return not result.success or getattr(rule, "mostly", 1) != 1
 
 
 @contextmanager
@@ -134,8 +131,8 @@ def _validate(batch: Any, rules: list[Any], result_format: Any) -> dict[int, Any
     gx = library.great_expectations()
     suite = gx.ExpectationSuite(name="expect", expectations=rules)
     results = batch.validate(suite, result_format=result_format).results
-    # They come back in another order, and with `column` rules first.
-    return {result.expectation_config.meta["position"]: result for result in results}
+    # They come back in an order of Great Expectations' own.
+    return {result.expectation_config.meta["at"]: result for result in results}
 
 
 def _raised(result: Any) -> str | None:
@@ -146,40 +143,54 @@ def _raised(result: Any) -> str | None:
     return " ".join(str(texts[0]).split()) if texts else None
 
 
+def _unevaluated(
+    name: str, expectation: str, kwargs: Mapping[str, Any], reason: str
+) -> ExpectationOutcome:
+    return ExpectationOutcome(
+        name=name,
+        expectation=expectation,
+        kwargs=dict(kwargs),
+        passed=False,
+        message=f"{messages.subject(expectation, kwargs)}: {reason}",
+        error=reason,
+    )
+
+
 def _outcome(
-    name: str, item: Mapping[str, Any], result: Any, examples: int
+    name: str, item: Mapping[str, Any], result: Any, counted: bool, examples: int
 ) -> ExpectationOutcome:
     expectation, kwargs = next(iter(item.items()))
     error = _raised(result)
+    if error is not None:
+        reason = f"{expectation} cannot be evaluated: {error}"
+        return _unevaluated(name, expectation, kwargs, reason)
     detail = result.result or {}
-    passed = bool(result.success) and error is None
-    counted = library.is_rule_on_values(build(item)) and "observed_value" not in detail
+    passed = bool(result.success)
+    observed = plain(detail.get("observed_value"))
     bad = int(detail.get("unexpected_count") or 0)
     shown = distinct(detail.get("partial_unexpected_list") or (), examples)
     if expectation == "expect_column_values_to_not_be_null":
         shown = ()
-    observed = plain(detail.get("observed_value"))
-    if error is not None:
-        message = f"{messages.subject(kwargs)}: {expectation} cannot be evaluated: {error}"
-    elif not counted:
+    counted = counted and observed is None
+    if not counted:
         message = messages.whole(expectation, kwargs, passed, observed, shown)
     elif passed:
         message = messages.passed_values(expectation, kwargs, bad)
     else:
         total = _looked_at(expectation, detail)
         message = messages.failed_values(expectation, kwargs, bad, total, shown)
-    known = counted and error is None
+    # Great Expectations leaves the percentage of no rows open.
+    percent = plain(detail.get("unexpected_percent")) or 0.0
     return ExpectationOutcome(
         name=name,
         expectation=expectation,
         kwargs=dict(kwargs),
         passed=passed,
         message=message,
-        unexpected_count=bad if known else None,
-        unexpected_percent=plain(detail.get("unexpected_percent", 0.0)) if known else None,
+        unexpected_count=bad if counted else None,
+        unexpected_percent=percent if counted else None,
         examples=shown,
         observed=observed,
-        error=error,
     )
 
 

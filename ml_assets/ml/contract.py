@@ -1,0 +1,170 @@
+"""The schema contract: what the last accepted data looked like, held against new data.
+
+Expectations say what an author knows; the contract says what nobody wrote down: which
+columns there are, of which types, with which categories and ranges.
+"""
+
+import difflib
+import re
+from collections import Counter
+from collections.abc import Iterator
+
+import msgspec
+import pandas as pd
+
+from ml_assets.ml.contract_columns import ColumnContract, Violation, learn_column
+from ml_assets.ml.contract_rules import column_violations, percent
+from ml_assets.serving.plan import encode
+
+__all__ = ["ColumnContract", "Contract", "Violation"]
+
+# Fewer rows than this share of the accepted ones are part of an export.
+ROWS_KEPT = 0.5
+
+
+class Contract(msgspec.Struct, frozen=True, kw_only=True):
+    """What accepted data looked like: its columns in order and its number of rows.
+
+    Examples
+    --------
+    >>> accepted = pd.DataFrame({"age": [39, 50], "sex": ["Male", "Female"]})
+    >>> contract = Contract.learn(accepted)
+    >>> contract.compare(accepted)
+    []
+    >>> [v.message for v in contract.compare(accepted.drop(columns="sex"))]
+    ['column sex: missing, found age']
+    >>> Contract.from_json(contract.to_json()) == contract
+    True
+    """
+
+    rows: int
+    columns: tuple[ColumnContract, ...]
+
+    @classmethod
+    def learn(cls, frame: pd.DataFrame) -> "Contract":
+        """The contract that `frame` fulfils.
+
+        Raises
+        ------
+        ValueError
+            If a column name occurs twice, or there are no rows to learn from.
+        """
+        twice = _repeated(frame)
+        if twice:
+            raise ValueError(
+                f"column names must be unique, found {', '.join(twice)} repeatedly"
+            )
+        if frame.empty:
+            raise ValueError("a contract needs rows to learn from, found none")
+        columns = (learn_column(str(name), frame[name]) for name in frame.columns)
+        return cls(rows=len(frame), columns=tuple(columns))
+
+    def compare(self, frame: pd.DataFrame) -> list[Violation]:
+        """How `frame` breaks this contract: the table first, then column by column.
+
+        An error is: a missing or repeated column, a new column that is a learnt one
+        spelt otherwise, less than half the rows, a changed type, more than 1 % of the
+        rows with unseen categories or with numbers beyond the learnt range by more than
+        its width, and a rise of the missing share by more than 10 points. Lesser
+        changes of the same sort are warnings.
+        """
+        return list(self._violations(frame))
+
+    def to_json(self) -> str:
+        """The contract as JSON text, the same text for the same data."""
+        return encode(self).decode()
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "Contract":
+        """The contract that `to_json` wrote."""
+        return msgspec.json.decode(text, type=cls)
+
+    def _violations(self, frame: pd.DataFrame) -> Iterator[Violation]:
+        yield from self._rows(len(frame))
+        twice = _repeated(frame)
+        for name in twice:
+            yield _violation(
+                "repeated_column",
+                name,
+                f"occurs {list(frame.columns).count(name)} times",
+            )
+        found = [str(name) for name in frame.columns]
+        known = [column.name for column in self.columns]
+        yield from _new_columns(found, known)
+        shared = [name for name in known if name in found]
+        if not twice and shared != [name for name in found if name in known]:
+            yield Violation(
+                rule="column_order",
+                severity="warning",
+                column=None,
+                message=f"columns in another order: found {', '.join(found)},"
+                f" expected {', '.join(known)}",
+                found=found,
+                expected=known,
+            )
+        for column in self.columns:
+            if column.name not in found:
+                yield _missing_column(column.name, found, known)
+            elif column.name not in twice:
+                yield from column_violations(column, self.rows, frame[column.name])
+
+    def _rows(self, rows: int) -> Iterator[Violation]:
+        if rows < ROWS_KEPT * self.rows:
+            yield Violation(
+                rule="row_count",
+                severity="error",
+                column=None,
+                message=f"the table: {rows:,} rows, expected at least"
+                f" {percent(ROWS_KEPT)} of the {self.rows:,} of the last accepted data",
+                found=rows,
+                expected=self.rows,
+            )
+
+
+def _repeated(frame: pd.DataFrame) -> list[str]:
+    return [str(name) for name, times in Counter(frame.columns).items() if times > 1]
+
+
+def _new_columns(found: list[str], known: list[str]) -> Iterator[Violation]:
+    spelt = {_normal(name): name for name in known}
+    for name in dict.fromkeys(found):
+        if name in known:
+            continue
+        same = spelt.get(_normal(name))
+        if same is not None:
+            yield _violation(
+                "clashing_column", name, f"new, but {same} spelt otherwise", same
+            )
+        else:
+            yield Violation(
+                rule="new_column",
+                severity="warning",
+                column=name,
+                message=f"column {name}: new, the last accepted data did not have it",
+                found=name,
+            )
+
+
+def _missing_column(name: str, found: list[str], known: list[str]) -> Violation:
+    new = [column for column in found if column not in known]
+    close = difflib.get_close_matches(name, new, n=1)
+    hint = f"; perhaps it is now called {close[0]}" if close else ""
+    listed = ", ".join(new if close else found) or "no column"
+    return _violation("missing_column", name, f"missing, found {listed}{hint}", name)
+
+
+def _violation(
+    rule: str, column: str, finding: str, expected: str | None = None
+) -> Violation:
+    return Violation(
+        rule=rule,
+        severity="error",
+        column=column,
+        message=f"column {column}: {finding}",
+        expected=expected,
+    )
+
+
+def _normal(name: str) -> str:
+    """`name` without what people and tools change: case, blanks and punctuation."""
+    return re.sub(r"[\W_]+", "", name).casefold()
