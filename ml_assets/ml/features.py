@@ -1,0 +1,144 @@
+"""The features inside the pipeline: derived columns, then encoding."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.compose import ColumnTransformer
+from sklearn.impute import SimpleImputer
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils import get_tags
+from sklearn.utils.validation import check_is_fitted
+
+from ml_assets.ml.prepare import FeatureError, Prepared, derive, prepare
+from ml_assets.model import FeaturesSpec
+
+__all__ = ["DeriveColumns", "FeatureError", "Prepared", "build_pipeline", "prepare"]
+
+# Ensembles of trees, and trees: they split on codes as well as on indicator columns.
+TREE_MODULES = ("sklearn.ensemble.", "sklearn.tree.")
+# One-hot columns for anything more frequent than this would outnumber the rows.
+MAX_ONE_HOT = 1_000
+
+
+class DeriveColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
+    """Append columns computed by expressions; learns nothing from the data.
+
+    Parameters
+    ----------
+    expressions : dict of str to str
+        New column: its `~ml_assets.ml.expressions.Expression`.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"gain": [5.0, 0.0], "loss": [1.0, 0.0]})
+    >>> DeriveColumns({"net": "gain - loss"}).fit_transform(frame)
+       gain  loss  net
+    0   5.0   1.0  4.0
+    1   0.0   0.0  0.0
+    """
+
+    def __init__(self, expressions: dict[str, str]) -> None:
+        self.expressions = expressions
+
+    def fit(self, X: pd.DataFrame, y: Any = None) -> "DeriveColumns":
+        """Note the names of the columns; refuse an expression that cannot be read."""
+        clash = [name for name in self.expressions if name in X.columns]
+        if clash:
+            raise FeatureError(f"derived column '{clash[0]}' is already in the data")
+        derive(X.head(1), self.expressions)
+        self.feature_names_in_ = np.asarray(X.columns, dtype=object)
+        self.n_features_in_ = len(X.columns)
+        return self
+
+    def transform(self, X: pd.DataFrame) -> pd.DataFrame:
+        """`X` with the derived columns behind its own."""
+        return X.assign(**derive(X, self.expressions))
+
+    def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
+        """Names of the columns that `transform` returns."""
+        check_is_fitted(self, "feature_names_in_")
+        return np.append(self.feature_names_in_, list(self.expressions)).astype(object)
+
+
+def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> Pipeline:
+    """The unfitted pipeline from raw input columns to probabilities.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_inputs)
+        Input columns of the training rows; only their names and types matter.
+    spec : FeaturesSpec
+        Derived columns and the encoding. ``auto`` gives trees the codes of categories
+        (`OrdinalEncoder`), and everything else indicator columns and scaled numbers.
+    estimator : classifier
+        An unfitted scikit-learn classifier.
+
+    Returns
+    -------
+    Pipeline
+        Steps ``derive`` (where there are derived columns), ``encode``, ``estimator``.
+        Both encodings put categories before numbers, each in the order of `frame`. A
+        category that training never saw is read as missing.
+
+    Examples
+    --------
+    >>> from sklearn.tree import DecisionTreeClassifier
+    >>> frame = pd.DataFrame({"age": [39, 50], "sex": pd.Categorical(["f", "m"])})
+    >>> build_pipeline(frame, FeaturesSpec(), DecisionTreeClassifier()).fit(
+    ...     frame, [0, 1]
+    ... ).predict(frame)
+    array([0, 1])
+    """
+    categories = [name for name in frame.columns if not _is_number(frame[name])]
+    numbers = [name for name in frame.columns if _is_number(frame[name])]
+    numbers += list(spec.derive)
+    if _wants_codes(estimator, spec):
+        encode = _codes(categories, numbers, get_tags(estimator).input_tags.allow_nan)
+    else:
+        encode = _indicators(categories, numbers)
+    steps: list[tuple[str, Any]] = [("encode", encode), ("estimator", estimator)]
+    if spec.derive:
+        steps.insert(0, ("derive", DeriveColumns(dict(spec.derive))))
+    return Pipeline(steps)
+
+
+def _is_number(column: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_numeric_dtype(column.dtype)
+
+
+def _wants_codes(estimator: Any, spec: FeaturesSpec) -> bool:
+    if spec.encoding != "auto":
+        return spec.encoding == "ordinal"
+    is_tree = type(estimator).__module__.startswith(TREE_MODULES)
+    return is_tree and bool(get_tags(estimator).input_tags.allow_nan)
+
+
+def _codes(categories: list[str], numbers: list[str], keep_nan: bool) -> Any:
+    missing = np.nan if keep_nan else -1
+    codes = OrdinalEncoder(
+        handle_unknown="use_encoded_value",
+        unknown_value=missing,
+        encoded_missing_value=missing,
+    )
+    plain = "passthrough" if keep_nan else SimpleImputer(strategy="median")
+    return _columns(("categories", codes, categories), ("numbers", plain, numbers))
+
+
+def _indicators(categories: list[str], numbers: list[str]) -> Any:
+    indicators = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+    scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
+    return _columns(
+        ("categories", indicators, categories), ("numbers", scaled, numbers)
+    )
+
+
+def _columns(*parts: tuple[str, Any, list[str]]) -> ColumnTransformer:
+    return ColumnTransformer(
+        [part for part in parts if part[2]],
+        sparse_threshold=0,
+        verbose_feature_names_out=False,
+    )

@@ -1,0 +1,219 @@
+"""Training: a feature table and a model's YAML in, a fitted pipeline out."""
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
+from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+from ml_assets.ml.estimators import EstimatorError, make_estimator
+from ml_assets.ml.features import build_pipeline
+from ml_assets.ml.prepare import Label, encode_target, input_columns
+from ml_assets.ml.split import check_mask, held_out
+from ml_assets.model import ModelSpec, SearchSpec
+
+SEED = 0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One setting that a search tried, with its score over the folds."""
+
+    params: dict[str, Any]
+    mean: float
+    std: float
+    rank: int
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A fitted pipeline and how it came to be.
+
+    Attributes
+    ----------
+    pipeline : Pipeline
+        Fitted; raw input columns in, probabilities out.
+    inputs : list of str
+        The raw columns that it reads.
+    x : DataFrame of shape (n_rows, n_inputs)
+        All rows, training and test.
+    y : ndarray of shape (n_rows,)
+        Their target as 0 and 1.
+    test : ndarray of bool, shape (n_rows,)
+        The rows that were held out.
+    negative, positive : str, int, float or bool
+        What 0 and 1 stand for.
+    params : dict
+        Parameters of the estimator that differ from its defaults, and ``random_state``.
+    candidates : list of Candidate
+        What a search tried, best first; empty without one.
+    seconds : float
+        Wall-clock time of fitting, search included.
+    """
+
+    pipeline: Pipeline
+    inputs: list[str]
+    x: pd.DataFrame
+    y: NDArray[np.int64]
+    test: NDArray[np.bool_]
+    negative: Label
+    positive: Label
+    params: dict[str, Any]
+    candidates: list[Candidate]
+    seconds: float
+
+    @property
+    def x_test(self) -> pd.DataFrame:
+        """The held-out rows."""
+        return self.x[self.test]
+
+    @property
+    def y_test(self) -> NDArray[np.int64]:
+        """Their target."""
+        return self.y[self.test]
+
+
+def train(
+    table: pd.DataFrame,
+    spec: ModelSpec,
+    test: NDArray[np.bool_] | None = None,
+    jobs: int | None = None,
+) -> Trained:
+    """Fit the pipeline of `spec` on the training rows of `table`.
+
+    Parameters
+    ----------
+    table : DataFrame of shape (n_rows, n_columns)
+        A feature table as `~ml_assets.ml.prepare.prepare` makes it.
+    spec : ModelSpec
+        Its features, estimator, search, split and resources are used.
+    test : ndarray of bool, shape (n_rows,), optional
+        The rows to hold out; by default those of ``spec.split``.
+    jobs : int, optional
+        Candidates of a search that are fitted at a time. None leaves it to the joblib
+        backend in force, such as Ray's.
+
+    Raises
+    ------
+    EstimatorError
+        If the estimator or one of its parameters is not usable.
+    SplitError
+        If the rows cannot be divided.
+
+    Examples
+    --------
+    >>> from ml_assets.model import ModelSpec, SourceSpec
+    >>> spec = ModelSpec(name="m", source=SourceSpec(type="synthetic"), target="late")
+    >>> table = pd.DataFrame({"days": range(100), "late": [0, 1] * 50})
+    >>> trained = train(table, spec)
+    >>> trained.inputs, int(trained.test.sum())
+    (['days'], 20)
+    """
+    labels = encode_target(table[spec.target], spec.positive)
+    inputs = input_columns(table, spec.features, spec.target)
+    x, y = table[inputs], labels.y
+    if test is None:
+        content = [name for name in table.columns if name not in spec.features.derive]
+        test = held_out(table[content], y, spec.split)
+    check_mask(test, y)
+    estimator = make_estimator(spec.estimator)
+    pipeline = build_pipeline(x, spec.features, estimator)
+    started = time.perf_counter()
+    with threadpool_limits(spec.resources.threads):
+        pipeline, candidates = _fit(pipeline, x[~test], y[~test], spec, jobs)
+    seconds = time.perf_counter() - started
+    return Trained(
+        pipeline=pipeline,
+        inputs=inputs,
+        x=x,
+        y=y,
+        test=test,
+        negative=labels.negative,
+        positive=labels.positive,
+        params=_params(pipeline.named_steps["estimator"]),
+        candidates=candidates,
+        seconds=seconds,
+    )
+
+
+def _fit(
+    pipeline: Pipeline,
+    x: pd.DataFrame,
+    y: NDArray[np.int64],
+    spec: ModelSpec,
+    jobs: int | None,
+) -> tuple[Pipeline, list[Candidate]]:
+    try:
+        if spec.search is None:
+            return pipeline.fit(x, y), []
+        search = _search(pipeline, spec.search, jobs).fit(x, y)
+    except (TypeError, ValueError) as error:
+        # scikit-learn names the parameter and what it may be, but not the model.
+        raise EstimatorError(
+            f"{spec.estimator.type} cannot be fitted: {error}"
+        ) from error
+    return search.best_estimator_, _candidates(search.cv_results_)
+
+
+def _search(pipeline: Pipeline, spec: SearchSpec, jobs: int | None) -> Any:
+    space = {_prefixed(name): values for name, values in spec.params.items()}
+    unknown = sorted(set(space) - set(pipeline.get_params()))
+    if unknown:
+        known = ", ".join(sorted(pipeline.named_steps["estimator"].get_params()))
+        name = unknown[0].removeprefix("estimator__")
+        raise EstimatorError(
+            f"search has no parameter '{name}' to vary; it has {known}"
+        )
+    count = min(spec.iterations, int(np.prod([len(item) for item in space.values()])))
+    common = {
+        "cv": StratifiedKFold(spec.folds, shuffle=True, random_state=SEED),
+        "scoring": spec.metric,
+        "n_jobs": jobs,
+        "random_state": SEED,
+        "error_score": "raise",
+    }
+    if spec.type == "randomized":
+        return RandomizedSearchCV(pipeline, space, n_iter=count, **common)
+    from sklearn.experimental import enable_halving_search_cv  # noqa: F401
+    from sklearn.model_selection import HalvingRandomSearchCV
+
+    return HalvingRandomSearchCV(pipeline, space, n_candidates=count, **common)
+
+
+def _prefixed(name: str) -> str:
+    """A parameter without a step's name is the estimator's."""
+    return name if "__" in name else f"estimator__{name}"
+
+
+def _candidates(results: dict[str, Any]) -> list[Candidate]:
+    """The tried settings, best first; halving repeats those that it kept."""
+    rows = [
+        Candidate(
+            {name.removeprefix("estimator__"): value for name, value in params.items()},
+            float(mean),
+            float(std),
+            int(rank),
+        )
+        for params, mean, std, rank in zip(
+            results["params"],
+            results["mean_test_score"],
+            results["std_test_score"],
+            results["rank_test_score"],
+        )
+    ]
+    return sorted(rows, key=lambda row: row.rank)
+
+
+def _params(estimator: Any) -> dict[str, Any]:
+    """What differs from the defaults; the rest is told by the library's version."""
+    defaults = type(estimator)().get_params(deep=False)
+    return {
+        name: value
+        for name, value in estimator.get_params(deep=False).items()
+        if name == "random_state" or value != defaults[name]
+    }
