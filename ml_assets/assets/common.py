@@ -1,0 +1,60 @@
+"""What every stage says of itself in the same way."""
+
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.model import ModelSpec
+
+TRAIN_STAGES = ("raw", "features", "model", "evaluation")
+DEPLOY_STAGES = ("deployment", "monitoring")
+TABLES = "tables"
+
+
+def key(spec: ModelSpec, stage: str) -> dg.AssetKey:
+    """Key of one stage of a model: ``<model>/<stage>``."""
+    return dg.AssetKey([spec.name, stage])
+
+
+def stage_arguments(spec: ModelSpec, stage: str, *kinds: str) -> dict[str, Any]:
+    """Arguments of ``dg.asset`` that all stages share."""
+    return {
+        "key": key(spec, stage),
+        "group_name": spec.name,
+        "owners": spec.owners or None,
+        "kinds": {*kinds},
+        "tags": {"model": spec.name, "stage": stage},
+    }
+
+
+def column_schema(columns: dict[str, str]) -> dg.TableSchema:
+    """Column name to type as Dagster shows it."""
+    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
+
+
+def table_metadata(frame: Any, preview: int = 5) -> dict[str, Any]:
+    """Row count, column schema and first rows of a pandas table."""
+    kinds = {str(name): str(kind) for name, kind in frame.dtypes.items()}
+    return {
+        "dagster/row_count": len(frame),
+        "dagster/column_schema": column_schema(kinds),
+        "preview": dg.MetadataValue.md(markdown_table(frame.head(preview))),
+    }
+
+
+def markdown_table(frame: Any) -> str:
+    """A small pandas table as Markdown."""
+
+    def line(cells: Any) -> str:
+        return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+    rows = [line(row) for row in frame.itertuples(index=False)]
+    return "\n".join([line(frame.columns), line("---" for _ in frame.columns), *rows])
+
+
+def plot(png: bytes) -> dg.MetadataValue:
+    """A PNG as an image inside the Dagster UI."""
+    import base64
+
+    data = base64.b64encode(png).decode()
+    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{data})")

@@ -1,0 +1,36 @@
+"""``ml_assets.components.TabularClassifier``: one YAML, all stages of a model."""
+
+import dagster as dg
+
+from ml_assets import automation
+from ml_assets.assets import (
+    deployment,
+    evaluation,
+    features,
+    ingestion,
+    monitoring,
+    training,
+    validation,
+)
+from ml_assets.components.scaffolder import TabularClassifierScaffolder
+from ml_assets.model import ModelSpec
+
+STAGES = (
+    ingestion,
+    validation,
+    features,
+    training,
+    evaluation,
+    deployment,
+    monitoring,
+    automation,
+)
+
+
+@dg.scaffold_with(TabularClassifierScaffolder)
+class TabularClassifier(ModelSpec, dg.Component, dg.Resolvable):
+    """A binary classifier over a table: data in, a gated and served version out."""
+
+    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
+        """The definitions of every stage, merged."""
+        return dg.Definitions.merge(*(stage.build(self) for stage in STAGES))
