@@ -1,0 +1,240 @@
+"""The tidy table that every source yields, its structural checks and its content hash.
+
+A tidy table has unique, named columns of four kinds only: ``int64``, ``float64``,
+``bool`` and unordered categories with sorted texts. Missing cells are NaN, and the
+index is 0, 1, 2, ...
+"""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+
+class DataError(ValueError):
+    """A table that cannot be used as it is; the message names the column."""
+
+
+def tidy(frame: pd.DataFrame) -> pd.DataFrame:
+    """Bring a table as read into the few column types that the platform knows.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+        Columns of any pandas type.
+
+    Returns
+    -------
+    DataFrame of shape (n_rows, n_columns)
+        Integers are int64, or float64 where a cell is missing; other numbers are
+        float64; Booleans are bool, or the categories "False" and "True" where a cell
+        is missing; texts are categories; dates are categories in ISO 8601, so that
+        they sort by time.
+
+    Raises
+    ------
+    DataError
+        No columns or rows; a column without a name, a name used twice, a column with
+        no value at all, or one that holds something else than plain values.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> tidy(pd.DataFrame({"age": [31, None], "sex": ["f", "m"]})).dtypes
+    age     float64
+    sex    category
+    dtype: object
+    """
+    _check_names([str(name) for name in frame.columns])
+    if frame.empty:
+        raise DataError("there is a header but not one row")
+    columns = {
+        str(name): _tidy_column(str(name), column.reset_index(drop=True))
+        for name, column in frame.items()
+    }
+    return pd.DataFrame(columns)
+
+
+def check_target(frame: pd.DataFrame, target: str) -> None:
+    """Refuse a table whose target column cannot train a binary classifier.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+        A tidy table.
+    target : str
+        Name of the column to predict.
+
+    Raises
+    ------
+    DataError
+        The column is missing, has missing cells, has other than two values, or is the
+        only column.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> check_target(pd.DataFrame({"age": [1, 2], "income": ["<=50K"] * 2}), "income")
+    Traceback (most recent call last):
+    ...
+    ml_assets.ml.tables.DataError: column 'income' has 1 value ('<=50K'); \
+a binary classifier needs 2
+    """
+    if target not in frame.columns:
+        raise DataError(
+            f"target column '{target}' is missing; the columns are"
+            f" {_listing(list(frame.columns))}"
+        )
+    if len(frame.columns) == 1:
+        raise DataError(f"there is no column beside the target '{target}'")
+    column = frame[target]
+    missing = int(column.isna().sum())
+    if missing:
+        raise DataError(
+            f"target column '{target}' has no value in {missing:,} of"
+            f" {len(column):,} rows; a classifier learns from labelled rows only"
+        )
+    values = sorted(column.unique().tolist(), key=str)
+    if len(values) != 2:
+        noun = "value" if len(values) == 1 else "values"
+        raise DataError(
+            f"column '{target}' has {len(values):,} {noun} ({_listing(values)});"
+            " a binary classifier needs 2"
+        )
+
+
+def content_hash(frame: pd.DataFrame) -> str:
+    """SHA-256 of a tidy table's names, types and values, in their order.
+
+    Two tables with equal content have the same hash in every process, however their
+    categories are coded. Another order of rows or columns gives another hash.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+        A tidy table.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"sex": pd.Categorical(["f", "m", "f"])})
+    >>> content_hash(table)[:16]
+    '...'
+    >>> recoded = pd.Categorical(["f", "m", "f"], categories=["m", "f"])
+    >>> content_hash(table) == content_hash(table.assign(sex=recoded))
+    True
+    """
+    digest = hashlib.sha256(f"{frame.shape}".encode())
+    for name, column in frame.items():
+        kind, parts = _canonical(column)
+        _feed(digest, f"{name}\0{kind}".encode())
+        for part in parts:
+            _feed(digest, part)
+    return digest.hexdigest()
+
+
+def _feed(digest: Any, data: Any) -> None:
+    # The length goes first, so that neighbours cannot lend each other bytes.
+    view = memoryview(data).cast("B")
+    digest.update(len(view).to_bytes(8, "little"))
+    digest.update(view)
+
+
+def _canonical(column: pd.Series[Any]) -> tuple[str, list[Any]]:
+    """A column's kind and its content as bytes that depend on the values alone."""
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        codes = column.cat.codes.to_numpy()
+        used = np.flatnonzero(np.bincount(codes + 1)[1:])
+        texts = column.cat.categories.astype(str).to_numpy(dtype=object)[used]
+        order = np.argsort(texts)
+        # One place more: code -1, a missing cell, reads the last.
+        recode = np.full(len(column.cat.categories) + 1, -1, dtype="<i4")
+        recode[used[order]] = np.arange(len(used))
+        names = b"".join(
+            len(text).to_bytes(8, "little") + text
+            for text in (str(value).encode() for value in texts[order])
+        )
+        return "category", [names, recode[codes]]
+    values = np.ascontiguousarray(column.to_numpy())
+    if values.dtype.kind == "f":
+        # Adding zero turns -0.0, which equals 0.0, into it.
+        values = np.where(np.isnan(values), np.nan, values + 0.0)
+    little = values.astype(values.dtype.newbyteorder("<"), copy=False)
+    return str(column.dtype), [little]
+
+
+def _check_names(names: list[str]) -> None:
+    if not names:
+        raise DataError("there are no columns")
+    seen: set[str] = set()
+    for position, name in enumerate(names, start=1):
+        if not name.strip():
+            raise DataError(f"column {position} of {len(names)} has no name")
+        if name in seen:
+            raise DataError(f"column '{name}' appears {names.count(name)} times")
+        seen.add(name)
+
+
+def _tidy_column(name: str, column: pd.Series[Any]) -> pd.Series[Any]:
+    missing = column.isna()
+    if missing.all():
+        raise DataError(f"column '{name}' has no value in any of {len(column):,} rows")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        if pd.api.types.infer_dtype(column.cat.categories) == "string":
+            return _sorted_categories(column)
+        column = column.astype(column.cat.categories.dtype)
+    kind = pd.api.types.infer_dtype(column, skipna=True)
+    if kind in ("string", "date", "datetime", "datetime64"):
+        return _as_categories(column, kind)
+    if kind == "boolean":
+        if missing.any():
+            return column.astype(object).map(str, na_action="ignore").astype("category")
+        return column.astype(bool)
+    if kind in ("integer", "floating", "mixed-integer-float", "decimal", "integer-na"):
+        return _as_numbers(column, whole=kind == "integer" and not missing.any())
+    raise DataError(
+        f"column '{name}' holds {kind} values; numbers, texts, Booleans and dates"
+        " are understood"
+    )
+
+
+def _as_numbers(column: pd.Series[Any], whole: bool) -> pd.Series[Any]:
+    if whole:
+        limits = np.iinfo(np.int64)
+        if limits.min <= column.min() and column.max() <= limits.max:
+            return column.astype(np.int64)
+    return pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _as_categories(column: pd.Series[Any], kind: str) -> pd.Series[Any]:
+    if kind != "string":
+        column = column.astype(object).map(lambda cell: cell.isoformat(), "ignore")
+    return _sorted_categories(column.astype("category"))
+
+
+def _sorted_categories(column: pd.Series[Any]) -> pd.Series[Any]:
+    used = column.cat.remove_unused_categories()
+    # Object texts: of all text types they are the one that pickles and compares alike
+    # wherever the categories came from.
+    texts = pd.Index(
+        used.cat.categories.astype(str).to_numpy(dtype=object), dtype="str"
+    )
+    order = np.argsort(texts.to_numpy(dtype=object), kind="stable")
+    rank = np.empty(len(order) + 1, dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    rank[-1] = -1
+    codes = rank[used.cat.codes.to_numpy()]
+    return pd.Series(pd.Categorical.from_codes(codes, texts[order], ordered=False))
+
+
+def _listing(values: list[Any], most: int = 8) -> str:
+    shown = ", ".join(repr(value) for value in values[:most])
+    return shown + (f" and {len(values) - most:,} more" if len(values) > most else "")
