@@ -44,10 +44,10 @@ def is_missing(values: Mapping[str, NDArray[Any]], name: str) -> Floats:
     """1 where the column `name` is missing, else 0."""
     column = _column(values, name)
     if column.dtype.kind == "f":
-        return np.isnan(column).astype(np.float64)
+        return np.asarray(np.isnan(column), dtype=np.float64)
     if column.dtype.kind == "O":
-        return _is_none_or_nan(column).astype(np.float64)
-    return np.zeros(len(column))
+        return np.asarray(_is_none_or_nan(column), dtype=np.float64)
+    return np.zeros(len(column), dtype=np.float64)
 
 
 def text_in(

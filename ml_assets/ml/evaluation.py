@@ -1,0 +1,281 @@
+"""How well probabilities agree with what happened: the figures of a version."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_auc_score
+
+from ml_assets.ml.gate import GateFigures, Group
+from ml_assets.ml.intervals import wilson
+from ml_assets.ml.slices import groups_of
+
+CALIBRATION_BINS = 10
+Floats = NDArray[np.float64]
+Outcomes = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """Rows by truth and prediction."""
+
+    true_negative: int
+    false_positive: int
+    false_negative: int
+    true_positive: int
+
+
+@dataclass(frozen=True)
+class CalibrationBin:
+    """Rows whose probability is from `low` to `high`; NaN where there are none."""
+
+    low: float
+    high: float
+    n: int
+    mean_probability: float
+    positive_rate: float
+
+
+@dataclass(frozen=True)
+class SliceRow:
+    """Figures of one group of the test rows."""
+
+    column: str
+    group: str
+    n: int
+    accuracy: float
+    roc_auc: float
+    positive_rate: float
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The figures of one version on one set of test rows.
+
+    Attributes
+    ----------
+    n, positives : int
+        Test rows, and those of class 1.
+    threshold : float
+        A row is predicted 1 when its probability exceeds it.
+    metrics : dict of str to float
+        ``accuracy``, ``balanced_accuracy``, ``roc_auc``, ``average_precision``,
+        ``log_loss``, ``brier``, ``f1``, ``precision``, ``recall`` and
+        ``calibration_error`` (expected calibration error over ten bins). NaN where the
+        rows do not define one.
+    majority : dict of str to float
+        What always saying the more frequent class would give, for the metrics that a
+        gate may look at.
+    accuracy_interval : tuple of float
+        Wilson's 95 % interval.
+    confusion : Confusion, optional
+        None where a probability is NaN.
+    calibration : tuple of CalibrationBin
+    slices : tuple of SliceRow
+    """
+
+    n: int
+    positives: int
+    threshold: float
+    metrics: dict[str, float]
+    majority: dict[str, float]
+    accuracy_interval: tuple[float, float]
+    confusion: Confusion | None
+    calibration: tuple[CalibrationBin, ...]
+    slices: tuple[SliceRow, ...]
+
+    def gate_figures(
+        self,
+        champion: str | None = None,
+        champion_metrics: Mapping[str, float] | None = None,
+    ) -> GateFigures:
+        """What the gate looks at, with the champion's metrics on the same rows."""
+        slices: dict[str, dict[str, Group]] = {}
+        for row in self.slices:
+            groups = slices.setdefault(row.column, {})
+            groups[row.group] = Group(row.n, row.accuracy)
+        return GateFigures(
+            n=self.n,
+            metrics=self.metrics,
+            majority=self.majority,
+            champion=champion,
+            champion_metrics=champion_metrics or {},
+            slices=slices,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON knows it; NaN becomes null."""
+        value: dict[str, Any] = _without_nan(asdict(self))
+        return value
+
+
+def evaluate(
+    y_true: Outcomes,
+    probability: Floats,
+    slices: pd.DataFrame | None = None,
+    threshold: float = 0.5,
+) -> Evaluation:
+    """Compare probabilities with the truth.
+
+    Parameters
+    ----------
+    y_true : ndarray of shape (n_rows,)
+        0 or 1.
+    probability : ndarray of shape (n_rows,)
+        Of class 1. One NaN makes every figure that needs the probabilities NaN.
+    slices : DataFrame of shape (n_rows, n_columns), optional
+        Columns whose groups are reported apart.
+    threshold : float
+        A row is predicted 1 when its probability exceeds it, as scikit-learn does.
+
+    Raises
+    ------
+    ValueError
+        If there are no rows, or the lengths differ.
+
+    Examples
+    --------
+    >>> figures = evaluate(np.array([0, 0, 1, 1]), np.array([0.1, 0.6, 0.4, 0.9]))
+    >>> figures.metrics["accuracy"], figures.metrics["roc_auc"]
+    (0.5, 0.75)
+    >>> figures.majority["accuracy"]
+    0.5
+    """
+    y, p = np.asarray(y_true, dtype=np.int64), np.asarray(probability, dtype=np.float64)
+    if not len(y) or y.shape != p.shape:
+        raise ValueError(
+            f"evaluation needs as many probabilities as outcomes and at least one,"
+            f" found {p.shape} and {y.shape}"
+        )
+    metrics = _metrics(y, p, threshold)
+    return Evaluation(
+        n=len(y),
+        positives=int(y.sum()),
+        threshold=threshold,
+        metrics=metrics,
+        majority=_majority(float(y.mean())),
+        accuracy_interval=wilson(metrics["accuracy"], len(y)),
+        confusion=None if np.isnan(p).any() else _confusion(y, p, threshold),
+        calibration=_calibration(y, p),
+        slices=() if slices is None else _slices(y, p, slices, threshold),
+    )
+
+
+def _confusion(y: Outcomes, p: Floats, threshold: float) -> Confusion:
+    predicted = p > threshold
+    counts = np.bincount(2 * y + predicted, minlength=4)
+    return Confusion(*(int(count) for count in counts))
+
+
+def _metrics(y: Outcomes, p: Floats, threshold: float) -> dict[str, float]:
+    if np.isnan(p).any():
+        return dict.fromkeys(METRICS, math.nan)
+    c = _confusion(y, p, threshold)
+    recall = _ratio(c.true_positive, c.true_positive + c.false_negative)
+    specificity = _ratio(c.true_negative, c.true_negative + c.false_positive)
+    wrong = c.false_positive + c.false_negative
+    values = (
+        _ratio(c.true_positive + c.true_negative, len(y)),
+        (recall + specificity) / 2,
+        _ranking(roc_auc_score, y, p),
+        _ranking(average_precision_score, y, p),
+        _log_loss(y, p),
+        float(np.mean((p - y) ** 2)),
+        _ratio(2 * c.true_positive, 2 * c.true_positive + wrong),
+        _ratio(c.true_positive, c.true_positive + c.false_positive),
+        recall,
+        _calibration_error(y, p),
+    )
+    return dict(zip(METRICS, values, strict=True))
+
+
+METRICS = (
+    "accuracy",
+    "balanced_accuracy",
+    "roc_auc",
+    "average_precision",
+    "log_loss",
+    "brier",
+    "f1",
+    "precision",
+    "recall",
+    "calibration_error",
+)
+
+
+def _ratio(part: int, whole: int) -> float:
+    return part / whole if whole else math.nan
+
+
+def _ranking(score: Any, y: Outcomes, p: Floats) -> float:
+    """A score of the order of the rows, which one class alone does not define."""
+    if y.min() == y.max() or np.isnan(p).any():
+        return math.nan
+    return float(score(y, p))
+
+
+def _log_loss(y: Outcomes, p: Floats) -> float:
+    # As scikit-learn: a certain but wrong row costs much, not infinitely much.
+    tiny = np.finfo(np.float64).eps
+    of_truth = np.clip(np.where(y == 1, p, 1 - p), tiny, 1 - tiny)
+    return float(-np.log(of_truth).mean())
+
+
+def _majority(rate: float) -> dict[str, float]:
+    return {
+        "accuracy": max(rate, 1 - rate),
+        "balanced_accuracy": 0.5,
+        "roc_auc": 0.5,
+        "average_precision": rate,
+        "f1": 2 * rate / (1 + rate) if rate > 0.5 else 0.0,
+    }
+
+
+def _calibration(y: Outcomes, p: Floats) -> tuple[CalibrationBin, ...]:
+    if np.isnan(p).any():
+        return ()
+    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
+    place = np.clip(
+        np.searchsorted(edges, p, side="right") - 1, 0, CALIBRATION_BINS - 1
+    )
+    bins = []
+    for number in range(CALIBRATION_BINS):
+        inside = place == number
+        n = int(inside.sum())
+        means = (p[inside].mean(), y[inside].mean()) if n else (math.nan, math.nan)
+        low, high = float(edges[number]), float(edges[number + 1])
+        bins.append(CalibrationBin(low, high, n, float(means[0]), float(means[1])))
+    return tuple(bins)
+
+
+def _calibration_error(y: Outcomes, p: Floats) -> float:
+    """Mean distance of predicted from seen rate, each bin weighted by its rows."""
+    bins = [item for item in _calibration(y, p) if item.n]
+    return sum(i.n * abs(i.mean_probability - i.positive_rate) for i in bins) / len(y)
+
+
+def _slices(
+    y: Outcomes, p: Floats, columns: pd.DataFrame, threshold: float
+) -> tuple[SliceRow, ...]:
+    rows = []
+    for column in columns.columns:
+        for group, inside in groups_of(columns[column]):
+            truth, chance = y[inside], p[inside]
+            known = not np.isnan(chance).any()
+            right = float(((chance > threshold) == truth).mean()) if known else math.nan
+            auc = _ranking(roc_auc_score, truth, chance)
+            rate = float(truth.mean())
+            rows.append(SliceRow(str(column), group, len(truth), right, auc, rate))
+    return tuple(rows)
+
+
+def _without_nan(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_without_nan(item) for item in value]
+    return None if isinstance(value, float) and math.isnan(value) else value
