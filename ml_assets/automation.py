@@ -18,7 +18,9 @@ OVERLAP = 20
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """Jobs, schedule and sensor of one model."""
-    train = _job(spec, "train", TRAIN_STAGES, "Trains a version and puts it to the gate.")
+    train = _job(
+        spec, "train", TRAIN_STAGES, "Trains a version and puts it to the gate."
+    )
     deploy = _job(spec, "deploy", DEPLOY_STAGES, "Puts a passing version in service.")
     schedules = [] if spec.schedule is None else [_schedule(spec, train)]
     return dg.Definitions(
@@ -74,7 +76,9 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
                 requests.append(
                     dg.RunRequest(
                         run_key=f"{spec.name}:{version}",
-                        run_config={"ops": {deployment: {"config": {"version": version}}}},
+                        run_config={
+                            "ops": {deployment: {"config": {"version": version}}}
+                        },
                         tags={"model": spec.name, "version": version},
                     )
                 )

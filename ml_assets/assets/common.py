@@ -29,7 +29,9 @@ def stage_arguments(spec: ModelSpec, stage: str, *kinds: str) -> dict[str, Any]:
 
 def column_schema(columns: dict[str, str]) -> dg.TableSchema:
     """Column name to type as Dagster shows it."""
-    return dg.TableSchema([dg.TableColumn(name, kind) for name, kind in columns.items()])
+    return dg.TableSchema(
+        [dg.TableColumn(name, kind) for name, kind in columns.items()]
+    )
 
 
 def table_metadata(frame: Any, preview: int = 5) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         description=f"Rows of {spec.name} as its {spec.source.type} source gave them.",
         io_manager_key=TABLES,
     )
-    def raw(config: IngestionConfig) -> dg.MaterializeResult:  # type: ignore[type-arg]
+    def raw(config: IngestionConfig) -> dg.MaterializeResult:
         from ml_assets.ml.sources import SourceError, read_source
         from ml_assets.ml.tables import check_target, content_hash
 

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
+import msgspec
 from pydantic import Field
 
 from ml_assets import provenance
 from ml_assets.assets.common import TABLES, key, stage_arguments
+from ml_assets.assets.features import HELD_OUT
 from ml_assets.model import ModelSpec
 from ml_assets.resources.registry import Registry
 from ml_assets.resources.tables import DATA_VERSION, TableStore
@@ -49,7 +51,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def model(
         context: dg.AssetExecutionContext, config: TrainingConfig, features: Any
-    ) -> Iterator[dg.MaterializeResult[Any] | dg.AssetObservation]:
+    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         store = VersionStore(storage_root())
         made_by = fingerprint(spec, features.attrs[DATA_VERSION])
         known = None if config.force else _unchanged(store, spec.name, made_by)
@@ -95,8 +97,87 @@ def train_version(
     from ml_assets.ml.training import train
 
     store = VersionStore(storage_root())
-    trained = train(features, spec)
+    held_out = features[HELD_OUT].to_numpy()
+    trained = train(features.drop(columns=HELD_OUT), spec, test=held_out)
     version = store.reserve(spec.name, run_id)
-    record = _register(spec, trained, features, version, made_by, run_id)
+    tags = {
+        "version": version,
+        "raw_version": TableStore(storage_root()).version(spec.name, "raw", run_id),
+        "features_version": str(features.attrs[DATA_VERSION]),
+        "code_version": provenance.code_hash(),
+        "git_commit": provenance.git_commit(),
+        "environment": provenance.environment(),
+        "dagster_run": run_id,
+        "fingerprint": made_by,
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        bundle = Path(scratch) / "bundle"
+        manifest = _package(spec, trained, bundle)
+        params = {"estimator": spec.estimator.type, **trained.params}
+        entry = Registry().register(spec.name, bundle, tags, params)
+    record = VersionRecord(
+        model=spec.name,
+        version=version,
+        files=manifest.files,
+        runtime=manifest.runtime,
+        runtime_reason=manifest.reason,
+        fingerprint=made_by,
+        raw_version=tags["raw_version"],
+        features_version=tags["features_version"],
+        code_version=tags["code_version"],
+        git_commit=tags["git_commit"],
+        environment=tags["environment"],
+        run_id=run_id,
+        registry_uri=entry.uri,
+        registry_run=entry.run_id,
+        registry_version=entry.version,
+        estimator=spec.estimator.type,
+        params={name: repr(value) for name, value in trained.params.items()},
+        train_rows=int((~held_out).sum()),
+        test_rows=int(held_out.sum()),
+        fit_seconds=round(trained.seconds, 3),
+    )
     store.save(record)
     return record
+
+
+def _package(spec: ModelSpec, trained: "Trained", directory: Path) -> Any:
+    """Write the bundle of a version: MLflow's files and the server's."""
+    from ml_assets.ml.schema import signature_columns
+    from ml_assets.serving.bundle import write_bundle
+    from ml_assets.serving.plan import Signature
+    from ml_assets.serving.trusted import TRUSTED_NAMES
+
+    columns = signature_columns(trained.x, trained.inputs)
+    if spec.serving.unknown_category == "accept":
+        columns = tuple(msgspec.structs.replace(c, categories=None) for c in columns)
+    signature = Signature(
+        columns=columns,
+        target=spec.target,
+        negative=trained.negative,
+        positive=trained.positive,
+    )
+    probe = trained.x_test.head(PROBE_ROWS)
+    Registry().save_model(trained.pipeline, directory, TRUSTED_NAMES)
+    return write_bundle(directory, trained.pipeline, signature, probe)
+
+
+def describe(record: VersionRecord) -> dict[str, Any]:
+    """What the UI shows of a version."""
+    estimator = record.estimator.rpartition(".")[2]
+    return {
+        "version": record.version,
+        "estimator": estimator,
+        "params": dg.MetadataValue.json(record.params),
+        "train_rows": record.train_rows,
+        "test_rows": record.test_rows,
+        "fit_seconds": record.fit_seconds,
+        "runtime": record.runtime,
+        "runtime_reason": record.runtime_reason or "every step compiles",
+        "registry": f"{record.model} version {record.registry_version}",
+        "registry_uri": record.registry_uri,
+        "raw_version": record.raw_version,
+        "features_version": record.features_version,
+        "git_commit": record.git_commit,
+        "environment": record.environment,
+    }

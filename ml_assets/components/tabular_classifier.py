@@ -1,5 +1,7 @@
 """``ml_assets.components.TabularClassifier``: one YAML, all stages of a model."""
 
+from typing import Any
+
 import dagster as dg
 
 from ml_assets import automation
@@ -30,6 +32,19 @@ STAGES = (
 @dg.scaffold_with(TabularClassifierScaffolder)
 class TabularClassifier(ModelSpec, dg.Component, dg.Resolvable):
     """A binary classifier over a table: data in, a gated and served version out."""
+
+    @classmethod
+    def model(cls) -> type[ModelSpec]:
+        """The schema of the YAML, so that ``dg check yaml`` runs every validator."""
+        return ModelSpec
+
+    @classmethod
+    def resolve_from_model(
+        cls, context: dg.ResolutionContext, model: Any
+    ) -> "TabularClassifier":
+        """The component, with every ``{{ template }}`` in the YAML resolved."""
+        given = model.model_dump(exclude_unset=True)
+        return cls(**context.resolve_value(given))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of every stage, merged."""

@@ -6,12 +6,13 @@ runs; ``MLFLOW_TRACKING_URI`` names another one.
 
 import functools
 import os
+import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.storage import home, locked
+from ml_assets.storage import TEMPORARY, home, locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -129,15 +130,20 @@ class Registry:
         from mlflow.artifacts import download_artifacts
         from mlflow.exceptions import MlflowException
 
-        directory.mkdir(parents=True)
-        try:
-            download_artifacts(
-                artifact_uri=uri, dst_path=str(directory), tracking_uri=tracking_uri()
-            )
-        except (MlflowException, OSError) as error:
-            raise RegistryError(
-                f"cannot fetch {uri} from the registry: {error}"
-            ) from error
+        directory.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(
+            dir=directory.parent, prefix=TEMPORARY
+        ) as scratch:
+            try:
+                # MLflow adds a directory of its own naming.
+                found = download_artifacts(
+                    artifact_uri=uri, dst_path=scratch, tracking_uri=tracking_uri()
+                )
+            except (MlflowException, OSError) as error:
+                raise RegistryError(
+                    f"cannot fetch {uri} from the registry: {error}"
+                ) from error
+            os.rename(found, directory)
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float]) -> None:
         """Add the figures of an evaluation to the version's run."""

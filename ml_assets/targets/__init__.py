@@ -23,6 +23,9 @@ class Target(Protocol):
     def current(self, model: str) -> ServingPlan | None:
         """The plan in force, or None where the model was never deployed."""
 
+    def history(self, model: str) -> list[ServingPlan]:
+        """Every plan that was in force, oldest first."""
+
     def lock(self, model: str) -> AbstractContextManager[None]:
         """Held by whoever decides on and applies a plan of `model`."""
 

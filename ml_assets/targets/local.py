@@ -34,6 +34,10 @@ class LocalTarget:
         """The plan in force, or None where the model was never deployed."""
         return self.store.current(model)
 
+    def history(self, model: str) -> list[ServingPlan]:
+        """Every plan that was in force, oldest first."""
+        return self.store.history(model)
+
     def lock(self, model: str) -> AbstractContextManager[None]:
         """Held by whoever decides on and applies a plan of `model`."""
         return self.store.lock(model)

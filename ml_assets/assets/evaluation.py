@@ -1,0 +1,195 @@
+"""``<model>/evaluation``: how good a version is, and whether it passes the gate."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+
+from ml_assets.assets.common import key, markdown_table, plot, stage_arguments
+from ml_assets.assets.scoring import (
+    IncomparableError,
+    champion_metrics,
+    held_out_rows,
+    load,
+    score,
+)
+from ml_assets.ml.gate import Gate, GateDecision, GateFigures
+from ml_assets.model import ModelSpec
+from ml_assets.resources.registry import Registry
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+from ml_assets.versions import VersionRecord, VersionStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+GATE_CHECK = "gate"
+
+
+def build(spec: ModelSpec) -> dg.Definitions:
+    """The asset that scores the held-out rows, and its gate check."""
+    evaluation_key = key(spec, "evaluation")
+    gate = dg.AssetCheckSpec(
+        GATE_CHECK,
+        asset=evaluation_key,
+        description=(
+            f"{spec.gate.metric} above {spec.gate.threshold}, better than the majority"
+            " class, and not worse than the champion on the same rows."
+        ),
+    )
+
+    @dg.asset(
+        **stage_arguments(spec, "evaluation", "scikitlearn"),
+        description=f"Figures of the newest version of {spec.name} on held-out rows.",
+        deps=[key(spec, "model")],
+        check_specs=[gate],
+    )
+    def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        store = VersionStore(storage_root())
+        record = newest_of_run(store, spec.name, context.run.run_id)
+        rows, y = held_out_rows(spec, record.features_version)
+        pipeline = load(record)
+        probability = score(pipeline, rows)
+        figures, decision, found, metadata = judge(
+            spec, record, rows, y, probability, pipeline
+        )
+        for clause in decision.clauses:
+            report = context.log.info if clause.passed else context.log.warning
+            report(f"gate, {clause.name}: {clause.sentence}")
+        store.save_evaluation(
+            spec.name,
+            record.version,
+            {
+                "figures": figures.to_dict(),
+                "gate": decision.to_dict(),
+                "metrics": found["metrics"],
+                "evaluation": found,
+                "champion": figures.champion,
+            },
+        )
+        Registry().log_metrics(
+            record.registry_run,
+            {
+                name: value
+                for name, value in found["metrics"].items()
+                if value is not None
+            },
+        )
+        return dg.MaterializeResult(
+            data_version=dg.DataVersion(record.version),
+            metadata={
+                "version": record.version,
+                "figures": dg.MetadataValue.json(figures.to_dict()),
+                **metadata,
+            },
+            check_results=[_check(spec, record, decision)],
+        )
+
+    return dg.Definitions(assets=[evaluation])
+
+
+def newest_of_run(store: VersionStore, model: str, run_id: str) -> VersionRecord:
+    """The version that the run trained, else the newest one."""
+    names = store.names(model)
+    if not names:
+        raise dg.Failure(f"{model} has no version; materialize {model}/model first")
+    for name in reversed(names):
+        record = store.get(model, name)
+        if record.run_id == run_id:
+            return record
+    return store.get(model, names[-1])
+
+
+def gate_figures(
+    spec: ModelSpec, found: Any, rows: "pd.DataFrame", y: "NDArray[np.int64]"
+) -> tuple[GateFigures, str]:
+    """The gate's figures with today's champion, and why that one has none, if so."""
+    plan = PlanStore(storage_root()).current(spec.name)
+    if plan is None:
+        return found.gate_figures(), ""
+    champion, metrics, problem = plan.live.version, {}, ""
+    try:
+        metrics = champion_metrics(spec.name, champion, rows, y)
+    except IncomparableError as error:
+        problem = f"the champion {champion} cannot be compared: {error}"
+    return found.gate_figures(champion, metrics), problem
+
+
+def judge(
+    spec: ModelSpec,
+    record: VersionRecord,
+    rows: "pd.DataFrame",
+    y: "NDArray[np.int64]",
+    probability: "NDArray[np.float64]",
+    pipeline: Any,
+) -> tuple[GateFigures, GateDecision, dict[str, Any], dict[str, Any]]:
+    """Figures, the gate's decision, the whole evaluation, and metadata for the UI."""
+    from ml_assets.ml.evaluation import evaluate
+    from ml_assets.ml.importance import importances
+    from ml_assets.ml.plots import plots
+
+    sliced = sorted({*spec.gate.slices, *spec.monitoring.slices} & {*rows.columns})
+    found = evaluate(y, probability, rows[sliced] if sliced else None)
+    figures, problem = gate_figures(spec, found, rows, y)
+    decision = Gate(spec.gate).decide(figures)
+    inputs = rows[list(pipeline.feature_names_in_)]
+    importance = importances(pipeline, inputs, y)
+    labels = _labels(rows[spec.target], y)
+    images = plots(y, probability, found, importance, labels)
+    whole = found.to_dict()
+    metadata: dict[str, Any] = {
+        name: value for name, value in whole["metrics"].items() if value is not None
+    }
+    metadata |= {f"plot_{name}": plot(png) for name, png in images.items()}
+    metadata["gate"] = dg.MetadataValue.md(_clauses(decision))
+    metadata["test_rows"] = len(y)
+    if found.slices:
+        metadata["slices"] = dg.MetadataValue.md(_slices(found))
+    if problem:
+        metadata["champion_problem"] = problem
+    return figures, decision, whole, metadata
+
+
+def _labels(target: Any, y: Any) -> tuple[Any, Any]:
+    values = target.tolist()
+    by_class = {int(label): value for label, value in zip(y, values, strict=True)}
+    return by_class.get(0, 0), by_class.get(1, 1)
+
+
+def _check(
+    spec: ModelSpec, record: VersionRecord, decision: GateDecision
+) -> dg.AssetCheckResult:
+    return dg.AssetCheckResult(
+        check_name=GATE_CHECK,
+        asset_key=key(spec, "evaluation"),
+        passed=decision.passed,
+        # A rejected version is a result, not a failed run.
+        severity=dg.AssetCheckSeverity.WARN,
+        description=f"version {record.version}: {decision.reason}",
+        metadata={
+            "version": record.version,
+            "clauses": dg.MetadataValue.md(_clauses(decision)),
+        },
+    )
+
+
+def _clauses(decision: GateDecision) -> str:
+    lines = ["| clause | passed | figures |", "| --- | --- | --- |"]
+    for clause in decision.clauses:
+        verdict = "yes" if clause.passed else "**no**"
+        lines.append(f"| {clause.name} | {verdict} | {clause.sentence} |")
+    return "\n".join(lines)
+
+
+def _slices(found: Any) -> str:
+    import pandas as pd
+
+    frame = pd.DataFrame([vars(row) for row in found.slices])
+    return markdown_table(frame.round(4))
+
+
+def passed(evaluation: Mapping[str, Any] | None) -> bool:
+    """Whether a stored evaluation says that the version may be deployed."""
+    return evaluation is not None and bool(evaluation["gate"]["passed"])

@@ -1,0 +1,71 @@
+"""A version's probabilities on rows that were held out."""
+
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.assets.features import HELD_OUT
+from ml_assets.bundles import fetch_bundle
+from ml_assets.model import ModelSpec
+from ml_assets.resources.tables import TableStore
+from ml_assets.storage import storage_root
+from ml_assets.versions import VersionRecord, VersionStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+class IncomparableError(Exception):
+    """A version cannot score rows of today's shape."""
+
+
+def held_out_rows(
+    spec: ModelSpec, features_version: str
+) -> "tuple[pd.DataFrame, NDArray[np.int64]]":
+    """The held-out rows of a feature table, and their target as 0 and 1."""
+    from ml_assets.ml.prepare import encode_target
+
+    store = TableStore(storage_root())
+    table = store.read(spec.name, "features", features_version)
+    mask = table[HELD_OUT].to_numpy()
+    y = encode_target(table[spec.target], spec.positive).y
+    return table[mask], y[mask]
+
+
+def load(record: VersionRecord) -> Any:
+    """The fitted pipeline of a version, verified."""
+    from ml_assets.serving.bundle import load_pipeline
+
+    return load_pipeline(fetch_bundle(record), record.files)
+
+
+def score(pipeline: Any, rows: "pd.DataFrame") -> "NDArray[np.float64]":
+    """Probability of positive for each row.
+
+    Raises
+    ------
+    IncomparableError
+        If the rows lack a column that the version reads.
+    """
+    wanted = list(pipeline.feature_names_in_)
+    absent = [name for name in wanted if name not in rows.columns]
+    if absent:
+        raise IncomparableError(f"it reads the column {absent[0]}, which is gone")
+    found: NDArray[np.float64] = pipeline.predict_proba(rows[wanted])[:, 1]
+    return found
+
+
+def champion_metrics(
+    model: str, champion: str, rows: "pd.DataFrame", y: "NDArray[np.int64]"
+) -> dict[str, float]:
+    """The champion's figures on `rows`; empty, which the gate takes as NaN, if none.
+
+    Raises
+    ------
+    IncomparableError
+        If the champion cannot score these rows.
+    """
+    from ml_assets.ml.evaluation import evaluate
+
+    record = VersionStore(storage_root()).get(model, champion)
+    return dict(evaluate(y, score(load(record), rows)).metrics)
