@@ -1,0 +1,173 @@
+"""The model server as a bare ASGI application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from concurrent.futures import ThreadPoolExecutor
+from time import perf_counter
+from typing import Any
+from urllib.parse import parse_qs
+
+from ml_assets.serving.body import BodyReader, ClientGone, Receive
+from ml_assets.serving.ids import PredictionIds
+from ml_assets.serving.logs import logger
+from ml_assets.serving.messages import (
+    Headers,
+    Request,
+    Response,
+    Route,
+    read_headers,
+    require_json,
+)
+from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.problems import Problem, overloaded
+from ml_assets.serving.settings import ServerSettings
+from ml_assets.serving.state import State
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[Any], Awaitable[None]]
+
+# Longer bodies take milliseconds to decode, and are answered by the thread.
+_INLINE_BYTES = 256 * 1024
+_BODIES_IN_MEMORY = 16
+_PROBLEM = b"application/problem+json"
+_CLOSE = (b"connection", b"close")
+
+
+class ModelServer:
+    """Answers requests from `state`, which may be swapped at any time."""
+
+    def __init__(
+        self, settings: ServerSettings, metrics: Metrics, ids: PredictionIds
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.state = State({}, frozenset(), False, metrics)
+        self.is_draining = False
+        self._ids = ids
+        limit = settings.max_body_bytes
+        self._bodies = BodyReader(limit, _BODIES_IN_MEMORY * limit)
+        self._unknown = metrics.series("unknown")
+        # One thread: slow answers wait in line, and the fast ones pass by them.
+        self._thread = ThreadPoolExecutor(1, "slow-answers")
+        self._queued = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = perf_counter()
+        metrics = self.metrics
+        headers = read_headers(scope["headers"])
+        request_id = headers.request_id or self._ids.take(1)[0]
+        series = self._unknown
+        metrics.in_flight += 1
+        try:
+            if metrics.in_flight > self.settings.max_in_flight:
+                raise overloaded("too many requests are in flight")
+            route = self._route(scope, headers)
+            series = route.series
+            response = await self._answer(route, scope, headers, request_id, receive)
+            series = response.series or series
+        except Problem as problem:
+            response = _refusal(problem, request_id)
+        except ClientGone:
+            return
+        except Exception:
+            logger.error("a request failed", exc_info=True)
+            detail = "the request could not be answered; the log has the reason"
+            response = _refusal(Problem(500, "internal-error", detail), request_id)
+        finally:
+            metrics.in_flight -= 1
+        series.observe(response.status, perf_counter() - started, response.rows)
+        await self._send(send, response, request_id)
+
+    def close(self) -> None:
+        """Stop the thread of slow answers."""
+        self._thread.shutdown()
+
+    def _route(self, scope: Scope, headers: Headers) -> Route:
+        state = self.state
+        path, method = scope["path"], scope["method"]
+        route = state.routes.get(path)
+        if route is None:
+            raise _not_found(state, path)
+        if method != route.method and not (method == "HEAD" and route.method == "GET"):
+            allow = b"POST" if route.method == "POST" else b"GET, HEAD"
+            detail = f"expected {allow.decode()}"
+            raise Problem(
+                405, "method-not-allowed", detail, headers=[(b"allow", allow)]
+            )
+        if path == "/invocations":
+            require_json(headers.content_type)
+            return state.invocations(_named_model(scope, headers))
+        return route
+
+    async def _answer(
+        self,
+        route: Route,
+        scope: Scope,
+        headers: Headers,
+        request_id: str,
+        receive: Receive,
+    ) -> Response:
+        model = route.model
+        if model is None:
+            return route.handler(Request(request_id, b""))
+        require_json(headers.content_type)
+        body = await self._bodies.read(receive, headers.length)
+        request = Request(request_id, body)
+        if model.is_fast and len(body) <= _INLINE_BYTES:
+            return route.handler(request)
+        return await self._answer_slowly(route, request)
+
+    async def _answer_slowly(self, route: Route, request: Request) -> Response:
+        if self._queued >= self.settings.max_queue:
+            raise overloaded("too many slow requests are waiting")
+        self._queued += 1
+        try:
+            loop = asyncio.get_running_loop()
+            return await loop.run_in_executor(self._thread, route.handler, request)
+        finally:
+            self._queued -= 1
+
+    async def _send(self, send: Send, response: Response, request_id: str) -> None:
+        headers = [
+            (b"content-type", response.content_type),
+            (b"content-length", str(len(response.body)).encode()),
+            (b"x-request-id", request_id.encode()),
+            *response.headers,
+        ]
+        if self.is_draining:
+            headers.append(_CLOSE)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": headers,
+            }
+        )
+        await send({"type": "http.response.body", "body": response.body})
+
+
+def _refusal(problem: Problem, request_id: str) -> Response:
+    return Response(
+        problem.body(request_id),
+        problem.status,
+        _PROBLEM,
+        headers=tuple(problem.headers),
+    )
+
+
+def _named_model(scope: Scope, headers: Headers) -> str | None:
+    query: bytes = scope["query_string"]
+    if query:
+        values = parse_qs(query.decode("latin-1")).get("model")
+        if values:
+            return values[-1]
+    return headers.model
+
+
+def _not_found(state: State, path: str) -> Problem:
+    for prefix in ("/models/", "/v2/models/"):
+        if path.startswith(prefix):
+            state.require(path.removeprefix(prefix).partition("/")[0])
+    detail = "/docs lists the addresses of this server"
+    return Problem(404, "unknown-route", detail)

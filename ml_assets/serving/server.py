@@ -1,0 +1,192 @@
+"""Runs the model server: one process, or a parent with several workers."""
+
+import asyncio
+import contextlib
+import gc
+import logging
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import uvicorn
+
+from ml_assets.serving import logs
+from ml_assets.serving.app import ModelServer
+from ml_assets.serving.bundle import load_runtime
+from ml_assets.serving.guard import GuardedProtocol
+from ml_assets.serving.ids import PredictionIds
+from ml_assets.serving.loader import PlanLoader
+from ml_assets.serving.logs import log
+from ml_assets.serving.metrics import Metrics, serve_metrics
+from ml_assets.serving.settings import ServerSettings
+from ml_assets.serving.store import PlanStore, ServerLease
+
+_BACKLOG = 1024
+# Requests leave no cycles behind, so that collecting often is wasted time.
+_GC_THRESHOLDS = (50_000, 50, 100)
+
+
+def serve(settings: ServerSettings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code, 0 after a clean stop."""
+    logs.configure()
+    if settings.workers > 1:
+        from ml_assets.serving.supervisor import supervise
+
+        return supervise(settings)
+    return serve_here(settings)
+
+
+def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
+    """Serve in this process; with `shared_port`, beside others on the same port."""
+    try:
+        listener = listen(settings.host, settings.port, shared_port)
+    except OSError as error:
+        return _cannot_listen(settings.host, settings.port, error)
+    metrics = Metrics()
+    try:
+        exporter = serve_metrics(metrics, settings.host, settings.metrics_port)
+    except OSError as error:
+        listener.close()
+        return _cannot_listen(settings.host, settings.metrics_port, error)
+    host, port = listener.getsockname()[:2]
+    root = Path(settings.storage)
+    ids = PredictionIds()
+    app = ModelServer(settings, metrics, ids)
+    with _registered(root) as name:
+        loader = PlanLoader(app, PlanStore(root), name, load_runtime, ids)
+        loader.start()
+        log(
+            "server started",
+            server__address=host,
+            server__port=port,
+            metrics__port=exporter.server_port,
+            storage=settings.storage,
+        )
+        gc.set_threshold(*_GC_THRESHOLDS)
+        _Server(app, os.getppid() if shared_port else None).run(sockets=[listener])
+        loader.stop()
+    app.close()
+    exporter.shutdown()
+    log("server stopped", server__port=port)
+    return 0
+
+
+def listen(host: str, port: int, shared: bool) -> socket.socket:
+    """A socket bound to `host` and `port`; a `shared` one lets others bind it too.
+
+    Raises
+    ------
+    OSError
+        If the port is taken, or the host is unknown.
+    """
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shared:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind(address)
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+def _cannot_listen(host: str, port: int, error: OSError) -> int:
+    log(
+        f"cannot listen on {host}:{port}: {error.strerror};"
+        " stop what uses the port, or choose another",
+        logging.ERROR,
+    )
+    return 1
+
+
+@contextlib.contextmanager
+def _registered(root: Path) -> Iterator[str]:
+    """Hold a lease under a fresh name, so that deployers wait for this server."""
+    name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+    lease = ServerLease(root, name)
+    try:
+        yield name
+    finally:
+        lease.release()
+        shutil.rmtree(root / "servers" / name, ignore_errors=True)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, with a stop that loses no request.
+
+    Parameters
+    ----------
+    app
+        The application.
+    parent
+        Process without which this one stops, or None.
+    """
+
+    def __init__(self, app: ModelServer, parent: int | None) -> None:
+        settings = app.settings
+        protocol = type("Protocol", (GuardedProtocol,), {"settings": settings})
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=protocol,
+                ws="none",
+                loop="uvloop",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=_BACKLOG,
+                timeout_keep_alive=settings.keep_alive_seconds,
+                timeout_graceful_shutdown=settings.shutdown_seconds,
+            )
+        )
+        self._app = app
+        self._parent = parent
+
+    async def on_tick(self, counter: int) -> bool:
+        """Every tenth of a second: the housekeeping of connections, and the end."""
+        connections = self.server_state.connections
+        self._app.metrics.connections = len(connections)
+        if counter % 10 == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(connections):
+                if isinstance(connection, GuardedProtocol):
+                    connection.expire(now)
+            if self._parent is not None and os.getppid() != self._parent:
+                self.should_exit = True
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, give open connections a last answer, then close them.
+
+        A client whose request crosses the closing of an idle connection loses it.
+        With "connection: close" on a last answer, busy clients leave by themselves.
+        """
+        log("server stopping")
+        self._app.is_draining = True
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._app.settings.drain_seconds
+        while self.server_state.connections and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals; uvicorn would raise them again after a clean stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield

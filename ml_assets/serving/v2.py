@@ -1,0 +1,167 @@
+"""The Open Inference Protocol, version 2: one tensor per column."""
+
+from typing import Any
+
+import ml_assets
+from ml_assets.serving.explain import Batch, found, is_text, loads, shown
+from ml_assets.serving.messages import Request, Response, json_response
+from ml_assets.serving.metrics import Series
+from ml_assets.serving.plan import Column, Kind
+from ml_assets.serving.problems import FieldError, Problem, invalid
+from ml_assets.serving.request import RowDecoder, require_object
+from ml_assets.serving.router import Scored, ServedModel
+
+_INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+# The first of each is the one that the model's metadata names.
+DATATYPES: dict[Kind, tuple[str, ...]] = {
+    "number": ("FP64", "FP32", "FP16", *_INTEGERS),
+    "integer": ("INT64", *(name for name in _INTEGERS if name != "INT64")),
+    "boolean": ("BOOL",),
+    "string": ("BYTES",),
+}
+_LABEL_TYPES = {str: "BYTES", bool: "BOOL", int: "INT64", float: "FP64"}
+
+
+def server_metadata() -> dict[str, Any]:
+    """The answer to ``GET /v2``."""
+    return {"name": "ml-assets", "version": ml_assets.__version__, "extensions": []}
+
+
+def model_metadata(model: ServedModel) -> dict[str, Any]:
+    """The answer to ``GET /v2/models/{name}``."""
+    signature = model.live.signature
+    label = _LABEL_TYPES[type(signature.positive)]
+    outputs = {"probability": "FP64", "label": label, "prediction_id": "BYTES"}
+    return {
+        "name": model.name,
+        "versions": [arm.version for arm in model.arms],
+        "platform": "ml-assets",
+        "inputs": [
+            {
+                "name": item.name,
+                "datatype": DATATYPES[item.kind][0],
+                "shape": [-1],
+                "parameters": {"nullable": item.nullable},
+            }
+            for item in signature.columns
+        ],
+        "outputs": [
+            {"name": name, "datatype": datatype, "shape": [-1]}
+            for name, datatype in outputs.items()
+        ],
+    }
+
+
+def infer(model: ServedModel, request: Request, series: Series) -> Response:
+    """Answer one inference request."""
+    arm = model.choose()
+    payload = require_object(
+        loads(request.body), ("id", "parameters", "inputs", "outputs")
+    )
+    id_ = payload.get("id", request.request_id)
+    if not is_text(id_):
+        error = FieldError(column="id", expected="a string", found=found(id_))
+        raise invalid([error])
+    wanted = _wanted(payload.get("outputs"))
+    batch = read(arm.decoder, payload.get("inputs"))
+    scored = arm.score(batch, request.request_id)
+    answer = {
+        "model_name": arm.model,
+        "model_version": arm.version,
+        "id": id_,
+        "parameters": {"arm": arm.mode, "request_id": request.request_id},
+        "outputs": [item for item in _outputs(scored) if item["name"] in wanted],
+    }
+    return json_response(answer)._replace(rows=batch.size, series=series)
+
+
+def read(decoder: RowDecoder, inputs: object) -> Batch:
+    """The rows of the tensors `inputs`, of shape ``[n]`` or ``[n, 1]`` each."""
+    if not isinstance(inputs, list):
+        error = FieldError(column="inputs", expected="an array", found=found(inputs))
+        raise invalid([error])
+    kinds = {column.name: column for column in decoder.signature.columns}
+    columns: dict[str, list[Any]] = {}
+    for tensor in inputs:
+        parts = require_object(
+            tensor, ("name", "shape", "datatype", "parameters", "data")
+        )
+        name = parts.get("name")
+        if not isinstance(name, str):
+            raise invalid(
+                [FieldError(column="name", expected="a string", found=found(name))]
+            )
+        if name in columns:
+            raise Problem(422, "invalid-request", f"input {shown(name)} stands twice")
+        if name in kinds:
+            _check_datatype(kinds[name], parts.get("datatype"))
+        columns[name] = _data(name, parts.get("shape"), parts.get("data"))
+    return decoder.check_columns(columns)
+
+
+def _check_datatype(column: Column, datatype: object) -> None:
+    allowed = DATATYPES[column.kind]
+    if datatype not in allowed:
+        text = shown(datatype) if isinstance(datatype, str) else found(datatype)
+        expected = f"datatype {' or '.join(allowed[:2])}"
+        raise invalid([FieldError(column=column.name, expected=expected, found=text)])
+
+
+def _data(name: str, shape: object, data: object) -> list[Any]:
+    if not isinstance(data, list):
+        raise invalid(
+            [
+                FieldError(
+                    column=shown(name)[1:-1],
+                    expected="data as an array",
+                    found=found(data),
+                )
+            ]
+        )
+    # A tensor of shape [n, 1] may be given flat or nested.
+    if data and all(isinstance(item, list) and len(item) == 1 for item in data):
+        data = [item[0] for item in data]
+    size = len(data)
+    if shape not in ([size], [size, 1]) or any(type(item) is not int for item in shape):
+        expected = f"shape [{size}] or [{size}, 1], as the data has"
+        raise invalid(
+            [
+                FieldError(
+                    column=shown(name)[1:-1], expected=expected, found="another shape"
+                )
+            ]
+        )
+    return data
+
+
+def _wanted(outputs: object) -> set[str]:
+    names = {"probability", "label", "prediction_id"}
+    if outputs is None:
+        return names
+    if not isinstance(outputs, list):
+        raise invalid(
+            [FieldError(column="outputs", expected="an array", found=found(outputs))]
+        )
+    wanted: set[str] = set()
+    for item in outputs:
+        name = require_object(item, ("name", "parameters")).get("name")
+        if not isinstance(name, str) or name not in names:
+            expected = f"one of the outputs {', '.join(sorted(names))}"
+            raise invalid(
+                [FieldError(column="outputs", expected=expected, found="another")]
+            )
+        wanted.add(name)
+    return wanted or names
+
+
+def _outputs(scored: Scored) -> list[dict[str, Any]]:
+    shape = [scored.batch.size]
+    label = _LABEL_TYPES[type(scored.arm.signature.positive)]
+    return [
+        {"name": name, "datatype": datatype, "shape": shape, "data": data}
+        for name, datatype, data in (
+            ("probability", "FP64", scored.probabilities),
+            ("label", label, scored.labels),
+            ("prediction_id", "BYTES", scored.ids),
+        )
+    ]
