@@ -53,7 +53,8 @@ def column_violations(
 
 def _missing(learned: ColumnContract, column: pd.Series) -> Iterator[Violation]:
     share = missing_share(column)
-    rise = share - learned.missing
+    # Rounded, so that a rise of exactly the limit is not above it.
+    rise = round(share - learned.missing, 9)
     first = share > 0 and not learned.nullable
     if rise <= MISSING_WARNING and not first:
         return

@@ -1,10 +1,18 @@
-"""Expectations in the YAML -> Great Expectations -> named outcomes and a report."""
+"""Expectations in the YAML -> Great Expectations -> named outcomes and a report.
 
-from ml_assets.quality.definition import ExpectationError, check_expectations
-from ml_assets.quality.names import expectation_names
-from ml_assets.quality.outcome import ExpectationOutcome
-from ml_assets.quality.report import build_report, summarise
-from ml_assets.quality.suite import run_expectations
+Names are looked up when first used: a code location needs `expectation_names` only,
+and must not wait for pandas.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ml_assets.quality.definition import ExpectationError, check_expectations
+    from ml_assets.quality.names import expectation_names
+    from ml_assets.quality.outcome import ExpectationOutcome
+    from ml_assets.quality.report import build_report, summarise
+    from ml_assets.quality.suite import run_expectations
 
 __all__ = [
     "ExpectationError",
@@ -15,3 +23,19 @@ __all__ = [
     "run_expectations",
     "summarise",
 ]
+
+MODULES = {
+    "ExpectationError": "definition",
+    "ExpectationOutcome": "outcome",
+    "build_report": "report",
+    "check_expectations": "definition",
+    "expectation_names": "names",
+    "run_expectations": "suite",
+    "summarise": "report",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in MODULES:
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    return getattr(importlib.import_module(f"{__name__}.{MODULES[name]}"), name)

@@ -34,6 +34,9 @@ def great_expectations() -> Any:
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     library = importlib.import_module("great_expectations")
     importlib.import_module("great_expectations.expectations")
+    # The one module that sets a level of its own, to tell of each context it makes.
+    chatty = logging.getLogger("great_expectations.data_context.types.base")
+    chatty.setLevel(logging.NOTSET)
     return library
 
 
