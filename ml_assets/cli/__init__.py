@@ -1,0 +1,49 @@
+"""``ml-assets``: everything that the UI can do for a model, from a shell.
+
+Each command lives in a module of its own, which is imported when it is called: help
+answers at once, and ``serve`` loads nothing that the model server does not need.
+"""
+
+import click
+
+import ml_assets
+from ml_assets.cli.lazy import LazyGroup
+
+COMMANDS = {
+    "demo": ("demo", "Run the whole loop on bundled data, from nothing."),
+    "deploy": ("deploy", "Put a version in service."),
+    "dev": ("dev", "Dagster UI and model server, until Ctrl-C."),
+    "doctor": ("doctor", "Check this installation and say what to do."),
+    "models": ("models", "List the models and what serves them."),
+    "predict": ("predict", "Score rows with the version in service."),
+    "serve": ("serve", "Serve predictions over HTTP."),
+    "train": ("train", "Train a version and put it to its gate."),
+    "versions": ("versions", "List the versions of a model."),
+}
+
+
+@click.group(cls=LazyGroup, modules=COMMANDS)
+@click.version_option(ml_assets.__version__, prog_name="ml-assets")
+def main() -> None:
+    """Train, deploy, serve and question the models of this project.
+
+    \b
+    Examples:
+      ml-assets demo                        the whole loop, from nothing
+      ml-assets train breast_cancer         train a version
+      ml-assets deploy breast_cancer        put the newest that passes in service
+      ml-assets predict breast_cancer rows.csv
+
+    \b
+    Exit codes:
+      0  done
+      1  failed; the reason is on standard error
+      2  the command line is wrong
+
+    \b
+    Environment:
+      ML_ASSETS_HOME       local state (default ./.ml_assets)
+      ML_ASSETS_STORAGE    tables, plans and versions (default ML_ASSETS_HOME)
+      DAGSTER_HOME         Dagster instance (default ML_ASSETS_HOME/dagster)
+      MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
+    """

@@ -1,0 +1,81 @@
+"""A small client of the model server, for the commands that talk to one."""
+
+import http.client
+import json
+from types import TracebackType
+from typing import Any, NamedTuple
+from urllib.parse import urlsplit
+
+import click
+
+from ml_assets.cli.output import Failed
+
+TIMEOUT_SECONDS = 60.0
+
+
+class Answer(NamedTuple):
+    """Status and decoded JSON of an answer."""
+
+    status: int
+    value: Any
+
+
+class ServerClient:
+    """Talks to the model server at `url` over one connection.
+
+    Raises
+    ------
+    click.UsageError
+        If `url` is not an HTTP address.
+    """
+
+    def __init__(self, url: str, timeout: float = TIMEOUT_SECONDS) -> None:
+        parts = urlsplit(url)
+        kinds = {
+            "http": http.client.HTTPConnection,
+            "https": http.client.HTTPSConnection,
+        }
+        if parts.scheme not in kinds or not parts.hostname:
+            raise click.UsageError(
+                f"the server must be an address such as http://127.0.0.1:8080,"
+                f" found '{url}'"
+            )
+        self.url = url.rstrip("/")
+        self._base = parts.path.rstrip("/")
+        self._connection = kinds[parts.scheme](
+            parts.hostname, parts.port, timeout=timeout
+        )
+
+    def __enter__(self) -> "ServerClient":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._connection.close()
+
+    def get(self, path: str) -> Answer:
+        """GET `path`."""
+        return self._ask("GET", path, None)
+
+    def post(self, path: str, body: bytes) -> Answer:
+        """POST the JSON `body` to `path`."""
+        return self._ask("POST", path, body)
+
+    def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
+        headers = {"content-type": "application/json"} if body is not None else {}
+        try:
+            self._connection.request(method, self._base + path, body, headers)
+            response = self._connection.getresponse()
+            return Answer(response.status, json.loads(response.read()))
+        except ValueError as error:
+            raise Failed(f"{self.url}{path} did not answer with JSON") from error
+        except (OSError, http.client.HTTPException) as error:
+            reason = str(error) or type(error).__name__
+            raise Failed(
+                f"no model server answers at {self.url}: {reason};"
+                " start one with `ml-assets serve`"
+            ) from error

@@ -1,0 +1,43 @@
+"""A group of commands whose modules are imported when they are called."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+import click
+
+
+class LazyGroup(click.Group):
+    """Knows its commands by name and one sentence; the rest is imported on use.
+
+    Parameters
+    ----------
+    modules : mapping of str to (str, str)
+        Command to its module below ``ml_assets.cli``, which holds it as ``command``,
+        and the sentence that the list of commands shows.
+    """
+
+    def __init__(
+        self, *args: Any, modules: Mapping[str, tuple[str, str]], **kwargs: Any
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.modules = modules
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Names of the commands."""
+        return sorted(self.modules)
+
+    def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
+        """Import one command; None where there is no such."""
+        if name not in self.modules:
+            return None
+        module = import_module(f"ml_assets.cli.{self.modules[name][0]}")
+        command: click.Command = module.command
+        return command
+
+    def format_commands(
+        self, ctx: click.Context, formatter: click.HelpFormatter
+    ) -> None:
+        """The list of commands, without importing any."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, self.modules[name][1]) for name in self.modules])

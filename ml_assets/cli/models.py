@@ -1,0 +1,95 @@
+"""``ml-assets models``: every model, and what serves it."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ml_assets.cli.catalogue import specs
+from ml_assets.cli.evaluations import accuracy, summary
+from ml_assets.cli.output import (
+    EXIT_CODES,
+    echo_json,
+    echo_table,
+    figure,
+    json_option,
+    verdict,
+)
+from ml_assets.model import ModelSpec
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+from ml_assets.versions import VersionStore
+
+
+@click.command("models", epilog=EXIT_CODES)
+@json_option
+def command(as_json: bool) -> None:
+    """List the models: their source, what serves them, and the last evaluation.
+
+    \b
+    Examples:
+      ml-assets models
+      ml-assets models --json | jq '.models[].champion'
+
+    JSON keys of each of "models": model, description, source, schedule, champion,
+    generation, runtime, accuracy, versions, and last with version, accuracy, passed and
+    reason (null before the first evaluation).
+    """
+    found = rows(storage_root())
+    if as_json:
+        echo_json({"models": found})
+        return
+    headers = ["model", "source", "in service", "plan", "accuracy", "last", "schedule"]
+    echo_table(headers, [_line(row) for row in found])
+    for row in found:
+        if row["last"] and row["last"]["passed"] is False:
+            last = row["last"]
+            click.echo(f"{row['model']} {last['version']}: {last['reason']}", err=True)
+
+
+def rows(root: Path) -> list[dict[str, Any]]:
+    """What ``--json`` prints of each model, under the storage directory `root`."""
+    described = specs()
+    stored = {*VersionStore(root).models(), *PlanStore(root).models()}
+    names = sorted({*described, *stored})
+    return [_row(root, name, described.get(name)) for name in names]
+
+
+def _row(root: Path, model: str, spec: ModelSpec | None) -> dict[str, Any]:
+    store, plan = VersionStore(root), PlanStore(root).current(model)
+    versions = store.names(model)
+    evaluated = [(name, store.evaluation(model, name)) for name in reversed(versions)]
+    last = next(((name, found) for name, found in evaluated if found), None)
+    champion = plan.live.version if plan else None
+    serving = store.evaluation(model, champion) if champion else None
+    return {
+        "model": model,
+        "description": spec.description if spec else None,
+        "source": _source(spec) if spec else None,
+        "schedule": spec.schedule if spec else None,
+        "champion": champion,
+        "generation": plan.generation if plan else None,
+        "runtime": plan.live.runtime if plan else None,
+        "accuracy": accuracy(serving),
+        "versions": len(versions),
+        "last": {"version": last[0], **summary(last[1])} if last else None,
+    }
+
+
+def _source(spec: ModelSpec) -> str:
+    source = spec.source
+    place = source.dataset or source.path or (source.url and "url") or ""
+    return f"{source.type} {place}".strip()
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    last = row["last"]
+    return [
+        row["model"],
+        row["source"] or "no YAML",
+        row["champion"] or "nothing",
+        str(row["generation"] or "-"),
+        figure(row["accuracy"]),
+        f"{verdict(last['passed'])} {figure(last['accuracy'])}" if last else "-",
+        row["schedule"] or "-",
+    ]

@@ -1,0 +1,71 @@
+"""``ml-assets serve``: the model server, in this process."""
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ml_assets.cli.output import EXIT_CODES
+from ml_assets.serving.settings import ServerSettings
+
+HELP = {
+    "host": "Address to listen on.",
+    "port": "Port of predictions; 0 takes a free one and logs it.",
+    "metrics_port": "Port of Prometheus metrics; worker i answers at this port + i.",
+    "storage": "Storage directory of plans and bundles (default: the storage root).",
+    "workers": "Processes that share the port.",
+    "max_body_bytes": "Largest request body; beyond it the answer is 413.",
+    "max_rows": "Most rows of one request; beyond it the answer is 413.",
+    "max_in_flight": "Requests in flight per worker; beyond it the answer is 503.",
+    "max_queue": "Slow requests that wait per worker; beyond it the answer is 503.",
+    "max_connections": "Open connections per worker.",
+    "header_seconds": "Time a client has to send its headers.",
+    "body_seconds": "Time a client has to send its body.",
+    "keep_alive_seconds": "How long an idle connection is kept.",
+    "drain_seconds": "How long connections may stay for a last request after SIGTERM.",
+    "shutdown_seconds": "How long requests in flight may take after that.",
+    "poll_seconds": "How often the plans are looked at.",
+}
+
+
+def _options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """One option per field of the settings, with its variable and default."""
+    defaults = zip(
+        ServerSettings.__struct_fields__,
+        ServerSettings.__struct_defaults__,
+        strict=True,
+    )
+    for name, default in reversed(list(defaults)):
+        notes = [f"env ML_ASSETS_{name.upper()}"]
+        notes += [f"default {default}"] if default != "" else []
+        option = click.option(
+            f"--{name.replace('_', '-')}",
+            name,
+            type=type(default),
+            help=f"{HELP[name]}  [{'; '.join(notes)}]",
+        )
+        function = option(function)
+    return function
+
+
+@click.command("serve", epilog=EXIT_CODES)
+@_options
+def command(**arguments: Any) -> None:
+    """Serve predictions of every deployed model over HTTP, until SIGTERM or Ctrl-C.
+
+    New plans are picked up while serving. An option wins over its variable.
+
+    \b
+    Examples:
+      ml-assets serve
+      ml-assets serve --host 0.0.0.0 --workers 4
+      curl localhost:8080/models
+    """
+    try:
+        settings = ServerSettings.load(arguments)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    from ml_assets.serving.server import serve
+
+    sys.exit(serve(settings))

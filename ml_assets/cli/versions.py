@@ -1,0 +1,100 @@
+"""``ml-assets versions MODEL``: every version of a model and the gate's verdict."""
+
+import datetime as dt
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.evaluations import gate, metrics
+from ml_assets.cli.output import (
+    EXIT_CODES,
+    echo_json,
+    echo_table,
+    figure,
+    json_option,
+    verdict,
+)
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+from ml_assets.versions import STAMP, VersionStore
+
+
+@click.command("versions", epilog=EXIT_CODES)
+@click.argument("model")
+@click.option("--limit", type=click.IntRange(min=1), help="Show the newest only.")
+@json_option
+def command(model: str, limit: int | None, as_json: bool) -> None:
+    """List the versions of MODEL, newest first, with the gate's verdict on each.
+
+    \b
+    Examples:
+      ml-assets versions breast_cancer
+      ml-assets versions breast_cancer --limit 1 --json
+
+    JSON keys of each of "versions": version, created, metrics, gate (passed, reason,
+    clauses), runtime, runtime_reason, in_service, estimator, data_version,
+    features_version, train_rows, test_rows, fit_seconds, registry_version, run_id,
+    git_commit.
+    """
+    root = storage_root()
+    require_known(model, root)
+    found = rows(root, model, limit)
+    if as_json:
+        echo_json({"model": model, "versions": found})
+        return
+    if not found:
+        click.echo(
+            f"{model} has no version yet; train one: ml-assets train {model}", err=True
+        )
+        return
+    headers = ["version", "accuracy", "gate", "runtime", "data", "serves", "reason"]
+    echo_table(headers, [_line(row) for row in found])
+
+
+def rows(root: Path, model: str, limit: int | None = None) -> list[dict[str, Any]]:
+    """What ``--json`` prints of each version, newest first."""
+    store, plan = VersionStore(root), PlanStore(root).current(model)
+    serving = {arm.version for arm in plan.arms} if plan else set()
+    names = store.names(model)[::-1][:limit]
+    return [_row(store, model, name, name in serving) for name in names]
+
+
+def _row(
+    store: VersionStore, model: str, version: str, in_service: bool
+) -> dict[str, Any]:
+    record = store.get(model, version)
+    evaluation = store.evaluation(model, version)
+    created = dt.datetime.strptime(version, STAMP).replace(tzinfo=dt.UTC)
+    return {
+        "version": version,
+        "created": created.isoformat(),
+        "metrics": metrics(evaluation),
+        "gate": gate(evaluation),
+        "runtime": record.runtime,
+        "runtime_reason": record.runtime_reason or None,
+        "in_service": in_service,
+        "estimator": record.estimator,
+        "data_version": record.raw_version,
+        "features_version": record.features_version,
+        "train_rows": record.train_rows,
+        "test_rows": record.test_rows,
+        "fit_seconds": record.fit_seconds,
+        "registry_version": record.registry_version,
+        "run_id": record.run_id,
+        "git_commit": record.git_commit,
+    }
+
+
+def _line(row: dict[str, Any]) -> list[str]:
+    decision = row["gate"] or {"passed": None, "reason": ""}
+    return [
+        row["version"],
+        figure(row["metrics"].get("accuracy")),
+        verdict(decision["passed"]),
+        row["runtime"],
+        row["data_version"][:12],
+        "in service" if row["in_service"] else "",
+        decision["reason"],
+    ]
