@@ -1,7 +1,7 @@
 """What runs a model by itself: its jobs, its weekly schedule and its gate sensor."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import dagster as dg
 
@@ -11,8 +11,8 @@ from ml_assets.model import ModelSpec
 
 SENSOR_SECONDS = 15
 BATCH = 50
-# Events of a database with several writers can appear out of order; the sensor looks
-# this many evaluations back, which is safe because a version is launched once only.
+# Of a database with several writers, an event can appear after one with a higher number:
+# the sensor looks this many evaluations back for one that it has not handled.
 OVERLAP = 20
 
 
@@ -65,13 +65,12 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
         description=f"Deploys a version of {spec.name} when it passes its gate.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        seen = int(context.cursor or 0)
-        newest, requests, refusals = seen, [], []
+        seen = Seen.parse(context.cursor)
+        requests, refusals = [], []
         for storage_id, metadata in _evaluations(context, spec, seen):
+            seen = seen.with_event(storage_id)
             version = str(metadata["version"].value)
-            figures = GateFigures.from_dict(metadata["figures"].value)  # type: ignore[arg-type]
-            decision = gate.decide(figures)
-            newest = max(newest, storage_id)
+            decision = gate.decide(GateFigures.from_dict(metadata["figures"].value))
             if decision.passed:
                 requests.append(
                     dg.RunRequest(
@@ -82,7 +81,7 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
                         tags={"model": spec.name, "version": version},
                     )
                 )
-            elif storage_id > seen:
+            else:
                 refusals.append(f"version {version} is not deployed: {decision.reason}")
         for refusal in refusals:
             context.log.info(refusal)
@@ -90,26 +89,52 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
         return dg.SensorResult(
             run_requests=requests,
             skip_reason=None if requests else dg.SkipReason(reason),
-            cursor=str(newest),
+            cursor=seen.format(),
         )
 
     return sensor
 
 
+class Seen(NamedTuple):
+    """The sensor's cursor: the highest event handled, and the last ones below it."""
+
+    newest: int = 0
+    handled: tuple[int, ...] = ()
+
+    @classmethod
+    def parse(cls, cursor: str | None) -> "Seen":
+        """Read a cursor; none is the beginning of the event log."""
+        if not cursor:
+            return cls()
+        newest, *handled = (int(part) for part in cursor.split(","))
+        return cls(newest, tuple(handled))
+
+    def with_event(self, storage_id: int) -> "Seen":
+        """This cursor after one more event."""
+        handled = (*self.handled, storage_id)[-OVERLAP:]
+        return Seen(max(self.newest, storage_id), handled)
+
+    def format(self) -> str:
+        """The text that `parse` reads."""
+        return ",".join(map(str, (self.newest, *self.handled)))
+
+
 def _evaluations(
-    context: dg.SensorEvaluationContext, spec: ModelSpec, seen: int
+    context: dg.SensorEvaluationContext, spec: ModelSpec, seen: Seen
 ) -> Iterator[tuple[int, Any]]:
-    """Storage id and metadata of evaluations, oldest first, from a little before `seen`."""
+    """Storage id and metadata of evaluations that were not handled, oldest first."""
     evaluation = key(spec, "evaluation")
-    filters = [
-        (dg.AssetRecordsFilter(evaluation, before_storage_id=seen + 1), OVERLAP, False),
-        (dg.AssetRecordsFilter(evaluation, after_storage_id=seen), BATCH, True),
+    late = dg.AssetRecordsFilter(evaluation, before_storage_id=seen.newest)
+    new = dg.AssetRecordsFilter(evaluation, after_storage_id=seen.newest)
+    fetch = context.instance.fetch_materializations
+    records = [
+        *reversed(fetch(late, limit=OVERLAP, ascending=False).records),
+        *fetch(new, limit=BATCH, ascending=True).records,
     ]
-    for records_filter, limit, ascending in filters:
-        found = context.instance.fetch_materializations(
-            records_filter, limit=limit, ascending=ascending
-        ).records
-        for record in found if ascending else reversed(found):
-            materialization = record.asset_materialization
-            if materialization is not None and "version" in materialization.metadata:
-                yield record.storage_id, materialization.metadata
+    for record in records:
+        materialization = record.asset_materialization
+        if record.storage_id in seen.handled or materialization is None:
+            continue
+        # An evaluation that a person reported by hand has no figures to decide on.
+        if {"version", "figures"} <= materialization.metadata.keys():
+            yield record.storage_id, materialization.metadata

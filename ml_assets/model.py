@@ -1,11 +1,14 @@
 """Everything that a model's YAML can say, as frozen pydantic models."""
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 CRON_WEEKLY = "0 2 * * 0"
+CRON = re.compile(r"^(\S+\s+){4}\S+$")
+OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
 
 
 class Part(BaseModel):
@@ -238,6 +241,23 @@ class ModelSpec(Part):
                     " expect_column_values_to_not_be_null: {column: age},"
                     f" found {item}"
                 )
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        if value is not None and not CRON.match(value):
+            raise ValueError(
+                f"'{value}' is not a cron expression of five fields such as 0 2 * * 0"
+            )
+        return value
+
+    @field_validator("owners")
+    @classmethod
+    def _are_owners(cls, value: list[str]) -> list[str]:
+        for owner in value:
+            if not OWNER.match(owner):
+                raise ValueError(f"'{owner}' must be team:NAME or an e-mail address")
         return value
 
     @model_validator(mode="after")

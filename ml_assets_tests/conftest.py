@@ -1,0 +1,96 @@
+"""What tests share: an isolated home, a small model, and runs of its jobs."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+OURS = ("ML_ASSETS_", "MLFLOW_", "DAGSTER_", "KAGGLE_", "SLACK_", "K8S_")
+
+
+@pytest.fixture(autouse=True)
+def home(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
+    """An empty home directory; nothing of the caller's environment leaks in."""
+    for name in list(os.environ):
+        if name.startswith(OURS) and name != "ML_ASSETS_TEST_DATA":
+            monkeypatch.delenv(name)
+    directory = tmp_path_factory.mktemp("home")
+    monkeypatch.setenv("ML_ASSETS_HOME", str(directory))
+    return directory
+
+
+@pytest.fixture
+def instance() -> Iterator[dg.DagsterInstance]:
+    """A Dagster instance in memory."""
+    with dg.DagsterInstance.ephemeral() as ephemeral:
+        yield ephemeral
+
+
+@pytest.fixture
+def make_spec() -> Callable[..., Any]:
+    """Builds a small model on synthetic rows; keywords replace what its YAML says."""
+
+    def make(**overrides: Any) -> Any:
+        from ml_assets.components import TabularClassifier
+
+        given: dict[str, Any] = {
+            "name": "churn",
+            "source": {"type": "synthetic", "rows": 600},
+            "target": "churned",
+            "positive": "yes",
+            "estimator": {"params": {"max_iter": 20}},
+        }
+        return TabularClassifier.model_validate(given | overrides)
+
+    return make
+
+
+@pytest.fixture
+def run_job(instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
+    """Runs a job of a model in this process; failures are returned, not raised."""
+
+    def run(
+        spec: Any, job: str, config: dict[str, Any] | None = None, **tags: str
+    ) -> dg.ExecuteInProcessResult:
+        definitions = definitions_of(spec)
+        return definitions.resolve_job_def(f"{spec.name}_{job}").execute_in_process(
+            instance=instance,
+            run_config={"ops": config or {}},
+            raise_on_error=False,
+            tags=tags,
+        )
+
+    return run
+
+
+def definitions_of(*specs: Any) -> dg.Definitions:
+    """The code location as if its YAML files were `specs`."""
+    from ml_assets.assets.common import TABLES
+    from ml_assets.components.tabular_classifier import STAGES
+    from ml_assets.resources.tables import TableIOManager
+
+    return dg.Definitions.merge(
+        *(stage.build(spec) for spec in specs for stage in STAGES),
+        dg.Definitions(
+            resources={TABLES: TableIOManager()}, executor=dg.in_process_executor
+        ),
+    )
+
+
+def failure_of(result: dg.ExecuteInProcessResult) -> str:
+    """The message of the step that failed, with its causes."""
+    texts = []
+    for event in result.all_events:
+        error = getattr(event.event_specific_data, "error", None)
+        while error is not None:
+            texts.append(error.message)
+            error = error.cause
+    return "\n".join(texts)

@@ -1,0 +1,163 @@
+"""The gate sensor: what passes is launched once, what does not is told with figures."""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml_assets.automation import BATCH, build
+from ml_assets.ml.gate import GateFigures
+
+VERSION = "20261122T020000Z"
+
+
+def figures(accuracy: float, **others: Any) -> GateFigures:
+    given = {"n": 100, "majority": {"accuracy": 0.7}, **others}
+    return GateFigures(metrics={"accuracy": accuracy}, **given)
+
+
+def report(instance: dg.DagsterInstance, version: str, found: GateFigures) -> None:
+    """An evaluation in the event log, as the asset writes it."""
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            ["churn", "evaluation"],
+            metadata={
+                "version": version,
+                "figures": dg.MetadataValue.json(found.to_dict()),
+            },
+        )
+    )
+
+
+@pytest.fixture
+def tick(
+    instance: dg.DagsterInstance, make_spec: Callable[..., Any]
+) -> Callable[[str | None], dg.SensorResult]:
+    definitions = build(make_spec())
+    sensor = next(iter(definitions.sensors or []))
+
+    def run(cursor: str | None = None) -> dg.SensorResult:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        result = sensor(context)  # type: ignore[operator]
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+    return run
+
+
+def launched(result: dg.SensorResult) -> list[str]:
+    return [str(request.tags["version"]) for request in result.run_requests or []]
+
+
+def told(result: dg.SensorResult) -> str:
+    assert isinstance(result.skip_reason, dg.SkipReason)
+    return str(result.skip_reason.skip_message)
+
+
+def test_without_an_evaluation_it_waits(tick: Any) -> None:
+    assert told(tick()) == "no new evaluation"
+
+
+def test_a_passing_version_is_launched_with_its_name(tick: Any, instance: Any) -> None:
+    report(instance, VERSION, figures(0.81))
+    result = tick()
+    (request,) = result.run_requests
+    assert request.run_key == f"churn:{VERSION}"
+    assert request.run_config == {
+        "ops": {"churn__deployment": {"config": {"version": VERSION}}}
+    }
+
+
+@pytest.mark.parametrize(
+    "found, reason",
+    [
+        (figures(0.8), "accuracy 0.8000 is not above 0.8"),
+        (figures(0.7999999), "accuracy 0.7999999 is not above 0.8"),
+        (figures(math.nan), "accuracy nan is not above 0.8"),
+        (
+            figures(0.9, majority={"accuracy": 0.9}),
+            "accuracy 0.9000 is not above 0.9 of the majority class",
+        ),
+        (
+            figures(0.85, champion="c", champion_metrics={"accuracy": 0.86}),
+            "accuracy 0.8500 is below 0.86 of the champion c",
+        ),
+        (
+            figures(0.85, champion="c"),
+            "accuracy 0.8500 is not shown to be at least nan of the champion c",
+        ),
+    ],
+    ids=["exactly", "just below", "nan", "constant", "worse", "incomparable"],
+)
+def test_a_rejected_version_is_told_with_its_figures(
+    tick: Any, instance: Any, found: GateFigures, reason: str
+) -> None:
+    report(instance, VERSION, found)
+    result = tick()
+    assert launched(result) == []
+    assert told(result).startswith(f"version {VERSION} is not deployed: ")
+    assert reason in told(result)
+
+
+def test_a_version_is_asked_for_once(tick: Any, instance: Any) -> None:
+    report(instance, VERSION, figures(0.9))
+    first = tick()
+    assert launched(tick(first.cursor)) == []
+
+
+def test_a_tick_that_was_not_remembered_asks_for_the_same_run_again(
+    tick: Any, instance: Any
+) -> None:
+    report(instance, VERSION, figures(0.9))
+    keys = {request.run_key for _ in range(2) for request in tick().run_requests}
+    assert keys == {f"churn:{VERSION}"}
+
+
+def test_an_event_that_appears_late_is_not_passed_over(
+    tick: Any, instance: Any
+) -> None:
+    for number in range(3):
+        report(instance, f"v{number}", figures(0.9))
+    newest, *handled = tick().cursor.split(",")
+    as_if_the_second_was_not_there = ",".join([newest, handled[0], handled[2]])
+    assert launched(tick(as_if_the_second_was_not_there)) == ["v1"]
+
+
+def test_a_refusal_is_told_once(tick: Any, instance: Any) -> None:
+    report(instance, VERSION, figures(0.5))
+    first = tick()
+    assert told(tick(first.cursor)) == "no new evaluation"
+
+
+def test_no_evaluation_between_two_ticks_is_passed_over(
+    tick: Any, instance: Any
+) -> None:
+    accuracies = [0.9, 0.5, 0.85, 0.95]
+    for number, accuracy in enumerate(accuracies):
+        report(instance, f"v{number}", figures(accuracy))
+    assert launched(tick()) == ["v0", "v2", "v3"]
+
+
+def test_a_long_backlog_is_worked_off_tick_by_tick(tick: Any, instance: Any) -> None:
+    for number in range(BATCH + 5):
+        report(instance, f"v{number}", figures(0.9))
+    first = tick()
+    second = tick(first.cursor)
+    assert len(launched(first)) == BATCH
+    assert set(launched(first)) | set(launched(second)) == {
+        f"v{number}" for number in range(BATCH + 5)
+    }
+
+
+def test_training_is_scheduled_on_sundays_at_two_utc(make_spec: Any) -> None:
+    (schedule,) = build(make_spec()).schedules or []
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.cron_schedule == "0 2 * * 0"
+    assert schedule.execution_timezone == "UTC"
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+
+
+def test_a_model_without_schedule_has_none(make_spec: Any) -> None:
+    assert not build(make_spec(schedule=None)).schedules

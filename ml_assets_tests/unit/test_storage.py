@@ -1,0 +1,86 @@
+"""Writes are whole or absent, names are taken once, locks exclude."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from ml_assets.storage import (
+    atomic_path,
+    create_bytes,
+    home,
+    read_json,
+    storage_root,
+    write_bytes,
+    write_json,
+)
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file"
+    write_bytes(target, b"old")
+    write_bytes(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert [item.name for item in target.parent.iterdir()] == ["file"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    write_bytes(target, b"old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert target.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_directory_appears_whole(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "bundle") as temporary:
+        temporary.mkdir()
+        (temporary / "a").write_text("1")
+        assert not (tmp_path / "bundle").exists()
+    assert (tmp_path / "bundle" / "a").read_text() == "1"
+
+
+def test_a_killed_writer_leaves_no_target(tmp_path: Path) -> None:
+    script = f"""
+        import os, signal
+        from pathlib import Path
+        from ml_assets.storage import atomic_path
+        with atomic_path(Path({str(tmp_path)!r}) / "file") as temporary:
+            temporary.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "file").exists()
+    assert all(item.name.startswith(".tmp-") for item in tmp_path.iterdir())
+
+
+def test_of_many_creators_exactly_one_wins(tmp_path: Path) -> None:
+    target = tmp_path / "name"
+    with ThreadPoolExecutor(8) as pool:
+        won = list(
+            pool.map(lambda number: create_bytes(target, b"%d" % number), range(32))
+        )
+    assert won.count(True) == 1
+    assert target.read_bytes() == b"%d" % won.index(True)
+
+
+def test_json_goes_round_and_absence_is_none(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"b": [1, None]}
+    assert read_json(tmp_path / "absent.json") is None
+
+
+def test_storage_is_the_home_unless_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert storage_root() == home() == Path(os.environ["ML_ASSETS_HOME"])
+    monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path / "elsewhere"))
+    assert storage_root() == tmp_path / "elsewhere"
