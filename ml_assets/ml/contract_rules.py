@@ -27,6 +27,8 @@ MISSING_WARNING, MISSING_ERROR = 0.02, 0.10
 # A category that this share of the rows had, and this many rows should have now,
 # does not vanish by chance.
 COMMON, COMMON_ROWS = 0.05, 20
+# Booleans as text, which is how a column with missing ones is kept.
+BOOLEANS = {"False", "True"}
 # Values that a message shows.
 SHOWN = 5
 
@@ -75,7 +77,7 @@ def _kind(learned: ColumnContract, column: pd.Series) -> Iterator[Violation]:
     kind = column_kind(column)
     if kind == learned.kind and (kind != "other" or learned.dtype == str(column.dtype)):
         return
-    severity, reason = _judge_kind(learned.kind, kind, column)
+    severity, reason = _judge_kind(learned, kind, column)
     yield Violation(
         rule="changed_type",
         severity=severity,
@@ -89,17 +91,24 @@ def _kind(learned: ColumnContract, column: pd.Series) -> Iterator[Violation]:
     )
 
 
-def _judge_kind(expected: str, found: str, column: pd.Series) -> tuple[Severity, str]:
-    """Whole numbers are numbers, whichever of the two types carries them."""
-    if (expected, found) == ("number", "integer"):
+def _judge_kind(
+    learned: ColumnContract, found: str, column: pd.Series
+) -> tuple[Severity, str]:
+    """Only missing values change how whole numbers and Booleans are carried."""
+    change = (learned.kind, found)
+    absent = int(column.isna().sum())
+    if change == ("number", "integer"):
         return "warning", ": all numbers are whole this time"
-    if (expected, found) == ("integer", "number"):
+    if change == ("integer", "number"):
         values = numbers(column)
         broken = values[values != np.floor(values)]
         if broken.size:
             return "error", f": {broken.size:,} have a fraction, e.g. {broken[0]:g}"
-        absent = int(column.isna().sum())
         return "warning", f": whole, but {absent:,} missing values make them floats"
+    if change == ("boolean", "string") and value_counts(column).keys() <= BOOLEANS:
+        return "warning", f": Booleans, but {absent:,} missing values make them text"
+    if change == ("string", "boolean") and set(learned.categories or "?") <= BOOLEANS:
+        return "warning", ": Booleans, and this time none is missing"
     return "error", ""
 
 

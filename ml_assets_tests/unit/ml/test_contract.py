@@ -242,6 +242,20 @@ def test_whole_numbers_that_missing_values_turn_into_floats_are_explained():
     )
 
 
+def test_booleans_that_missing_values_turn_into_text_and_back_are_a_warning():
+    plain = pd.DataFrame({"smoker": [True, False] * 50})
+    text = plain["smoker"].astype(str).astype("category")
+    gaps = pd.DataFrame({"smoker": text.where(text.index > 0)})
+    there, back = Contract.learn(plain), Contract.learn(gaps)
+    assert [(item.rule, item.severity) for item in there.compare(gaps)] == [
+        ("missing_values", "warning"),
+        ("changed_type", "warning"),
+    ]
+    assert [(item.rule, item.severity) for item in back.compare(plain)] == [
+        ("changed_type", "warning")
+    ]
+
+
 def test_numbers_that_happen_to_be_whole_are_a_warning():
     contract = Contract.learn(pd.DataFrame({"wage": [1.5, 2.0, 3.0]}))
     (violation,) = contract.compare(pd.DataFrame({"wage": [2, 2, 3]}))
