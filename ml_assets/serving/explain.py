@@ -44,7 +44,7 @@ def loads(body: bytes) -> Any:
     try:
         return json.loads(body.decode(), object_pairs_hook=_unique)
     except json.JSONDecodeError as error:
-        detail = f"{error.msg} at line {error.lineno}, column {error.colno}"
+        detail = f"{error.msg} (line {error.lineno}, column {error.colno})"
     except UnicodeDecodeError as error:
         detail = f"the body is not UTF-8 at byte {error.start}"
     except RecursionError:
@@ -178,7 +178,9 @@ def _names(
     """Errors for the columns of one row that are missing or unknown."""
     names = {column.name for column in columns}
     missing = [
-        FieldError(row=row, column=column.name, expected=expected(column), found="none")
+        FieldError(
+            row=row, column=column.name, expected=expected(column), found="nothing"
+        )
         for column in columns
         if column.name not in given
     ]
@@ -233,6 +235,8 @@ def found(value: object) -> str:
             return "a number that is not finite"
         case float() if not value.is_integer():
             return "a number with a fraction"
+        case int() if value not in _INT64:
+            return "an integer beyond 64 bits"
         case int() | float():
             return "a number"
         case str():
@@ -289,7 +293,7 @@ def is_text(value: object) -> bool:
 
 _KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
     "number": (_number, "a number"),
-    "integer": (_integer, "an integer of 64 bits"),
+    "integer": (_integer, "an integer"),
     "boolean": (_boolean, "true or false"),
     "string": (_string, "a string"),
 }

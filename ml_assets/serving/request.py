@@ -1,5 +1,6 @@
 """From the bytes of a request to checked rows, as fast as Python can."""
 
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -44,7 +45,7 @@ class RowDecoder:
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self.signature = signature
         self.max_rows = max_rows
-        self._decode: Any = msgspec.json.Decoder(_body_type(signature.columns)).decode
+        self._decode = _fast_decoder(signature.columns)
         self.names = tuple(column.name for column in signature.columns)
         self._width = len(signature.columns)
         self._plain_names = not any(":" in item.name for item in signature.columns)
@@ -112,6 +113,18 @@ def require_object(payload: object, keys: tuple[str, ...]) -> dict[str, Any]:
             detail = f"expected only the keys {', '.join(keys)}, found {shown(key)}"
             raise Problem(422, "invalid-request", detail)
     return payload
+
+
+def _fast_decoder(columns: tuple[Column, ...]) -> Callable[[bytes], Any]:
+    try:
+        return msgspec.json.Decoder(_body_type(columns)).decode
+    except ValueError:
+        # msgspec takes no name with a quote or a backslash.
+        return _decode_nothing
+
+
+def _decode_nothing(_: bytes) -> Any:
+    raise msgspec.DecodeError
 
 
 def _body_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
