@@ -44,15 +44,15 @@ STRINGS = {
 
 def adult_like(rows: int, seed: int = 0) -> pd.DataFrame:
     """Rows like Adult, strings as objects, 5 % of two columns missing."""
-    random = np.random.default_rng(seed)
+    generator = np.random.default_rng(seed)
     columns: dict[str, Any] = {
-        name: random.integers(0, high, rows) for name, high in NUMBERS.items()
+        name: generator.integers(0, high, rows) for name, high in NUMBERS.items()
     }
     for name, count in STRINGS.items():
         values = np.array(categories(name, count), dtype=object)
-        column = values[random.integers(0, count, rows)]
+        column = values[generator.integers(0, count, rows)]
         if name in ("workclass", "occupation"):
-            column[random.random(rows) < 0.05] = None
+            column[generator.random(rows) < 0.05] = None
         columns[name] = pd.Series(column, dtype=object)
     return pd.DataFrame(columns)
 

@@ -5,7 +5,7 @@ import uuid
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -127,10 +127,26 @@ def _batch(frame: pd.DataFrame) -> Iterator[Any]:
         context.data_sources.delete(source.name)
 
 
+class _Broken(NamedTuple):
+    """The result of a rule that made Great Expectations itself fail."""
+
+    exception_info: dict[str, Any]
+    success: bool = False
+    result: None = None
+
+
 def _validate(batch: Any, rules: list[Any], result_format: Any) -> dict[int, Any]:
     gx = library.great_expectations()
     suite = gx.ExpectationSuite(name="expect", expectations=rules)
-    results = batch.validate(suite, result_format=result_format).results
+    try:
+        results = batch.validate(suite, result_format=result_format).results
+    except Exception as error:  # whatever a rule raises is that rule's outcome
+        if len(rules) == 1:
+            info = {"raised_exception": True, "exception_message": str(error)}
+            return {rules[0].meta["at"]: _Broken(info)}
+        # It does not say which rule it was: ask each alone.
+        alone = (_validate(batch, [rule], result_format) for rule in rules)
+        return {at: result for results in alone for at, result in results.items()}
     # They come back in an order of Great Expectations' own.
     return {result.expectation_config.meta["at"]: result for result in results}
 

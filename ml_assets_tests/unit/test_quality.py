@@ -343,6 +343,24 @@ def test_a_rule_that_does_not_fit_the_data_fails_with_the_reason_and_spares_othe
     assert sound.passed
 
 
+def test_a_rule_that_breaks_great_expectations_spares_the_others():
+    rules = [
+        {"expect_column_values_to_not_be_null": {"column": "married"}},
+        {
+            "expect_column_kl_divergence_to_be_less_than": {
+                "column": "age",
+                "partition_object": {},
+                "threshold": 0.1,
+            }
+        },
+        {"expect_column_values_to_not_be_null": {"column": "age"}},
+    ]
+    sound, broken, failed = run_expectations(people(), rules)
+    assert sound.passed
+    assert "cannot be evaluated: Invalid partition_object" in broken.message
+    assert failed.message == "column age: 1 of 6 values are missing"
+
+
 @pytest.mark.parametrize(
     "rule, kwargs, passed",
     [
