@@ -1,0 +1,171 @@
+"""Drift: does a window of rows still look like what the version was trained on?"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+
+from ml_assets.ml.drift_columns import (
+    ColumnDrift,
+    category_drift,
+    number_drift,
+    prediction_drift,
+)
+from ml_assets.ml.drift_measures import holm
+from ml_assets.ml.profile import Profile
+
+
+class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What `compare` found; JSON by `msgspec.json`.
+
+    Parameters
+    ----------
+    rows_reference, rows_window : int
+    alpha, floor : float
+        As given to `compare`.
+    enough : bool
+        Whether the window had rows enough to tell.
+    drifted : bool
+        Whether a column drifted.
+    sentence : str
+        The finding in words.
+    columns : tuple of ColumnDrift
+        Largest excess of PSI over its noise first.
+    """
+
+    rows_reference: int
+    rows_window: int
+    alpha: float
+    floor: float
+    enough: bool
+    drifted: bool
+    sentence: str
+    columns: tuple[ColumnDrift, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON knows it."""
+        value: dict[str, Any] = msgspec.to_builtins(self)
+        return value
+
+
+def compare(
+    reference: Profile,
+    frame: pd.DataFrame,
+    probability: ArrayLike | None = None,
+    *,
+    sample: Mapping[str, ArrayLike] | None = None,
+    alpha: float = 0.01,
+    floor: float = 0.1,
+    minimum_rows: int = 100,
+) -> DriftReport:
+    """Compare a window of rows with the reference profile, column by column.
+
+    A column drifted when its difference is surprising, by a p-value that Holm's method
+    adjusts for the number of columns, and large, by a population stability index that
+    exceeds its own sampling noise by `floor`. The first keeps small windows from
+    alarming by chance, the second large windows from alarming by size.
+
+    Parameters
+    ----------
+    reference : Profile
+        Of the version's training rows.
+    frame : DataFrame of shape (n_rows, n_columns)
+        The window, with every column of the profile; others are ignored.
+    probability : array-like of shape (n_predictions,), optional
+        What was predicted for the window; compared as one more column.
+    sample : mapping of str to array-like, optional
+        Raw values of numeric columns of the reference: the Kolmogorov-Smirnov test is
+        then on the values rather than on the profile's bins.
+    alpha : float
+        Chance of finding drift in a window that has none.
+    floor : float
+        Least excess of PSI that counts as drift; 0.1 is the customary "moderate".
+    minimum_rows : int
+        Below it nothing is found, and the report says so.
+
+    Raises
+    ------
+    KeyError
+        If `frame` lacks a column of the profile.
+    ValueError
+        If a numeric column holds something that is no number.
+
+    Examples
+    --------
+    >>> from ml_assets.ml.profile import profile
+    >>> rng = np.random.default_rng(0)
+    >>> before = pd.DataFrame({"age": rng.normal(40, 10, 5_000)})
+    >>> after = pd.DataFrame({"age": rng.normal(46, 10, 500)})
+    >>> report = compare(profile(before, np.full(5_000, 0.5)), after)
+    >>> report.sentence
+    '1 of 1 columns drifted over 500 rows: age (PSI 0.34)'
+    """
+    names = [*reference.numbers, *reference.categories]
+    absent = [name for name in names if name not in frame.columns]
+    if absent:
+        raise KeyError(
+            f"the window has no column '{absent[0]}' of the reference profile;"
+            f" it has {', '.join(map(str, frame.columns))}"
+        )
+    rows = len(frame)
+    enough = rows >= minimum_rows
+    if not rows:
+        found: list[ColumnDrift] = []
+    else:
+        found = _columns(reference, frame, probability, sample or {})
+    adjusted = holm([column.p_value for column in found])
+    columns = [
+        msgspec.structs.replace(
+            column,
+            p_adjusted=p,
+            drifted=enough and p <= alpha and column.excess >= floor,
+        )
+        for column, p in zip(found, adjusted)
+    ]
+    columns.sort(key=lambda column: -column.excess)
+    return DriftReport(
+        rows_reference=reference.rows,
+        rows_window=rows,
+        alpha=alpha,
+        floor=floor,
+        enough=enough,
+        drifted=any(column.drifted for column in columns),
+        sentence=_sentence(columns, rows, minimum_rows),
+        columns=tuple(columns),
+    )
+
+
+def _columns(
+    reference: Profile,
+    frame: pd.DataFrame,
+    probability: ArrayLike | None,
+    sample: Mapping[str, ArrayLike],
+) -> list[ColumnDrift]:
+    raw = {name: np.asarray(value, np.float64) for name, value in sample.items()}
+    found = [
+        number_drift(name, before, frame[name], raw.get(name))
+        for name, before in reference.numbers.items()
+    ]
+    found += [
+        category_drift(name, before, frame[name])
+        for name, before in reference.categories.items()
+    ]
+    if probability is not None and np.size(probability):
+        predicted = np.asarray(probability, dtype=np.float64)
+        found.append(prediction_drift(reference.probability, predicted))
+    return found
+
+
+def _sentence(columns: list[ColumnDrift], rows: int, minimum_rows: int) -> str:
+    if rows < minimum_rows:
+        return f"{rows:,} rows are too few to tell; {minimum_rows:,} are needed"
+    drifted = [column for column in columns if column.drifted]
+    if not drifted:
+        return f"none of {len(columns)} columns drifted over {rows:,} rows"
+    named = ", ".join(f"{column.column} (PSI {column.psi:.2f})" for column in drifted)
+    return (
+        f"{len(drifted)} of {len(columns)} columns drifted over {rows:,} rows: {named}"
+    )

@@ -1,0 +1,78 @@
+"""The verdict on an experiment, from all its evidence."""
+
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from ml_assets.ml.sequential.guardrail import Guardrail
+from ml_assets.ml.sequential.shadow import Shadow
+from ml_assets.ml.sequential.split import Split
+
+Verdict = Literal["promote", "roll_back", "keep", "not_yet"]
+
+
+class Decision(msgspec.Struct, frozen=True, kw_only=True):
+    """A verdict, and the sentence that says why.
+
+    ``roll_back`` ends the experiment because the challenger is worse; ``keep`` because
+    its time is over without evidence; both leave the champion in place.
+    """
+
+    verdict: Verdict
+    sentence: str
+
+
+def decide(
+    evidence: Shadow | Split,
+    guardrails: Sequence[Guardrail] = (),
+    *,
+    expired: bool = False,
+    minimum_requests: int = 100,
+) -> Decision:
+    """The verdict, as of now; it may be asked after every label.
+
+    Parameters
+    ----------
+    evidence : Shadow or Split
+        The comparison of right answers.
+    guardrails : sequence of Guardrail
+        A breach of one ends the experiment, whatever the comparison says.
+    expired : bool
+        Whether the experiment reached its longest duration.
+    minimum_requests : int
+        Requests of the challenger that each guardrail must have seen before a
+        promotion: no figures are not good figures.
+
+    Examples
+    --------
+    >>> decide(Shadow()).verdict
+    'not_yet'
+    >>> decide(Shadow(), expired=True).verdict
+    'keep'
+    """
+    breached = [rail.describe() for rail in guardrails if rail.breached]
+    if breached:
+        return Decision(
+            verdict="roll_back", sentence="guardrail breached: " + "; ".join(breached)
+        )
+    figures = evidence.describe()
+    if evidence.decided == "roll_back":
+        return Decision(
+            verdict="roll_back", sentence=f"the challenger is worse: {figures}"
+        )
+    unseen = [
+        rail.name for rail in guardrails if rail.requests_challenger < minimum_requests
+    ]
+    if evidence.decided == "promote" and not unseen:
+        return Decision(
+            verdict="promote", sentence=f"the challenger is better: {figures}"
+        )
+    if evidence.decided == "promote":
+        figures += f"; guardrails await requests: {', '.join(unseen)}"
+    if expired:
+        return Decision(
+            verdict="keep",
+            sentence=f"time is over without evidence for the challenger: {figures}",
+        )
+    return Decision(verdict="not_yet", sentence=figures)
