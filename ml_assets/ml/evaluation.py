@@ -157,7 +157,7 @@ def evaluate(
         positives=int(y.sum()),
         threshold=threshold,
         metrics=metrics,
-        majority=_majority(float(y.mean())),
+        majority=_majority(y, threshold),
         accuracy_interval=wilson(metrics["accuracy"], len(y)),
         confusion=None if np.isnan(p).any() else _confusion(y, p, threshold),
         calibration=_calibration(y, p),
@@ -225,14 +225,13 @@ def _log_loss(y: Outcomes, p: Floats) -> float:
     return float(-np.log(of_truth).mean())
 
 
-def _majority(rate: float) -> dict[str, float]:
-    return {
-        "accuracy": max(rate, 1 - rate),
-        "balanced_accuracy": 0.5,
-        "roc_auc": 0.5,
-        "average_precision": rate,
-        "f1": 2 * rate / (1 + rate) if rate > 0.5 else 0.0,
-    }
+def _majority(y: Outcomes, threshold: float) -> dict[str, float]:
+    """Figures of always saying the more frequent class, by the very same arithmetic.
+
+    Computed otherwise, a constant model could beat it by the last bit.
+    """
+    constant = float(2 * y.sum() > len(y))
+    return _metrics(y, np.full(len(y), constant), threshold)
 
 
 def _calibration(y: Outcomes, p: Floats) -> tuple[CalibrationBin, ...]:

@@ -20,8 +20,6 @@ __all__ = ["DeriveColumns", "FeatureError", "Prepared", "build_pipeline", "prepa
 
 # Ensembles of trees, and trees: they split on codes as well as on indicator columns.
 TREE_MODULES = ("sklearn.ensemble.", "sklearn.tree.")
-# One-hot columns for anything more frequent than this would outnumber the rows.
-MAX_ONE_HOT = 1_000
 
 
 class DeriveColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -81,8 +79,8 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     -------
     Pipeline
         Steps ``derive`` (where there are derived columns), ``encode``, ``estimator``.
-        Both encodings put categories before numbers, each in the order of `frame`. A
-        category that training never saw is read as missing.
+        Both encodings put categories (with booleans) before numbers, each in the order
+        of `frame`. Codes of an unknown category are missing, indicators all zero.
 
     Examples
     --------
@@ -107,7 +105,10 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
 
 
 def _is_number(column: "pd.Series[Any]") -> bool:
-    return pd.api.types.is_numeric_dtype(column.dtype)
+    # Booleans beside numbers would make one slow array of objects; they are encoded as
+    # the two categories False and True.
+    is_flag = pd.api.types.is_bool_dtype(column.dtype)
+    return pd.api.types.is_numeric_dtype(column.dtype) and not is_flag
 
 
 def _wants_codes(estimator: Any, spec: FeaturesSpec) -> bool:

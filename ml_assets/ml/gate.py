@@ -205,25 +205,24 @@ def _above(name: str, what: str, value: float, limit: float, whose: str = "") ->
     passed = value > limit
     shown, against = digits(value, limit)
     relation = "is above" if passed else "is not above"
+    # A limit that was set is shown as it was written, a measured one in full.
+    against = against if whose else repr(limit)
     return Clause(name, passed, f"{what} {shown} {relation} {against}{whose}")
 
 
 def digits(value: float, other: float) -> tuple[str, str]:
     """Both numbers with as many digits as tell them apart, at least four.
 
-    `other` keeps its shortest form where that has fewer digits.
-
     Examples
     --------
     >>> digits(0.79999999, 0.8)
-    ('0.79999999', '0.8')
+    ('0.79999999', '0.80000000')
     """
-    for places in range(4, 18):
+    for places in range(4, 17):
         shown, against = f"{value:.{places}f}", f"{other:.{places}f}"
         if shown != against or value == other:
             break
-    short = repr(other)
-    return shown, short if len(short) < len(against) else against
+    return shown, against
 
 
 def _words(metric: str) -> str:

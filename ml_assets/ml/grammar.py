@@ -91,8 +91,9 @@ class Reader:
         self._fail(self._position(node) + 1, problem)
 
     def _fail(self, position: int, problem: str) -> NoReturn:
+        shown = self._text if len(self._text) <= 120 else self._text[:119] + "…"
         raise ExpressionError(
-            f"the expression {self._text!r} {problem}, at position {position};"
+            f"the expression {shown!r} {problem}, at position {position};"
             f" allowed are {ALLOWED}"
         )
 

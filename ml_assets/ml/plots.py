@@ -156,7 +156,7 @@ def probabilities(
     figure, axes = _figure("Predicted probabilities by true class")
     bins = [step / 40 for step in range(41)]
     for value, colour in ((0, ORANGE), (1, BLUE)):
-        part = probability[y == value]
+        part = probability[(y == value) & ~np.isnan(probability)]
         label = f"true {_short(labels[value])} ({len(part):,} rows)"
         # A share of its own class, or the rarer class would not be seen.
         weight = np.full(len(part), 100 / max(len(part), 1))

@@ -1,0 +1,193 @@
+"""The gate: what deploys, what does not, and that it says why."""
+
+import json
+import math
+import subprocess
+import sys
+
+import pytest
+
+from ml_assets.ml.gate import Gate, GateFigures, Group, digits
+from ml_assets.ml.intervals import lower_bound, wilson
+from ml_assets.model import GateSpec
+
+NAN = math.nan
+
+
+def figures(accuracy=0.85, majority=0.76, champion=None, n=1_000, **others):
+    return GateFigures(
+        n=n,
+        metrics={"accuracy": accuracy},
+        majority={"accuracy": majority},
+        champion=None if champion is None else "20261116T020000Z",
+        champion_metrics={} if champion is None else {"accuracy": champion},
+        **others,
+    )
+
+
+@pytest.mark.parametrize(
+    "given, passed, reason",
+    [
+        (
+            figures(),
+            True,
+            "accuracy 0.8500 is above 0.8; accuracy 0.8500 is above 0.7600 of the"
+            " majority class; there is no champion to compare with",
+        ),
+        (figures(accuracy=0.8), False, "accuracy 0.8000 is not above 0.8"),
+        (figures(accuracy=0.80000001), True, "accuracy 0.80000001 is above 0.8"),
+        (figures(accuracy=0.79999), False, "accuracy 0.79999 is not above 0.8"),
+        (
+            figures(accuracy=0.9, majority=0.9),
+            False,
+            "accuracy 0.9000 is not above 0.9000 of the majority class",
+        ),
+        (
+            figures(accuracy=0.85, champion=0.86),
+            False,
+            "accuracy 0.8500 is below 0.8600 of the champion 20261116T020000Z on the same"
+            " 1,000 test rows",
+        ),
+        (
+            figures(accuracy=0.85, champion=0.85),
+            True,
+            "accuracy 0.8500 is not below 0.8500 of the champion",
+        ),
+        (figures(accuracy=NAN), False, "accuracy nan is not above 0.8"),
+        (figures(majority=NAN), False, "is not above nan of the majority class"),
+        (
+            figures(champion=NAN),
+            False,
+            "is not shown to be at least nan of the champion",
+        ),
+        (figures(accuracy=NAN, champion=NAN), False, "accuracy nan is not above 0.8"),
+        (GateFigures(0, {}, {}), False, "accuracy nan is not above 0.8"),
+    ],
+)
+def test_the_default_gate(given, passed, reason):
+    decision = Gate(GateSpec()).decide(given)
+
+    assert decision.passed is passed
+    assert reason in decision.reason
+
+
+def test_a_refusal_names_only_what_failed_but_keeps_every_clause():
+    decision = Gate(GateSpec()).decide(figures(accuracy=0.75, champion=0.7))
+
+    assert [(c.name, c.passed) for c in decision.clauses] == [
+        ("threshold", False),
+        ("majority", False),
+        ("champion", True),
+    ]
+    assert "champion" not in decision.reason
+
+
+@pytest.mark.parametrize(
+    "spec, given, passed",
+    [
+        ({"beat_majority": False}, figures(0.9, majority=0.95), True),
+        ({"beat_champion": False}, figures(0.9, champion=0.95), True),
+        ({"threshold": 0.9}, figures(0.9), False),
+        ({"confidence": 0.95}, figures(0.81, n=1_000), False),
+        ({"confidence": 0.95}, figures(0.81, n=100_000), True),
+        ({"confidence": 0.95}, figures(0.85, n=0), False),
+        ({"slices": {"sex": 0.7}}, figures(), False),
+        (
+            {"slices": {"sex": 0.7}},
+            figures(slices={"sex": {"f": Group(9, 0.71), "m": Group(9, 0.9)}}),
+            True,
+        ),
+        (
+            {"slices": {"sex": 0.7}},
+            figures(slices={"sex": {"f": Group(9, 0.7), "m": Group(9, 0.9)}}),
+            False,
+        ),
+        ({"slices": {"sex": 0}}, figures(slices={"sex": {"f": Group(0, NAN)}}), False),
+    ],
+)
+def test_what_the_yaml_adds_or_takes_away(spec, given, passed):
+    assert Gate(GateSpec(**spec)).decide(given).passed is passed
+
+
+def test_a_failed_slice_names_its_group():
+    given = figures(slices={"sex": {"f": Group(1_200, 0.6), "m": Group(9, 0.9)}})
+
+    reason = Gate(GateSpec(slices={"sex": 0.7})).decide(given).reason
+
+    assert reason == "accuracy of sex f (1,200 rows) 0.6000 is not above 0.7"
+
+
+def test_another_metric_is_compared_in_every_clause():
+    given = GateFigures(
+        n=10,
+        metrics={"accuracy": 0.1, "roc_auc": 0.9},
+        majority={"accuracy": 0.9, "roc_auc": 0.5},
+        champion="20261116T020000Z",
+        champion_metrics={"accuracy": 0.9, "roc_auc": 0.8},
+    )
+
+    decision = Gate(GateSpec(metric="roc_auc")).decide(given)
+
+    assert decision.passed
+    assert "ROC AUC 0.9000 is above 0.5000 of the majority class" in decision.reason
+
+
+def test_figures_survive_json_with_nan_as_null():
+    given = figures(
+        accuracy=NAN,
+        champion=0.8,
+        slices={"sex": {"f": Group(3, NAN), "m": Group(4, 1)}},
+    )
+
+    text = json.dumps(given.to_dict(), allow_nan=False)
+    again = GateFigures.from_dict(json.loads(text))
+
+    assert math.isnan(again.metrics["accuracy"])
+    assert math.isnan(again.slices["sex"]["f"].accuracy)
+    assert again.to_dict() == given.to_dict()
+
+
+def test_a_decision_is_told_as_json():
+    told = Gate(GateSpec()).decide(figures(accuracy=0.8)).to_dict()
+
+    assert json.loads(json.dumps(told)) == told
+    assert told["passed"] is False
+    assert told["clauses"][0] == {
+        "name": "threshold",
+        "passed": False,
+        "sentence": "accuracy 0.8000 is not above 0.8",
+    }
+
+
+@pytest.mark.parametrize(
+    "value, other, shown",
+    [
+        (0.8, 0.8, ("0.8000", "0.8000")),
+        (0.85, 0.8, ("0.8500", "0.8000")),
+        (0.7999999999999999, 0.8, ("0.7999999999999999", "0.8000000000000000")),
+        (0.123456, 0.123459, ("0.123456", "0.123459")),
+        (NAN, 0.8, ("nan", "0.8000")),
+        (1.0, 1.0, ("1.0000", "1.0000")),
+    ],
+)
+def test_numbers_are_shown_with_the_digits_that_tell_them_apart(value, other, shown):
+    assert digits(value, other) == shown
+
+
+def test_wilson_agrees_with_the_textbook():
+    assert wilson(0.8, 100) == pytest.approx((0.7112, 0.8666), abs=1e-4)
+    assert wilson(1.0, 10)[1] == pytest.approx(1.0)
+    assert wilson(0.0, 10)[0] == pytest.approx(0.0, abs=1e-12)
+    assert all(math.isnan(limit) for limit in wilson(0.5, 0))
+    assert lower_bound(0.8, 100, 0.95) == pytest.approx(0.7267, abs=1e-4)
+
+
+def test_importing_the_gate_loads_nothing_heavy():
+    code = (
+        "import sys; import ml_assets.ml.gate; "
+        "print([m for m in ('numpy','pandas','sklearn','mlflow') if m in sys.modules])"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    assert found.stdout.strip() == "[]"

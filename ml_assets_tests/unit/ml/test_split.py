@@ -1,0 +1,166 @@
+"""Which rows are held out: always the same ones, whatever is added or reordered."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_assets.ml.split import SplitError, held_out, row_hash, with_test_rows
+from ml_assets.model import SourceSpec, SplitSpec
+
+
+def rows(n, seed=0):
+    generator = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "a": generator.normal(size=n),
+            "b": generator.integers(0, 50, n),
+            "c": pd.Categorical(generator.choice(["x", "y"], n)),
+        }
+    )
+    return frame, (generator.random(n) < 0.2).astype(np.int64)
+
+
+@pytest.mark.parametrize("test_size", [0.1, 0.2, 0.5])
+def test_each_class_gives_its_share(test_size):
+    frame, y = rows(1_000)
+
+    mask = held_out(frame, y, SplitSpec(test_size=test_size))
+
+    for label in (0, 1):
+        assert mask[y == label].sum() == round((y == label).sum() * test_size)
+
+
+def test_the_order_of_rows_and_columns_does_not_matter():
+    frame, y = rows(500)
+    order = np.random.default_rng(1).permutation(500)
+
+    mask = held_out(frame, y, SplitSpec())
+    shuffled = held_out(frame.iloc[order][["c", "a", "b"]], y[order], SplitSpec())
+
+    np.testing.assert_array_equal(shuffled, mask[order])
+
+
+def test_another_seed_holds_out_other_rows():
+    frame, y = rows(500)
+
+    first, second = (held_out(frame, y, SplitSpec(seed=seed)) for seed in (0, 1))
+
+    assert 0.1 < (first & second).sum() / first.sum() < 0.35
+
+
+def test_rows_added_later_leave_earlier_test_rows_in_test():
+    frame, y = rows(11_000)
+
+    before = held_out(frame[:10_000], y[:10_000], SplitSpec())
+    after = held_out(frame, y, SplitSpec())[:10_000]
+
+    # Only rows at the cut may change sides.
+    assert (before != after).sum() <= 3 * np.sqrt(1_000 * 0.2)
+
+
+def test_a_missing_cell_that_arrives_later_does_not_move_other_rows():
+    frame, y = rows(500)
+    late = pd.concat([frame, frame.head(1).assign(b=np.nan)], ignore_index=True)
+
+    assert str(late["b"].dtype) == "float64"
+    np.testing.assert_array_equal(row_hash(frame, 0), row_hash(late, 0)[:500])
+
+
+def test_texts_hash_alike_whatever_their_dtype():
+    frame, _ = rows(50)
+    retyped = frame.assign(c=frame["c"].astype(str).astype(object))
+
+    np.testing.assert_array_equal(row_hash(frame, 3), row_hash(retyped, 3))
+
+
+def test_a_rare_class_is_found_on_both_sides():
+    frame, y = rows(50)
+    y[:] = 0
+    y[:2] = 1
+
+    mask = held_out(frame, y, SplitSpec(test_size=0.01))
+
+    assert mask[y == 1].sum() == 1
+    assert mask[y == 0].sum() == 1
+
+
+def test_identical_rows_can_be_divided():
+    frame = pd.DataFrame({"a": [1] * 10})
+
+    mask = held_out(frame, np.array([0, 1] * 5), SplitSpec(test_size=0.4))
+
+    assert mask.sum() == 4
+
+
+@pytest.mark.parametrize(
+    "moments",
+    [
+        [4, 1, 5, 2, 3],
+        [4.0, np.nan, 5.0, 2.0, 3.0],
+        ["2026-04-01", "2026-01-01", "2026-05-01T10:00:00", "2026-02-01", "2026-03-01"],
+        ["2026-04-01", None, "2026-05-01", "2026-02-01", "2026-03-01"],
+    ],
+)
+def test_split_by_time_holds_out_the_latest(moments):
+    frame = pd.DataFrame({"when": moments})
+    spec = SplitSpec(type="time", column="when", test_size=0.4)
+
+    mask = held_out(frame, np.array([0, 1, 0, 1, 0]), spec)
+
+    assert mask.tolist() == [True, False, True, False, False]
+
+
+def test_rows_of_one_moment_stay_together():
+    frame = pd.DataFrame({"when": [1, 1, 2, 3, 3]})
+    spec = SplitSpec(type="time", column="when", test_size=0.2)
+
+    assert held_out(frame, np.array([0, 1, 0, 1, 0]), spec).sum() == 2
+
+
+@pytest.mark.parametrize(
+    "moments, y, message",
+    [
+        (["soon", "later"], [0, 1], "must hold numbers or ISO dates"),
+        ([np.nan, np.nan], [0, 1], "column 'when' has no value"),
+        ([1, 1], [0, 1], "gives 0 training rows and 2 test rows"),
+        ([1, 2, 3], [0, 0, 1], "leaves one class to train on"),
+    ],
+)
+def test_a_split_that_nothing_could_be_learnt_from_is_refused(moments, y, message):
+    spec = SplitSpec(type="time", column="when", test_size=0.2)
+
+    with pytest.raises(SplitError, match=message):
+        held_out(pd.DataFrame({"when": moments}), np.array(y), spec)
+
+
+def test_a_missing_time_column_is_named():
+    spec = SplitSpec(type="time", column="day")
+
+    with pytest.raises(
+        SplitError, match="needs the column 'day'; the data has a, b, c"
+    ):
+        held_out(*rows(10), spec)
+
+
+def test_given_test_rows_come_behind_the_training_rows():
+    train = pd.DataFrame({"a": [1, 2], "c": pd.Categorical(["x", "y"])})
+    test = pd.DataFrame({"c": pd.Categorical(["z"]), "a": [3], "more": [0]})
+
+    both, mask = with_test_rows(train, test)
+
+    assert both["a"].tolist() == [1, 2, 3]
+    assert both["c"].tolist() == ["x", "y", "z"]
+    assert both["c"].dtype == "category"
+    assert mask.tolist() == [False, False, True]
+
+
+def test_test_rows_without_a_column_are_refused():
+    with pytest.raises(SplitError, match="have no column 'b'; theirs are a"):
+        with_test_rows(pd.DataFrame({"a": [1], "b": [1]}), pd.DataFrame({"a": [1]}))
+
+
+def test_a_split_by_file_needs_its_rows():
+    spec = SplitSpec(type="file", source=SourceSpec(type="csv", path="test.csv"))
+
+    with pytest.raises(SplitError, match="use with_test_rows"):
+        held_out(*rows(10), spec)
