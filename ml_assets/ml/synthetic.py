@@ -39,16 +39,17 @@ def synthetic(rows: int = 10_000, seed: int = 0, drift: float = 0.0) -> pd.DataF
     >>> table.shape, sorted(table["churned"].unique())
     ((100, 15), ['no', 'yes'])
     """
-    random = np.random.default_rng(seed)
+    draw = np.random.default_rng(seed)
 
     def latent() -> Floats:
         """One input on its standard normal scale: drift moves every input alike."""
-        return random.standard_normal(rows) + drift
+        return draw.standard_normal(rows) + drift
 
     tenure, usage, charge, mood = latent(), latent(), latent(), latent()
     calls, age, contract, internet = latent(), latent(), latent(), latent()
     months = np.clip(np.exp(2.9 + 0.9 * tenure), 1, 120).astype(np.int64)
     monthly = np.round(np.clip(65.0 + 22.0 * charge, 15.0, None), 2)
+    hours: Floats = np.exp(3.0 + 0.6 * usage)
     on_contract = _cut(contract, _CONTRACTS)
     line = _cut(internet, _INTERNET)
     autopay = latent() > 0.1
@@ -62,22 +63,20 @@ def synthetic(rows: int = 10_000, seed: int = 0, drift: float = 0.0) -> pd.DataF
         + np.array([1.4, -0.8, -2.2])[on_contract]
         - 0.7 * autopay
     )
-    churned = random.random(rows) < 1.0 / (1.0 + np.exp(-1.25 * risk))
+    churned = draw.random(rows) < 1.0 / (1.0 + np.exp(-1.25 * risk))
     return pd.DataFrame(
         {
             "age": np.clip(45.0 + 14.0 * age, 18, 95).astype(np.int64),
             "tenure_months": months,
             "monthly_charge": monthly,
-            "total_charge": _with_gaps(np.round(monthly * months, 2), 0.01, random),
-            "usage_hours": _with_gaps(
-                np.round(np.exp(3.0 + 0.6 * usage), 1), 0.03, random
-            ),
+            "total_charge": _with_gaps(np.round(monthly * months, 2), 0.01, draw),
+            "usage_hours": _with_gaps(np.round(hours, 1), 0.03, draw),
             "support_calls": np.floor(np.exp(0.8 * calls)).astype(np.int64),
-            "satisfaction": _with_gaps(np.round(6.0 + 1.8 * mood, 1), 0.05, random),
+            "satisfaction": _with_gaps(np.round(6.0 + 1.8 * mood, 1), 0.05, draw),
             "contract": _category(on_contract, _CONTRACTS),
             "internet": _category(line, _INTERNET),
             "payment": _category(_cut(latent(), _PAYMENTS), _PAYMENTS),
-            "region": _category(_with_unknown(latent(), random), _REGIONS),
+            "region": _category(_with_unknown(latent(), draw), _REGIONS),
             "paperless": latent() > -0.3,
             "senior": age > 1.4,
             "autopay": autopay,
@@ -94,12 +93,12 @@ def _cut(latent: Floats, shares: dict[str, float]) -> NDArray[np.int64]:
     return np.searchsorted(bounds, latent).astype(np.int64)
 
 
-def _with_unknown(latent: Floats, random: np.random.Generator) -> NDArray[np.int64]:
-    return np.where(random.random(len(latent)) < 0.02, -1, _cut(latent, _REGIONS))
+def _with_unknown(latent: Floats, draw: np.random.Generator) -> NDArray[np.int64]:
+    return np.where(draw.random(len(latent)) < 0.02, -1, _cut(latent, _REGIONS))
 
 
-def _with_gaps(values: Floats, share: float, random: np.random.Generator) -> Floats:
-    return np.where(random.random(len(values)) < share, np.nan, values)
+def _with_gaps(values: Floats, share: float, draw: np.random.Generator) -> Floats:
+    return np.where(draw.random(len(values)) < share, np.nan, values)
 
 
 def _category(codes: NDArray[np.int64], names: dict[str, float]) -> pd.Categorical:

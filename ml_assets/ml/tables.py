@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 
 class DataError(ValueError):
@@ -50,7 +51,7 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     """
     _check_names([str(name) for name in frame.columns])
     if frame.empty:
-        raise DataError("there is a header but not one row")
+        raise DataError("there are columns but no rows")
     columns = {
         str(name): _tidy_column(str(name), column.reset_index(drop=True))
         for name, column in frame.items()
@@ -151,18 +152,10 @@ def _feed(digest: Any, data: Any) -> None:
 def _canonical(column: pd.Series[Any]) -> tuple[str, list[Any]]:
     """A column's kind and its content as bytes that depend on the values alone."""
     if isinstance(column.dtype, pd.CategoricalDtype):
-        codes = column.cat.codes.to_numpy()
-        used = np.flatnonzero(np.bincount(codes + 1)[1:])
-        texts = column.cat.categories.astype(str).to_numpy(dtype=object)[used]
-        order = np.argsort(texts)
-        # One place more: code -1, a missing cell, reads the last.
-        recode = np.full(len(column.cat.categories) + 1, -1, dtype="<i4")
-        recode[used[order]] = np.arange(len(used))
-        names = b"".join(
-            len(text).to_bytes(8, "little") + text
-            for text in (str(value).encode() for value in texts[order])
-        )
-        return "category", [names, recode[codes]]
+        codes, texts = _recoded(column)
+        encoded = [str(text).encode() for text in texts]
+        names = b"".join(len(text).to_bytes(8, "little") + text for text in encoded)
+        return "category", [names, codes.astype("<i4", copy=False)]
     values = np.ascontiguousarray(column.to_numpy())
     if values.dtype.kind == "f":
         # Adding zero turns -0.0, which equals 0.0, into it.
@@ -221,18 +214,22 @@ def _as_categories(column: pd.Series[Any], kind: str) -> pd.Series[Any]:
 
 
 def _sorted_categories(column: pd.Series[Any]) -> pd.Series[Any]:
-    used = column.cat.remove_unused_categories()
-    # Object texts: of all text types they are the one that pickles and compares alike
-    # wherever the categories came from.
-    texts = pd.Index(
-        used.cat.categories.astype(str).to_numpy(dtype=object), dtype="str"
-    )
-    order = np.argsort(texts.to_numpy(dtype=object), kind="stable")
-    rank = np.empty(len(order) + 1, dtype=np.int64)
-    rank[order] = np.arange(len(order))
-    rank[-1] = -1
-    codes = rank[used.cat.codes.to_numpy()]
-    return pd.Series(pd.Categorical.from_codes(codes, texts[order], ordered=False))
+    codes, texts = _recoded(column)
+    index = pd.Index(texts, dtype="str")
+    return pd.Series(pd.Categorical.from_codes(codes, index, ordered=False))
+
+
+def _recoded(column: pd.Series[Any]) -> tuple[NDArray[np.int32], NDArray[np.object_]]:
+    """Codes into the sorted texts that occur, -1 for a missing cell; and the texts."""
+    codes = column.cat.codes.to_numpy()
+    counts = np.bincount(codes + 1, minlength=len(column.cat.categories) + 1)
+    used = np.flatnonzero(counts[1:])
+    texts = column.cat.categories.to_numpy(dtype=object)[used]
+    order = np.argsort(texts)
+    # One place more than there are categories: code -1, a missing cell, reads it.
+    rank = np.full(len(counts), -1, dtype=np.int32)
+    rank[used[order]] = np.arange(len(used))
+    return rank[codes], texts[order]
 
 
 def _listing(values: list[Any], most: int = 8) -> str:

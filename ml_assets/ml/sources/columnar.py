@@ -6,7 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ml_assets.ml.sources.errors import SourceError
-from ml_assets.ml.sources.text import Opener
+from ml_assets.ml.sources.text_faults import Opener
 
 MAGIC = b"PAR1"
 

@@ -9,7 +9,8 @@ import pandas as pd
 from ml_assets.ml.sources.columnar import read_parquet
 from ml_assets.ml.sources.environment import Expanded, expand
 from ml_assets.ml.sources.errors import SourceError
-from ml_assets.ml.sources.text import Opener, read_csv
+from ml_assets.ml.sources.text import read_csv
+from ml_assets.ml.sources.text_faults import Opener
 from ml_assets.model import CsvFormat
 
 

@@ -15,13 +15,13 @@ from ml_assets.ml.sources.retry import Retry
 from ml_assets.model import SourceSpec
 
 ENDPOINT = "https://www.kaggle.com"
-_TOKEN = (
+_REMEDY = (
     "create a token at https://www.kaggle.com/settings (API, Create New Token) and set"
     " KAGGLE_JSON to the text of kaggle.json or to its path"
 )
 _ADVICE = {
-    401: f"Kaggle does not accept the token: {_TOKEN}",
-    403: f"Kaggle refuses access: accept the data set's terms on its page, or {_TOKEN}",
+    401: f"Kaggle does not accept the token: {_REMEDY}",
+    403: f"Kaggle refuses access: accept the data set's terms on its page, or {_REMEDY}",
     404: (
         "there is no such file: check dataset (owner/name) and file, and that the"
         " data set's terms were accepted on its page"
@@ -63,13 +63,13 @@ def _credentials(name: str) -> tuple[str, str] | None:
     if text is None:
         raise SourceError(
             f"{name}: KAGGLE_JSON is neither JSON nor the path of a readable file;"
-            f" {_TOKEN}"
+            f" {_REMEDY}"
         )
     username, key = _parsed(text)
     if not (username and key):
         raise SourceError(
             f"{name}: KAGGLE_JSON must be a JSON object with the texts username and"
-            f" key; {_TOKEN}"
+            f" key; {_REMEDY}"
         )
     return username, key
 

@@ -11,7 +11,8 @@ import pandas as pd
 
 from ml_assets.ml.sources.columnar import MAGIC, read_parquet
 from ml_assets.ml.sources.errors import SourceError
-from ml_assets.ml.sources.text import Opener, read_csv
+from ml_assets.ml.sources.text import read_csv
+from ml_assets.ml.sources.text_faults import Opener
 from ml_assets.model import CsvFormat
 
 LARGEST_MEMBER = 8 << 30
@@ -46,7 +47,7 @@ def read_payload(
     """
     with path.open("rb") as stream:
         head = stream.read(len(_ZIP))
-    open_file: Opener = partial(open, path, "rb")
+    open_file: Opener = partial(_open_plain, path)
     if head in (_ZIP, _EMPTY_ZIP):
         open_file = _member(path, name, member)
         with open_file() as unpacked:
@@ -56,6 +57,10 @@ def read_payload(
     if head == MAGIC or suffix.lower() == ".parquet":
         return read_parquet([(name, open_file)])
     return read_csv(open_file, read, name)
+
+
+def _open_plain(path: Path) -> IO[bytes]:
+    return path.open("rb")
 
 
 def _open_gzip(path: Path) -> IO[bytes]:

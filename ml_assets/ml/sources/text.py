@@ -1,16 +1,22 @@
 """CSV files: Arrow's reader, with blanks, missing marks and faults handled exactly."""
 
-from collections.abc import Callable
-from typing import IO, Any
+import zipfile
+import zlib
+from typing import Any
 
 import pandas as pd
 
 from ml_assets.ml.sources.errors import SourceError
+from ml_assets.ml.sources.text_faults import (
+    Opener,
+    diagnose,
+    ends_in_line_break,
+    wrong_row,
+)
 from ml_assets.model import CsvFormat
 
-Opener = Callable[[], IO[bytes]]
-"""Opens the bytes of a file, from the start, each time that it is called."""
-
+# What a broken disk, connection or archive raises while it is read.
+_DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 _TRUE = ["true", "True", "TRUE"]
 _FALSE = ["false", "False", "FALSE"]
 _UTF8 = ("utf-8", "utf8", "utf-8-sig")
@@ -38,33 +44,43 @@ def read_csv(open_file: Opener, read: CsvFormat | None, name: str) -> pd.DataFra
     SourceError
         The file is empty, in another encoding, or has a row of another length.
     """
+    layout = read or CsvFormat()
+    try:
+        with open_file() as stream:
+            if not stream.read(1):
+                raise SourceError(f"{name} is empty (0 bytes)")
+        table = _read_tidily(open_file, layout)
+    except _DAMAGED as error:
+        raise SourceError(
+            f"{name} cannot be read to its end ({type(error).__name__})"
+        ) from None
+    except SourceError:
+        raise
+    except (ValueError, LookupError) as error:
+        raise SourceError(f"{name}: {diagnose(open_file, layout, error)}") from None
+    if ends_in_line_break(table) and (reason := wrong_row(open_file, layout)):
+        raise SourceError(f"{name}: {reason}")
+    return _to_pandas(table, layout, name)
+
+
+def _read_tidily(open_file: Opener, layout: CsvFormat) -> Any:
+    """An Arrow table of numbers, Booleans and texts; dates stay as they are written."""
     import pyarrow as pa
 
-    layout = read or CsvFormat()
-    with open_file() as stream:
-        if not stream.read(1):
-            raise SourceError(f"{name} is empty (0 bytes)")
-    fault: Exception
-    try:
-        table = _read(open_file, layout, {}, parallel=True)
-        dates = {
-            column.name: pa.dictionary(pa.int32(), pa.string())
-            for column in table.schema
-            if pa.types.is_temporal(column.type)
-        }
-        if dates:
-            table = _read(open_file, layout, dates, parallel=True)
-        if not _has_bytes(table):
-            return _to_pandas(table, layout, name)
-        fault = ValueError("bytes that are no text")
-    except (ValueError, LookupError) as error:
-        fault = error
-    raise SourceError(f"{name}: {_diagnose(open_file, layout, fault)}")
+    table = _read(open_file, layout, {})
+    dates = {
+        name: pa.dictionary(pa.int32(), pa.string())
+        for name, kind in zip(table.column_names, table.schema.types)
+        if pa.types.is_temporal(kind)
+    }
+    if dates:
+        table = _read(open_file, layout, dates)
+    if _has_bytes(table):
+        raise ValueError("bytes that are no text")
+    return table
 
 
-def _read(
-    open_file: Opener, layout: CsvFormat, types: dict[str, Any], parallel: bool
-) -> Any:
+def _read(open_file: Opener, layout: CsvFormat, types: dict[str, Any]) -> Any:
     from pyarrow import csv
 
     named_here = bool(layout.columns)
@@ -72,7 +88,6 @@ def _read(
         return csv.read_csv(
             stream,
             read_options=csv.ReadOptions(
-                use_threads=parallel,
                 encoding="utf8" if _is_utf8(layout) else layout.encoding,
                 column_names=layout.columns or None,
                 autogenerate_column_names=not layout.header and not named_here,
@@ -131,13 +146,16 @@ def _stripped(column: Any, layout: CsvFormat) -> Any:
     import pyarrow as pa
     from pyarrow import compute
 
-    column = column.unify_dictionaries() if hasattr(column, "num_chunks") else column
     texts = column.dictionary
-    trimmed = compute.utf8_trim_whitespace(texts)
+    # A quote after a blank is none to Arrow.
+    bare = compute.replace_substring_regex(texts, r'(?s)^\s+"(.*)"\s*$', r"\1")
+    trimmed = compute.utf8_trim_whitespace(bare)
     if trimmed.equals(texts):
         return column
     marks = pa.array(layout.missing, pa.string())
     kept = compute.if_else(compute.is_in(trimmed, marks), None, trimmed)
+    if compute.all(compute.is_in(kept.drop_null(), pa.array(_TRUE + _FALSE))).as_py():
+        return kept.cast(pa.bool_()).take(column.indices)
     for number in (pa.int64(), pa.float64()):
         try:
             return kept.cast(number).take(column.indices)
@@ -165,43 +183,3 @@ def _is_utf8(layout: CsvFormat) -> bool:
 def _other_separator(header: str, layout: CsvFormat) -> str | None:
     others = (mark for mark in ",;\t|" if mark != layout.separator)
     return next((mark for mark in others if mark in header), None)
-
-
-def _diagnose(open_file: Opener, layout: CsvFormat, fault: Exception) -> str:
-    """Why Arrow refused the file, with the line where that can be found."""
-    with open_file() as stream:
-        data = stream.read()
-    if not data.strip():
-        return "there is nothing but blank lines"
-    try:
-        data.decode(layout.encoding)
-    except LookupError:
-        return f"the encoding '{layout.encoding}' is unknown"
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        return (
-            f"line {line} is not {layout.encoding} (byte 0x{data[error.start]:02x});"
-            " set read.encoding, for example to latin-1 or utf-16"
-        )
-    except UnicodeError as error:
-        return f"the file is not {layout.encoding} ({error})"
-    return _wrong_row(data, layout) or str(fault).splitlines()[0]
-
-
-def _wrong_row(data: bytes, layout: CsvFormat) -> str | None:
-    import csv
-    import io
-
-    lines = io.StringIO(data.decode(layout.encoding), newline="")
-    rows = csv.reader(lines, delimiter=layout.separator)
-    width = len(layout.columns)
-    for row in rows:
-        if not "".join(row).strip():
-            continue
-        width = width or len(row)
-        if len(row) != width:
-            return (
-                f"line {rows.line_num} has {len(row):,} cells where"
-                f" {width:,} were expected"
-            )
-    return None
