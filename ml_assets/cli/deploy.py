@@ -1,0 +1,67 @@
+"""``ml-assets deploy MODEL``: a version that passed its gate, in service."""
+
+from typing import Any
+
+import click
+
+from ml_assets.cli.catalogue import spec_of
+from ml_assets.cli.jobs import Executed, run_job
+from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+from ml_assets.versions import UnknownVersionError, VersionStore
+
+
+@click.command("deploy", epilog=EXIT_CODES)
+@click.argument("model")
+@click.option(
+    "--version", help="Version to deploy; by default the newest that passed its gate."
+)
+@json_option
+def command(model: str, version: str | None, as_json: bool) -> None:
+    """Put a version of MODEL in service, if it passed its gate.
+
+    Does what the gate sensor does by itself: loads the version in a process of its own,
+    lets running servers prepare it, compares its answers with those at training, and
+    only then swaps. A version that was in service before is left alone.
+
+    \b
+    Examples:
+      ml-assets deploy breast_cancer
+      ml-assets deploy breast_cancer --version 20261123T020000Z --json
+
+    JSON keys: model, run_id, version, generation, runtime, servers, skipped.
+    """
+    spec_of(model)
+    if version is not None:
+        try:
+            VersionStore(storage_root()).get(model, version)
+        except UnknownVersionError as error:
+            raise Failed(str(error)) from error
+    tags = {"version": version} if version else {}
+    done = run_job(model, "deploy", {"deployment": {"version": version}}, tags)
+    if not done.succeeded:
+        raise Failed(f"run {done.run_id} failed: {'; '.join(done.story.errors)}")
+    result = _result(model, done)
+    if as_json:
+        echo_json(result)
+    else:
+        click.echo(
+            result["skipped"]
+            or f"version {result['version']} of {model} is in service,"
+            f" plan {result['generation']}"
+        )
+
+
+def _result(model: str, done: Executed) -> dict[str, Any]:
+    found = done.story.metadata.get("deployment", {})
+    plan = PlanStore(storage_root()).current(model)
+    return {
+        "model": model,
+        "run_id": done.run_id,
+        "version": plan.live.version if plan else None,
+        "generation": plan.generation if plan else None,
+        "runtime": plan.live.runtime if plan else None,
+        "servers": found.get("servers"),
+        "skipped": "; ".join(done.story.skipped) or None,
+    }

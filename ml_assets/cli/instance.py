@@ -1,0 +1,77 @@
+"""The Dagster instance of the commands: ``DAGSTER_HOME``, or one below our home."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+import ml_assets
+from ml_assets.cli.output import Failed
+from ml_assets.storage import home, write_bytes
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance
+
+CONFIG = Path(ml_assets.__file__).parents[1] / "dagster.yaml"
+# Where the project's own file is not at hand, the one thing that must be said.
+MINIMAL = b"telemetry:\n  enabled: false\n"
+
+
+def dagster_home() -> Path:
+    """``DAGSTER_HOME``; by default ``dagster`` below the home directory."""
+    return Path(os.environ.get("DAGSTER_HOME") or home() / "dagster").absolute()
+
+
+def prepare(directory: Path, refresh: bool = False) -> None:
+    """Make `directory` a Dagster home and name it in the environment.
+
+    Parameters
+    ----------
+    directory : Path
+        Created where absent.
+    refresh : bool, default False
+        Replace its ``dagster.yaml`` by the project's.
+    """
+    target = directory / "dagster.yaml"
+    directory.mkdir(parents=True, exist_ok=True)
+    if refresh or not target.exists():
+        if CONFIG.exists():
+            shutil.copyfile(CONFIG, target)
+        elif not target.exists():
+            write_bytes(target, MINIMAL)
+    os.environ["DAGSTER_HOME"] = str(directory)
+
+
+@contextmanager
+def dagster_instance() -> Iterator["DagsterInstance"]:
+    """The instance in which runs are recorded, made where it is absent.
+
+    Raises
+    ------
+    Failed
+        If its configuration or its database cannot be used.
+    """
+    if not os.environ.get("DAGSTER_HOME"):
+        click.echo(
+            f"DAGSTER_HOME is not set; using {dagster_home()}, as `ml-assets dev` does",
+            err=True,
+        )
+    try:
+        prepare(dagster_home())
+    except OSError as error:
+        raise Failed(
+            f"DAGSTER_HOME {dagster_home()} cannot be written: {error}"
+        ) from error
+    from dagster import DagsterInstance
+    from dagster._core.errors import DagsterError
+
+    try:
+        instance = DagsterInstance.get()
+    except DagsterError as error:
+        raise Failed(f"the Dagster instance cannot be opened: {error}") from error
+    with instance:
+        yield instance

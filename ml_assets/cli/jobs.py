@@ -1,0 +1,110 @@
+"""Running a job of a model in this process, as Dagster's launcher would."""
+
+import os
+import signal
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from ml_assets.cli.follow import following
+from ml_assets.cli.instance import dagster_instance
+from ml_assets.cli.output import Failed, quiet_libraries
+from ml_assets.cli.story import Story
+
+if TYPE_CHECKING:
+    from dagster import DagsterInstance, JobDefinition
+
+INVOCATION = "ml_assets/invocation"
+
+
+class Executed(NamedTuple):
+    """A run that ended, and what was told of it."""
+
+    run_id: str
+    succeeded: bool
+    story: Story
+
+
+def job_named(name: str) -> "JobDefinition":
+    """A job of the code location; Dagster calls this to find it again."""
+    from ml_assets.definitions import defs
+
+    return defs().resolve_job_def(name)
+
+
+def run_job(
+    model: str, job: str, config: Mapping[str, Any], tags: Mapping[str, str]
+) -> Executed:
+    """Run ``<model>_<job>`` here and tell its events on standard error.
+
+    Parameters
+    ----------
+    model, job : str
+        The job ``<model>_<job>`` of the code location.
+    config : mapping
+        Stage to the options of its asset.
+    tags : mapping of str to str
+        Tags of the run.
+    """
+    quiet_libraries()
+    with dagster_instance() as instance, _terminal() as terminal:
+        story = Story(model, lambda text: click.echo(text, file=terminal, color=None))
+        return _execute(instance, f"{model}_{job}", _ops(model, config), tags, story)
+
+
+def _ops(model: str, config: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        f"{model}__{stage}": {"config": dict(options)}
+        for stage, options in config.items()
+        if options
+    }
+
+
+def _execute(
+    instance: "DagsterInstance",
+    job: str,
+    ops: Mapping[str, Any],
+    tags: Mapping[str, str],
+    story: Story,
+) -> Executed:
+    import dagster as dg
+    from dagster._core.errors import DagsterError, DagsterExecutionInterruptedError
+
+    # A stop must end the run's record as well as the process.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    named = dg.build_reconstructable_job(__name__, "job_named", (job,))
+    invocation = {INVOCATION: uuid.uuid4().hex}
+    # Dagster's own console lines would stand between ours.
+    loggers = {"console": {"config": {"log_level": "CRITICAL"}}}
+    try:
+        with following(instance, invocation, story):
+            result = dg.execute_job(
+                named,
+                instance=instance,
+                run_config={"ops": dict(ops), "loggers": loggers},
+                tags={**tags, **invocation},
+                raise_on_error=False,
+            )
+    except DagsterExecutionInterruptedError as error:
+        raise click.Abort from error
+    except DagsterError as error:
+        raise Failed(f"job {job} cannot run: {error}") from error
+    return Executed(result.run_id, result.success, story)
+
+
+@contextmanager
+def _terminal() -> Iterator[Any]:
+    """Standard error as it is now: Dagster sends a run's own output elsewhere."""
+    sys.stderr.flush()
+    try:
+        descriptor = os.dup(sys.stderr.fileno())
+    except (OSError, ValueError):
+        # Under a test runner it may be no file; nothing is redirected then.
+        yield sys.stderr
+        return
+    with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as stream:
+        yield stream
