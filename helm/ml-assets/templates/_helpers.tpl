@@ -1,0 +1,88 @@
+{{/* The stem of every name: the release's name, with the chart's where it lacks it. */}}
+{{- define "ml-assets.fullname" -}}
+{{- $name := default .Chart.Name .Values.nameOverride -}}
+{{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
+{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- end }}
+
+{{/* What selects the pods of a part: pass a dict of root and component. */}}
+{{- define "ml-assets.selector" -}}
+app.kubernetes.io/name: {{ .root.Chart.Name }}
+app.kubernetes.io/instance: {{ .root.Release.Name }}
+{{- with .component }}
+app.kubernetes.io/component: {{ . }}
+{{- end }}
+{{- with .model }}
+ml-assets.dev/model: {{ . }}
+{{- end }}
+{{- end }}
+
+{{/* The labels of every object: pass a dict of root and component. */}}
+{{- define "ml-assets.labels" -}}
+{{ include "ml-assets.selector" . }}
+app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
+{{- end }}
+
+{{/* An image by digest or by tag: pass a dict of root and image. */}}
+{{- define "ml-assets.image" -}}
+{{- if .image.digest -}}
+{{ .image.repository }}@{{ .image.digest }}
+{{- else -}}
+{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{- end -}}
+{{- end }}
+
+{{/* The Deployment and Service of a model: underscores are no part of a DNS name. */}}
+{{- define "ml-assets.modelName" -}}
+{{- printf "%s-%s" (include "ml-assets.fullname" .root) (replace "_" "-" .model) -}}
+{{- end }}
+
+{{- define "ml-assets.storageClaim" -}}
+{{- default (printf "%s-storage" (include "ml-assets.fullname" .)) .Values.storage.existingClaim -}}
+{{- end }}
+
+{{/* The model that `helm test` asks. */}}
+{{- define "ml-assets.testModel" -}}
+{{- default (keys .Values.models | sortAlpha | first) .Values.test.model -}}
+{{- end }}
+
+{{/* One security context for every pod, as Pod Security "restricted" wants it. */}}
+{{- define "ml-assets.podSecurityContext" -}}
+runAsNonRoot: true
+runAsUser: {{ .Values.user }}
+runAsGroup: {{ .Values.user }}
+fsGroup: {{ .Values.user }}
+fsGroupChangePolicy: OnRootMismatch
+seccompProfile:
+  type: RuntimeDefault
+{{- end }}
+
+{{/* And for every container. */}}
+{{- define "ml-assets.securityContext" -}}
+allowPrivilegeEscalation: false
+privileged: false
+readOnlyRootFilesystem: true
+capabilities:
+  drop: [ALL]
+{{- end }}
+
+{{/* What the pods of all parts have in common. */}}
+{{- define "ml-assets.podDefaults" -}}
+{{- with .Values.imagePullSecrets -}}
+imagePullSecrets:
+{{ toYaml . }}
+{{ end -}}
+automountServiceAccountToken: false
+enableServiceLinks: false
+securityContext:
+  {{- include "ml-assets.podSecurityContext" . | nindent 2 }}
+{{- end }}
+
+{{/* A place to write: pass the size. */}}
+{{- define "ml-assets.scratch" -}}
+name: scratch
+emptyDir:
+  sizeLimit: {{ . }}
+{{- end }}
