@@ -52,6 +52,8 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     except OSError as error:
         listener.close()
         return _cannot_listen(settings.host, settings.metrics_port, error)
+    # From here on clients wait in line instead of being turned away.
+    listener.listen(_BACKLOG)
     host, port = listener.getsockname()[:2]
     root = Path(settings.storage)
     ids = PredictionIds()

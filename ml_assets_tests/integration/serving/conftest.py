@@ -1,0 +1,29 @@
+"""Versions that are trained once for all tests of the server."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from serving_kit import answers, plan, rows, write_version
+
+from ml_assets.serving.store import PlanStore
+
+
+@pytest.fixture(scope="session")
+def versions(tmp_path_factory):
+    """Two versions in a storage of their own, and their answers to some rows."""
+    root = tmp_path_factory.mktemp("versions")
+    arms = {name: write_version(root, name, seed) for seed, name in enumerate("ab")}
+    given = rows(40)
+    expected = {name: answers(root, arm, given) for name, arm in arms.items()}
+    assert expected["a"] != expected["b"]
+    return root, arms, given, expected
+
+
+@pytest.fixture
+def storage(versions, tmp_path) -> Path:
+    """A storage in which version a is in force."""
+    root, arms, _, _ = versions
+    shutil.copytree(root / "bundles", tmp_path / "bundles")
+    PlanStore(tmp_path).commit(plan(arms["a"], 1))
+    return tmp_path

@@ -1,0 +1,282 @@
+"""The model server as a process: plans, signals, load, and clients that misbehave."""
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import time
+
+import msgspec
+import pytest
+from serving_kit import Load, Server, plan, slow_client
+
+from ml_assets.serving.plan import digest, encode
+from ml_assets.serving.store import PlanStore, ServerReport
+
+
+def wait_for_report(store, wanted) -> ServerReport:
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        for report in store.reports("census"):
+            if report is not None and wanted(report):
+                return report
+        time.sleep(0.02)
+    raise AssertionError(f"there are only {store.reports('census')}")
+
+
+def deploy(store, arm, generation: int) -> None:
+    """What the deployer does: propose, wait for the server, commit, wait again."""
+    proposed = plan(arm, generation)
+    store.propose(proposed)
+    wanted = digest(proposed)
+    report = wait_for_report(store, lambda item: item.proposal == wanted)
+    assert (report.state, report.generation) == ("prepared", generation - 1)
+    store.commit(proposed)
+    wait_for_report(store, lambda item: item.generation == generation)
+
+
+def test_it_serves_what_is_in_force_and_reports_it(storage, versions):
+    _, _, given, expected = versions
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        answer = server.predict(given)
+        found = [item["probability"] for item in answer["predictions"]]
+        assert found == expected["a"]
+        assert server.get("/v2/health/ready")[0] == 200
+        report = wait_for_report(server.store, lambda item: True)
+        assert (report.state, report.generation) == ("ready", 1)
+        metrics = server.get("/metrics", server.metrics_port)[1].decode()
+        assert 'ml_assets_plan_generation{model="census"} 1.0' in metrics
+        assert "ml_assets_ready 1.0" in metrics
+        assert server.stop() == 0
+    assert server.store.reports("census") == []
+
+
+def test_a_server_without_a_plan_lives_and_takes_the_first_one(storage, versions):
+    _, arms, _, _ = versions
+    for file in (storage / "plans" / "census").glob("*.json"):
+        file.unlink()
+    with Server(storage) as server:
+        assert server.get("/v2/health/live")[0] == 200
+        assert server.get("/v2/health/ready")[0] == 503
+        deploy(server.store, arms["a"], 1)
+        assert server.get("/v2/health/ready")[0] == 200
+
+
+def test_a_plan_change_under_load_loses_nothing(storage, versions):
+    _, arms, given, expected = versions
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        load = Load(server.port, given, expected, connections=16)
+
+        async def change() -> None:
+            await asyncio.sleep(0.3)
+            await asyncio.to_thread(deploy, server.store, arms["b"], 2)
+            await asyncio.sleep(0.3)
+
+        asyncio.run(load.run(change()))
+        assert load.wrong == [] and load.lost == []
+        assert load.order == ["a", "b"]
+        assert min(load.answered.values()) > 20
+
+
+def test_a_proposal_that_was_altered_is_refused_and_the_old_version_serves_on(
+    storage, versions
+):
+    _, arms, given, expected = versions
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        model = storage / "bundles" / "b" / "model.skops"
+        model.write_bytes(model.read_bytes()[:-1] + b"x")
+        proposed = plan(arms["b"], 2)
+        server.store.propose(proposed)
+        report = wait_for_report(server.store, lambda item: item.proposal)
+        assert (report.state, report.generation) == ("failed", 1)
+        assert "model.skops" in report.reason
+        assert server.wait_for("plan refused")["generation"] == 2
+        answer = server.predict(given)
+        assert answer["version"] == "a"
+        server.store.withdraw("census")
+        report = wait_for_report(server.store, lambda item: item.state == "ready")
+        assert report.proposal is None
+
+
+def test_a_plan_in_force_that_cannot_be_loaded_leaves_the_old_one(storage, versions):
+    _, arms, given, _ = versions
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        lost = msgspec.structs.replace(arms["b"], bundle="bundles/none")
+        server.store.commit(plan(lost, 2))
+        report = wait_for_report(server.store, lambda item: item.state == "failed")
+        assert report.generation == 2
+        assert server.predict(given)["version"] == "a"
+        server.store.commit(plan(arms["b"], 3))
+        server.wait_for("plan loaded", generation=3)
+        assert server.predict(given)["version"] == "b"
+
+
+@pytest.mark.parametrize("name", ["proposal.json", "00000002.json"])
+def test_a_torn_file_among_the_plans_stops_nothing(storage, versions, name):
+    _, arms, given, _ = versions
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        torn = storage / "plans" / "census" / name
+        torn.write_bytes(encode(plan(arms["b"], 2))[:100])
+        reason = server.wait_for("plan refused")["reason"]
+        assert "cannot be read" in reason
+        assert server.predict(given)["version"] == "a"
+        torn.unlink()
+        deploy(server.store, arms["b"], 2)
+        assert server.predict(given)["version"] == "b"
+
+
+def test_sigterm_under_load_answers_all_and_exits_with_0(storage, versions):
+    _, _, given, expected = versions
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        load = Load(server.port, given, expected, connections=16)
+
+        async def stop() -> None:
+            await asyncio.sleep(0.3)
+            server.process.send_signal(signal.SIGTERM)
+            assert await asyncio.to_thread(server.process.wait, 30) == 0
+
+        asyncio.run(load.run(stop()))
+        assert load.wrong == [] and load.lost == []
+        assert load.closed == 16
+
+
+def test_a_port_in_use_is_said_and_ends_with_1(storage):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for name in ("--port", "--metrics-port"):
+            with pytest.raises(AssertionError, match=f"cannot listen on .*:{port}"):
+                Server(storage, name, port)
+
+
+def test_slow_clients_are_sent_away_and_hold_nobody_else(storage, versions):
+    _, _, given, _ = versions
+    body = b"POST /models/census/predict HTTP/1.1\r\ncontent-type: application/json\r\n"
+    body += b"content-length: 100\r\n\r\n{"
+    arguments = ("--header-seconds", "1", "--body-seconds", "1")
+    with Server(storage, *arguments) as server:
+        server.wait_for("plan loaded")
+        slow = [slow_client(server.port) for _ in range(150)]
+        slow += [slow_client(server.port, body) for _ in range(50)]
+        silent = slow_client(server.port, b"")
+        started = time.monotonic()
+        assert server.predict(given)["version"] == "a"
+        assert time.monotonic() - started < 1.0
+        for connection in (slow[0], slow[-1]):
+            assert connection.recv(100).startswith(b"HTTP/1.1 408 ")
+        assert silent.recv(100).startswith(b"HTTP/1.1 408 ")
+        for connection in [*slow, silent]:
+            connection.close()
+
+
+def test_surplus_connections_push_out_the_longest_idle_one(storage, versions):
+    _, _, given, _ = versions
+    with Server(storage, "--max-connections", "8") as server:
+        server.wait_for("plan loaded")
+        slow = [slow_client(server.port) for _ in range(8)]
+        assert server.predict(given)["version"] == "a"
+        with pytest.raises(ConnectionError):
+            if not slow[0].recv(1):
+                raise ConnectionResetError
+        for connection in slow:
+            connection.close()
+
+
+@pytest.mark.parametrize(
+    "sent, status",
+    [
+        (b"nonsense\r\n\r\n", b"400"),
+        (b"GET / HTTP/1.1\r\nx: " + b"a" * 400_000, b"431"),
+        (b"GET /" + b"a" * 400_000, b"431"),
+        (b"GET /models HTTP/1.1\r\n" + b"a: b\r\n" * 60_000, b"431"),
+    ],
+)
+def test_what_is_not_a_reasonable_request_is_refused(storage, sent, status):
+    with Server(storage) as server:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            try:
+                client.sendall(sent)
+                answer = client.recv(1000)
+            except ConnectionError:
+                # Refused while it was still being sent.
+                return
+        assert answer.split()[1] == status
+        assert b"application/problem+json" in answer
+
+
+def test_a_body_that_never_ends_is_refused_and_not_kept(storage):
+    head = b"POST /models/census/predict HTTP/1.1\r\ncontent-type: application/json\r\n"
+    with Server(storage, "--max-body-bytes", "1000000") as server:
+        server.wait_for("plan loaded")
+        before = server.memory
+        for _ in range(10):
+            client = slow_client(
+                server.port, head + b"transfer-encoding: chunked\r\n\r\n"
+            )
+            chunk = b"%x\r\n" % 100_000 + b"a" * 100_000 + b"\r\n"
+            with pytest.raises(ConnectionError):
+                for _ in range(1000):
+                    client.sendall(chunk)
+            client.close()
+        assert server.memory - before < 30_000_000
+        declared = head + b"content-length: 1000001\r\n\r\n"
+        client = slow_client(server.port, declared)
+        assert client.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_workers_share_the_port_and_a_killed_one_comes_back(storage, versions):
+    _, _, given, expected = versions
+    with Server(storage, "--workers", "2") as server:
+        pids = {server.wait_for("plan loaded")["process.pid"] for _ in range(2)}
+        assert len(pids) == 2
+        assert len(server.store.reports("census")) == 2
+        victim = pids.pop()
+        os.kill(victim, signal.SIGKILL)
+        assert server.wait_for("worker ended")["exit_code"] == -signal.SIGKILL
+        fresh = server.wait_for("plan loaded")["process.pid"]
+        assert fresh not in {victim, *pids}
+        assert server.predict(given)["version"] == "a"
+        assert server.stop() == 0
+    assert PlanStore(storage).reports("census") == []
+
+
+@pytest.mark.slow
+def test_256_connections_for_10_seconds_get_only_right_answers(storage, versions):
+    _, arms, given, expected = versions
+    queue = ("--max-queue", "256")
+    with Server(storage, *queue) as server:
+        server.wait_for("plan loaded")
+        load = Load(server.port, given, expected, connections=256)
+
+        async def change() -> None:
+            await asyncio.sleep(2)
+            before = server.memory
+            await asyncio.to_thread(deploy, server.store, arms["b"], 2)
+            await asyncio.sleep(8)
+            assert server.memory - before < 50_000_000
+
+        asyncio.run(load.run(change()))
+        assert load.wrong == [] and load.lost == []
+        assert load.order == ["a", "b"]
+        assert sum(load.answered.values()) > 1000
+        assert server.stop() == 0
+
+
+def test_log_lines_are_json_and_hold_no_values(storage, versions):
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        with pytest.raises(Exception, match="422"):
+            server.predict([{"age": "SECRET-VALUE"}])
+        assert server.stop() == 0
+        server.wait_for("server stopped")
+        text = json.dumps(server.seen)
+        assert "SECRET-VALUE" not in text and "not JSON" not in text
+        assert {"@timestamp", "log.level", "message", "service.name"} <= set(
+            server.seen[0]
+        )
