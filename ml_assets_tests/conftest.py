@@ -1,6 +1,7 @@
 """What tests share: an isolated home, a small model, and runs of its jobs."""
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,26 @@ def make_spec() -> Callable[..., Any]:
     return make
 
 
+@pytest.fixture(scope="session")
+def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new MLflow database; making one takes seconds, copying it none."""
+    from ml_assets.resources.registry import Registry
+
+    directory = tmp_path_factory.mktemp("registry")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_HOME", str(directory))
+        assert Registry().client
+    return directory / "mlflow.db"
+
+
 @pytest.fixture
-def run_job(instance: dg.DagsterInstance) -> Callable[..., dg.ExecuteInProcessResult]:
+def registry(empty_registry: Path, home: Path) -> Path:
+    """The home's MLflow database, without a model."""
+    return shutil.copy(empty_registry, home / "mlflow.db")
+
+
+@pytest.fixture
+def run_job(instance: dg.DagsterInstance, registry: Path) -> Callable[..., dg.ExecuteInProcessResult]:
     """Runs a job of a model in this process; failures are returned, not raised."""
 
     def run(

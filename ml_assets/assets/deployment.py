@@ -44,6 +44,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         **stage_arguments(spec, "deployment", "python"),
         description=f"The version of {spec.name} that answers requests.",
         deps=[key(spec, "evaluation")],
+        dagster_type=dg.Nothing,
         output_required=False,
     )
     def deployment(

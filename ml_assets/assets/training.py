@@ -47,6 +47,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         ),
         ins={"features": dg.AssetIn(key(spec, "features"), input_manager_key=TABLES)},
         code_version=provenance.spec_hash(spec, *TRAINED_BY)[:12],
+        dagster_type=dg.Nothing,
         output_required=False,
     )
     def model(
@@ -66,7 +67,6 @@ def build(spec: ModelSpec) -> dg.Definitions:
         # A version that was trained but never evaluated is taken up, not made again.
         record = known or train_version(spec, features, made_by, context.run.run_id)
         yield dg.MaterializeResult(
-            value=record.version,
             data_version=dg.DataVersion(record.version),
             metadata=describe(record),
         )
