@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import resource
+import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Callable, Iterator
@@ -200,6 +203,31 @@ def test_the_part_of_a_killed_process_is_resumed_by_the_next(
     assert stand.headers("Range")[-1] == "bytes=5000-"
 
 
+def test_a_download_that_is_killed_leaves_a_part_that_the_next_one_ends(
+    stand: Stand, tmp_path: Path, clock: Clock
+) -> None:
+    def half(handler: Handler) -> None:
+        answer(cut=5000, ETag='"v1"')(handler)
+        stand.released.wait()
+
+    stand.script = [half, resume()]
+    code = (
+        "import sys; from pathlib import Path;"
+        "from ml_assets.ml.sources import read_source;"
+        "from ml_assets.model import SourceSpec;"
+        "read_source(SourceSpec(type='http', url=sys.argv[1]), Path(sys.argv[2]))"
+    )
+    address = f"{stand.address}/adult.csv"
+    command = [sys.executable, "-c", code, address, str(tmp_path)]
+    with subprocess.Popen(command) as process:
+        while the_part(tmp_path) != [BODY[:5000]]:
+            assert process.poll() is None
+            stand.released.wait(0.02)
+        process.kill()
+    assert len(read_source(http(stand), tmp_path, clock.retry())) == 2000
+    assert stand.headers("Range") == [None, "bytes=5000-"]
+
+
 @pytest.mark.parametrize("tag", ['W/"v1"', None])
 def test_without_a_strong_validator_a_download_starts_again(
     tag: str | None, stand: Stand, tmp_path: Path, clock: Clock
@@ -351,6 +379,27 @@ def test_a_body_that_trickles_is_left_at_the_time_out(
     stand.script = [trickle]
     with pytest.raises(SourceError, match="the time-out of 0.3 s is used up"):
         read_source(http(stand, timeout_seconds=0.3), tmp_path)
+
+
+def test_a_full_disk_is_said_and_the_next_download_is_whole(
+    stand: Stand, tmp_path: Path, clock: Clock
+) -> None:
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    stand.script = [answer()]
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))
+    try:
+        with pytest.raises(SourceError, match="cannot be written to .*/http: "):
+            read_source(http(stand), tmp_path, clock.retry())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert len(read_source(http(stand), tmp_path, clock.retry())) == 2000
+
+
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/t.csv", "t.csv", "http://[::1/t"])
+def test_an_address_that_is_not_http_is_refused(url: str, tmp_path: Path) -> None:
+    with pytest.raises(SourceError) as caught:
+        read_source(SourceSpec(type="http", url=url), tmp_path)
+    assert str(caught.value).startswith(f"http source {url}: no usable HTTP address")
 
 
 def test_a_wrong_digest_is_refused_and_a_right_one_spares_the_request(

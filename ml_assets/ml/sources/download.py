@@ -112,8 +112,10 @@ class Download:
             return "the connection failed", 0.0
         except requests.RequestException as error:
             # The message may hold the address, and with it a secret.
-            fault = type(error).__name__
-        raise SourceError(f"{self.name}: no usable HTTP address ({fault})")
+            fault = f"no usable HTTP address ({type(error).__name__})"
+        except OSError as error:
+            fault = f"cannot be written to {target.parent}: {error.strerror}"
+        raise SourceError(f"{self.name}: {fault}")
 
     def _receive(
         self, response: "requests.Response", target: Path, deadline: float

@@ -34,12 +34,21 @@ def read_http(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
     """
     url = expand(spec.url, "http source: url")
     name = f"http source {url.shown}"
-    path = urlsplit(url.value).path
+    path = _path(url.value)
+    if path is None:
+        raise SourceError(f"{name}: no usable HTTP address (InvalidURL)")
     target = cache / "http" / _file_name(url.value, path)
     if not _is_digest(target, spec.sha256):
         Download(name, url.value, spec.timeout_seconds, retry, advice=ADVICE).to(target)
         _check_digest(target, spec.sha256, name)
     return read_payload(target, spec.read, name, PurePosixPath(path).suffix)
+
+
+def _path(url: str) -> str | None:
+    try:
+        return urlsplit(url).path
+    except ValueError:
+        return None
 
 
 def _file_name(url: str, path: str) -> str:

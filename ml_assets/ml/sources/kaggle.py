@@ -21,7 +21,7 @@ _REMEDY = (
 )
 _ADVICE = {
     401: f"Kaggle does not accept the token: {_REMEDY}",
-    403: f"Kaggle refuses access: accept the data set's terms on its page, or {_REMEDY}",
+    403: f"Kaggle refuses: accept the data set's terms on its page, or {_REMEDY}",
     404: (
         "there is no such file: check dataset (owner/name) and file, and that the"
         " data set's terms were accepted on its page"

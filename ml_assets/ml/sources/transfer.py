@@ -82,25 +82,21 @@ def save(
     length = response.headers.get("Content-Length", "")
     expected = start + int(length) if length.isdigit() else None
     with part.open("ab") as stream:
-        try:
-            while block := response.raw.read1(_CHUNK):
-                stream.write(block)
-                if clock() >= deadline:
-                    raise Interrupted(f"only {stream.tell():,} bytes had arrived")
-        except (HTTPError, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                if error.filename is not None or _is_disk(error):
-                    raise
-            raise Interrupted(_cut(stream.tell(), expected)) from None
+        while True:
+            try:
+                block = response.raw.read1(_CHUNK)
+            except (HTTPError, OSError):
+                raise Interrupted(_cut(stream.tell(), expected)) from None
+            if not block:
+                break
+            stream.write(block)
+            # What arrived is kept, even if this process is killed.
+            stream.flush()
+            if clock() >= deadline:
+                raise Interrupted(f"only {stream.tell():,} bytes had arrived")
     size = part.stat().st_size
     if expected is not None and size != expected:
         raise Interrupted(_cut(size, expected))
-
-
-def _is_disk(error: OSError) -> bool:
-    import errno
-
-    return error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
 def _cut(size: int, expected: int | None) -> str:
