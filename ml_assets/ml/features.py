@@ -13,7 +13,8 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from ml_assets.ml.prepare import FeatureError, Prepared, derive, prepare
+from ml_assets.ml.columns import derive
+from ml_assets.ml.prepare import FeatureError, Prepared, prepare
 from ml_assets.model import FeaturesSpec
 
 __all__ = ["DeriveColumns", "FeatureError", "Prepared", "build_pipeline", "prepare"]

@@ -8,6 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.inspection import permutation_importance
 
+from ml_assets.ml.columns import plain_texts
+
 SEED = 0
 
 
@@ -48,7 +50,7 @@ def importances(
         Empty where the rows drawn are of one class, which defines no ROC AUC.
     """
     chosen = np.random.default_rng(SEED).permutation(len(x))[:rows]
-    sample, truth = x.iloc[chosen], y[chosen]
+    sample, truth = plain_texts(x.iloc[chosen]), y[chosen]
     if len(np.unique(truth)) < 2:
         return []
     found = permutation_importance(

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml_assets.ml.columns import derive
 from ml_assets.ml.expressions import Expression
 from ml_assets.model import FeaturesSpec
 
@@ -124,33 +125,6 @@ def input_columns(table: pd.DataFrame, spec: FeaturesSpec, target: str) -> list[
     """The raw input columns inside a prepared table, in their order."""
     others = {target, *spec.drop, *spec.derive}
     return [name for name in table.columns if name not in others]
-
-
-def derive(
-    frame: pd.DataFrame, expressions: Mapping[str, str]
-) -> dict[str, NDArray[np.float64]]:
-    """Evaluate `expressions` on the columns of `frame`.
-
-    Examples
-    --------
-    >>> derive(pd.DataFrame({"a": [1, 2]}), {"twice": "2 * a"})
-    {'twice': array([2., 4.])}
-    """
-    parsed = {name: Expression.parse(text) for name, text in expressions.items()}
-    used = {column for item in parsed.values() for column in item.columns}
-    values = {name: as_array(frame[name]) for name in frame.columns if name in used}
-    return {name: item.evaluate(values) for name, item in parsed.items()}
-
-
-def as_array(column: "pd.Series[Any]") -> NDArray[Any]:
-    """A column as `Expression` takes it: floats, or texts with None for missing."""
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        # One place more: code -1, a missing cell, reads the last.
-        texts = np.array([*column.cat.categories, None], dtype=object)
-        return np.asarray(texts[column.cat.codes.to_numpy()])
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    return np.where(column.isna(), None, column.to_numpy(dtype=object))  # type: ignore
 
 
 def encode_target(column: "pd.Series[Any]", positive: Label | None = None) -> Labels:

@@ -11,6 +11,7 @@ from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from ml_assets.ml.columns import plain_texts
 from ml_assets.ml.estimators import EstimatorError, make_estimator
 from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.prepare import Label, encode_target, input_columns
@@ -125,7 +126,9 @@ def train(
     pipeline = build_pipeline(x, spec.features, estimator)
     started = time.perf_counter()
     with threadpool_limits(spec.resources.threads):
-        pipeline, candidates = _fit(pipeline, x[~test], y[~test], spec, jobs)
+        pipeline, candidates = _fit(
+            pipeline, plain_texts(x[~test]), y[~test], spec, jobs
+        )
     seconds = time.perf_counter() - started
     return Trained(
         pipeline=pipeline,
@@ -139,6 +142,11 @@ def train(
         candidates=candidates,
         seconds=seconds,
     )
+
+
+def probabilities(pipeline: Pipeline, x: pd.DataFrame) -> NDArray[np.float64]:
+    """Probability of class 1 for each row of `x`, raw input columns."""
+    return np.asarray(pipeline.predict_proba(plain_texts(x))[:, 1], dtype=np.float64)
 
 
 def _fit(

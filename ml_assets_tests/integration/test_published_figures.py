@@ -18,8 +18,9 @@ from ml_assets.model import EstimatorSpec, FeaturesSpec
 
 TOLERANCE = 0.003
 ADULT_COLUMNS = (
-    "age workclass fnlwgt education education-num marital-status occupation relationship"
-    " race sex capital-gain capital-loss hours-per-week native-country income"
+    "age workclass fnlwgt education education-num marital-status occupation"
+    " relationship race sex capital-gain capital-loss hours-per-week native-country"
+    " income"
 )
 LOGISTIC = EstimatorSpec(
     type="sklearn.linear_model.LogisticRegression", params={"max_iter": 1_000}

@@ -13,6 +13,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression
 
+from ml_assets.ml.columns import plain_texts
 from ml_assets.ml.features import DeriveColumns, FeatureError, build_pipeline, prepare
 from ml_assets.ml.prepare import encode_target, input_columns
 from ml_assets.model import FeaturesSpec
@@ -281,6 +282,25 @@ def test_object_str_and_category_texts_are_encoded_alike(frame):
     for dtype in (object, "str"):
         retyped = inputs.assign(sex=inputs["sex"].astype(dtype))
         np.testing.assert_array_equal(pipeline.predict_proba(retyped), expected)
+
+
+@pytest.mark.parametrize("estimator", [RandomForestClassifier(3), LogisticRegression()])
+def test_an_encoder_learns_the_same_from_texts_as_from_categories(frame, estimator):
+    inputs = frame.drop(columns="paid")
+    first, second = (
+        build_pipeline(inputs, FeaturesSpec(), estimator).fit(table, [0, 1] * 3)
+        for table in (inputs, plain_texts(inputs))
+    )
+
+    np.testing.assert_array_equal(
+        first[:-1].transform(inputs), second[:-1].transform(plain_texts(inputs))
+    )
+    learnt = [
+        pipeline.named_steps["encode"].named_transformers_["categories"].categories_
+        for pipeline in (first, second)
+    ]
+    assert [[*map(str, c)] for c in learnt[0]] == [[*map(str, c)] for c in learnt[1]]
+    assert [c.dtype for c in learnt[0]] == [c.dtype for c in learnt[1]]
 
 
 def test_derived_columns_are_appended_and_named(frame):

@@ -45,8 +45,8 @@ def figures(accuracy=0.85, majority=0.76, champion=None, n=1_000, **others):
         (
             figures(accuracy=0.85, champion=0.86),
             False,
-            "accuracy 0.8500 is below 0.8600 of the champion 20261116T020000Z on the same"
-            " 1,000 test rows",
+            "accuracy 0.8500 is below 0.8600 of the champion 20261116T020000Z on the"
+            " same 1,000 test rows",
         ),
         (
             figures(accuracy=0.85, champion=0.85),

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 from ml_assets.ml.estimators import EstimatorError, make_estimator
 from ml_assets.ml.prepare import prepare
 from ml_assets.ml.split import SplitError
-from ml_assets.ml.training import train
+from ml_assets.ml.training import probabilities, train
 from ml_assets.model import EstimatorSpec, ModelSpec
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
@@ -87,6 +87,15 @@ def test_a_prepared_table_trains_like_the_raw_one(table):
     np.testing.assert_array_equal(first.test, second.test)
     np.testing.assert_array_equal(
         first.pipeline.predict_proba(first.x), second.pipeline.predict_proba(second.x)
+    )
+
+
+def test_probabilities_are_those_of_the_pipeline(table):
+    trained = train(table, model_spec(estimator={"type": LOGISTIC}))
+
+    np.testing.assert_array_equal(
+        probabilities(trained.pipeline, trained.x_test),
+        trained.pipeline.predict_proba(trained.x_test)[:, 1],
     )
 
 
