@@ -25,7 +25,7 @@ $(READY): requirements.lock pyproject.toml setup.cfg
 	@touch $(READY)
 
 demo: $(READY) ## Run the whole loop on bundled data and end with live predictions
-	@$(BIN)/python -m ml_assets.demo
+	@$(BIN)/ml-assets demo
 
 dev: $(READY) ## Dagster UI on :3000, model server on :8080, metrics on :8000
 	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from dagster import DagsterEvent, DagsterInstance, DagsterRun
 
-POLL_SECONDS = 0.25
+    Listener = Callable[[DagsterEvent], None]
 
-Listener = Callable[["DagsterEvent"], None]
+POLL_SECONDS = 0.25
 
 
 def find_run(
@@ -27,7 +27,7 @@ def find_run(
 class RunFollower:
     """Hands each event of a run to `listener` once, in order."""
 
-    def __init__(self, instance: "DagsterInstance", listener: Listener) -> None:
+    def __init__(self, instance: "DagsterInstance", listener: "Listener") -> None:
         self._instance = instance
         self._listener = listener
         self._cursor: str | None = None
@@ -47,7 +47,7 @@ class RunFollower:
 
 @contextmanager
 def following(
-    instance: "DagsterInstance", tags: Mapping[str, str], listener: Listener
+    instance: "DagsterInstance", tags: Mapping[str, str], listener: "Listener"
 ) -> Iterator[None]:
     """Tell `listener` of the run with `tags` while the block executes it."""
     done = threading.Event()

@@ -66,8 +66,7 @@ def dagster_instance() -> Iterator["DagsterInstance"]:
         raise Failed(
             f"DAGSTER_HOME {dagster_home()} cannot be written: {error}"
         ) from error
-    from dagster import DagsterInstance
-    from dagster._core.errors import DagsterError
+    from dagster import DagsterError, DagsterInstance
 
     try:
         instance = DagsterInstance.get()

@@ -6,7 +6,7 @@ import sys
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import click
 
@@ -37,9 +37,13 @@ def job_named(name: str) -> "JobDefinition":
 
 
 def run_job(
-    model: str, job: str, config: Mapping[str, Any], tags: Mapping[str, str]
+    model: str,
+    job: str,
+    config: Mapping[str, Any],
+    tags: Mapping[str, str],
+    stream: TextIO | None = None,
 ) -> Executed:
-    """Run ``<model>_<job>`` here and tell its events on standard error.
+    """Run ``<model>_<job>`` here and tell its events as they come.
 
     Parameters
     ----------
@@ -49,10 +53,12 @@ def run_job(
         Stage to the options of its asset.
     tags : mapping of str to str
         Tags of the run.
+    stream : text file, optional
+        Where its events are told; standard error by default.
     """
     quiet_libraries()
-    with dagster_instance() as instance, _terminal() as terminal:
-        story = Story(model, lambda text: click.echo(text, file=terminal, color=None))
+    with dagster_instance() as instance, _terminal(stream or sys.stderr) as out:
+        story = Story(model, lambda text: click.echo(text, file=out))
         return _execute(instance, f"{model}_{job}", _ops(model, config), tags, story)
 
 
@@ -72,7 +78,6 @@ def _execute(
     story: Story,
 ) -> Executed:
     import dagster as dg
-    from dagster._core.errors import DagsterError, DagsterExecutionInterruptedError
 
     # A stop must end the run's record as well as the process.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
@@ -89,22 +94,22 @@ def _execute(
                 tags={**tags, **invocation},
                 raise_on_error=False,
             )
-    except DagsterExecutionInterruptedError as error:
+    except dg.DagsterExecutionInterruptedError as error:
         raise click.Abort from error
-    except DagsterError as error:
+    except dg.DagsterError as error:
         raise Failed(f"job {job} cannot run: {error}") from error
     return Executed(result.run_id, result.success, story)
 
 
 @contextmanager
-def _terminal() -> Iterator[Any]:
-    """Standard error as it is now: Dagster sends a run's own output elsewhere."""
-    sys.stderr.flush()
+def _terminal(stream: TextIO) -> Iterator[TextIO]:
+    """`stream` as it is now: Dagster sends what a run prints elsewhere."""
+    stream.flush()
     try:
-        descriptor = os.dup(sys.stderr.fileno())
+        descriptor = os.dup(stream.fileno())
     except (OSError, ValueError):
         # Under a test runner it may be no file; nothing is redirected then.
-        yield sys.stderr
-        return
-    with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as stream:
         yield stream
+        return
+    with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as copy:
+        yield copy

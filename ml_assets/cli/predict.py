@@ -101,7 +101,7 @@ def _scorer(stack: ExitStack, model: str, url: str | None, chunk: int) -> Scorer
 
 
 def _run(scorer: Scorer, read: Iterator[Row], writer: Writer, chunk: int) -> None:
-    """Print predictions chunk by chunk; rows after a refused chunk are not looked at."""
+    """Print predictions chunk by chunk; what follows a refused chunk is not read."""
     done, error = 0, None
     writer.start(scorer.model, scorer.version)
     try:

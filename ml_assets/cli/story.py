@@ -128,8 +128,9 @@ def gate_lines(gate: Mapping[str, Any]) -> list[str]:
 
 def _raw(found: dict[str, Any]) -> list[str]:
     columns = len(found["dagster/column_schema"].columns)
-    source = found["source"]
-    place = " ".join(str(value) for value in source.values() if value is not None)
+    # The kind first; JSON has sorted the keys.
+    source = sorted(found["source"].items(), key=lambda item: item[0] != "type")
+    place = " ".join(str(value) for _, value in source if value is not None)
     return [f"{found['dagster/row_count']:,} rows of {columns} columns from {place}"]
 
 

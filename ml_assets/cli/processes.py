@@ -1,0 +1,165 @@
+"""Processes that a command starts, watches, and leaves none of behind."""
+
+import os
+import signal
+import subprocess  # nosec B404 - runs our own programs with fixed arguments only
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TypeVar
+
+from ml_assets.cli.output import Failed
+
+T = TypeVar("T")
+
+POLL_SECONDS = 0.1
+STOP_SECONDS = 15.0
+SHOWN_LINES = 15
+
+
+def script(name: str) -> str:
+    """A program of the environment that this interpreter belongs to."""
+    return str(Path(sys.executable).with_name(name))
+
+
+def cli(*arguments: str) -> list[str]:
+    """The command line ``ml-assets ...`` of this interpreter."""
+    return [sys.executable, "-m", "ml_assets.cli", *arguments]
+
+
+class Child:
+    """A process in a session of its own, with all that it starts.
+
+    Parameters
+    ----------
+    name : str
+        What messages call it.
+    command : sequence of str
+        Program and arguments.
+    output : file or int
+        Where its standard output and standard error go.
+    log : Path, optional
+        The file that `output` is, for messages.
+    environment : mapping of str to str, optional
+        Variables on top of ours.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        output: IO[bytes] | int,
+        log: Path | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        self.name = name
+        self.log = log
+        # Of its own session, so that Ctrl-C reaches us alone and we stop it in order.
+        self.popen = subprocess.Popen(  # nosec B603 - fixed arguments
+            list(command),
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env={**os.environ, **(environment or {})},
+        )
+
+    def require_alive(self) -> None:
+        """Raise `Failed` with the end of the log if the process has ended."""
+        code = self.popen.poll()
+        if code is not None:
+            raise Failed(f"the {self.name} ended with exit code {code}{self.tail()}")
+
+    def tail(self) -> str:
+        """The end of the log, as an appendix to a message."""
+        if self.log is None or not self.log.exists():
+            return ""
+        lines = self.log.read_text("utf-8", "replace").splitlines()[-SHOWN_LINES:]
+        return f"; the end of {self.log}:\n  " + "\n  ".join(lines)
+
+    def terminate(self) -> None:
+        """Ask the process to stop."""
+        if self.popen.poll() is None:
+            self.popen.terminate()
+
+    def finish(self, deadline: float) -> None:
+        """Wait until `deadline` (monotonic), then kill whatever is left of it."""
+        try:
+            self.popen.wait(max(0.0, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            pass
+        # What it started may have outlived it.
+        try:
+            os.killpg(self.popen.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.popen.wait()
+
+
+class Children:
+    """The processes of one command; at the end of the block none is left."""
+
+    def __init__(self) -> None:
+        self._children: list[Child] = []
+
+    def __enter__(self) -> "Children":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def start(
+        self,
+        name: str,
+        command: Sequence[str],
+        log: Path,
+        environment: Mapping[str, str] | None = None,
+    ) -> Child:
+        """Start a process whose output goes to the file `log`."""
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as output:
+            return self.add(Child(name, command, output, log, environment))
+
+    def add(self, child: Child) -> Child:
+        """Stop `child` with the others."""
+        self._children.append(child)
+        return child
+
+    def require_alive(self) -> None:
+        """Raise `Failed` if one has ended."""
+        for child in self._children:
+            child.require_alive()
+
+    def stop(self) -> None:
+        """Ask all to stop, then see to it."""
+        for child in self._children:
+            child.terminate()
+        deadline = time.monotonic() + STOP_SECONDS
+        for child in self._children:
+            child.finish(deadline)
+
+    def wait_for(self, look: Callable[[], T | None], what: str, seconds: float) -> T:
+        """Look until there is something.
+
+        Raises
+        ------
+        Failed
+            If a process ends meanwhile, or `seconds` pass; the message names `what`.
+        """
+        deadline = time.monotonic() + seconds
+        while True:
+            found = look()
+            if found is not None:
+                return found
+            self.require_alive()
+            if time.monotonic() > deadline:
+                logs = ", ".join(str(child.log) for child in self._children)
+                raise Failed(f"{what} did not come within {seconds:g} s; see {logs}")
+            time.sleep(POLL_SECONDS)

@@ -1,0 +1,1 @@
+"""The whole loop on bundled data: from an empty directory to live predictions."""
