@@ -10,7 +10,6 @@ The SHA-256 of every file is returned and kept elsewhere; nothing is read before
 digest was compared, and no version answers before it repeated its probe answers.
 """
 
-import io
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,11 +115,8 @@ def write_bundle(
     except NotCompiled as error:
         reason = str(error)
     else:
-        program, tables = compiled
-        buffer = io.BytesIO()
-        np.savez(buffer, allow_pickle=False, **tables)
-        write_bytes(directory / PROGRAM, encode(program))
-        write_bytes(directory / TABLES, buffer.getvalue())
+        write_bytes(directory / PROGRAM, encode(compiled[0]))
+        write_bytes(directory / TABLES, compiled[1])
     files = digests(directory)
     # What cannot be loaded again must not leave the training run.
     load_runtime(directory, files)

@@ -144,7 +144,7 @@ def _check_member(item: zipfile.ZipInfo) -> None:
 
 
 def _check_nodes(schema: dict[str, Any]) -> None:
-    """Visit every dict of the schema; skops may turn each that has a loader into code."""
+    """Visit every dict of the schema: skops builds each that has a loader."""
     pending: list[Any] = [schema]
     while pending:
         item = pending.pop()

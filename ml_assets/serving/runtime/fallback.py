@@ -23,11 +23,10 @@ def positive_index(classes: Sequence[Any], signature: Signature) -> int:
         If the classes are neither those of the signature nor 0 and 1.
     """
     found = [item.item() if hasattr(item, "item") else item for item in classes]
-    wanted = {signature.negative, signature.positive}
-    if set(found) == wanted and len(found) == 2:
-        return found.index(signature.positive)
     if found == [0, 1]:
         return 1
+    if len(found) == 2 and set(found) == {signature.negative, signature.positive}:
+        return found.index(signature.positive)
     raise ValueError(
         f"the estimator's classes are {found}, expected"
         f" {signature.negative!r} and {signature.positive!r}"

@@ -1,6 +1,6 @@
 """Between request values and the DataFrame that a scikit-learn pipeline takes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,12 @@ def columns_of(signature: Signature, frame: pd.DataFrame) -> list[list[Any]]:
     KeyError
         If the frame lacks a column of the signature.
     """
-    convert = {"number": float, "integer": _integer, "boolean": bool, "string": str}
+    convert: dict[str, Callable[[Any], Any]] = {
+        "number": float,
+        "integer": _integer,
+        "boolean": bool,
+        "string": str,
+    }
     found = []
     for column in signature.columns:
         values = frame[column.name]

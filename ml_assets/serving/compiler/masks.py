@@ -1,0 +1,179 @@
+"""Small trees as bit masks: which leaves each value of each column leaves reachable.
+
+The values of a source fall into bins between thresholds (or are codes of categories). A
+bin decides every node on that source, so it decides which leaves of each tree can still
+be reached: one bit a leaf. The AND over the sources leaves one bit a tree.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_assets.serving.compiler.encoding import (
+    CategoryFeature,
+    Encoding,
+    NumericFeature,
+)
+from ml_assets.serving.compiler.guards import Guards, image
+from ml_assets.serving.compiler.thresholds import greatest_below
+from ml_assets.serving.compiler.trees import LEAF, Ensemble, Tree
+
+# The sign bit stays free; above this many leaves a tree is walked instead.
+MAX_LEAVES = 63
+MAX_TABLE_BYTES = 32 * 2**20
+
+Tables = dict[str, NDArray[Any]]
+
+
+def build_masks(
+    ensemble: Ensemble, encoding: Encoding, guards: Guards
+) -> Tables | None:
+    """The tables of the ``masks`` kernel; None where they would be too large.
+
+    Column 0 of ``table`` and row 0 of ``values`` are a tree of one leaf, the baseline:
+    its bit is cleared where the value is refused.
+    """
+    leaves = max(int((tree.feature == LEAF).sum()) for tree in ensemble.trees)
+    if leaves > MAX_LEAVES:
+        return None
+    width, dtype = (32, np.int32) if leaves < 32 else (64, np.int64)
+    columns = len(ensemble.trees) + 1
+    values = np.zeros((columns, width))
+    values[0, 0] = ensemble.baseline
+    full = np.ones(columns, dtype=dtype)
+    nodes = []
+    for index, tree in enumerate(ensemble.trees, start=1):
+        below, leaf_values = _leaf_bits(tree)
+        values[index, : len(leaf_values)] = leaf_values
+        full[index] = below[0]
+        for node in np.flatnonzero(tree.feature != LEAF):
+            keep_left = below[0] & ~below[tree.right[node]]
+            keep_right = below[0] & ~below[tree.left[node]]
+            nodes.append((index, tree, int(node), keep_left, keep_right))
+    limits = _all_limits(ensemble, encoding)
+    cuts = _all_cuts(limits, encoding, guards)
+    sizes = [len(item) + 2 for item in cuts]
+    sizes += [len(source.categories) + 2 for source in encoding.category]
+    starts = np.concatenate([[0], np.cumsum(sizes)]).astype(np.int64)
+    if int(starts[-1]) * columns * (width // 8) > MAX_TABLE_BYTES:
+        return None
+    table = np.tile(full, (int(starts[-1]), 1))
+    builder = _Builder(ensemble.is_single, encoding, limits, cuts)
+    for column, tree, node, keep_left, keep_right in nodes:
+        source, is_left = builder.decide(tree, node)
+        rows = table[starts[source] : starts[source + 1], column]
+        rows &= np.where(is_left, dtype(keep_left), dtype(keep_right))
+    for number, bins in enumerate(_refused_bins(cuts, guards)):
+        table[starts[number] : starts[number + 1]][bins] = 0
+    return {
+        "cuts": np.concatenate([np.empty(0), *cuts]),
+        "cut_counts": np.array([len(item) for item in cuts], dtype=np.int64),
+        "table": table,
+        "values": values,
+    }
+
+
+def _leaf_bits(tree: Tree) -> tuple[list[int], list[float]]:
+    """For each node the bits of the leaves below it, and the leaves' values by bit."""
+    below = [0] * len(tree.feature)
+    values: list[float] = []
+    pending = [(0, False)]
+    while pending:
+        node, is_done = pending.pop()
+        if tree.feature[node] == LEAF:
+            below[node] = 1 << len(values)
+            values.append(float(tree.value[node]))
+        elif is_done:
+            below[node] = below[tree.left[node]] | below[tree.right[node]]
+        else:
+            pending.append((node, True))
+            pending.append((int(tree.left[node]), False))
+            pending.append((int(tree.right[node]), False))
+    return below, values
+
+
+def _all_limits(
+    ensemble: Ensemble, encoding: Encoding
+) -> dict[int, dict[float, float]]:
+    """For each numeric feature: threshold of a tree, and on the request value."""
+    found = {}
+    for number, feature in enumerate(encoding.features):
+        if isinstance(feature, NumericFeature):
+            parts = [tree.threshold[tree.feature == number] for tree in ensemble.trees]
+            inner = np.unique(np.concatenate(parts))
+            outer = request_thresholds(feature, inner, ensemble.is_single)
+            found[number] = dict(zip(inner.tolist(), outer.tolist()))
+    return found
+
+
+def _all_cuts(
+    limits: dict[int, dict[float, float]], encoding: Encoding, guards: Guards
+) -> list[NDArray[np.float64]]:
+    """Sorted thresholds on the request values of each numeric source."""
+    found = [row[~np.isnan(row)].tolist() for row in guards.limits]
+    for number, outer in limits.items():
+        found[encoding.features[number].source].extend(outer.values())
+    return [np.unique(np.array(values, dtype=np.float64)) for values in found]
+
+
+def request_thresholds(
+    feature: NumericFeature, limits: NDArray[np.float64], is_single: bool
+) -> NDArray[np.float64]:
+    """Thresholds on the request value that decide as `limits` on the feature do."""
+    if feature.is_identity and not is_single:
+        return limits
+    return greatest_below(lambda values: image(feature, values, is_single), limits)
+
+
+def _refused_bins(
+    cuts: list[NDArray[np.float64]], guards: Guards
+) -> list[NDArray[np.bool_]]:
+    refused = []
+    for source, item in enumerate(cuts):
+        bins = np.zeros(len(item) + 2, dtype=bool)
+        low, high = guards.limits[source]
+        if not np.isnan(low):
+            bins[: np.searchsorted(item, low) + 1] = True
+        if not np.isnan(high):
+            bins[np.searchsorted(item, high) + 1 :] = True
+        bins[-1] = not guards.takes_missing[source]
+        refused.append(bins)
+    return refused + guards.refused
+
+
+class _Builder:
+    """Which way each bin of a source goes at a node."""
+
+    def __init__(
+        self,
+        is_single: bool,
+        encoding: Encoding,
+        limits: dict[int, dict[float, float]],
+        cuts: list[NDArray[np.float64]],
+    ) -> None:
+        self._is_single = is_single
+        self._encoding = encoding
+        self._limits = limits
+        self._cuts = cuts
+
+    def decide(self, tree: Tree, node: int) -> tuple[int, NDArray[np.bool_]]:
+        """Number of the source, and for each of its bins whether it goes left."""
+        number = int(tree.feature[node])
+        feature = self._encoding.features[number]
+        threshold = float(tree.threshold[node])
+        missing_left = bool(tree.missing_left[node])
+        if isinstance(feature, CategoryFeature):
+            with np.errstate(over="ignore"):
+                codes = feature.table.astype(np.float32 if self._is_single else float)
+            is_left = np.where(np.isnan(codes), missing_left, codes <= threshold)
+            return len(self._cuts) + feature.source, is_left
+        cuts = self._cuts[feature.source]
+        limit = self._limits[number][threshold]
+        is_left = np.arange(len(cuts) + 2) <= np.searchsorted(cuts, limit)
+        if np.isnan(feature.fill):
+            is_left[-1] = missing_left
+        else:
+            filled = image(feature, np.array([feature.fill]), self._is_single)
+            is_left[-1] = filled[0] <= threshold
+        return feature.source, is_left

@@ -1,0 +1,140 @@
+"""From a fitted pipeline to a program and its tables, verified."""
+
+import io
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import (
+    LogisticRegression,
+    LogisticRegressionCV,
+    SGDClassifier,
+)
+
+from ml_assets.serving.compiler.check import check_answers
+from ml_assets.serving.compiler.columns import read_encoding
+from ml_assets.serving.compiler.encoding import (
+    Encoding,
+    NumericFeature,
+)
+from ml_assets.serving.compiler.errors import NotCompiled
+from ml_assets.serving.compiler.guards import find_guards
+from ml_assets.serving.compiler.masks import build_masks, request_thresholds
+from ml_assets.serving.compiler.matrix import build_linear, build_walk
+from ml_assets.serving.compiler.trees import Ensemble, read_ensemble
+from ml_assets.serving.plan import Signature
+from ml_assets.serving.runtime.compiled import load_tables
+from ml_assets.serving.runtime.fallback import SklearnRuntime
+from ml_assets.serving.runtime.program import Kernel, Program
+
+Tables = dict[str, NDArray[Any]]
+Cuts = dict[int, NDArray[np.float64]]
+
+
+def compile_pipeline(
+    pipeline: Any, signature: Signature, rows: list[list[Any]]
+) -> tuple[Program, bytes]:
+    """Compile a fitted pipeline, and compare the result with scikit-learn.
+
+    Parameters
+    ----------
+    pipeline : Pipeline
+        Fitted; ``derive`` (optional), ``encode``, ``estimator``.
+    signature : Signature
+        The request schema.
+    rows : list of list
+        Probe rows as request columns.
+
+    Returns
+    -------
+    program : Program
+    data : bytes
+        The tables as a NumPy archive without pickles.
+
+    Raises
+    ------
+    NotCompiled
+        If the pipeline holds something that the compiled runtime does not know, or an
+        answer differs from scikit-learn's.
+    """
+    reference = SklearnRuntime(pipeline, signature)
+    encoding = read_encoding(pipeline, signature, [column[0] for column in rows])
+    if not encoding.features:
+        raise NotCompiled("the estimator has no input column")
+    if len(pipeline.classes_) != 2:
+        raise NotCompiled(f"the estimator knows {len(pipeline.classes_)} classes")
+    if _is_linear(pipeline[-1]):
+        program, tables, cuts = _linear(pipeline[-1], encoding, reference.positive)
+    else:
+        ensemble, encoding = read_ensemble(pipeline[-1], encoding, reference.positive)
+        program, tables, cuts = _trees(ensemble, encoding)
+    buffer = io.BytesIO()
+    np.savez(buffer, allow_pickle=False, **tables)
+    data = buffer.getvalue()
+    compiled = load_tables(signature, program, data)
+    check_answers(compiled, reference, rows, program, cuts)
+    return program, data
+
+
+def _is_linear(estimator: Any) -> bool:
+    if type(estimator) is SGDClassifier:
+        return bool(estimator.loss == "log_loss")
+    return type(estimator) in (LogisticRegression, LogisticRegressionCV)
+
+
+def _linear(
+    estimator: Any, encoding: Encoding, positive: int
+) -> tuple[Program, Tables, Cuts]:
+    guards = find_guards(
+        encoding, is_single=False, takes_missing=False, takes_infinite=False
+    )
+    program = _program(encoding, "linear", complement=positive == 0)
+    return program, build_linear(estimator, encoding, guards), {}
+
+
+def _trees(ensemble: Ensemble, encoding: Encoding) -> tuple[Program, Tables, Cuts]:
+    guards = find_guards(
+        encoding,
+        is_single=ensemble.is_single,
+        takes_missing=ensemble.takes_missing,
+        takes_infinite=not ensemble.is_single,
+    )
+    tables = build_masks(ensemble, encoding, guards)
+    kernel: Kernel = "masks"
+    if tables is None:
+        kernel, tables = "walk", build_walk(ensemble, encoding, guards)
+    program = _program(
+        encoding,
+        kernel,
+        link=ensemble.link,
+        count=len(ensemble.trees) if ensemble.link == "mean" else 1,
+        complement=ensemble.complement,
+    )
+    return program, tables, _cuts(ensemble, encoding)
+
+
+def _program(encoding: Encoding, kernel: Kernel, **options: Any) -> Program:
+    return Program(
+        kernel=kernel,
+        expressions=encoding.expressions,
+        numeric=encoding.numeric,
+        category=encoding.category,
+        **{"link": "logit", **options},
+    )
+
+
+def _cuts(ensemble: Ensemble, encoding: Encoding) -> Cuts:
+    """Request column to the values at which one of the trees decides otherwise."""
+    found: Cuts = {}
+    for number, feature in enumerate(encoding.features):
+        if not isinstance(feature, NumericFeature):
+            continue
+        column = encoding.numeric[feature.source].column
+        if column is not None:
+            limits = np.concatenate(
+                [tree.threshold[tree.feature == number] for tree in ensemble.trees]
+            )
+            found[column] = np.unique(
+                request_thresholds(feature, limits, ensemble.is_single)
+            )
+    return found

@@ -1,0 +1,196 @@
+"""Fitted ensembles of trees in one form, whatever class they come from."""
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import (
+    ExtraTreesClassifier,
+    HistGradientBoostingClassifier,
+    RandomForestClassifier,
+)
+from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+from sklearn.utils import get_tags
+
+from ml_assets.serving.compiler.encoding import (
+    CategoryFeature,
+    Encoding,
+    NumericFeature,
+)
+from ml_assets.serving.compiler.errors import NotCompiled
+
+LEAF = -1
+
+
+@dataclass(frozen=True)
+class Tree:
+    """One binary tree; a row goes left where its feature is at most the threshold.
+
+    Attributes
+    ----------
+    feature : ndarray of int, shape (n_nodes,)
+        Column of the estimator's input; -1 in a leaf.
+    threshold : ndarray of float64, shape (n_nodes,)
+    left, right : ndarray of int, shape (n_nodes,)
+    missing_left : ndarray of bool, shape (n_nodes,)
+        Where NaN goes.
+    value : ndarray of float64, shape (n_nodes,)
+        What the tree adds to the sum; read in leaves.
+    """
+
+    feature: NDArray[np.int64]
+    threshold: NDArray[np.float64]
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    missing_left: NDArray[np.bool_]
+    value: NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Trees whose values are added in order, beginning with `baseline`.
+
+    Attributes
+    ----------
+    is_single : bool
+        The estimator reads its input as float32.
+    takes_missing : bool
+        The estimator takes NaN.
+    """
+
+    trees: list[Tree]
+    baseline: float
+    link: Literal["logit", "mean"]
+    is_single: bool
+    takes_missing: bool
+    complement: bool = False
+
+
+def read_ensemble(
+    estimator: Any, encoding: Encoding, positive: int
+) -> tuple[Ensemble, Encoding]:
+    """Read a fitted ensemble.
+
+    The encoding that comes back is the one that the trees' feature numbers refer to.
+
+    Raises
+    ------
+    NotCompiled
+        If the estimator is of another class.
+    """
+    if type(estimator) is HistGradientBoostingClassifier:
+        return _read_boosting(estimator, encoding, positive)
+    if type(estimator) in (RandomForestClassifier, ExtraTreesClassifier):
+        trees = [_read_tree(item.tree_, positive) for item in estimator.estimators_]
+    elif type(estimator) in (DecisionTreeClassifier, ExtraTreeClassifier):
+        trees = [_read_tree(estimator.tree_, positive)]
+    else:
+        raise NotCompiled(f"{type(estimator).__name__} is not an estimator we compile")
+    takes_missing = bool(get_tags(estimator).input_tags.allow_nan)
+    ensemble = Ensemble(
+        trees,
+        baseline=0.0,
+        link="mean",
+        is_single=True,
+        takes_missing=takes_missing and not encoding.is_sparse,
+    )
+    return ensemble, encoding
+
+
+def _read_tree(tree: Any, positive: int) -> Tree:
+    is_leaf = tree.children_left == LEAF
+    return Tree(
+        feature=np.where(is_leaf, LEAF, tree.feature).astype(np.int64),
+        threshold=tree.threshold.astype(np.float64),
+        left=tree.children_left.astype(np.int64),
+        right=tree.children_right.astype(np.int64),
+        missing_left=tree.missing_go_to_left.astype(bool),
+        value=tree.value[:, 0, positive].astype(np.float64),
+    )
+
+
+def _read_boosting(
+    estimator: Any, encoding: Encoding, positive: int
+) -> tuple[Ensemble, Encoding]:
+    encoding = _recode_categories(estimator, encoding)
+    splits = _CategorySplits(encoding)
+    trees = [
+        _read_predictor(predictor, splits)
+        for iteration in estimator._predictors
+        for predictor in iteration
+    ]
+    ensemble = Ensemble(
+        trees,
+        baseline=float(estimator._baseline_prediction[0, 0]),
+        link="logit",
+        is_single=False,
+        takes_missing=True,
+        complement=positive == 0,
+    )
+    return ensemble, splits.encoding()
+
+
+def _recode_categories(estimator: Any, encoding: Encoding) -> Encoding:
+    """Apply the encoder inside the estimator, which puts native categories first."""
+    flags = estimator.is_categorical_
+    if flags is None:
+        return encoding
+    for flag, feature in zip(flags, encoding.features, strict=True):
+        if flag and isinstance(feature, NumericFeature):
+            raise NotCompiled("a number is a native category of the estimator")
+    order = [*np.flatnonzero(flags), *np.flatnonzero(~flags)]
+    matrix = np.asarray(estimator._preprocessor.transform(encoding.matrix))
+    return encoding.with_features([int(index) for index in order], matrix)
+
+
+class _CategorySplits:
+    """Turns a split by a set of codes into a feature of its own: 0 left, 1 right."""
+
+    def __init__(self, encoding: Encoding) -> None:
+        self._encoding = encoding
+        self._features = list(encoding.features)
+        self._known: dict[tuple[int, bytes], int] = {}
+
+    def feature(self, index: int, bitset: Any, missing_left: bool) -> int:
+        """Number of the feature that splits `index` as `bitset` says."""
+        base = self._features[index]
+        if not isinstance(base, CategoryFeature):
+            raise NotCompiled("a number is split by a set of categories")
+        bits = np.unpackbits(bitset.view(np.uint8), bitorder="little").astype(bool)
+        codes = base.table
+        missing = np.isnan(codes) | (codes < 0)
+        is_left = bits[np.where(missing, 0, codes).astype(np.int64)]
+        is_left = np.where(missing, missing_left, is_left)
+        key = (index, is_left.tobytes())
+        if key not in self._known:
+            self._known[key] = len(self._features)
+            table = np.where(is_left, 0.0, 1.0)
+            self._features.append(CategoryFeature(base.source, table))
+        return self._known[key]
+
+    def encoding(self) -> Encoding:
+        """The encoding with the added features."""
+        return replace(self._encoding, features=self._features)
+
+
+def _read_predictor(predictor: Any, splits: _CategorySplits) -> Tree:
+    nodes = predictor.nodes
+    is_leaf = nodes["is_leaf"].astype(bool)
+    feature = np.where(is_leaf, LEAF, nodes["feature_idx"]).astype(np.int64)
+    threshold = nodes["num_threshold"].astype(np.float64)
+    missing_left = nodes["missing_go_to_left"].astype(bool)
+    for node in np.flatnonzero(nodes["is_categorical"].astype(bool) & ~is_leaf):
+        bitset = predictor.raw_left_cat_bitsets[nodes["bitset_idx"][node]]
+        feature[node] = splits.feature(
+            int(feature[node]), bitset, bool(missing_left[node])
+        )
+        threshold[node] = 0.5
+    return Tree(
+        feature=feature,
+        threshold=threshold,
+        left=np.where(is_leaf, LEAF, nodes["left"]).astype(np.int64),
+        right=np.where(is_leaf, LEAF, nodes["right"]).astype(np.int64),
+        missing_left=missing_left,
+        value=nodes["value"].astype(np.float64),
+    )

@@ -1,0 +1,143 @@
+"""From request values to the numbers and codes that the kernels read."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_assets.ml.expressions import Expression, ExpressionError
+from ml_assets.serving.plan import Signature
+from ml_assets.serving.runtime.program import (
+    CategorySource,
+    NumericSource,
+    Program,
+    TablesError,
+)
+from ml_assets.serving.runtime.protocol import Refused
+
+Floats = NDArray[np.float64]
+Codes = NDArray[np.intp]
+
+
+class Sources:
+    """Reads the sources of a program out of request columns."""
+
+    def __init__(self, signature: Signature, program: Program) -> None:
+        self._signature = signature
+        self._numeric = program.numeric
+        self._category = [
+            (source.column, codes_of(source)) for source in program.category
+        ]
+        try:
+            self._expressions = [Expression.parse(t) for t in program.expressions]
+        except ExpressionError as error:
+            raise TablesError(str(error)) from error
+        self._index = {item.name: i for i, item in enumerate(signature.columns)}
+        _check(signature, program, self._expressions, self._index)
+
+    def numbers(self, columns: Sequence[Sequence[Any]]) -> list[Floats]:
+        """One float64 array a numeric source, NaN for missing.
+
+        Raises
+        ------
+        Refused
+            If an integer is too large for a float.
+        """
+        try:
+            raw = {
+                source.column: np.array(columns[source.column], dtype=np.float64)
+                for source in self._numeric
+                if source.column is not None
+            }
+            derived = self._derive(columns)
+        except OverflowError as error:
+            raise Refused(f"a number is too large: {error}") from error
+        return [self._pick(source, raw, derived) for source in self._numeric]
+
+    def derived(self, values: Sequence[Any]) -> list[float]:
+        """The derived columns of one row."""
+        if not self._expressions:
+            return []
+        try:
+            return [float(item[0]) for item in self._derive([[v] for v in values])]
+        except OverflowError as error:
+            raise Refused(f"a number is too large: {error}") from error
+
+    def codes(self, columns: Sequence[Sequence[Any]]) -> list[Codes]:
+        """One array of codes a category source."""
+        found = []
+        for column, codes in self._category:
+            values = columns[column]
+            found.append(
+                np.fromiter(map(codes.__getitem__, values), np.intp, len(values))
+            )
+        return found
+
+    def _derive(self, columns: Sequence[Sequence[Any]]) -> list[Floats]:
+        if not self._expressions:
+            return []
+        arrays: dict[str, NDArray[Any]] = {}
+        for expression in self._expressions:
+            for name in expression.columns:
+                if name not in arrays:
+                    index = self._index[name]
+                    is_text = self._signature.columns[index].kind == "string"
+                    dtype = object if is_text else np.float64
+                    arrays[name] = np.array(columns[index], dtype=dtype)
+        return [expression.evaluate(arrays) for expression in self._expressions]
+
+    @staticmethod
+    def _pick(
+        source: NumericSource, raw: dict[int, Floats], derived: list[Floats]
+    ) -> Floats:
+        if source.column is not None:
+            return raw[source.column]
+        return derived[source.derived or 0]
+
+
+class _CodeTable(dict[Any, int]):
+    """Value to code; what is not in it has the code of an unknown value."""
+
+    def __missing__(self, key: Any) -> int:
+        return len(self)
+
+
+def codes_of(source: CategorySource) -> dict[Any, int]:
+    """Category to code, with None for a missing value.
+
+    Examples
+    --------
+    >>> codes = codes_of(CategorySource(column=0, categories=["a", "b"]))
+    >>> codes["b"], codes[None], codes["unknown"]
+    (1, 2, 3)
+    """
+    table = _CodeTable({value: code for code, value in enumerate(source.categories)})
+    table[None] = len(source.categories)
+    return table
+
+
+def _check(
+    signature: Signature,
+    program: Program,
+    expressions: list[Expression],
+    index: dict[str, int],
+) -> None:
+    width = len(signature.columns)
+    used: list[int | None] = [source.column for source in program.category]
+    for source in program.numeric:
+        if (source.column is None) == (source.derived is None):
+            raise TablesError("a numeric source must have either column or derived")
+        if source.derived is not None:
+            if not 0 <= source.derived < len(expressions):
+                raise TablesError(f"there is no expression {source.derived}")
+        used.append(source.column if source.column is not None else 0)
+    if any(column is None or not 0 <= column < width for column in used):
+        raise TablesError(f"a source names a column outside 0 to {width - 1}")
+    for expression in expressions:
+        for name in expression.columns:
+            if name not in index:
+                raise TablesError(f"an expression reads '{name}', which is no column")
+    for category in program.category:
+        if len(set(category.categories)) != len(category.categories):
+            raise TablesError("a category stands twice in one source")
