@@ -56,7 +56,7 @@ class ModelServer:
         started = perf_counter()
         metrics = self.metrics
         headers = read_headers(scope["headers"])
-        request_id = headers.request_id or self._ids.take(1)[0]
+        request_id = headers.request_id or self._ids.one()
         series = self._unknown
         metrics.in_flight += 1
         try:

@@ -4,16 +4,18 @@ import os
 import threading
 import time
 
-_COUNTER_BITS = 26
-_COUNTER_END = 1 << _COUNTER_BITS
+# The variant's two bits and a counter of 14.
+_FIRST, _END = 0x8000, 0xC000
+_TAIL_BYTES = 6
 _POOL = 512
 
 
 class PredictionIds:
     """A source of UUIDv7 texts that strictly increase within the process.
 
-    The 26 bits after the time stamp count ids within one millisecond, from a random
-    start (RFC 9562, section 6.2, method 1); the last 48 bits are random.
+    The 12 bits after the version are random and hold for a millisecond; the next 14
+    count within it from a random start, and when they run out the millisecond is moved
+    on (RFC 9562, section 6.2, method 1); the last 48 bits are random.
 
     Examples
     --------
@@ -26,41 +28,59 @@ class PredictionIds:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._millisecond = 0
-        self._counter = 0
+        self._counter = _END
         self._prefix = ""
         self._random = ""
         self._position = 0
 
+    def one(self) -> str:
+        """The next id."""
+        with self._lock:
+            # A clock that is set back must not make ids go back.
+            now = time.time_ns() // 1_000_000
+            if now > self._millisecond:
+                self._start(now)
+            return self._next()
+
     def take(self, count: int) -> list[str]:
         """The next `count` ids, in ascending order."""
+        found = [self.one()]
         with self._lock:
-            self._advance()
-            return [self._next() for _ in range(count)]
-
-    def _advance(self) -> None:
-        # A clock that is set back must not make ids go back.
-        now = time.time_ns() // 1_000_000
-        if now > self._millisecond:
-            self._start(now)
+            while len(found) < count:
+                found += self._run(count - len(found))
+        return found
 
     def _start(self, millisecond: int) -> None:
         self._millisecond = millisecond
-        # Half of the range is left to count in.
-        self._counter = int.from_bytes(os.urandom(4)) >> 7
+        start = int.from_bytes(os.urandom(4))
+        # Half of the counter's range is left to count in.
+        self._counter = _FIRST + (start & 0x1FFF)
         text = f"{millisecond:012x}"
-        self._prefix = f"{text[:8]}-{text[8:]}-7"
+        self._prefix = f"{text[:8]}-{text[8:]}-7{start >> 20:03x}-"
 
     def _next(self) -> str:
-        self._counter += 1
-        if self._counter == _COUNTER_END:
+        counter = self._counter
+        if counter == _END:
             self._start(self._millisecond + 1)
+            counter = self._counter
+        self._counter = counter + 1
         position = self._position
         if position == len(self._random):
-            self._random = os.urandom(6 * _POOL).hex()
+            self._random = os.urandom(_TAIL_BYTES * _POOL).hex()
             position = 0
-        self._position = position + 12
-        count = self._counter
-        return (
-            f"{self._prefix}{count >> 14:03x}-{0x8000 | count & 0x3FFF:04x}-"
-            f"{self._random[position:position + 12]}"
-        )
+        self._position = position + 2 * _TAIL_BYTES
+        return f"{self._prefix}{counter:x}-{self._random[position:self._position]}"
+
+    def _run(self, count: int) -> list[str]:
+        """At most `count` ids, as many as the counter still gives."""
+        if self._counter == _END:
+            self._start(self._millisecond + 1)
+        first, prefix = self._counter, self._prefix
+        self._counter = end = min(first + count, _END)
+        random = os.urandom(_TAIL_BYTES * (end - first)).hex()
+        width = 2 * _TAIL_BYTES
+        tails = [random[at : at + width] for at in range(0, len(random), width)]
+        return [
+            f"{prefix}{counter:x}-{tail}"
+            for counter, tail in zip(range(first, end), tails, strict=True)
+        ]

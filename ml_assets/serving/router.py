@@ -58,16 +58,19 @@ class ServedArm:
         """Predict a batch. What is kept of a prediction is taken from the result."""
         try:
             if batch.row is not None:
-                probabilities = [self.runtime.predict_one(batch.row)]
+                lowest = highest = self.runtime.predict_one(batch.row)
+                probabilities = [lowest]
             else:
-                probabilities = self.runtime.predict_many(batch.columns).tolist()
+                answers = self.runtime.predict_many(batch.columns)
+                lowest, highest = answers.min(), answers.max()
+                probabilities = answers.tolist()
         except Refused as error:
             # The estimator's own message may repeat the value.
             raise Problem(422, "invalid-request", _REFUSED) from error
         # A comparison with NaN is false, and NaN is not JSON.
-        if not all([0.0 <= value <= 1.0 for value in probabilities]):
+        if not (lowest >= 0.0 and highest <= 1.0):
             raise ArithmeticError(f"version {self.version} gave no probability")
-        ids = self._ids.take(batch.size)
+        ids = [self._ids.one()] if batch.size == 1 else self._ids.take(batch.size)
         return Scored(self, request_id, batch, ids, probabilities)
 
 
