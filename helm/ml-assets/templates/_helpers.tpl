@@ -2,7 +2,7 @@
 {{- define "ml-assets.fullname" -}}
 {{- $name := default .Chart.Name .Values.nameOverride -}}
 {{- $full := ternary .Release.Name (printf "%s-%s" .Release.Name $name) (contains $name .Release.Name) -}}
-{{- default $full .Values.fullnameOverride | trunc 40 | trimSuffix "-" -}}
+{{- default $full .Values.fullnameOverride | trunc 30 | trimSuffix "-" -}}
 {{- end }}
 
 {{/* What selects the pods of a part: pass a dict of root and component. */}}
