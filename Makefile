@@ -28,8 +28,7 @@ demo: $(READY) ## Run the whole loop on bundled data and end with live predictio
 	@$(BIN)/ml-assets demo
 
 dev: $(READY) ## Dagster UI on :3000, model server on :8080, metrics on :8000
-	@mkdir -p $(DAGSTER_HOME) && cp dagster.yaml $(DAGSTER_HOME)/dagster.yaml
-	@$(BIN)/python -m ml_assets.dev
+	@$(BIN)/ml-assets dev
 
 test: $(READY) ## Run the quick tests with coverage
 	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --junitxml=reports/junit.xml

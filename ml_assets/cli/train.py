@@ -72,8 +72,8 @@ def command(
     """Train a version of MODEL in this process and put it to its gate.
 
     The run is recorded in the Dagster instance (DAGSTER_HOME), so that the UI shows
-    it and the gate sensor deploys a version that passes. A version that the gate refuses
-    is a result: the exit code is 0.
+    it and the gate sensor deploys a version that passes. A version that is refused by
+    the gate is a result: the exit code is 0.
 
     \b
     Examples:

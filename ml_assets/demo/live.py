@@ -90,7 +90,8 @@ def _held_out(
     table = TableStore(root).read(spec.name, "features", record.features_version)
     rows = table[table[HELD_OUT].to_numpy()]
     truths = rows[spec.target].astype(str).tolist()
-    return rows[columns].to_dict(orient="records"), truths
+    values = zip(*(rows[name].tolist() for name in columns), strict=True)
+    return [dict(zip(columns, row, strict=True)) for row in values], truths
 
 
 def _median_ms(client: ServerClient, path: str, rows: list[dict[str, Any]]) -> float:

@@ -36,9 +36,9 @@ def run() -> None:
         _title(f"From data to live predictions: {MODEL}")
         click.echo(f"  Everything is kept in {place}, which was emptied first.")
         _act(1, "A model server and a Dagster daemon start")
-        server = start_server(children, place)
+        server_log = start_server(children, place)
         start_daemon(children, place)
-        ports, seconds = await_server(children, server)
+        ports, seconds = await_server(children, server_log)
         _tell("server", f"answers at {ports.url} after {seconds:.1f} s; no model yet")
         _tell("daemon", "starts beside it; its sensors watch for evaluations")
         version = _train()
@@ -138,7 +138,7 @@ def _what_now(place: Path, seconds: float) -> None:
     for command in (
         f"export ML_ASSETS_HOME={place}",
         f"ml-assets versions {MODEL}",
-        "ml-assets dev      # UI http://127.0.0.1:3000, predictions http://127.0.0.1:8080",
+        "ml-assets dev  # UI http://127.0.0.1:3000, API http://127.0.0.1:8080/docs",
     ):
         click.echo(f"    {command}")
     click.echo("  Add a model of your own:")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.cli.client import ServerClient
-from ml_assets.cli.processes import Child, Children, cli, script
+from ml_assets.cli.processes import Children, cli, script
 from ml_assets.cli.workspace import workspace_arguments
 
 SERVER_SECONDS = 60.0
@@ -24,23 +24,25 @@ class Ports(NamedTuple):
         return f"http://127.0.0.1:{self.predictions}"
 
 
-def start_server(children: Children, place: Path) -> Child:
-    """Start a model server on free ports."""
+def start_server(children: Children, place: Path) -> Path:
+    """Start a model server on free ports; its log, which names them."""
+    log = place / "logs" / "server.log"
     command = cli("serve", "--port", "0", "--metrics-port", "0")
-    return children.start("model server", command, place / "logs" / "server.log")
+    children.start("model server", command, log)
+    return log
 
 
-def start_daemon(children: Children, place: Path) -> Child:
+def start_daemon(children: Children, place: Path) -> None:
     """Start the Dagster daemon, which runs sensors and launches runs."""
     command = [script("dagster-daemon"), "run", *workspace_arguments()]
-    return children.start("Dagster daemon", command, place / "logs" / "daemon.log")
+    children.start("Dagster daemon", command, place / "logs" / "daemon.log")
 
 
-def await_server(children: Children, server: Child) -> tuple[Ports, float]:
+def await_server(children: Children, log: Path) -> tuple[Ports, float]:
     """The ports of the server once it answers, and the seconds that it took."""
     started = time.monotonic()
     ports = children.wait_for(
-        lambda: _ports(server), "the model server's first log line", SERVER_SECONDS
+        lambda: _ports(log), "the model server's first log line", SERVER_SECONDS
     )
     with ServerClient(ports.url) as client:
         children.wait_for(
@@ -51,10 +53,9 @@ def await_server(children: Children, server: Child) -> tuple[Ports, float]:
     return ports, time.monotonic() - started
 
 
-def _ports(server: Child) -> Ports | None:
+def _ports(log: Path) -> Ports | None:
     """What the server said of its ports, if it did yet."""
-    assert server.log is not None
-    for text in server.log.read_text("utf-8").splitlines(keepends=True):
+    for text in log.read_text("utf-8").splitlines(keepends=True):
         if text.startswith("{") and text.endswith("\n"):
             said = json.loads(text)
             if said["message"] == "server started":
