@@ -31,6 +31,23 @@ SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
 }
 
 
+def _require_by_type(schema: dict[str, Any]) -> None:
+    """Say in the JSON schema, too, what each source type takes, for ``dg check yaml``."""
+    every = {
+        name for fields in SOURCE_FIELDS.values() for part in fields for name in part
+    }
+    schema["allOf"] = [
+        {
+            "if": {"properties": {"type": {"const": kind}}},
+            "then": {
+                "required": sorted(needed),
+                "properties": {name: False for name in sorted(every - needed - other)},
+            },
+        }
+        for kind, (needed, other) in SOURCE_FIELDS.items()
+    ]
+
+
 class CsvFormat(Part):
     """How a CSV file is written, where it is not the usual comma and header."""
 
@@ -53,6 +70,8 @@ class SourceSpec(Part):
     ``${NAME}`` in ``path``, ``url`` and ``query`` is read from the environment when
     the data is read, so that no secret stands in the YAML or in the UI.
     """
+
+    model_config = ConfigDict(json_schema_extra=_require_by_type)
 
     type: SourceType
     path: str | None = Field(None, description="csv, parquet: a path or fsspec URL")

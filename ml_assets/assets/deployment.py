@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ml_assets.assets.common import key, stage_arguments
 from ml_assets.assets.evaluation import gate_figures
-from ml_assets.ml.gate import Gate
+from ml_assets.ml.gate import Gate, GateFigures
 from ml_assets.model import ModelSpec
 from ml_assets.resources.registry import Registry
 from ml_assets.serving.plan import Arm, ServingPlan
@@ -91,14 +91,19 @@ def deploy(
     with target.lock(spec.name):
         record = _choose(store, spec.name, version)
         before = target.current(spec.name)
-        _check_not_done(target, record)
-        _check_gate(spec, store, record, before)
-        try:
-            fetch_bundle(record)
-        except BundleError as error:
-            raise RolloutError(f"version {record.version}: {error}") from error
-        rollout = target.apply(next_plan(record, before, run_id))
-    label(store, rollout.plan, before)
+        if before is not None and _is_unfinished(store, record, before):
+            plan = before
+        else:
+            _check_not_done(target, record)
+            _check_gate(spec, store, record, before)
+            try:
+                fetch_bundle(record)
+            except BundleError as error:
+                raise RolloutError(f"version {record.version}: {error}") from error
+            plan = next_plan(record, before, run_id)
+        rollout = target.apply(plan)
+        # Under the lock: of two deployments, the later one labels last.
+        label(store, target.history(spec.name))
     return rollout
 
 
@@ -110,6 +115,17 @@ def _choose(store: VersionStore, model: str, version: str | None) -> VersionReco
         if evaluation is not None and evaluation["gate"]["passed"]:
             return store.get(model, name)
     raise RefusedError(f"no version of {model} has passed its gate")
+
+
+def _is_unfinished(
+    store: VersionStore, record: VersionRecord, plan: ServingPlan
+) -> bool:
+    """Whether a run put the version in force and died before the rest was done.
+
+    The profile is the last that a deployment writes.
+    """
+    path = store.profile_path(record.model, record.version)
+    return plan.live.version == record.version and not path.exists()
 
 
 def _check_not_done(target: Target, record: VersionRecord) -> None:
@@ -151,6 +167,20 @@ def _check_gate(
         raise DoneError(
             f"version {record.version} was overtaken by {champion}: {decision.reason}"
         )
+    if champion is not None and _is_late(spec, record, champion, figures):
+        raise DoneError(
+            f"version {record.version} was overtaken by {champion}, which is newer and"
+            f" has the same {spec.gate.metric}"
+        )
+
+
+def _is_late(
+    spec: ModelSpec, record: VersionRecord, champion: str, figures: GateFigures
+) -> bool:
+    """Whether the champion is newer and just as good: the order of runs is chance."""
+    metric = spec.gate.metric
+    equal = figures.metrics.get(metric) == figures.champion_metrics.get(metric)
+    return equal and record.version < champion
 
 
 def next_plan(
@@ -173,15 +203,14 @@ def next_plan(
     )
 
 
-def label(store: VersionStore, plan: ServingPlan, before: ServingPlan | None) -> None:
-    """Mirror the plan in the registry's aliases."""
-    champion = store.get(plan.model, plan.live.version)
-    previous = store.get(plan.model, before.live.version) if before else None
-    Registry().label(
-        plan.model,
-        champion.registry_version,
-        previous.registry_version if previous else None,
-    )
+def label(store: VersionStore, history: list[ServingPlan]) -> None:
+    """Mirror the two newest plans in the registry's aliases."""
+    numbers = [
+        store.get(plan.model, plan.live.version).registry_version
+        for plan in history[-2:]
+    ]
+    previous = numbers[0] if len(numbers) > 1 else None
+    Registry().label(history[-1].model, numbers[-1], previous)
 
 
 def describe(rollout: Rollout) -> dict[str, Any]:

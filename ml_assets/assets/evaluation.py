@@ -58,6 +58,14 @@ def build(spec: ModelSpec) -> dg.Definitions:
         for clause in decision.clauses:
             report = context.log.info if clause.passed else context.log.warning
             report(f"gate, {clause.name}: {clause.sentence}")
+        Registry().log_metrics(
+            record.registry_run,
+            {
+                name: value
+                for name, value in found["metrics"].items()
+                if value is not None
+            },
+        )
         store.save_evaluation(
             spec.name,
             record.version,
@@ -67,14 +75,6 @@ def build(spec: ModelSpec) -> dg.Definitions:
                 "metrics": found["metrics"],
                 "evaluation": found,
                 "champion": figures.champion,
-            },
-        )
-        Registry().log_metrics(
-            record.registry_run,
-            {
-                name: value
-                for name, value in found["metrics"].items()
-                if value is not None
             },
         )
         return dg.MaterializeResult(

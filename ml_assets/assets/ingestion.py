@@ -9,8 +9,6 @@ from ml_assets.assets.common import TABLES, stage_arguments, table_metadata
 from ml_assets.model import ModelSpec, SourceSpec
 from ml_assets.storage import home
 
-RETRY = dg.RetryPolicy(max_retries=2, delay=5, backoff=dg.Backoff.EXPONENTIAL)
-
 
 class IngestionConfig(dg.Config):
     """Options of a run."""
@@ -26,7 +24,10 @@ class IngestionConfig(dg.Config):
         try:
             return SourceSpec.model_validate(self.source)
         except ValidationError as error:
-            raise dg.Failure(f"the run's source is not valid: {error}") from error
+            # The error's own text repeats what was given, and with it any secret.
+            faults = error.errors(include_input=False, include_context=False)
+            told = "; ".join(_fault(fault["loc"], fault["msg"]) for fault in faults)
+        raise dg.Failure(f"the run's source is not valid: {told}", allow_retries=False)
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -38,14 +39,14 @@ def build(spec: ModelSpec) -> dg.Definitions:
         io_manager_key=TABLES,
     )
     def raw(config: IngestionConfig) -> dg.MaterializeResult:
-        from ml_assets.ml.sources import SourceError, read_source
-        from ml_assets.ml.tables import check_target, content_hash
+        from ml_assets.ml.sources import read_source
+        from ml_assets.ml.tables import DataError, check_target, content_hash
 
         source = config.resolve(spec.source)
         try:
             frame = read_source(source, home() / "cache")
             check_target(frame, spec.target)
-        except SourceError as error:
+        except DataError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         version = content_hash(frame)
         frame.attrs["data_version"] = version
@@ -54,10 +55,24 @@ def build(spec: ModelSpec) -> dg.Definitions:
             data_version=dg.DataVersion(version),
             metadata={
                 **table_metadata(frame),
-                "source": dg.MetadataValue.json(
-                    source.model_dump(mode="json", exclude_unset=True)
-                ),
+                "source": dg.MetadataValue.json(shown(source)),
             },
         )
 
     return dg.Definitions(assets=[raw])
+
+
+def shown(source: SourceSpec) -> dict[str, Any]:
+    """What the UI shows of a source: as it was written, without a password."""
+    from ml_assets.ml.sources.environment import hide_password
+
+    given = source.model_dump(mode="json", exclude_unset=True)
+    return {
+        name: hide_password(value) if isinstance(value, str) else value
+        for name, value in given.items()
+    }
+
+
+def _fault(place: tuple[int | str, ...], message: str) -> str:
+    where = ".".join(map(str, place))
+    return f"{where}: {message}" if where else message

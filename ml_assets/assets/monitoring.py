@@ -35,7 +35,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         pipeline = load(record)
         inputs = rows[list(pipeline.feature_names_in_)]
         reference = profile(inputs, score(pipeline, rows), spec.monitoring.bins)
-        path = store.directory(spec.name, record.version) / "profile.json"
+        path = store.profile_path(spec.name, record.version)
         write_json(path, reference.to_dict())
         return dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),

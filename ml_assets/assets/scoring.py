@@ -47,12 +47,13 @@ def score(pipeline: Any, rows: "pd.DataFrame") -> "NDArray[np.float64]":
     IncomparableError
         If the rows lack a column that the version reads.
     """
+    from ml_assets.ml.training import probabilities
+
     wanted = list(pipeline.feature_names_in_)
     absent = [name for name in wanted if name not in rows.columns]
     if absent:
         raise IncomparableError(f"it reads the column {absent[0]}, which is gone")
-    found: NDArray[np.float64] = pipeline.predict_proba(rows[wanted])[:, 1]
-    return found
+    return probabilities(pipeline, rows[wanted])
 
 
 def champion_metrics(

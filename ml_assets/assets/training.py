@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 # What of the YAML changes a trained version; data is told by its own hash.
 TRAINED_BY = ("name", "target", "positive", "features", "estimator", "search", "split")
 PROBE_ROWS = 32
+# Evaluations among which that of the newest version is looked for.
+RECENT = 20
 
 
 class TrainingConfig(dg.Config):
@@ -56,7 +58,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         store = VersionStore(storage_root())
         made_by = fingerprint(spec, features.attrs[DATA_VERSION])
         known = None if config.force else _unchanged(store, spec.name, made_by)
-        if known is not None and store.evaluation(spec.name, known.version) is not None:
+        if known is not None and _was_judged(context, store, spec, known.version):
             reason = (
                 f"skipped: data, code and configuration are those of version"
                 f" {known.version}; set force to train anyway"
@@ -64,7 +66,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             context.log.info(reason)
             yield dg.AssetObservation(key(spec, "model"), metadata={"skipped": reason})
             return
-        # A version that was trained but never evaluated is taken up, not made again.
+        # A version that was trained but never judged is taken up, not made again.
         record = known or train_version(spec, features, made_by, context.run.run_id)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),
@@ -88,6 +90,28 @@ def _unchanged(store: VersionStore, model: str, made_by: str) -> VersionRecord |
     newest = store.names(model)[-1:]
     record = store.get(model, newest[0]) if newest else None
     return record if record is not None and record.fingerprint == made_by else None
+
+
+def _was_judged(
+    context: dg.AssetExecutionContext,
+    store: VersionStore,
+    spec: ModelSpec,
+    version: str,
+) -> bool:
+    """Whether the version was evaluated, and the event is there that the sensor reads.
+
+    A run that dies between the two would else leave a version that never deploys.
+    """
+    if store.evaluation(spec.name, version) is None:
+        return False
+    found = context.instance.fetch_materializations(
+        key(spec, "evaluation"), limit=RECENT
+    )
+    return any(
+        record.asset_materialization is not None
+        and record.asset_materialization.metadata["version"].value == version
+        for record in found.records
+    )
 
 
 def train_version(
