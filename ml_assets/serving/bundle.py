@@ -138,8 +138,8 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
     Raises
     ------
     BundleError
-        If a file is missing, altered, truncated or surplus, if the model names a foreign
-        type, or at the first probe row that is answered otherwise than at training.
+        If a file is missing, altered, truncated or surplus, if the model names a
+        foreign type, or at the first probe row answered otherwise than at training.
     """
     verify_bundle(directory, files)
     signature = _decode(directory, files, SIGNATURE, Signature)

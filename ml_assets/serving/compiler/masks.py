@@ -42,15 +42,15 @@ def build_masks(
     values = np.zeros((columns, width))
     values[0, 0] = ensemble.baseline
     full = np.ones(columns, dtype=dtype)
-    nodes = []
+    nodes: list[tuple[int, Tree, int, int, int]] = []
     for index, tree in enumerate(ensemble.trees, start=1):
         below, leaf_values = _leaf_bits(tree)
         values[index, : len(leaf_values)] = leaf_values
         full[index] = below[0]
-        for node in np.flatnonzero(tree.feature != LEAF):
-            keep_left = below[0] & ~below[tree.right[node]]
-            keep_right = below[0] & ~below[tree.left[node]]
-            nodes.append((index, tree, int(node), keep_left, keep_right))
+        for inner in np.flatnonzero(tree.feature != LEAF).tolist():
+            keep_left = below[0] & ~below[tree.right[inner]]
+            keep_right = below[0] & ~below[tree.left[inner]]
+            nodes.append((index, tree, inner, keep_left, keep_right))
     limits = _all_limits(ensemble, encoding)
     cuts = _all_cuts(limits, encoding, guards)
     sizes = [len(item) + 2 for item in cuts]

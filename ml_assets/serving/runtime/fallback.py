@@ -52,8 +52,8 @@ class SklearnRuntime:
         try:
             frame = frame_of(self.signature, columns)
             with warnings.catch_warnings():
-                # An unknown category is an answer that we know of, not a surprise.
-                warnings.simplefilter("ignore", UserWarning)
+                # Unknown categories and huge numbers are known cases, not surprises.
+                warnings.simplefilter("ignore")
                 answers = self._pipeline.predict_proba(frame)
         except (ValueError, OverflowError) as error:
             raise Refused(str(error)) from error

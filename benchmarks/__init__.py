@@ -1,0 +1,1 @@
+"""Speed measured side by side; results are kept in ``RESULTS.md``."""
