@@ -67,6 +67,10 @@ def _split(decoder: RowDecoder, value: object) -> Batch:
         raise invalid(
             [FieldError(column="data", expected="an array of rows", found=found(data))]
         )
+    index = parts.get("index", [])
+    if not isinstance(index, list):
+        error = FieldError(column="index", expected="an array", found=found(index))
+        raise invalid([error])
     check_size(len(data), decoder.max_rows)
     for number, row in enumerate(data):
         if not isinstance(row, list) or len(row) != len(names):

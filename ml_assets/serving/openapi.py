@@ -143,10 +143,11 @@ def _tensors(signature: Signature) -> dict[str, Any]:
     ]
     inputs = {
         "type": "array",
-        "description": "One tensor per column, all of shape [n] or [n, 1].",
+        "description": "One tensor per column, in any order, all of shape [n] or"
+        " [n, 1].",
         "minItems": len(items),
-        "maxItems": len(items),
-        "items": {"oneOf": items},
+        "prefixItems": items,
+        "items": False,
     }
     return _object({"inputs": inputs}, optional={"id": {"type": "string"}})
 
@@ -170,7 +171,7 @@ def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:
             "oneOf": [
                 _object({"dataframe_records": records}),
                 _object({"inputs": records}),
-                _object({"dataframe_split": _SPLIT}),
+                _object({"dataframe_split": _split(first.live.signature)}),
             ]
         },
         {"dataframe_records": [example(first.live.signature)]},
@@ -188,15 +189,19 @@ def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:
     return operation
 
 
-_SPLIT = {
-    "type": "object",
-    "required": ["columns", "data"],
-    "properties": {
-        "columns": {"type": "array", "items": {"type": "string"}},
-        "data": {"type": "array", "items": {"type": "array"}},
-        "index": {"type": "array"},
-    },
-}
+def _split(signature: Signature) -> dict[str, Any]:
+    row = {
+        "type": "array",
+        "minItems": len(signature.columns),
+        "prefixItems": [column_schema(item) for item in signature.columns],
+        "items": False,
+    }
+    names = {"const": [item.name for item in signature.columns]}
+    return _object(
+        {"columns": names, "data": {"type": "array", "minItems": 1, "items": row}},
+        optional={"index": {"type": "array"}},
+        description="The columns in any order, and one array of values per row.",
+    )
 
 
 def _prediction(signature: Signature) -> dict[str, Any]:

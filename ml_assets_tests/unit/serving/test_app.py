@@ -104,6 +104,7 @@ def test_every_form_of_mlflow_is_understood(body):
         ({"dataframe_split": {"columns": ["age"], "data": [[1, 2]]}}, "an array of 2"),
         ({"dataframe_split": {"columns": [1], "data": []}}, "an array of names"),
         ({"dataframe_split": {"columns": ["age"], "data": 1}}, "an array of rows"),
+        ({"dataframe_split": {"columns": ["age"], "data": [], "index": {}}}, "'index'"),
         ({"dataframe_records": {}}, "expected an array of rows"),
         ({"inputs": 3}, "expected an object"),
         ({"inputs": {"x": 1}}, "found 'x'"),

@@ -1,0 +1,25 @@
+"""Rules between fields, which a JSON schema cannot say, for generated valid requests.
+
+Loaded by schemathesis through SCHEMATHESIS_HOOKS.
+"""
+
+import schemathesis
+from schemathesis import GenerationMode
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    """Give all arrays of a valid request the same length, and tensors their shape."""
+    if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
+        return
+    body = case.body
+    if not isinstance(body, dict):
+        return
+    if isinstance(body.get("columns"), dict):
+        size = min(len(values) for values in body["columns"].values())
+        body["columns"] = {k: values[:size] for k, values in body["columns"].items()}
+    if isinstance(body.get("inputs"), list) and case.path.endswith("/infer"):
+        size = min(len(tensor["data"]) for tensor in body["inputs"])
+        for tensor in body["inputs"]:
+            tensor["data"] = tensor["data"][:size]
+            tensor["shape"] = [size]
