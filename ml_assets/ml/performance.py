@@ -1,7 +1,6 @@
 """Live performance: what joined labels say about a version, day by day."""
 
 import math
-from typing import Any
 
 import msgspec
 import pandas as pd
@@ -11,19 +10,19 @@ from ml_assets.ml.performance_auc import auc_interval
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
-    """Figures of one version on one day; None where they cannot be had.
+    """Figures of one version on one day, of which there is at least one label.
 
     ``day`` is None for all days together. Intervals are two-sided: Wilson's for
-    accuracy, DeLong's for AUC.
+    accuracy, DeLong's for AUC, which is None while one class has not occurred.
     """
 
     version: str
     day: str | None
     n: int
     positives: int
-    accuracy: float | None
-    accuracy_low: float | None
-    accuracy_high: float | None
+    accuracy: float
+    accuracy_low: float
+    accuracy_high: float
     auc: float | None
     auc_low: float | None
     auc_high: float | None
@@ -77,30 +76,24 @@ def _period(
     version: str, day: str | None, rows: pd.DataFrame, confidence: float
 ) -> Period:
     label = rows["label"].to_numpy(dtype=bool)
-    right = rows["predicted"].to_numpy(dtype=bool) == label
-    accuracy = float(right.mean()) if len(right) else math.nan
-    probability = rows["probability"].to_numpy(dtype=np.float64)
-    auc = auc_interval(probability, label, confidence)
+    accuracy = float((rows["predicted"].to_numpy(dtype=bool) == label).mean())
+    low, high = wilson(accuracy, len(rows), confidence)
+    probability = rows["probability"].to_numpy(dtype="float64")
+    auc, auc_low, auc_high = map(_known, auc_interval(probability, label, confidence))
     return Period(
         version=version,
         day=day,
-        n=len(right),
+        n=len(rows),
         positives=int(label.sum()),
-        **_known(accuracy=accuracy),
-        **_known(
-            **dict(
-                zip(
-                    ("accuracy_low", "accuracy_high"),
-                    wilson(accuracy, len(right), confidence),
-                )
-            )
-        ),
-        **_known(**dict(zip(("auc", "auc_low", "auc_high"), auc))),
+        accuracy=accuracy,
+        accuracy_low=low,
+        accuracy_high=high,
+        auc=auc,
+        auc_low=auc_low,
+        auc_high=auc_high,
     )
 
 
-def _known(**figures: float) -> dict[str, Any]:
+def _known(figure: float) -> float | None:
     """NaN as None: JSON has no other word for it."""
-    return {
-        name: None if math.isnan(value) else value for name, value in figures.items()
-    }
+    return None if math.isnan(figure) else figure

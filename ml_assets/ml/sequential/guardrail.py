@@ -21,9 +21,11 @@ from ml_assets.ml.sequential.cells import (
 )
 from ml_assets.ml.sequential.evidence import as_flags, check_alpha, same_length
 
-# Kinds of event: bad for the challenger only, the champion only, both, none.
-KINDS = 4
-CHALLENGER, CHAMPION, BOTH, NONE = range(KINDS)
+# Kinds of event: bad for the challenger only, for the champion only, for both.
+KINDS = 3
+CHALLENGER, CHAMPION, BOTH = range(KINDS)
+# Nothing bad happened; not an event.
+NONE = -1
 # Each bettor stakes as if the challenger were this many times as prone as tolerated.
 RATIOS = np.array([1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0])
 # In shadow mode both models answer every request.
@@ -131,22 +133,21 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
         by_challenger: NDArray[np.bool_],
         by_champion: NDArray[np.bool_],
     ) -> Self:
-        if not len(kinds):
-            return self
-        path = log_wealth_path(self.phases, kinds, shares, self._bets)
-        breached_at = self.breached_at
-        reached = np.flatnonzero(path >= -math.log(self.alpha))
-        if breached_at is None and len(reached):
-            answered = by_challenger[: reached[0] + 1].sum()
-            breached_at = self.requests_challenger + int(answered)
-        return msgspec.structs.replace(
-            self,
-            requests_challenger=self.requests_challenger + int(by_challenger.sum()),
-            requests_champion=self.requests_champion + int(by_champion.sum()),
-            phases=with_events(self.phases, kinds, shares, KINDS),
-            log_e=float(path[-1]),
-            breached_at=breached_at,
-        )
+        changes: dict[str, Any] = {
+            "requests_challenger": self.requests_challenger + int(by_challenger.sum()),
+            "requests_champion": self.requests_champion + int(by_champion.sum()),
+        }
+        at = np.flatnonzero(kinds != NONE)
+        if len(at):
+            kinds, shares = kinds[at], shares[at]
+            path = log_wealth_path(self.phases, kinds, shares, self._bets)
+            reached = np.flatnonzero(path >= -math.log(self.alpha))
+            if self.breached_at is None and len(reached):
+                answered = by_challenger[: at[reached[0]] + 1].sum()
+                changes["breached_at"] = self.requests_challenger + int(answered)
+            changes["phases"] = with_events(self.phases, kinds, shares, KINDS)
+            changes["log_e"] = float(path[-1])
+        return msgspec.structs.replace(self, **changes)
 
     def _bets(self, share: float) -> NDArray[np.float64]:
         """Log growth of each bettor by kind of event."""
@@ -158,7 +159,7 @@ class Guardrail(msgspec.Struct, frozen=True, kw_only=True):
         both = 1 - (self.tolerance - 1) * (up - 1)
         if share != PAIRED:
             both = np.ones_like(up)
-        return np.log([up, down, both, np.ones_like(up)])
+        return np.log([up, down, both])
 
     def describe(self) -> str:
         """The figures in words.

@@ -69,8 +69,13 @@ class Shadow(Evidence, frozen=True, kw_only=True):
         return wins, self.losses + np.cumsum(champion & ~challenger)
 
     def _evaluated(self, wins: NDArray[np.int64], losses: NDArray[np.int64]) -> Trace:
-        better = log_e_above(wins, losses, 0.5, self.concentration)
-        return Trace(better, log_e_above(losses, wins, 0.5, self.concentration))
+        # Most labels change neither count; the others are evaluated once.
+        changes = np.diff(wins + losses, prepend=-1) != 0
+        at = np.cumsum(changes) - 1
+        won, lost = wins[changes], losses[changes]
+        better = log_e_above(won, lost, 0.5, self.concentration)
+        worse = log_e_above(lost, won, 0.5, self.concentration)
+        return Trace(better[at], worse[at])
 
     def describe(self) -> str:
         """The figures in words.

@@ -1,0 +1,181 @@
+"""Live performance from joined labels."""
+
+import json
+
+import msgspec
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from ml_assets.ml.intervals import wilson
+from ml_assets.ml.performance import by_day
+from ml_assets.ml.performance_auc import auc_interval
+from ml_assets.ml.performance_degraded import accuracy_degraded, auc_degraded
+
+
+def joined(seed, n, version="20261123T020000Z", signal=2.0):
+    """Labels over three days, and probabilities that tell something of them."""
+    generator = np.random.default_rng(seed)
+    label = generator.random(n) < 0.3
+    probability = 1 / (1 + np.exp(-generator.normal(signal * (label - 0.5), 1)))
+    return pd.DataFrame(
+        {
+            "version": version,
+            "day": generator.choice(["2026-11-23", "2026-11-24", "2026-11-25"], n),
+            "probability": probability,
+            "predicted": probability >= 0.5,
+            "label": label,
+        }
+    )
+
+
+def test_each_version_has_its_days_and_their_total():
+    frame = pd.concat([joined(0, 300), joined(1, 200, "20261130T020000Z")])
+
+    periods = by_day(frame)
+
+    assert [(p.version[:8], p.day) for p in periods] == [
+        (version, day)
+        for version in ("20261123", "20261130")
+        for day in ("2026-11-23", "2026-11-24", "2026-11-25", None)
+    ]
+    assert [p.n for p in periods if p.day is None] == [300, 200]
+    assert sum(p.n for p in periods if p.day is not None) == 500
+
+
+def test_figures_are_those_of_scikit_learn_with_intervals_around_them():
+    frame = joined(2, 400)
+    total = by_day(frame)[-1]
+
+    right = (frame["predicted"] == frame["label"]).mean()
+    assert total.accuracy == pytest.approx(right)
+    assert (total.accuracy_low, total.accuracy_high) == wilson(right, 400)
+    assert total.auc == pytest.approx(
+        roc_auc_score(frame["label"], frame["probability"])
+    )
+    assert total.auc_low < total.auc < total.auc_high
+    assert total.positives == frame["label"].sum()
+
+
+def test_a_day_with_one_class_has_accuracy_and_no_auc():
+    frame = joined(3, 50).assign(label=False)
+
+    periods = by_day(frame)
+
+    assert all(p.auc is None and p.auc_low is None for p in periods)
+    assert all(0 <= p.accuracy_low <= p.accuracy for p in periods)
+    json.loads(msgspec.json.encode(periods))
+
+
+def test_no_labels_give_no_periods():
+    assert by_day(joined(4, 10).iloc[:0]) == []
+
+
+def test_a_missing_column_is_named():
+    with pytest.raises(KeyError, match="lack the column 'label'"):
+        by_day(joined(5, 10).drop(columns="label"))
+
+
+def test_auc_counts_ties_half():
+    label = [1, 0, 1, 0, 1, 0]
+    score = [0.5, 0.5, 0.7, 0.2, 0.2, 0.2]
+
+    assert auc_interval(score, label)[0] == pytest.approx(roc_auc_score(label, score))
+
+
+def test_auc_intervals_cover_the_truth_as_often_as_they_say():
+    generator = np.random.default_rng(6)
+    # Normal scores one standard deviation apart.
+    truth, covered = 0.7602, 0
+    for _ in range(400):
+        label = generator.random(150) < 0.3
+        _, low, high = auc_interval(generator.normal(size=150) + label, label)
+        covered += low <= truth <= high
+
+    assert 0.92 <= covered / 400 <= 0.98
+
+
+@pytest.mark.parametrize(
+    "score, label, low, high",
+    [
+        ([1, 2, 3, 4], [0, 0, 1, 1], 0.025**0.5, 1.0),
+        ([1, 2, 3, 4], [1, 1, 0, 0], 0.0, 1 - 0.025**0.5),
+        ([1, 1, 1, 1], [0, 0, 1, 1], 0.0, 1.0),
+        ([1, 3, 2], [0, 0, 1], 0.0, 1.0),
+    ],
+    ids=["perfect", "inverted", "constant", "one positive"],
+)
+def test_auc_without_variation_has_a_wide_interval(score, label, low, high):
+    _, *limits = auc_interval(score, label)
+
+    assert limits == pytest.approx([low, high])
+
+
+@pytest.mark.parametrize(
+    "live, n, degraded",
+    [(0.85, 5_000, False), (0.84, 5_000, False), (0.75, 1_000, True), (0.0, 30, True)],
+)
+def test_degradation_of_accuracy(live, n, degraded):
+    right = np.random.default_rng(7).random(n) < live
+
+    found = accuracy_degraded(right, 0.85, 10_000)
+
+    assert found.degraded == degraded
+    assert ("is below" in found.sentence) == degraded
+    assert found.limit < 0.85 - 0.02
+
+
+def test_a_figure_from_few_test_rows_is_trusted_less():
+    right = np.random.default_rng(8).random(800) < 0.78
+
+    assert accuracy_degraded(right, 0.87, 20_000).degraded
+    assert not accuracy_degraded(right, 0.87, 100).degraded
+
+
+def test_a_version_once_degraded_stays_so_when_it_is_looked_at_later():
+    right = np.repeat([False, True], [60, 5_000])
+
+    found = accuracy_degraded(right, 0.85, 10_000)
+
+    assert found.degraded
+    assert found.log_e < found.threshold <= found.highest_log_e
+
+
+def test_looking_after_every_label_raises_no_more_false_alarms_than_alpha():
+    generator = np.random.default_rng(9)
+    alarms = sum(
+        accuracy_degraded(
+            generator.random(1_000) < 0.80, 0.80, 10**9, margin=0.0, alpha=0.1
+        ).degraded
+        for _ in range(1_000)
+    )
+
+    # Half of alpha, as the offline figure is as good as exact here.
+    assert alarms <= 50
+
+
+@pytest.mark.parametrize("signal, degraded", [(2.0, False), (0.6, True)])
+def test_degradation_of_auc(signal, degraded):
+    before, live = joined(10, 10_000), joined(11, 4_000, signal=signal)
+    _, low, _ = auc_interval(before["probability"], before["label"], confidence=0.99)
+
+    found = auc_degraded(live["probability"], live["label"], low)
+
+    assert found.degraded == degraded
+    assert found.n == live["label"].sum()
+
+
+@pytest.mark.parametrize(
+    "found",
+    [accuracy_degraded([], 0.85, 1_000), auc_degraded([0.5] * 9, [1] * 9, 0.9)],
+    ids=["accuracy", "auc"],
+)
+def test_without_labels_nothing_is_shown(found):
+    assert (found.n, found.degraded, found.log_e) == (0, False, 0.0)
+    assert "unknown over 0" in found.sentence
+
+
+def test_an_offline_figure_that_nothing_can_fall_below_is_refused():
+    with pytest.raises(ValueError, match="accuracy cannot be held against"):
+        accuracy_degraded([True], 0.01, 1_000)
