@@ -24,7 +24,6 @@ class Sources:
     """Reads the sources of a program out of request columns."""
 
     def __init__(self, signature: Signature, program: Program) -> None:
-        self._signature = signature
         self._numeric = program.numeric
         self._category = [
             (source.column, codes_of(source)) for source in program.category
@@ -33,8 +32,15 @@ class Sources:
             self._expressions = [Expression.parse(t) for t in program.expressions]
         except ExpressionError as error:
             raise TablesError(str(error)) from error
-        self._index = {item.name: i for i, item in enumerate(signature.columns)}
-        _check(signature, program, self._expressions, self._index)
+        index = {item.name: i for i, item in enumerate(signature.columns)}
+        _check(signature, program, self._expressions, index)
+        names = {name: None for item in self._expressions for name in item.columns}
+        kinds = [column.kind for column in signature.columns]
+        # What the expressions read: name, request column, type of its array.
+        self._reads = [
+            (name, index[name], object if kinds[index[name]] == "string" else float)
+            for name in names
+        ]
 
     def numbers(self, columns: Sequence[Sequence[Any]]) -> list[Floats]:
         """One float64 array a numeric source, NaN for missing.
@@ -60,9 +66,13 @@ class Sources:
         if not self._expressions:
             return []
         try:
-            return [float(item[0]) for item in self._derive([[v] for v in values])]
+            arrays = {
+                name: np.array([values[index]], dtype=dtype)
+                for name, index, dtype in self._reads
+            }
         except OverflowError as error:
             raise Refused(f"a number is too large: {error}") from error
+        return [item.evaluate(arrays).item() for item in self._expressions]
 
     def codes(self, columns: Sequence[Sequence[Any]]) -> list[Codes]:
         """One array of codes a category source."""
@@ -77,14 +87,10 @@ class Sources:
     def _derive(self, columns: Sequence[Sequence[Any]]) -> list[Floats]:
         if not self._expressions:
             return []
-        arrays: dict[str, NDArray[Any]] = {}
-        for expression in self._expressions:
-            for name in expression.columns:
-                if name not in arrays:
-                    index = self._index[name]
-                    is_text = self._signature.columns[index].kind == "string"
-                    dtype = object if is_text else np.float64
-                    arrays[name] = np.array(columns[index], dtype=dtype)
+        arrays = {
+            name: np.array(columns[index], dtype=dtype)
+            for name, index, dtype in self._reads
+        }
         return [expression.evaluate(arrays) for expression in self._expressions]
 
     @staticmethod
