@@ -1,0 +1,57 @@
+"""The model registry, and whether it agrees with the plans."""
+
+import datetime as dt
+from collections.abc import Iterator
+from functools import partial
+
+from ml_assets.cli.checks import Finding, guarded, ok, problem
+from ml_assets.resources.registry import CHAMPION, Registry, tracking_uri
+from ml_assets.serving.files import BundleError, verify_bundle
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+from ml_assets.versions import UnknownVersionError, VersionStore
+
+# MLflow's default experiment, which exists in every store.
+DEFAULT_EXPERIMENT = "0"
+
+
+def check() -> Iterator[Finding]:
+    """Reach it, write to it, and compare its aliases with the plans in force."""
+    client = Registry().client
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    client.set_experiment_tag(DEFAULT_EXPERIMENT, "ml_assets.doctor", now)
+    yield ok("registry", f"{_shown(tracking_uri())} answers and is writable")
+    for model in PlanStore(storage_root()).models():
+        yield from guarded(f"plan of {model}", partial(_plan, model))
+
+
+def _shown(uri: str) -> str:
+    """The address without a password."""
+    scheme, mark, rest = uri.partition("://")
+    return scheme + mark + rest.rpartition("@")[2]
+
+
+def _plan(model: str) -> Iterator[Finding]:
+    """The plan in force: its files, and what the registry calls champion."""
+    root, name = storage_root(), f"plan of {model}"
+    plan = PlanStore(root).current(model)
+    if plan is None:
+        return
+    live = plan.live
+    retrain = f"train and deploy again: ml-assets train {model} --force"
+    try:
+        verify_bundle(root / live.bundle, live.files)
+        record = VersionStore(root).get(model, live.version)
+    except (BundleError, UnknownVersionError) as error:
+        yield problem(name, str(error), retrain)
+        return
+    champion = Registry().aliases(model).get(CHAMPION)
+    if champion != record.registry_version:
+        yield problem(
+            name,
+            f"plan {plan.generation} serves version {live.version}, number"
+            f" {record.registry_version}, but the registry's champion is {champion}",
+            f"the plan is what serves; deploy again: ml-assets deploy {model}",
+        )
+        return
+    yield ok(name, f"version {live.version}, plan {plan.generation}, champion")

@@ -1,0 +1,52 @@
+"""The model server: whether it answers, and with what."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from ml_assets.cli.checks import Finding, ok, problem, warning
+from ml_assets.cli.client import ServerClient
+from ml_assets.cli.output import Failed
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+
+SECONDS = 5.0
+START = "start one: ml-assets serve, or ml-assets dev"
+
+
+def default_url() -> str:
+    """Where ``ml-assets serve`` listens in this environment."""
+    return f"http://127.0.0.1:{os.environ.get('ML_ASSETS_PORT') or 8080}"
+
+
+def check(url: str | None) -> Iterator[Finding]:
+    """Ask the server at `url`; one that was not named need not run."""
+    try:
+        with ServerClient(url or default_url(), SECONDS) as client:
+            is_ready = client.get("/v2/health/ready").status == 200
+            served = client.get("/models").value["models"]
+    except Failed as error:
+        tell = problem if url else warning
+        yield tell("server", error.message.partition(";")[0], START)
+        return
+    if not is_ready:
+        message = f"{client.url} answers and is not ready: it serves {len(served)}"
+        todo = "train and deploy a model, or see the server's log"
+        yield warning("server", message, todo)
+        return
+    yield ok("server", f"{client.url} is ready and serves {len(served)} model(s)")
+    for model in served:
+        yield _generation(model)
+
+
+def _generation(model: dict[str, Any]) -> Finding:
+    name, generation = str(model["name"]), int(model["generation"])
+    plan = PlanStore(storage_root()).current(name)
+    wanted = plan.generation if plan else None
+    if generation == wanted:
+        return ok(f"server: {name}", f"version {model['version']}, plan {generation}")
+    return problem(
+        f"server: {name}",
+        f"it serves plan {generation}, the storage's is {wanted}",
+        "does the server share this storage (ML_ASSETS_STORAGE)? See its log",
+    )

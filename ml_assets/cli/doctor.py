@@ -1,0 +1,75 @@
+"""``ml-assets doctor``: what is wrong here, and what to do."""
+
+import sys
+from collections.abc import Callable, Iterator
+
+import click
+
+from ml_assets.cli.checks import Finding, guarded, installation, storage
+from ml_assets.cli.output import echo_json, json_option, quiet_libraries
+
+COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
+Check = Callable[[], Iterator[Finding]]
+
+
+@click.command("doctor")
+@click.option("--url", help="A model server that must answer.")
+@json_option
+def command(url: str | None, as_json: bool) -> None:
+    """Check this installation: each line is ok, a warning or a problem.
+
+    Looks at Python and its packages, the storage, the models and their YAML, the
+    registry, the Dagster instance, and the model server.
+
+    \b
+    Examples:
+      ml-assets doctor
+      ml-assets doctor --url http://models.example.com --json
+
+    JSON keys: ok, problems, warnings, and findings with check, status, message, todo.
+
+    Exit codes: 0 no problem, 1 at least one problem, 2 wrong usage.
+    """
+    quiet_libraries()
+    findings = []
+    for finding in diagnose(url):
+        findings.append(finding)
+        if not as_json:
+            _tell(finding)
+    problems = sum(finding.status == "problem" for finding in findings)
+    warnings = sum(finding.status == "warning" for finding in findings)
+    if as_json:
+        echo_json(
+            {
+                "ok": not problems,
+                "problems": problems,
+                "warnings": warnings,
+                "findings": [finding._asdict() for finding in findings],
+            }
+        )
+    else:
+        click.echo(f"{problems} problem(s), {warnings} warning(s)")
+    sys.exit(1 if problems else 0)
+
+
+def diagnose(url: str | None) -> Iterator[Finding]:
+    """Run every check, those that need heavy libraries last."""
+    from ml_assets.cli.checks import instance, models, registry, serving
+
+    checks: dict[str, Check] = {
+        "installation": installation.check,
+        "storage": storage.check,
+        "server": lambda: serving.check(url),
+        "dagster": instance.check,
+        "models": models.check,
+        "registry": registry.check,
+    }
+    for name, check in checks.items():
+        yield from guarded(name, check)
+
+
+def _tell(finding: Finding) -> None:
+    word = click.style(f"{finding.status:<8}", fg=COLOURS[finding.status], bold=True)
+    click.echo(f"{word} {finding.check}: {finding.message}")
+    if finding.todo:
+        click.echo(f"{'':<8} -> {finding.todo}")
