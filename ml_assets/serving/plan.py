@@ -47,7 +47,12 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
-    """Which versions serve a model; immutable, numbered by generation from 1."""
+    """Which versions serve a model; immutable, numbered by generation from 1.
+
+    The live arm's share is what the split arms leave of the traffic. `salt` places the
+    entities on them and changes with each `experiment`, which bears the challenger's
+    version as its name. `log_sample` is the share of requests that are logged.
+    """
 
     model: str
     generation: int
@@ -55,6 +60,9 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
     created_at: str
     reason: str
     run_id: str | None = None
+    salt: str = ""
+    log_sample: float = 1.0
+    experiment: str | None = None
 
     @property
     def live(self) -> Arm:
