@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ml_assets.resources.registry import Registry
 from ml_assets.serving.files import verify_bundle
-from ml_assets.storage import atomic_path, storage_root
+from ml_assets.storage import atomic_path, locked, storage_root
 from ml_assets.versions import VersionRecord
 
 
@@ -19,9 +19,11 @@ def fetch_bundle(record: VersionRecord) -> Path:
         If the bundle is not here yet and the registry cannot be reached.
     """
     directory = storage_root() / record.bundle
-    if not directory.exists():
-        with atomic_path(directory) as temporary:
-            Registry().fetch(record.registry_uri, temporary)
-            verify_bundle(temporary, record.files)
+    # Of two that fetch at once, the second finds the files of the first.
+    with locked(directory.parent / ".lock"):
+        if not directory.exists():
+            with atomic_path(directory) as temporary:
+                Registry().fetch(record.registry_uri, temporary)
+                verify_bundle(temporary, record.files)
     verify_bundle(directory, record.files)
     return directory

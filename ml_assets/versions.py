@@ -116,6 +116,10 @@ class VersionStore:
         """Every version of `model`, oldest first."""
         return [self.get(model, name) for name in self.names(model)]
 
+    def profile_path(self, model: str, version: str) -> Path:
+        """The reference profile of a version; deploying it writes this file last."""
+        return self.directory(model, version) / "profile.json"
+
     def save_evaluation(self, model: str, version: str, evaluation: Any) -> None:
         """Keep the figures of a version and the gate's decision on it."""
         write_json(self.directory(model, version) / "evaluation.json", evaluation)

@@ -107,11 +107,9 @@ def _was_judged(
     found = context.instance.fetch_materializations(
         key(spec, "evaluation"), limit=RECENT
     )
-    return any(
-        record.asset_materialization is not None
-        and record.asset_materialization.metadata["version"].value == version
-        for record in found.records
-    )
+    events = [record.asset_materialization for record in found.records]
+    told = [event.metadata.get("version") for event in events if event is not None]
+    return version in [str(item.value) for item in told if item is not None]
 
 
 def train_version(

@@ -71,13 +71,17 @@ class Registry:
         """The MLflow client of the current environment."""
         from mlflow.exceptions import MlflowException
 
+        from ml_assets.ml.sources.environment import hide_password
+
         try:
             return _client(tracking_uri(), home() / ".mlflow.lock")
         except MlflowException as error:
-            raise RegistryError(
-                f"the model registry cannot be reached: {error}; check"
-                " MLFLOW_TRACKING_URI, or run `ml-assets doctor`"
-            ) from error
+            # MLflow repeats the address, and an address may hold a password.
+            fault = hide_password(str(error))
+        raise RegistryError(
+            f"the model registry at {hide_password(tracking_uri())} cannot be reached:"
+            f" {fault}; check MLFLOW_TRACKING_URI, or run `ml-assets doctor`"
+        )
 
     def save_model(self, pipeline: Any, directory: Path, trusted: list[str]) -> None:
         """Write `pipeline` as an MLflow model in skops format, into a new directory."""
@@ -101,7 +105,7 @@ class Registry:
         tags: Mapping[str, str],
         params: Mapping[str, Any],
     ) -> Registered:
-        """Track a run with `tags` and `params` and register the bundle in `directory`."""
+        """Track a run with `tags` and `params`; register the bundle in `directory`."""
         client = self.client
         experiment = self._experiment(model)
         run = client.create_run(experiment, run_name=tags["version"], tags=dict(tags))

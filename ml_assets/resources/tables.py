@@ -4,6 +4,7 @@
 is noted per run, so that two runs of a model at once never read each other's data.
 """
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DATA_VERSION = "data_version"
+
+
+class TableWriteError(OSError):
+    """A table could not be kept; what was there before still is."""
 
 
 class MissingTableError(FileNotFoundError):
@@ -35,12 +40,19 @@ class TableStore:
         """Keep `frame`, whose ``attrs["data_version"]`` names its content."""
         version = str(frame.attrs[DATA_VERSION])
         path = self.path(model, stage, version)
-        if not path.exists():
-            with atomic_path(path) as temporary:
-                frame.to_parquet(temporary, engine="pyarrow", index=False)
         pointer = {DATA_VERSION: version}
-        write_json(path.parent / "runs" / f"{run_id}.json", pointer)
-        write_json(path.parent / "current.json", pointer)
+        try:
+            if not path.exists():
+                with atomic_path(path) as temporary:
+                    frame.to_parquet(temporary, engine="pyarrow", index=False)
+            write_json(path.parent / "runs" / f"{run_id}.json", pointer)
+            write_json(path.parent / "current.json", pointer)
+        except OSError as error:
+            raise TableWriteError(
+                f"table {model}/{stage} cannot be written to {path.parent}:"
+                f" {_reason(error)}; make room or mend the storage"
+                " (ML_ASSETS_STORAGE), then run again"
+            ) from error
         return path
 
     def read(self, model: str, stage: str, version: str) -> "pd.DataFrame":
@@ -68,6 +80,11 @@ class TableStore:
                 f"table {model}/{stage} was never materialized; materialize it first"
             )
         return str(pointer[DATA_VERSION])
+
+
+def _reason(error: OSError) -> str:
+    # Arrow's own text is about its own function.
+    return os.strerror(error.errno) if error.errno else str(error)
 
 
 class TableIOManager(dg.ConfigurableIOManager):

@@ -10,6 +10,7 @@ beside the one they serve, and say in ``servers/`` whether they could.
 
 import fcntl
 import os
+import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,7 +19,7 @@ from typing import Literal
 import msgspec
 
 from ml_assets.serving.plan import ServingPlan, encode
-from ml_assets.storage import create_bytes, locked, write_bytes
+from ml_assets.storage import TEMPORARY, create_bytes, locked, write_bytes
 
 State = Literal["ready", "prepared", "failed"]
 
@@ -153,8 +154,12 @@ class ServerLease:
     def __init__(self, root: Path, server: str) -> None:
         path = root / "servers" / server / "lease"
         path.parent.mkdir(parents=True, exist_ok=True)
-        self._stream = path.open("ab")
+        # Locked before it has its name: whoever looks whether it is held, for which a
+        # lock is taken too, never meets it unlocked and never takes it from us.
+        temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-lease")
+        self._stream = temporary.open("xb")
         fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.replace(temporary, path)
 
     def release(self) -> None:
         """Give the lease back."""

@@ -30,4 +30,7 @@ class Target(Protocol):
         """Held by whoever decides on and applies a plan of `model`."""
 
     def apply(self, plan: ServingPlan) -> Rollout:
-        """Put `plan` in force, or raise `RolloutError` and change nothing."""
+        """Put `plan` in force, or raise `RolloutError` and change nothing.
+
+        To apply the plan that is in force is allowed, and makes no new one.
+        """

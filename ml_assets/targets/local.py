@@ -43,7 +43,12 @@ class LocalTarget:
         return self.store.lock(model)
 
     def apply(self, plan: ServingPlan) -> Rollout:
-        """Put `plan` in force, or raise `RolloutError` and change nothing."""
+        """Put `plan` in force, or raise `RolloutError` and change nothing.
+
+        A plan that is in force already is only waited for.
+        """
+        if self.store.current(plan.model) == plan:
+            return Rollout(plan, self._await_serving(plan))
         for arm in plan.arms:
             self._try(arm)
         self.store.propose(plan)
@@ -107,8 +112,12 @@ class LocalTarget:
         def pending(report: ServerReport | None) -> bool:
             return report is None or report.generation < plan.generation
 
-        left = self._poll(plan.model, pending)
-        return len(self.store.reports(plan.model)) - left
+        self._poll(plan.model, pending)
+        # A server that could not load the plan says so under its generation.
+        return sum(
+            report is not None and not pending(report) and report.state != "failed"
+            for report in self.store.reports(plan.model)
+        )
 
     def _poll(self, model: str, pending: Callable[[ServerReport | None], bool]) -> int:
         """Wait until no living server is pending; the number that still is."""
