@@ -77,7 +77,14 @@ class ModelServer:
         finally:
             metrics.in_flight -= 1
         series.observe(response.status, perf_counter() - started, response.rows)
-        await self._send(send, response, request_id)
+        await send(
+            {
+                "type": "http.response.start",
+                "status": response.status,
+                "headers": self._headers(response, request_id),
+            }
+        )
+        await send({"type": "http.response.body", "body": response.body})
 
     def close(self) -> None:
         """Stop the thread of slow answers."""
@@ -128,23 +135,18 @@ class ModelServer:
         finally:
             self._queued -= 1
 
-    async def _send(self, send: Send, response: Response, request_id: str) -> None:
+    def _headers(
+        self, response: Response, request_id: str
+    ) -> list[tuple[bytes, bytes]]:
         headers = [
             (b"content-type", response.content_type),
-            (b"content-length", str(len(response.body)).encode()),
+            (b"content-length", b"%d" % len(response.body)),
             (b"x-request-id", request_id.encode()),
-            *response.headers,
         ]
+        headers += response.headers
         if self.is_draining:
             headers.append(_CLOSE)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": headers,
-            }
-        )
-        await send({"type": "http.response.body", "body": response.body})
+        return headers
 
 
 def _refusal(problem: Problem, request_id: str) -> Response:

@@ -36,19 +36,10 @@ class BodyReader:
         """
         if declared > self.max_bytes:
             raise self._too_large()
-        message = await receive()
-        if message["type"] != "http.request":
-            raise ClientGone
-        body: bytes = message["body"]
-        if len(body) > self.max_bytes:
-            raise self._too_large()
-        if not message["more_body"]:
-            return body
-        return await self._read_rest(receive, body)
-
-    async def _read_rest(self, receive: Receive, first: bytes) -> bytes:
+        chunk, more = _part(await receive())
+        if not more and len(chunk) <= self.max_bytes:
+            return chunk
         body = bytearray()
-        chunk, more = first, True
         try:
             while True:
                 if len(chunk) > self._left:
@@ -59,13 +50,17 @@ class BodyReader:
                     raise self._too_large()
                 if not more:
                     return bytes(body)
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise ClientGone
-                chunk, more = message["body"], message["more_body"]
+                chunk, more = _part(await receive())
         finally:
             self._left += len(body)
 
     def _too_large(self) -> Problem:
         detail = f"expected at most {self.max_bytes} bytes"
         return Problem(413, "body-too-large", detail)
+
+
+def _part(message: Any) -> tuple[bytes, bool]:
+    """A part of a body, and whether more will come."""
+    if message["type"] != "http.request":
+        raise ClientGone
+    return message["body"], message["more_body"]

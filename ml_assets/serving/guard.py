@@ -1,8 +1,8 @@
 """uvicorn's HTTP protocol with the bounds that it lacks: slow and surplus clients.
 
 uvicorn waits without end for a request's headers and body, and takes headers of any
-length. Here every connection has a phase and the moment that it began, and the server
-looks at them once a second.
+length. Here every connection knows the phase that it is in and when its request began,
+and the server looks at them once a second.
 """
 
 import asyncio
@@ -28,8 +28,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     phase: Phase = "headers"
     since = 0.0
-    header_bytes = 0
-    body_bytes = 0
+    received = 0
     closing_since: float | None = None
 
     def connection_made(  # type: ignore[override]
@@ -42,32 +41,24 @@ class GuardedProtocol(HttpToolsProtocol):
             self._make_room()
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came, and bound the headers."""
-        if self.phase == "idle":
-            self._begin("headers")
-        if self.phase == "headers":
-            self.header_bytes += len(data)
+        """Parse what came, and bound the headers and what is dropped of a body."""
+        if self.is_idle:
+            self.phase = "headers"
+            self.since = self.loop.time()
+            self.received = 0
         super().data_received(data)
-        if self.phase == "headers" and self.header_bytes > _MAX_HEADER_BYTES:
-            detail = f"expected at most {_MAX_HEADER_BYTES} bytes of headers"
-            self._refuse(Problem(431, "headers-too-large", detail))
+        if not self.is_idle:
+            self.received += len(data)
+            self._bound()
 
     def on_headers_complete(self) -> None:
         """Start to answer."""
-        self.body_bytes = 0
-        self._begin("body")
+        self.phase = "body"
         super().on_headers_complete()
-
-    def on_body(self, body: bytes) -> None:
-        """Take a part of the body, or drop it if the request was refused already."""
-        self.body_bytes += len(body)
-        if self.body_bytes > _DISCARDED_BODIES * self.settings.max_body_bytes:
-            self.transport.abort()
-        super().on_body(body)
 
     def on_message_complete(self) -> None:
         """Know that the request is whole."""
-        self._begin("idle")
+        self.phase = "idle"
         super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:
@@ -84,15 +75,24 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         self.closing_since = None
         waited = now - self.since
-        if self.phase == "headers" and waited > self.settings.header_seconds:
-            self._refuse(_slow("headers", self.settings.header_seconds))
-        elif self.phase == "body" and waited > self.settings.body_seconds:
-            self._refuse(_slow("body", self.settings.body_seconds))
+        headers, body = self.settings.header_seconds, self.settings.body_seconds
+        if self.phase == "headers" and waited > headers:
+            self._refuse(_slow("headers", headers))
+        elif self.phase == "body" and waited > headers + body:
+            self._refuse(_slow("body", body))
 
-    def _begin(self, phase: Phase) -> None:
-        self.phase = phase
-        self.since = self.loop.time()
-        self.header_bytes = 0
+    def _bound(self) -> None:
+        """Send away a client whose request is not whole and already too long."""
+        if self.phase == "headers" and self.received > _MAX_HEADER_BYTES:
+            detail = f"expected at most {_MAX_HEADER_BYTES} bytes of headers"
+            self._refuse(Problem(431, "headers-too-large", detail))
+        elif self.received > _DISCARDED_BODIES * self.settings.max_body_bytes:
+            self.transport.abort()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is on its way in."""
+        return self.phase == "idle"
 
     @property
     def is_answering(self) -> bool:

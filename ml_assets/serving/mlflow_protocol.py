@@ -12,7 +12,7 @@ from ml_assets.serving.router import ServedModel
 FORMS = ("dataframe_split", "dataframe_records", "inputs")
 
 
-def invoke(model: ServedModel, request: Request, series: Series) -> Response:
+def invoke(model: ServedModel, series: Series, request: Request) -> Response:
     """Answer one request: ``predictions`` are labels, as MLflow gives them."""
     arm = model.choose()
     batch = read(arm.decoder, loads(request.body))

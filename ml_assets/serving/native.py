@@ -1,11 +1,11 @@
 """``POST /models/{name}/predict``: rows in, one prediction each out."""
 
-from ml_assets.serving.messages import Request, Response
+from ml_assets.serving.messages import JSON, Request, Response
 from ml_assets.serving.metrics import Series
 from ml_assets.serving.router import Scored, ServedModel
 
 
-def predict(model: ServedModel, request: Request, series: Series) -> Response:
+def predict(model: ServedModel, series: Series, request: Request) -> Response:
     """Answer one request.
 
     The answer holds ``model``, ``version``, ``arm``, ``request_id``, and
@@ -14,7 +14,7 @@ def predict(model: ServedModel, request: Request, series: Series) -> Response:
     """
     arm = model.choose()
     scored = arm.score(arm.decoder.decode(request.body), request.request_id)
-    return Response(encode(scored), rows=scored.batch.size, series=series)
+    return Response(encode(scored), 200, JSON, scored.batch.size, series)
 
 
 def encode(scored: Scored) -> bytes:

@@ -15,7 +15,7 @@ from ml_assets.serving.metrics import Metrics, Series
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.router import ServedModel
 
-Answer = Callable[[ServedModel, Request, Series], Response]
+Answer = Callable[[ServedModel, Series, Request], Response]
 
 
 class State:
@@ -129,7 +129,7 @@ class State:
 
     def _model_route(self, route: str, model: ServedModel, answer: Answer) -> Route:
         series = self._series(route, model)
-        return Route("POST", partial(_call, answer, model, series), series, model)
+        return Route("POST", partial(answer, model, series), series, model)
 
     def _list_models(self, _: Request) -> Response:
         return json_response({"models": [describe(m) for m in self.models.values()]})
@@ -180,12 +180,6 @@ def describe(model: ServedModel) -> dict[str, object]:
             for column in signature.columns
         ],
     }
-
-
-def _call(
-    answer: Answer, model: ServedModel, series: Series, request: Request
-) -> Response:
-    return answer(model, request, series)
 
 
 def _unreachable(_: Request) -> Response:

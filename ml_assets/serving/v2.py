@@ -52,7 +52,7 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def infer(model: ServedModel, request: Request, series: Series) -> Response:
+def infer(model: ServedModel, series: Series, request: Request) -> Response:
     """Answer one inference request."""
     arm = model.choose()
     payload = require_object(

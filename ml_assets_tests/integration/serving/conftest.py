@@ -4,9 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from serving_kit import answers, plan, rows, write_version
 
 from ml_assets.serving.store import PlanStore
+from ml_assets_tests.integration.serving.serving_kit import (
+    answers,
+    plan,
+    rows,
+    write_version,
+)
 
 
 @pytest.fixture(scope="session")

@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from serving_kit import Server
+
+from ml_assets_tests.integration.serving.serving_kit import Server
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 

@@ -8,9 +8,17 @@ import uuid
 
 import numpy as np
 import pytest
-from app_kit import ROW, SIGNATURE, FakeRuntime, ask, call, served, server
 
 from ml_assets.serving.runtime import Refused
+from ml_assets_tests.unit.serving.app_kit import (
+    ROW,
+    SIGNATURE,
+    FakeRuntime,
+    ask,
+    call,
+    served,
+    server,
+)
 
 PREDICT = "/models/census/predict"
 ONE = {"rows": [ROW]}

@@ -3,11 +3,11 @@
 import json
 
 import pytest
-from app_kit import ROW, SIGNATURE
 
 from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.request import RowDecoder
+from ml_assets_tests.unit.serving.app_kit import ROW, SIGNATURE
 
 VALUES = (41.0, 40, True, "Male", "x")
 
