@@ -1,6 +1,7 @@
 """Shadow: paired evidence, label by label."""
 
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -148,6 +149,17 @@ def test_one_win_less_does_not_promote(losses):
 
     assert log_e_above(wins, losses, 0.5, 16) >= math.log(20)
     assert log_e_above(wins - 1, losses, 0.5, 16) < math.log(20)
+
+
+def test_the_documented_numbers_of_wins_are_those_of_the_code():
+    page = Path(__file__).parents[3] / "docs" / "decisions.md"
+    rows = [
+        [int(cell) for cell in line.strip("| ").split("|")[1:]]
+        for line in page.read_text(encoding="utf-8").splitlines()
+        if line.startswith(("| losses |", "| wins |"))
+    ]
+
+    assert rows[1] == [wins_to_promote(losses) for losses in rows[0]]
 
 
 @pytest.mark.parametrize(

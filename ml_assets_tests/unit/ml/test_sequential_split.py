@@ -101,6 +101,14 @@ def test_before_any_label_everything_is_possible():
     assert state.describe() == "no labels yet"
 
 
+def test_the_trace_ends_in_the_state_that_describes_itself():
+    data = labels(5, 500, 0.5, 0.9, 0.8)
+    trace, state = Split(expected=0.8).trace(*data), Split(expected=0.8).update(*data)
+
+    assert (trace.better[-1], trace.worse[-1]) == (state.log_better, state.log_worse)
+    assert state.describe().startswith("after 500 labels the challenger's accuracy is")
+
+
 def test_state_survives_being_written_and_read():
     arm, right, share = labels(4, 400, 0.3, 0.8, 0.8)
     state = Split(expected=0.8).update(arm[:150], right[:150], 0.3)
