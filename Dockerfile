@@ -10,7 +10,7 @@ FROM ${PYTHON_IMAGE} AS runtime
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
- && mkdir -p /app /var/lib/ml-assets /opt/dagster/dagster_home \
+ && mkdir -p /app /var/lib/ml-assets \
  && chown 10001:10001 /var/lib/ml-assets
 COPY docker/healthcheck.py /opt/healthcheck.py
 # The root file system may be read-only: what is written goes to /tmp or to the volume.
@@ -93,14 +93,17 @@ COPY ml_assets ml_assets
 # package, because the folder of definitions is found from it at run time.
 RUN python -m compileall -q --invalidation-mode unchecked-hash ml_assets \
  && python -c "import ml_assets.definitions as d; d.defs().get_repository_def()"
-ENV DAGSTER_HOME=/opt/dagster/dagster_home
 ARG REVISION=unknown
 ARG VERSION=unknown
 ARG CREATED=unknown
+# Every version that is trained names the commit of its code.
+ENV ML_ASSETS_GIT_COMMIT=${REVISION}
 LABEL org.opencontainers.image.title="ml-assets code location" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.created="${CREATED}"
+# DAGSTER_HOME is not set, and its usual directory does not exist: `dagster api grpc` would
+# otherwise want to make a database there. Who runs an instance mounts a dagster.yaml.
 USER 10001:10001
 EXPOSE 4000
 STOPSIGNAL SIGTERM
