@@ -276,7 +276,7 @@ def main() -> None:
     """Run everything and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--streams", type=int, default=10_000)
-    parser.add_argument("--power-streams", type=int, default=100)
+    parser.add_argument("--power-streams", type=int, default=300)
     parser.add_argument("--orders", type=int, default=1_000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()
