@@ -3,18 +3,17 @@
 import re
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from ml_assets.model_operation import MonitoringSpec as MonitoringSpec
+from ml_assets.model_operation import ResourcesSpec as ResourcesSpec
+from ml_assets.model_operation import ServingSpec as ServingSpec
+from ml_assets.model_part import Part as Part
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 CRON_WEEKLY = "0 2 * * 0"
 CRON = re.compile(r"^(\S+\s+){4}\S+$")
 OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
-
-
-class Part(BaseModel):
-    """A piece of a model's YAML: immutable, and unknown keys are refused."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 SourceType = Literal["sklearn", "csv", "parquet", "http", "kaggle", "sql", "synthetic"]
@@ -32,7 +31,7 @@ SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
 
 
 def _require_by_type(schema: dict[str, Any]) -> None:
-    """Say in the JSON schema, too, what each source type takes, for ``dg check yaml``."""
+    """Tell ``dg check yaml``, through the JSON schema, what each source type takes."""
     every = {
         name for fields in SOURCE_FIELDS.values() for part in fields for name in part
     }
@@ -196,30 +195,6 @@ class GateSpec(Part):
         default_factory=dict,
         description="column: accuracy that each of its groups must exceed",
     )
-
-
-class ServingSpec(Part):
-    """How a deployed version answers."""
-
-    strategy: Literal["rolling"] = "rolling"
-    unknown_category: Literal["reject", "accept"] = Field(
-        "reject", description="answer 422 to a category that training never saw"
-    )
-
-
-class MonitoringSpec(Part):
-    """What the reference profile of a deployed version keeps."""
-
-    bins: int = Field(20, ge=2, le=100, description="quantile bins of a numeric column")
-    slices: list[str] = Field(
-        default_factory=list, description="columns whose groups are reported apart"
-    )
-
-
-class ResourcesSpec(Part):
-    """What a run of this model may use."""
-
-    threads: int = Field(1, ge=1, description="OMP_NUM_THREADS of training")
 
 
 class ModelSpec(Part):

@@ -1,0 +1,78 @@
+"""What a model's YAML says of serving, of monitoring, and of what a run may use."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from ml_assets.model_part import Part
+
+
+class ServingSpec(Part):
+    """How a deployed version answers, and how a new one is tried beside it."""
+
+    strategy: Literal["rolling", "shadow", "split", "canary"] = "rolling"
+    unknown_category: Literal["reject", "accept"] = Field(
+        "reject", description="answer 422 to a category that training never saw"
+    )
+    log_sample: float = Field(
+        1.0, ge=0, le=1, description="share of requests that are logged"
+    )
+    entity: str = Field(
+        "entity", description="what feedback files call the column of the entity"
+    )
+    share: float = Field(
+        0.1, gt=0, lt=1, description="split: the challenger's share of traffic"
+    )
+    steps: list[float] = Field(
+        default_factory=lambda: [0.05, 0.2, 0.5],
+        min_length=1,
+        description="canary: the challenger's growing shares of traffic",
+    )
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=0.5,
+        description="chance of ever promoting a challenger that is not better",
+    )
+    max_days: float = Field(
+        14.0, gt=0, description="days of test after which the champion is kept"
+    )
+    minimum_requests: int = Field(
+        100, ge=1, description="the challenger's requests before promotion or a step"
+    )
+    slow_ms: float = Field(
+        50.0, gt=0, description="an answer that takes longer counts as slow"
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_grow(cls, value: list[float]) -> list[float]:
+        bounds = [0.0, *value, 1.0]
+        if not all(low < high for low, high in zip(bounds, bounds[1:])):
+            raise ValueError(f"must grow between 0 and 1, found {value}")
+        return value
+
+
+class MonitoringSpec(Part):
+    """What is watched after deployment, and what follows from drift."""
+
+    bins: int = Field(20, ge=2, le=100, description="quantile bins of a numeric column")
+    slices: list[str] = Field(
+        default_factory=list, description="columns whose groups are reported apart"
+    )
+    window_hours: float = Field(
+        24.0, gt=0, description="predictions compared with the reference profile"
+    )
+    psi_floor: float = Field(
+        0.1, ge=0, description="least population stability index that counts as drift"
+    )
+    retrain: bool = Field(True, description="train a version when drift is found")
+    cooldown_hours: float = Field(
+        24.0, ge=0, description="least time between two trainings for drift"
+    )
+
+
+class ResourcesSpec(Part):
+    """What a run of this model may use."""
+
+    threads: int = Field(1, ge=1, description="OMP_NUM_THREADS of training")
