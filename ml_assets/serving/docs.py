@@ -8,8 +8,8 @@ from string import Template
 
 from ml_assets.serving.explain import expected
 from ml_assets.serving.messages import Response
-from ml_assets.serving.openapi import example
 from ml_assets.serving.router import ServedModel
+from ml_assets.serving.schemas import example
 
 _STATIC = Path(__file__).parent / "static"
 # The page may talk to its own server and load nothing else.

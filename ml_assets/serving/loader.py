@@ -81,23 +81,25 @@ class PlanLoader:
 
     def look(self) -> None:
         """Look at all plans once and act on what changed."""
-        for model in self._store.models():
+        models = set(self._store.models())
+        for model in models:
             try:
                 self._follow(model)
             except (OSError, msgspec.MsgspecError) as error:
                 self._refuse(model, None, "", f"the plan cannot be read: {error}")
-        self._look_for_first_proposals()
-        if not self._server.state.is_scanned:
+                self._miss(model)
+        self._look_for_first_proposals(models)
+        if self._missing - models or not self._server.state.is_scanned:
+            self._missing &= models
             self._publish()
 
-    def _look_for_first_proposals(self) -> None:
-        """Prepare proposals of models that have no plan yet."""
+    def _look_for_first_proposals(self, models: set[str]) -> None:
+        """Prepare proposals of models that are none of `models`, which have a plan."""
         plans = self._store.root / "plans"
         if not plans.is_dir():
             return
-        known = set(self._models) | self._missing
         for item in plans.iterdir():
-            if item.is_dir() and item.name not in known:
+            if item.is_dir() and item.name not in models:
                 self._prepare(item.name)
 
     def _follow(self, model: str) -> None:
@@ -131,13 +133,13 @@ class PlanLoader:
         self._report(model, self._generation(model), "prepared", key)
 
     def _withdrawn(self, model: str) -> None:
-        """Forget what was prepared for a proposal that is no more."""
+        """Forget a proposal that is no more, and speak of what is served again."""
         self._prepared.pop(model, None)
         report = self._reports.get(model)
-        if report is not None and report.proposal is not None:
-            served = self._generation(model)
-            if served:
-                self._report(model, served, "ready")
+        served = self._generation(model)
+        is_stale = report is None or report.generation < served
+        if served and (is_stale or (report and report.proposal is not None)):
+            self._report(model, served, "ready")
 
     def _put_in_force(self, plan: ServingPlan) -> None:
         key = digest(plan)
@@ -148,9 +150,7 @@ class PlanLoader:
             if loaded is None or prepared != key:
                 loaded = self._load(plan)
         except Exception as error:
-            if plan.model not in self._models:
-                self._missing.add(plan.model)
-                self._publish()
+            self._miss(plan.model)
             self._refuse(plan.model, plan, key, _reason(error))
             self._report(plan.model, plan.generation, "failed", reason=_reason(error))
             return
@@ -161,6 +161,12 @@ class PlanLoader:
         self._publish()
         self._log("plan loaded", plan)
         self._report(plan.model, plan.generation, "ready")
+
+    def _miss(self, model: str) -> None:
+        """Know of a model that has a plan, none of whose versions is in memory."""
+        if model not in self._models and model not in self._missing:
+            self._missing.add(model)
+            self._publish()
 
     def _load(self, plan: ServingPlan) -> ServedModel:
         max_rows = self._server.settings.max_rows

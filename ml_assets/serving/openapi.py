@@ -4,18 +4,19 @@ from collections.abc import Mapping
 from typing import Any
 
 import ml_assets
-from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.router import ServedModel
-from ml_assets.serving.v2 import DATATYPES
+from ml_assets.serving.schemas import (
+    column_schema,
+    example,
+    prediction,
+    row_schema,
+    split,
+    strict_object,
+    tensor_example,
+    tensors,
+)
 
 _JSON = "application/json"
-_INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
-_TYPES: dict[str, dict[str, Any]] = {
-    "number": {"type": "number"},
-    "integer": {"type": "integer", **_INT64},
-    "boolean": {"type": "boolean"},
-    "string": {"type": "string"},
-}
 _REFUSALS = {
     "400": "The body is not JSON, or does not name one of several models.",
     "404": "There is no such model.",
@@ -61,51 +62,21 @@ def document(models: Mapping[str, ServedModel]) -> dict[str, Any]:
     }
 
 
-def row_schema(signature: Signature) -> dict[str, Any]:
-    """The JSON schema of one row."""
-    return _object({item.name: column_schema(item) for item in signature.columns})
-
-
-def column_schema(column: Column) -> dict[str, Any]:
-    """The JSON schema of one value.
-
-    Examples
-    --------
-    >>> column_schema(Column(name="age", kind="number", nullable=True))
-    {'type': ['number', 'null']}
-    """
-    schema = dict(_TYPES[column.kind])
-    if column.categories is not None:
-        schema["enum"] = [*column.categories, *([None] if column.nullable else [])]
-    if column.nullable:
-        schema["type"] = [schema["type"], "null"]
-    return schema
-
-
-def example(signature: Signature) -> dict[str, Any]:
-    """A row that the model takes."""
-    samples: dict[str, Any] = {
-        "number": 1.5, "integer": 1, "boolean": True, "string": "text",
-    }  # fmt: skip
-    return {
-        item.name: item.categories[0] if item.categories else samples[item.kind]
-        for item in signature.columns
-    }
-
-
 def _model_paths(model: ServedModel) -> dict[str, Any]:
     name = model.name
     signature = model.live.signature
     row = example(signature)
     rows = {"type": "array", "minItems": 1, "items": _ref(f"{name}_row")}
-    columns = _object(
+    columns = strict_object(
         {
             item.name: {"type": "array", "minItems": 1, "items": column_schema(item)}
             for item in signature.columns
         },
         description="All arrays have the same length.",
     )
-    body = {"oneOf": [_object({"rows": rows}), _object({"columns": columns})]}
+    body = {
+        "oneOf": [strict_object({"rows": rows}), strict_object({"columns": columns})]
+    }
     return {
         f"/models/{name}": _get(f"The version and columns of {name}", name, name),
         f"/models/{name}/predict": _post(
@@ -114,7 +85,7 @@ def _model_paths(model: ServedModel) -> dict[str, Any]:
             name,
             body,
             {"rows": [row]},
-            _prediction(signature),
+            prediction(signature),
         ),
         f"/v2/models/{name}": _get("Metadata", f"v2_{name}", name),
         f"/v2/models/{name}/ready": _get("Readiness", f"v2_ready_{name}", name),
@@ -122,40 +93,11 @@ def _model_paths(model: ServedModel) -> dict[str, Any]:
             "Predict, by the Open Inference Protocol",
             f"infer_{name}",
             name,
-            _tensors(signature),
-            {"inputs": [_tensor_example(item, row) for item in signature.columns]},
+            tensors(signature),
+            {"inputs": [tensor_example(item, row) for item in signature.columns]},
             {"type": "object", "required": ["model_name", "outputs"]},
         ),
     }
-
-
-def _tensors(signature: Signature) -> dict[str, Any]:
-    items = [
-        _object(
-            {
-                "name": {"const": item.name},
-                "datatype": {"enum": list(DATATYPES[item.kind])},
-                "shape": {"type": "array", "items": {"type": "integer"}},
-                "data": {"type": "array", "minItems": 1, "items": column_schema(item)},
-            }
-        )
-        for item in signature.columns
-    ]
-    inputs = {
-        "type": "array",
-        "description": "One tensor per column, in any order, all of shape [n] or"
-        " [n, 1].",
-        "minItems": len(items),
-        "prefixItems": items,
-        "items": False,
-    }
-    return _object({"inputs": inputs}, optional={"id": {"type": "string"}})
-
-
-def _tensor_example(column: Column, row: dict[str, Any]) -> dict[str, Any]:
-    datatype = DATATYPES[column.kind][0]
-    data = [row[column.name]]
-    return {"name": column.name, "datatype": datatype, "shape": [1], "data": data}
 
 
 def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:
@@ -169,9 +111,9 @@ def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:
         "server",
         {
             "oneOf": [
-                _object({"dataframe_records": records}),
-                _object({"inputs": records}),
-                _object({"dataframe_split": _split(first.live.signature)}),
+                strict_object({"dataframe_records": records}),
+                strict_object({"inputs": records}),
+                strict_object({"dataframe_split": split(first.live.signature)}),
             ]
         },
         {"dataframe_records": [example(first.live.signature)]},
@@ -187,48 +129,6 @@ def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:
         }
     ]
     return operation
-
-
-def _split(signature: Signature) -> dict[str, Any]:
-    row = {
-        "type": "array",
-        "minItems": len(signature.columns),
-        "prefixItems": [column_schema(item) for item in signature.columns],
-        "items": False,
-    }
-    names = {"const": [item.name for item in signature.columns]}
-    return _object(
-        {"columns": names, "data": {"type": "array", "minItems": 1, "items": row}},
-        optional={"index": {"type": "array"}},
-        description="The columns in any order, and one array of values per row.",
-    )
-
-
-def _prediction(signature: Signature) -> dict[str, Any]:
-    item = _object(
-        {
-            "id": {"type": "string", "format": "uuid"},
-            "probability": {"type": "number", "minimum": 0, "maximum": 1},
-            "label": {"enum": [signature.negative, signature.positive]},
-        }
-    )
-    text = {"type": "string"}
-    fields = {name: text for name in ("model", "version", "arm", "request_id")}
-    return _object({**fields, "predictions": {"type": "array", "items": item}})
-
-
-def _object(
-    properties: dict[str, Any],
-    optional: dict[str, Any] | None = None,
-    **more: Any,
-) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "required": list(properties),
-        "properties": {**properties, **(optional or {})},
-        "additionalProperties": False,
-        **more,
-    }
 
 
 def _ref(name: str) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import gc
-import logging
 import os
 import shutil
 import signal
@@ -23,7 +22,9 @@ from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
 from ml_assets.serving.metrics import Metrics, serve_metrics
 from ml_assets.serving.settings import ServerSettings
+from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.store import PlanStore, ServerLease
+from ml_assets.serving.supervisor import supervise
 
 _BACKLOG = 1024
 # Requests leave no cycles behind, so that collecting often is wasted time.
@@ -34,8 +35,6 @@ def serve(settings: ServerSettings) -> int:
     """Serve until SIGTERM or SIGINT; the exit code, 0 after a clean stop."""
     logs.configure()
     if settings.workers > 1:
-        from ml_assets.serving.supervisor import supervise
-
         return supervise(settings)
     return serve_here(settings)
 
@@ -45,13 +44,13 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     try:
         listener = listen(settings.host, settings.port, shared_port)
     except OSError as error:
-        return _cannot_listen(settings.host, settings.port, error)
+        return cannot_listen(settings.host, settings.port, error)
     metrics = Metrics()
     try:
         exporter = serve_metrics(metrics, settings.host, settings.metrics_port)
     except OSError as error:
         listener.close()
-        return _cannot_listen(settings.host, settings.metrics_port, error)
+        return cannot_listen(settings.host, settings.metrics_port, error)
     # From here on clients wait in line instead of being turned away.
     listener.listen(_BACKLOG)
     host, port = listener.getsockname()[:2]
@@ -75,39 +74,6 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     exporter.shutdown()
     log("server stopped", server__port=port)
     return 0
-
-
-def listen(host: str, port: int, shared: bool) -> socket.socket:
-    """A socket bound to `host` and `port`; a `shared` one lets others bind it too.
-
-    Raises
-    ------
-    OSError
-        If the port is taken, or the host is unknown.
-    """
-    family, _, _, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        listener.bind(address)
-    except OSError:
-        listener.close()
-        raise
-    listener.set_inheritable(True)
-    return listener
-
-
-def _cannot_listen(host: str, port: int, error: OSError) -> int:
-    log(
-        f"cannot listen on {host}:{port}: {error.strerror};"
-        " stop what uses the port, or choose another",
-        logging.ERROR,
-    )
-    return 1
 
 
 @contextlib.contextmanager

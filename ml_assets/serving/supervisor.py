@@ -10,8 +10,8 @@ import time
 import msgspec
 
 from ml_assets.serving.logs import log
-from ml_assets.serving.server import _cannot_listen, listen
 from ml_assets.serving.settings import ServerSettings
+from ml_assets.serving.sockets import cannot_listen, listen
 
 _POLL_SECONDS = 0.1
 _FIRST_DELAY = 0.5
@@ -84,7 +84,7 @@ def supervise(settings: ServerSettings) -> int:
         # Bound and never listening: it holds the port while workers come and go.
         holder = listen(settings.host, settings.port, shared=True)
     except OSError as error:
-        return _cannot_listen(settings.host, settings.port, error)
+        return cannot_listen(settings.host, settings.port, error)
     port = holder.getsockname()[1]
     settings = msgspec.structs.replace(settings, port=port)
     stopping = threading.Event()

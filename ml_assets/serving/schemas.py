@@ -1,0 +1,122 @@
+"""JSON schemas of what a model takes and gives."""
+
+from typing import Any
+
+from ml_assets.serving.plan import Column, Signature
+from ml_assets.serving.v2 import DATATYPES
+
+_INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
+_TYPES: dict[str, dict[str, Any]] = {
+    "number": {"type": "number"},
+    "integer": {"type": "integer", **_INT64},
+    "boolean": {"type": "boolean"},
+    "string": {"type": "string"},
+}
+
+
+def row_schema(signature: Signature) -> dict[str, Any]:
+    """The JSON schema of one row."""
+    return strict_object({item.name: column_schema(item) for item in signature.columns})
+
+
+def column_schema(column: Column) -> dict[str, Any]:
+    """The JSON schema of one value.
+
+    Examples
+    --------
+    >>> column_schema(Column(name="age", kind="number", nullable=True))
+    {'type': ['number', 'null']}
+    """
+    schema = dict(_TYPES[column.kind])
+    if column.categories is not None:
+        schema["enum"] = [*column.categories, *([None] if column.nullable else [])]
+    if column.nullable:
+        schema["type"] = [schema["type"], "null"]
+    return schema
+
+
+def example(signature: Signature) -> dict[str, Any]:
+    """A row that the model takes."""
+    samples: dict[str, Any] = {
+        "number": 1.5, "integer": 1, "boolean": True, "string": "text",
+    }  # fmt: skip
+    return {
+        item.name: item.categories[0] if item.categories else samples[item.kind]
+        for item in signature.columns
+    }
+
+
+def tensors(signature: Signature) -> dict[str, Any]:
+    """The JSON schema of the body of an inference request."""
+    items = [
+        strict_object(
+            {
+                "name": {"const": item.name},
+                "datatype": {"enum": list(DATATYPES[item.kind])},
+                "shape": {"type": "array", "items": {"type": "integer"}},
+                "data": {"type": "array", "minItems": 1, "items": column_schema(item)},
+            }
+        )
+        for item in signature.columns
+    ]
+    inputs = {
+        "type": "array",
+        "description": "One tensor per column, in any order, all of shape [n] or"
+        " [n, 1].",
+        "minItems": len(items),
+        "prefixItems": items,
+        "items": False,
+    }
+    return strict_object({"inputs": inputs}, optional={"id": {"type": "string"}})
+
+
+def tensor_example(column: Column, row: dict[str, Any]) -> dict[str, Any]:
+    """A tensor of one value."""
+    datatype = DATATYPES[column.kind][0]
+    data = [row[column.name]]
+    return {"name": column.name, "datatype": datatype, "shape": [1], "data": data}
+
+
+def split(signature: Signature) -> dict[str, Any]:
+    """The JSON schema of MLflow's ``dataframe_split``."""
+    row = {
+        "type": "array",
+        "minItems": len(signature.columns),
+        "prefixItems": [column_schema(item) for item in signature.columns],
+        "items": False,
+    }
+    names = {"const": [item.name for item in signature.columns]}
+    return strict_object(
+        {"columns": names, "data": {"type": "array", "minItems": 1, "items": row}},
+        optional={"index": {"type": "array"}},
+        description="The columns in any order, and one array of values per row.",
+    )
+
+
+def prediction(signature: Signature) -> dict[str, Any]:
+    """The JSON schema of an answer."""
+    item = strict_object(
+        {
+            "id": {"type": "string", "format": "uuid"},
+            "probability": {"type": "number", "minimum": 0, "maximum": 1},
+            "label": {"enum": [signature.negative, signature.positive]},
+        }
+    )
+    text = {"type": "string"}
+    fields = {name: text for name in ("model", "version", "arm", "request_id")}
+    return strict_object({**fields, "predictions": {"type": "array", "items": item}})
+
+
+def strict_object(
+    properties: dict[str, Any],
+    optional: dict[str, Any] | None = None,
+    **more: Any,
+) -> dict[str, Any]:
+    """The JSON schema of an object that has these properties and no other."""
+    return {
+        "type": "object",
+        "required": list(properties),
+        "properties": {**properties, **(optional or {})},
+        "additionalProperties": False,
+        **more,
+    }
