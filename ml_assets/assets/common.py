@@ -10,6 +10,13 @@ TRAIN_STAGES = ("raw", "features", "model", "evaluation")
 DEPLOY_STAGES = ("deployment", "monitoring")
 TABLES = "tables"
 
+# Kind of actor to the tag of a run that names it.
+ACTORS = {
+    "sensor": "dagster/sensor_name",
+    "schedule": "dagster/schedule_name",
+    "user": "user",
+}
+
 
 def key(spec: ModelSpec, stage: str) -> dg.AssetKey:
     """Key of one stage of a model: ``<model>/<stage>``."""
@@ -25,6 +32,15 @@ def stage_arguments(spec: ModelSpec, stage: str, *kinds: str) -> dict[str, Any]:
         "kinds": {*kinds},
         "tags": {"model": spec.name, "stage": stage},
     }
+
+
+def who_runs(context: dg.OpExecutionContext | dg.AssetExecutionContext) -> str:
+    """Who a run acts for: its sensor, schedule or user, and its id."""
+    tags = context.run.tags
+    for kind, tag in ACTORS.items():
+        if tag in tags:
+            return f"{kind} {tags[tag]}, run {context.run.run_id}"
+    return f"run {context.run.run_id}"
 
 
 def column_schema(columns: dict[str, str]) -> dg.TableSchema:

@@ -1,6 +1,5 @@
 """``<model>/deployment``: the version that serves, put in force by a rollout."""
 
-import datetime as dt
 from collections.abc import Iterator
 from typing import Any
 
@@ -8,12 +7,19 @@ import dagster as dg
 import msgspec
 from pydantic import Field
 
-from ml_assets.assets.common import key, stage_arguments
-from ml_assets.assets.evaluation import gate_figures
+from ml_assets.assets.common import key, stage_arguments, who_runs
+from ml_assets.assets.evaluation import gate_figures, passed
+from ml_assets.deployments import (
+    evidence_of,
+    finish,
+    live_plan,
+    mirror,
+    put_in_force,
+)
+from ml_assets.ledger import Ledger, held
 from ml_assets.ml.gate import Gate, GateFigures
 from ml_assets.model import ModelSpec
-from ml_assets.resources.registry import Registry
-from ml_assets.serving.plan import Arm, ServingPlan
+from ml_assets.serving.plan import ServingPlan
 from ml_assets.storage import storage_root
 from ml_assets.targets import Rollout, RolloutError, Target
 from ml_assets.targets.local import LocalTarget
@@ -50,10 +56,10 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def deployment(
         context: dg.AssetExecutionContext, config: DeploymentConfig
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
-        run_id = context.run.run_id
+        run_id, who = context.run.run_id, who_runs(context)
         target = LocalTarget(storage_root())
         try:
-            rollout = deploy(spec, target, config.version, run_id)
+            rollout = deploy(spec, target, config.version, run_id, who)
         except DoneError as reason:
             context.log.info(str(reason))
             yield dg.AssetObservation(
@@ -71,48 +77,78 @@ def build(spec: ModelSpec) -> dg.Definitions:
 
 
 def deploy(
-    spec: ModelSpec, target: Target, version: str | None, run_id: str
+    spec: ModelSpec, target: Target, version: str | None, run_id: str, who: str
 ) -> Rollout:
     """Put a version that passed its gate in force, once.
+
+    A refusal is written into the ledger as well.
 
     Raises
     ------
     DoneError
         If it was deployed before, or the champion that came meanwhile is better.
     RefusedError
-        If it did not pass its gate.
+        If it did not pass its gate, or is on hold.
     RolloutError
         If it does not load, or answers otherwise than at training.
     """
+    store = VersionStore(storage_root())
+    with target.lock(spec.name):
+        finish(target, spec.name)
+        record = _choose(store, spec.name, version)
+        try:
+            rollout = _deploy(spec, target, store, record, run_id, who)
+        except (RefusedError, RolloutError) as error:
+            Ledger(storage_root()).append(
+                spec.name,
+                "refusal",
+                record.version,
+                None,
+                who=who,
+                why=str(error),
+                evidence=evidence_of(record),
+                key=f"refusal:{record.version}:{run_id}",
+            )
+            raise
+        mirror(target, spec.name)
+    return rollout
+
+
+def _deploy(
+    spec: ModelSpec,
+    target: Target,
+    store: VersionStore,
+    record: VersionRecord,
+    run_id: str,
+    who: str,
+) -> Rollout:
     from ml_assets.bundles import fetch_bundle
     from ml_assets.serving.files import BundleError
 
-    store = VersionStore(storage_root())
-    with target.lock(spec.name):
-        record = _choose(store, spec.name, version)
-        before = target.current(spec.name)
-        if before is not None and _is_unfinished(store, record, before):
-            plan = before
-        else:
-            _check_not_done(target, record)
-            _check_gate(spec, store, record, before)
-            try:
-                fetch_bundle(record)
-            except BundleError as error:
-                raise RolloutError(f"version {record.version}: {error}") from error
-            plan = next_plan(record, before, run_id)
-        rollout = target.apply(plan)
-        # Under the lock: of two deployments, the later one labels last.
-        label(store, target.history(spec.name))
-    return rollout
+    before = target.current(spec.name)
+    reason = f"version {record.version} passed its gate"
+    if before is not None and _is_unfinished(store, record, before):
+        plan = before
+    else:
+        _check_not_done(target, record)
+        _check_not_held(record)
+        _check_gate(spec, store, record, before)
+        try:
+            fetch_bundle(record)
+        except BundleError as error:
+            raise RolloutError(f"version {record.version}: {error}") from error
+        plan = live_plan(record, before, reason, run_id)
+    evidence = evidence_of(record)
+    key = f"deployment:{record.version}"
+    return put_in_force(target, plan, "deployment", who, reason, evidence, key)
 
 
 def _choose(store: VersionStore, model: str, version: str | None) -> VersionRecord:
     if version is not None:
         return store.get(model, version)
+    on_hold = held(Ledger(store.root).entries(model))
     for name in reversed(store.names(model)):
-        evaluation = store.evaluation(model, name)
-        if evaluation is not None and evaluation["gate"]["passed"]:
+        if name not in on_hold and passed(store.evaluation(model, name)):
             return store.get(model, name)
     raise RefusedError(f"no version of {model} has passed its gate")
 
@@ -135,6 +171,15 @@ def _check_not_done(target: Target, record: VersionRecord) -> None:
                 f"version {record.version} was put in force before,"
                 f" as plan {plan.generation} of {record.model}"
             )
+
+
+def _check_not_held(record: VersionRecord) -> None:
+    entry = held(Ledger(storage_root()).entries(record.model)).get(record.version)
+    if entry is not None:
+        raise RefusedError(
+            f"version {record.version} is on hold since {entry.time}: {entry.why};"
+            f" `ml-assets release {record.model} {record.version}` takes it off"
+        )
 
 
 def _check_gate(
@@ -181,36 +226,6 @@ def _is_late(
     metric = spec.gate.metric
     equal = figures.metrics.get(metric) == figures.champion_metrics.get(metric)
     return equal and record.version < champion
-
-
-def next_plan(
-    record: VersionRecord, before: ServingPlan | None, run_id: str
-) -> ServingPlan:
-    """The plan after `before` in which the version alone serves."""
-    arm = Arm(
-        version=record.version,
-        bundle=record.bundle,
-        files=record.files,
-        runtime="compiled" if record.runtime == "compiled" else "sklearn",
-    )
-    return ServingPlan(
-        model=record.model,
-        generation=before.generation + 1 if before else 1,
-        arms=(arm,),
-        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-        reason=f"version {record.version} passed its gate",
-        run_id=run_id,
-    )
-
-
-def label(store: VersionStore, history: list[ServingPlan]) -> None:
-    """Mirror the two newest plans in the registry's aliases."""
-    numbers = [
-        store.get(plan.model, plan.live.version).registry_version
-        for plan in history[-2:]
-    ]
-    previous = numbers[0] if len(numbers) > 1 else None
-    Registry().label(history[-1].model, numbers[-1], previous)
 
 
 def describe(rollout: Rollout) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from ml_assets.assets import (
     features,
     ingestion,
     monitoring,
+    records,
     training,
     validation,
 )
@@ -25,6 +26,7 @@ STAGES = (
     evaluation,
     deployment,
     monitoring,
+    records,
     automation,
 )
 

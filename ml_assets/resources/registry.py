@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 CHAMPION = "champion"
+CHALLENGER = "challenger"
 PREVIOUS = "previous"
+ALIASES = (CHAMPION, CHALLENGER, PREVIOUS)
 
 # A dead server is retried by Dagster's policy, not for minutes inside the client.
 ENVIRONMENT = {
@@ -154,17 +156,41 @@ class Registry:
         for name, value in metrics.items():
             self.client.log_metric(run_id, name, value)
 
-    def label(self, model: str, champion: str, previous: str | None) -> None:
-        """Point the aliases at the registry's numbers of two versions."""
-        self.client.set_registered_model_alias(model, CHAMPION, champion)
-        if previous is None:
-            self.client.delete_registered_model_alias(model, PREVIOUS)
-        else:
-            self.client.set_registered_model_alias(model, PREVIOUS, previous)
+    def label(self, model: str, aliases: Mapping[str, str]) -> None:
+        """Point our aliases at the registry's numbers given; remove those not given.
+
+        Raises
+        ------
+        RegistryError
+            Naming each alias that could not be set; the others were.
+        """
+        from mlflow.exceptions import MlflowException
+
+        client, faults = self.client, []
+        for alias in ALIASES:
+            try:
+                if alias in aliases:
+                    client.set_registered_model_alias(model, alias, aliases[alias])
+                else:
+                    client.delete_registered_model_alias(model, alias)
+            except MlflowException as error:
+                faults.append(f"{alias}: {error}")
+        if faults:
+            raise RegistryError(
+                f"aliases of {model} were not set in the registry: {'; '.join(faults)}"
+            )
 
     def aliases(self, model: str) -> dict[str, str]:
         """Alias to registry number, as the registry has them now."""
-        found = self.client.get_registered_model(model).aliases
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        try:
+            found = client.get_registered_model(model).aliases
+        except MlflowException as error:
+            raise RegistryError(
+                f"aliases of {model} cannot be read from the registry: {error}"
+            ) from error
         return {str(alias): str(number) for alias, number in found.items()}
 
     def _experiment(self, model: str) -> str:
