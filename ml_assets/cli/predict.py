@@ -79,11 +79,13 @@ def command(
     JSON keys: model, version, predictions (row, id, probability, label), rows, error.
     """
     writer = WRITERS["json" if as_json else output]()
-    # click opens files and standard input alike as buffered readers.
-    stream = cast(io.BufferedReader, file)
+    if isinstance(file, io.BufferedReader):
+        stream = file
+    else:
+        stream = io.BufferedReader(cast(io.RawIOBase, file))
     with ExitStack() as stack:
         scorer = _scorer(stack, model, url, chunk)
-        kind = kind or sources.detect(file.name, stream)
+        kind = kind or sources.detect(str(getattr(file, "name", "")), stream)
         read = sources.read(stream, kind, scorer.columns)
         if ignore_unknown:
             names = {column.name for column in scorer.columns}

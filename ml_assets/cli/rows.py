@@ -114,9 +114,6 @@ def _csv(stream: BinaryIO, columns: dict[str, Column]) -> Iterator[Row]:
         raise Failed(f"the CSV is not UTF-8: {error.reason}") from error
     except csv.Error as error:
         raise Failed(f"line {reader.line_num} of the CSV: {error}") from error
-    finally:
-        # The caller owns the stream.
-        text.detach()
 
 
 def _cell(text: str, column: Column | None) -> Any:

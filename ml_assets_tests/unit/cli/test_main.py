@@ -1,0 +1,86 @@
+"""The command line answers quickly, and knows what each command needs."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from ml_assets.cli import COMMANDS
+from ml_assets.serving.settings import ServerSettings
+from ml_assets_tests.cli_kit import invoke
+
+HEAVY = {"dagster", "mlflow", "sklearn", "pandas", "great_expectations", "numpy"}
+
+
+def imported_by(statement: str) -> set[str]:
+    code = (
+        f"{statement}; import sys; print(*{{n.partition('.')[0] for n in sys.modules}})"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
+    return set(done.stdout.split())
+
+
+def test_help_answers_at_once() -> None:
+    times = []
+    for _ in range(3):
+        started = time.process_time(), time.perf_counter()
+        subprocess.run([sys.executable, "-m", "ml_assets.cli", "--help"], check=True)
+        times.append(time.perf_counter() - started[1])
+    # The best of three, and a margin: the machine may be busy.
+    assert min(times) < 0.9
+
+
+@pytest.mark.parametrize("module", ["serve", "models", "versions", "doctor", "demo"])
+def test_a_light_command_imports_nothing_heavy(module: str) -> None:
+    assert not imported_by(f"import ml_assets.cli.{module}") & HEAVY
+
+
+def test_the_server_is_served_without_dagster_mlflow_or_scikit_learn() -> None:
+    found = imported_by("import ml_assets.cli.serve, ml_assets.serving.server")
+    assert not found & {"dagster", "mlflow", "sklearn", "great_expectations"}
+
+
+@pytest.mark.parametrize("name", sorted(COMMANDS))
+def test_every_command_has_help_with_an_example_and_its_exit_codes(name: str) -> None:
+    result = invoke(name, "--help")
+    assert result.exit_code == 0
+    assert f"ml-assets {name}" in result.output
+    assert "Exit codes" in result.output
+
+
+def test_the_list_of_commands_names_all() -> None:
+    result = invoke("--help")
+    assert all(name in result.output for name in COMMANDS)
+
+
+def test_an_unknown_command_is_wrong_usage() -> None:
+    result = invoke("trian")
+    assert result.exit_code == 2
+    assert "trian" in result.output
+
+
+def test_serve_has_an_option_and_a_variable_for_every_setting() -> None:
+    output = invoke("serve", "--help").output
+    for name in ServerSettings.__struct_fields__:
+        assert f"--{name.replace('_', '-')}" in output
+        assert f"ML_ASSETS_{name.upper()}" in "".join(output.split())
+
+
+def test_serve_refuses_a_wrong_setting_by_name() -> None:
+    result = invoke("serve", "--workers", "0")
+    assert result.exit_code == 2
+    assert "workers" in result.output
+
+
+def test_serve_gives_its_options_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[ServerSettings] = []
+    monkeypatch.setattr(
+        "ml_assets.serving.server.serve", lambda given: seen.append(given) or 3
+    )
+    monkeypatch.setenv("ML_ASSETS_MAX_ROWS", "50")
+    result = invoke("serve", "--port", "0", "--poll-seconds", "0.5")
+    assert result.exit_code == 3
+    assert (seen[0].port, seen[0].poll_seconds, seen[0].max_rows) == (0, 0.5, 50)
