@@ -26,9 +26,9 @@ def imported_by(statement: str) -> set[str]:
 def test_help_answers_at_once() -> None:
     times = []
     for _ in range(3):
-        started = time.process_time(), time.perf_counter()
+        started = time.perf_counter()
         subprocess.run([sys.executable, "-m", "ml_assets.cli", "--help"], check=True)
-        times.append(time.perf_counter() - started[1])
+        times.append(time.perf_counter() - started)
     # The best of three, and a margin: the machine may be busy.
     assert min(times) < 0.9
 

@@ -1,0 +1,138 @@
+"""The demonstration and the development servers, as a newcomer starts them."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_assets_tests.processes import await_true
+
+pytestmark = pytest.mark.slow
+
+
+def processes_of(home: Path) -> list[int]:
+    """Every process whose environment names `home`."""
+    mark = f"ML_ASSETS_HOME={home}".encode()
+    found = []
+    for item in Path("/proc").iterdir():
+        if item.name.isdigit() and int(item.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                state = (item / "stat").read_text().rpartition(")")[2].split()[0]
+                if state != "Z" and mark in (item / "environ").read_bytes():
+                    found.append(int(item.name))
+    return found
+
+
+@contextlib.contextmanager
+def running(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """``ml-assets`` with its output in `log`; killed if the test fails."""
+    command = [sys.executable, "-m", "ml_assets.cli", *arguments]
+    with log.open("wb") as stream:
+        process = subprocess.Popen(
+            command, stdout=stream, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
+
+
+def free_ports(count: int) -> list[int]:
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for item in sockets:
+            item.bind(("127.0.0.1", 0))
+        return [item.getsockname()[1] for item in sockets]
+
+
+def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
+    home: Path, tmp_path: Path
+) -> None:
+    log = tmp_path / "log"
+    with running(log, "demo") as process:
+        code = process.wait(400)
+    output = log.read_text()
+    assert code == 0, output
+    for said in (
+        "569 rows of 31 columns from sklearn breast_cancer",
+        "passed  schema contract",
+        "456 rows to train with, 113 held out to test",
+        "fitted in",
+        "balanced accuracy",
+        "passed  majority: accuracy",
+        "breast_cancer_gate launched run",
+        "is in service: plan 1, runtime compiled; 1 running server(s)",
+        "POST http://127.0.0.1:",
+        "held-out rows right",
+        "every process that was started has ended",
+    ):
+        assert said in output
+    assert "Traceback" not in output
+    assert processes_of(home) + processes_of(home / "demo") == []
+    (plan,) = (home / "demo" / "plans" / "breast_cancer").glob("0*.json")
+    assert json.loads(plan.read_text())["generation"] == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_demo_that_is_stopped_fails_and_leaves_nothing(
+    home: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    log = tmp_path / "log"
+    with running(log, "demo") as process:
+        await_true(lambda: b"validation" in log.read_bytes(), "training began")
+        process.send_signal(number)
+        assert process.wait(60) == 1
+    assert b"Traceback" not in log.read_bytes()
+    await_true(lambda: not processes_of(home / "demo"), "all had ended", 10)
+
+
+def answer(url: str) -> Any:
+    """The status of an address; None while nobody answers."""
+    try:
+        with urllib.request.urlopen(url, timeout=5) as response:
+            return response.status
+    except urllib.error.HTTPError as error:
+        return error.code
+    except OSError:
+        return None
+
+
+def test_dev_serves_all_three_and_stops_cleanly(home: Path, tmp_path: Path) -> None:
+    ui, port, metrics = free_ports(3)
+    log = tmp_path / "log"
+    options = (f"--ui-port={ui}", f"--port={port}", f"--metrics-port={metrics}")
+    with running(log, "dev", *options) as process:
+        await_true(lambda: b"ready   Dagster UI" in log.read_bytes(), "it was ready")
+        assert answer(f"http://127.0.0.1:{ui}/server_info") == 200
+        assert answer(f"http://127.0.0.1:{port}/models") == 200
+        assert answer(f"http://127.0.0.1:{metrics}/metrics") == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0
+    await_true(lambda: not processes_of(home), "all had ended", 10)
+    assert (home / "dagster" / "dagster.yaml").exists()
+
+
+def test_dev_fails_when_one_of_its_processes_dies(home: Path, tmp_path: Path) -> None:
+    ui, port, metrics = free_ports(3)
+    log = tmp_path / "log"
+    options = (f"--ui-port={ui}", f"--port={port}", f"--metrics-port={metrics}")
+    with running(log, "dev", *options) as process:
+        await_true(lambda: b"server started" in log.read_bytes(), "the server started")
+        lines = log.read_text().splitlines()
+        line = next(item for item in lines if "server started" in item)
+        os.kill(json.loads(line.partition("| ")[2])["process.pid"], signal.SIGKILL)
+        assert process.wait(60) == 1
+    assert "the server ended with exit code -9" in log.read_text()
+    await_true(lambda: not processes_of(home), "all had ended", 10)

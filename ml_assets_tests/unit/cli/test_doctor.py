@@ -1,0 +1,198 @@
+"""The doctor names what is wrong and what to do, whatever else is broken."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from dagster._daemon.types import DaemonHeartbeat
+
+from ml_assets.cli import catalogue
+from ml_assets.cli.checks import (
+    Finding,
+    guarded,
+    installation,
+    instance,
+    models,
+    ok,
+    problem,
+    serving,
+    storage,
+    warning,
+)
+from ml_assets.model import ModelSpec
+from ml_assets_tests.cli_kit import invoke
+
+KAGGLE = {"type": "kaggle", "dataset": "a/b", "file": "c.csv"}
+
+
+def status_of(findings: Any, check: str) -> str:
+    return next(item.status for item in findings if item.check == check)
+
+
+def only_findings(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
+    monkeypatch.setattr("ml_assets.cli.doctor.diagnose", lambda url: iter(findings))
+
+
+@pytest.mark.parametrize(
+    "findings, code",
+    [
+        ([ok("disk", "room")], 0),
+        ([ok("disk", "room"), warning("daemon", "none runs", "start one")], 0),
+        ([warning("daemon", "none", "start"), problem("disk", "full", "make room")], 1),
+    ],
+)
+def test_only_a_problem_fails(
+    monkeypatch: pytest.MonkeyPatch, findings: list[Finding], code: int
+) -> None:
+    only_findings(monkeypatch, *findings)
+    assert invoke("doctor").exit_code == code
+    document = json.loads(invoke("doctor", "--json").stdout)
+    assert document["ok"] is (code == 0)
+    assert [item["status"] for item in document["findings"]] == [
+        finding.status for finding in findings
+    ]
+
+
+def test_a_finding_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    only_findings(monkeypatch, problem("disk", "full", "make room"))
+    output = invoke("doctor").output
+    assert "problem  disk: full" in output
+    assert "-> make room" in output
+    assert "1 problem(s), 0 warning(s)" in output
+
+
+def test_an_unforeseen_error_is_a_finding_too() -> None:
+    def broken() -> Any:
+        yield ok("first", "fine")
+        raise ZeroDivisionError("by nothing")
+
+    first, second = guarded("broken", broken)
+    assert (first.status, second.status) == ("ok", "problem")
+    assert "ZeroDivisionError: by nothing" in second.message
+
+
+def test_this_installation_is_as_locked() -> None:
+    assert {finding.status for finding in installation.check()} == {"ok"}
+
+
+def test_a_package_that_differs_from_the_lock_is_named() -> None:
+    found = installation._locked(["click==0.1 \\", "nowhere==1 ; python_version > '3'"])
+    assert found.status == "warning"
+    assert "click is " in found.message and "expected ==0.1" in found.message
+    assert "nowhere is missing" in found.message
+
+
+def test_a_package_for_another_system_is_not_missed() -> None:
+    line = "nowhere==1 ; sys_platform == 'plan9'"
+    assert installation._locked([line]).status == "ok"
+
+
+def test_a_storage_that_works_is_tried_and_left_clean(home: Path) -> None:
+    assert {finding.status for finding in storage.check()} <= {"ok", "warning"}
+    assert list(home.iterdir()) == []
+
+
+def test_a_home_that_is_a_file_is_a_problem(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / "file").touch()
+    monkeypatch.setenv("ML_ASSETS_HOME", str(home / "file"))
+    assert status_of(storage.check(), "storage") == "problem"
+
+
+@pytest.mark.parametrize(
+    "free, status", [(10 * 2**30, "ok"), (2**30, "warning"), (2**20, "problem")]
+)
+def test_room_on_the_disk_is_judged(
+    monkeypatch: pytest.MonkeyPatch, free: int, status: str
+) -> None:
+    usage = type("Usage", (), {"free": free})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    assert status_of(storage.check(), "disk") == status
+
+
+def test_a_missing_instance_is_a_warning_and_stays_missing(home: Path) -> None:
+    (finding,) = instance.check()
+    assert finding.status == "warning"
+    assert not (home / "dagster").exists()
+
+
+def test_a_daemon_is_alive_while_its_heartbeat_is_fresh(home: Path) -> None:
+    directory = home / "dagster"
+    directory.mkdir()
+    (directory / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    assert status_of(instance.check(), "daemon") == "warning"
+    with dg.DagsterInstance.from_config(str(directory)) as found:
+        for age, status in ((600, "warning"), (1, "ok")):
+            beat = DaemonHeartbeat(time.time() - age, "SENSOR", None, [])
+            found.add_daemon_heartbeat(beat)
+            assert status_of(instance.check(), "daemon") == status
+        beat = DaemonHeartbeat(time.time(), "SENSOR", None, None)
+        found.add_daemon_heartbeat(beat)
+    assert status_of(instance.check(), "automation") == "ok"
+
+
+def test_a_yaml_that_cannot_be_read_is_a_problem(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = f"type: {catalogue.COMPONENT}\nattributes: {{name: a}}\n"
+    (tmp_path / "defs.yaml").write_text(text)
+    monkeypatch.setattr(catalogue, "DEFS", tmp_path)
+    monkeypatch.setattr(models, "_definitions", lambda: ok("definitions", ""))
+    assert status_of(models.check(), "yaml") == "problem"
+
+
+@pytest.mark.parametrize(
+    "given, status, message",
+    [
+        ({}, ["ok"], "0 expectations are valid"),
+        ({"estimator": {"type": "sklearn.no.Such"}}, ["problem"], "sklearn.no"),
+        ({"expect": [{"expect_nothing": {}}]}, ["problem"], "no such expectation"),
+        (
+            {"source": {"type": "csv", "path": "${NO_SUCH_PLACE}/a.csv"}},
+            ["ok", "warning"],
+            "NO_SUCH_PLACE",
+        ),
+        ({"source": KAGGLE}, ["ok", "warning"], "KAGGLE_JSON is not set"),
+    ],
+)
+def test_a_model_is_judged_by_its_yaml(
+    given: dict[str, Any], status: list[str], message: str
+) -> None:
+    spec = {"name": "a", "target": "y", "source": {"type": "synthetic"}}
+    found = list(models._model(ModelSpec.model_validate(spec | given)))
+    assert [finding.status for finding in found] == status
+    assert message in found[-1].message
+
+
+@pytest.mark.parametrize(
+    "setting, status",
+    [
+        ('{"username": "a", "key": "b"}', "ok"),
+        ('{"username": "a"}', "problem"),
+        ("[1]", "problem"),
+        ("/no/such/file", "problem"),
+    ],
+)
+def test_a_kaggle_token_is_checked_and_never_shown(
+    monkeypatch: pytest.MonkeyPatch, setting: str, status: str
+) -> None:
+    monkeypatch.setenv("KAGGLE_JSON", setting)
+    finding = models._kaggle("a")
+    assert finding.status == status
+    assert setting not in finding.message
+
+
+@pytest.mark.parametrize(
+    "url, status", [(None, "warning"), ("http://127.0.0.1:1", "problem")]
+)
+def test_a_server_must_run_only_where_one_was_named(
+    monkeypatch: pytest.MonkeyPatch, url: str | None, status: str
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_PORT", "1")
+    (finding,) = serving.check(url)
+    assert finding.status == status
+    assert "no model server answers at http://127.0.0.1:1" in finding.message

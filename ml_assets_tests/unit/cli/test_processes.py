@@ -1,0 +1,134 @@
+"""Processes that a command starts end with it, and their deaths are noticed."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from ml_assets.cli.output import Failed
+from ml_assets.cli.processes import Children, script
+from ml_assets.demo.place import MARKER, empty_place
+from ml_assets.dev import require_free
+from ml_assets_tests.processes import await_true
+
+SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
+# Ignores the request to stop, and has a child that outlives it.
+STUBBORN = [
+    sys.executable,
+    "-c",
+    "import signal, subprocess, sys, time\n"
+    "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "child = subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'])\n"
+    "print(child.pid, flush=True)\n"
+    "time.sleep(600)\n",
+]
+
+
+def is_alive(pid: int) -> bool:
+    """Whether the process runs; one that only waits to be reaped does not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
+
+
+def test_nothing_is_left_when_the_block_ends(tmp_path: Path) -> None:
+    with Children() as children:
+        child = children.start("sleeper", SLEEP, tmp_path / "log")
+        assert is_alive(child.popen.pid)
+    assert not is_alive(child.popen.pid)
+    assert child.popen.returncode == -signal.SIGTERM
+
+
+def test_a_stubborn_process_and_its_children_are_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ml_assets.cli.processes.STOP_SECONDS", 0.2)
+    log = tmp_path / "log"
+    with pytest.raises(ZeroDivisionError), Children() as children:
+        child = children.start("stubborn", STUBBORN, log)
+        grandchild = int(await_true(log.read_text, "it started"))
+        raise ZeroDivisionError
+    assert not is_alive(child.popen.pid)
+    await_true(lambda: not is_alive(grandchild), "its child ended", 5)
+
+
+def test_a_death_is_told_with_the_end_of_the_log(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", "print('no such plan'); raise SystemExit(3)"]
+    with Children() as children:
+        children.start("model server", command, tmp_path / "log").popen.wait()
+        with pytest.raises(Failed) as caught:
+            children.wait_for(lambda: None, "an answer", 10)
+    assert "the model server ended with exit code 3" in caught.value.message
+    assert "no such plan" in caught.value.message
+
+
+def test_waiting_too_long_names_what_did_not_come(tmp_path: Path) -> None:
+    with Children() as children:
+        children.start("sleeper", SLEEP, tmp_path / "log")
+        with pytest.raises(Failed, match="an answer did not come within 0.2 s; see"):
+            children.wait_for(lambda: None, "an answer", 0.2)
+
+
+def test_programs_are_those_beside_the_interpreter() -> None:
+    done = subprocess.run([script("ml-assets"), "--version"], capture_output=True)
+    assert done.stdout.startswith(b"ml-assets, version ")
+
+
+def test_the_demo_starts_from_an_empty_directory(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_STORAGE", "/elsewhere")
+    monkeypatch.setenv("DAGSTER_HOME", "/elsewhere")
+    with empty_place() as place:
+        (place / "left over").touch()
+    monkeypatch.setenv("ML_ASSETS_HOME", str(home))
+    with empty_place() as place:
+        assert place == home / "demo"
+        assert not (place / "left over").exists()
+        assert os.environ["ML_ASSETS_HOME"] == str(place)
+        assert "ML_ASSETS_STORAGE" not in os.environ
+        assert os.environ["DAGSTER_HOME"] == str(place / "dagster")
+
+
+def test_the_demo_empties_no_directory_that_it_did_not_make(home: Path) -> None:
+    (home / "demo").mkdir()
+    (home / "demo" / "thesis.txt").touch()
+    with pytest.raises(Failed, match="was not made by the demo"), empty_place():
+        pass
+    assert (home / "demo" / "thesis.txt").exists()
+
+
+def test_two_demos_in_one_place_do_not_meet(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with empty_place() as place:
+        monkeypatch.setenv("ML_ASSETS_HOME", str(home))
+        with pytest.raises(Failed, match="another demo is running"), empty_place():
+            pass
+        assert (place / MARKER).exists()
+
+
+def test_a_taken_port_is_told_with_the_way_out() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Failed, match=f"port {port} .*another with --ui-port"):
+            require_free(port, "ui-port")
+    require_free(port, "ui-port")
+
+
+def test_a_stop_takes_no_longer_than_the_process_needs(tmp_path: Path) -> None:
+    with Children() as children:
+        log = tmp_path / "log"
+        children.start("sleeper", SLEEP, log)
+        await_true(log.read_text, "it started")
+        started = time.monotonic()
+    assert time.monotonic() - started < 5
