@@ -1,21 +1,34 @@
-"""Jobs of a model in processes of their own, that may be killed at any moment.
-
-``python -m ml_assets_tests.processes SPEC JOB [CONFIG]`` runs one job against the
-instance of DAGSTER_HOME and ends with 0 when the run succeeded.
-"""
+"""Jobs of a model in processes of their own, which may be killed at any moment."""
 
 import contextlib
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 PATIENCE = 180.0
+
+# Forked from one process that has imported what a job needs: a second for each job
+# less than for a new interpreter, and no thread of pytest's comes along.
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    [
+        "dagster",
+        "great_expectations",
+        "matplotlib.pyplot",
+        "mlflow.sklearn",
+        "sklearn.ensemble",
+        "ml_assets.components",
+        "ml_assets.ml.evaluation",
+        "ml_assets.ml.training",
+        "ml_assets.serving.bundle",
+    ]
+)
 
 
 def await_true(
@@ -27,88 +40,76 @@ def await_true(
         found = condition()
         if found:
             return found
-        time.sleep(0.02)
+        time.sleep(0.05)
     raise AssertionError(f"within {seconds:g} s it was not seen that {what}")
 
 
 class JobProcess:
-    """A job that runs in a process group of its own."""
+    """One job of the model in `spec`, in a process group of its own."""
 
-    def __init__(
-        self, spec: Path, job: str, config: dict[str, Any] | None, log: Path
-    ) -> None:
+    def __init__(self, spec: Path, job: str, config: dict[str, Any], log: Path) -> None:
         self.log = log
-        with log.open("wb") as stream:
-            self.process = subprocess.Popen(
-                [
-                    *(sys.executable, "-m", "ml_assets_tests.processes"),
-                    *(str(spec), job, json.dumps(config or {})),
-                ],
-                stdout=stream,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-                env={**os.environ, "OMP_NUM_THREADS": "1"},
-            )
+        self.process = CONTEXT.Process(
+            target=_run, args=(spec, job, config, log, dict(os.environ))
+        )
+        self.process.start()
 
     @property
     def is_over(self) -> bool:
-        return self.process.poll() is not None
+        return not self.process.is_alive()
 
     def kill(self) -> bool:
-        """SIGKILL the group; whether the job was still running."""
-        running = not self.is_over
-        with contextlib.suppress(ProcessLookupError):
+        """SIGKILL the process and what it started; whether it was still running."""
+        was_running = not self.is_over
+        self.process.kill()
+        self.process.join()
+        assert self.process.pid is not None
+        with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait()
-        return running
+        return was_running
+
+    def kill_when(self, moment: Callable[[], Any]) -> bool:
+        """Kill it as soon as `moment` comes; whether it was still running then."""
+        # No pause: the moments that matter last for milliseconds.
+        while not moment() and not self.is_over:
+            pass
+        return self.kill()
 
     def succeed(self) -> None:
         """Wait for the end, which must be a good one."""
-        try:
-            code = self.process.wait(PATIENCE)
-        finally:
-            self.kill()
-        assert code == 0, self.log.read_text()[-4000:]
-
-    def __enter__(self) -> "JobProcess":
-        return self
-
-    def __exit__(self, *_: object) -> None:
+        self.process.join(PATIENCE)
+        code = self.process.exitcode
         self.kill()
+        assert code == 0, f"exit code {code}\n{self.log.read_text()[-4000:]}"
 
 
-@contextlib.contextmanager
-def killed_when(
-    job: JobProcess, moment: Callable[[], bool], seconds: float = PATIENCE
-) -> Iterator[bool]:
-    """Kill `job` as soon as `moment` comes; whether it was still running then."""
-    deadline = time.monotonic() + seconds
-    with job:
-        # No pause: the moments that matter last for milliseconds.
-        while not moment() and not job.is_over and time.monotonic() < deadline:
-            pass
-        yield job.kill()
-
-
-def run(spec: Path, job: str, config: dict[str, Any]) -> bool:
-    """Run one job in this process; whether it succeeded."""
+def _run(
+    spec: Path, job: str, config: dict[str, Any], log: Path, environ: dict[str, str]
+) -> None:
+    """Run one job against the instance of DAGSTER_HOME; exit with 1 if it failed."""
+    os.setpgrp()
+    os.environ.clear()
+    os.environ.update(environ)
+    descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(descriptor, 1)
+    os.dup2(descriptor, 2)
     import dagster as dg
 
+    with dg.DagsterInstance.get() as instance:
+        definition = load(spec).resolve_job_def(f"{spec.stem}_{job}")
+        result = definition.execute_in_process(
+            instance=instance, run_config={"ops": config}, raise_on_error=False
+        )
+    # At once: pytest's hooks and other modules' have no business in this process.
+    sys.stdout.flush()
+    os._exit(not result.success)
+
+
+def load(spec: Path) -> Any:
+    """The code location of the one model that is kept as JSON in `spec`."""
     from ml_assets.components import TabularClassifier
     from ml_assets_tests.conftest import definitions_of
 
-    model = TabularClassifier.model_validate(json.loads(spec.read_text()))
-    with dg.DagsterInstance.get() as instance:
-        result = (
-            definitions_of(model)
-            .resolve_job_def(f"{model.name}_{job}")
-            .execute_in_process(
-                instance=instance, run_config={"ops": config}, raise_on_error=False
-            )
-        )
-    return result.success
-
-
-if __name__ == "__main__":
-    path, name, options = sys.argv[1:]
-    sys.exit(not run(Path(path), name, json.loads(options)))
+    return definitions_of(
+        TabularClassifier.model_validate(json.loads(spec.read_text()))
+    )

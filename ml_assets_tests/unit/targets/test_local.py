@@ -1,0 +1,290 @@
+"""Rolling out on this machine: with servers, without, and with servers that fail."""
+
+import hashlib
+import json
+import shutil
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from ml_assets.serving.plan import Arm, ServingPlan, digest
+from ml_assets.serving.store import PlanStore, ServerLease, ServerReport
+from ml_assets.storage import write_bytes
+from ml_assets.targets import RolloutError
+from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.integration.serving.serving_kit import (
+    Server,
+    plan,
+    rows,
+    write_version,
+)
+from ml_assets_tests.processes import await_true
+
+Answer = Callable[[ServingPlan], ServerReport | None]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Arm, Arm]:
+    """Two versions, in a storage that is copied for each test."""
+    root = tmp_path_factory.mktemp("trained")
+    return root, write_version(root, "a", 0), write_version(root, "b", 1)
+
+
+@pytest.fixture
+def a(trained: tuple[Path, Arm, Arm]) -> Arm:
+    return trained[1]
+
+
+@pytest.fixture
+def b(trained: tuple[Path, Arm, Arm]) -> Arm:
+    return trained[2]
+
+
+@pytest.fixture
+def target(trained: tuple[Path, Arm, Arm], tmp_path: Path) -> LocalTarget:
+    """A target with no plan yet."""
+    shutil.copytree(trained[0], tmp_path / "storage")
+    return LocalTarget(tmp_path / "storage")
+
+
+def assert_unchanged(target: LocalTarget, before: ServingPlan | None) -> None:
+    assert target.current("census") == before
+    assert not (target.store.root / "plans/census/proposal.json").exists()
+
+
+def test_without_a_server_the_plan_is_tried_and_put_in_force(
+    target: LocalTarget, a: Arm, b: Arm
+) -> None:
+    assert target.apply(plan(a, 1)) == (plan(a, 1), 0)
+    assert target.apply(plan(b, 2)) == (plan(b, 2), 0)
+    assert_unchanged(target, plan(b, 2))
+    assert target.history("census") == [plan(a, 1), plan(b, 2)]
+
+
+def test_the_plan_in_force_may_be_applied_again_and_makes_no_new_one(
+    target: LocalTarget, a: Arm
+) -> None:
+    target.apply(plan(a, 1))
+    assert target.apply(plan(a, 1)) == (plan(a, 1), 0)
+    assert target.history("census") == [plan(a, 1)]
+
+
+def test_a_plan_that_somebody_overtook_is_refused(
+    target: LocalTarget, a: Arm, b: Arm
+) -> None:
+    target.apply(plan(a, 1))
+    with pytest.raises(RolloutError, match="generation 1 already exists"):
+        target.apply(plan(b, 1))
+    assert_unchanged(target, plan(a, 1))
+
+
+# Versions that must not serve
+
+
+def test_an_altered_file_is_refused_by_its_digest(
+    target: LocalTarget, a: Arm, b: Arm
+) -> None:
+    target.apply(plan(a, 1))
+    path = target.store.root / b.bundle / "runtime.npz"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(RolloutError, match="version b was refused: .*runtime.npz"):
+        target.apply(plan(b, 2))
+    assert_unchanged(target, plan(a, 1))
+
+
+def test_a_version_that_answers_otherwise_than_at_training_is_refused(
+    target: LocalTarget, a: Arm, b: Arm
+) -> None:
+    target.apply(plan(a, 1))
+    path = target.store.root / b.bundle / "probe.json"
+    probe = json.loads(path.read_bytes())
+    probe["answers"][3] += 1e-9
+    write_bytes(path, json.dumps(probe).encode())
+    # Every digest is right, so that only the answers can tell.
+    new = hashlib.sha256(path.read_bytes()).hexdigest()
+    altered = msgspec.structs.replace(b, files={**b.files, "probe.json": new})
+    with pytest.raises(RolloutError, match="version b was refused: probe row 3 is"):
+        target.apply(plan(altered, 2))
+    assert_unchanged(target, plan(a, 1))
+
+
+INTERPRETERS = {
+    "crashes": ("kill -SEGV $$", "version b crashed while loading \\(signal 11\\)"),
+    "is killed": ("kill -KILL $$", "version b crashed while loading \\(signal 9\\)"),
+    "hangs": ("exec sleep 60", "version b did not load within 0.5 s"),
+    "fails": ("echo no memory >&2; exit 3", "version b was refused: no memory"),
+}
+
+
+@pytest.mark.parametrize("script, message", INTERPRETERS.values(), ids=INTERPRETERS)
+def test_a_version_whose_loading_ends_badly_is_refused_with_the_reason(
+    target: LocalTarget,
+    a: Arm,
+    b: Arm,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    script: str,
+    message: str,
+) -> None:
+    target.apply(plan(a, 1))
+    interpreter = tmp_path / "python"
+    interpreter.write_text(f"#!/bin/sh\ncat > /dev/null\n{script}\n")
+    interpreter.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(interpreter))
+    target.timeout = 0.5 if script.startswith("exec") else 60.0
+    with pytest.raises(RolloutError, match=message):
+        target.apply(plan(b, 2))
+    assert_unchanged(target, plan(a, 1))
+
+
+# Servers
+
+
+@pytest.mark.slow
+def test_a_running_server_prepares_and_swaps_and_refuses(
+    target: LocalTarget, a: Arm, b: Arm
+) -> None:
+    root = target.store.root
+    with Server(root) as server:
+        assert target.apply(plan(a, 1)) == (plan(a, 1), 1)
+        assert server.predict(rows(1))["version"] == "a"
+        assert target.apply(plan(b, 2)) == (plan(b, 2), 1)
+        assert server.predict(rows(1))["version"] == "b"
+        (report,) = target.store.reports("census")
+        assert report is not None
+        assert (report.generation, report.state, report.proposal) == (2, "ready", None)
+        # What only the server sees as broken is refused by the server.
+        target._try = lambda arm: None  # type: ignore[method-assign]
+        missing = msgspec.structs.replace(a, bundle="bundles/none")
+        with pytest.raises(RolloutError, match="server .* refused the plan: .*none"):
+            target.apply(plan(missing, 3))
+        assert_unchanged(target, plan(b, 2))
+        assert server.predict(rows(1))["version"] == "b"
+        assert server.stop() == 0
+    assert target.store.reports("census") == []
+
+
+@pytest.mark.slow
+def test_a_server_that_is_killed_while_it_prepares_holds_nobody_up(
+    target: LocalTarget, a: Arm, b: Arm
+) -> None:
+    target.apply(plan(a, 1))
+    with Server(target.store.root) as server:
+        await_true(
+            lambda: [r and r.state for r in target.store.reports("census")]
+            == ["ready"],
+            "the server is ready",
+        )
+        # Stopped: alive by its lease, and it never answers.
+        server.process.send_signal(signal.SIGSTOP)
+        done: list[object] = []
+        thread = threading.Thread(target=lambda: done.append(target.apply(plan(b, 2))))
+        thread.start()
+        await_true(lambda: target.store.proposal("census"), "the plan is proposed")
+        assert target.current("census") == plan(a, 1)
+        server.process.kill()
+        thread.join(20)
+    assert done == [(plan(b, 2), 0)]
+    assert_unchanged(target, plan(b, 2))
+
+
+class Peer:
+    """A living server in this process that answers proposals by a function."""
+
+    def __init__(self, store: PlanStore, answer: Answer) -> None:
+        self.store, self.answer = store, answer
+        self.lease = ServerLease(store.root, "peer")
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(target=self._follow)
+        self.thread.start()
+
+    def _follow(self) -> None:
+        while not self.stopped.wait(0.01):
+            plan_now = self.store.proposal("census") or self.store.current("census")
+            report = self.answer(plan_now) if plan_now else None
+            if report is not None:
+                self.store.report(report)
+
+    def stop(self) -> None:
+        self.stopped.set()
+        self.thread.join()
+        self.lease.release()
+
+
+@pytest.fixture
+def peer(target: LocalTarget) -> Iterator[Callable[[Answer], Peer]]:
+    peers: list[Peer] = []
+
+    def start(answer: Answer) -> Peer:
+        peers.append(Peer(target.store, answer))
+        return peers[-1]
+
+    yield start
+    for item in peers:
+        item.stop()
+
+
+def says(state: str, found: ServingPlan, generation: int) -> ServerReport:
+    return ServerReport(
+        server="peer",
+        model="census",
+        generation=generation,
+        state=state,  # type: ignore[arg-type]
+        proposal=digest(found),
+        reason="out of memory" if state == "failed" else "",
+    )
+
+
+def test_a_server_that_never_answers_stops_the_rollout_in_time(
+    target: LocalTarget, a: Arm, b: Arm, peer: Callable[[Answer], Peer]
+) -> None:
+    target.apply(plan(a, 1))
+    peer(lambda found: None)
+    target.timeout = 0.4
+    target._try = lambda arm: None  # type: ignore[method-assign]
+    with pytest.raises(RolloutError) as caught:
+        target.apply(plan(b, 2))
+    assert str(caught.value) == (
+        "1 running server(s) did not prepare the plan within 0.4 s"
+    )
+    assert_unchanged(target, plan(a, 1))
+
+
+def test_a_server_that_cannot_load_stops_the_rollout_with_its_reason(
+    target: LocalTarget, a: Arm, b: Arm, peer: Callable[[Answer], Peer]
+) -> None:
+    target.apply(plan(a, 1))
+    peer(lambda found: says("failed", found, 1))
+    with pytest.raises(
+        RolloutError, match="server peer refused the plan: out of memory"
+    ):
+        target.apply(plan(b, 2))
+    assert_unchanged(target, plan(a, 1))
+
+
+def test_a_server_that_fails_after_the_commit_is_not_counted_as_serving(
+    target: LocalTarget, a: Arm, peer: Callable[[Answer], Peer]
+) -> None:
+    def answer(found: ServingPlan) -> ServerReport:
+        if target.current("census") is None:
+            return says("prepared", found, 0)
+        return says("failed", found, 1)
+
+    peer(answer)
+    assert target.apply(plan(a, 1)) == (plan(a, 1), 0)
+
+
+def test_the_report_on_another_proposal_is_not_taken_for_an_answer(
+    target: LocalTarget, a: Arm, b: Arm, peer: Callable[[Answer], Peer]
+) -> None:
+    peer(lambda found: says("prepared", plan(b, 1), 0))
+    target.timeout = 0.4
+    target._try = lambda arm: None  # type: ignore[method-assign]
+    with pytest.raises(RolloutError, match="did not prepare the plan"):
+        target.apply(plan(a, 1))
+    assert_unchanged(target, None)
