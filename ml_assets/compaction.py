@@ -1,0 +1,202 @@
+"""Segments become Parquet, each line exactly once, whenever the process is killed.
+
+A batch is some segments. It is noted first (``batches/pending.json``), then its files
+are written, then its manifest, and only then do its segments go. What is repeated after
+a kill is the very same batch, whose files have the same names and the same content; a
+segment that a manifest names is only removed.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ml_assets.segments import (
+    Kind,
+    LabelLine,
+    PredictionLine,
+    label_text,
+    parse,
+    waiting,
+)
+from ml_assets.storage import (
+    atomic_path,
+    create_bytes,
+    locked,
+    read_json,
+    sha256_file,
+    write_json,
+)
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+# Segments that are read into memory at once.
+BATCH_BYTES = 128 * 2**20
+ROW_GROUP = 2**16
+
+
+class Compacted(NamedTuple):
+    """What a compaction did."""
+
+    segments: int = 0
+    rows: int = 0
+    unreadable: int = 0
+    files: tuple[str, ...] = ()
+
+    def plus(self, other: "Compacted") -> "Compacted":
+        """Both together."""
+        return Compacted(
+            self.segments + other.segments,
+            self.rows + other.rows,
+            self.unreadable + other.unreadable,
+            self.files + other.files,
+        )
+
+
+def compact(root: Path, model: str, kind: Kind) -> Compacted:
+    """Turn every shipped segment of one kind into Parquet.
+
+    Predictions go to ``predictions/<model>/<day>/<batch>.parquet``, by the day of their
+    id and sorted by it; labels to ``labels/<model>/<batch>.parquet`` in the order in
+    which they came.
+
+    Parameters
+    ----------
+    root : Path
+        Of the storage.
+    """
+    directory = root / kind / model
+    done = Compacted()
+    if not waiting(root, model, kind):
+        return done
+    with locked(directory / ".lock"):
+        _remove(root, model, _named(directory) & {*waiting(root, model, kind)})
+        while names := _next_batch(root, model, kind):
+            found = _compact(root, model, kind, names)
+            done = done.plus(found)
+    return done
+
+
+def batch_of(names: Iterable[str]) -> str:
+    """The name of the batch that some segments make."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
+
+
+def _named(directory: Path) -> set[str]:
+    """Segments that a manifest names."""
+    manifests = (read_json(path) for path in _manifests(directory))
+    return {name for manifest in manifests for name in manifest["segments"]}
+
+
+def _manifests(directory: Path) -> list[Path]:
+    # Neither the note nor what a killed writer left.
+    return sorted((directory / "batches").glob("[0-9a-f]*.json"))
+
+
+def _next_batch(root: Path, model: str, kind: Kind) -> list[str]:
+    """The batch that a killed process began, else the next one; empty at the end."""
+    directory = root / kind / model
+    note = directory / "batches" / "pending.json"
+    names = waiting(root, model, kind)
+    begun: list[str] = read_json(note) or []
+    if begun and {*begun} <= {*names}:
+        return begun
+    if begun and not (directory / "batches" / f"{batch_of(begun)}.json").exists():
+        # A segment was taken away by hand: what was written of the batch would stay.
+        for orphan in directory.rglob(f"{batch_of(begun)}.parquet"):
+            orphan.unlink()
+    chosen = _up_to(root / "segments" / model, names)
+    if chosen:
+        write_json(note, chosen)
+    else:
+        note.unlink(missing_ok=True)
+    return chosen
+
+
+def _up_to(directory: Path, names: Sequence[str]) -> list[str]:
+    chosen: list[str] = []
+    size = 0
+    for name in names:
+        size += (directory / name).stat().st_size
+        if chosen and size > BATCH_BYTES:
+            break
+        chosen.append(name)
+    return chosen
+
+
+def _compact(root: Path, model: str, kind: Kind, names: list[str]) -> Compacted:
+    import pyarrow.parquet as pq
+
+    directory, batch = root / kind / model, batch_of(names)
+    parsed = parse([root / "segments" / model / name for name in names], kind)
+    files: dict[str, str] = {}
+    rows = 0
+    for day, lines in sorted(parsed.by_day.items()):
+        path = directory / day / f"{batch}.parquet"
+        with atomic_path(path) as temporary:
+            pq.write_table(_table(lines), temporary, row_group_size=ROW_GROUP)
+        files[path.relative_to(root).as_posix()] = sha256_file(path)
+        rows += len(lines)
+    manifest = {
+        "segments": names,
+        "files": files,
+        "rows": rows,
+        "unreadable": parsed.unreadable,
+    }
+    text = json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n"
+    create_bytes(directory / "batches" / f"{batch}.json", text)
+    _remove(root, model, names)
+    return Compacted(len(names), rows, parsed.unreadable, tuple(files))
+
+
+def _remove(root: Path, model: str, names: Iterable[str]) -> None:
+    for name in names:
+        (root / "segments" / model / name).unlink(missing_ok=True)
+
+
+def _table(lines: Sequence[PredictionLine | LabelLine]) -> "pa.Table":
+    predictions = [item for item in lines if isinstance(item, PredictionLine)]
+    if predictions:
+        return _predictions(predictions)
+    return _labels([item for item in lines if isinstance(item, LabelLine)])
+
+
+def _predictions(lines: list[PredictionLine]) -> "pa.Table":
+    import pyarrow as pa
+
+    # A shadow's line follows that of the answer it doubles.
+    lines.sort(key=lambda line: (line.id, line.arm == "shadow"))
+    columns: dict[str, tuple[Any, Any]] = {
+        "id": ([line.id for line in lines], pa.string()),
+        "time": ([line.time for line in lines], pa.float64()),
+        "request": ([line.request for line in lines], pa.string()),
+        "version": ([line.version for line in lines], pa.string()),
+        "arm": ([line.arm for line in lines], pa.string()),
+        "generation": ([line.generation for line in lines], pa.int64()),
+        "entity": ([line.entity for line in lines], pa.string()),
+        "p": ([line.p for line in lines], pa.float64()),
+        "label": ([_text(line.label) for line in lines], pa.string()),
+        "us": ([line.us for line in lines], pa.int64()),
+        "error": ([line.error for line in lines], pa.string()),
+        "x": ([bytes(line.x).decode() for line in lines], pa.string()),
+    }
+    return pa.table({name: pa.array(*given) for name, given in columns.items()})
+
+
+def _labels(lines: list[LabelLine]) -> "pa.Table":
+    import pyarrow as pa
+
+    columns: dict[str, tuple[Any, Any]] = {
+        "id": ([line.id for line in lines], pa.string()),
+        "entity": ([line.entity for line in lines], pa.string()),
+        "time": ([line.time for line in lines], pa.float64()),
+        "label": ([_text(line.label) for line in lines], pa.string()),
+        "received": ([line.received for line in lines], pa.float64()),
+    }
+    return pa.table({name: pa.array(*given) for name, given in columns.items()})
+
+
+def _text(label: Any) -> str | None:
+    return None if label is None else label_text(label)
