@@ -11,7 +11,25 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
+import pytest
+
+from ml_assets.resources.registry import Registry
+from ml_assets.resources.tables import TableStore
+from ml_assets.serving.bundle import load_runtime
+from ml_assets.serving.store import PlanStore
+from ml_assets.versions import VersionStore
+
 PATIENCE = 180.0
+MODEL = "churn"
+STAGES = {"train": "model", "deploy": "deployment"}
+SPEC = {
+    "name": MODEL,
+    "source": {"type": "synthetic", "rows": 3_000},
+    "target": "churned",
+    "positive": "yes",
+    "estimator": {"params": {"max_iter": 20}},
+}
 
 # Forked from one process that has imported what a job needs: a second for each job
 # less than for a new interpreter, and no thread of pytest's comes along.
@@ -70,9 +88,8 @@ class JobProcess:
 
     def kill_when(self, moment: Callable[[], Any]) -> bool:
         """Kill it as soon as `moment` comes; whether it was still running then."""
-        # No pause: the moments that matter last for milliseconds.
         while not moment() and not self.is_over:
-            pass
+            time.sleep(0.0002)
         return self.kill()
 
     def succeed(self) -> None:
@@ -93,8 +110,6 @@ def _run(
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
-    import dagster as dg
-
     with dg.DagsterInstance.get() as instance:
         definition = load(spec).resolve_job_def(f"{spec.stem}_{job}")
         result = definition.execute_in_process(
@@ -113,3 +128,77 @@ def load(spec: Path) -> Any:
     return definitions_of(
         TabularClassifier.model_validate(json.loads(spec.read_text()))
     )
+
+
+class Platform:
+    """A home and a Dagster home below it, on which jobs run as processes."""
+
+    def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
+        self.home = directory
+        self.plans = PlanStore(directory)
+        self.versions = VersionStore(directory)
+        self.tables = TableStore(directory)
+        self.spec = directory / f"{MODEL}.json"
+        self.spec.write_text(json.dumps(SPEC))
+        (directory / "dagster").mkdir(exist_ok=True)
+        quiet = "telemetry:\n  enabled: false\n"
+        (directory / "dagster" / "dagster.yaml").write_text(quiet)
+        patch.setenv("ML_ASSETS_HOME", str(directory))
+        patch.setenv("DAGSTER_HOME", str(directory / "dagster"))
+
+    def start(self, job: str, **config: Any) -> JobProcess:
+        options = {f"{MODEL}__{STAGES[job]}": {"config": config}} if config else {}
+        return JobProcess(self.spec, job, options, self.home / "jobs.log")
+
+    def complete(self, job: str, **config: Any) -> None:
+        self.start(job, **config).succeed()
+
+    def sees(self, pattern: str) -> Callable[[], bool]:
+        """Whether there is a file whose path below the home is like `pattern`."""
+        return lambda: next(self.home.glob(pattern), None) is not None
+
+    def deployed(self) -> list[str]:
+        return [plan.live.version for plan in self.plans.history(MODEL)]
+
+    def check(self) -> None:
+        """Whatever a reader may ask for is whole."""
+        for path in self.home.glob("tables/*/*/[!.]*.parquet"):
+            assert len(self.tables.read(MODEL, path.parent.name, path.stem))
+        for path in self.home.glob("tables/*/*/current.json"):
+            stage = path.parent.name
+            named = self.tables.version(MODEL, stage, "none of ours")
+            assert self.tables.path(MODEL, stage, named).exists()
+        for record in self.versions.records(MODEL):
+            self.versions.evaluation(MODEL, record.version)
+            bundle = self.home / record.bundle
+            if bundle.exists():
+                load_runtime(bundle, record.files)
+        history = self.plans.history(MODEL)
+        assert [plan.generation for plan in history] == [*range(1, len(history) + 1)]
+        deployed = self.deployed()
+        assert len(set(deployed)) == len(deployed), "a version was deployed twice"
+        assert set(deployed) <= set(self.versions.names(MODEL))
+        if history:
+            load_runtime(self.home / history[-1].live.bundle, history[-1].live.files)
+
+    def check_finished(self) -> None:
+        """After a good deployment the registry, the profile and the plan agree."""
+        numbers = {
+            version: self.versions.get(MODEL, version).registry_version
+            for version in self.deployed()
+        }
+        *before, champion = self.deployed()
+        expected = {"champion": numbers[champion]}
+        if before:
+            expected["previous"] = numbers[before[-1]]
+        assert Registry().aliases(MODEL) == expected
+        assert self.versions.profile_path(MODEL, champion).exists()
+
+    def told(self) -> set[str]:
+        """The versions whose evaluation the gate sensor can see."""
+        with dg.DagsterInstance.get() as instance:
+            found = instance.fetch_materializations(
+                dg.AssetKey([MODEL, "evaluation"]), limit=100
+            )
+        events = [record.asset_materialization for record in found.records]
+        return {str(event.metadata["version"].value) for event in events if event}

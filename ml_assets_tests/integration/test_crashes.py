@@ -1,0 +1,165 @@
+"""SIGKILL at the moments that matter, and at random ones: readers see old or new.
+
+The jobs run in processes of their own against one Dagster home. Each test prints what
+it killed and what came of it; see it with ``pytest -s``.
+"""
+
+import random
+import shutil
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from ml_assets.storage import TEMPORARY
+from ml_assets_tests.processes import MODEL, Platform
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def platform(registry: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+    """A new platform: nothing was trained."""
+    return Platform(home, monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def two_versions(
+    tmp_path_factory: pytest.TempPathFactory, empty_registry: Path
+) -> Path:
+    """A home in which one version serves and a second has passed its gate."""
+    directory = tmp_path_factory.mktemp("two_versions")
+    shutil.copy(empty_registry, directory / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        platform = Platform(directory, patch)
+        platform.complete("train")
+        platform.complete("deploy")
+        platform.complete("train", force=True)
+        platform.check()
+        platform.check_finished()
+        assert len(platform.versions.names(MODEL)) == 2
+    return directory
+
+
+# Moments of a first training, each by the file whose appearance announces it. A star
+# finds temporary names too, [!.] only final ones.
+TRAINING = {
+    "writes the raw table": "tables/churn/raw/*.parquet",
+    "has the raw table": "tables/churn/raw/[!.]*.parquet",
+    "learns the contract": "contracts/*.json",
+    "writes the features": "tables/churn/features/*.parquet",
+    "reserves the version": "versions/churn/*/reserved",
+    "uploads the bundle": "mlartifacts/churn/**/model.skops",
+    "registers the bundle": "mlartifacts/churn/**/runtime.npz",
+    "writes the record": "versions/churn/*/*record.json",
+    "fetches the bundle": "versions/churn/*/*bundle",
+    "has the bundle": "versions/churn/*/bundle",
+    "writes the evaluation": "versions/churn/*/*evaluation.json",
+    "has the evaluation": "versions/churn/*/evaluation.json",
+}
+
+
+@pytest.mark.parametrize("pattern", TRAINING.values(), ids=TRAINING)
+def test_a_training_that_is_killed_is_made_good_by_the_next(
+    platform: Platform, pattern: str
+) -> None:
+    assert platform.start("train").kill_when(platform.sees(pattern)), "ended before"
+    platform.check()
+    before, reserved = (
+        platform.versions.names(MODEL),
+        platform.sees(TRAINING["reserves the version"])(),
+    )
+    assert platform.deployed() == []
+    platform.complete("train")
+    platform.check()
+    # What has a record is taken up; what has none does not exist.
+    (version,) = platform.versions.names(MODEL)
+    assert before in ([], [version])
+    assert platform.told() == {version}
+    print(
+        f"\nkilled once: name taken {reserved}, record {bool(before)}; rerun: 1 version"
+    )
+
+
+def deploying(platform: Platform) -> dict[str, Callable[[], bool]]:
+    """Moments of the second deployment."""
+    registry = platform.home / "mlflow.db"
+    began = registry.stat().st_mtime_ns
+    newest = platform.versions.names(MODEL)[-1]
+    commits = platform.sees("plans/churn/*00000002.json")
+    return {
+        "proposes": platform.sees("plans/churn/*proposal.json"),
+        "commits": commits,
+        "committed": platform.sees("plans/churn/00000002.json"),
+        "labels": lambda: commits() and registry.stat().st_mtime_ns != began,
+        "writes the profile": platform.sees(f"versions/churn/{newest}/*profile.json"),
+        "wrote the profile": platform.sees(f"versions/churn/{newest}/profile.json"),
+    }
+
+
+@pytest.mark.parametrize(
+    "moment",
+    [
+        "proposes",
+        "commits",
+        "committed",
+        "labels",
+        "writes the profile",
+        "wrote the profile",
+    ],
+)
+def test_a_deployment_that_is_killed_is_finished_by_the_next(
+    two_versions: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    shutil.copytree(two_versions, tmp_path / "home")
+    platform = Platform(tmp_path / "home", monkeypatch)
+    first, second = platform.versions.names(MODEL)
+    came = deploying(platform)[moment]
+    assert platform.start("deploy", version=second).kill_when(came), "ended before"
+    platform.check()
+    found = platform.deployed()
+    assert found in ([first], [first, second])
+    for _ in range(2):
+        platform.complete("deploy", version=second)
+        platform.check()
+        platform.check_finished()
+        assert platform.deployed() == [first, second]
+    print(f"\nkilled once: plan {len(found)} in force; rerun: plan 2, labels, profile")
+
+
+def test_kills_at_random_moments_leave_old_or_new(
+    two_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(two_versions, tmp_path / "home")
+    platform = Platform(tmp_path / "home", monkeypatch)
+    dice = random.Random(20261123)
+    seconds = {}
+    for job, config in (("train", {"force": True}), ("deploy", {})):
+        began = time.monotonic()
+        platform.complete(job, **config)
+        seconds[job] = time.monotonic() - began
+    outcomes: Counter[str] = Counter()
+    for _ in range(5):
+        for job, config in (("train", {"force": True}), ("deploy", {})):
+            ends = time.monotonic() + dice.uniform(0.2, 1.1) * seconds[job]
+            before = len(platform.versions.names(MODEL)), len(platform.deployed())
+            process = platform.start(job, **config)
+            killed = process.kill_when(lambda: time.monotonic() > ends)
+            platform.check()
+            after = len(platform.versions.names(MODEL)), len(platform.deployed())
+            outcomes[f"{job}: {'killed' if killed else 'ended'}"] += 1
+            outcomes[f"{job}: {'new' if after != before else 'old'}"] += 1
+    platform.complete("train", force=True)
+    platform.complete("deploy")
+    platform.check()
+    platform.check_finished()
+    newest = platform.versions.names(MODEL)[-1]
+    assert platform.deployed()[-1] == newest
+    assert newest in platform.told()
+    left = len(list(platform.home.rglob(f"{TEMPORARY}*")))
+    print(f"\n{dict(sorted(outcomes.items()))}, {left} temporary names never read")
