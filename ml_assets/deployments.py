@@ -43,11 +43,11 @@ def put_in_force(
     finish(target, plan.model)
     known = ledger.find(plan.model, key)
     if known is not None:
-        return _again(target, known)
+        return repeat(target, known)
     draft = {
         "plan": digest(plan),
         "kind": kind,
-        "version": plan.live.version,
+        "version": plan.experiment or plan.live.version,
         "generation": plan.generation,
         "who": who,
         "why": why,
@@ -81,7 +81,8 @@ def finish(target: Target, model: str) -> Entry | None:
     return entry
 
 
-def _again(target: Target, entry: Entry) -> Rollout:
+def repeat(target: Target, entry: Entry) -> Rollout:
+    """The rollout that an entry tells of, waited for if it is still in force."""
     by_number = {plan.generation: plan for plan in target.history(entry.model)}
     if entry.generation not in by_number:
         raise RolloutError(
@@ -164,15 +165,20 @@ def roles(target: Target, model: str) -> dict[str, str]:
     return {alias: version for alias, version in found.items() if version is not None}
 
 
-def mirror(target: Target, model: str) -> None:
+def mirror(target: Target, model: str) -> list[str]:
     """Set the registry's aliases as the plans have it.
 
     Call it with ``target.lock(model)`` held: of two, the later one labels last.
 
+    Returns
+    -------
+    list of str
+        Aliases that point at nothing, because their version was deleted there.
+
     Raises
     ------
     RegistryError
-        If the registry cannot be reached, or lacks one of the versions.
+        If the registry cannot be reached.
     """
     store = VersionStore(storage_root())
     wanted = roles(target, model)
@@ -180,8 +186,9 @@ def mirror(target: Target, model: str) -> None:
         alias: store.get(model, version).registry_version
         for alias, version in wanted.items()
     }
-    Registry().label(model, numbers)
+    absent = Registry().label(model, numbers)
     _unlabelled(model).unlink(missing_ok=True)
+    return absent
 
 
 def is_labelled(model: str) -> bool:
@@ -190,17 +197,11 @@ def is_labelled(model: str) -> bool:
 
 
 def evidence_of(record: VersionRecord) -> dict[str, Any]:
-    """What speaks for a version: figures, clauses and data, with the files' SHA-256."""
-    root = storage_root()
-    store = VersionStore(root)
-    found = store.evaluation(record.model, record.version) or {}
+    """What speaks for a version: figures, clauses and data, with SHA-256 of its files."""
+    store = VersionStore(storage_root())
     directory = store.directory(record.model, record.version)
-    report = f"reports/{record.model}/validation/{record.raw_version}.json"
-    files = {
-        "record": directory / "record.json",
-        "evaluation": directory / "evaluation.json",
-        "validation": root / report,
-    }
+    found = store.evaluation(record.model, record.version) or {}
+    paths = [directory / "record.json", directory / "evaluation.json"]
     return {
         "figures": found.get("figures"),
         "gate": found.get("gate"),
@@ -209,6 +210,8 @@ def evidence_of(record: VersionRecord) -> dict[str, Any]:
         "training_run": record.run_id,
         "registry_version": record.registry_version,
         "sha256": {
-            name: sha256_file(path) for name, path in files.items() if path.exists()
+            path.relative_to(store.root).as_posix(): sha256_file(path)
+            for path in paths
+            if path.exists()
         },
     }

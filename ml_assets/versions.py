@@ -1,7 +1,8 @@
 """Every trained version of a model: its record, its evaluation and its files.
 
 ``versions/<model>/<version>/`` holds ``record.json`` (written last by training: a version
-without it does not exist), ``evaluation.json``, ``profile.json`` and ``bundle/``.
+without it does not exist), ``spec.json`` (its configuration), ``validation.json`` (that
+of its raw data), ``evaluation.json``, ``profile.json`` and ``bundle/``.
 """
 
 import datetime as dt
@@ -48,6 +49,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     train_rows: int
     test_rows: int
     fit_seconds: float
+    origins: dict[str, str] = {}
 
     @property
     def bundle(self) -> str:

@@ -1,7 +1,7 @@
 """``<model>/model``: a new version, trained, packaged and registered."""
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,10 +12,11 @@ from pydantic import Field
 from ml_assets import provenance
 from ml_assets.assets.common import TABLES, key, stage_arguments
 from ml_assets.assets.features import HELD_OUT
+from ml_assets.assets.validation import report_path
 from ml_assets.model import ModelSpec
 from ml_assets.resources.registry import Registry
 from ml_assets.resources.tables import DATA_VERSION, TableStore
-from ml_assets.storage import storage_root
+from ml_assets.storage import sha256_file, storage_root, write_bytes, write_json
 from ml_assets.versions import VersionRecord, VersionStore
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def train_version(
         manifest = _package(spec, trained, bundle)
         params = {"estimator": spec.estimator.type, **trained.params}
         entry = Registry().register(spec.name, bundle, tags, params)
+    origins = _keep_origins(spec, version, tags)
     record = VersionRecord(
         model=spec.name,
         version=version,
@@ -158,9 +160,37 @@ def train_version(
         train_rows=int((~held_out).sum()),
         test_rows=int(held_out.sum()),
         fit_seconds=round(trained.seconds, 3),
+        origins=origins,
     )
     store.save(record)
     return record
+
+
+def _keep_origins(
+    spec: ModelSpec, version: str, tags: Mapping[str, str]
+) -> dict[str, str]:
+    """Keep configuration and validation beside the version; SHA-256 of all origins."""
+    root = storage_root()
+    directory = VersionStore(root).directory(spec.name, version)
+    # Only what was said: some keys are refused where they do not belong.
+    configuration = spec.model_dump(mode="json", exclude_unset=True)
+    write_json(directory / "spec.json", configuration)
+    tables = TableStore(root)
+    paths = [
+        directory / "spec.json",
+        tables.path(spec.name, "raw", tags["raw_version"]),
+        tables.path(spec.name, "features", tags["features_version"]),
+    ]
+    report = report_path(spec.name, tags["raw_version"])
+    # A later validation of the same data replaces the report.
+    if report.exists():
+        write_bytes(directory / "validation.json", report.read_bytes())
+        paths.append(directory / "validation.json")
+    return {
+        path.relative_to(root).as_posix(): sha256_file(path)
+        for path in paths
+        if path.exists()
+    }
 
 
 def _package(spec: ModelSpec, trained: "Trained", directory: Path) -> Any:

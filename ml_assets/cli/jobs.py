@@ -1,7 +1,6 @@
 """Running a job of a model in this process, as Dagster's launcher would."""
 
 import os
-import signal
 import sys
 import uuid
 from collections.abc import Iterator, Mapping
@@ -10,9 +9,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import click
 
+from ml_assets.cli.actor import user
 from ml_assets.cli.follow import following
 from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.output import Failed, quiet_libraries
+from ml_assets.cli.processes import heed_termination
 from ml_assets.cli.story import Story
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def _execute(
     import dagster as dg
 
     # A stop must end the run's record as well as the process.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    heed_termination()
     named = dg.build_reconstructable_job(__name__, "job_named", (job,))
     invocation = {INVOCATION: uuid.uuid4().hex}
     # Dagster's own console lines would stand between ours.
@@ -91,7 +92,7 @@ def _execute(
                 named,
                 instance=instance,
                 run_config={"ops": dict(ops), "loggers": loggers},
-                tags={**tags, **invocation},
+                tags={"user": user(), **tags, **invocation},
                 raise_on_error=False,
             )
     except dg.DagsterExecutionInterruptedError as error:

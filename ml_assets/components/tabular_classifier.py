@@ -12,6 +12,7 @@ from ml_assets.assets import (
     ingestion,
     monitoring,
     records,
+    rollback,
     training,
     validation,
 )
@@ -27,6 +28,7 @@ STAGES = (
     deployment,
     monitoring,
     records,
+    rollback,
     automation,
 )
 

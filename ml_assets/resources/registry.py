@@ -156,8 +156,13 @@ class Registry:
         for name, value in metrics.items():
             self.client.log_metric(run_id, name, value)
 
-    def label(self, model: str, aliases: Mapping[str, str]) -> None:
+    def label(self, model: str, aliases: Mapping[str, str]) -> list[str]:
         """Point our aliases at the registry's numbers given; remove those not given.
+
+        Returns
+        -------
+        list of str
+            Aliases whose version is no longer in the registry; they point at nothing.
 
         Raises
         ------
@@ -166,19 +171,22 @@ class Registry:
         """
         from mlflow.exceptions import MlflowException
 
-        client, faults = self.client, []
+        client = self.client
+        gone, faults = [], []
         for alias in ALIASES:
             try:
-                if alias in aliases:
+                if alias in aliases and _has(client, model, aliases[alias]):
                     client.set_registered_model_alias(model, alias, aliases[alias])
-                else:
-                    client.delete_registered_model_alias(model, alias)
+                    continue
+                client.delete_registered_model_alias(model, alias)
+                gone += [alias] if alias in aliases else []
             except MlflowException as error:
                 faults.append(f"{alias}: {error}")
         if faults:
             raise RegistryError(
                 f"aliases of {model} were not set in the registry: {'; '.join(faults)}"
             )
+        return gone
 
     def aliases(self, model: str) -> dict[str, str]:
         """Alias to registry number, as the registry has them now."""
@@ -219,3 +227,15 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _has(client: "MlflowClient", model: str, number: str) -> bool:
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.get_model_version(model, number)
+    except MlflowException as error:
+        if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+            return False
+        raise
+    return True

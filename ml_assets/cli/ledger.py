@@ -1,0 +1,80 @@
+"""``ml-assets ledger MODEL``: what was decided on a model, and whether it still says so."""
+
+import sys
+
+import click
+import msgspec
+
+from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.output import (
+    echo_json,
+    echo_table,
+    json_option,
+    quiet_libraries,
+    told,
+)
+from ml_assets.storage import storage_root
+
+
+@click.command(
+    "ledger", epilog="Exit codes: 0 all agrees, 1 something does not, 2 wrong usage."
+)
+@click.argument("model")
+@click.option("--repair", is_flag=True, help="Set the registry's aliases first.")
+@json_option
+def command(model: str, repair: bool, as_json: bool) -> None:
+    """Show every decision on MODEL and verify it against the plans and the registry.
+
+    An entry that was edited or is missing is named, and so is a plan without entry and
+    an alias (champion, challenger, previous) that was moved by hand.
+
+    \b
+    Examples:
+      ml-assets ledger breast_cancer
+      ml-assets ledger breast_cancer --json | jq '.entries[-1].evidence'
+
+    JSON keys: model, findings with is_serious and message, and entries with seq, time,
+    kind, model, version, generation, who, why, evidence, key, previous, hash.
+    """
+    quiet_libraries()
+    root = storage_root()
+    require_known(model, root)
+    from ml_assets.audit import audit
+    from ml_assets.deployments import finish, mirror
+    from ml_assets.ledger import Ledger
+    from ml_assets.resources.registry import RegistryError
+    from ml_assets.targets.local import LocalTarget
+
+    target = LocalTarget(root)
+    if repair:
+        with told(RegistryError), target.lock(model):
+            finish(target, model)
+            mirror(target, model)
+    entries = Ledger(root).entries(model)
+    findings = audit(target, model)
+    if as_json:
+        echo_json(
+            {
+                "model": model,
+                "findings": [finding._asdict() for finding in findings],
+                "entries": msgspec.to_builtins(entries),
+            }
+        )
+    else:
+        headers = ["entry", "time", "what", "version", "plan", "who", "why"]
+        rows = [
+            [
+                str(entry.seq),
+                entry.time[:19],
+                entry.kind,
+                entry.version,
+                str(entry.generation or "-"),
+                entry.who,
+                entry.why,
+            ]
+            for entry in entries
+        ]
+        echo_table(headers, rows)
+        for finding in findings:
+            click.echo(finding.message, err=True)
+    sys.exit(1 if findings else 0)

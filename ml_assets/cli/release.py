@@ -1,0 +1,32 @@
+"""``ml-assets release MODEL VERSION``: a version that may be deployed again."""
+
+import click
+
+from ml_assets.cli.actor import who
+from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.output import EXIT_CODES, told
+from ml_assets.storage import storage_root
+
+
+@click.command("release", epilog=EXIT_CODES)
+@click.argument("model")
+@click.argument("version")
+@click.option(
+    "--reason", default="asked for", show_default=True, help="Why, for the ledger."
+)
+def command(model: str, version: str, reason: str) -> None:
+    """Let VERSION of MODEL, which is on hold, be deployed again.
+
+    \b
+    Example:
+      ml-assets release breast_cancer 20261123T020000Z --reason "under review"
+    """
+    root = storage_root()
+    require_known(model, root)
+    from ml_assets.holds import HoldError, release
+    from ml_assets.targets.local import LocalTarget
+    from ml_assets.versions import UnknownVersionError
+
+    with told(HoldError, UnknownVersionError):
+        entry = release(LocalTarget(root), model, version, who(), reason)
+    click.echo(f"entry {entry.seq} in the ledger of {model}: {entry.kind} of {version}")

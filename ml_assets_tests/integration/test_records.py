@@ -1,0 +1,285 @@
+"""What is written of a deployment, and what a rollback makes of it, on a real registry."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+from click.testing import CliRunner
+
+from ml_assets.audit import audit
+from ml_assets.components import TabularClassifier
+from ml_assets.holds import HoldError, hold, on_hold, release
+from ml_assets.ledger import Ledger
+from ml_assets.resources.registry import Registry
+from ml_assets.rollback import RollbackError, rollback
+from ml_assets.serving.plan import digest
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import sha256_file
+from ml_assets.targets.local import LocalTarget
+from ml_assets.versions import UnknownVersionError, VersionStore
+from ml_assets_tests.conftest import definitions_of, failure_of
+
+Run = Callable[..., dg.ExecuteInProcessResult]
+FORCE = {"churn__model": {"config": {"force": True}}}
+SMALL = {
+    "name": "churn",
+    "source": {"type": "synthetic", "rows": 200},
+    "target": "churned",
+    "positive": "yes",
+    "estimator": {"params": {"max_iter": 5}},
+    "gate": {"threshold": 0.5},
+}
+
+
+def train_and_deploy(spec: Any, run_job: Run, home: Path, **tags: str) -> str:
+    """A new version in service; its name."""
+    trained = run_job(spec, "train", FORCE)
+    assert trained.success, failure_of(trained)
+    deployed = run_job(spec, "deploy", **tags)
+    assert deployed.success, failure_of(deployed)
+    (check,) = deployed.get_asset_check_evaluations()
+    assert check.passed, check.description
+    plan = PlanStore(home).current(spec.name)
+    assert plan is not None
+    return plan.live.version
+
+
+@pytest.fixture(scope="module")
+def three_versions(
+    empty_registry: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A home with three versions that were put in service one after the other."""
+    directory = tmp_path_factory.mktemp("three")
+    shutil.copy(empty_registry, directory / "mlflow.db")
+    spec = TabularClassifier.model_validate(SMALL)
+    definitions = definitions_of(spec)
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        patch.setenv("ML_ASSETS_HOME", str(directory))
+        for job, ops in [("train", FORCE), ("deploy", {})] * 3:
+            done = definitions.resolve_job_def(f"churn_{job}").execute_in_process(
+                instance=instance, run_config={"ops": ops}
+            )
+            assert done.success
+    return directory
+
+
+@pytest.fixture
+def versions(three_versions: Path, home: Path, registry: Path) -> list[str]:
+    """The three versions, in this test's own home."""
+    shutil.copytree(three_versions, home, dirs_exist_ok=True)
+    return VersionStore(home).names("churn")
+
+
+def serving(home: Path) -> tuple[int, str]:
+    plan = PlanStore(home).current("churn")
+    assert plan is not None
+    return plan.generation, plan.live.version
+
+
+def aliases(home: Path) -> dict[str, str]:
+    numbers = {
+        r.registry_version: r.version for r in VersionStore(home).records("churn")
+    }
+    return {alias: numbers[n] for alias, n in Registry().aliases("churn").items()}
+
+
+def kinds(home: Path) -> list[str]:
+    return [entry.kind for entry in Ledger(home).entries("churn")]
+
+
+def test_a_deployment_is_written_with_who_why_and_evidence(
+    make_spec: Any, run_job: Run, home: Path
+) -> None:
+    tags = {"dagster/sensor_name": "churn_gate"}
+    version = train_and_deploy(make_spec(), run_job, home, **tags)
+    (entry,) = Ledger(home).entries("churn")
+    plan = PlanStore(home).current("churn")
+    assert plan is not None
+    assert (entry.kind, entry.version, entry.generation) == ("deployment", version, 1)
+    assert entry.who == f"sensor churn_gate, run {plan.run_id}"
+    assert entry.why == f"version {version} passed its gate"
+    record = VersionStore(home).get("churn", version)
+    assert entry.evidence["plan_sha256"] == digest(plan)
+    assert entry.evidence["raw_version"] == record.raw_version
+    assert entry.evidence["gate"]["passed"] is True
+    assert entry.evidence["figures"]["metrics"]["accuracy"] > 0.8
+    files = [
+        f"versions/churn/{version}/{name}.json" for name in ("record", "evaluation")
+    ]
+    assert entry.evidence["sha256"] == {
+        name: sha256_file(home / name) for name in files
+    }
+    kept = [f"versions/churn/{version}/{name}.json" for name in ("spec", "validation")]
+    tables = [
+        f"tables/churn/raw/{record.raw_version}.parquet",
+        f"tables/churn/features/{record.features_version}.parquet",
+    ]
+    assert record.origins == {
+        name: sha256_file(home / name) for name in [*kept, *tables]
+    }
+
+
+def test_a_refusal_is_written_with_its_reason(
+    make_spec: Any, run_job: Run, home: Path
+) -> None:
+    spec = make_spec()
+    assert run_job(spec, "train").success
+    (version,) = VersionStore(home).names("churn")
+    bundle = home / VersionStore(home).get("churn", version).bundle
+    (bundle / "model.skops").write_bytes(b"altered")
+    assert not run_job(spec, "deploy").success
+    (entry,) = Ledger(home).entries("churn")
+    assert (entry.kind, entry.version, entry.generation) == ("refusal", version, None)
+    assert f"version {version}: " in entry.why
+
+
+def test_an_entry_is_written_for_a_deployer_that_died_before_it(
+    make_spec: Any, run_job: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = make_spec()
+    assert run_job(spec, "train").success
+    with monkeypatch.context() as patch:
+
+        def die(*_: Any, **__: Any) -> None:
+            raise MemoryError
+
+        patch.setattr(Ledger, "append", die)
+        assert not run_job(spec, "deploy").success
+    assert serving(home)[0] == 1
+    assert kinds(home) == []
+    assert run_job(spec, "deploy").success
+    assert kinds(home) == ["deployment"]
+    assert audit(LocalTarget(home), "churn") == []
+
+
+@pytest.mark.slow
+def test_a_rollback_returns_holds_and_is_written(
+    versions: list[str], make_spec: Any, run_job: Run, home: Path
+) -> None:
+    first, second, third = versions
+    assert aliases(home) == {"champion": third, "previous": second}
+    target = LocalTarget(home)
+    done = rollback(target, "churn", "user ana", "complaints")
+    assert (done.left, done.held, done.warning) == (third, True, "")
+    assert serving(home) == (4, second)
+    assert aliases(home) == {"champion": second, "previous": first}
+    assert kinds(home) == ["deployment"] * 3 + ["rollback", "hold"]
+    assert audit(target, "churn") == []
+
+    # What was rolled back from stays out, whoever asks.
+    spec = make_spec(**SMALL)
+    again = run_job(spec, "deploy")
+    assert again.success and serving(home) == (4, second)
+    with pytest.raises(RollbackError, match=f"{third} of churn is on hold since"):
+        rollback(target, "churn", "user ana", "back", to=third)
+    with pytest.raises(HoldError, match="is in service, as plan 4"):
+        hold(target, "churn", second, "user ana", "check")
+
+    release(target, "churn", third, "user ana", "mended")
+    assert on_hold("churn") == {}
+    with pytest.raises(HoldError, match="is not on hold; on hold: none"):
+        release(target, "churn", third, "user ana", "mended")
+    back = rollback(target, "churn", "user ana", "mended", to=third, key="k")
+    # An older version that is left is not at fault.
+    assert (back.left, back.held) == (second, False)
+    assert rollback(target, "churn", "user ana", "mended", to=third, key="k") == back
+    assert serving(home) == (5, third)
+    assert audit(target, "churn") == []
+
+    for wanted, message in {
+        third: "is the one that serves now",
+        "20200101T000000Z": "was removed; kept: ",
+    }.items():
+        with pytest.raises((RollbackError, UnknownVersionError), match=message):
+            rollback(target, "churn", "user ana", "?", to=wanted)
+    assert serving(home) == (5, third)
+
+
+@pytest.mark.slow
+def test_a_rollback_needs_no_registry(
+    versions: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ml_assets.cli import main
+
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    done = rollback(LocalTarget(home), "churn", "user ana", "complaints")
+    assert "cannot be reached" in done.warning and "--repair" in done.warning
+    assert serving(home) == (4, versions[1])
+    (finding,) = audit(LocalTarget(home), "churn")
+    assert "cannot be reached" in finding.message and not finding.is_serious
+
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")
+    messages = [finding.message for finding in audit(LocalTarget(home), "churn")]
+    assert len(messages) == 2
+    assert "the registry could not be reached after the last plan" in messages[0]
+    repaired = CliRunner().invoke(main, ["ledger", "churn", "--repair"])
+    assert repaired.exit_code == 0, repaired.output
+    assert aliases(home) == {"champion": versions[1], "previous": versions[0]}
+
+
+@pytest.mark.slow
+def test_a_champion_deleted_by_hand_is_named_and_can_be_left(
+    versions: list[str], run_job: Run, make_spec: Any, home: Path
+) -> None:
+    target = LocalTarget(home)
+    number = VersionStore(home).get("churn", versions[2]).registry_version
+    Registry().client.delete_model_version("churn", number)
+    (finding,) = audit(target, "churn")
+    assert finding.message.startswith(
+        f"alias champion points at nothing, expected version {versions[2]}"
+    )
+    done = rollback(target, "churn", "user ana", "it is gone")
+    assert done.warning == "" and serving(home) == (4, versions[1])
+    assert audit(target, "churn") == []
+
+
+@pytest.mark.slow
+def test_the_check_names_an_alias_moved_by_hand_and_an_edited_entry(
+    versions: list[str], home: Path
+) -> None:
+    target = LocalTarget(home)
+    oldest = VersionStore(home).get("churn", versions[0]).registry_version
+    Registry().client.set_registered_model_alias("churn", "champion", oldest)
+    (finding,) = audit(target, "churn")
+    assert not finding.is_serious
+    assert finding.message.startswith(
+        f"alias champion points at version {versions[0]} (registry number {oldest}),"
+        f" expected version {versions[2]}; it was moved by hand"
+    )
+    path = Ledger(home).path("churn")
+    path.write_bytes(path.read_bytes().replace(b"passed its gate", b"is good", 1))
+    serious, _ = audit(target, "churn")
+    assert serious.is_serious
+    assert f"entry 1 (deployment of {versions[0]}) was edited" in serious.message
+
+
+@pytest.mark.slow
+def test_the_job_of_the_ui_rolls_back_once(
+    versions: list[str], make_spec: Any, run_job: Run, home: Path
+) -> None:
+    spec = make_spec()
+    options = {"config": {"reason": "complaints", "to": versions[0]}}
+    result = run_job(spec, "rollback", {"churn__roll_back": options})
+    assert result.success, failure_of(result)
+    assert serving(home) == (4, versions[0])
+    (event,) = result.get_asset_materialization_events()
+    assert event.materialization.metadata["left"].value == versions[2]
+    entry = Ledger(home).entries("churn")[3]
+    assert entry.who == f"run {result.run_id}" and entry.why == "complaints"
+    assert entry.evidence["from"] == versions[2]
+    bad = run_job(spec, "rollback", {"churn__roll_back": {"config": {"to": "x"}}})
+    assert not bad.success and "has no version x" in failure_of(bad)
+
+
+def test_a_model_that_was_never_deployed_has_nothing_to_return_to(
+    home: Path, registry: Path
+) -> None:
+    with pytest.raises(RollbackError, match="churn was never deployed"):
+        rollback(LocalTarget(home), "churn", "user ana", "?")
