@@ -1,11 +1,13 @@
 """Plans: numbered, never changed, committed by one; and what servers say of them."""
 
+import fcntl
 import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -225,27 +227,23 @@ def test_a_server_that_stops_gives_its_lease_back(tmp_path: Path) -> None:
     assert store.reports("churn") == []
 
 
-def test_a_server_starts_while_others_look_whether_it_lives(
-    store: PlanStore, tmp_path: Path
+def test_a_lease_has_its_name_only_when_it_is_held(
+    store: PlanStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    stopped = threading.Event()
+    # Who looks whether a lease is held locks it for a moment, and would take it away.
+    lock, named = fcntl.flock, []
 
-    def look() -> None:
-        while not stopped.is_set():
-            store.reports("churn")
+    def spy(stream: Any, operation: int) -> None:
+        if operation & fcntl.LOCK_EX:
+            named.append((tmp_path / "servers/here/lease").exists())
+        lock(stream, operation)
 
-    watchers = [threading.Thread(target=look) for _ in range(4)]
-    for watcher in watchers:
-        watcher.start()
-    try:
-        leases = [ServerLease(tmp_path, f"server{index}") for index in range(100)]
-    finally:
-        stopped.set()
-        for watcher in watchers:
-            watcher.join()
-    assert len(store.reports("churn")) == 100
-    for lease in leases:
-        lease.release()
+    monkeypatch.setattr(fcntl, "flock", spy)
+    lease = ServerLease(tmp_path, "here")
+    assert named == [False]
+    assert store.reports("churn") == [None]
+    assert [path.name for path in (tmp_path / "servers/here").iterdir()] == ["lease"]
+    lease.release()
 
 
 def test_a_damaged_plan_is_refused_rather_than_guessed(
