@@ -29,6 +29,11 @@ def cli(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ml_assets.cli", *arguments]
 
 
+def heed_termination() -> None:
+    """Let SIGTERM end us as Ctrl-C does: in order, with what we started."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
 class Child:
     """A process in a session of its own, with all that it starts.
 

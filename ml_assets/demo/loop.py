@@ -12,7 +12,7 @@ from ml_assets.cli.follow import RunFollower, find_run
 from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.jobs import run_job
 from ml_assets.cli.output import Failed
-from ml_assets.cli.processes import Children
+from ml_assets.cli.processes import Children, heed_termination
 from ml_assets.cli.story import Story, gate_lines, line
 from ml_assets.demo.place import empty_place
 from ml_assets.demo.servers import Ports, await_server, start_daemon, start_server
@@ -32,6 +32,7 @@ DEPLOY_SECONDS = 240.0
 def run() -> None:
     """Run all acts; `Failed` says which did not happen."""
     started = time.monotonic()
+    heed_termination()
     with empty_place() as place, Children() as children:
         _title(f"From data to live predictions: {MODEL}")
         click.echo(f"  Everything is kept in {place}, which was emptied first.")
@@ -124,10 +125,8 @@ def _predict(ports: Ports, plan: ServingPlan) -> None:
     for item in live.shown:
         shown = f"{item.probability:.6f}"
         _tell("", f"{item.label:<11}{shown:<15}{item.truth:<11}{item.id}")
-    _tell(
-        "", f"all {live.rows} held-out rows: {live.right} right, and each answer equals"
-    )
-    _tell("", "in every digit what the same version says in this process")
+    _tell("all rows", f"{live.right} of {live.rows} held-out rows right")
+    _tell("", "each answer equals, in every digit, that of the version loaded here")
     _tell("speed", f"median {live.median_ms:.2f} ms a request of one row")
 
 

@@ -13,7 +13,7 @@ import pytest
 from ml_assets.cli.checks import registry, serving
 from ml_assets.cli.processes import Children
 from ml_assets.demo.servers import Ports, await_server, start_server
-from ml_assets.resources.registry import Registry
+from ml_assets.resources.registry import CHAMPION, Registry
 from ml_assets_tests.cli_kit import (
     VERSION,
     deploy_small_model,
@@ -96,7 +96,7 @@ def test_the_doctor_compares_plans_with_the_registry(home: Path) -> None:
     bundle = home / "versions" / model / VERSION / "bundle"
     bundle.mkdir()
     in_service(home, model, VERSION)
-    Registry().label(model, "2", None)
+    Registry().label(model, {CHAMPION: "2"})
     reached, plan = registry.check()
     assert reached.status == "ok"
     assert plan.status == "problem"
