@@ -81,10 +81,10 @@ def build(spec: ModelSpec) -> dg.Definitions:
             data_version=dg.DataVersion(record.version),
             metadata={
                 "version": record.version,
-                "figures": dg.MetadataValue.json(figures.to_dict()),
                 **metadata,
+                "figures": dg.MetadataValue.json(figures.to_dict()),
             },
-            check_results=[_check(spec, record, decision)],
+            check_results=[_check(spec, record, figures, decision)],
         )
 
     return dg.Definitions(assets=[evaluation])
@@ -139,12 +139,12 @@ def judge(
     labels = _labels(rows[spec.target], y)
     images = plots(y, probability, found, importance, labels)
     whole = found.to_dict()
-    metadata: dict[str, Any] = {
+    metadata: dict[str, Any] = {"gate": dg.MetadataValue.md(_clauses(decision))}
+    metadata |= {
         name: value for name, value in whole["metrics"].items() if value is not None
     }
-    metadata |= {f"plot_{name}": plot(png) for name, png in images.items()}
-    metadata["gate"] = dg.MetadataValue.md(_clauses(decision))
     metadata["test_rows"] = len(y)
+    metadata |= {f"plot_{name}": plot(png) for name, png in images.items()}
     if found.slices:
         metadata["slices"] = dg.MetadataValue.md(_slices(found))
     if problem:
@@ -159,8 +159,14 @@ def _labels(target: Any, y: Any) -> tuple[Any, Any]:
 
 
 def _check(
-    spec: ModelSpec, record: VersionRecord, decision: GateDecision
+    spec: ModelSpec,
+    record: VersionRecord,
+    figures: GateFigures,
+    decision: GateDecision,
 ) -> dg.AssetCheckResult:
+    value = figures.metrics.get(spec.gate.metric)
+    # Shown as a curve over the versions; NaN cannot be.
+    shown = {} if value is None or value != value else {spec.gate.metric: value}
     return dg.AssetCheckResult(
         check_name=GATE_CHECK,
         asset_key=key(spec, "evaluation"),
@@ -170,6 +176,7 @@ def _check(
         description=f"version {record.version}: {decision.reason}",
         metadata={
             "version": record.version,
+            **shown,
             "clauses": dg.MetadataValue.md(_clauses(decision)),
         },
     )

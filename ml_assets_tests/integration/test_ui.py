@@ -1,0 +1,148 @@
+"""The Dagster UI in a real browser: the graph, a run from a click, plots, the sensor.
+
+Pictures are written to ``reports/ui``, to be looked at.
+"""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PICTURES = ROOT / "reports" / "ui"
+CHROMIUM = shutil.which("chromium")
+MINUTE = 60_000
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="needs Debian's chromium"),
+]
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def webserver(home: Path) -> Iterator[str]:
+    """`dagster dev` on an empty instance; its address."""
+    port = free_port()
+    dagster_home = home / "dagster"
+    dagster_home.mkdir()
+    shutil.copy(ROOT / "dagster.yaml", dagster_home)
+    log = (home / "dev.log").open("wb")
+    process = subprocess.Popen(
+        [
+            str(Path(sys.executable).with_name("dagster")),
+            "dev",
+            *("-h", "127.0.0.1", "-p", str(port)),
+        ],
+        cwd=ROOT,
+        env={**os.environ, "DAGSTER_HOME": str(dagster_home)},
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        start_new_session=True,
+    )
+    try:
+        await_port(port, process, home / "dev.log")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        try:
+            process.wait(60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+def await_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
+    deadline = time.monotonic() + 180
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.2)
+    raise TimeoutError(log.read_text())
+
+
+@pytest.fixture
+def page() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    PICTURES.mkdir(parents=True, exist_ok=True)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=CHROMIUM,
+            args=[
+                "--no-sandbox",
+                "--disable-gpu",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+            ],
+        )
+        tab = browser.new_page(viewport={"width": 1600, "height": 1000})
+        tab.set_default_timeout(2 * MINUTE)
+        yield tab
+        browser.close()
+
+
+def picture(page: Any, name: str) -> None:
+    page.screenshot(path=PICTURES / f"{name}.png")
+
+
+def test_a_model_is_trained_by_a_click_and_deployed_by_its_sensor(
+    webserver: str, page: Any, home: Path
+) -> None:
+    page.goto(f"{webserver}/asset-groups")
+    for model in ("breast_cancer", "census_income", "telco_churn"):
+        page.get_by_text(model, exact=True).first.wait_for()
+    picture(page, "models")
+
+    page.goto(f"{webserver}/locations/ml_assets/asset-groups/breast_cancer/lineage")
+    for stage in ("raw", "features", "model", "evaluation", "deployment", "monitoring"):
+        page.get_by_text(stage, exact=True).first.wait_for()
+    picture(page, "graph")
+
+    page.goto(f"{webserver}/locations/ml_assets/jobs/breast_cancer_train")
+    page.get_by_role("button", name="Materialize all").click()
+    page.get_by_text("Launched run").first.wait_for()
+    page.goto(f"{webserver}/runs")
+    page.get_by_text("breast_cancer_train").first.wait_for()
+    page.get_by_text("Success", exact=True).first.wait_for(timeout=4 * MINUTE)
+    picture(page, "run")
+
+    page.goto(f"{webserver}/assets/breast_cancer/evaluation?view=overview")
+    page.get_by_text("plot_roc").first.wait_for()
+    picture(page, "evaluation")
+    page.locator("img[alt=plot]").nth(1).scroll_into_view_if_needed()
+    picture(page, "plots")
+    page.goto(f"{webserver}/assets/breast_cancer/evaluation?view=checks")
+    page.get_by_text("gate").first.wait_for()
+    picture(page, "gate")
+    page.goto(f"{webserver}/assets/breast_cancer/raw?view=checks")
+    page.locator("text=mean_radius_between_5_and_40 >> visible=true").first.wait_for()
+    picture(page, "checks")
+
+    page.goto(f"{webserver}/runs")
+    page.get_by_text("breast_cancer_deploy").first.wait_for(timeout=4 * MINUTE)
+    page.get_by_text("breast_cancer_gate").first.wait_for()
+    deadline = time.monotonic() + 240
+    plan = home / "plans/breast_cancer/00000001.json"
+    while not plan.exists() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert plan.exists()
+    page.goto(f"{webserver}/locations/ml_assets/asset-groups/breast_cancer/lineage")
+    page.get_by_text("monitoring", exact=True).first.wait_for()
+    page.wait_for_load_state("networkidle")
+    picture(page, "deployed")
