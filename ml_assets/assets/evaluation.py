@@ -166,7 +166,9 @@ def _check(
 ) -> dg.AssetCheckResult:
     value = figures.metrics.get(spec.gate.metric)
     # Shown as a curve over the versions; NaN cannot be.
-    shown = {} if value is None or value != value else {spec.gate.metric: value}
+    shown: dict[str, Any] = (
+        {} if value is None or value != value else {spec.gate.metric: value}
+    )
     return dg.AssetCheckResult(
         check_name=GATE_CHECK,
         asset_key=key(spec, "evaluation"),
