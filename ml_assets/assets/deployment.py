@@ -9,18 +9,13 @@ from pydantic import Field
 
 from ml_assets.assets.common import key, stage_arguments, who_runs
 from ml_assets.assets.evaluation import gate_figures, passed
-from ml_assets.deployments import (
-    evidence_of,
-    finish,
-    live_plan,
-    mirror,
-    put_in_force,
-)
-from ml_assets.ledger import Ledger, held
+from ml_assets.deployments import evidence_of, finish, mirror, put_in_force
+from ml_assets.ledger import Kind, Ledger, held
 from ml_assets.ml.gate import Gate, GateFigures
 from ml_assets.model import ModelSpec
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.storage import storage_root
+from ml_assets.strategy import challenge
 from ml_assets.targets import Rollout, RolloutError, Target
 from ml_assets.targets.local import LocalTarget
 from ml_assets.versions import UnknownVersionError, VersionRecord, VersionStore
@@ -69,7 +64,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         except (RefusedError, RolloutError, UnknownVersionError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         yield dg.MaterializeResult(
-            data_version=dg.DataVersion(rollout.plan.live.version),
+            data_version=dg.DataVersion(newest_of(rollout.plan)),
             metadata=describe(rollout),
         )
 
@@ -126,21 +121,33 @@ def _deploy(
     from ml_assets.serving.files import BundleError
 
     before = target.current(spec.name)
-    reason = f"version {record.version} passed its gate"
     if before is not None and _is_unfinished(store, record, before):
         plan = before
     else:
-        _check_not_done(target, record)
+        _check_not_done(target, record, before)
         _check_not_held(record)
         _check_gate(spec, store, record, before)
         try:
             fetch_bundle(record)
         except BundleError as error:
             raise RolloutError(f"version {record.version}: {error}") from error
-        plan = live_plan(record, before, reason, run_id)
+        reason = _reason(spec, record, before)
+        plan = challenge(before, record, spec.serving, reason, run_id)
     evidence = evidence_of(record)
     key = f"deployment:{record.version}"
-    return put_in_force(target, plan, "deployment", who, reason, evidence, key)
+    kind: Kind = "experiment" if plan.experiment else "deployment"
+    return put_in_force(target, plan, kind, who, plan.reason, evidence, key)
+
+
+def _reason(spec: ModelSpec, record: VersionRecord, before: ServingPlan | None) -> str:
+    """Why the plan is made; it says so if it ends an experiment."""
+    reason = f"version {record.version} passed its gate"
+    if before is None or spec.serving.strategy == "rolling":
+        return reason
+    reason += f", {spec.serving.strategy} beside {before.live.version}"
+    if before.experiment is not None:
+        reason += f"; it takes the place of the challenger {before.experiment}"
+    return reason
 
 
 def _choose(store: VersionStore, model: str, version: str | None) -> VersionRecord:
@@ -161,16 +168,29 @@ def _is_unfinished(
     The profile is the last that a deployment writes.
     """
     path = store.profile_path(record.model, record.version)
-    return plan.live.version == record.version and not path.exists()
+    return newest_of(plan) == record.version and not path.exists()
 
 
-def _check_not_done(target: Target, record: VersionRecord) -> None:
+def _check_not_done(
+    target: Target, record: VersionRecord, before: ServingPlan | None
+) -> None:
     for plan in target.history(record.model):
         if plan.live.version == record.version:
             raise DoneError(
                 f"version {record.version} was put in force before,"
                 f" as plan {plan.generation} of {record.model}"
             )
+        if plan.experiment == record.version:
+            raise DoneError(
+                f"version {record.version} was tried before,"
+                f" in plan {plan.generation} of {record.model}"
+            )
+    challenger = before.experiment if before else None
+    if challenger is not None and record.version < challenger:
+        raise DoneError(
+            f"version {record.version} was overtaken by the challenger {challenger},"
+            " which is newer"
+        )
 
 
 def _check_not_held(record: VersionRecord) -> None:
@@ -228,10 +248,17 @@ def _is_late(
     return equal and record.version < champion
 
 
+def newest_of(plan: ServingPlan) -> str:
+    """The version that a plan brought: its challenger, else the one that serves."""
+    return plan.experiment or plan.live.version
+
+
 def describe(rollout: Rollout) -> dict[str, Any]:
     """What the UI shows of a rollout."""
     plan = rollout.plan
+    tried = {"challenger": plan.experiment} if plan.experiment else {}
     return {
+        **tried,
         "version": plan.live.version,
         "generation": plan.generation,
         "runtime": plan.live.runtime,

@@ -1,14 +1,17 @@
-"""``<model>/monitoring``: what the data and predictions of the deployed version look like."""
-
-from typing import Any
+"""``<model>/monitoring``: what data and predictions of the newest version look like."""
 
 import dagster as dg
 
 from ml_assets.assets.common import key, stage_arguments
+from ml_assets.assets.deployment import newest_of
 from ml_assets.model import ModelSpec
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import storage_root, write_json
 from ml_assets.versions import VersionStore
+
+# Beside the profile: ROC AUC on the held-out rows and its interval.
+AUC = ("roc_auc", "roc_auc_low", "roc_auc_high")
+AUC_CONFIDENCE = 0.99
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -17,26 +20,30 @@ def build(spec: ModelSpec) -> dg.Definitions:
     @dg.asset(
         **stage_arguments(spec, "monitoring", "python"),
         description=(
-            f"Reference profile of {spec.name}: held-out rows and the probabilities that"
-            " the deployed version gives them, with which later data is compared."
+            f"Reference profile of {spec.name}: held-out rows and the probabilities"
+            " that its newest version gives them; later data is compared with it."
         ),
         deps=[key(spec, "deployment")],
     )
     def monitoring() -> dg.MaterializeResult:
         from ml_assets.assets.scoring import held_out_rows, load, score
+        from ml_assets.ml.performance_auc import auc_interval
         from ml_assets.ml.profile import profile
 
         plan = PlanStore(storage_root()).current(spec.name)
         if plan is None:
             raise dg.Failure(f"{spec.name} was never deployed; deploy a version first")
         store = VersionStore(storage_root())
-        record = store.get(spec.name, plan.live.version)
-        rows, _ = held_out_rows(spec, record.features_version)
+        record = store.get(spec.name, newest_of(plan))
+        rows, y = held_out_rows(spec, record.features_version)
         pipeline = load(record)
         inputs = rows[list(pipeline.feature_names_in_)]
-        reference = profile(inputs, score(pipeline, rows), spec.monitoring.bins)
+        probability = score(pipeline, rows)
+        reference = profile(inputs, probability, spec.monitoring.bins)
         path = store.profile_path(spec.name, record.version)
-        write_json(path, reference.to_dict())
+        # What live labels are held against has to be known before the first of them.
+        auc = dict(zip(AUC, auc_interval(probability, y, AUC_CONFIDENCE), strict=True))
+        write_json(path, reference.to_dict() | auc)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),
             metadata={
