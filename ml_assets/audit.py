@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from ml_assets.deployments import is_labelled, roles
+from ml_assets.deployments import is_labelled, plan_path, roles
 from ml_assets.ledger import Entry, Ledger
 from ml_assets.resources.registry import ALIASES, Registry, RegistryError
-from ml_assets.serving.plan import ServingPlan, digest
-from ml_assets.storage import storage_root
+from ml_assets.serving.plan import ServingPlan
+from ml_assets.storage import sha256_file, storage_root
 from ml_assets.targets import Target
 from ml_assets.versions import VersionStore
 
@@ -43,7 +43,7 @@ def _plans(entries: list[Entry], plans: list[ServingPlan]) -> Iterator[str]:
                     f"plan {plan.generation} (version {plan.live.version}) has no entry"
                     " in the ledger"
                 )
-        elif entry.evidence.get("plan_sha256") != digest(plan):
+        elif entry.evidence.get("plan_sha256") != sha256_file(plan_path(plan)):
             yield (
                 f"plan {plan.generation} serves version {plan.live.version} and is not"
                 f" the one of entry {entry.seq} (version {entry.version})"

@@ -191,6 +191,11 @@ def mirror(target: Target, model: str) -> list[str]:
     return absent
 
 
+def plan_path(plan: ServingPlan) -> Path:
+    """File of a plan in force; its SHA-256 stands in the ledger."""
+    return storage_root() / "plans" / plan.model / f"{plan.generation:08d}.json"
+
+
 def is_labelled(model: str) -> bool:
     """Whether the aliases were set after the last plan."""
     return not _unlabelled(model).exists()

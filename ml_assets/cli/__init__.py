@@ -14,6 +14,7 @@ COMMANDS = {
     "deploy": ("deploy", "Put a version in service."),
     "dev": ("dev", "Dagster UI and model server, until Ctrl-C."),
     "doctor": ("doctor", "Check this installation and say what to do."),
+    "explain": ("explain", "Tell where an answer came from."),
     "hold": ("hold", "Keep a version from being deployed."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
     "models": ("models", "List the models and what serves them."),

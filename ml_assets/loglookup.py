@@ -1,0 +1,130 @@
+"""One prediction by its id, wherever the log has it by now.
+
+A line moves from the server's open segment to a shipped one and from there to Parquet;
+it is looked for in that order, so that one that moves meanwhile is not missed.
+"""
+
+import mmap
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+
+from ml_assets.segments import LABELS, day_of, moment_of
+
+# A file that was last written so long before the id was made does not hold it. Clocks
+# of machines differ.
+SLACK_SECONDS = 300.0
+COLUMNS = "time request version arm generation entity p label us error x".split()
+
+
+class Logged(NamedTuple):
+    """The log's lines of one id: the answer's first, then that of a shadow, if any."""
+
+    model: str
+    path: Path
+    lines: list[dict[str, Any]]
+
+
+def find(home: Path, storage: Path, prediction_id: str) -> Logged | None:
+    """The prediction `prediction_id`; None where no log has it.
+
+    Raises
+    ------
+    ValueError
+        If it is no UUIDv7.
+    """
+    moment, day = moment_of(prediction_id), day_of(prediction_id)
+    for path in _segments(home, storage, moment):
+        lines = list(_lines_in(path, prediction_id))
+        if lines:
+            return Logged(str(lines[0]["model"]), path, _sorted(lines))
+    for path in sorted(storage.glob(f"predictions/*/{day}/*.parquet")):
+        lines = _rows_in(path, prediction_id)
+        if lines:
+            return Logged(path.parts[-3], path, _sorted(lines))
+    return None
+
+
+def _segments(home: Path, storage: Path, moment: float) -> Iterator[Path]:
+    """Segments of predictions that may hold an id of that time, the newest first."""
+    for found in (
+        home.glob("log/*/*/*.open"),
+        home.glob("log/*/*/*.jsonl"),
+        storage.glob("segments/*/*.jsonl"),
+    ):
+        for _, path in sorted(_with_times(found, moment), reverse=True):
+            yield path
+
+
+def _with_times(paths: Iterable[Path], moment: float) -> Iterator[tuple[float, Path]]:
+    for path in paths:
+        # Labels have segments of their own; a temporary file is not whole.
+        if LABELS.removesuffix(".jsonl") in path.name or path.name.startswith("."):
+            continue
+        try:
+            written = path.stat().st_mtime
+        except FileNotFoundError:
+            # Shipped or compacted since it was listed: found there.
+            continue
+        if written > moment - SLACK_SECONDS:
+            yield written, path
+
+
+def _lines_in(path: Path, prediction_id: str) -> Iterator[dict[str, Any]]:
+    """Lines of the segment with this id."""
+    wanted = prediction_id.encode()
+    try:
+        stream = path.open("rb")
+    except FileNotFoundError:
+        return
+    with stream:
+        if not path.stat().st_size:
+            return
+        with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            at = data.find(wanted)
+            while at >= 0:
+                start, end = data.rfind(b"\n", 0, at) + 1, data.find(b"\n", at)
+                if end < 0:
+                    # A torn line was never answered for.
+                    return
+                line = msgspec.json.decode(data[start:end])
+                # The text may stand in an entity or an input too.
+                if line.get("id") == prediction_id:
+                    yield line
+                at = data.find(wanted, end)
+
+
+def _rows_in(path: Path, prediction_id: str) -> list[dict[str, Any]]:
+    """Rows of a Parquet file, sorted by id, with this id."""
+    import pyarrow.compute as pc
+    import pyarrow.parquet as pq
+
+    with pq.ParquetFile(path) as file:
+        index = file.schema_arrow.get_field_index("id")
+        groups = [
+            number
+            for number in range(file.num_row_groups)
+            if _may_hold(file.metadata.row_group(number).column(index), prediction_id)
+        ]
+        found: list[dict[str, Any]] = []
+        for group in groups:
+            ids = file.read_row_group(group, columns=["id"]).column("id")
+            rows = pc.indices_nonzero(pc.equal(ids, prediction_id))
+            if len(rows):
+                table = file.read_row_group(group, columns=COLUMNS)
+                found += table.take(rows).to_pylist()
+    for row in found:
+        row |= {"id": prediction_id, "model": path.parts[-3]}
+        row["x"] = msgspec.json.decode(row["x"])
+    return found
+
+
+def _may_hold(column: Any, prediction_id: str) -> bool:
+    bounds = column.statistics
+    return bounds is None or bool(bounds.min <= prediction_id <= bounds.max)
+
+
+def _sorted(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(lines, key=lambda line: str(line["arm"]) == "shadow")
