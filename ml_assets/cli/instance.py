@@ -11,7 +11,7 @@ import click
 
 import ml_assets
 from ml_assets.cli.output import Failed
-from ml_assets.storage import home, write_bytes
+from ml_assets.storage import home, locked, write_bytes
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -69,7 +69,9 @@ def dagster_instance() -> Iterator["DagsterInstance"]:
     from dagster import DagsterError, DagsterInstance
 
     try:
-        instance = DagsterInstance.get()
+        # Two processes that create the tables of a new SQLite file at once both fail.
+        with locked(dagster_home() / ".instance.lock"):
+            instance = DagsterInstance.get()
     except DagsterError as error:
         raise Failed(f"the Dagster instance cannot be opened: {error}") from error
     with instance:

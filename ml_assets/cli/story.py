@@ -16,9 +16,15 @@ STARTS = {
     "model": "training, packaging and registering a version",
     "evaluation": "scoring the held-out rows and asking the gate",
     "deployment": "rolling the version out",
+    "deployment_ledger": "checking that the deployment is recorded",
     "monitoring": "keeping a reference profile of data and predictions",
 }
-TITLES = {"raw": "ingestion", "raw_checks": "validation", "model": "training"}
+TITLES = {
+    "raw": "ingestion",
+    "raw_checks": "validation",
+    "model": "training",
+    "deployment_ledger": "ledger",
+}
 FIGURES = ("accuracy", "balanced_accuracy", "roc_auc", "average_precision", "log_loss")
 
 Emit = Callable[[str], None]
@@ -26,7 +32,7 @@ Emit = Callable[[str], None]
 
 def line(label: str, text: str) -> str:
     """A line whose label stands in a column of its own."""
-    return f"  {click.style(label.ljust(WIDTH), bold=True)}{text}"
+    return f"  {click.style(label.ljust(WIDTH - 1), bold=True)} {text}"
 
 
 class Story:

@@ -38,7 +38,9 @@ def run() -> None:
         click.echo(f"  Everything is kept in {place}, which was emptied first.")
         _act(1, "A model server and a Dagster daemon start")
         server_log = start_server(children, place)
-        start_daemon(children, place)
+        # Its tables are made by one process; a second that made them too would fail.
+        with dagster_instance():
+            start_daemon(children, place)
         ports, seconds = await_server(children, server_log)
         _tell("server", f"answers at {ports.url} after {seconds:.1f} s; no model yet")
         _tell("daemon", "starts beside it; its sensors watch for evaluations")
