@@ -1,23 +1,19 @@
 """Plots of an evaluation as PNG, for the width that the Dagster UI gives an image."""
 
-import io
 import math
 from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from ml_assets.ml.canvas import BLUE, GREY, ORANGE, figure_of, png, short
 from ml_assets.ml.evaluation import Evaluation
 from ml_assets.ml.importance import Importance
 from ml_assets.ml.prepare import Label
 
-# Okabe and Ito's colours, which every kind of colour vision tells apart.
-BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
-INCHES, DPI = (6.4, 4.4), 100
 MAX_POINTS = 1_000
 MAX_BARS = 15
 Floats = NDArray[np.float64]
@@ -65,7 +61,7 @@ def plots(
 def roc(y: Outcomes, probability: Floats, evaluation: Evaluation) -> bytes:
     """True positive rate against false positive rate."""
     value = evaluation.metrics["roc_auc"]
-    figure, axes = _figure(f"ROC curve (area {_figures(value)})")
+    figure, axes = figure_of(f"ROC curve (area {_figures(value)})")
     _unit_axes(axes, "False positive rate", "True positive rate")
     if math.isnan(value):
         return _without_curve(figure, axes)
@@ -73,13 +69,13 @@ def roc(y: Outcomes, probability: Floats, evaluation: Evaluation) -> bytes:
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="chance")
     axes.plot(*_thinned(x, height), color=BLUE, linewidth=2, label="this version")
     axes.legend(loc="lower right", frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def precision_recall(y: Outcomes, probability: Floats, evaluation: Evaluation) -> bytes:
     """Precision against recall."""
     value = evaluation.metrics["average_precision"]
-    figure, axes = _figure(
+    figure, axes = figure_of(
         f"Precision and recall (average precision {_figures(value)})"
     )
     _unit_axes(axes, "Recall", "Precision")
@@ -92,13 +88,13 @@ def precision_recall(y: Outcomes, probability: Floats, evaluation: Evaluation) -
     curve = _thinned(recall, precision)
     axes.step(*curve, where="post", color=BLUE, linewidth=2, label="this version")
     axes.legend(loc="lower left", frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def calibration(evaluation: Evaluation) -> bytes:
     """Rate of positives against predicted probability, bin by bin."""
     error = evaluation.metrics["calibration_error"]
-    figure, axes = _figure(f"Calibration (expected error {_figures(error)})")
+    figure, axes = figure_of(f"Calibration (expected error {_figures(error)})")
     _unit_axes(axes, "Mean predicted probability", "Share of positives")
     bins = [item for item in evaluation.calibration if item.n]
     if not bins:
@@ -111,12 +107,12 @@ def calibration(evaluation: Evaluation) -> bytes:
     label = "this version (area: rows)"
     axes.scatter(x, height, sizes, color=BLUE, alpha=0.8, label=label, zorder=3)
     axes.legend(loc="upper left", frameon=False, markerscale=0.6)
-    return _png(figure)
+    return png(figure)
 
 
 def confusion(evaluation: Evaluation, labels: tuple[Label, Label] = (0, 1)) -> bytes:
     """Rows by truth and prediction."""
-    figure, axes = _figure(
+    figure, axes = figure_of(
         f"Confusion at probability > {evaluation.threshold:g} ({evaluation.n:,} rows)"
     )
     axes.set_xlabel("Predicted")
@@ -140,42 +136,42 @@ def confusion(evaluation: Evaluation, labels: tuple[Label, Label] = (0, 1)) -> b
             fontsize=13,
             color="white" if share > 0.5 else "black",
         )
-    names = [_short(label) for label in labels]
+    names = [short(label) for label in labels]
     axes.set_xticks([0, 1], names)
     axes.set_yticks([0, 1], names, rotation=90, va="center")
     axes.tick_params(length=0)
     axes.grid(False)
     axes.spines[:].set_visible(False)
-    return _png(figure)
+    return png(figure)
 
 
 def probabilities(
     y: Outcomes, probability: Floats, labels: tuple[Label, Label] = (0, 1)
 ) -> bytes:
     """How the predicted probabilities of each class are spread."""
-    figure, axes = _figure("Predicted probabilities by true class")
+    figure, axes = figure_of("Predicted probabilities by true class")
     bins = [step / 40 for step in range(41)]
     for value, colour in ((0, ORANGE), (1, BLUE)):
         part = probability[(y == value) & ~np.isnan(probability)]
-        label = f"true {_short(labels[value])} ({len(part):,} rows)"
+        label = f"true {short(labels[value])} ({len(part):,} rows)"
         # A share of its own class, or the rarer class would not be seen.
         weight = np.full(len(part), 100 / max(len(part), 1))
         axes.hist(part, bins, weights=weight, color=colour, alpha=0.55, label=label)
     axes.set_xlim(0, 1)
-    axes.set_xlabel(f"Predicted probability of {_short(labels[1])}")
+    axes.set_xlabel(f"Predicted probability of {short(labels[1])}")
     axes.set_ylabel("Rows of the class (%)")
     axes.legend(frameon=False)
-    return _png(figure)
+    return png(figure)
 
 
 def importance_bars(importance: Sequence[Importance]) -> bytes:
     """ROC AUC lost by shuffling each column, for the 15 that matter most."""
     shown = list(reversed(importance[:MAX_BARS]))
-    figure, axes = _figure("Permutation importance of raw columns")
+    figure, axes = figure_of("Permutation importance of raw columns")
     axes.set_xlabel("Loss of ROC AUC when the column is shuffled")
     if not shown:
         return _without_curve(figure, axes)
-    names = [_short(item.column) for item in shown]
+    names = [short(item.column) for item in shown]
     places = np.arange(len(shown))
     spread = [item.std for item in shown]
     means = [item.mean for item in shown]
@@ -183,19 +179,7 @@ def importance_bars(importance: Sequence[Importance]) -> bytes:
     axes.set_yticks(places, names)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.grid(False, axis="y")
-    return _png(figure)
-
-
-def _figure(title: str) -> tuple[Figure, Axes]:
-    """A figure of its own; pyplot would keep it in a global list."""
-    figure = Figure(figsize=INCHES, dpi=DPI, layout="constrained", facecolor="white")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
-    axes.set_title(title, fontsize=13, loc="left")
-    axes.grid(True, color="#E5E5E5", linewidth=0.8)
-    axes.set_axisbelow(True)
-    axes.spines[["top", "right"]].set_visible(False)
-    return figure, axes
+    return png(figure)
 
 
 def _unit_axes(axes: Axes, x: str, y: str) -> None:
@@ -208,7 +192,7 @@ def _unit_axes(axes: Axes, x: str, y: str) -> None:
 def _without_curve(figure: Figure, axes: Axes) -> bytes:
     text = "not defined: the rows have one class only,\nor a probability is NaN"
     axes.text(0.5, 0.5, text, color=GREY, ha="center", transform=axes.transAxes)
-    return _png(figure)
+    return png(figure)
 
 
 def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
@@ -219,15 +203,3 @@ def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
 
 def _figures(value: float) -> str:
     return "not defined" if math.isnan(value) else f"{value:.4f}"
-
-
-def _short(name: object, most: int = 24) -> str:
-    # A dollar sign would start a formula.
-    text = str(name).replace("$", r"\$")
-    return text if len(text) <= most else text[: most - 1] + "…"
-
-
-def _png(figure: Figure) -> bytes:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png")
-    return stream.getvalue()
