@@ -7,6 +7,7 @@ from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from ml_assets.model_operation import MonitoringSpec as MonitoringSpec
 from ml_assets.model_operation import ResourcesSpec as ResourcesSpec
+from ml_assets.model_operation import RetentionSpec as RetentionSpec
 from ml_assets.model_operation import ServingSpec as ServingSpec
 from ml_assets.model_part import Part as Part
 
@@ -220,6 +221,7 @@ class ModelSpec(Part):
     gate: GateSpec = Field(default_factory=GateSpec)
     serving: ServingSpec = Field(default_factory=ServingSpec)
     monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
+    retention: RetentionSpec = Field(default_factory=RetentionSpec)
     schedule: str | None = Field(CRON_WEEKLY, description="cron in UTC; null for none")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
 

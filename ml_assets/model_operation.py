@@ -72,6 +72,20 @@ class MonitoringSpec(Part):
     )
 
 
+class RetentionSpec(Part):
+    """How long what was made is kept; what is in use is kept without end."""
+
+    versions: int = Field(
+        10, ge=1, description="newest versions that are kept whatever their age"
+    )
+    days: float = Field(
+        90.0, gt=0, description="age up to which versions, tables and reports are kept"
+    )
+    predictions_days: float = Field(
+        90.0, gt=0, description="age up to which logged predictions and labels are kept"
+    )
+
+
 class ResourcesSpec(Part):
     """What a run of this model may use."""
 
