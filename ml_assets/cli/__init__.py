@@ -20,6 +20,7 @@ COMMANDS = {
     "models": ("models", "List the models and what serves them."),
     "predict": ("predict", "Score rows with the version in service."),
     "release": ("release", "Let a version on hold be deployed again."),
+    "reproduce": ("reproduce", "Train a version again and compare its answers."),
     "rollback": ("rollback", "Return to a version that served before."),
     "serve": ("serve", "Serve predictions over HTTP."),
     "train": ("train", "Train a version and put it to its gate."),

@@ -1,11 +1,16 @@
 """What is written of a deployment, and what a rollback makes of it, on a real registry."""
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import dagster as dg
+import pandas as pd
 import pytest
 from click.testing import CliRunner
 
@@ -13,6 +18,7 @@ from ml_assets.audit import audit
 from ml_assets.components import TabularClassifier
 from ml_assets.holds import HoldError, hold, on_hold, release
 from ml_assets.ledger import Ledger
+from ml_assets.reproduce import ReproduceError, reproduce
 from ml_assets.resources.registry import Registry
 from ml_assets.rollback import RollbackError, rollback
 from ml_assets.serving.plan import digest
@@ -283,3 +289,56 @@ def test_a_model_that_was_never_deployed_has_nothing_to_return_to(
 ) -> None:
     with pytest.raises(RollbackError, match="churn was never deployed"):
         rollback(LocalTarget(home), "churn", "user ana", "?")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("threads", ["1", "2"])
+def test_a_version_reproduces_bit_for_bit(
+    versions: list[str], home: Path, threads: str
+) -> None:
+    done = reproduce_in_a_process(versions[0], threads)
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["identical"] and found["notes"] == []
+    assert (found["probe_rows"], found["held_out_rows"]) == (32, 40)
+
+
+def reproduce_in_a_process(
+    version: str, threads: str
+) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "ml_assets.cli", "reproduce", "churn", version]
+    return subprocess.run(
+        [*command, "--json"],
+        env={**os.environ, "OMP_NUM_THREADS": threads},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.slow
+def test_what_a_version_was_made_from_must_be_what_it_was(
+    versions: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ml_assets import provenance
+
+    version = versions[0]
+    record = VersionStore(home).get("churn", version)
+    monkeypatch.setattr(provenance, "code_hash", lambda: "0" * 64)
+    raw = home / f"tables/churn/raw/{record.raw_version}.parquet"
+    raw.rename(raw.with_suffix(".away"))
+    found = reproduce("churn", version)
+    assert found.identical
+    code, chain = found.notes
+    assert code.startswith("the code is not that of the version: 000000000000, then")
+    assert chain.startswith("features were not made again: table churn/raw")
+
+    features = home / f"tables/churn/features/{record.features_version}.parquet"
+    frame = pd.read_parquet(features)
+    frame.head(100).to_parquet(features)
+    with pytest.raises(ReproduceError, match="was altered: its content has the hash"):
+        reproduce("churn", version)
+    spec = home / f"versions/churn/{version}/spec.json"
+    spec.write_text(spec.read_text().replace("200", "201"))
+    with pytest.raises(ReproduceError, match="spec.json was altered"):
+        reproduce("churn", version)
