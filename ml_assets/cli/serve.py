@@ -14,6 +14,7 @@ HELP = {
     "port": "Port of predictions; 0 takes a free one and logs it.",
     "metrics_port": "Port of Prometheus metrics; worker i answers at this port + i.",
     "storage": "Storage directory of plans and bundles (default: the storage root).",
+    "home": "Directory of the prediction log (default: the home directory).",
     "workers": "Processes that share the port.",
     "max_body_bytes": "Largest request body; beyond it the answer is 413.",
     "max_rows": "Most rows of one request; beyond it the answer is 413.",
@@ -26,6 +27,9 @@ HELP = {
     "drain_seconds": "How long connections may stay for a last request after SIGTERM.",
     "shutdown_seconds": "How long requests in flight may take after that.",
     "poll_seconds": "How often the plans are looked at.",
+    "segment_bytes": "Size at which a segment of the prediction log is shipped.",
+    "segment_seconds": "Age at which a segment of the prediction log is shipped.",
+    "max_shadow_rows": "Rows that wait for shadow arms; beyond it they are dropped.",
 }
 
 

@@ -1,14 +1,13 @@
 """The model server as a bare ASGI application."""
 
-import asyncio
 from collections.abc import Awaitable, Callable, MutableMapping
-from concurrent.futures import ThreadPoolExecutor
 from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs
 
 from ml_assets.serving.body import BodyReader, ClientGone, Receive
 from ml_assets.serving.ids import PredictionIds
+from ml_assets.serving.lanes import Lane
 from ml_assets.serving.logs import logger
 from ml_assets.serving.messages import (
     Headers,
@@ -20,6 +19,7 @@ from ml_assets.serving.messages import (
 )
 from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.problems import Problem, overloaded
+from ml_assets.serving.router import ArmError
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.state import State
 
@@ -29,6 +29,7 @@ Send = Callable[[Any], Awaitable[None]]
 # Longer bodies take milliseconds to decode, and are answered by the thread.
 _INLINE_BYTES = 256 * 1024
 _BODIES_IN_MEMORY = 16
+_PREDICTIONS = "/predictions/"
 _PROBLEM = b"application/problem+json"
 _CLOSE = (b"connection", b"close")
 
@@ -48,8 +49,8 @@ class ModelServer:
         self._bodies = BodyReader(limit, _BODIES_IN_MEMORY * limit)
         self._unknown = metrics.series("unknown")
         # One thread: slow answers wait in line, and the fast ones pass by them.
-        self._thread = ThreadPoolExecutor(1, "slow-answers")
-        self._queued = 0
+        self._slow = Lane("slow-answers", settings.max_queue)
+        self._files = Lane("files", settings.max_queue)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -64,19 +65,25 @@ class ModelServer:
                 raise overloaded("too many requests are in flight")
             route = self._route(scope, headers)
             series = route.series
-            response = await self._answer(route, scope, headers, request_id, receive)
+            request = Request(request_id, b"", started, headers.entity)
+            response = await self._answer(route, scope, headers, request, receive)
             series = response.series or series
         except Problem as problem:
             response = _refusal(problem, request_id)
         except ClientGone:
             return
-        except Exception:
-            logger.error("a request failed", exc_info=True)
+        except Exception as error:
+            logger.error("a request failed", exc_info=error.__cause__ or error)
+            if isinstance(error, ArmError) and route.arms:
+                series = route.arms.of(error.arm)
             detail = "the request could not be answered; the log has the reason"
             response = _refusal(Problem(500, "internal-error", detail), request_id)
         finally:
             metrics.in_flight -= 1
-        series.observe(response.status, perf_counter() - started, response.rows)
+        seconds = perf_counter() - started
+        series.observe(response.status, seconds, response.rows)
+        for other, rows in response.others:
+            other.observe(response.status, seconds, rows)
         await send(
             {
                 "type": "http.response.start",
@@ -87,15 +94,18 @@ class ModelServer:
         await send({"type": "http.response.body", "body": response.body})
 
     def close(self) -> None:
-        """Stop the thread of slow answers."""
-        self._thread.shutdown()
+        """Stop the threads."""
+        self._slow.close()
+        self._files.close()
 
     def _route(self, scope: Scope, headers: Headers) -> Route:
         state = self.state
         path, method = scope["path"], scope["method"]
         route = state.routes.get(path)
         if route is None:
-            raise _not_found(state, path)
+            if not path.startswith(_PREDICTIONS):
+                raise _not_found(state, path)
+            route = state.prediction
         if method != route.method and not (method == "HEAD" and route.method == "GET"):
             allow = b"POST" if route.method == "POST" else b"GET, HEAD"
             detail = f"expected {allow.decode()}"
@@ -112,28 +122,22 @@ class ModelServer:
         route: Route,
         scope: Scope,
         headers: Headers,
-        request_id: str,
+        request: Request,
         receive: Receive,
     ) -> Response:
         model = route.model
-        if model is None:
-            return route.handler(Request(request_id, b""))
-        require_json(headers.content_type)
-        body = await self._bodies.read(receive, headers.length)
-        request = Request(request_id, body)
-        if model.is_fast and len(body) <= _INLINE_BYTES:
+        if route.method == "POST":
+            require_json(headers.content_type)
+            body = await self._bodies.read(receive, headers.length)
+            request = request._replace(body=body)
+            if model is not None:
+                if model.is_fast and len(body) <= _INLINE_BYTES:
+                    return route.handler(request)
+                return await self._slow.run(route.handler, request)
+        if not route.uses_files:
             return route.handler(request)
-        return await self._answer_slowly(route, request)
-
-    async def _answer_slowly(self, route: Route, request: Request) -> Response:
-        if self._queued >= self.settings.max_queue:
-            raise overloaded("too many slow requests are waiting")
-        self._queued += 1
-        try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, route.handler, request)
-        finally:
-            self._queued -= 1
+        item = scope["path"].removeprefix(_PREDICTIONS)
+        return await self._files.run(route.handler, request._replace(item=item))
 
     def _headers(
         self, response: Response, request_id: str

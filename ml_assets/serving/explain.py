@@ -8,29 +8,17 @@ what was expected and what was found.
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
+from ml_assets.serving.batch import Batch, of_columns
 from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.problems import FieldError, Problem, invalid
-
-Value = float | int | str | bool | None
 
 MAX_ERRORS = 20
 _SHOWN_CATEGORIES = 12
 _NAME_LENGTH = 80
 _INT64 = range(-(2**63), 2**63)
 _BAD = object()
-
-
-class Batch(NamedTuple):
-    """The checked rows of a request: `row` if there is one only, and else `columns`.
-
-    Both are in the order of the signature; each column holds `size` values.
-    """
-
-    size: int
-    row: Sequence[Value] | None
-    columns: Sequence[Sequence[Value]]
 
 
 def loads(body: bytes) -> Any:
@@ -101,7 +89,7 @@ def check_rows(signature: Signature, rows: object, max_rows: int) -> Batch:
             break
     if errors:
         raise invalid(errors[:MAX_ERRORS])
-    return batch([list(column) for column in zip(*values, strict=True)])
+    return of_columns([list(column) for column in zip(*values, strict=True)])
 
 
 def _check_row(
@@ -145,7 +133,7 @@ def check_columns(
     if errors:
         raise invalid(errors[:MAX_ERRORS])
     check_size(size, max_rows)
-    return batch(_clean_lists(signature.columns, lists))
+    return of_columns(_clean_lists(signature.columns, lists))
 
 
 def _clean_lists(
@@ -163,13 +151,6 @@ def _clean_lists(
     if errors:
         raise invalid(errors)
     return cleaned
-
-
-def batch(columns: Sequence[Sequence[Value]]) -> Batch:
-    """The batch of checked `columns`."""
-    size = len(columns[0])
-    row = tuple(column[0] for column in columns) if size == 1 else None
-    return Batch(size, row, columns)
 
 
 def _names(

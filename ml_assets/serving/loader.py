@@ -12,6 +12,7 @@ import msgspec
 from ml_assets.serving.app import ModelServer
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.logs import log, logger
+from ml_assets.serving.memory import Memory
 from ml_assets.serving.plan import ServingPlan, digest
 from ml_assets.serving.router import ServedArm, ServedModel
 from ml_assets.serving.runtime import Runtime
@@ -46,12 +47,14 @@ class PlanLoader:
         name: str,
         load_runtime: LoadRuntime,
         ids: PredictionIds,
+        memory: Memory | None = None,
     ) -> None:
         self._server = server
         self._store = store
         self._name = name
         self._load_runtime = load_runtime
         self._ids = ids
+        self._memory = memory
         self._models: dict[str, ServedModel] = {}
         self._missing: set[str] = set()
         self._prepared: dict[str, tuple[str, ServedModel]] = {}
@@ -180,11 +183,16 @@ class PlanLoader:
             )
             for arm in plan.arms
         ]
-        return ServedModel(plan, arms)
+        if self._memory is None:
+            return ServedModel(plan, arms)
+        recorder = self._memory.recorder(plan.model)
+        return ServedModel(plan, arms, recorder, self._memory.shadows)
 
     def _publish(self) -> None:
         metrics = self._server.metrics
-        state = State(self._models, frozenset(self._missing), True, metrics)
+        state = State(
+            self._models, frozenset(self._missing), True, metrics, self._memory
+        )
         self._server.state = state
         metrics.ready = state.is_ready
 

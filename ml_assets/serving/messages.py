@@ -2,29 +2,44 @@
 
 import re
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
 from ml_assets.serving.metrics import Series
 from ml_assets.serving.problems import Problem
-from ml_assets.serving.router import ServedModel
+
+if TYPE_CHECKING:
+    from ml_assets.serving.counting import ArmSeries
+    from ml_assets.serving.router import ServedModel
 
 JSON = b"application/json"
 MODEL_HEADER = b"x-model"
+ENTITY_HEADER = b"x-entity"
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
 
 class Request(NamedTuple):
-    """One HTTP request, with its body read."""
+    """One HTTP request, with its body read.
+
+    ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
+    says whom it is about, and ``item`` the end of its path where that is a name.
+    """
 
     request_id: str
     body: bytes
+    received: float = 0.0
+    entity: bytes | None = None
+    item: str = ""
 
 
 class Response(NamedTuple):
-    """An answer with status 200, or another where nothing is wrong with the request."""
+    """An answer with status 200, or another where nothing is wrong with the request.
+
+    ``rows`` and ``series`` say what is counted; ``others`` counts the rows of further
+    arms.
+    """
 
     body: bytes
     status: int = 200
@@ -32,18 +47,25 @@ class Response(NamedTuple):
     rows: int = 0
     series: Series | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    others: tuple[tuple[Series, int], ...] = ()
 
 
 Handler = Callable[[Request], Response]
 
 
 class Route(NamedTuple):
-    """What one address does: GET answers at once, POST takes JSON."""
+    """What one address does: POST takes JSON.
+
+    ``model`` answers predictions and ``arms`` counts them; ``uses_files`` is set where
+    the disk is waited for.
+    """
 
     method: str
     handler: Handler
     series: Series
-    model: ServedModel | None = None
+    model: "ServedModel | None" = None
+    arms: "ArmSeries | None" = None
+    uses_files: bool = False
 
 
 class Headers(NamedTuple):
@@ -53,11 +75,12 @@ class Headers(NamedTuple):
     content_type: bytes
     length: int
     model: str | None
+    entity: bytes | None
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Pick the headers that the server heeds; a request id only if it is sane."""
-    request_id = model = None
+    request_id = model = entity = None
     content_type, length = b"", 0
     for name, value in headers:
         if name == b"content-type":
@@ -68,7 +91,9 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             request_id = value.decode("ascii")
         elif name == MODEL_HEADER:
             model = value.decode("latin-1")
-    return Headers(request_id, content_type, length, model)
+        elif name == ENTITY_HEADER:
+            entity = value
+    return Headers(request_id, content_type, length, model, entity)
 
 
 def require_json(content_type: bytes) -> None:

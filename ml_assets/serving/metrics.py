@@ -56,6 +56,9 @@ class Metrics(Collector):
         self.ready = False
         self.generations: dict[str, int] = {}
         self.refusals: dict[str, int] = {}
+        self.lost: dict[str, int] = {}
+        self.shadow_dropped: dict[str, int] = {}
+        self.labels: dict[str, int] = {}
 
     def series(
         self, route: str, model: str = "", version: str = "", arm: str = ""
@@ -100,13 +103,17 @@ class Metrics(Collector):
         )
         for model, number in self.generations.copy().items():
             generation.add_metric([model], number)
-        refused = CounterMetricFamily(
-            "ml_assets_plans_refused", "Plans that could not be loaded.",
-            labels=["model"],
-        )  # fmt: skip
-        for model, number in self.refusals.copy().items():
-            refused.add_metric([model], number)
-        yield from (generation, refused)
+        yield generation
+        for name, text, counts in (
+            ("plans_refused", "Plans that could not be loaded.", self.refusals),
+            ("prediction_log_lost", "Predictions that were not logged.", self.lost),
+            ("shadow_dropped", "Rows that no shadow scored.", self.shadow_dropped),
+            ("labels", "Labels taken by feedback.", self.labels),
+        ):
+            counter = CounterMetricFamily(f"ml_assets_{name}", text, labels=["model"])
+            for model, number in counts.copy().items():
+                counter.add_metric([model], number)
+            yield counter
         yield GaugeMetricFamily(
             "ml_assets_in_flight", "Requests being answered.", value=self.in_flight
         )

@@ -2,9 +2,12 @@
 
 from typing import Any
 
-from ml_assets.serving.explain import Batch, check_size, found, loads, shown
-from ml_assets.serving.messages import Request, Response, json_response
-from ml_assets.serving.metrics import Series
+import msgspec
+
+from ml_assets.serving.batch import Batch
+from ml_assets.serving.counting import ArmSeries
+from ml_assets.serving.explain import check_size, found, loads, shown
+from ml_assets.serving.messages import Request, Response
 from ml_assets.serving.problems import FieldError, Problem, invalid
 from ml_assets.serving.request import RowDecoder, require_object
 from ml_assets.serving.router import ServedModel
@@ -12,21 +15,24 @@ from ml_assets.serving.router import ServedModel
 FORMS = ("dataframe_split", "dataframe_records", "inputs")
 
 
-def invoke(model: ServedModel, series: Series, request: Request) -> Response:
+def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
     """Answer one request: ``predictions`` are labels, as MLflow gives them."""
-    arm = model.choose()
-    batch = read(arm.decoder, loads(request.body))
-    scored = arm.score(batch, request.request_id)
+    batch = read(model.live.decoder, loads(request.body))
+    scored = model.answer(batch, request)
+    arm = scored.only_arm
     answer = {
         "predictions": scored.labels,
         "probabilities": scored.probabilities,
         "prediction_ids": scored.ids,
-        "model": arm.model,
-        "version": arm.version,
-        "arm": arm.mode,
+        "model": model.name,
+        "version": arm and arm.version,
+        "arm": arm and arm.mode,
         "request_id": request.request_id,
     }
-    return json_response(answer)._replace(rows=batch.size, series=series)
+    if scored.arms is not None:
+        answer["versions"] = [item.version for item in scored.arms]
+        answer["arms"] = [item.mode for item in scored.arms]
+    return series.response(scored, msgspec.json.encode(answer))
 
 
 def read(decoder: RowDecoder, payload: object) -> Batch:

@@ -1,7 +1,8 @@
 """Load one arm and score its probe rows, in a process that may crash.
 
-``python -m ml_assets.serving.preflight ROOT`` reads the arm as JSON from standard input
-and ends with 0 when the arm may take traffic; otherwise the reason is on standard error.
+``python -m ml_assets.serving.preflight ROOT`` reads the arm as JSON from its standard
+input and ends with 0 when the arm may take traffic; otherwise with 1, and the reason in
+one line on standard error.
 """
 
 import sys
@@ -15,14 +16,19 @@ from ml_assets.serving.plan import Arm
 
 def main() -> int:
     """Run the check; the process's exit code."""
-    root = Path(sys.argv[1])
-    arm = msgspec.json.decode(sys.stdin.buffer.read(), type=Arm)
     try:
+        root = Path(sys.argv[1])
+        arm = msgspec.json.decode(sys.stdin.buffer.read(), type=Arm)
         load_runtime(root / arm.bundle, arm.files)
     except BundleError as error:
         print(error, file=sys.stderr)
-        return 1
-    return 0
+    except Exception as error:
+        # Whatever a bundle does to the loader, the deployer is told in one line.
+        text = " ".join(str(error).split())
+        print(f"{type(error).__name__}: {text}", file=sys.stderr)
+    else:
+        return 0
+    return 1
 
 
 if __name__ == "__main__":

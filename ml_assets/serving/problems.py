@@ -12,6 +12,7 @@ TITLES = {
     "unsupported-media-type": "The content type is not supported",
     "unknown-route": "There is nothing at this address",
     "unknown-model": "There is no such model",
+    "unknown-prediction": "There is no such prediction",
     "ambiguous-model": "The request must name a model",
     "method-not-allowed": "The method is not allowed here",
     "no-plan": "No version is loaded",

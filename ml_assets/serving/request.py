@@ -5,8 +5,9 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from ml_assets.serving.batch import Batch, of_rows
+from ml_assets.serving.entities import ENTITY, check_entities
 from ml_assets.serving.explain import (
-    Batch,
     check_columns,
     check_rows,
     found,
@@ -18,6 +19,7 @@ from ml_assets.serving.problems import FieldError, Problem, invalid
 
 _INTEGER = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _SHAPE = '{"rows": [{...}, ...]} or {"columns": {"name": [...], ...}}'
+_FORMS = (["rows"], ["columns"], ["entities", "rows"], ["columns", "entities"])
 
 
 class RowDecoder:
@@ -62,35 +64,45 @@ class RowDecoder:
             parsed = self._decode(body)
         except (msgspec.MsgspecError, RecursionError):
             return self._explain(body)
-        rows, columns = parsed.rows, parsed.columns
-        if columns is msgspec.UNSET and rows is not msgspec.UNSET:
-            size = len(rows)
-            if 0 < size <= self.max_rows and self._no_key_twice(body, size):
-                if size == 1:
-                    return Batch(1, msgspec.structs.astuple(rows[0]), ())
-                values = map(msgspec.structs.astuple, rows)
-                return Batch(size, None, list(zip(*values, strict=True)))
-        return self._explain(body)
-
-    def _no_key_twice(self, body: bytes, objects: int) -> bool:
-        """Whether surely no key of `body` stands twice; msgspec would take the last.
-
-        All keys are mandatory and each is followed by a colon, so that without a colon
-        inside a string the number of colons is the number of keys.
-        """
-        return self._plain_names and body.count(b":") == 1 + objects * self._width
+        rows, entities = parsed.rows, parsed.entities
+        if parsed.columns is not msgspec.UNSET or rows is msgspec.UNSET:
+            return self._explain(body)
+        size = len(rows)
+        if not 0 < size <= self.max_rows:
+            return self._explain(body)
+        colons = 1 + size * self._width
+        if entities is not msgspec.UNSET:
+            colons += 1
+            if len(entities) != size:
+                return self._explain(body)
+        if not self._plain_names or body.count(b":") != colons:
+            # Each key has a colon, and all are mandatory: with no other colon in the
+            # body, no key stands twice. msgspec would take the last.
+            return self._explain(body)
+        if size == 1:
+            batch = Batch(1, msgspec.structs.astuple(rows[0]), ())
+        else:
+            batch = of_rows([msgspec.structs.astuple(row) for row in rows])
+        if entities is msgspec.UNSET:
+            return batch
+        return batch._replace(entities=entities)
 
     def _explain(self, body: bytes) -> Batch:
         payload = loads(body)
         if not isinstance(payload, dict):
             raise invalid([FieldError(expected=_SHAPE, found=found(payload))])
         keys = list(payload)
-        if keys == ["rows"]:
-            return check_rows(self.signature, payload["rows"], self.max_rows)
-        if keys == ["columns"]:
-            return self.check_columns(payload["columns"])
-        text = ", ".join(map(shown, keys[:5])) or "no key"
-        raise invalid([FieldError(expected=_SHAPE, found=f"an object with {text}")])
+        if sorted(keys) not in _FORMS:
+            text = ", ".join(map(shown, keys[:5])) or "no key"
+            raise invalid([FieldError(expected=_SHAPE, found=f"an object with {text}")])
+        if "rows" in payload:
+            batch = self.check_rows(payload["rows"])
+        else:
+            batch = self.check_columns(payload["columns"])
+        if "entities" not in payload:
+            return batch
+        entities = check_entities(payload["entities"], batch.size)
+        return batch._replace(entities=entities)
 
     def check_columns(self, columns: object) -> Batch:
         """The rows of `columns`, one list of values per name."""
@@ -140,6 +152,7 @@ def _body_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
         [
             ("rows", list[row] | msgspec.UnsetType, msgspec.UNSET),
             ("columns", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET),
+            ("entities", list[ENTITY | None] | msgspec.UnsetType, msgspec.UNSET),
         ],
         forbid_unknown_fields=True,
     )

@@ -20,6 +20,7 @@ from ml_assets.serving.guard import GuardedProtocol
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
+from ml_assets.serving.memory import Memory
 from ml_assets.serving.metrics import Metrics, serve_metrics
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.sockets import cannot_listen, listen
@@ -58,7 +59,9 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     ids = PredictionIds()
     app = ModelServer(settings, metrics, ids)
     with _registered(root) as name:
-        loader = PlanLoader(app, PlanStore(root), name, load_runtime, ids)
+        memory = Memory(settings, metrics, name)
+        memory.start()
+        loader = PlanLoader(app, PlanStore(root), name, load_runtime, ids, memory)
         loader.start()
         log(
             "server started",
@@ -70,7 +73,9 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
         gc.set_threshold(*_GC_THRESHOLDS)
         _Server(app, os.getppid() if shared_port else None).run(sockets=[listener])
         loader.stop()
-    app.close()
+        app.close()
+        # While the lease is held: nobody adopts what is still being written.
+        memory.close()
     exporter.shutdown()
     log("server stopped", server__port=port)
     return 0

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ml_assets.storage import storage_root
+from ml_assets.storage import home, storage_root
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -26,6 +26,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Where Prometheus asks; worker number ``i`` answers at ``metrics_port + i``.
     storage
         Root of the storage that holds plans and bundles.
+    home
+        Directory of the local state, in which the prediction log is written.
     workers
         Processes that share the port.
     max_body_bytes, max_rows
@@ -47,12 +49,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         How long requests in flight may take after that.
     poll_seconds
         How often the plans are looked at.
+    segment_bytes, segment_seconds
+        Size and age at which a segment of the prediction log is closed and shipped.
+    max_shadow_rows
+        Rows that wait for the shadow arms; beyond, they are dropped and counted.
     """
 
     host: str = "127.0.0.1"
     port: Port = 8080
     metrics_port: Port = 8000
     storage: str = ""
+    home: str = ""
     workers: Count = 1
     max_body_bytes: Count = 8 * 2**20
     max_rows: Count = 10_000
@@ -65,6 +72,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: Seconds = 1.0
     shutdown_seconds: Count = 30
     poll_seconds: Seconds = 0.1
+    segment_bytes: Count = 64 * 2**20
+    segment_seconds: Seconds = 30.0
+    max_shadow_rows: Count = 10_000
 
     @classmethod
     def load(
@@ -82,7 +92,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         >>> ServerSettings.load({"port": 9000}, {"ML_ASSETS_MAX_ROWS": "50"}).max_rows
         50
         """
-        values: dict[str, Any] = {"storage": str(storage_root())}
+        values: dict[str, Any] = {
+            "storage": str(storage_root()),
+            "home": str(home()),
+        }
         for name in cls.__struct_fields__:
             text = environ.get(f"ML_ASSETS_{name.upper()}")
             if text:

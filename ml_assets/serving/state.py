@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from ml_assets.serving import docs, mlflow_protocol, native, openapi, v2
+from ml_assets.serving import docs, feedback, mlflow_protocol, native, openapi, v2
+from ml_assets.serving.counting import ArmSeries
+from ml_assets.serving.memory import Memory
 from ml_assets.serving.messages import (
     Handler,
     Request,
@@ -15,7 +17,7 @@ from ml_assets.serving.metrics import Metrics, Series
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.router import ServedModel
 
-Answer = Callable[[ServedModel, Series, Request], Response]
+Answer = Callable[[ServedModel, ArmSeries, Request], Response]
 
 
 class State:
@@ -29,6 +31,10 @@ class State:
         Models that have a plan which could not be loaded.
     scanned
         Whether the plans were looked at since the start.
+    metrics
+        Count what is answered.
+    memory
+        What was kept of answers; None where nothing is.
     """
 
     def __init__(
@@ -37,12 +43,14 @@ class State:
         missing: frozenset[str],
         scanned: bool,
         metrics: Metrics,
+        memory: Memory | None = None,
     ) -> None:
         self.models = dict(sorted(models.items()))
         self.missing = missing
         self.is_scanned = scanned
         self.is_ready = scanned and bool(models) and not missing
         self._metrics = metrics
+        self._memory = memory
         self.routes = self._static_routes()
         for model in self.models.values():
             self.routes |= self._model_routes(model)
@@ -53,6 +61,13 @@ class State:
         # For counting only: every request is answered by a route of one model.
         self.routes["/invocations"] = Route(
             "POST", _unreachable, self._series("invocations")
+        )
+        self.routes["/feedback"] = Route(
+            "POST", self._feedback, self._series("feedback"), uses_files=True
+        )
+        # One address for each prediction: `item` of the request is the id.
+        self.prediction = Route(
+            "GET", self._prediction, self._series("prediction"), uses_files=True
         )
         self._documents: dict[str, Response] = {}
 
@@ -128,14 +143,31 @@ class State:
         }
 
     def _model_route(self, route: str, model: ServedModel, answer: Answer) -> Route:
-        series = self._series(route, model)
-        return Route("POST", partial(answer, model, series), series, model)
+        series = ArmSeries(self._metrics, route, model)
+        handler = partial(answer, model, series)
+        return Route("POST", handler, series.live, model, arms=series)
 
     def _list_models(self, _: Request) -> Response:
         return json_response({"models": [describe(m) for m in self.models.values()]})
 
     def _ready(self, _: Request) -> Response:
         return json_response({"ready": self.is_ready}, 200 if self.is_ready else 503)
+
+    def _feedback(self, request: Request) -> Response:
+        payload = feedback.parse(request)
+        model = self.require(feedback.model_named(payload))
+        if self._memory is None:
+            raise self.no_plan("this server keeps no labels")
+        log = self._memory.log_of(model.name)
+        response = feedback.take(model, payload, log)
+        labels = self._metrics.labels
+        labels[model.name] = labels.get(model.name, 0) + response.rows
+        return response
+
+    def _prediction(self, request: Request) -> Response:
+        if self._memory is None:
+            raise Problem(404, "unknown-prediction", "this server keeps no predictions")
+        return self._memory.find(request.item)
 
     def _openapi(self, _: Request) -> Response:
         return self._document(
@@ -159,10 +191,12 @@ def describe(model: ServedModel) -> dict[str, object]:
         "name": model.name,
         "version": live.version,
         "generation": model.plan.generation,
+        "experiment": model.plan.experiment,
         "arms": [
             {
                 "version": arm.version,
                 "mode": arm.mode,
+                "share": arm.share,
                 "runtime": arm.runtime.kind,
             }
             for arm in model.arms

@@ -2,10 +2,13 @@
 
 from typing import Any
 
+import msgspec
+
 import ml_assets
-from ml_assets.serving.explain import Batch, found, is_text, loads, shown
-from ml_assets.serving.messages import Request, Response, json_response
-from ml_assets.serving.metrics import Series
+from ml_assets.serving.batch import Batch
+from ml_assets.serving.counting import ArmSeries
+from ml_assets.serving.explain import found, is_text, loads, shown
+from ml_assets.serving.messages import Request, Response
 from ml_assets.serving.plan import Column, Kind
 from ml_assets.serving.problems import FieldError, Problem, invalid
 from ml_assets.serving.request import RowDecoder, require_object
@@ -19,6 +22,8 @@ DATATYPES: dict[Kind, tuple[str, ...]] = {
     "boolean": ("BOOL",),
     "string": ("BYTES",),
 }
+# Where a plan splits the traffic, rows of one request may be answered by several arms.
+_ARM_OUTPUTS = ("version", "arm")
 _LABEL_TYPES = {str: "BYTES", bool: "BOOL", int: "INT64", float: "FP64"}
 
 
@@ -32,6 +37,8 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
     signature = model.live.signature
     label = _LABEL_TYPES[type(signature.positive)]
     outputs = {"probability": "FP64", "label": label, "prediction_id": "BYTES"}
+    if model.is_split:
+        outputs |= dict.fromkeys(_ARM_OUTPUTS, "BYTES")
     return {
         "name": model.name,
         "versions": [arm.version for arm in model.arms],
@@ -52,9 +59,8 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
     }
 
 
-def infer(model: ServedModel, series: Series, request: Request) -> Response:
+def infer(model: ServedModel, series: ArmSeries, request: Request) -> Response:
     """Answer one inference request."""
-    arm = model.choose()
     payload = require_object(
         loads(request.body), ("id", "parameters", "inputs", "outputs")
     )
@@ -62,17 +68,21 @@ def infer(model: ServedModel, series: Series, request: Request) -> Response:
     if not is_text(id_):
         error = FieldError(column="id", expected="a string", found=found(id_))
         raise invalid([error])
-    wanted = _wanted(payload.get("outputs"))
-    batch = read(arm.decoder, payload.get("inputs"))
-    scored = arm.score(batch, request.request_id)
+    wanted = _wanted(payload.get("outputs"), model)
+    batch = read(model.live.decoder, payload.get("inputs"))
+    scored = model.answer(batch, request)
+    arm = scored.only_arm
     answer = {
-        "model_name": arm.model,
-        "model_version": arm.version,
+        "model_name": model.name,
+        **({"model_version": arm.version} if arm else {}),
         "id": id_,
-        "parameters": {"arm": arm.mode, "request_id": request.request_id},
+        "parameters": {
+            **({"arm": arm.mode} if arm else {}),
+            "request_id": request.request_id,
+        },
         "outputs": [item for item in _outputs(scored) if item["name"] in wanted],
     }
-    return json_response(answer)._replace(rows=batch.size, series=series)
+    return series.response(scored, msgspec.json.encode(answer))
 
 
 def read(decoder: RowDecoder, inputs: object) -> Batch:
@@ -134,8 +144,10 @@ def _data(name: str, shape: object, data: object) -> list[Any]:
     return data
 
 
-def _wanted(outputs: object) -> set[str]:
+def _wanted(outputs: object, model: ServedModel) -> set[str]:
     names = {"probability", "label", "prediction_id"}
+    if model.is_split:
+        names |= {*_ARM_OUTPUTS}
     if outputs is None:
         return names
     if not isinstance(outputs, list):
@@ -157,11 +169,16 @@ def _wanted(outputs: object) -> set[str]:
 def _outputs(scored: Scored) -> list[dict[str, Any]]:
     shape = [scored.batch.size]
     label = _LABEL_TYPES[type(scored.arm.signature.positive)]
+    arms = scored.arms or ()
+    outputs = [
+        ("probability", "FP64", scored.probabilities),
+        ("label", label, scored.labels),
+        ("prediction_id", "BYTES", scored.ids),
+        ("version", "BYTES", [arm.version for arm in arms]),
+        ("arm", "BYTES", [arm.mode for arm in arms]),
+    ]
     return [
         {"name": name, "datatype": datatype, "shape": shape, "data": data}
-        for name, datatype, data in (
-            ("probability", "FP64", scored.probabilities),
-            ("label", label, scored.labels),
-            ("prediction_id", "BYTES", scored.ids),
-        )
+        for name, datatype, data in outputs
+        if data
     ]

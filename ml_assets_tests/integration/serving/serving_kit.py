@@ -117,7 +117,8 @@ class Server:
         self.process = subprocess.Popen(
             [
                 *(sys.executable, "-m", "ml_assets.serving", "--storage", str(root)),
-                *("--port", "0", "--metrics-port", "0", *arguments),
+                *("--home", str(root), "--port", "0", "--metrics-port", "0"),
+                *arguments,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

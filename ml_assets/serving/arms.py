@@ -1,0 +1,144 @@
+"""One version in memory, and what it predicts."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from ml_assets.serving.batch import Batch, Value
+from ml_assets.serving.ids import PredictionIds
+from ml_assets.serving.plan import Arm, Signature
+from ml_assets.serving.problems import Problem
+from ml_assets.serving.request import RowDecoder
+from ml_assets.serving.runtime import Refused, Runtime
+
+_REFUSED = "expected values in the range of the model, found one beyond it"
+_NUMERIC = ("number", "integer")
+
+Label = str | int | float | bool
+
+
+class Scored(NamedTuple):
+    """The predictions of one request: one id and one probability per row.
+
+    ``arms`` holds the arm of each row where a plan splits the traffic, and ``arm`` is
+    the first of them; elsewhere it is None, and ``arm`` answered all rows.
+    """
+
+    arm: "ServedArm"
+    request_id: str
+    batch: Batch
+    ids: list[str]
+    probabilities: list[float]
+    arms: "Sequence[ServedArm] | None" = None
+
+    @property
+    def labels(self) -> list[Label]:
+        """The predicted class of each row."""
+        labels = self.arm.labels
+        return [labels[value > 0.5] for value in self.probabilities]
+
+    @property
+    def only_arm(self) -> "ServedArm | None":
+        """The arm that answered all rows, or None where there were several."""
+        arms = self.arms
+        if arms is None or all(arm is arms[0] for arm in arms):
+            return self.arm
+        return None
+
+
+class ServedArm:
+    """One version in memory: its runtime, and the decoder of its requests."""
+
+    def __init__(
+        self,
+        model: str,
+        arm: Arm,
+        runtime: Runtime,
+        max_rows: int,
+        ids: PredictionIds,
+    ) -> None:
+        self.model = model
+        self.version = arm.version
+        self.mode = arm.mode
+        self.share = arm.share
+        self.runtime = runtime
+        self.signature: Signature = runtime.signature
+        self.decoder = RowDecoder(self.signature, max_rows)
+        self.ids = ids
+        # scikit-learn takes the first class, the negative one, at exactly one half.
+        self.labels = (self.signature.negative, self.signature.positive)
+        self.label_texts = tuple(
+            msgspec.json.encode(label).decode() for label in self.labels
+        )
+        self._order: tuple[int, ...] | None = None
+
+    def read_like(self, live: "ServedArm") -> None:
+        """Take the rows that `live` takes, whose columns may stand in another order.
+
+        Raises
+        ------
+        ValueError
+            If those rows do not hold what this version needs, or the classes differ.
+        """
+        if self.labels != live.labels:
+            raise ValueError(
+                f"version {self.version} tells {self.labels} apart, expected"
+                f" {live.labels} as version {live.version}"
+            )
+        given = {item.name: index for index, item in enumerate(live.signature.columns)}
+        kinds = {item.name: item.kind for item in live.signature.columns}
+        for column in self.signature.columns:
+            found = kinds.get(column.name)
+            if found != column.kind and not {found, column.kind} <= {*_NUMERIC}:
+                raise ValueError(
+                    f"version {self.version} needs column {column.name!r} of kind"
+                    f" {column.kind}, found {found or 'no such column'} in the requests"
+                    f" of version {live.version}"
+                )
+        order = tuple(given[item.name] for item in self.signature.columns)
+        self._order = None if order == tuple(range(len(given))) else order
+
+    def values(self, row: Sequence[Value]) -> Sequence[Value]:
+        """A row of the live version in the order of this version's signature."""
+        return row if self._order is None else tuple(row[at] for at in self._order)
+
+    def rows(self, batch: Batch) -> Sequence[Sequence[Value]]:
+        """The rows of a batch in the order of this version's signature."""
+        rows = batch.rows
+        return rows if self._order is None else [self.values(row) for row in rows]
+
+    def score(self, batch: Batch, request_id: str) -> Scored:
+        """Predict a batch under new ids."""
+        probabilities = self.probabilities(batch)
+        ids = self.ids.take(batch.size)
+        return Scored(self, request_id, batch, ids, probabilities)
+
+    def probabilities(self, batch: Batch) -> list[float]:
+        """The probability of the positive class for each row.
+
+        Raises
+        ------
+        Problem
+            422 if the estimator cannot take a row.
+        ArithmeticError
+            If what it gave is no probability.
+        """
+        try:
+            if batch.row is not None:
+                lowest = highest = self.runtime.predict_one(self.values(batch.row))
+                probabilities = [lowest]
+            else:
+                columns = batch.columns
+                if self._order is not None:
+                    columns = [columns[at] for at in self._order]
+                answers = self.runtime.predict_many(columns)
+                lowest, highest = answers.min(), answers.max()
+                probabilities = answers.tolist()
+        except Refused as error:
+            # The estimator's own message may repeat the value.
+            raise Problem(422, "invalid-request", _REFUSED) from error
+        # A comparison with NaN is false, and NaN is not JSON.
+        if not (lowest >= 0.0 and highest <= 1.0):
+            raise ArithmeticError(f"version {self.version} gave no probability")
+        return probabilities

@@ -1,0 +1,42 @@
+"""The checked rows of a request."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+Value = float | int | str | bool | None
+
+
+class Batch(NamedTuple):
+    """Rows by column: `row` if there is one only, and else `columns`.
+
+    Both are in the order of the signature; each column holds `size` values. `entities`
+    names whom each row is about, where the request says it. `by_row` holds the rows
+    where they came as rows.
+    """
+
+    size: int
+    row: Sequence[Value] | None
+    columns: Sequence[Sequence[Value]]
+    by_row: Sequence[Sequence[Value]] | None = None
+    entities: Sequence[str | None] | None = None
+
+    @property
+    def rows(self) -> Sequence[Sequence[Value]]:
+        """The values of each row."""
+        if self.row is not None:
+            return (self.row,)
+        return self.by_row or list(zip(*self.columns, strict=True))
+
+
+def of_columns(columns: Sequence[Sequence[Value]]) -> Batch:
+    """The batch of checked columns."""
+    size = len(columns[0])
+    row = tuple(column[0] for column in columns) if size == 1 else None
+    return Batch(size, row, columns)
+
+
+def of_rows(rows: Sequence[Sequence[Value]]) -> Batch:
+    """The batch of checked rows."""
+    if len(rows) == 1:
+        return Batch(1, rows[0], ())
+    return Batch(len(rows), None, list(zip(*rows, strict=True)), rows)

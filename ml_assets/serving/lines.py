@@ -1,0 +1,68 @@
+"""The lines of the prediction log, as bytes."""
+
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+_encoder = msgspec.json.Encoder()
+
+# How many values the last 12 hexadecimal digits of an id can have, which are random.
+_IDS = 2**48
+
+
+class PredictionLine(msgspec.Struct, gc=False):
+    """One prediction; `x` holds the row's values in the order of the signature."""
+
+    id: str
+    time: float
+    request: str
+    model: str
+    version: str
+    arm: str
+    generation: int
+    entity: str | None
+    x: Sequence[Any]
+    p: float | None
+    label: str | int | float | bool | None
+    us: int
+
+
+class FailedLine(PredictionLine, gc=False):
+    """A prediction that an arm could not make, and the name of its exception."""
+
+    error: str
+
+
+class LabelLine(msgspec.Struct, gc=False):
+    """What turned out, for a prediction id, or for an entity at a time."""
+
+    id: str | None
+    entity: str | None
+    time: float | None
+    label: str | int | float | bool
+    received: float
+
+
+def encode(lines: Sequence[msgspec.Struct]) -> bytes:
+    """`lines` as JSON, one each."""
+    return _encoder.encode_lines(lines)
+
+
+def now() -> float:
+    """Unix seconds, in whole microseconds."""
+    return time.time_ns() // 1000 / 1e6
+
+
+def is_logged(prediction_id: str, share: float) -> bool:
+    """Whether the request whose first id this is belongs to the share that is logged.
+
+    Examples
+    --------
+    >>> is_logged("019aae2f-a000-7000-8000-7fffffffffff", 0.5)
+    True
+    >>> is_logged("019aae2f-a000-7000-8000-800000000000", 0.5)
+    False
+    """
+    return share >= 1 or int(prediction_id[-12:], 16) < share * _IDS
