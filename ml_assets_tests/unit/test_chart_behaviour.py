@@ -1,17 +1,11 @@
-"""How the objects of the chart work together: rollouts, rights, traffic, tests."""
+"""How the objects of the chart work together: rollouts, rights, traffic."""
 
-import http.server
-import json
-import runpy
-import threading
-from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 
 from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.unit.chart_kit import (
-    CHART,
     EVERYTHING,
     Object,
     everything,
@@ -23,6 +17,7 @@ from ml_assets_tests.unit.chart_kit import (
 )
 
 NAME = "ml-assets-breast-cancer"
+READING = {"get", "list", "watch"}
 
 
 @pytest.fixture(scope="module")
@@ -105,12 +100,9 @@ def test_services_budgets_and_policies_select_pods_that_exist() -> None:
     objects = everything()
     labels = [pod.metadata["labels"] for pod in pods(objects)]
     for item in objects:
-        selector = (
-            item.get("spec", {}).get("podSelector") or item["spec"].get("selector")
-            if item["kind"] in ("Service", "NetworkPolicy", "PodDisruptionBudget")
-            else None
-        )
-        if selector is not None:
+        if item["kind"] in ("Service", "NetworkPolicy", "PodDisruptionBudget"):
+            spec = item["spec"]
+            selector = spec.get("podSelector") or spec["selector"]
             wanted = selector.get("matchLabels", selector)
             assert any(wanted.items() <= one.items() for one in labels), label(item)
 
@@ -133,9 +125,6 @@ def test_the_deployer_may_patch_the_model_servers_and_nothing_else() -> None:
     servers = {d["metadata"]["name"] for d in deployments} - {"ml-assets-mlflow"}
     assert set(rule["resourceNames"]) == servers
     assert [rule["resources"] for rule in rules[1:]] == [["pods"], ["events"]]
-
-
-READING = {"get", "list", "watch"}
 
 
 def test_no_role_reaches_beyond_the_namespace_or_reads_secrets() -> None:
@@ -227,76 +216,6 @@ def test_switches_turn_whole_parts_off() -> None:
 def test_a_long_release_name_still_makes_names_of_kubernetes() -> None:
     objects = render(merge(EVERYTHING, {"fullnameOverride": "x" * 60}))
     assert all(len(item["metadata"]["name"]) <= 63 for item in objects)
-
-
-class _ModelServer(http.server.BaseHTTPRequestHandler):
-    """Describes one model and predicts for its example row."""
-
-    document: ClassVar[Object] = {}
-
-    def do_GET(self) -> None:
-        self._answer(200, self.document)
-
-    def do_POST(self) -> None:
-        row = json.loads(self.rfile.read(int(self.headers["content-length"])))
-        status = 200 if row == {"rows": [{"age": 1.5}]} else 422
-        self._answer(status, {"version": "v1", "predictions": [{"probability": 0.25}]})
-
-    def _answer(self, status: int, value: Any) -> None:
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        self.send_header("content-length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Keep quiet."""
-
-
-@pytest.fixture
-def model_server() -> Iterator[str]:
-    with http.server.HTTPServer(("127.0.0.1", 0), _ModelServer) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, args=[0.01])
-        thread.start()
-        yield f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
-        thread.join()
-
-
-def _document(row: Object) -> Object:
-    content = {"application/json": {"example": {"rows": [row]}}}
-    return {
-        "paths": {"/models/m/predict": {"post": {"requestBody": {"content": content}}}}
-    }
-
-
-@pytest.mark.parametrize(
-    "document, code, message",
-    [
-        (_document({"age": 1.5}), 0, "version v1 of m answered 0.25"),
-        (_document({"age": 2.5}), 1, "answered 422"),
-        ({"paths": {}}, 1, "serves no version of m yet"),
-    ],
-)
-def test_the_test_pod_predicts_or_says_why_not(
-    model_server: str,
-    capsys: pytest.CaptureFixture[str],
-    document: Object,
-    code: int,
-    message: str,
-) -> None:
-    _ModelServer.document = document
-    script = runpy.run_path(str(CHART / "files" / "predict.py"))
-    assert script["main"](model_server, "m") == code
-    assert message in capsys.readouterr().out
-
-
-def test_the_test_pod_runs_that_script_against_the_first_model() -> None:
-    objects = render()
-    (container,) = pick(objects, "Pod", "ml-assets-test")["spec"]["containers"]
-    assert container["args"][2:] == [f"http://{NAME}:8080", "breast_cancer"]
-    script = pick(objects, "ConfigMap", "ml-assets-test")["data"]["predict.py"]
-    assert script.strip() == (CHART / "files" / "predict.py").read_text().strip()
 
 
 def _labels(pod: Any) -> Any:
