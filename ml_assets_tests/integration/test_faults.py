@@ -364,15 +364,16 @@ def test_a_registry_that_is_not_there_is_told_of_in_seconds(
     make_spec: Any, run_job: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
-        address = f"http://127.0.0.1:{closed.server_port}"
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+        host = f"127.0.0.1:{closed.server_port}"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:pa55word@{host}")
     began = time.monotonic()
     result = run_job(make_spec(), "train")
     assert time.monotonic() - began < 60
     assert not result.success
     assert made_by(result) == {"raw", "features"}
     message = failure_of(result)
-    assert f"the model registry at {address} cannot be reached" in message
+    assert f"the model registry at http://ann:***@{host} cannot be reached" in message
+    assert "pa55word" not in message
     assert "check MLFLOW_TRACKING_URI, or run `ml-assets doctor`" in message
     assert VersionStore(home).names("churn") == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
