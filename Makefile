@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 export DAGSTER_HOME ?= $(ML_ASSETS_HOME)/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow lint format bench lock clean
+.PHONY: help setup demo dev test test-slow lint format bench lock image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -31,7 +31,7 @@ dev: $(READY) ## Dagster UI on :3000, model server on :8080, metrics on :8000
 	@$(BIN)/ml-assets dev
 
 test: $(READY) ## Run the quick tests with coverage
-	$(BIN)/python -m pytest --cov --cov-report=term --cov-report=xml --junitxml=reports/junit.xml
+	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=xml --junitxml=reports/junit.xml
 
 test-slow: $(READY) ## Run the slow tests: whole processes, a browser, crash tests
 	$(BIN)/python -m pytest -m slow
@@ -53,6 +53,13 @@ bench: $(READY) ## Run the benchmarks (see benchmarks/RESULTS.md)
 
 lock: ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --no-header --output-file requirements.lock pyproject.toml
+	PATH="$(abspath $(BIN)):$$PATH" sh docker/compile.sh
+
+image: ## Build the three images
+	for target in base production observability; do \
+		DOCKER_BUILDKIT=1 docker build --target $$target --tag ml-assets:$$target \
+			--build-arg REVISION="$$(git rev-parse HEAD)" . || exit 1; \
+	done
 
 clean: ## Remove everything that was made here
 	rm -rf $(VENV) .ml_assets reports build *.egg-info .coverage* coverage.xml .mypy_cache .pytest_cache .hypothesis .import_linter_cache
