@@ -3,8 +3,8 @@
     python -m benchmarks.pipeline [--rows 50000 1000000]
 
 Both read one Parquet file, validate it with Great Expectations, make features, train
-histogram boosting, evaluate with permutation importance, and register in an MLflow store of
-their own. Each runs in a process of its own, imports included.
+histogram boosting, evaluate with permutation importance, and register in an MLflow
+store of their own. Each runs in a process of its own, imports included.
 """
 
 import argparse

@@ -11,8 +11,8 @@ from ml_assets.model import ModelSpec
 
 SENSOR_SECONDS = 15
 BATCH = 50
-# Of a database with several writers, an event can appear after one with a higher number:
-# the sensor looks this many evaluations back for one that it has not handled.
+# With several writers, an event can appear after one with a higher number: the sensor
+# looks this many evaluations back for one that it has not handled.
 OVERLAP = 20
 
 

@@ -3,7 +3,7 @@
 import http.client
 import signal
 import socket
-import subprocess  # nosec B404 - for the constant PIPE; processes starts them
+import subprocess  # nosec B404 # for the constant PIPE; processes starts them
 import sys
 import threading
 from typing import IO, NamedTuple

@@ -5,7 +5,7 @@ import hashlib
 import importlib.metadata
 import os
 import platform
-import subprocess  # nosec B404 - runs git with fixed arguments only
+import subprocess  # nosec B404 # runs git with fixed arguments only
 from pathlib import Path
 
 from pydantic import BaseModel
@@ -50,7 +50,7 @@ def git_commit() -> str:
         return given
     command = ["git", "-C", str(PACKAGE), "rev-parse", "HEAD"]
     try:
-        found = subprocess.run(  # nosec B603 - fixed arguments
+        found = subprocess.run(  # nosec B603 # fixed arguments
             command, capture_output=True, text=True, timeout=10, check=True
         )
     except (OSError, subprocess.SubprocessError):

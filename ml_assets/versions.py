@@ -1,8 +1,8 @@
 """Every trained version of a model: its record, its evaluation and its files.
 
-``versions/<model>/<version>/`` holds ``record.json`` (written last by training: a version
-without it does not exist), ``spec.json`` (its configuration), ``validation.json`` (that
-of its raw data), ``evaluation.json``, ``profile.json`` and ``bundle/``.
+``versions/<model>/<version>/`` holds ``record.json`` (written last by training: without
+it a version does not exist), ``spec.json`` (its configuration), ``validation.json``
+(that of its raw data), ``evaluation.json``, ``profile.json`` and ``bundle/``.
 """
 
 import datetime as dt

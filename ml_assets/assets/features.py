@@ -59,7 +59,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
 def feature_table(
     spec: ModelSpec, raw: "pd.DataFrame"
 ) -> tuple["pd.DataFrame", list[str]]:
-    """The feature table with its mask of held-out rows, and notes on what was changed."""
+    """The feature table with its mask of held-out rows, and notes on its changes."""
     from ml_assets.ml.prepare import encode_target, prepare
     from ml_assets.ml.split import held_out, with_test_rows
 

@@ -2,7 +2,7 @@
 
 import os
 import signal
-import subprocess  # nosec B404 - runs our own programs with fixed arguments only
+import subprocess  # nosec B404 # runs our own programs with fixed arguments only
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -62,7 +62,7 @@ class Child:
         self.name = name
         self.log = log
         # Of its own session, so that Ctrl-C reaches us alone and we stop it in order.
-        self.popen = subprocess.Popen(  # nosec B603 - fixed arguments
+        self.popen = subprocess.Popen(  # nosec B603 # fixed arguments
             list(command),
             stdin=subprocess.DEVNULL,
             stdout=output,

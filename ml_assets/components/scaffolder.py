@@ -1,4 +1,4 @@
-"""``dg scaffold defs ml_assets.components.TabularClassifier NAME``: a YAML that runs."""
+"""What ``dg scaffold defs`` writes for a new model: a YAML that runs."""
 
 import re
 from pathlib import Path

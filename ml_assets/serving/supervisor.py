@@ -2,7 +2,7 @@
 
 import os
 import signal
-import subprocess  # nosec B404 - runs this interpreter with fixed arguments only
+import subprocess  # nosec B404 # runs this interpreter with fixed arguments only
 import sys
 import threading
 import time
@@ -50,7 +50,7 @@ class Worker:
             self._delay = min(2 * self._delay, _LONGEST_DELAY)
         if now >= self._start_at:
             self._started = now
-            self._process = subprocess.Popen(  # nosec B603 - fixed arguments
+            self._process = subprocess.Popen(  # nosec B603 # fixed arguments
                 [
                     sys.executable,
                     "-m",

@@ -1,12 +1,13 @@
 """The servers of this machine, which follow the plans in the storage directory.
 
-A rollout has two phases. First the plan is tried in a process of its own, then proposed:
-every running server loads it beside the plan it serves, scores the stored probe rows and
-says what came of it. Only when all are prepared is it committed, and they swap. A plan
-that crashes, or answers otherwise than at training, is withdrawn and never in force.
+A rollout has two phases. First the plan is tried in a process of its own, then
+proposed: every running server loads it beside the plan it serves, scores the stored
+probe rows and says what came of it. Only when all are prepared is it committed, and
+they swap. A plan that crashes, or answers otherwise than at training, is withdrawn and
+never in force.
 """
 
-import subprocess  # nosec B404 - runs this interpreter with fixed arguments only
+import subprocess  # nosec B404 # runs this interpreter with fixed arguments only
 import sys
 import time
 from collections.abc import Callable
@@ -64,7 +65,7 @@ class LocalTarget:
     def _try(self, arm: Arm) -> None:
         """Load the arm and score its probe rows where a crash harms nobody."""
         try:
-            done = subprocess.run(  # nosec B603 - fixed arguments
+            done = subprocess.run(  # nosec B603 # fixed arguments
                 [
                     sys.executable,
                     "-m",

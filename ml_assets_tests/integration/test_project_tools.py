@@ -1,4 +1,4 @@
-"""``dg`` on this project: a wrong YAML is shown with its place, a scaffolded one runs."""
+"""``dg`` on this project: a wrong YAML is shown with its place, a new one runs."""
 
 import os
 import shutil

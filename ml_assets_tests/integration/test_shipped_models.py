@@ -1,4 +1,4 @@
-"""The shipped YAMLs on the real data that they are for, with only the source replaced."""
+"""The shipped YAMLs on the real data they are for, only the source replaced."""
 
 import os
 from collections.abc import Callable
