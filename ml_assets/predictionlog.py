@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 FILES = "[0-9a-f]*.parquet"
 ANSWER = ("id", "entity", "time", "arm")
 JOINED = (*ANSWER, "request", "version", "generation", "p", "label", "error")
-DAY_SECONDS = 86_400.0
 
 
 class Labelled(NamedTuple):
@@ -43,6 +42,16 @@ def days(root: Path, model: str, since: float = 0.0) -> list[str]:
     first = day_at(since)
     found = {path.parent.name for path in directory.glob(f"????-??-??/{FILES}")}
     return sorted(day for day in found if day >= first)
+
+
+def newest_time(root: Path, model: str) -> float:
+    """Unix seconds of the newest prediction; 0 where there is none."""
+    import pyarrow.parquet as pq
+
+    last = days(root, model)[-1:]
+    paths = [path for day in last for path in _files(root, model, day)]
+    read = (pq.read_table(path, columns=["time"], partitioning=None) for path in paths)
+    return max((float(max(part["time"].to_numpy())) for part in read), default=0.0)
 
 
 def predictions(
@@ -73,8 +82,8 @@ def predictions(
         filters.append(("version", "in", sorted(versions)))
     wanted = list(dict.fromkeys(["id", "time", *columns]))
     for day in days(root, model, since):
-        directory = root / "predictions" / model / day
-        parts = [_read(path, wanted, filters) for path in directory.glob(FILES)]
+        paths = _files(root, model, day)
+        parts = [_read(path, wanted, filters) for path in paths]
         parts = [part for part in parts if len(part)]
         if parts:
             yield pd.concat(parts).sort_values("id", kind="stable", ignore_index=True)
@@ -148,6 +157,10 @@ def signature_of(root: Path, bundle: str) -> Signature:
     """The request schema of a version, by the directory of its bundle."""
     data = (root / bundle / "signature.json").read_bytes()
     return msgspec.json.decode(data, type=Signature)
+
+
+def _files(root: Path, model: str, day: str) -> list[Path]:
+    return sorted((root / "predictions" / model / day).glob(FILES))
 
 
 def _read(

@@ -10,6 +10,9 @@ TRAIN_STAGES = ("raw", "features", "model", "evaluation")
 DEPLOY_STAGES = ("deployment", "monitoring")
 TABLES = "tables"
 
+# Arguments of ``dg.asset`` for a stage that returns nothing and may find nothing to do.
+MAY_SKIP: dict[str, Any] = {"dagster_type": dg.Nothing, "output_required": False}
+
 # Kind of actor to the tag of a run that names it.
 ACTORS = {
     "sensor": "dagster/sensor_name",

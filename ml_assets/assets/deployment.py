@@ -7,7 +7,7 @@ import dagster as dg
 import msgspec
 from pydantic import Field
 
-from ml_assets.assets.common import key, stage_arguments, who_runs
+from ml_assets.assets.common import MAY_SKIP, key, stage_arguments, who_runs
 from ml_assets.assets.evaluation import gate_figures, passed
 from ml_assets.deployments import evidence_of, finish, mirror, put_in_force
 from ml_assets.ledger import Kind, Ledger, held
@@ -45,8 +45,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         **stage_arguments(spec, "deployment", "python"),
         description=f"The version of {spec.name} that answers requests.",
         deps=[key(spec, "evaluation")],
-        dagster_type=dg.Nothing,
-        output_required=False,
+        **MAY_SKIP,
     )
     def deployment(
         context: dg.AssetExecutionContext, config: DeploymentConfig

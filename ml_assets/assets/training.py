@@ -10,7 +10,7 @@ import msgspec
 from pydantic import Field
 
 from ml_assets import provenance
-from ml_assets.assets.common import TABLES, key, stage_arguments
+from ml_assets.assets.common import MAY_SKIP, TABLES, key, stage_arguments
 from ml_assets.assets.features import HELD_OUT
 from ml_assets.assets.validation import report_path
 from ml_assets.model import ModelSpec
@@ -50,8 +50,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         ),
         ins={"features": dg.AssetIn(key(spec, "features"), input_manager_key=TABLES)},
         code_version=provenance.spec_hash(spec, *TRAINED_BY)[:12],
-        dagster_type=dg.Nothing,
-        output_required=False,
+        **MAY_SKIP,
     )
     def model(
         context: dg.AssetExecutionContext, config: TrainingConfig, features: Any

@@ -1,0 +1,56 @@
+"""``<model>/predictions`` and ``<model>/labels``: what servers logged, as Parquet."""
+
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.assets.common import stage_arguments
+from ml_assets.compaction import Compacted, compact
+from ml_assets.model import ModelSpec
+from ml_assets.segments import Kind
+from ml_assets.storage import home, storage_root
+
+
+def build(spec: ModelSpec) -> dg.Definitions:
+    """The two assets that compact shipped segments."""
+
+    @dg.asset(
+        **stage_arguments(spec, "predictions", "parquet"),
+        description=f"Every logged prediction of {spec.name}, by the day of its id.",
+    )
+    def predictions(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return _compacted(context, spec, "predictions")
+
+    @dg.asset(
+        **stage_arguments(spec, "labels", "parquet"),
+        description=f"What turned out, for predictions of {spec.name}.",
+    )
+    def labels(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+        return _compacted(context, spec, "labels")
+
+    return dg.Definitions(assets=[predictions, labels])
+
+
+def _compacted(
+    context: dg.AssetExecutionContext, spec: ModelSpec, kind: Kind
+) -> dg.MaterializeResult:
+    from ml_assets.serving.shipping import adopt
+
+    # A server that was killed ships nothing; its open segments are taken over.
+    adopted = adopt(home(), storage_root(), spec.name)
+    if adopted:
+        context.log.info(f"took over {len(adopted)} segment(s) of servers that died")
+    done = compact(storage_root(), spec.name, kind)
+    if done.unreadable:
+        context.log.warning(f"{done.unreadable} line(s) could not be read")
+    return dg.MaterializeResult(metadata=describe(done))
+
+
+def describe(done: Compacted) -> dict[str, Any]:
+    """What the UI shows of a compaction."""
+    return {
+        "new_rows": done.rows,
+        "segments": done.segments,
+        "unreadable_lines": done.unreadable,
+        "files": dg.MetadataValue.json(list(done.files)),
+    }

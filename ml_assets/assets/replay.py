@@ -1,0 +1,225 @@
+"""``<model>/replay``: logged requests, answered by a version before it is exposed."""
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import dagster as dg
+import msgspec
+from pydantic import Field
+
+from ml_assets.assets.common import key, stage_arguments
+from ml_assets.assets.evaluation import passed
+from ml_assets.model import ModelSpec
+from ml_assets.segments import label_text
+from ml_assets.serving.plan import ServingPlan, Signature
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+from ml_assets.versions import UnknownVersionError, VersionRecord, VersionStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_assets.replay import Replayed
+
+REPLAY_CHECK = "replay"
+COLUMNS = ("arm", "version", "p", "label", "us", "error", "x")
+EXAMPLES = 5
+
+
+class ReplayConfig(dg.Config):
+    """Options of a run."""
+
+    version: str | None = Field(
+        None,
+        description="version to try; the challenger, or the newest that passed",
+    )
+    hours: float = Field(24.0, gt=0, description="of requests, up to the newest")
+    limit: int = Field(10_000, ge=1, description="requests, the newest of them")
+
+
+class Summary(NamedTuple):
+    """What came of a replay."""
+
+    version: str
+    rows: int
+    answered: int
+    disagreements: int
+    misfits: "Counter[str]"
+    errors: "Counter[str]"
+    crash: str
+    mean_change: float
+    us_p50: float
+    us_p99: float
+
+    @property
+    def harmless(self) -> bool:
+        """Whether every request got an answer."""
+        return not (self.misfits or self.errors or self.crash)
+
+    @property
+    def sentence(self) -> str:
+        """The finding in words."""
+        text = (
+            f"version {self.version} answered {self.answered:,} of {self.rows:,}"
+            f" requests and disagreed on {self.disagreements:,}"
+        )
+        told = [("misfits", self.misfits), ("errors", self.errors)]
+        for name, found in told:
+            if found:
+                text += f"; {name}: {found.total():,}, such as {next(iter(found))}"
+        return text + (f"; it crashed: {self.crash}" if self.crash else "")
+
+
+def build(spec: ModelSpec) -> dg.Definitions:
+    """The asset that replays, and its check."""
+    check = dg.AssetCheckSpec(
+        REPLAY_CHECK,
+        asset=key(spec, "replay"),
+        description="The version answers every logged request.",
+    )
+
+    @dg.asset(
+        **stage_arguments(spec, "replay", "python"),
+        description=(
+            f"Logged requests of {spec.name}, answered by a version that does not"
+            " serve: disagreements, refusals, crashes and latency."
+        ),
+        deps=[key(spec, "predictions"), key(spec, "evaluation")],
+        check_specs=[check],
+    )
+    def replay(
+        context: dg.AssetExecutionContext, config: ReplayConfig
+    ) -> dg.MaterializeResult:
+        try:
+            found = score(spec, config)
+        except (LookupError, UnknownVersionError) as error:
+            raise dg.Failure(str(error), allow_retries=False) from error
+        report = context.log.info if found.harmless else context.log.warning
+        report(found.sentence)
+        result = dg.AssetCheckResult(
+            check_name=REPLAY_CHECK,
+            passed=found.harmless,
+            severity=dg.AssetCheckSeverity.WARN,
+            description=found.sentence,
+        )
+        return dg.MaterializeResult(metadata=describe(found), check_results=[result])
+
+    return dg.Definitions(assets=[replay])
+
+
+def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
+    """Replay the newest logged requests.
+
+    Raises
+    ------
+    LookupError
+        If nothing serves, no request was logged, or there is no version to try.
+    """
+    from ml_assets.bundles import fetch_bundle
+    from ml_assets.deployments import arm
+    from ml_assets.replay import replay
+
+    root = storage_root()
+    plan = PlanStore(root).current(spec.name)
+    if plan is None:
+        raise LookupError(f"{spec.name} was never deployed; it has no requests")
+    record = _chosen(spec, plan, config.version)
+    rows = _requests(spec, config)
+    if rows.empty:
+        raise LookupError(f"no request of {spec.name} was logged in that time")
+    fetch_bundle(record)
+    signatures = {
+        str(name): _signature(spec, str(name)) for name in rows["version"].unique()
+    }
+    bodies = [
+        _body(signatures[str(version)], text)
+        for version, text in zip(rows["version"], rows["x"], strict=True)
+    ]
+    done = replay(root, arm(record), bodies)
+    return _summary(record, rows, done)
+
+
+def _chosen(spec: ModelSpec, plan: ServingPlan, version: str | None) -> VersionRecord:
+    store = VersionStore(storage_root())
+    name = version or plan.experiment
+    if name is not None:
+        return store.get(spec.name, name)
+    for candidate in reversed(store.names(spec.name)):
+        if candidate == plan.live.version:
+            break
+        if passed(store.evaluation(spec.name, candidate)):
+            return store.get(spec.name, candidate)
+    raise LookupError(
+        f"{spec.name} has no version newer than {plan.live.version} that passed its"
+        " gate; name one"
+    )
+
+
+def _requests(spec: ModelSpec, config: ReplayConfig) -> "pd.DataFrame":
+    import pandas as pd
+
+    from ml_assets.predictionlog import newest_time, predictions
+
+    root = storage_root()
+    since = max(newest_time(root, spec.name) - 3_600 * config.hours, 0.0)
+    parts = []
+    for day in predictions(root, spec.name, COLUMNS, since):
+        parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
+    if not parts:
+        return pd.DataFrame()
+    return pd.concat(parts, ignore_index=True).tail(config.limit)
+
+
+def _signature(spec: ModelSpec, version: str) -> Signature:
+    from ml_assets.predictionlog import signature_of
+
+    root = storage_root()
+    return signature_of(root, VersionStore(root).get(spec.name, version).bundle)
+
+
+def _body(signature: Signature, text: str) -> bytes:
+    """The logged row as the body of the request that brought it."""
+    values = msgspec.json.decode(text)
+    names = [column.name for column in signature.columns]
+    row = dict(zip(names, values, strict=True))
+    return msgspec.json.encode({"rows": [row]})
+
+
+def _summary(record: VersionRecord, rows: "pd.DataFrame", done: "Replayed") -> Summary:
+    import numpy as np
+
+    from ml_assets.predictionlog import signature_of
+
+    signature = signature_of(storage_root(), record.bundle)
+    names = (label_text(signature.negative), label_text(signature.positive))
+    told = rows.head(len(done.answers))
+    pairs = [
+        (answer, label, p)
+        for answer, label, p in zip(done.answers, told["label"], told["p"], strict=True)
+        if answer.p is not None
+    ]
+    changes = [abs((answer.p or 0.0) - p) for answer, _, p in pairs]
+    micros = [answer.us for answer, _, _ in pairs] or [0]
+    return Summary(
+        version=record.version,
+        rows=len(rows),
+        answered=len(pairs),
+        disagreements=sum(
+            names[(answer.p or 0.0) > 0.5] != label for answer, label, _ in pairs
+        ),
+        misfits=Counter(item.misfit for item in done.answers if item.misfit),
+        errors=Counter(item.error for item in done.answers if item.error),
+        crash=done.crash and f"{done.crash}, at request {len(done.answers) + 1}",
+        mean_change=float(np.mean(changes)) if changes else 0.0,
+        us_p50=float(np.percentile(micros, 50)),
+        us_p99=float(np.percentile(micros, 99)),
+    )
+
+
+def describe(found: Summary) -> dict[str, Any]:
+    """What the UI shows of a replay."""
+    shown = found._asdict()
+    for name in ("misfits", "errors"):
+        most = dict(shown[name].most_common(EXAMPLES))
+        shown[name] = dg.MetadataValue.json(most)
+    return {"finding": found.sentence, "harmless": found.harmless, **shown}

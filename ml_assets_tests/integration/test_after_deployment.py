@@ -1,0 +1,409 @@
+"""From the log and the labels to drift, live figures and the end of an experiment."""
+
+import datetime as dt
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pytest
+
+from ml_assets.ledger import Ledger
+from ml_assets.resources.registry import Registry
+from ml_assets.segments import waiting
+from ml_assets.serving.plan import ServingPlan
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import read_json
+from ml_assets.versions import VersionStore
+from ml_assets_tests.conftest import definitions_of, failure_of
+from ml_assets_tests.log_kit import line, ship, truth
+
+pytestmark = pytest.mark.slow
+Run = Callable[..., dg.ExecuteInProcessResult]
+Lines = list[dict[str, Any]]
+
+MODEL = {
+    "name": "churn",
+    "source": {"type": "synthetic", "rows": 800},
+    "target": "churned",
+    "positive": "yes",
+    "estimator": {"params": {"max_iter": 20}},
+}
+
+
+def spec_of(strategy: str = "shadow", **serving: Any) -> Any:
+    from ml_assets.components import TabularClassifier
+
+    given = {"strategy": strategy, "minimum_requests": 50, **serving}
+    return TabularClassifier.model_validate(MODEL | {"serving": given})
+
+
+@pytest.fixture(scope="module")
+def two_versions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home with a champion in service and a second version that passed its gate."""
+    directory = tmp_path_factory.mktemp("two")
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        dg.DagsterInstance.ephemeral() as instance,
+    ):
+        patch.setenv("ML_ASSETS_HOME", str(directory))
+        definitions = definitions_of(spec_of())
+        force = {"churn__model": {"config": {"force": True}}}
+        for job, ops in (("train", {}), ("deploy", {}), ("train", force)):
+            done = definitions.resolve_job_def(f"churn_{job}").execute_in_process(
+                instance=instance, run_config={"ops": ops}, raise_on_error=False
+            )
+            assert done.success, failure_of(done)
+    return directory
+
+
+@pytest.fixture
+def run(
+    two_versions: Path, home: Path, instance: dg.DagsterInstance
+) -> Callable[..., dg.ExecuteInProcessResult]:
+    shutil.copytree(two_versions, home, dirs_exist_ok=True)
+
+    def execute(spec: Any, job: str, **ops: Any) -> dg.ExecuteInProcessResult:
+        config = {f"churn__{stage}": {"config": given} for stage, given in ops.items()}
+        done = (
+            definitions_of(spec)
+            .resolve_job_def(f"churn_{job}")
+            .execute_in_process(
+                instance=instance, run_config={"ops": config}, raise_on_error=False
+            )
+        )
+        assert done.success, failure_of(done)
+        return done
+
+    return execute
+
+
+def plan_now(home: Path) -> ServingPlan:
+    plan = PlanStore(home).current("churn")
+    assert plan is not None
+    return plan
+
+
+def arms(plan: ServingPlan) -> list[tuple[str, float]]:
+    return [(arm.mode, arm.share) for arm in plan.arms]
+
+
+def check_of(done: dg.ExecuteInProcessResult, name: str) -> tuple[bool, str]:
+    (found,) = [e for e in done.get_asset_check_evaluations() if e.check_name == name]
+    assert found.severity == dg.AssetCheckSeverity.WARN
+    return bool(found.passed), str(found.description)
+
+
+def metadata_of(done: dg.ExecuteInProcessResult, stage: str) -> dict[str, Any]:
+    (event,) = [
+        e
+        for e in done.get_asset_materialization_events()
+        if e.asset_key is not None and e.asset_key.path[-1] == stage
+    ]
+    return {name: v.value for name, v in event.materialization.metadata.items()}
+
+
+def any_row(plan: ServingPlan) -> list[Any]:
+    """A row that the champion takes."""
+    from ml_assets.predictionlog import signature_of
+    from ml_assets.storage import storage_root
+
+    columns = signature_of(storage_root(), plan.live.bundle).columns
+    return [column.categories[0] if column.categories else 1 for column in columns]
+
+
+def compared(
+    plan: ServingPlan,
+    champion_right: Sequence[bool],
+    challenger_right: Sequence[bool],
+    **shadow: Any,
+) -> tuple[Lines, Lines]:
+    """Requests that both models answered, and the labels of all of them."""
+    now, x = dt.datetime.now(dt.UTC).timestamp(), any_row(plan)
+    lines, labels = [], []
+    for number, right in enumerate(champion_right):
+        answer = line(
+            now + number / 1_000,
+            number,
+            version=plan.live.version,
+            generation=plan.generation,
+            x=x,
+            label="yes" if right else "no",
+            p=0.75 if right else 0.25,
+        )
+        told = "yes" if challenger_right[number] else "no"
+        double = {"arm": "shadow", "version": plan.experiment, "label": told}
+        lines += [answer, answer | double | shadow]
+        labels.append(truth(answer["id"], "yes", now + 10 + number))
+    return lines, labels
+
+
+def log(home: Path, lines: Lines, labels: Lines, number: int = 1) -> None:
+    ship(home, lines, f"server-{number:08d}")
+    ship(home, labels, f"server-{number:08d}.labels")
+
+
+def test_under_shadow_a_passing_version_becomes_the_challenger(
+    run: Run, home: Path
+) -> None:
+    run(spec_of(), "deploy")
+    first, second = VersionStore(home).names("churn")
+    plan = plan_now(home)
+    assert [(arm.version, arm.mode) for arm in plan.arms] == [
+        (first, "live"),
+        (second, "shadow"),
+    ]
+    assert plan.experiment == second
+    assert set(Registry().aliases("churn")) == {"champion", "challenger"}
+    entry = Ledger(home).entries("churn")[-1]
+    assert (entry.kind, entry.version) == ("experiment", second)
+    # Its profile is there before it may serve, and it is not tried twice.
+    assert VersionStore(home).profile_path("churn", second).exists()
+    assert run(spec_of(), "deploy").success
+    assert plan_now(home) == plan
+
+
+@pytest.mark.parametrize(
+    "wins, losses, both, verdict",
+    [(40, 2, 60, "promote"), (2, 40, 60, "roll_back"), (9, 7, 84, "not_yet")],
+)
+def test_labels_decide_a_shadow_experiment(
+    run: Run, home: Path, wins: int, losses: int, both: int, verdict: str
+) -> None:
+    spec = spec_of()
+    run(spec, "deploy")
+    plan = plan_now(home)
+    champion, challenger = plan.live.version, plan.experiment
+    rng = np.random.default_rng(0)
+    pairs = [(False, True)] * wins + [(True, False)] * losses + [(True, True)] * both
+    order = [pairs[at] for at in rng.permutation(len(pairs))]
+    log(home, *compared(plan, [a for a, _ in order], [b for _, b in order]))
+
+    done = run(spec, "monitor")
+    passed, sentence = check_of(done, "experiment")
+    assert sentence.startswith(f"{verdict}: {challenger}")
+    assert passed == (verdict != "roll_back")
+    shown = metadata_of(done, "experiment")
+    assert shown["verdict"] == verdict and shown["labels"] == len(pairs)
+    assert shown["plot_evidence"].startswith("![plot](data:image/png;base64,")
+
+    expected = {
+        "promote": (challenger, "promotion", ["champion", "previous"]),
+        "roll_back": (champion, "rollback", ["champion"]),
+        "not_yet": (champion, "experiment", ["challenger", "champion"]),
+    }
+    version, kind, aliases = expected[verdict]
+    after, entries = plan_now(home), Ledger(home).entries("churn")
+    assert after.live.version == version and entries[-1].kind == kind
+    assert (after.experiment is None) == (verdict != "not_yet")
+    assert sorted(Registry().aliases("churn")) == aliases
+
+    # To look again changes nothing.
+    run(spec, "monitor")
+    assert plan_now(home) == after
+    assert Ledger(home).entries("churn") == entries
+    assert not Ledger(home).verify("churn")
+
+
+def test_a_challenger_that_fails_is_rolled_back_without_a_label(
+    run: Run, home: Path
+) -> None:
+    spec = spec_of()
+    run(spec, "deploy")
+    plan = plan_now(home)
+    failed = {"error": "Refused", "p": None, "label": None}
+    lines, _ = compared(plan, [True] * 30, [True] * 30, **failed)
+    ship(home, lines)
+    _, sentence = check_of(run(spec, "monitor"), "experiment")
+    assert "guardrail breached: errors: challenger 30 of 30 requests" in sentence
+    assert plan_now(home).experiment is None
+    assert plan_now(home).live.version == plan.live.version
+
+
+def test_time_without_evidence_keeps_the_champion(run: Run, home: Path) -> None:
+    spec = spec_of(max_days=1e-9)
+    run(spec, "deploy")
+    before = plan_now(home)
+    _, sentence = check_of(run(spec, "monitor"), "experiment")
+    assert sentence.startswith("keep: ") and "time is over" in sentence
+    assert plan_now(home).live.version == before.live.version
+    assert (
+        Ledger(home).entries("churn")[-1].key == f"experiment:{before.experiment}:keep"
+    )
+
+
+def split_traffic(plan: ServingPlan, n: int, right: Callable[[bool], bool]) -> Any:
+    """One request of each of `n` entities, and the label of each."""
+    from ml_assets.ml.assignment import arm_of
+
+    now, x = dt.datetime.now(dt.UTC).timestamp(), any_row(plan)
+    lines, labels = [], []
+    for number in range(n):
+        entity = f"person-{plan.generation}-{number}"
+        at = arm_of(entity, plan.salt, [arm.share for arm in plan.arms])
+        arm = plan.arms[at]
+        answer = line(
+            now + number / 1_000,
+            number,
+            version=arm.version,
+            arm=arm.mode,
+            generation=plan.generation,
+            entity=entity,
+            x=x,
+            label="yes" if right(at == 1) else "no",
+        )
+        lines.append(answer)
+        named = {"id": None, "entity": entity, "time": answer["time"] + 1}
+        labels.append(truth("", "yes", now + 10 + number) | named)
+    return lines, labels
+
+
+def test_a_split_is_decided_by_labels_of_entities(run: Run, home: Path) -> None:
+    spec = spec_of("split", share=0.5)
+    run(spec, "deploy")
+    plan = plan_now(home)
+    assert arms(plan) == [("live", 0.5), ("split", 0.5)]
+    rng = np.random.default_rng(1)
+
+    def right(is_challenger: bool) -> bool:
+        return bool(rng.random() < (0.97 if is_challenger else 0.6))
+
+    log(home, *split_traffic(plan, 600, right))
+    shown = metadata_of(run(spec, "monitor"), "experiment")
+    assert shown["verdict"] == "promote" and shown["labels"] == 600
+    assert plan_now(home).live.version == plan.experiment
+
+
+def test_a_canary_grows_by_steps_and_then_waits_for_labels(
+    run: Run, home: Path
+) -> None:
+    spec = spec_of("canary", steps=[0.2, 0.5])
+    run(spec, "deploy")
+    seen = [arms(plan_now(home))]
+    for number in range(3):
+        plan = plan_now(home)
+        lines, _ = split_traffic(plan, 400, lambda _: True)
+        ship(home, lines, f"server-{number:08d}")
+        run(spec, "monitor")
+        seen.append(arms(plan_now(home)))
+    small, large = [("live", 0.8), ("split", 0.2)], [("live", 0.5), ("split", 0.5)]
+    assert seen == [small, large, large, large]
+    whys = [e.why for e in Ledger(home).entries("churn") if e.kind == "experiment"]
+    assert "no guardrail is breached after" in whys[-1] and len(whys) == 2
+
+
+def as_requests(home: Path, shift: float, rows: int = 400) -> Lines:
+    """Held-out rows as requests to the champion, a numeric column moved by `shift`."""
+    from ml_assets.assets.scoring import held_out_rows, load, score
+    from ml_assets.predictionlog import signature_of
+
+    plan = plan_now(home)
+    record = VersionStore(home).get("churn", plan.live.version)
+    frame, _ = held_out_rows(spec_of(), record.features_version)
+    frame = frame.sample(rows, replace=True, random_state=0)
+    signature = signature_of(home, plan.live.bundle)
+    number = next(c.name for c in signature.columns if c.kind == "number")
+    frame[number] = frame[number] + shift * frame[number].std()
+    p = score(load(record), frame)
+    inputs = json.loads(
+        frame[[c.name for c in signature.columns]].to_json(orient="values")
+    )
+    now = dt.datetime.now(dt.UTC).timestamp()
+    return [
+        line(
+            now + at / 1_000,
+            at,
+            version=plan.live.version,
+            x=x,
+            p=float(p[at]),
+            label="yes" if p[at] > 0.5 else "no",
+        )
+        for at, x in enumerate(inputs)
+    ]
+
+
+def test_drift_is_found_reported_once_and_leads_to_one_training(
+    run: Run, home: Path, instance: dg.DagsterInstance
+) -> None:
+    spec = spec_of()
+    ship(home, as_requests(home, shift=0.0), "server-00000001")
+    calm = run(spec, "monitor")
+    assert check_of(calm, "drift")[0], check_of(calm, "drift")[1]
+
+    ship(home, as_requests(home, shift=1.5, rows=2_000), "server-00000002")
+    found = run(spec, "monitor")
+    passed, sentence = check_of(found, "drift")
+    assert not passed and "columns drifted over" in sentence
+    shown = metadata_of(found, "drift")
+    assert shown["drifted"] and "| **yes** |" in shown["columns"]
+    assert {"plot_drift", "plot_distributions"} <= shown.keys()
+    kept = read_json(home / f"reports/churn/drift/{shown['report_id']}.json")
+    assert kept["drifted"] and kept["columns"][0]["drifted"]
+
+    # Nothing new: no second report, and the check stays as it is.
+    again = run(spec, "monitor")
+    assert not check_of(again, "drift")[0]
+    assert len(list((home / "reports/churn/drift").glob("*.json"))) == 2
+
+    sensor = definitions_of(spec).resolve_sensor_def("churn_drift")
+    context = dg.build_sensor_context(instance=instance)
+    result = sensor.evaluate_tick(context)
+    (request,) = result.run_requests or []
+    assert request.run_key == shown["report_id"]
+    assert request.run_config["ops"]["churn__model"]["config"] == {"force": True}
+    context = dg.build_sensor_context(instance=instance, cursor=result.cursor)
+    assert not sensor.evaluate_tick(context).run_requests
+
+
+def test_live_figures_are_held_against_those_of_evaluation(
+    run: Run, home: Path
+) -> None:
+    spec = spec_of()
+    lines = as_requests(home, shift=0.0)
+    now = lines[-1]["time"]
+    right = [truth(item["id"], item["label"], now + 1) for item in lines[:100]]
+    log(home, lines, [*right, truth("unknown", "yes", now + 1)])
+    good = run(spec, "monitor")
+    assert check_of(good, "performance")[0]
+    shown = metadata_of(good, "performance")
+    assert shown["accuracy"] == 1.0 and shown["joined"] == 100 and shown["pending"] == 1
+    assert shown["plot_accuracy"].startswith("![plot]")
+
+    other = {"yes": "no", "no": "yes"}
+    wrong = [truth(i["id"], other[i["label"]], now + 2) for i in lines[100:]]
+    ship(home, wrong, "server-00000002.labels")
+    passed, sentence = check_of(run(spec, "monitor"), "performance")
+    assert not passed and "live accuracy 0.2500 over 400 labels is below" in sentence
+
+
+def test_a_replay_tells_what_a_version_would_have_said(run: Run, home: Path) -> None:
+    spec = spec_of()
+    lines = as_requests(home, shift=0.0, rows=60)
+    lines[7]["x"] = [None] * (len(lines[7]["x"]) - 1) + ["never seen"]
+    ship(home, lines)
+    run(spec, "monitor")
+    done = run(spec, "replay")
+    shown = metadata_of(done, "replay")
+    _, second = VersionStore(home).names("churn")
+    assert (shown["version"], shown["rows"], shown["answered"]) == (second, 60, 59)
+    assert sum(shown["misfits"].values()) == 1 and not shown["crash"]
+    passed, sentence = check_of(done, "replay")
+    assert not passed and "misfits: 1, such as" in sentence
+
+
+def test_a_monitor_run_without_anything_to_do_changes_nothing(
+    run: Run, home: Path
+) -> None:
+    before = sorted(path for path in home.rglob("*") if "mlflow" not in path.name)
+    done = run(spec_of(), "monitor")
+    for name in ("drift", "performance", "experiment"):
+        assert check_of(done, name)[0]
+    assert waiting(home, "churn", "predictions") == []
+    after = sorted(path for path in home.rglob("*") if "mlflow" not in path.name)
+    assert [path for path in after if path not in before and path.is_file()] in (
+        [],
+        [home / "plans/churn/.lock"],
+    )
