@@ -202,7 +202,7 @@ def is_labelled(model: str) -> bool:
 
 
 def evidence_of(record: VersionRecord) -> dict[str, Any]:
-    """What speaks for a version: figures, clauses and data, with SHA-256 of its files."""
+    """What speaks for a version: figures, clauses, data, and SHA-256 of its files."""
     store = VersionStore(storage_root())
     directory = store.directory(record.model, record.version)
     found = store.evaluation(record.model, record.version) or {}

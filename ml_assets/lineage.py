@@ -1,6 +1,6 @@
-"""Where an answer came from: its version, data, code, checks and the decision to serve it.
+"""Where an answer came from: version, data, code, checks and the decision to serve it.
 
-Every file that is named was compared with the SHA-256 that was written when it was made.
+Every file that is named was compared with the SHA-256 written when it was made.
 """
 
 from collections.abc import Iterator, Mapping
@@ -48,9 +48,9 @@ def explain(prediction_id: str) -> dict[str, Any]:
         raise LineageError(f"{prediction_id} is no prediction id: {error}") from error
     if logged is None:
         raise LineageError(
-            f"no log has prediction {prediction_id}: neither segments below {home()} and"
-            f" {root}, nor predictions of its day; it was not logged (serving.log_sample)"
-            " or has expired (retention.predictions_days)"
+            f"no log has prediction {prediction_id}: neither segments below {home()}"
+            f" and {root}, nor predictions of its day; it was not logged"
+            " (serving.log_sample) or has expired (retention.predictions_days)"
         )
     line = logged.lines[0]
     try:
@@ -148,7 +148,7 @@ def _plan(root: Path, model: str, generation: int) -> ServingPlan | None:
 
 
 def _entry(root: Path, model: str, version: str, generation: int) -> Entry | None:
-    """The decision that let the answer through: that on its plan, else on its version."""
+    """The decision that let the answer through: on its plan, else on its version."""
     entries = [
         entry
         for entry in Ledger(root).entries(model)
@@ -164,7 +164,7 @@ def _entry(root: Path, model: str, version: str, generation: int) -> Entry | Non
 def _hashes(
     root: Path, record: VersionRecord, plan: ServingPlan | None, entry: Entry | None
 ) -> Iterator[dict[str, Any]]:
-    """Each file that made the answer, the SHA-256 that it should have, and that it has."""
+    """Each file that made the answer, the SHA-256 that it should have and has."""
     expected = {f"{record.bundle}/{name}": sha for name, sha in record.files.items()}
     expected |= record.origins
     if entry is not None and entry.version == record.version:

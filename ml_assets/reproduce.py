@@ -2,7 +2,7 @@
 
 Same data, configuration, code and environment must give the same answers, bit for bit,
 whatever the number of threads. Code and environment cannot be brought back from here:
-where they differ from those recorded, that is said, and the comparison made all the same.
+where they are not those recorded, that is said, and the comparison made nevertheless.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple

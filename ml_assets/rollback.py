@@ -53,7 +53,7 @@ def rollback(
     evidence: dict[str, Any] | None = None,
     run_id: str | None = None,
 ) -> RolledBack:
-    """Put a version in force that served before, and the newer one that it ends on hold.
+    """Put a version in force again, and the newer one that it ends on hold.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""``ml-assets ledger MODEL``: what was decided on a model, and whether it still says so."""
+"""``ml-assets ledger MODEL``: what was decided, and whether it still says so."""
 
 import sys
 

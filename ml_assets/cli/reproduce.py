@@ -52,7 +52,7 @@ def command(model: str, version: str, as_json: bool) -> None:
             click.echo(
                 f"version {version} of {model} was not reproduced:"
                 f" {found.probe_differing} of {found.probe_rows} probe rows and"
-                f" {found.held_out_differing} of {found.held_out_rows} held-out rows are"
-                f" answered otherwise, by at most {found.largest_difference:g}"
+                f" {found.held_out_differing} of {found.held_out_rows} held-out rows"
+                f" are answered otherwise, by at most {found.largest_difference:g}"
             )
     sys.exit(0 if found.identical else 1)

@@ -6,11 +6,13 @@ runs; ``MLFLOW_TRACKING_URI`` names another one.
 
 import functools
 import os
+import shutil
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
 from ml_assets.storage import TEMPORARY, home, locked
 
@@ -187,6 +189,22 @@ class Registry:
                 f"aliases of {model} were not set in the registry: {'; '.join(faults)}"
             )
         return gone
+
+    def remove(self, model: str, number: str, uri: str) -> None:
+        """Delete a version, and its files where they are below our home directory."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        try:
+            if _has(client, model, number):
+                client.delete_model_version(model, number)
+        except MlflowException as error:
+            raise RegistryError(
+                f"version {number} of {model} was not deleted: {error}"
+            ) from error
+        path = Path(unquote(urlsplit(uri).path))
+        if uri.startswith("file:") and path.is_relative_to(home() / "mlartifacts"):
+            shutil.rmtree(path, ignore_errors=True)
 
     def aliases(self, model: str) -> dict[str, str]:
         """Alias to registry number, as the registry has them now."""

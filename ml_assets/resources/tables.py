@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets.storage import atomic_path, read_json, storage_root, write_json
+from ml_assets.storage import atomic_path, locked, read_json, storage_root, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -42,11 +42,13 @@ class TableStore:
         path = self.path(model, stage, version)
         pointer = {DATA_VERSION: version}
         try:
-            if not path.exists():
-                with atomic_path(path) as temporary:
-                    frame.to_parquet(temporary, engine="pyarrow", index=False)
-            write_json(path.parent / "runs" / f"{run_id}.json", pointer)
-            write_json(path.parent / "current.json", pointer)
+            # A cleanup must not remove a table between its finding and its pointer.
+            with locked(path.parent / ".lock"):
+                if not path.exists():
+                    with atomic_path(path) as temporary:
+                        frame.to_parquet(temporary, engine="pyarrow", index=False)
+                write_json(path.parent / "runs" / f"{run_id}.json", pointer)
+                write_json(path.parent / "current.json", pointer)
         except OSError as error:
             raise TableWriteError(
                 f"table {model}/{stage} cannot be written to {path.parent}:"

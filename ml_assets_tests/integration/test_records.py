@@ -1,4 +1,4 @@
-"""What is written of a deployment, and what a rollback makes of it, on a real registry."""
+"""What is written of a deployment, what a rollback makes of it, and training again."""
 
 import json
 import os
