@@ -31,7 +31,8 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> Entry:
         if plan is not None and version in [arm.version for arm in plan.arms]:
             raise HoldError(
                 f"version {version} of {model} is in service, as plan"
-                f" {plan.generation}; `ml-assets rollback {model}` takes it out and puts it on hold"
+                f" {plan.generation}; `ml-assets rollback {model}` takes it out and"
+                " puts it on hold"
             )
         return Ledger(storage_root()).append(
             model, "hold", version, None, who=who, why=why, evidence={}

@@ -1,7 +1,8 @@
 """What was decided on a model, by whom and on what evidence: one file that only grows.
 
-``ledger/<model>.jsonl`` holds an entry a line. Each carries the hash of the one before, so
-that an entry that was edited, removed or put in between is noticed by `verify`, and ``ledger/<model>.head.json`` says how far the file must reach at least.
+``ledger/<model>.jsonl`` holds an entry a line. Each carries the hash of the one before,
+so that an entry that was edited, removed or put in between is noticed by `verify`, and
+``ledger/<model>.head.json`` says how far the file must reach at least.
 
 The hash of an entry is the SHA-256 of its JSON without ``hash``: keys sorted, no
 blanks, UTF-8, as `canonical` writes it.
