@@ -214,6 +214,7 @@ def servers(
         command = [
             *(sys.executable, "-m", "ml_assets.serving", "--port", str(port)),
             *("--metrics-port", "0", "--storage", str(directory / "storage")),
+            *("--home", str(directory / "home")),
         ]
         yield title, command, port, path, bodies
     port = free_port()

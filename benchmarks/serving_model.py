@@ -58,13 +58,14 @@ def _synthetic(size: int) -> tuple[pd.DataFrame, pd.Series]:
     return pd.DataFrame(columns), pd.Series((score > 115).astype(int))
 
 
-def build(directory: Path) -> tuple[str, list[dict[str, Any]], str]:
+def build(
+    directory: Path, for_mlflow: bool = True
+) -> tuple[str, list[dict[str, Any]], str]:
     """Train and save; the runtime that serves, rows to ask for, and the data's name.
 
     ``directory/storage`` holds our bundle and its plan, ``directory/mlflow`` the same
     fitted pipeline as MLflow saves it.
     """
-    import mlflow.sklearn
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
@@ -102,18 +103,25 @@ def build(directory: Path) -> tuple[str, list[dict[str, Any]], str]:
             model="adult", generation=1, arms=(arm,), created_at="", reason="benchmark"
         )
     )
-    mlflow.sklearn.save_model(
-        pipeline,
-        str(directory / "mlflow"),
-        serialization_format="skops",
-        skops_trusted_types=TRUSTED,
-        input_example=rows.head(2),
-    )
+    if for_mlflow:
+        _save_for_mlflow(directory / "mlflow", pipeline, rows)
     sample = rows.sample(500, random_state=1).astype(object)
     return (
         manifest.runtime,
         sample.where(sample.notna(), None).to_dict("records"),
         name,
+    )
+
+
+def _save_for_mlflow(directory: Path, pipeline: Any, rows: pd.DataFrame) -> None:
+    import mlflow.sklearn
+
+    mlflow.sklearn.save_model(
+        pipeline,
+        str(directory),
+        serialization_format="skops",
+        skops_trusted_types=TRUSTED,
+        input_example=rows.head(2),
     )
 
 

@@ -21,7 +21,7 @@ from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.problems import Problem, overloaded
 from ml_assets.serving.router import ArmError
 from ml_assets.serving.settings import ServerSettings
-from ml_assets.serving.state import State
+from ml_assets.serving.state import PREDICTIONS, State
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
@@ -29,7 +29,6 @@ Send = Callable[[Any], Awaitable[None]]
 # Longer bodies take milliseconds to decode, and are answered by the thread.
 _INLINE_BYTES = 256 * 1024
 _BODIES_IN_MEMORY = 16
-_PREDICTIONS = "/predictions/"
 _PROBLEM = b"application/problem+json"
 _CLOSE = (b"connection", b"close")
 
@@ -65,8 +64,9 @@ class ModelServer:
                 raise overloaded("too many requests are in flight")
             route = self._route(scope, headers)
             series = route.series
-            request = Request(request_id, b"", started, headers.entity)
-            response = await self._answer(route, scope, headers, request, receive)
+            response = await self._answer(
+                route, scope, headers, request_id, started, receive
+            )
             series = response.series or series
         except Problem as problem:
             response = _refusal(problem, request_id)
@@ -103,7 +103,7 @@ class ModelServer:
         path, method = scope["path"], scope["method"]
         route = state.routes.get(path)
         if route is None:
-            if not path.startswith(_PREDICTIONS):
+            if not path.startswith(PREDICTIONS):
                 raise _not_found(state, path)
             route = state.prediction
         if method != route.method and not (method == "HEAD" and route.method == "GET"):
@@ -122,22 +122,21 @@ class ModelServer:
         route: Route,
         scope: Scope,
         headers: Headers,
-        request: Request,
+        request_id: str,
+        started: float,
         receive: Receive,
     ) -> Response:
-        model = route.model
+        body = b""
         if route.method == "POST":
             require_json(headers.content_type)
             body = await self._bodies.read(receive, headers.length)
-            request = request._replace(body=body)
-            if model is not None:
-                if model.is_fast and len(body) <= _INLINE_BYTES:
-                    return route.handler(request)
-                return await self._slow.run(route.handler, request)
-        if not route.uses_files:
-            return route.handler(request)
-        item = scope["path"].removeprefix(_PREDICTIONS)
-        return await self._files.run(route.handler, request._replace(item=item))
+        request = Request(request_id, body, started, headers.entity, scope["path"])
+        model = route.model
+        if model is not None and not (model.is_fast and len(body) <= _INLINE_BYTES):
+            return await self._slow.run(route.handler, request)
+        if route.uses_files:
+            return await self._files.run(route.handler, request)
+        return route.handler(request)
 
     def _headers(
         self, response: Response, request_id: str

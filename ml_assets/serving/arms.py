@@ -1,7 +1,6 @@
 """One version in memory, and what it predicts."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -11,6 +10,7 @@ from ml_assets.serving.plan import Arm, Signature
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.request import RowDecoder
 from ml_assets.serving.runtime import Refused, Runtime
+from ml_assets.serving.weaving import json_texts
 
 _REFUSED = "expected values in the range of the model, found one beyond it"
 _NUMERIC = ("number", "integer")
@@ -18,7 +18,7 @@ _NUMERIC = ("number", "integer")
 Label = str | int | float | bool
 
 
-class Scored(NamedTuple):
+class Scored(msgspec.Struct, gc=False):
     """The predictions of one request: one id and one probability per row.
 
     ``arms`` holds the arm of each row where a plan splits the traffic, and ``arm`` is
@@ -31,12 +31,20 @@ class Scored(NamedTuple):
     ids: list[str]
     probabilities: list[float]
     arms: "Sequence[ServedArm] | None" = None
+    _texts: list[str] | None = None
 
     @property
     def labels(self) -> list[Label]:
         """The predicted class of each row."""
         labels = self.arm.labels
         return [labels[value > 0.5] for value in self.probabilities]
+
+    @property
+    def texts(self) -> list[str]:
+        """The probabilities as JSON, of which any double comes back to the last bit."""
+        if self._texts is None:
+            self._texts = json_texts(self.probabilities)
+        return self._texts
 
     @property
     def only_arm(self) -> "ServedArm | None":

@@ -1,6 +1,7 @@
 """Prediction ids: UUIDv7, so that an id sorts by time and tells its day."""
 
 import os
+import struct
 import threading
 import time
 
@@ -45,9 +46,10 @@ class PredictionIds:
     def take(self, count: int) -> list[str]:
         """The next `count` ids, in ascending order."""
         found = [self.one()]
-        with self._lock:
-            while len(found) < count:
-                found += self._run(count - len(found))
+        if count > 1:
+            with self._lock:
+                while len(found) < count:
+                    found += self._run(count - len(found))
         return found
 
     def _start(self, millisecond: int) -> None:
@@ -77,10 +79,10 @@ class PredictionIds:
             self._start(self._millisecond + 1)
         first, prefix = self._counter, self._prefix
         self._counter = end = min(first + count, _END)
-        random = os.urandom(_TAIL_BYTES * (end - first)).hex()
-        width = 2 * _TAIL_BYTES
-        tails = [random[at : at + width] for at in range(0, len(random), width)]
+        count = end - first
+        tails = os.urandom(_TAIL_BYTES * count).hex("-", _TAIL_BYTES).split("-")
+        counters = struct.pack(f">{count}H", *range(first, end)).hex("-", 2).split("-")
         return [
-            f"{prefix}{counter:x}-{tail}"
-            for counter, tail in zip(range(first, end), tails, strict=True)
+            f"{prefix}{counter}-{tail}"
+            for counter, tail in zip(counters, tails, strict=True)
         ]

@@ -24,14 +24,14 @@ class Request(NamedTuple):
     """One HTTP request, with its body read.
 
     ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
-    says whom it is about, and ``item`` the end of its path where that is a name.
+    says whom it is about.
     """
 
     request_id: str
     body: bytes
     received: float = 0.0
     entity: bytes | None = None
-    item: str = ""
+    path: str = ""
 
 
 class Response(NamedTuple):

@@ -3,6 +3,7 @@
 from ml_assets.serving.counting import ArmSeries
 from ml_assets.serving.messages import Request, Response
 from ml_assets.serving.router import Scored, ServedModel
+from ml_assets.serving.weaving import woven
 
 
 def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response:
@@ -26,25 +27,26 @@ def encode(scored: Scored) -> bytes:
     """
     arm, arms = scored.only_arm, scored.arms
     labels = scored.arm.label_texts
-    if arms is None:
-        predictions = ",".join(
-            [
-                f'{{"id":"{id_}","probability":{p!r},"label":{labels[p > 0.5]}}}'
-                for id_, p in zip(scored.ids, scored.probabilities, strict=True)
-            ]
-        )
-    else:
-        predictions = ",".join(
-            [
-                f'{{"id":"{id_}","probability":{p!r},"label":{labels[p > 0.5]},'
-                f'"version":"{own.version}","arm":"{own.mode}"}}'
-                for id_, p, own in zip(
-                    scored.ids, scored.probabilities, arms, strict=True
-                )
-            ]
-        )
     named = f'"{arm.version}","arm":"{arm.mode}"' if arm else 'null,"arm":null'
-    return (
+    head = (
         f'{{"model":"{scored.arm.model}","version":{named},'
-        f'"request_id":"{scored.request_id}","predictions":[{predictions}]}}'
-    ).encode()
+        f'"request_id":"{scored.request_id}","predictions":['
+    )
+    if scored.batch.size == 1 and arms is None:
+        value = scored.probabilities[0]
+        label = labels[value > 0.5]
+        row = f'{{"id":"{scored.ids[0]}","probability":{value!r},"label":{label}}}'
+        return f"{head}{row}]}}".encode()
+    if arms is None:
+        ends = [f"{label}}}," for label in labels]
+        tails = [ends[value > 0.5] for value in scored.probabilities]
+    else:
+        tails = [
+            f'{labels[value > 0.5]},"version":"{own.version}","arm":"{own.mode}"}},'
+            for value, own in zip(scored.probabilities, arms, strict=True)
+        ]
+    rows = woven(
+        scored.batch.size,
+        '{"id":"', scored.ids, '","probability":', scored.texts, ',"label":', tails,
+    )  # fmt: skip
+    return f"{head}{rows[:-1]}]}}".encode()

@@ -23,7 +23,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """The request schema of a version: raw columns in, probability of a class out."""
+    """What a version's requests hold: raw columns in, probability of `positive` out."""
 
     columns: tuple[Column, ...]
     target: str

@@ -8,6 +8,7 @@ from ml_assets.serving.arms import Scored, ServedArm
 from ml_assets.serving.batch import Batch
 from ml_assets.serving.lines import FailedLine, PredictionLine, encode, now
 from ml_assets.serving.log import PredictionLog
+from ml_assets.serving.weaving import json_texts, woven
 
 
 class Origin(NamedTuple):
@@ -50,7 +51,7 @@ class Recorder:
             )
             self.log.append(encode((line,)), 1)
             return
-        self.log.append(encode(_lines(scored, origin, us)), batch.size)
+        self.log.append(_lines(scored, origin, us).encode(), batch.size)
 
     def failed(
         self,
@@ -83,37 +84,35 @@ class Recorder:
         self.log.append(encode(lines), len(lines))
 
 
-def _lines(scored: Scored, origin: Origin, us: int) -> list[PredictionLine]:
-    """The lines of several rows."""
+def _lines(scored: Scored, origin: Origin, us: int) -> str:
+    """The lines of several rows, as `PredictionLine` has them."""
     size = scored.batch.size
-    time, labels = now(), scored.arm.labels
-    request_id, generation = origin.request_id, origin.generation
-    arms = scored.arms or [scored.arm] * size
-    rows = scored.arm.rows(scored.batch)
-    if scored.arms is not None:
+    arms, rows = scored.arms, scored.arm.rows(scored.batch)
+    request = f'","time":{now()!r},"request":"{origin.request_id}","model":"'
+    generation = origin.generation
+    named: str | list[str]
+    if arms is None:
+        named = _named(scored.arm, generation)
+    else:
+        own = {arm: _named(arm, generation) for arm in set(arms)}
+        named = [own[arm] for arm in arms]
         values = zip(arms, scored.batch.rows, strict=True)
         rows = [arm.values(row) for arm, row in values]
-    return [
-        PredictionLine(
-            id_,
-            time,
-            request_id,
-            arm.model,
-            arm.version,
-            arm.mode,
-            generation,
-            entity,
-            row,
-            probability,
-            labels[probability > 0.5],
-            us,
-        )
-        for id_, arm, entity, row, probability in zip(
-            scored.ids,
-            arms,
-            origin.entities or [None] * size,
-            rows,
-            scored.probabilities,
-            strict=True,
-        )
-    ]
+    entities: str | list[str] = "null"
+    if origin.entities is not None:
+        entities = json_texts(origin.entities)
+    ends = [f',"label":{label},"us":{us}}}\n' for label in scored.arm.label_texts]
+    return woven(
+        size,
+        '{"id":"', scored.ids, request, named, entities,
+        ',"x":', json_texts(rows), ',"p":', scored.texts,
+        [ends[value > 0.5] for value in scored.probabilities],
+    )  # fmt: skip
+
+
+def _named(arm: ServedArm, generation: int) -> str:
+    """What an arm's lines say of it."""
+    return (
+        f'{arm.model}","version":"{arm.version}","arm":"{arm.mode}",'
+        f'"generation":{generation},"entity":'
+    )

@@ -17,6 +17,7 @@ from ml_assets.serving.metrics import Metrics, Series
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.router import ServedModel
 
+PREDICTIONS = "/predictions/"
 Answer = Callable[[ServedModel, ArmSeries, Request], Response]
 
 
@@ -65,7 +66,7 @@ class State:
         self.routes["/feedback"] = Route(
             "POST", self._feedback, self._series("feedback"), uses_files=True
         )
-        # One address for each prediction: `item` of the request is the id.
+        # One address for each prediction: the path ends in the id.
         self.prediction = Route(
             "GET", self._prediction, self._series("prediction"), uses_files=True
         )
@@ -167,7 +168,7 @@ class State:
     def _prediction(self, request: Request) -> Response:
         if self._memory is None:
             raise Problem(404, "unknown-prediction", "this server keeps no predictions")
-        return self._memory.find(request.item)
+        return self._memory.find(request.path.removeprefix(PREDICTIONS))
 
     def _openapi(self, _: Request) -> Response:
         return self._document(
