@@ -66,8 +66,11 @@ def _explained(root: Path, logged: Logged, record: VersionRecord) -> dict[str, A
     evaluation = store.evaluation(model, record.version) or {}
     validation = read_json(store.directory(model, record.version) / "validation.json")
     plan = _plan(root, model, line["generation"])
-    entry = _entry(root, model, record.version, line["generation"])
-    hashes = list(_hashes(root, record, plan, entry))
+    entries = _entries(root, model, line["generation"])
+    # The latest on the version itself: a plan may be about another one, under test.
+    about = [entry for entry in entries if entry.version == record.version]
+    entry = about[-1] if about else None
+    hashes = list(_hashes(root, record, plan, entries))
     return {
         "id": line["id"],
         "model": model,
@@ -147,38 +150,35 @@ def _plan(root: Path, model: str, generation: int) -> ServingPlan | None:
         return None
 
 
-def _entry(root: Path, model: str, version: str, generation: int) -> Entry | None:
-    """The decision that let the answer through: on its plan, else on its version."""
-    entries = [
+def _entries(root: Path, model: str, generation: int) -> list[Entry]:
+    """The decisions by which plans came in force, up to that of `generation`."""
+    return [
         entry
         for entry in Ledger(root).entries(model)
         if entry.kind in PUTS_IN_FORCE
         and entry.generation is not None
         and entry.generation <= generation
     ]
-    of_plan = [entry for entry in entries if entry.generation == generation]
-    of_version = [entry for entry in entries if entry.version == version]
-    return next(reversed(of_plan or of_version), None)
 
 
 def _hashes(
-    root: Path, record: VersionRecord, plan: ServingPlan | None, entry: Entry | None
+    root: Path, record: VersionRecord, plan: ServingPlan | None, entries: list[Entry]
 ) -> Iterator[dict[str, Any]]:
     """Each file that made the answer, the SHA-256 that it should have and has."""
     expected = {f"{record.bundle}/{name}": sha for name, sha in record.files.items()}
     expected |= record.origins
-    if entry is not None and entry.version == record.version:
-        expected |= entry.evidence.get("sha256", {})
+    for entry in entries:
+        if entry.version == record.version:
+            expected |= entry.evidence.get("sha256", {})
+        if plan is not None and entry.generation == plan.generation:
+            name = plan_path(plan).relative_to(root).as_posix()
+            expected[name] = entry.evidence.get("plan_sha256", "")
     for name, wanted in sorted(expected.items()):
         path = root / name
         yield _hash(name, wanted, sha256_file(path) if path.exists() else None)
-    if plan is not None and entry is not None and entry.generation == plan.generation:
-        path = plan_path(plan)
-        name, wanted = path.relative_to(root).as_posix(), "plan_sha256"
-        yield _hash(name, entry.evidence.get(wanted), sha256_file(path))
 
 
-def _hash(name: str, wanted: str | None, found: str | None) -> dict[str, Any]:
+def _hash(name: str, wanted: str, found: str | None) -> dict[str, Any]:
     return {
         "path": name,
         "expected": wanted,
@@ -208,5 +208,5 @@ def _problems(
     elif line["version"] not in [arm.version for arm in plan.arms]:
         yield f"plan {plan.generation} of {model} has no version {line['version']}"
     if entry is None:
-        yield f"no entry in the ledger of {model} let plan {line['generation']} through"
+        yield f"no entry in the ledger of {model} let version {line['version']} through"
     yield from (f"ledger: {found.message}" for found in Ledger(root).verify(model))

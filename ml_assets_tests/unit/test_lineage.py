@@ -9,7 +9,14 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.compaction import compact
+from ml_assets.deployments import evidence_of
+from ml_assets.ledger import Ledger
 from ml_assets.lineage import LineageError, explain
+from ml_assets.model import ServingSpec
+from ml_assets.serving.plan import digest
+from ml_assets.serving.store import PlanStore
+from ml_assets.strategy import challenge
+from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.log_kit import line, prediction_id, ship
 from ml_assets_tests.records_kit import add_version, serve_version
 
@@ -168,6 +175,26 @@ def test_the_entry_is_that_of_the_plan_that_answered(version: str, home: Path) -
         assert found["problems"] == []
         assert found["ledger"]["generation"] == number
         assert found["version"]["version"] == item["version"]
+
+
+def test_under_test_each_arm_has_its_own_entry(version: str, home: Path) -> None:
+    tried = add_version(home, "20261123T020000Z")
+    target = LocalTarget(home)
+    plan = challenge(
+        target.current("churn"), tried, ServingSpec(strategy="split"), "it passed"
+    )
+    PlanStore(home).commit(plan)
+    evidence = {**evidence_of(tried), "plan_sha256": digest(plan)}
+    Ledger(home).append("churn", "experiment", tried.version, 2, "ana", "?", evidence)
+    logged = [
+        line(NOON, 1, version=version, generation=2),
+        line(NOON, 2, version=tried.version, generation=2, arm="split"),
+    ]
+    ship(home, logged)
+    champion, challenger = (explain(item["id"]) for item in logged)
+    assert champion["problems"] == challenger["problems"] == []
+    assert (champion["ledger"]["seq"], challenger["ledger"]["seq"]) == (1, 2)
+    assert challenger["ledger"]["kind"] == "experiment"
 
 
 def test_a_prediction_of_a_removed_version_says_so(home: Path) -> None:
