@@ -11,6 +11,8 @@ from ml_assets.model import ModelSpec
 
 SENSOR_SECONDS = 15
 BATCH = 50
+# A run whose process is gone is noticed after this time, and then taken up again.
+MAX_SECONDS = {"train": 6 * 3600, "deploy": 15 * 60}
 # With several writers, an event can appear after one with a higher number: the sensor
 # looks this many evaluations back for one that it has not handled.
 OVERLAP = 20
@@ -33,7 +35,7 @@ def _job(spec: ModelSpec, name: str, stages: tuple[str, ...], description: str) 
         f"{spec.name}_{name}",
         selection=dg.AssetSelection.assets(*(key(spec, stage) for stage in stages)),
         description=description,
-        tags={"model": spec.name},
+        tags={"model": spec.name, "dagster/max_runtime": str(MAX_SECONDS[name])},
     )
 
 

@@ -78,11 +78,11 @@ def test_a_passing_version_is_launched_with_its_name(tick: Any, instance: Any) -
         (figures(math.nan), "accuracy nan is not above 0.8"),
         (
             figures(0.9, majority={"accuracy": 0.9}),
-            "accuracy 0.9000 is not above 0.9 of the majority class",
+            "accuracy 0.9000 is not above 0.9000 of the majority class",
         ),
         (
             figures(0.85, champion="c", champion_metrics={"accuracy": 0.86}),
-            "accuracy 0.8500 is below 0.86 of the champion c",
+            "accuracy 0.8500 is below 0.8600 of the champion c",
         ),
         (
             figures(0.85, champion="c"),
