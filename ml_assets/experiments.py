@@ -28,6 +28,8 @@ DAY_SECONDS = 86_400.0
 SLOW_TOLERANCE = 2.0
 # Where evaluation gave no accuracy, or one at the border, to centre the bets on.
 UNKNOWN_ACCURACY, BORDER = 0.8, 0.01
+# Clocks of servers may be behind; the plan's generation tells what belongs to it.
+SLACK_SECONDS = 3_600.0
 COLUMNS = ("request", "arm", "generation", "entity", "us", "error")
 
 
@@ -108,8 +110,9 @@ def standing(
     started = dt.datetime.fromisoformat(first.created_at).timestamp()
     days = (now.timestamp() - started) / DAY_SECONDS
     versions = [arm.version for arm in plan.arms]
-    rails, step_requests = _watched(root, spec, plan, shares, started)
-    found = labelled(root, plan.model, started, versions)
+    since = started - SLACK_SECONDS
+    rails, step_requests = _watched(root, spec, plan, shares, since)
+    found = labelled(root, plan.model, since, versions)
     rows = found.rows[found.rows["generation"].isin(shares)]
     rows = rows.assign(right=(rows["label"] == rows["truth"]).to_numpy(dtype=bool))
     evidence, trace = _compared(root, spec, plan, shares, rows)
@@ -208,7 +211,7 @@ def _watched(
     spec: ServingSpec,
     plan: ServingPlan,
     shares: dict[int, float],
-    started: float,
+    since: float,
 ) -> "tuple[tuple[Guardrail, ...], int]":
     """Errors and slow answers of every request, and requests of the present share."""
     from ml_assets.ml.sequential import Guardrail
@@ -218,7 +221,7 @@ def _watched(
     tried = challenger(plan)
     is_shadow = tried is not None and tried.mode == "shadow"
     counted, blamed = 0, (set[str](), set[str]())
-    for day in _days(root, spec, plan, shares, started):
+    for day in _days(root, spec, plan, shares, since):
         if is_shadow:
             pairs = _both(day)
             now = pairs["generation"] == plan.generation
@@ -241,13 +244,13 @@ def _days(
     spec: ServingSpec,
     plan: ServingPlan,
     shares: dict[int, float],
-    started: float,
+    since: float,
 ) -> "Iterator[pd.DataFrame]":
     """Requests of the experiment by arm, a day at a time, in their order."""
     from ml_assets.predictionlog import predictions
 
     versions = [arm.version for arm in plan.arms]
-    for day in predictions(root, plan.model, COLUMNS, started, versions):
+    for day in predictions(root, plan.model, COLUMNS, since, versions):
         rows = day[day["generation"].isin(shares)]
         rows = rows.assign(
             failed=rows["error"].notna(), slow=rows["us"] > 1_000 * spec.slow_ms

@@ -4,14 +4,20 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets import automation
+from ml_assets import automation, automation_monitor
 from ml_assets.assets import (
     deployment,
+    drift,
     evaluation,
+    experiment,
     features,
     ingestion,
     monitoring,
+    performance,
+    predictions,
     records,
+    replay,
+    retention,
     rollback,
     training,
     validation,
@@ -27,9 +33,16 @@ STAGES = (
     evaluation,
     deployment,
     monitoring,
+    predictions,
+    drift,
+    performance,
+    experiment,
+    replay,
     records,
     rollback,
+    retention,
     automation,
+    automation_monitor,
 )
 
 

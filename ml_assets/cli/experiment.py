@@ -1,0 +1,74 @@
+"""``ml-assets experiment MODEL``: the challenger against the champion, as of now."""
+
+import datetime as dt
+import math
+
+import click
+
+from ml_assets.cli.catalogue import require_known, specs
+from ml_assets.cli.output import (
+    EXIT_CODES,
+    Failed,
+    echo_json,
+    echo_table,
+    json_option,
+)
+from ml_assets.experiments import Standing, standing
+from ml_assets.model_operation import ServingSpec
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+
+
+@click.command("experiment", epilog=EXIT_CODES)
+@click.argument("model")
+@json_option
+def command(model: str, as_json: bool) -> None:
+    """Show the experiment of MODEL: its evidence, its guardrails and the verdict.
+
+    It only looks: what the verdict leads to is done by the asset MODEL/experiment. To
+    look costs nothing, the evidence is valid at every moment. What was not compacted
+    yet is not seen; `MODEL_monitor` does it.
+
+    \b
+    Examples:
+      ml-assets experiment census_income
+      ml-assets experiment census_income --json
+
+    JSON keys: model, experiment, and, where that is not null, champion, mode, share,
+    generation, started, days, verdict, sentence, labels, evidence, guardrails,
+    step_requests.
+    """
+    root = storage_root()
+    require_known(model, root)
+    spec = specs().get(model)
+    serving = spec.serving if spec else ServingSpec()
+    plans = PlanStore(root).history(model)
+    if not plans:
+        raise Failed(f"{model} was never deployed; it has no experiment")
+    found = standing(root, serving, plans, dt.datetime.now(dt.UTC))
+    if as_json:
+        value = found.to_dict() if found else {"experiment": None}
+        echo_json({"model": model, **value})
+    elif found is None:
+        click.echo(f"{model} has no challenger; {plans[-1].live.version} serves alone")
+    else:
+        _tell(model, found)
+
+
+def _tell(model: str, found: Standing) -> None:
+    value = found.to_dict()
+    click.echo(
+        f"{model}: {value['experiment']} against {value['champion']},"
+        f" {value['mode']} for {value['days']:.1f} days"
+    )
+    click.echo(f"verdict: {value['verdict']}, {value['sentence']}")
+    threshold = found.evidence.threshold
+    rows = [
+        ("challenger is better", found.evidence.log_better, threshold, ""),
+        ("challenger is worse", found.evidence.log_worse, threshold, ""),
+    ]
+    for rail in found.guardrails:
+        limit = -math.log(rail.alpha)
+        rows.append((f"guardrail {rail.name}", rail.log_e, limit, rail.describe()))
+    shown = [[name, f"{e:.2f}", f"{limit:.2f}", text] for name, e, limit, text in rows]
+    echo_table(["evidence", "log e-value", "decides at", "figures"], shown)

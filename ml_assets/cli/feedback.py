@@ -1,0 +1,133 @@
+"""``ml-assets feedback MODEL FILE``: what turned out, for past predictions."""
+
+import datetime as dt
+import io
+import time
+from collections.abc import Iterator
+from itertools import count
+from typing import Any, BinaryIO, NamedTuple, cast
+
+import click
+import msgspec
+
+from ml_assets.cli.catalogue import require_known, specs
+from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
+from ml_assets.cli.rows import Row, detect, read
+from ml_assets.segments import LABELS, LabelLine, label_text, moment_of
+from ml_assets.serving.ids import PredictionIds
+from ml_assets.serving.plan import Signature
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root, write_bytes
+
+NEEDED = "id and label, or {entity}, time and label"
+
+
+class Names(NamedTuple):
+    """What a file calls its columns, and the values that its labels may have."""
+
+    entity: str
+    values: dict[str, Any]
+
+
+@click.command("feedback", epilog=EXIT_CODES)
+@click.argument("model")
+@click.argument("file", type=click.File("rb"), default="-")
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["csv", "json", "jsonl", "parquet"]),
+    help="Format of FILE; by default told by its name, else by its first bytes.",
+)
+@json_option
+def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None:
+    """Hand in what turned out for predictions of MODEL.
+
+    Each row of FILE names a prediction by its id, or an entity and a time, and its
+    label. The time is ISO 8601 or unix seconds; the label is for the entity's latest
+    prediction at or before it. All rows are taken, or none.
+
+    \b
+    Examples:
+      ml-assets feedback breast_cancer labels.csv
+      ml-assets feedback census_income labels.parquet --json
+
+    JSON keys: model, labels, segment.
+    """
+    root = storage_root()
+    require_known(model, root)
+    plan = PlanStore(root).current(model)
+    if plan is None:
+        raise Failed(f"{model} was never deployed; it has no predictions to label")
+    data = (root / plan.live.bundle / "signature.json").read_bytes()
+    signature = msgspec.json.decode(data, type=Signature)
+    spec = specs().get(model)
+    entity = spec.serving.entity if spec else "entity"
+    allowed = (signature.negative, signature.positive)
+    names = Names(entity, {label_text(value): value for value in allowed})
+    if isinstance(file, io.BufferedReader):
+        stream = file
+    else:
+        stream = io.BufferedReader(cast(io.RawIOBase, file))
+    kind = kind or detect(str(getattr(file, "name", "")), stream)
+    lines = list(_lines(read(stream, kind, ()), names))
+    if not lines:
+        raise Failed("the file holds no labels")
+    segment = f"feedback-{PredictionIds().one()}{LABELS}"
+    text = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
+    write_bytes(root / "segments" / model / segment, text)
+    if as_json:
+        echo_json({"model": model, "labels": len(lines), "segment": segment})
+    else:
+        click.echo(f"{len(lines):,} labels of {model} are handed in")
+
+
+def _lines(rows: Iterator[Row], names: Names) -> Iterator[LabelLine]:
+    received = time.time()
+    for number, row in zip(count(1), rows):
+        try:
+            yield _line(row, names, received)
+        except ValueError as error:
+            raise Failed(f"row {number}: {error}") from error
+
+
+def _line(row: Row, names: Names, received: float) -> LabelLine:
+    found = {name: value for name, value in row.items() if value not in (None, "")}
+    wanted = {"id", "time", "label", names.entity}
+    surplus = sorted(found.keys() - wanted)
+    if surplus:
+        expected = NEEDED.format(entity=names.entity)
+        raise ValueError(f"expected {expected}, found the column {surplus[0]}")
+    by_entity = names.entity in found and "time" in found
+    if "label" not in found or not ("id" in found or by_entity):
+        expected = NEEDED.format(entity=names.entity)
+        raise ValueError(f"expected {expected}, found {', '.join(found) or 'nothing'}")
+    label = label_text(found["label"])
+    if label not in names.values:
+        allowed = " or ".join(names.values)
+        raise ValueError(f"expected the label {allowed}, found {label}")
+    if "id" in found:
+        moment_of(str(found["id"]))
+    return LabelLine(
+        id=str(found["id"]) if "id" in found else None,
+        entity=str(found[names.entity]) if names.entity in found else None,
+        time=_moment(found["time"]) if "time" in found else None,
+        label=names.values[label],
+        received=received,
+    )
+
+
+def _moment(value: Any) -> float:
+    """Unix seconds of a number, a date, or a text in ISO 8601; UTC where it is open."""
+    if isinstance(value, dt.datetime):
+        aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+        return aware.timestamp()
+    try:
+        return float(value)
+    except (TypeError, ValueError):
+        pass
+    try:
+        return _moment(dt.datetime.fromisoformat(str(value)))
+    except ValueError:
+        raise ValueError(
+            f"expected a time in ISO 8601 or unix seconds, found {value!r}"
+        ) from None
