@@ -1,0 +1,147 @@
+"""When a model is watched, and when drift leads to training."""
+
+import datetime as dt
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml_assets.automation_monitor import build, why_not
+from ml_assets.serving.store import PlanStore, ServerLease
+from ml_assets.strategy import challenge
+from ml_assets.versions import VersionStore
+from ml_assets_tests.cli_kit import record
+from ml_assets_tests.log_kit import NOON, line, ship
+
+Tick = Callable[[str | None], dg.SensorResult]
+
+
+def report(instance: dg.DagsterInstance, name: str, **given: Any) -> None:
+    """A drift report in the event log, as the asset writes it."""
+    metadata = {"report_id": name, "drifted": True, "raw_version": "", **given}
+    event = dg.AssetMaterialization(["churn", "drift"], metadata=metadata)
+    instance.report_runless_asset_event(event)
+
+
+@pytest.fixture
+def tick(instance: dg.DagsterInstance, make_spec: Any) -> Callable[..., Any]:
+    def run(cursor: str | None = None, **monitoring: Any) -> dg.SensorResult:
+        (sensor,) = build(make_spec(monitoring=monitoring)).sensors or []
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        result = sensor(context)
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+    return run
+
+
+def launched(result: dg.SensorResult) -> list[str | None]:
+    return [request.run_key for request in result.run_requests or []]
+
+
+def told(result: dg.SensorResult) -> str:
+    assert isinstance(result.skip_reason, dg.SkipReason)
+    return str(result.skip_reason.skip_message)
+
+
+def test_drift_trains_with_force_and_the_report_as_key(
+    tick: Any, instance: Any
+) -> None:
+    report(instance, "predictions-v1-a")
+    result = tick()
+    (request,) = result.run_requests
+    assert request.run_key == "predictions-v1-a"
+    assert request.run_config == {"ops": {"churn__model": {"config": {"force": True}}}}
+    assert launched(tick(result.cursor)) == []
+
+
+@pytest.mark.parametrize("hours, expected", [(24, ["a"]), (0, ["a", "b"])])
+def test_training_waits_for_the_cool_down(
+    tick: Any, instance: Any, hours: float, expected: list[str]
+) -> None:
+    report(instance, "a")
+    report(instance, "b")
+    result = tick(cooldown_hours=hours)
+    assert launched(result) == expected
+    report(instance, "c")
+    again = tick(result.cursor, cooldown_hours=hours)
+    assert launched(again) == ([] if hours else ["c"])
+    if hours:
+        assert told(again) == (
+            "c: drift, and training was asked for less than 24 hours ago"
+        )
+
+
+def test_no_drift_trains_nothing(tick: Any, instance: Any) -> None:
+    report(instance, "a", drifted=False)
+    assert told(tick()) == "a: no drift"
+    assert told(tick(tick().cursor)) == "no new drift report"
+
+
+def test_data_that_a_version_was_trained_on_is_not_trained_on_again(
+    tick: Any, instance: Any, home: Path
+) -> None:
+    VersionStore(home).save(record("churn", "v2", raw_version="new"))
+    report(instance, "raw-v1-new", raw_version="new")
+    assert told(tick()) == "raw-v1-new: version v2 was trained on that data"
+
+
+def test_without_retraining_there_is_no_sensor(make_spec: Any) -> None:
+    assert not build(make_spec(monitoring={"retrain": False})).sensors
+
+
+def in_force(home: Path, count: int = 1) -> None:
+    from ml_assets.model import ServingSpec
+
+    spec, plan = ServingSpec(strategy="shadow"), None
+    for number in range(count):
+        plan = challenge(plan, record("churn", f"v{number}"), spec, "passed")
+        PlanStore(home).commit(plan)
+
+
+def test_a_model_that_serves_nothing_is_not_watched(make_spec: Any) -> None:
+    assert why_not(make_spec(), is_hour=True) == "churn was never deployed"
+
+
+def test_it_is_watched_hourly_where_something_was_logged(
+    make_spec: Any, home: Path
+) -> None:
+    in_force(home)
+    spec = make_spec()
+    assert why_not(spec, is_hour=True) == "nothing was logged since the last look"
+    ship(home, [line(NOON, 1)])
+    assert why_not(spec, is_hour=True) == ""
+    assert why_not(spec, is_hour=False) == "no challenger is under test"
+
+
+def test_it_is_watched_where_a_server_died_with_its_log(
+    make_spec: Any, home: Path
+) -> None:
+    in_force(home)
+    (home / "log" / "churn" / "server").mkdir(parents=True)
+    lease = ServerLease(home, "server")
+    assert why_not(make_spec(), is_hour=True)
+    lease.release()
+    assert why_not(make_spec(), is_hour=True) == ""
+
+
+def test_a_challenger_is_watched_every_quarter(make_spec: Any, home: Path) -> None:
+    in_force(home, count=2)
+    assert why_not(make_spec(), is_hour=False) == ""
+
+
+def test_the_schedule_skips_with_the_reason(make_spec: Any, home: Path) -> None:
+    (schedule,) = build(make_spec()).schedules or []
+    assert isinstance(schedule, dg.ScheduleDefinition)
+    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
+    minutes = [int(m) for m in str(schedule.cron_schedule).split()[0].split(",")]
+    assert [m - minutes[0] for m in minutes] == [0, 15, 30, 45]
+    due = dt.datetime(2026, 11, 23, 12, minutes[0], tzinfo=dt.UTC)
+    context = dg.build_schedule_context(scheduled_execution_time=due)
+    skipped = schedule(context)
+    assert isinstance(skipped, dg.SkipReason)
+    in_force(home)
+    ship(home, [line(NOON, 1)])
+    assert isinstance(schedule(context), dg.RunRequest)
