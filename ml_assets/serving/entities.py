@@ -1,5 +1,6 @@
 """Whom a row is about: the name that keeps its answers on one arm."""
 
+import re
 from collections.abc import Sequence
 from typing import Annotated
 
@@ -11,6 +12,9 @@ from ml_assets.serving.problems import FieldError, Problem, invalid
 
 ENTITY_LENGTH = 256
 ENTITY = Annotated[str, msgspec.Meta(min_length=1, max_length=ENTITY_LENGTH)]
+# Other names can be written in the body, where no proxy changes them.
+HEADER_PATTERN = f"[!-~]{{1,{ENTITY_LENGTH}}}"
+_IN_HEADER = re.compile(HEADER_PATTERN.encode())
 _EXPECTED = f"a string of 1 to {ENTITY_LENGTH} characters"
 _TWICE = "expected the entities in the body or in the header X-Entity, found both"
 
@@ -61,14 +65,11 @@ def entities_of(batch: Batch, header: bytes | None) -> Sequence[str | None] | No
         return batch.entities
     if batch.entities is not None:
         raise Problem(422, "invalid-request", _TWICE)
-    try:
-        entity = header.decode()
-    except UnicodeDecodeError:
-        entity = ""
-    if not is_entity(entity):
-        expected = f"expected the header X-Entity to be {_EXPECTED} in UTF-8"
-        raise Problem(422, "invalid-request", f"{expected}, found another text")
-    return [entity] * batch.size
+    if not _IN_HEADER.fullmatch(header):
+        expected = f"1 to {ENTITY_LENGTH} printable ASCII characters without a space"
+        detail = f"expected the header X-Entity to hold {expected}, found another text"
+        raise Problem(422, "invalid-request", detail)
+    return [header.decode("ascii")] * batch.size
 
 
 def _found(value: object) -> str:

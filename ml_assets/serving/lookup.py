@@ -24,7 +24,7 @@ def find(home: Path, storage: Path, prediction_id: str) -> Response:
 
     try:
         logged = loglookup.find(home, storage, prediction_id)
-    except ValueError:
+    except (ValueError, OverflowError):
         detail = "expected the id of a prediction, which is a UUID of version 7"
         raise Problem(404, "unknown-prediction", detail) from None
     if logged is None:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from ml_assets.serving.entities import ENTITY_LENGTH
 from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.v2 import DATATYPES
 
@@ -93,17 +94,25 @@ def split(signature: Signature) -> dict[str, Any]:
     )
 
 
-def prediction(signature: Signature) -> dict[str, Any]:
-    """The JSON schema of an answer."""
+def entity_schema() -> dict[str, Any]:
+    """The JSON schema of the name of an entity."""
+    return {"type": "string", "minLength": 1, "maxLength": ENTITY_LENGTH}
+
+
+def prediction(signature: Signature, is_split: bool) -> dict[str, Any]:
+    """The JSON schema of an answer; if `is_split`, each row names its arm."""
+    text = {"type": "string"}
+    own = {"version": text, "arm": text} if is_split else {}
     item = strict_object(
         {
             "id": {"type": "string", "format": "uuid"},
             "probability": {"type": "number", "minimum": 0, "maximum": 1},
             "label": {"enum": [signature.negative, signature.positive]},
+            **own,
         }
     )
-    text = {"type": "string"}
-    fields = {name: text for name in ("model", "version", "arm", "request_id")}
+    name = {"type": ["string", "null"]} if is_split else text
+    fields = {"model": text, "version": name, "arm": name, "request_id": text}
     return strict_object({**fields, "predictions": {"type": "array", "items": item}})
 
 

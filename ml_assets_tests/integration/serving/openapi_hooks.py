@@ -18,6 +18,13 @@ def before_call(context, case, kwargs):
     if isinstance(body.get("columns"), dict):
         size = min(len(values) for values in body["columns"].values())
         body["columns"] = {k: values[:size] for k, values in body["columns"].items()}
+    if isinstance(body.get("entities"), list):
+        size = len(
+            body["rows"] if "rows" in body else next(iter(body["columns"].values()))
+        )
+        body["entities"] = [*body["entities"], *[None] * size][:size]
+        # A request names its entities in one way.
+        case.headers.pop("X-Entity", None)
     if isinstance(body.get("inputs"), list) and case.path.endswith("/infer"):
         size = min(len(tensor["data"]) for tensor in body["inputs"])
         for tensor in body["inputs"]:
