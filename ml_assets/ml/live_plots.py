@@ -1,5 +1,6 @@
 """Plots of what happens after deployment: drift, performance, and evidence."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -94,7 +95,7 @@ def performance(periods: Sequence[Period], version: str, offline: float) -> byte
 
 
 def evidence(trace: Trace, threshold: float, sentence: str) -> bytes:
-    """Evidence after each label, on a scale on which doubling is one step."""
+    """E-values after each label, with what the first of them to decide must reach."""
     figure, axes = figure_of("Evidence after each label")
     labels = np.arange(1, len(trace.better) + 1)
     limit = np.exp(threshold)
@@ -109,7 +110,7 @@ def evidence(trace: Trace, threshold: float, sentence: str) -> bytes:
             axes.plot(labels[chosen], wealth, color=colour, linewidth=2, label=name)
     axes.axhline(limit, color=GREY, linestyle="--", label=f"decides ({limit:g})")
     axes.set_yscale("log")
-    axes.set_xlabel(short(sentence, 90))
+    axes.set_xlabel("\n".join(textwrap.wrap(sentence, 92)), fontsize=9)
     axes.set_ylabel("E-value")
     axes.legend(frameon=False, loc="upper left")
     return png(figure)
