@@ -13,7 +13,13 @@ from typing import Any
 import msgspec
 
 from ml_assets.ledger import Entry, Kind, Ledger, held
-from ml_assets.resources.registry import CHALLENGER, CHAMPION, PREVIOUS, Registry
+from ml_assets.resources.registry import (
+    CHALLENGER,
+    CHAMPION,
+    PREVIOUS,
+    Registry,
+    RegistryError,
+)
 from ml_assets.serving.plan import Arm, ServingPlan, digest
 from ml_assets.storage import read_json, sha256_file, storage_root, write_json
 from ml_assets.targets import Rollout, RolloutError, Target
@@ -76,7 +82,7 @@ def finish(target: Target, model: str) -> Entry | None:
     if any(digest(plan) == wanted for plan in target.history(model)):
         entry = Ledger(storage_root()).append(model, **draft)
         # The aliases come next; until they are set, nobody moved them by hand.
-        write_json(_unlabelled(model), {"generation": entry.generation})
+        write_json(_unlabelled(model), {})
     _note(model).unlink()
     return entry
 
@@ -194,6 +200,21 @@ def mirror(target: Target, model: str) -> list[str]:
 def plan_path(plan: ServingPlan) -> Path:
     """File of a plan in force; its SHA-256 stands in the ledger."""
     return storage_root() / "plans" / plan.model / f"{plan.generation:08d}.json"
+
+
+def relabel(target: Target, model: str) -> str:
+    """Set the aliases if the registry can be reached; else say what is to be done.
+
+    Call it with ``target.lock(model)`` held.
+    """
+    # Until they are set, nobody moved them by hand.
+    write_json(_unlabelled(model), {})
+    try:
+        absent = mirror(target, model)
+    except RegistryError as error:
+        return f"{error}; `ml-assets ledger {model} --repair` sets the aliases"
+    listed = " and ".join(absent)
+    return f"the registry no longer has the version of {listed}" if absent else ""
 
 
 def is_labelled(model: str) -> bool:

@@ -1,5 +1,8 @@
 """Versions that are not to be deployed until somebody says so."""
 
+from typing import NamedTuple
+
+from ml_assets.deployments import relabel
 from ml_assets.ledger import Entry, Ledger, held
 from ml_assets.storage import storage_root
 from ml_assets.targets import Target
@@ -10,7 +13,17 @@ class HoldError(Exception):
     """The version cannot be put on hold, or taken off it."""
 
 
-def hold(target: Target, model: str, version: str, who: str, why: str) -> Entry:
+class Held(NamedTuple):
+    """The entry in the ledger, and what of the registry is still to be set, if any.
+
+    A hold and its release change what a rollback returns to, and so the alias previous.
+    """
+
+    entry: Entry
+    warning: str
+
+
+def hold(target: Target, model: str, version: str, who: str, why: str) -> Held:
     """Keep `version` from being deployed, and from being removed, until its release.
 
     A version that is on hold stays so; the entry of then is returned.
@@ -26,7 +39,7 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> Entry:
         VersionStore(storage_root()).get(model, version)
         known = on_hold(model).get(version)
         if known is not None:
-            return known
+            return Held(known, "")
         plan = target.current(model)
         if plan is not None and version in [arm.version for arm in plan.arms]:
             raise HoldError(
@@ -34,12 +47,13 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> Entry:
                 f" {plan.generation}; `ml-assets rollback {model}` takes it out and"
                 " puts it on hold"
             )
-        return Ledger(storage_root()).append(
+        entry = Ledger(storage_root()).append(
             model, "hold", version, None, who=who, why=why, evidence={}
         )
+        return Held(entry, _relabel(target, model))
 
 
-def release(target: Target, model: str, version: str, who: str, why: str) -> Entry:
+def release(target: Target, model: str, version: str, who: str, why: str) -> Held:
     """Let `version` be deployed again.
 
     Raises
@@ -55,11 +69,17 @@ def release(target: Target, model: str, version: str, who: str, why: str) -> Ent
                 f"version {version} of {model} is not on hold; on hold: {listed}"
             )
         evidence = {"hold": known[version].hash}
-        return Ledger(storage_root()).append(
+        entry = Ledger(storage_root()).append(
             model, "release_hold", version, None, who=who, why=why, evidence=evidence
         )
+        return Held(entry, _relabel(target, model))
 
 
 def on_hold(model: str) -> dict[str, Entry]:
     """Versions of `model` on hold, and the entry that put each there."""
     return held(Ledger(storage_root()).entries(model))
+
+
+def _relabel(target: Target, model: str) -> str:
+    """A model that never served has no alias to set."""
+    return relabel(target, model) if target.current(model) is not None else ""

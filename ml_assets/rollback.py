@@ -11,9 +11,9 @@ from ml_assets.deployments import (
     evidence_of,
     finish,
     live_plan,
-    mirror,
     previous_version,
     put_in_force,
+    relabel,
     repeat,
 )
 from ml_assets.holds import on_hold
@@ -87,7 +87,7 @@ def rollback(
         is_held = left > rollout.plan.live.version
         if is_held:
             _hold(rollout.plan, left, who, why)
-        return RolledBack(rollout, left, is_held, _label(target, model))
+        return RolledBack(rollout, left, is_held, relabel(target, model))
 
 
 def _roll_back(
@@ -168,19 +168,6 @@ def _hold(plan: ServingPlan, version: str, who: str, why: str) -> Entry:
         evidence={"generation": plan.generation},
         key=f"hold:{version}:{plan.generation}",
     )
-
-
-def _label(target: Target, model: str) -> str:
-    """Set the registry's aliases; what is still to be done about them, if anything."""
-    try:
-        absent = mirror(target, model)
-    except RegistryError as error:
-        return (
-            f"{error}; the rollback is done, and `ml-assets ledger {model} --repair`"
-            " sets the aliases"
-        )
-    listed = " and ".join(absent)
-    return f"the registry no longer has the version of {listed}" if absent else ""
 
 
 def _counted(versions: Any) -> str:

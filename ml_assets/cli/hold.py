@@ -4,7 +4,7 @@ import click
 
 from ml_assets.cli.actor import who
 from ml_assets.cli.catalogue import require_known
-from ml_assets.cli.output import EXIT_CODES, told
+from ml_assets.cli.output import EXIT_CODES, quiet_libraries, told
 from ml_assets.storage import storage_root
 
 
@@ -21,6 +21,7 @@ def command(model: str, version: str, reason: str) -> None:
     Example:
       ml-assets hold breast_cancer 20261123T020000Z --reason "under review"
     """
+    quiet_libraries()
     root = storage_root()
     require_known(model, root)
     from ml_assets.holds import HoldError, hold
@@ -28,5 +29,7 @@ def command(model: str, version: str, reason: str) -> None:
     from ml_assets.versions import UnknownVersionError
 
     with told(HoldError, UnknownVersionError):
-        entry = hold(LocalTarget(root), model, version, who(), reason)
+        entry, warning = hold(LocalTarget(root), model, version, who(), reason)
     click.echo(f"entry {entry.seq} in the ledger of {model}: {entry.kind} of {version}")
+    if warning:
+        click.echo(f"warning: {warning}", err=True)

@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -342,3 +343,69 @@ def test_what_a_version_was_made_from_must_be_what_it_was(
     spec.write_text(spec.read_text().replace("200", "201"))
     with pytest.raises(ReproduceError, match="spec.json was altered"):
         reproduce("churn", version)
+
+
+@pytest.mark.slow
+def test_the_commands_do_what_the_job_does(
+    versions: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from ml_assets.cli import main
+
+    def call(*arguments: str, code: int = 0) -> str:
+        result = CliRunner().invoke(main, [*arguments])
+        assert result.exit_code == code, result.output
+        return result.output
+
+    first, second, third = versions
+    shown = json.loads(call("rollback", "churn", "--reason", "slow", "--json"))
+    assert shown == {
+        "model": "churn",
+        "version": second,
+        "left": third,
+        "held": True,
+        "generation": 4,
+        "servers": 0,
+        "warning": None,
+    }
+    assert f"version {third} of churn is on hold" in call(
+        "rollback", "churn", "--to", third, code=1
+    )
+    assert "release_hold" in call("release", "churn", third, "--reason", "mended")
+    assert f"hold of {first}" in call("hold", "churn", first)
+    assert aliases(home) == {"champion": second, "previous": third}
+    lines = call("ledger", "churn").splitlines()
+    assert [line.split()[2] for line in lines[1:]] == [
+        *["deployment"] * 3,
+        "rollback",
+        "hold",
+        "release_hold",
+        "hold",
+    ]
+    call("release", "churn", first)
+    assert aliases(home) == {"champion": second, "previous": third}
+    assert call("rollback", "nothing", code=1).startswith(
+        "Error: there is no model nothing"
+    )
+
+
+@pytest.mark.slow
+def test_the_retention_of_the_ui_removes_a_version_everywhere(
+    versions: list[str], run_job: Run, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = TabularClassifier.model_validate(
+        SMALL | {"retention": {"versions": 1, "days": 30, "predictions_days": 5}}
+    )
+    number = VersionStore(home).get("churn", versions[0]).registry_version
+    later = time.time() + 40 * 86_400
+    monkeypatch.setattr("time.time", lambda: later)
+    dry = {"churn__retention": {"config": {"dry_run": True}}}
+    for config, left in ((dry, 3), ({}, 2)):
+        result = run_job(spec, "retention", config)
+        assert result.success, failure_of(result)
+        assert len(VersionStore(home).names("churn")) == left
+    assert VersionStore(home).names("churn") == versions[1:]
+    found = Registry().client.search_model_versions("name='churn'")
+    assert number not in {str(item.version) for item in found} and len(found) == 2
+    assert audit(LocalTarget(home), "churn") == []
+    # All three were made of the same data, which the others still need.
+    assert len(list(home.glob("tables/churn/*/*.parquet"))) == 2

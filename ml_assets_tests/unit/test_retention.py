@@ -209,6 +209,7 @@ def test_the_predictions_of_a_plan_that_ended_lately_keep_its_version() -> None:
 def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Six old versions, the fourth in service, the first on hold, with predictions."""
     monkeypatch.setattr(Registry, "remove", lambda *_: None)
+    monkeypatch.setattr(Registry, "label", lambda *_: [])
     for number in range(1, 7):
         record = add_version(home, f"2025010{number}T000000Z")
         for stage, version in (
