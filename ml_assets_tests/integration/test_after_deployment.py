@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import shutil
+import urllib.request
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from ml_assets.storage import read_json
 from ml_assets.versions import VersionStore
 from ml_assets_tests.conftest import definitions_of, failure_of
 from ml_assets_tests.log_kit import line, ship, truth
+from ml_assets_tests.processes import await_true
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -407,3 +409,56 @@ def test_a_monitor_run_without_anything_to_do_changes_nothing(
         [],
         [home / "plans/churn/.lock"],
     )
+
+
+def test_what_a_real_server_logged_decides_a_real_experiment(
+    run: Run, home: Path
+) -> None:
+    from ml_assets.assets.scoring import held_out_rows
+    from ml_assets.predictionlog import labelled
+    from ml_assets_tests.integration.serving.serving_kit import Server
+
+    spec = spec_of()
+    run(spec, "deploy")
+    plan = plan_now(home)
+    record = VersionStore(home).get("churn", plan.live.version)
+    frame, y = held_out_rows(spec, record.features_version)
+    names = [column.name for column in read_signature(home, plan).columns]
+    given = json.loads(frame[names].to_json(orient="records"))
+    with Server(home) as server:
+        await_true(
+            lambda: server.get("/v2/health/ready")[0] == 200, "the server is ready"
+        )
+        ids = [
+            item["id"]
+            for start in range(0, len(given), 16)
+            for item in server.predict(given[start : start + 16], "churn")[
+                "predictions"
+            ]
+        ]
+        told = ["yes" if value else "no" for value in y]
+        labels = [{"id": i, "label": v} for i, v in zip(ids, told, strict=True)]
+        asked = urllib.request.Request(
+            f"http://127.0.0.1:{server.port}/feedback",
+            json.dumps({"model": "churn", "labels": labels}).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(asked) as answer:
+            assert answer.status == 202
+        assert server.stop() == 0
+    done = run(spec, "monitor")
+    shown = metadata_of(done, "experiment")
+    # Trained on the same rows, the two versions never differ.
+    assert shown["labels"] == len(ids) and shown["verdict"] == "not_yet"
+    assert f"of {len(ids)} labels the models differ on 0" in shown["finding"]
+    versions = [plan.live.version, str(plan.experiment)]
+    rows = labelled(home, "churn", 0.0, versions).rows
+    assert sorted(rows["arm"].unique()) == ["live", "shadow"]
+    assert len(rows) == 2 * len(ids)
+    assert metadata_of(done, "performance")["joined"] == len(ids)
+
+
+def read_signature(home: Path, plan: ServingPlan) -> Any:
+    from ml_assets.predictionlog import signature_of
+
+    return signature_of(home, plan.live.bundle)
