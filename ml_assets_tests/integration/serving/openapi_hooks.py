@@ -3,6 +3,8 @@
 Loaded by schemathesis through SCHEMATHESIS_HOOKS.
 """
 
+import os
+
 import schemathesis
 from schemathesis import GenerationMode
 
@@ -12,6 +14,9 @@ def before_call(context, case, kwargs):
     """Give all arrays of a valid request the same length, and tensors their shape."""
     if case.meta is None or case.meta.generation.mode is not GenerationMode.POSITIVE:
         return
+    if case.path == "/predictions/{id}":
+        # Of all ids that could be, one was made.
+        case.path_parameters["id"] = os.environ["PREDICTION_ID"]
     body = case.body
     if not isinstance(body, dict):
         return

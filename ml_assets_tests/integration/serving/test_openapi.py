@@ -14,9 +14,12 @@ pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 
 
 @pytest.mark.slow
-def test_generated_requests_find_no_gap_between_server_and_document(storage, tmp_path):
+def test_generated_requests_find_no_gap_between_server_and_document(
+    storage, tmp_path, versions
+):
     with Server(storage) as server:
         server.wait_for("plan loaded")
+        made = server.predict(versions[2][:1])["predictions"][0]["id"]
         done = subprocess.run(
             [
                 *(sys.executable, "-m", "schemathesis.cli", "run"),
@@ -28,6 +31,7 @@ def test_generated_requests_find_no_gap_between_server_and_document(storage, tmp
             cwd=tmp_path,
             env={
                 **os.environ,
+                "PREDICTION_ID": made,
                 "SCHEMATHESIS_HOOKS": "openapi_hooks",
                 "PYTHONPATH": str(Path(__file__).parent),
             },
