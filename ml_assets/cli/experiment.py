@@ -5,6 +5,7 @@ import math
 
 import click
 
+from ml_assets.cli.actor import who
 from ml_assets.cli.catalogue import require_known, specs
 from ml_assets.cli.output import (
     EXIT_CODES,
@@ -12,6 +13,8 @@ from ml_assets.cli.output import (
     echo_json,
     echo_table,
     json_option,
+    quiet_libraries,
+    told,
 )
 from ml_assets.experiments import Standing, standing
 from ml_assets.model_operation import ServingSpec
@@ -21,18 +24,20 @@ from ml_assets.storage import storage_root
 
 @click.command("experiment", epilog=EXIT_CODES)
 @click.argument("model")
+@click.option("--stop", metavar="REASON", help="Take the challenger out, and say why.")
 @json_option
-def command(model: str, as_json: bool) -> None:
+def command(model: str, stop: str | None, as_json: bool) -> None:
     """Show the experiment of MODEL: its evidence, its guardrails and the verdict.
 
-    It only looks: what the verdict leads to is done by the asset MODEL/experiment. To
-    look costs nothing, the evidence is valid at every moment. What was not compacted
-    yet is not seen; `MODEL_monitor` does it.
+    Without --stop it only looks: what the verdict leads to is done by the asset
+    MODEL/experiment. The evidence is valid at every look. What was not compacted yet is
+    not seen; the job MODEL_monitor does it.
 
     \b
     Examples:
       ml-assets experiment census_income
       ml-assets experiment census_income --json
+      ml-assets experiment census_income --stop "complaints since noon"
 
     JSON keys: model, experiment, and, where that is not null, champion, mode, share,
     generation, started, days, verdict, sentence, labels, evidence, guardrails,
@@ -45,7 +50,10 @@ def command(model: str, as_json: bool) -> None:
     plans = PlanStore(root).history(model)
     if not plans:
         raise Failed(f"{model} was never deployed; it has no experiment")
-    found = standing(root, serving, plans, dt.datetime.now(dt.UTC))
+    if stop is None:
+        found = standing(root, serving, plans, dt.datetime.now(dt.UTC))
+    else:
+        found = _stopped(model, serving, stop)
     if as_json:
         value = found.to_dict() if found else {"experiment": None}
         echo_json({"model": model, **value})
@@ -53,6 +61,20 @@ def command(model: str, as_json: bool) -> None:
         click.echo(f"{model} has no challenger; {plans[-1].live.version} serves alone")
     else:
         _tell(model, found)
+
+
+def _stopped(model: str, serving: ServingSpec, why: str) -> Standing:
+    quiet_libraries()
+    from ml_assets.conclusions import NoExperimentError, stop
+    from ml_assets.targets import RolloutError
+    from ml_assets.targets.local import LocalTarget
+
+    with told(NoExperimentError, RolloutError):
+        done = stop(LocalTarget(storage_root()), model, serving, who(), why)
+    click.echo(f"version {done.found.plan.experiment} is taken out", err=True)
+    if done.warning:
+        click.echo(f"warning: {done.warning}", err=True)
+    return done.found
 
 
 def _tell(model: str, found: Standing) -> None:

@@ -237,6 +237,49 @@ def test_time_without_evidence_keeps_the_champion(run: Run, home: Path) -> None:
     )
 
 
+def test_a_promotion_whose_run_died_is_entered_and_labelled_by_the_next(
+    run: Run, home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = spec_of()
+    run(spec, "deploy")
+    plan = plan_now(home)
+    log(home, *compared(plan, [False] * 60, [True] * 60))
+
+    def die(*_: Any, **__: Any) -> None:
+        raise SystemError("killed")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ml_assets.ledger.Ledger.append", die)
+        job = definitions_of(spec).resolve_job_def("churn_monitor")
+        killed = job.execute_in_process(instance=instance, raise_on_error=False)
+    assert not killed.success and "killed" in failure_of(killed)
+    after = plan_now(home)
+    assert after.live.version == plan.experiment
+    assert "promotion" not in [e.kind for e in Ledger(home).entries("churn")]
+    run(spec, "monitor")
+    run(spec, "monitor")
+    kinds = [entry.kind for entry in Ledger(home).entries("churn")]
+    assert kinds == ["deployment", "experiment", "promotion"]
+    assert plan_now(home) == after
+    assert set(Registry().aliases("churn")) == {"champion", "previous"}
+
+
+def test_a_challenger_can_be_taken_out_by_hand(run: Run, home: Path) -> None:
+    from ml_assets_tests.cli_kit import invoke
+
+    run(spec_of(), "deploy")
+    plan = plan_now(home)
+    said = invoke("experiment", "churn", "--stop", "complaints")
+    assert said.exit_code == 0, said.output
+    assert f"version {plan.experiment} is taken out" in said.stderr
+    assert plan_now(home).live.version == plan.live.version
+    assert plan_now(home).experiment is None
+    entry = Ledger(home).entries("churn")[-1]
+    assert (entry.kind, entry.why) == ("rollback", "complaints")
+    again = invoke("experiment", "churn", "--stop", "again")
+    assert again.exit_code == 1 and "churn has no challenger" in again.stderr
+
+
 def split_traffic(plan: ServingPlan, n: int, right: Callable[[bool], bool]) -> Any:
     """One request of each of `n` entities, and the label of each."""
     from ml_assets.ml.assignment import arm_of
