@@ -44,7 +44,7 @@ def explain(prediction_id: str) -> dict[str, Any]:
     root = storage_root()
     try:
         logged = find(home(), root, prediction_id)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise LineageError(f"{prediction_id} is no prediction id: {error}") from error
     if logged is None:
         raise LineageError(

@@ -5,6 +5,7 @@ it is looked for in that order, so that one that moves meanwhile is not missed.
 """
 
 import mmap
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -98,27 +99,38 @@ def _lines_in(path: Path, prediction_id: str) -> Iterator[dict[str, Any]]:
 
 def _rows_in(path: Path, prediction_id: str) -> list[dict[str, Any]]:
     """Rows of a Parquet file, sorted by id, with this id."""
-    import pyarrow.compute as pc
     import pyarrow.parquet as pq
 
     with pq.ParquetFile(path) as file:
         index = file.schema_arrow.get_field_index("id")
-        groups = [
-            number
-            for number in range(file.num_row_groups)
-            if _may_hold(file.metadata.row_group(number).column(index), prediction_id)
-        ]
         found: list[dict[str, Any]] = []
-        for group in groups:
-            ids = file.read_row_group(group, columns=["id"]).column("id")
-            rows = pc.indices_nonzero(pc.equal(ids, prediction_id))
-            if len(rows):
+        for group in range(file.num_row_groups):
+            column = file.metadata.row_group(group).column(index)
+            if not _may_hold(column, prediction_id):
+                continue
+            start, end = _span(
+                file.read_row_group(group, columns=["id"]), prediction_id
+            )
+            if start < end:
                 table = file.read_row_group(group, columns=COLUMNS)
-                found += table.take(rows).to_pylist()
+                found += table.slice(start, end - start).to_pylist()
     for row in found:
         row |= {"id": prediction_id, "model": path.parts[-3]}
         row["x"] = msgspec.json.decode(row["x"])
     return found
+
+
+def _span(table: Any, prediction_id: str) -> tuple[int, int]:
+    """First row with this id and the row after the last, in a table sorted by it."""
+    ids, rows = table.column("id"), range(table.num_rows)
+
+    def at(row: int) -> str:
+        # pyarrow's own comparison would import pandas.
+        return str(ids[row].as_py())
+
+    return bisect_left(rows, prediction_id, key=at), bisect_right(
+        rows, prediction_id, key=at
+    )
 
 
 def _may_hold(column: Any, prediction_id: str) -> bool:
