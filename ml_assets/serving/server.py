@@ -24,6 +24,7 @@ from ml_assets.serving.memory import Memory
 from ml_assets.serving.metrics import Metrics, serve_metrics
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.sockets import cannot_listen, listen
+from ml_assets.serving.state import State
 from ml_assets.serving.store import PlanStore, ServerLease
 from ml_assets.serving.supervisor import supervise
 
@@ -61,6 +62,8 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     with _registered(root) as name:
         memory = Memory(settings, metrics, name)
         memory.start()
+        # What was kept can be asked for before any plan is read.
+        app.state = State({}, frozenset(), False, metrics, memory)
         loader = PlanLoader(app, PlanStore(root), name, load_runtime, ids, memory)
         loader.start()
         log(
