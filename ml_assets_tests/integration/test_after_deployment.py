@@ -505,3 +505,32 @@ def read_signature(home: Path, plan: ServingPlan) -> Any:
     from ml_assets.predictionlog import signature_of
 
     return signature_of(home, plan.live.bundle)
+
+
+def test_a_new_raw_table_is_compared_once_with_what_the_champion_learnt_from(
+    run: Run, home: Path, instance: dg.DagsterInstance
+) -> None:
+    spec = spec_of()
+    assert check_of(run(spec, "monitor"), "drift")[1] == (
+        "there is nothing to compare yet"
+    )
+    other = {"type": "synthetic", "rows": 800, "seed": 3, "drift": 2.0}
+    definitions_of(spec).resolve_job_def("churn_train").execute_in_process(
+        instance=instance,
+        asset_selection=[dg.AssetKey(["churn", "raw"])],
+        # Validation may refuse the rows; that they differ is told all the same.
+        raise_on_error=False,
+        run_config={"ops": {"churn__raw": {"config": {"source": other}}}},
+    )
+    done = run(spec, "monitor")
+    passed, sentence = check_of(done, "drift")
+    assert not passed and sentence.startswith("raw: ")
+    shown = metadata_of(done, "drift")
+    assert (shown["source"], shown["rows"]) == ("raw", 800)
+    run(spec, "monitor")
+    (report,) = (home / "reports/churn/drift").glob("*.json")
+    assert report.stem == shown["report_id"]
+    # Nobody trained on these rows yet.
+    sensor = definitions_of(spec).resolve_sensor_def("churn_drift")
+    tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+    assert [request.run_key for request in tick.run_requests or []] == [report.stem]
