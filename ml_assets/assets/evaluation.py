@@ -141,7 +141,9 @@ def judge(
     whole = found.to_dict()
     metadata: dict[str, Any] = {"gate": dg.MetadataValue.md(_clauses(decision))}
     metadata |= {
-        name: value for name, value in whole["metrics"].items() if value is not None
+        name: round(value, 6)
+        for name, value in whole["metrics"].items()
+        if value is not None
     }
     metadata["test_rows"] = len(y)
     metadata |= {f"plot_{name}": plot(png) for name, png in images.items()}
