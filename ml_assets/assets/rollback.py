@@ -1,10 +1,15 @@
-"""``<model>_rollback``: the job that returns to a version that served before."""
+"""``<model>_rollback``: the job that returns to a version that served before.
+
+``<model>_health`` starts it when no running server can serve the plan in force.
+"""
 
 import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, who_runs
 from ml_assets.model import ModelSpec
+
+HEALTH_SECONDS = 30
 
 
 class RollbackConfig(dg.Config):
@@ -70,4 +75,51 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def rollback_job() -> None:
         roll_back()
 
-    return dg.Definitions(jobs=[rollback_job])
+    return dg.Definitions(
+        jobs=[rollback_job], sensors=[health_sensor(spec, rollback_job, roll_back.name)]
+    )
+
+
+def health_sensor(
+    spec: ModelSpec, job: dg.JobDefinition, op: str
+) -> dg.SensorDefinition:
+    """Rolls back, once, a plan that every running server failed to load."""
+
+    @dg.sensor(
+        name=f"{spec.name}_health",
+        job=job,
+        minimum_interval_seconds=HEALTH_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=f"Rolls {spec.name} back when no server can serve its plan.",
+    )
+    def sensor() -> dg.RunRequest | dg.SkipReason:
+        from ml_assets.serving.store import PlanStore
+        from ml_assets.storage import storage_root
+
+        store = PlanStore(storage_root())
+        plan = store.current(spec.name)
+        if plan is None:
+            return dg.SkipReason(f"{spec.name} was never deployed")
+        reports = store.reports(spec.name)
+        failed = [
+            report
+            for report in reports
+            if report is not None
+            and report.state == "failed"
+            and report.generation == plan.generation
+            # Else it speaks of a plan that was proposed, and serves this one.
+            and report.proposal is None
+        ]
+        # One broken server says something of itself, all of them of the version.
+        if not failed or len(failed) < len(reports):
+            return dg.SkipReason(
+                f"{len(failed)} of {len(reports)} running servers cannot serve plan"
+                f" {plan.generation}"
+            )
+        reason = f"no server can serve plan {plan.generation}: {failed[0].reason}"
+        return dg.RunRequest(
+            run_key=f"{spec.name}:{plan.generation}",
+            run_config={"ops": {op: {"config": {"reason": reason}}}},
+        )
+
+    return sensor

@@ -1,0 +1,75 @@
+"""A plan that no running server can serve is rolled back, once."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml_assets.assets import rollback
+from ml_assets.serving.store import PlanStore, ServerLease, ServerReport
+from ml_assets_tests.records_kit import add_version, serve_version
+
+
+@pytest.fixture
+def leases(home: Path) -> Iterator[list[ServerLease]]:
+    """Two running servers, and two plans in force one after the other."""
+    for version in ("20261122T020000Z", "20261123T020000Z"):
+        serve_version(home, add_version(home, version))
+    held = [ServerLease(home, server) for server in ("one", "two")]
+    yield held
+    for lease in held:
+        lease.release()
+
+
+def tick(make_spec: Any, state: dict[str, tuple[str, int]], home: Path) -> Any:
+    store = PlanStore(home)
+    for server, (said, generation) in state.items():
+        said, _, proposal = said.partition(" of ")
+        report: Any = {"server": server, "state": said, "generation": generation}
+        report["proposal"] = proposal or None
+        store.report(ServerReport(model="churn", reason="it crashed", **report))
+    (sensor,) = rollback.build(make_spec()).sensors or []
+    assert isinstance(sensor, dg.SensorDefinition)
+    return sensor.evaluate_tick(dg.build_sensor_context())
+
+
+def test_all_servers_failing_starts_one_rollback(
+    make_spec: Any, home: Path, leases: list[ServerLease]
+) -> None:
+    state = {"one": ("failed", 2), "two": ("failed", 2)}
+    (request,) = tick(make_spec, state, home).run_requests
+    assert request.run_key == "churn:2"
+    reason = "no server can serve plan 2: it crashed"
+    assert request.run_config == {
+        "ops": {"churn__roll_back": {"config": {"reason": reason}}}
+    }
+
+
+HEALTHY: dict[str, dict[str, tuple[str, int]]] = {
+    "one of two": {"one": ("failed", 2), "two": ("ready", 2)},
+    "the plan before": {"one": ("failed", 1), "two": ("failed", 1)},
+    "a proposal": {"one": ("failed of 3", 2), "two": ("failed of 3", 2)},
+    "not told yet": {"one": ("failed", 2)},
+}
+
+
+@pytest.mark.parametrize("state", HEALTHY.values(), ids=HEALTHY)
+def test_anything_less_starts_none(
+    make_spec: Any,
+    home: Path,
+    leases: list[ServerLease],
+    state: dict[str, tuple[str, int]],
+) -> None:
+    assert tick(make_spec, state, home).run_requests == []
+
+
+def test_without_servers_or_plan_nothing_is_rolled_back(
+    make_spec: Any, home: Path
+) -> None:
+    assert tick(make_spec, {}, home).run_requests == []
+    serve_version(home, add_version(home, "20261122T020000Z"))
+    found = tick(make_spec, {}, home)
+    assert found.run_requests == []
+    assert found.skip_message == "0 of 0 running servers cannot serve plan 1"
