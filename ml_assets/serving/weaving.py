@@ -1,5 +1,7 @@
 """Texts of many rows at once, by few steps in C instead of several for each row."""
 
+from collections.abc import Sequence
+
 import msgspec
 
 _encoder = msgspec.json.Encoder()
@@ -28,7 +30,7 @@ def woven(size: int, *parts: str | list[str]) -> str:
     return "".join(pieces)
 
 
-def json_texts(values: object) -> list[str]:
+def json_texts(values: Sequence[object]) -> list[str]:
     """The JSON of each value of a sequence.
 
     Examples

@@ -6,12 +6,14 @@ import sys
 import threading
 import time
 import uuid
+from pathlib import Path
 
 import pytest
 
 from ml_assets.serving import ids as ids_module
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.logs import JsonLines
+from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.settings import ServerSettings
 
 
@@ -102,3 +104,11 @@ def test_the_server_imports_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_every_setting_and_metric_is_documented():
+    text = (Path(__file__).parents[3] / "docs" / "serving.md").read_text()
+    metrics = {item.name for item in Metrics().collect()}
+    missing = [name for name in metrics if f"`{name}" not in text]
+    missing += [n for n in ServerSettings.__struct_fields__ if f"`{n}`" not in text]
+    assert missing == []
