@@ -230,12 +230,13 @@ def describe(worst: Comparison, found: list[Comparison]) -> dict[str, Any]:
     """What the UI shows: the table and the plots of the report that matters most."""
     from ml_assets.ml import live_plots
 
+    raw = {name: text for name, text in worst.about.items() if name == "raw_version"}
     return {
         "drifted": worst.report.drifted,
         "report_id": worst.id,
         "source": worst.source,
         "version": worst.version,
-        "raw_version": str(worst.about.get("raw_version", "")),
+        **raw,
         "finding": worst.report.sentence,
         "rows": worst.report.rows_window,
         "columns": dg.MetadataValue.md(table(worst.report)),
