@@ -130,7 +130,8 @@ def dangling(state: State, now: float) -> list[str]:
     """References to what is not there."""
     versions = {version.name for version in state.versions}
     wanted = {*state.held, *state.segment_versions}
-    wanted |= {state.previous} - {None}
+    if state.previous is not None:
+        wanted.add(state.previous)
     if state.services:
         wanted |= state.services[-1].versions
     for batch in state.batches:
