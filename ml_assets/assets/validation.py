@@ -79,7 +79,7 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
             asset_key=key(spec, "raw"),
             passed=outcome.passed,
             description=outcome.message,
-            metadata={"examples": dg.MetadataValue.json(list(outcome.examples))},
+            metadata=_unexpected(outcome),
         )
     errors = [item for item in violations if item.severity == "error"]
     yield dg.AssetCheckResult(
@@ -92,6 +92,16 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
             "report_path": dg.MetadataValue.path(str(path)),
         },
     )
+
+
+def _unexpected(outcome: Any) -> dict[str, Any]:
+    """How many values broke a rule, drawn as a curve over the runs, and some of them."""
+    found: dict[str, Any] = {}
+    if outcome.unexpected_count is not None:
+        found["unexpected_count"] = outcome.unexpected_count
+    if outcome.examples:
+        found["examples"] = dg.MetadataValue.json(list(outcome.examples))
+    return found
 
 
 def _contract_violations(model: str, raw: "pd.DataFrame") -> list[Any]:

@@ -136,7 +136,7 @@ def test_a_model_is_trained_by_a_click_and_deployed_by_its_sensor(
     page.get_by_text("gate").first.wait_for()
     picture(page, "gate")
     page.goto(f"{webserver}/assets/breast_cancer/raw?view=checks")
-    page.locator("text=mean_radius_between_5_and_40 >> visible=true").first.wait_for()
+    page.locator("text=target_not_null >> visible=true").first.wait_for()
     picture(page, "checks")
 
     page.goto(f"{webserver}/runs")
