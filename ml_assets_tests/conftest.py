@@ -73,7 +73,9 @@ def registry(empty_registry: Path, home: Path) -> Path:
 
 
 @pytest.fixture
-def run_job(instance: dg.DagsterInstance, registry: Path) -> Callable[..., dg.ExecuteInProcessResult]:
+def run_job(
+    instance: dg.DagsterInstance, registry: Path
+) -> Callable[..., dg.ExecuteInProcessResult]:
     """Runs a job of a model in this process; failures are returned, not raised."""
 
     def run(

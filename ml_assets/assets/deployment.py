@@ -80,7 +80,8 @@ def deploy(
     Raises
     ------
     DoneError
-        If it was deployed before, or the champion that came meanwhile is better.
+        If it was deployed before, the champion that came meanwhile is better, or no
+        version was named and none has passed.
     RefusedError
         If it did not pass its gate, or is on hold.
     RolloutError
@@ -156,7 +157,8 @@ def _choose(store: VersionStore, model: str, version: str | None) -> VersionReco
     for name in reversed(store.names(model)):
         if name not in on_hold and passed(store.evaluation(model, name)):
             return store.get(model, name)
-    raise RefusedError(f"no version of {model} has passed its gate")
+    # Nobody asked for a certain version, so that there is none is no failure.
+    raise DoneError(f"no version of {model} has passed its gate")
 
 
 def _is_unfinished(

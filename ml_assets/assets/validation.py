@@ -95,7 +95,7 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
 
 
 def _unexpected(outcome: Any) -> dict[str, Any]:
-    """How many values broke a rule, drawn as a curve over the runs, and some of them."""
+    """How many values broke a rule, drawn as a curve over runs, and some of them."""
     found: dict[str, Any] = {}
     if outcome.unexpected_count is not None:
         found["unexpected_count"] = outcome.unexpected_count

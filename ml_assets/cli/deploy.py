@@ -43,6 +43,8 @@ def command(model: str, version: str | None, as_json: bool) -> None:
     if not done.succeeded:
         raise Failed(f"run {done.run_id} failed: {'; '.join(done.story.errors)}")
     result = _result(model, done)
+    if result["version"] is None:
+        raise Failed(result["skipped"])
     if as_json:
         echo_json(result)
     else:

@@ -133,9 +133,9 @@ def test_a_useless_version_is_evaluated_warned_of_and_never_deployed(
     deployed = run_job(spec, "deploy", config)
     assert not deployed.success
     assert f"version {version} did not pass its gate: " in failure_of(deployed)
-    assert "no version of churn has passed its gate" in failure_of(
-        run_job(spec, "deploy")
-    )
+    # Materialized with all the others, a deployment without a version is no failure.
+    newest = run_job(spec, "deploy")
+    assert "no version of churn has passed its gate" in skipped_reason(newest)
     assert PlanStore(home).current("churn") is None
 
 

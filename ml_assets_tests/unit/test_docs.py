@@ -23,4 +23,6 @@ def test_every_key_of_the_yaml_is_documented(part: type[model.Part]) -> None:
 
 def test_every_source_is_documented() -> None:
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
-    assert [name for name in get_args(model.SourceType) if f"`{name}`" not in text] == []
+    assert [
+        name for name in get_args(model.SourceType) if f"`{name}`" not in text
+    ] == []
