@@ -23,7 +23,6 @@ from ml_assets_tests.conftest import definitions_of, failure_of
 from ml_assets_tests.log_kit import line, ship, truth
 from ml_assets_tests.processes import await_true
 
-pytestmark = pytest.mark.slow
 Run = Callable[..., dg.ExecuteInProcessResult]
 Lines = list[dict[str, Any]]
 

@@ -165,7 +165,6 @@ def test_an_entry_is_written_for_a_deployer_that_died_before_it(
     assert audit(LocalTarget(home), "churn") == []
 
 
-@pytest.mark.slow
 def test_a_rollback_returns_holds_and_is_written(
     versions: list[str], make_spec: Any, run_job: Run, home: Path
 ) -> None:
@@ -208,7 +207,6 @@ def test_a_rollback_returns_holds_and_is_written(
     assert serving(home) == (5, third)
 
 
-@pytest.mark.slow
 def test_a_rollback_needs_no_registry(
     versions: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -231,7 +229,6 @@ def test_a_rollback_needs_no_registry(
     assert aliases(home) == {"champion": versions[1], "previous": versions[0]}
 
 
-@pytest.mark.slow
 def test_a_champion_deleted_by_hand_is_named_and_can_be_left(
     versions: list[str], run_job: Run, make_spec: Any, home: Path
 ) -> None:
@@ -247,7 +244,6 @@ def test_a_champion_deleted_by_hand_is_named_and_can_be_left(
     assert audit(target, "churn") == []
 
 
-@pytest.mark.slow
 def test_the_check_names_an_alias_moved_by_hand_and_an_edited_entry(
     versions: list[str], home: Path
 ) -> None:
@@ -267,7 +263,6 @@ def test_the_check_names_an_alias_moved_by_hand_and_an_edited_entry(
     assert f"entry 1 (deployment of {versions[0]}) was edited" in serious.message
 
 
-@pytest.mark.slow
 def test_the_job_of_the_ui_rolls_back_once(
     versions: list[str], make_spec: Any, run_job: Run, home: Path
 ) -> None:
@@ -292,7 +287,6 @@ def test_a_model_that_was_never_deployed_has_nothing_to_return_to(
         rollback(LocalTarget(home), "churn", "user ana", "?")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_a_version_reproduces_bit_for_bit(
     versions: list[str], home: Path, threads: str
@@ -317,7 +311,6 @@ def reproduce_in_a_process(
     )
 
 
-@pytest.mark.slow
 def test_what_a_version_was_made_from_must_be_what_it_was(
     versions: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -345,7 +338,6 @@ def test_what_a_version_was_made_from_must_be_what_it_was(
         reproduce("churn", version)
 
 
-@pytest.mark.slow
 def test_the_commands_do_what_the_job_does(
     versions: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -388,7 +380,6 @@ def test_the_commands_do_what_the_job_does(
     )
 
 
-@pytest.mark.slow
 def test_the_retention_of_the_ui_removes_a_version_everywhere(
     versions: list[str], run_job: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
