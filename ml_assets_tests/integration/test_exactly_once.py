@@ -45,6 +45,7 @@ import os
 from pathlib import Path
 from ml_assets import automation
 automation.SENSOR_SECONDS = 1
+automation.MAX_SECONDS["deploy"] = 30
 from ml_assets_tests.processes import load
 defs = load(Path(os.environ["SPEC"]))
 """
