@@ -6,10 +6,13 @@ and the server looks at them once a second.
 """
 
 import asyncio
-from typing import ClassVar, Literal
+from time import perf_counter
+from typing import ClassVar, Literal, NamedTuple
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
+from ml_assets.serving.app import ModelServer
+from ml_assets.serving.messages import Headers, Route, read_headers
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.settings import ServerSettings
 
@@ -21,11 +24,23 @@ _RELEASE_SECONDS = 10.0
 Phase = Literal["headers", "body", "idle"]
 
 
+class Express(NamedTuple):
+    """A prediction on its way in, that is answered when its last byte is there."""
+
+    route: Route
+    headers: Headers
+    started: float
+    body: list[bytes]
+
+
 class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
     settings: ClassVar[ServerSettings]
+    server_app: ClassVar[ModelServer]
 
+    express: Express | None = None
+    is_last = False
     phase: Phase = "headers"
     since = 0.0
     received = 0
@@ -54,12 +69,78 @@ class GuardedProtocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         """Start to answer."""
         self.phase = "body"
-        super().on_headers_complete()
+        self.express = self._take_express()
+        if self.express is None:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self.express is None:
+            super().on_body(body)
+        else:
+            self.express.body.append(body)
 
     def on_message_complete(self) -> None:
         """Know that the request is whole."""
         self.phase = "idle"
-        super().on_message_complete()
+        if self.express is None:
+            super().on_message_complete()
+        else:
+            self._answer_express(self.express)
+
+    def shutdown(self) -> None:
+        """Close, after the answer to a request that is on its way in."""
+        if self.express is None:
+            super().shutdown()
+        else:
+            self.is_last = True
+
+    def _take_express(self) -> Express | None:
+        """The request, if it is a prediction that nothing has to wait for."""
+        address = self.url
+        if address not in self.server_app.state.express:
+            return None
+        if (
+            self.parser.get_method() != b"POST"
+            or self.parser.get_http_version() != "1.1"
+        ):
+            return None
+        # Another answer is under way, or the client does not read, or it asks first.
+        if self.is_answering or self.flow.write_paused or self.expect_100_continue:
+            return None
+        headers = read_headers(self.headers)
+        route = self.server_app.express(address, headers.length)
+        if route is None or self.parser.should_upgrade():
+            return None
+        if address == b"/invocations" and headers.model is not None:
+            return None
+        return Express(route, headers, perf_counter(), [])
+
+    def _answer_express(self, express: Express) -> None:
+        self.express = None
+        app = self.server_app
+        response, request_id = app.answer_at_once(
+            express.route, express.headers, b"".join(express.body), express.started
+        )
+        parts = [STATUS_LINE[response.status]]
+        for name, value in (*self.server_state.default_headers, *response.headers):
+            parts += (name, b": ", value, b"\r\n")
+        closes = self.is_last or app.is_draining or not self.parser.should_keep_alive()
+        parts.append(
+            b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
+            % (
+                response.content_type,
+                len(response.body),
+                request_id,
+                b"connection: close\r\n" if closes else b"",
+            )
+        )
+        parts.append(response.body)
+        self.transport.write(b"".join(parts))
+        self.server_state.total_requests += 1
+        self.since = self.loop.time()
+        if closes:
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP."""
@@ -80,6 +161,13 @@ class GuardedProtocol(HttpToolsProtocol):
             self._refuse(_slow("headers", headers))
         elif self.phase == "body" and waited > headers + body:
             self._refuse(_slow("body", body))
+        elif (
+            self.is_idle
+            and not self.is_answering
+            and waited > self.settings.keep_alive_seconds
+        ):
+            # After an express answer no timer of uvicorn's runs.
+            self.transport.close()
 
     def _bound(self) -> None:
         """Send away a client whose request is not whole and already too long."""
@@ -97,6 +185,8 @@ class GuardedProtocol(HttpToolsProtocol):
     @property
     def is_answering(self) -> bool:
         """Whether a request was begun that has no answer yet."""
+        if self.express is not None:
+            return True
         return self.cycle is not None and not self.cycle.response_complete
 
     def _make_room(self) -> None:
@@ -114,7 +204,8 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         if self.transport.is_closing():
             return
-        if self.cycle is None or not self.cycle.response_started:
+        started = self.cycle is not None and self.cycle.response_started
+        if self.express is not None or not started:
             body = problem.body()
             self.transport.write(
                 STATUS_LINE[problem.status]

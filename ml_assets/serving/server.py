@@ -109,7 +109,9 @@ class _Server(uvicorn.Server):
 
     def __init__(self, app: ModelServer, parent: int | None) -> None:
         settings = app.settings
-        protocol = type("Protocol", (GuardedProtocol,), {"settings": settings})
+        protocol = type(
+            "Protocol", (GuardedProtocol,), {"settings": settings, "server_app": app}
+        )
         super().__init__(
             uvicorn.Config(
                 app,

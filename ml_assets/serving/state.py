@@ -70,7 +70,23 @@ class State:
         self.prediction = Route(
             "GET", self._prediction, self._series("prediction"), uses_files=True
         )
+        self.express = self._express()
         self._documents: dict[str, Response] = {}
+
+    def _express(self) -> dict[bytes, Route]:
+        """Predictions of compiled versions, by the address as it stands in a request."""
+        found = {
+            path.encode(): route
+            for path, route in self.routes.items()
+            if route.model is not None
+            and route.model.is_fast
+            and route.method == "POST"
+        }
+        if len(self._invocations) == 1:
+            route = next(iter(self._invocations.values()))
+            if route.model is not None and route.model.is_fast:
+                found[b"/invocations"] = route
+        return found
 
     def invocations(self, query_model: str | None) -> Route:
         """The route of ``/invocations`` for the model that the request names."""
