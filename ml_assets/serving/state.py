@@ -74,7 +74,7 @@ class State:
         self._documents: dict[str, Response] = {}
 
     def _express(self) -> dict[bytes, Route]:
-        """Predictions of compiled versions, by the address as it stands in a request."""
+        """Predictions of compiled versions, by the address that a request gives."""
         found = {
             path.encode(): route
             for path, route in self.routes.items()
