@@ -13,9 +13,11 @@ from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.jobs import run_job
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children, heed_termination
-from ml_assets.cli.story import Story, gate_lines, line
+from ml_assets.cli.story import Story, gate_lines
+from ml_assets.demo import after, churn
 from ml_assets.demo.place import empty_place
 from ml_assets.demo.servers import Ports, await_server, start_daemon, start_server
+from ml_assets.demo.telling import act, tell, title
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import storage_root
@@ -34,25 +36,28 @@ def run() -> None:
     started = time.monotonic()
     heed_termination()
     with empty_place() as place, Children() as children:
-        _title(f"From data to live predictions: {MODEL}")
+        title(f"From data to live predictions: {MODEL}")
         click.echo(f"  Everything is kept in {place}, which was emptied first.")
-        _act(1, "A model server and a Dagster daemon start")
+        act(1, "A model server and a Dagster daemon start")
         server_log = start_server(children, place)
         # Its tables are made by one process; a second that made them too would fail.
         with dagster_instance():
             start_daemon(children, place)
         ports, seconds = await_server(children, server_log)
-        _tell("server", f"answers at {ports.url} after {seconds:.1f} s; no model yet")
-        _tell("daemon", "starts beside it; its sensors watch for evaluations")
+        tell("server", f"answers at {ports.url} after {seconds:.1f} s; no model yet")
+        tell("daemon", "starts beside it; its sensors watch for evaluations")
         version = _train()
         children.require_alive()
         plan = _deploy(children, version)
         _predict(ports, plan)
+        first = time.monotonic() - started
+        title(f"\nAfter deployment: {churn.MODEL} ({first:.0f} s so far)")
+        after.run(place, ports.url, children)
     _what_now(place, time.monotonic() - started)
 
 
 def _train() -> str:
-    _act(2, "A training run: ingestion, validation, features, training, evaluation")
+    act(2, "A training run: ingestion, validation, features, training, evaluation")
     done = run_job(MODEL, "train", {}, {}, sys.stdout)
     if not done.succeeded:
         raise Failed(f"the training run failed: {'; '.join(done.story.errors)}")
@@ -60,16 +65,16 @@ def _train() -> str:
     evaluation = VersionStore(storage_root()).evaluation(MODEL, version)
     if evaluation is None:
         raise Failed(f"version {version} was not evaluated")
-    _act(3, "The gate: may this version be deployed?")
+    act(3, "The gate: may this version be deployed?")
     for text in gate_lines(evaluation["gate"]):
-        _tell("", text)
+        tell("", text)
     if not evaluation["gate"]["passed"]:
         raise Failed(f"the gate refused it: {evaluation['gate']['reason']}")
     return version
 
 
 def _deploy(children: Children, version: str) -> ServingPlan:
-    _act(4, "The gate sensor sees the evaluation and deploys")
+    act(4, "The gate sensor sees the evaluation and deploys")
     started = time.monotonic()
     with dagster_instance() as instance:
         launched = children.wait_for(
@@ -80,7 +85,7 @@ def _deploy(children: Children, version: str) -> ServingPlan:
         _require_sensor(launched)
         seconds = time.monotonic() - started
         short = launched.run_id[:8]
-        _tell("sensor", f"{MODEL}_gate launched run {short} after {seconds:.1f} s")
+        tell("sensor", f"{MODEL}_gate launched run {short} after {seconds:.1f} s")
         _follow(children, instance, launched.run_id)
     plan = PlanStore(storage_root()).current(MODEL)
     if plan is None or plan.live.version != version:
@@ -90,7 +95,7 @@ def _deploy(children: Children, version: str) -> ServingPlan:
     record = VersionStore(storage_root()).get(MODEL, version)
     if Registry().aliases(MODEL).get(CHAMPION) != record.registry_version:
         raise Failed(f"the registry's champion of {MODEL} is not version {version}")
-    _tell("registry", f"champion of {MODEL} is number {record.registry_version}")
+    tell("registry", f"champion of {MODEL} is number {record.registry_version}")
     return plan
 
 
@@ -118,18 +123,18 @@ def _predict(ports: Ports, plan: ServingPlan) -> None:
     from ml_assets.cli.client import ServerClient
     from ml_assets.demo.live import ask
 
-    _act(5, "Live predictions over HTTP for rows that training never saw")
-    _tell("request", f"POST {ports.url}/models/{MODEL}/predict")
+    act(5, "Live predictions over HTTP for rows that training never saw")
+    tell("request", f"POST {ports.url}/models/{MODEL}/predict")
     spec = spec_of(MODEL)
     with ServerClient(ports.url) as client:
         live = ask(client, spec, plan)
-    _tell("answers", f"{'predicted':<11}{f'P({spec.positive})':<15}{'truth':<11}id")
+    tell("answers", f"{'predicted':<11}{f'P({spec.positive})':<15}{'truth':<11}id")
     for item in live.shown:
         shown = f"{item.probability:.6f}"
-        _tell("", f"{item.label:<11}{shown:<15}{item.truth:<11}{item.id}")
-    _tell("all rows", f"{live.right} of {live.rows} held-out rows right")
-    _tell("", "each answer equals, in every digit, that of the version loaded here")
-    _tell("speed", f"median {live.median_ms:.2f} ms a request of one row")
+        tell("", f"{item.label:<11}{shown:<15}{item.truth:<11}{item.id}")
+    tell("all rows", f"{live.right} of {live.rows} held-out rows right")
+    tell("", "each answer equals, in every digit, that of the version loaded here")
+    tell("speed", f"median {live.median_ms:.2f} ms a request of one row")
 
 
 def _what_now(place: Path, seconds: float) -> None:
@@ -144,15 +149,3 @@ def _what_now(place: Path, seconds: float) -> None:
         click.echo(f"    {command}")
     click.echo("  Add a model of your own:")
     click.echo("    dg scaffold defs ml_assets.components.TabularClassifier my_model")
-
-
-def _title(text: str) -> None:
-    click.echo(click.style(text, bold=True))
-
-
-def _act(number: int, text: str) -> None:
-    click.echo("\n" + click.style(f"{number}  {text}", fg="cyan", bold=True))
-
-
-def _tell(label: str, text: str) -> None:
-    click.echo(line(label, text))

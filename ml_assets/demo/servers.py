@@ -28,6 +28,8 @@ def start_server(children: Children, place: Path) -> Path:
     """Start a model server on free ports; its log, which names them."""
     log = place / "logs" / "server.log"
     command = cli("serve", "--port", "0", "--metrics-port", "0")
+    # What is logged is looked at within the minute.
+    command += ["--segment-seconds", "0.5"]
     children.start("model server", command, log)
     return log
 

@@ -76,6 +76,10 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
         "is in service: plan 1, runtime compiled; 1 running server(s)",
         "POST http://127.0.0.1:",
         "held-out rows right",
+        "experiment  promote: the challenger is better",
+        "experiment  roll back: guardrail breached: slow answers",
+        "churn_drift asks for a training",
+        "hashes      16 of 16 match",
         "every process that was started has ended",
     ):
         assert said in output
