@@ -87,6 +87,15 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
     assert processes_of(home) + processes_of(home / "demo") == []
     (plan,) = (home / "demo" / "plans" / "breast_cancer").glob("0*.json")
     assert json.loads(plan.read_text())["generation"] == 1
+    ledger = (home / "demo" / "ledger" / "churn.jsonl").read_text().splitlines()
+    assert [json.loads(entry)["kind"] for entry in ledger] == [
+        "deployment",
+        "experiment",
+        "promotion",
+        "experiment",
+        "rollback",
+        "experiment",
+    ]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -153,6 +153,13 @@ class Server:
                 break
         raise AssertionError(f"no line {message!r} {fields}; there was {self.seen}")
 
+    def has_said(self, message: str, **fields: Any) -> dict[str, Any]:
+        """Such a log line, be it one that was read while another was waited for."""
+        for line in self.seen:
+            if line["message"] == message and fields.items() <= line.items():
+                return line
+        return self.wait_for(message, **fields)
+
     def get(self, path: str, port: int | None = None) -> tuple[int, bytes]:
         url = f"http://127.0.0.1:{port or self.port}{path}"
         try:
