@@ -55,7 +55,7 @@ bench: $(READY) ## Run the benchmarks (see benchmarks/RESULTS.md)
 	$(BIN)/python -m benchmarks
 
 lock: ## Resolve the dependencies again
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --no-header --output-file requirements.lock pyproject.toml
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra s3 --extra ray --no-header --output-file requirements.lock pyproject.toml
 	PATH="$(abspath $(BIN)):$$PATH" sh docker/compile.sh
 
 image: ## Build the three images
