@@ -1,1 +1,1 @@
-"""The whole loop on bundled data: from an empty directory to what follows deployment."""
+"""The whole loop on bundled data: from an empty directory to what comes after."""
