@@ -1,0 +1,127 @@
+"""The clusters that a release goes to, as the environment variables describe them.
+
+======================== =====================================================
+K8S_STAGING_SERVER       address of the API server; the cluster that we run in
+                         where it is unset
+K8S_STAGING_TOKEN        bearer token of an account that may patch Deployments
+K8S_STAGING_CA           file with the certificate authority of the server
+K8S_STAGING_NAMESPACE    where both charts are installed; ours where unset
+ML_ASSETS_STAGING_WEBSERVER  address of the Dagster webserver
+ML_ASSETS_STAGING_MODELS     address of the model servers; ``{model}`` in it
+                         becomes the name, and ``{deployment}`` the Deployment
+======================== =====================================================
+
+The same with ``PROD`` for production. All of it is read when it is used.
+"""
+
+import os
+from typing import NamedTuple
+
+from ml_assets.release.history import PRODUCTION, STAGING, Environment
+
+_PREFIXES: dict[Environment, str] = {STAGING: "STAGING", PRODUCTION: "PROD"}
+CODE_LOCATION_DEPLOYMENT = "dagster-dagster-user-deployments-ml-assets"
+CODE_LOCATION = "ml-assets"
+P99_MILLISECONDS = 250.0
+PATIENCE_SECONDS = 600.0
+
+
+class SettingsError(Exception):
+    """A variable that describes an environment is missing or no use."""
+
+
+class Access(NamedTuple):
+    """How to reach an API server; all None inside the cluster itself."""
+
+    server: str | None
+    token: str | None
+    ca: str | None
+    namespace: str | None
+
+
+class Settings(NamedTuple):
+    """One environment.
+
+    Attributes
+    ----------
+    deployment : str
+        The Deployment of the code location.
+    location : str
+        The name of the code location in the workspace of the webserver.
+    p99_ms : float
+        The slowest that a prediction may be in 99 of 100 cases, in milliseconds.
+    patience : float
+        Seconds in which a rollout, and then each check, must come to its end.
+    """
+
+    name: Environment
+    access: Access
+    webserver: str
+    models: str
+    deployment: str
+    location: str
+    p99_ms: float
+    patience: float
+
+
+def image_repository() -> str | None:
+    """``ML_ASSETS_IMAGE``: where the images are pushed; None switches delivery off."""
+    return os.environ.get("ML_ASSETS_IMAGE", "").strip() or None
+
+
+def settings(name: Environment) -> Settings:
+    """What the environment variables say of an environment.
+
+    Raises
+    ------
+    SettingsError
+        With the name of the variable that is missing, or no number.
+    """
+    prefix = _PREFIXES[name]
+    return Settings(
+        name=name,
+        access=access(name),
+        webserver=_required(f"ML_ASSETS_{prefix}_WEBSERVER", name).rstrip("/"),
+        models=_required(f"ML_ASSETS_{prefix}_MODELS", name).rstrip("/"),
+        deployment=_get("ML_ASSETS_CODE_LOCATION_DEPLOYMENT")
+        or CODE_LOCATION_DEPLOYMENT,
+        location=_get("ML_ASSETS_CODE_LOCATION") or CODE_LOCATION,
+        p99_ms=_number("ML_ASSETS_RELEASE_P99_MS", P99_MILLISECONDS),
+        patience=_number("ML_ASSETS_RELEASE_PATIENCE", PATIENCE_SECONDS),
+    )
+
+
+def access(name: Environment) -> Access:
+    """How to reach the API server of an environment."""
+    prefix = f"K8S_{_PREFIXES[name]}"
+    found = Access(
+        *(_get(f"{prefix}_{part}") for part in ("SERVER", "TOKEN", "CA", "NAMESPACE"))
+    )
+    if found.server and not found.token:
+        raise SettingsError(
+            f"{prefix}_SERVER is set and {prefix}_TOKEN is not: {found.server} would"
+            " not know us"
+        )
+    return found
+
+
+def _get(variable: str) -> str | None:
+    return os.environ.get(variable, "").strip() or None
+
+
+def _required(variable: str, name: str) -> str:
+    value = _get(variable)
+    if value is None:
+        raise SettingsError(f"{variable} is not set; {name} needs it")
+    return value
+
+
+def _number(variable: str, default: float) -> float:
+    value = _get(variable)
+    try:
+        found = default if value is None else float(value)
+    except ValueError:
+        found = 0.0
+    if not found > 0.0:
+        raise SettingsError(f"{variable} is '{value}', expected a positive number")
+    return found
