@@ -55,10 +55,16 @@ def _tags(tags: dict[str, str]) -> dict[str, str]:
 def _told(event: Any) -> Iterator[tuple[str, Any]]:
     """What one event says: its kind, its asset, how long it took, why it failed."""
     yield "event.action", event.event_type_value.lower()
-    asset = getattr(event, "asset_key", None)
+    data = event.event_specific_data
+    asset = event.asset_key or getattr(data, "asset_key", None)
     if asset is not None:
         yield "labels.asset", asset.to_user_string()
-    data = event.event_specific_data
+    if event.event_type_value == "ASSET_CHECK_EVALUATION":
+        # Dagster's message holds the check's description, which may show values.
+        said = "passed" if data.passed else "did not pass"
+        yield "message", f"check {data.check_name} of {asset.to_user_string()} {said}"
+        yield "labels.check", data.check_name
+        yield "event.outcome", "success" if data.passed else "failure"
     version = _version(event)
     if version:
         yield "labels.version", version
