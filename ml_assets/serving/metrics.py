@@ -59,6 +59,7 @@ class Metrics(Collector):
         self.lost: dict[str, int] = {}
         self.shadow_dropped: dict[str, int] = {}
         self.labels: dict[str, int] = {}
+        self.spans_lost = 0
 
     def series(
         self, route: str, model: str = "", version: str = "", arm: str = ""
@@ -114,6 +115,9 @@ class Metrics(Collector):
             for model, number in counts.copy().items():
                 counter.add_metric([model], number)
             yield counter
+        yield CounterMetricFamily(
+            "ml_assets_spans_lost", "Spans no collector took.", value=self.spans_lost
+        )
         yield GaugeMetricFamily(
             "ml_assets_in_flight", "Requests being answered.", value=self.in_flight
         )

@@ -27,6 +27,7 @@ from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.state import State
 from ml_assets.serving.store import PlanStore, ServerLease
 from ml_assets.serving.supervisor import supervise
+from ml_assets.telemetry.endpoint import is_traced
 
 _BACKLOG = 1024
 # Requests leave no cycles behind, so that collecting often is wasted time.
@@ -58,7 +59,7 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     host, port = listener.getsockname()[:2]
     root = Path(settings.storage)
     ids = PredictionIds()
-    app = ModelServer(settings, metrics, ids)
+    app = _application()(settings, metrics, ids)
     with _registered(root) as name:
         memory = Memory(settings, metrics, name)
         memory.start()
@@ -82,6 +83,15 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     exporter.shutdown()
     log("server stopped", server__port=port)
     return 0
+
+
+def _application() -> type[ModelServer]:
+    """The server, with traces where a collector is named."""
+    if not is_traced():
+        return ModelServer
+    from ml_assets.serving.tracing import TracedServer
+
+    return TracedServer
 
 
 @contextlib.contextmanager

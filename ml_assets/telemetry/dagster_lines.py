@@ -62,7 +62,8 @@ def _told(event: Any) -> Iterator[tuple[str, Any]]:
     if event.event_type_value == "ASSET_CHECK_EVALUATION":
         # Dagster's message holds the check's description, which may show values.
         said = "passed" if data.passed else "did not pass"
-        yield "message", f"check {data.check_name} of {asset.to_user_string()} {said}"
+        checked = data.asset_key.to_user_string()
+        yield "message", f"check {data.check_name} of {checked} {said}"
         yield "labels.check", data.check_name
         yield "event.outcome", "success" if data.passed else "failure"
     version = _version(event)
