@@ -59,7 +59,8 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     host, port = listener.getsockname()[:2]
     root = Path(settings.storage)
     ids = PredictionIds()
-    app = _application()(settings, metrics, ids)
+    application, protocol = _application()
+    app = application(settings, metrics, ids)
     with _registered(root) as name:
         memory = Memory(settings, metrics, name)
         memory.start()
@@ -75,7 +76,8 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        _Server(app, os.getppid() if shared_port else None).run(sockets=[listener])
+        parent = os.getppid() if shared_port else None
+        _Server(app, protocol, parent).run(sockets=[listener])
         loader.stop()
         app.close()
         # While the lease is held: nobody adopts what is still being written.
@@ -85,13 +87,13 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     return 0
 
 
-def _application() -> type[ModelServer]:
-    """The server, with traces where a collector is named."""
+def _application() -> tuple[type[ModelServer], type[GuardedProtocol]]:
+    """The server and its connections, with traces where a collector is named."""
     if not is_traced():
-        return ModelServer
-    from ml_assets.serving.tracing import TracedServer
+        return ModelServer, GuardedProtocol
+    from ml_assets.serving.tracing import TracedProtocol, TracedServer
 
-    return TracedServer
+    return TracedServer, TracedProtocol
 
 
 @contextlib.contextmanager
@@ -113,14 +115,18 @@ class _Server(uvicorn.Server):
     ----------
     app
         The application.
+    protocol
+        What a connection is.
     parent
         Process without which this one stops, or None.
     """
 
-    def __init__(self, app: ModelServer, parent: int | None) -> None:
+    def __init__(
+        self, app: ModelServer, protocol: type[GuardedProtocol], parent: int | None
+    ) -> None:
         settings = app.settings
         protocol = type(
-            "Protocol", (GuardedProtocol,), {"settings": settings, "server_app": app}
+            "Protocol", (protocol,), {"settings": settings, "server_app": app}
         )
         super().__init__(
             uvicorn.Config(

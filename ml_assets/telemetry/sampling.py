@@ -3,6 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
+from random import random
 from typing import NamedTuple
 
 _TRACEPARENT = re.compile(
@@ -79,11 +80,17 @@ class Sampler(NamedTuple):
             share = _share(environ.get("OTEL_TRACES_SAMPLER_ARG") or "1")
         return cls(share, kind != name)
 
-    def takes(self, trace: str, parent: Parent | None) -> bool:
-        """Whether a request is traced; every server decides alike on a trace."""
-        if parent is not None and self.heeds_parent:
+    def begins(self) -> bool:
+        """Whether a request that belongs to no trace begins one."""
+        # Not for secrets.
+        return random() < self.share  # nosec B311
+
+    def follows(self, parent: Parent) -> bool:
+        """Whether a request of a caller's trace is traced."""
+        if self.heeds_parent:
             return parent.is_sampled
-        return int(trace[16:], 16) < self.share * _RANGE
+        # Of the trace's id, so that every server decides alike.
+        return int(parent.trace[16:], 16) < self.share * _RANGE
 
 
 def _share(text: str) -> float:

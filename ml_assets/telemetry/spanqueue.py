@@ -1,23 +1,31 @@
-"""Spans on their way to the collector; whoever makes them never waits."""
+"""Spans on their way to the collector; whoever is traced never waits."""
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar
 
 from ml_assets.telemetry.spans import Span
 
+# Making and sending a span takes a tenth of a millisecond that no request gets: beyond
+# so many a second they are dropped.
 LIMIT = 2048
+SECONDS = 1.0
 BATCH = 512
-SECONDS = 0.5
 # How long the last ones may take when the process stops.
 LAST_SECONDS = 3.0
 
 
-class SpanQueue:
-    """Sends spans from a thread of its own, some at a time.
+T = TypeVar("T")
+
+
+class SpanQueue(Generic[T]):
+    """Makes and sends spans in a thread of its own, some at a time.
 
     Parameters
     ----------
+    make
+        Makes the span of what was noted.
     send
         Hands spans to the collector and says whether they were taken.
     lose
@@ -26,19 +34,23 @@ class SpanQueue:
     """
 
     def __init__(
-        self, send: Callable[[Sequence[Span]], bool], lose: Callable[[int], None]
+        self,
+        make: Callable[[T], Span],
+        send: Callable[[Sequence[Span]], bool],
+        lose: Callable[[int], None],
     ) -> None:
+        self._make = make
         self._send = send
         self._lose = lose
-        self._waiting: deque[Span] = deque()
+        self._waiting: deque[T] = deque()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="spans", daemon=True)
         self._thread.start()
 
-    def put(self, span: Span) -> None:
-        """Send `span` soon, unless too many wait."""
+    def put(self, noted: T) -> None:
+        """Send the span of `noted` soon, unless too many wait."""
         if len(self._waiting) < LIMIT:
-            self._waiting.append(span)
+            self._waiting.append(noted)
         else:
             self._lose(1)
 
@@ -55,6 +67,6 @@ class SpanQueue:
     def _flush(self) -> None:
         while self._waiting:
             count = min(BATCH, len(self._waiting))
-            batch = [self._waiting.popleft() for _ in range(count)]
+            batch = [self._make(self._waiting.popleft()) for _ in range(count)]
             if not self._send(batch):
                 self._lose(count)

@@ -20,7 +20,7 @@ from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.state import State
 from ml_assets.serving.tracing import TracedServer
-from ml_assets.telemetry import spanqueue
+from ml_assets.telemetry import sampling, spanqueue
 from ml_assets.telemetry.ecs import EcsLines
 from ml_assets.telemetry.sampling import Sampler, parent_of
 from ml_assets.telemetry.spanqueue import SpanQueue
@@ -57,9 +57,7 @@ def test_a_prediction_is_a_server_span_of_its_callers_trace(
     app: TracedServer, collector: Collector
 ) -> None:
     before = time.time_ns()
-    answer = predict(
-        app, 3, traceparent=f"00-{TRACE}-{PARENT}-01", x_request_id="r-17"
-    )
+    answer = predict(app, 3, traceparent=f"00-{TRACE}-{PARENT}-01", x_request_id="r-17")
     after = time.time_ns()
     assert answer.status == 200
     (span,) = collector.await_spans(1)
@@ -178,15 +176,23 @@ def test_a_later_version_of_traceparent_is_read_as_far_as_it_is_known() -> None:
         ("always_on", "", b"00", True),
         ("traceidratio", "0.63", None, False),
         ("traceidratio", "0.65", None, True),
+        ("traceidratio", "0.63", b"01", False),
+        ("traceidratio", "0.65", b"00", True),
     ],
 )
 def test_the_sampler_is_the_one_that_the_environment_names(
-    name: str, share: str, parent: bytes | None, taken: bool
+    name: str,
+    share: str,
+    parent: bytes | None,
+    taken: bool,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environ = {"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": share}
     found = parent and parent_of(f"00-{TRACE}-{PARENT}-".encode() + parent)
     # The last half of the trace's id is at 0.637 of its range.
-    assert Sampler.load(environ).takes(TRACE, found or None) is taken
+    monkeypatch.setattr(sampling, "random", lambda: 0.637)
+    sampler = Sampler.load(environ)
+    assert (sampler.follows(found) if found else sampler.begins()) is taken
 
 
 @pytest.mark.parametrize(
@@ -242,12 +248,12 @@ def test_the_queue_is_bounded_and_nobody_waits_for_it() -> None:
         taken.append(len(batch))
         return True
 
-    queue = SpanQueue(send, lost.append)
-    queue.put(span(0))
+    queue = SpanQueue(span, send, lost.append)
+    queue.put(0)
     assert is_sending.wait(30)
     started = time.perf_counter()
     for number in range(spanqueue.LIMIT + 100):
-        queue.put(span(number))
+        queue.put(number)
     assert time.perf_counter() - started < 1
     goes_on.set()
     queue.close()
@@ -259,7 +265,7 @@ def test_the_queue_is_bounded_and_nobody_waits_for_it() -> None:
 def test_without_an_endpoint_the_server_does_not_know_opentelemetry() -> None:
     code = (
         "import sys; from ml_assets.serving import server;"
-        "print(server._application().__name__,"
+        "print(server._application()[0].__name__,"
         " [n for n in sys.modules if n.startswith('opentelemetry')])"
     )
     done = subprocess.run(

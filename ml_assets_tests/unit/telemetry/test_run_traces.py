@@ -220,8 +220,7 @@ def test_a_run_that_waited_shows_how_long() -> None:
             None, logging.INFO, "", run.run_id, float(second), None, run.job_name, event
         )
         for second, event in enumerate(
-            dg.DagsterEvent(f"PIPELINE_{kind}", job_name=run.job_name)
-            for kind in kinds
+            dg.DagsterEvent(f"PIPELINE_{kind}", job_name=run.job_name) for kind in kinds
         )
     ]
     made = RunSpans(run)
