@@ -155,7 +155,11 @@ class PlanLoader:
         except Exception as error:
             self._miss(plan.model)
             self._refuse(plan.model, plan, key, _reason(error))
-            self._report(plan.model, plan.generation, "failed", reason=_reason(error))
+            # Of a pinned server the deployer asks which plan it speaks of.
+            pinned = key if self._server.settings.generation else None
+            self._report(
+                plan.model, plan.generation, "failed", pinned, reason=_reason(error)
+            )
             return
         self._models[plan.model] = loaded
         self._missing.discard(plan.model)

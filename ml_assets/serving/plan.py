@@ -76,6 +76,14 @@ def encode(value: msgspec.Struct) -> bytes:
     return text.encode() + b"\n"
 
 
+def pin_of(plan: ServingPlan) -> str:
+    """What pins a server to `plan`: its generation and the start of its digest.
+
+    The digest tells apart the plans of two deployers that took the same generation.
+    """
+    return f"{plan.generation}-{digest(plan)[:12]}"
+
+
 def digest(plan: ServingPlan) -> str:
     """SHA-256 of a plan, by which servers and deployers speak of it."""
     return hashlib.sha256(encode(plan)).hexdigest()

@@ -22,10 +22,11 @@ from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
 from ml_assets.serving.memory import Memory
 from ml_assets.serving.metrics import Metrics, serve_metrics
+from ml_assets.serving.pinned import plans_of
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.state import State
-from ml_assets.serving.store import PlanStore, ServerLease
+from ml_assets.serving.store import ServerLease
 from ml_assets.serving.supervisor import supervise
 
 _BACKLOG = 1024
@@ -64,7 +65,7 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
         memory.start()
         # What was kept can be asked for before any plan is read.
         app.state = State({}, frozenset(), False, metrics, memory)
-        loader = PlanLoader(app, PlanStore(root), name, load_runtime, ids, memory)
+        loader = PlanLoader(app, plans_of(settings), name, load_runtime, ids, memory)
         loader.start()
         log(
             "server started",

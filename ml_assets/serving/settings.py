@@ -11,6 +11,8 @@ from ml_assets.storage import home, storage_root
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+# As `pin_of` writes it, or a bare generation; empty is no pin.
+Pin = Annotated[str, msgspec.Meta(pattern=r"^([1-9]\d*(-[0-9a-f]{12})?)?$")]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -28,6 +30,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Root of the storage that holds plans and bundles.
     home
         Directory of the local state, in which the prediction log is written.
+    model
+        The only model to serve; empty serves all.
+    generation
+        The only plan of that model to serve, such as ``7-3fa9c1d2e4b5`` or ``7``, be it
+        in force or not; empty follows the plan in force.
     workers
         Processes that share the port.
     max_body_bytes, max_rows
@@ -60,6 +67,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Port = 8000
     storage: str = ""
     home: str = ""
+    model: str = ""
+    generation: Pin = ""
     workers: Count = 1
     max_body_bytes: Count = 8 * 2**20
     max_rows: Count = 10_000
@@ -104,9 +113,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             name: value for name, value in arguments.items() if value is not None
         }
         try:
-            return msgspec.convert(values, cls, strict=False)
+            settings = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"server settings: {error}") from None
+        if settings.generation and not settings.model:
+            raise ValueError(
+                f"server settings: generation {settings.generation} is of no model;"
+                " expected a model beside it"
+            )
+        return settings
 
     def arguments(self) -> list[str]:
         """The command line that gives these settings."""
