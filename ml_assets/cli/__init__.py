@@ -14,6 +14,7 @@ COMMANDS = {
     "deploy": ("deploy", "Put a version in service."),
     "dev": ("dev", "Dagster UI and model server, until Ctrl-C."),
     "doctor": ("doctor", "Check this installation and say what to do."),
+    "door": ("door", "Hold a port for servers that come and go."),
     "experiment": ("experiment", "Show the challenger's evidence and the verdict."),
     "explain": ("explain", "Tell where an answer came from."),
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),

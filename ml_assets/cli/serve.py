@@ -15,6 +15,7 @@ HELP = {
     "metrics_port": "Port of Prometheus metrics; worker i answers at this port + i.",
     "storage": "Storage directory of plans and bundles (default: the storage root).",
     "home": "Directory of the prediction log (default: the home directory).",
+    "door": "Unix socket of the door behind which requests are taken too.",
     "workers": "Processes that share the port.",
     "max_body_bytes": "Largest request body; beyond it the answer is 413.",
     "max_rows": "Most rows of one request; beyond it the answer is 413.",

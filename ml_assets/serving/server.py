@@ -16,6 +16,7 @@ import uvicorn
 from ml_assets.serving import logs
 from ml_assets.serving.app import ModelServer
 from ml_assets.serving.bundle import load_runtime
+from ml_assets.serving.doorway import Doorway
 from ml_assets.serving.guard import GuardedProtocol
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.loader import PlanLoader
@@ -74,7 +75,8 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        _Server(app, os.getppid() if shared_port else None).run(sockets=[listener])
+        parent = os.getppid() if shared_port else None
+        _Server(app, parent, _doorway(app, root, name)).run(sockets=[listener])
         loader.stop()
         app.close()
         # While the lease is held: nobody adopts what is still being written.
@@ -82,6 +84,15 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     exporter.shutdown()
     log("server stopped", server__port=port)
     return 0
+
+
+def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
+    """Where the server takes requests of a door, if it was told of one."""
+    door = app.settings.door
+    if not door:
+        return None
+    mark = PlanStore(root).door_mark(name)
+    return Doorway(Path(door), mark, lambda: app.state.is_ready)
 
 
 @contextlib.contextmanager
@@ -105,9 +116,13 @@ class _Server(uvicorn.Server):
         The application.
     parent
         Process without which this one stops, or None.
+    doorway
+        Where connections of a door are taken besides, or None.
     """
 
-    def __init__(self, app: ModelServer, parent: int | None) -> None:
+    def __init__(
+        self, app: ModelServer, parent: int | None, doorway: Doorway | None
+    ) -> None:
         settings = app.settings
         protocol = type(
             "Protocol", (GuardedProtocol,), {"settings": settings, "server_app": app}
@@ -131,6 +146,21 @@ class _Server(uvicorn.Server):
         )
         self._app = app
         self._parent = parent
+        self._doorway = doorway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and stand behind the door as soon as the plan is loaded."""
+        await super().startup(sockets)
+        if self._doorway is not None:
+            self._doorway.open(self._protocol)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """One connection that came through the door."""
+        return self.config.http_protocol_class(
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second: the housekeeping of connections, and the end."""
@@ -153,6 +183,8 @@ class _Server(uvicorn.Server):
         """
         log("server stopping")
         self._app.is_draining = True
+        if self._doorway is not None:
+            await self._doorway.leave()
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()

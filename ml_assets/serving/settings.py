@@ -28,6 +28,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Root of the storage that holds plans and bundles.
     home
         Directory of the local state, in which the prediction log is written.
+    door
+        Unix socket of the door behind which the server takes requests too; see
+        `ml_assets.serving.door`.
     workers
         Processes that share the port.
     max_body_bytes, max_rows
@@ -60,6 +63,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Port = 8000
     storage: str = ""
     home: str = ""
+    door: str = ""
     workers: Count = 1
     max_body_bytes: Count = 8 * 2**20
     max_rows: Count = 10_000

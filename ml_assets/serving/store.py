@@ -128,6 +128,10 @@ class PlanStore:
             found.append(msgspec.json.decode(data, type=ServerReport))
         return found
 
+    def door_mark(self, server: str) -> Path:
+        """File that exists while `server` takes the requests of its door."""
+        return self.root / "servers" / server / "door"
+
     def _living_servers(self) -> Iterator[Path]:
         servers = self.root / "servers"
         for item in sorted(servers.iterdir()) if servers.is_dir() else []:

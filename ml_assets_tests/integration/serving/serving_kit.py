@@ -200,7 +200,8 @@ class Server:
 class Load:
     """Connections that ask without pause and compare every answer.
 
-    `expected` maps a version to its answers to `given`, one each.
+    `expected` maps a version to its answers to `given`, one each. A connection that the
+    server closes is the end of its questions, unless the load `reconnects`.
     """
 
     def __init__(
@@ -209,8 +210,10 @@ class Load:
         given: list[dict[str, Any]],
         expected: dict[str, list[float]],
         connections: int,
+        reconnects: bool = False,
     ) -> None:
         self.port = port
+        self.reconnects = reconnects
         self.expected = expected
         self.connections = connections
         self.answered: Counter[str] = Counter()
@@ -242,6 +245,11 @@ class Load:
             await asyncio.gather(*tasks)
 
     async def _connection(self, index: int) -> None:
+        await self._converse(index)
+        while self.reconnects and not self._stop.is_set():
+            await self._converse(index)
+
+    async def _converse(self, index: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         step = 0
         while not self._stop.is_set():
