@@ -132,6 +132,13 @@ class PlanStore:
         """File that exists while `server` takes the requests of its door."""
         return self.root / "servers" / server / "door"
 
+    def takes_requests(self, host: str) -> bool:
+        """Whether a living server on the machine `host` stands behind its door."""
+        return any(
+            item.name.startswith(f"{host}-") and self.door_mark(item.name).exists()
+            for item in self._living_servers()
+        )
+
     def _living_servers(self) -> Iterator[Path]:
         servers = self.root / "servers"
         for item in sorted(servers.iterdir()) if servers.is_dir() else []:
