@@ -55,5 +55,7 @@ def main() -> None:
       ML_ASSETS_HOME       local state (default ./.ml_assets)
       ML_ASSETS_STORAGE    tables, plans and versions (default ML_ASSETS_HOME)
       DAGSTER_HOME         Dagster instance (default ML_ASSETS_HOME/dagster)
+      ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
+                           kubernetes
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
     """

@@ -13,6 +13,7 @@ from ml_assets.cli.output import (
     quiet_libraries,
     told,
 )
+from ml_assets.cli.target import chosen_target
 from ml_assets.storage import storage_root
 
 
@@ -43,9 +44,8 @@ def command(model: str, repair: bool, as_json: bool) -> None:
     from ml_assets.deployments import finish, mirror
     from ml_assets.ledger import Ledger
     from ml_assets.resources.registry import RegistryError
-    from ml_assets.targets.local import LocalTarget
 
-    target = LocalTarget(root)
+    target = chosen_target()
     if repair:
         with told(RegistryError), target.lock(model):
             finish(target, model)
