@@ -10,10 +10,11 @@ FROM ${PYTHON_IMAGE} AS runtime
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
- && mkdir -p /app /var/lib/ml-assets \
- && chown 10001:10001 /var/lib/ml-assets
+ && mkdir -p /app /var/lib/ml-assets /var/lib/mlflow /var/lib/dagster /run/ml-assets \
+ && chown 10001:10001 /var/lib/ml-assets /var/lib/mlflow /var/lib/dagster /run/ml-assets
 COPY docker/healthcheck.py /opt/healthcheck.py
-# The root file system may be read-only: what is written goes to /tmp or to the volume.
+# The root file system may be read-only: what is written goes to /tmp or to volumes, which
+# take the owner of these directories.
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
