@@ -91,8 +91,15 @@ def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
     door = app.settings.door
     if not door:
         return None
-    mark = PlanStore(root).door_mark(name)
-    return Doorway(Path(door), mark, lambda: app.state.is_ready)
+    store = PlanStore(root)
+
+    def may_enter() -> bool:
+        """Whether what is loaded is in force: a pinned plan may only be proposed yet."""
+        return app.state.is_ready and all(
+            store.is_in_force(model.plan) for model in app.state.models.values()
+        )
+
+    return Doorway(Path(door), store.door_mark(name), may_enter)
 
 
 @contextlib.contextmanager
@@ -156,7 +163,7 @@ class _Server(uvicorn.Server):
 
     def _protocol(self) -> asyncio.Protocol:
         """One connection that came through the door."""
-        return self.config.http_protocol_class(
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config,
             server_state=self.server_state,
             app_state=self.lifespan.state,

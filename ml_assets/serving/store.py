@@ -128,6 +128,13 @@ class PlanStore:
             found.append(msgspec.json.decode(data, type=ServerReport))
         return found
 
+    def is_in_force(self, plan: ServingPlan) -> bool:
+        """Whether `plan` was committed, be it the newest or not."""
+        try:
+            return self.read(plan.model, plan.generation) == plan
+        except FileNotFoundError:
+            return False
+
     def door_mark(self, server: str) -> Path:
         """File that exists while `server` takes the requests of its door."""
         return self.root / "servers" / server / "door"

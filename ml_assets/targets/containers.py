@@ -194,9 +194,9 @@ def _told() -> Iterator[None]:
         yield
     except DockerException as error:
         text = " ".join(str(error).split())
+        place = os.environ.get("DOCKER_HOST") or "its usual socket"
         raise TargetError(
-            f"the Docker engine at {os.environ.get('DOCKER_HOST') or 'its usual socket'}"
-            f" did not do what it was asked: {text}"
+            f"the Docker engine at {place} did not do what it was asked: {text}"
         ) from error
 
 

@@ -6,8 +6,8 @@ then is the plan committed, which lets the container step behind the door (see
 `ml_assets.serving.door`), and once it takes requests the old container is told to
 finish and is removed. A plan that does not load is never in force.
 
-Whoever is killed on the way leaves containers that the next `apply` uses or removes: one
-of a plan that is in force is awaited, one of a plan that never was is taken away.
+Whoever is killed on the way leaves containers that the next `apply` uses or removes:
+one of a plan that is in force is awaited, one of a plan that never was is taken away.
 """
 
 import time
