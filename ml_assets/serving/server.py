@@ -94,7 +94,7 @@ def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
     store = PlanStore(root)
 
     def may_enter() -> bool:
-        """Whether what is loaded is in force: a pinned plan may only be proposed yet."""
+        """Whether what is loaded is in force; a plan may only be proposed yet."""
         return app.state.is_ready and all(
             store.is_in_force(model.plan) for model in app.state.models.values()
         )
