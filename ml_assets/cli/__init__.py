@@ -26,6 +26,7 @@ COMMANDS = {
     "reproduce": ("reproduce", "Train a version again and compare its answers."),
     "retention": ("retention", "Remove what nothing needs any more."),
     "rollback": ("rollback", "Return to a version that served before."),
+    "rollout": ("rollout", "Roll out the plans in force again."),
     "serve": ("serve", "Serve predictions over HTTP."),
     "train": ("train", "Train a version and put it to its gate."),
     "versions": ("versions", "List the versions of a model."),
