@@ -1,8 +1,8 @@
 # Three images from one file, each `docker build --target NAME`:
 #   base           the Dagster code location, and the run pods
 #   production     the model server, with only the packages that serve
-#   observability  base with the exporter and OpenTelemetry's exporter
-# Works with BuildKit and with the builder before it. docs/kubernetes.md explains.
+#   observability  base, started as the exporter of metrics
+# Works with BuildKit and with the builder before it. docs/containers.md explains.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 # What all of them stand on: Python, an init process, a user without a name to guess.
@@ -62,10 +62,6 @@ COPY pyproject.toml setup.cfg README.md ./
 COPY ml_assets/__init__.py ml_assets/
 RUN uv pip install --no-deps --editable . --build-constraints /build/requirements.lock
 
-FROM installer AS observability-packages
-COPY docker/observability.txt /build/
-RUN uv pip install --no-deps --require-hashes --target /opt/observability -r /build/observability.txt
-
 # What changes with every commit comes last.
 FROM runtime AS production
 COPY --from=production-packages /opt/venv /opt/venv
@@ -114,8 +110,6 @@ HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \
 CMD ["dagster", "api", "grpc", "-m", "ml_assets.definitions", "-h", "0.0.0.0", "-p", "4000"]
 
 FROM base AS observability
-COPY --from=observability-packages /opt/observability /opt/observability
-ENV PYTHONPATH=/opt/observability
 LABEL org.opencontainers.image.title="ml-assets exporter"
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \

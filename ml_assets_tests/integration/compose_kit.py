@@ -137,14 +137,15 @@ class Platform:
         assert "errors" not in found, found
         return found["data"]
 
-    def launch(self, job: str) -> str:
-        """Start a run of a job; its id."""
+    def launch(self, job: str, **config: Any) -> str:
+        """Start a run of a job with `config` of its ops; its id."""
         selector = {
             "repositoryLocationName": "ml_assets",
             "repositoryName": "__repository__",
             "pipelineName": job,
         }
-        given = {"selector": selector, "runConfigData": {}, "mode": "default"}
+        options = {"ops": {op: {"config": value} for op, value in config.items()}}
+        given = {"selector": selector, "runConfigData": options, "mode": "default"}
         found = self.ask(LAUNCH, given=given)["launchRun"]
         assert found["__typename"] == "LaunchRunSuccess", found
         run_id: str = found["run"]["runId"]

@@ -70,7 +70,8 @@ def test_the_next_version_replaces_the_container_under_load(platform: Platform) 
     (before,) = server_containers(platform)
 
     async def train_and_deploy() -> None:
-        await asyncio.to_thread(platform.launch, TRAIN)
+        again = {f"{MODEL}__model": {"force": True}}
+        await asyncio.to_thread(platform.launch, TRAIN, **again)
         await asyncio.to_thread(
             await_true,
             lambda: ledger(platform) == ["deployment"] * 2
@@ -78,7 +79,8 @@ def test_the_next_version_replaces_the_container_under_load(platform: Platform) 
             "a second version is deployed",
         )
 
-    load = Load(platform.port("model-server", 8080), [row()], {}, 2, True, model=MODEL)
+    port = platform.port("model-server", 8080)
+    load = Load(port, [row()], {}, 4, reconnects=True, model=MODEL, pause=0.01)
     asyncio.run(load.run(train_and_deploy()))
     print(
         f"{load.answered.total()} answered, {len(load.lost)} lost,"

@@ -202,7 +202,8 @@ class Load:
 
     `expected` maps a version to its answers to `given`, one each; those of a version
     that it does not have are only counted. A connection that the server closes is the
-    end of its questions, unless the load `reconnects`.
+    end of its questions, unless the load `reconnects`. Between two of its questions it
+    is silent for `pause` seconds.
     """
 
     def __init__(
@@ -213,9 +214,11 @@ class Load:
         connections: int,
         reconnects: bool = False,
         model: str = "census",
+        pause: float = 0.0,
     ) -> None:
         self.port = port
         self.reconnects = reconnects
+        self.pause = pause
         self.expected = expected
         self.connections = connections
         self.answered: Counter[str] = Counter()
@@ -270,6 +273,8 @@ class Load:
             if b"connection: close" in head:
                 self.closed += 1
                 break
+            if self.pause:
+                await asyncio.sleep(self.pause)
         writer.close()
 
     def _check(self, number: int, head: bytes, body: Any) -> None:
