@@ -114,4 +114,4 @@ LABEL org.opencontainers.image.title="ml-assets exporter"
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \
     CMD ["python", "/opt/healthcheck.py", "http", "http://127.0.0.1:8000/metrics"]
-CMD ["ml-assets", "exporter", "--port", "8000"]
+CMD ["ml-assets", "exporter", "--host", "0.0.0.0", "--port", "8000"]

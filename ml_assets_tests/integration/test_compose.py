@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 MODEL = "breast_cancer"
 TRAIN, DEPLOY = f"{MODEL}_train", f"{MODEL}_deploy"
 # Grafana and Jaeger have no package to stand in for them.
-SERVICES = ["webserver", "daemon", "model-server", "rollout", "prometheus"]
+SERVICES = ["webserver", "daemon", "model-server", "rollout", "exporter", "prometheus"]
 
 
 @pytest.fixture(scope="module")
@@ -92,7 +92,7 @@ def test_the_next_version_replaces_the_container_under_load(platform: Platform) 
     assert after != before
 
 
-def test_prometheus_finds_the_server_containers_by_one_name(platform: Platform) -> None:
+def test_prometheus_finds_the_servers_and_the_exporter(platform: Platform) -> None:
     def targets() -> list[str]:
         port = platform.port("prometheus", 9090)
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/api/v1/targets") as found:
@@ -101,7 +101,8 @@ def test_prometheus_finds_the_server_containers_by_one_name(platform: Platform) 
             target["labels"]["job"] for target in active if target["health"] == "up"
         ]
 
-    await_true(lambda: "ml-assets-model-server" in targets(), "the server is scraped")
+    wanted = {"ml-assets-model-server", "ml-assets-exporter"}
+    await_true(lambda: wanted <= {*targets()}, "servers and exporter are scraped")
 
 
 def test_the_registry_asks_for_a_password(platform: Platform) -> None:
