@@ -15,6 +15,8 @@ HELP = {
     "metrics_port": "Port of Prometheus metrics; worker i answers at this port + i.",
     "storage": "Storage directory of plans and bundles (default: the storage root).",
     "home": "Directory of the prediction log (default: the home directory).",
+    "model": "The only model to serve (default: all).",
+    "generation": "The plan of that model to serve (default: the one in force).",
     "door": "Unix socket of the door behind which requests are taken too.",
     "workers": "Processes that share the port.",
     "max_body_bytes": "Largest request body; beyond it the answer is 413.",

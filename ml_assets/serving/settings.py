@@ -28,6 +28,11 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         Root of the storage that holds plans and bundles.
     home
         Directory of the local state, in which the prediction log is written.
+    model
+        The only model to serve; all by default.
+    generation
+        The plan of that model to serve, be it in force, proposed or past; by default
+        whichever is in force.
     door
         Unix socket of the door behind which the server takes requests too; see
         `ml_assets.serving.door`.
@@ -63,6 +68,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Port = 8000
     storage: str = ""
     home: str = ""
+    model: str = ""
+    generation: Annotated[int, msgspec.Meta(ge=0)] = 0
     door: str = ""
     workers: Count = 1
     max_body_bytes: Count = 8 * 2**20
@@ -108,9 +115,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             name: value for name, value in arguments.items() if value is not None
         }
         try:
-            return msgspec.convert(values, cls, strict=False)
+            found = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"server settings: {error}") from None
+        if found.generation and not found.model:
+            raise ValueError(
+                f"server settings: generation is {found.generation} and model is"
+                " missing, expected the model whose plan it is"
+            )
+        return found
 
     def arguments(self) -> list[str]:
         """The command line that gives these settings."""

@@ -64,6 +64,14 @@ class PlanStore:
         data = self._plan_path(model, generation).read_bytes()
         return msgspec.json.decode(data, type=ServingPlan)
 
+    def numbered(self, model: str, generation: int) -> ServingPlan | None:
+        """The plan of one generation, committed or proposed; None if it is neither."""
+        try:
+            return self.read(model, generation)
+        except FileNotFoundError:
+            plan = self.proposal(model)
+        return plan if plan is not None and plan.generation == generation else None
+
     def history(self, model: str) -> list[ServingPlan]:
         """Every plan of the model, oldest first."""
         return [self.read(model, number) for number in self._generations(model)]
