@@ -17,6 +17,7 @@ HELP = {
     "home": "Directory of the prediction log (default: the home directory).",
     "model": "The only model to serve (default: all).",
     "generation": "The only plan of that model to serve (default: the one in force).",
+    "door": "Unix socket of the door behind which requests are taken too.",
     "workers": "Processes that share the port.",
     "max_body_bytes": "Largest request body; beyond it the answer is 413.",
     "max_rows": "Most rows of one request; beyond it the answer is 413.",

@@ -16,17 +16,17 @@ import uvicorn
 from ml_assets.serving import logs
 from ml_assets.serving.app import ModelServer
 from ml_assets.serving.bundle import load_runtime
+from ml_assets.serving.doorway import Doorway
 from ml_assets.serving.guard import GuardedProtocol
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
 from ml_assets.serving.memory import Memory
 from ml_assets.serving.metrics import Metrics, serve_metrics
-from ml_assets.serving.pinned import plans_of
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.state import State
-from ml_assets.serving.store import ServerLease
+from ml_assets.serving.store import PlanStore, ServerLease
 from ml_assets.serving.supervisor import supervise
 
 _BACKLOG = 1024
@@ -65,7 +65,7 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
         memory.start()
         # What was kept can be asked for before any plan is read.
         app.state = State({}, frozenset(), False, metrics, memory)
-        loader = PlanLoader(app, plans_of(settings), name, load_runtime, ids, memory)
+        loader = PlanLoader(app, PlanStore(root), name, load_runtime, ids, memory)
         loader.start()
         log(
             "server started",
@@ -75,7 +75,8 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        _Server(app, os.getppid() if shared_port else None).run(sockets=[listener])
+        parent = os.getppid() if shared_port else None
+        _Server(app, parent, _doorway(app, root, name)).run(sockets=[listener])
         loader.stop()
         app.close()
         # While the lease is held: nobody adopts what is still being written.
@@ -83,6 +84,22 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     exporter.shutdown()
     log("server stopped", server__port=port)
     return 0
+
+
+def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
+    """Where the server takes requests of a door, if it was told of one."""
+    door = app.settings.door
+    if not door:
+        return None
+    store = PlanStore(root)
+
+    def may_enter() -> bool:
+        """Whether what is loaded is in force; a plan may only be proposed yet."""
+        return app.state.is_ready and all(
+            store.is_in_force(model.plan) for model in app.state.models.values()
+        )
+
+    return Doorway(Path(door), store.door_mark(name), may_enter)
 
 
 @contextlib.contextmanager
@@ -106,9 +123,13 @@ class _Server(uvicorn.Server):
         The application.
     parent
         Process without which this one stops, or None.
+    doorway
+        Where connections of a door are taken besides, or None.
     """
 
-    def __init__(self, app: ModelServer, parent: int | None) -> None:
+    def __init__(
+        self, app: ModelServer, parent: int | None, doorway: Doorway | None
+    ) -> None:
         settings = app.settings
         protocol = type(
             "Protocol", (GuardedProtocol,), {"settings": settings, "server_app": app}
@@ -132,6 +153,21 @@ class _Server(uvicorn.Server):
         )
         self._app = app
         self._parent = parent
+        self._doorway = doorway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and stand behind the door as soon as the plan is loaded."""
+        await super().startup(sockets)
+        if self._doorway is not None:
+            self._doorway.open(self._protocol)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """One connection that came through the door."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second: the housekeeping of connections, and the end."""
@@ -154,6 +190,8 @@ class _Server(uvicorn.Server):
         """
         log("server stopping")
         self._app.is_draining = True
+        if self._doorway is not None:
+            await self._doorway.leave()
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()

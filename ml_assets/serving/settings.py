@@ -31,10 +31,13 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     home
         Directory of the local state, in which the prediction log is written.
     model
-        The only model to serve; empty serves all.
+        The only model to serve; all by default.
     generation
-        The only plan of that model to serve, such as ``7-3fa9c1d2e4b5`` or ``7``, be it
-        in force or not; empty follows the plan in force.
+        The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it in
+        force, proposed, staged or past; by default whichever is in force.
+    door
+        Unix socket of the door behind which the server takes requests too; see
+        `ml_assets.serving.door`.
     workers
         Processes that share the port.
     max_body_bytes, max_rows
@@ -69,6 +72,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     home: str = ""
     model: str = ""
     generation: Pin = ""
+    door: str = ""
     workers: Count = 1
     max_body_bytes: Count = 8 * 2**20
     max_rows: Count = 10_000
@@ -113,15 +117,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             name: value for name, value in arguments.items() if value is not None
         }
         try:
-            settings = msgspec.convert(values, cls, strict=False)
+            found = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"server settings: {error}") from None
-        if settings.generation and not settings.model:
+        if found.generation and not found.model:
             raise ValueError(
-                f"server settings: generation {settings.generation} is of no model;"
-                " expected a model beside it"
+                f"server settings: generation is {found.generation} and model is"
+                " missing, expected the model whose plan it is"
             )
-        return settings
+        return found
 
     def arguments(self) -> list[str]:
         """The command line that gives these settings."""

@@ -121,20 +121,12 @@ class PlanStore:
         """
         create_bytes(self._staged_path(plan.model, pin_of(plan)), encode(plan))
 
-    def pinned(self, model: str, pin: str) -> ServingPlan:
-        """The plan of a pin, be it in force, staged or proposed.
-
-        Raises
-        ------
-        FileNotFoundError
-            If there is no such plan.
-        """
-        generation = int(pin.partition("-")[0])
-        # In the order in which a plan goes on: one that moves meanwhile is found.
+    def pinned(self, model: str, pin: str) -> ServingPlan | None:
+        """The plan of a pin, staged, in force, past or proposed; None if it is none."""
         for path in (
             self._staged_path(model, pin),
+            self._plan_path(model, int(pin.partition("-")[0])),
             self._directory(model) / "proposal.json",
-            self._plan_path(model, generation),
         ):
             try:
                 plan = msgspec.json.decode(path.read_bytes(), type=ServingPlan)
@@ -142,7 +134,7 @@ class PlanStore:
                 continue
             if pin in {str(plan.generation), pin_of(plan)}:
                 return plan
-        raise FileNotFoundError(f"{model} has no plan {pin}")
+        return None
 
     def staged(self, model: str) -> list[ServingPlan]:
         """Every staged plan that is not in force."""
@@ -174,6 +166,24 @@ class PlanStore:
                 continue
             found.append(msgspec.json.decode(data, type=ServerReport))
         return found
+
+    def is_in_force(self, plan: ServingPlan) -> bool:
+        """Whether `plan` was committed, be it the newest or not."""
+        try:
+            return self.read(plan.model, plan.generation) == plan
+        except FileNotFoundError:
+            return False
+
+    def door_mark(self, server: str) -> Path:
+        """File that exists while `server` takes the requests of its door."""
+        return self.root / "servers" / server / "door"
+
+    def takes_requests(self, host: str) -> bool:
+        """Whether a living server on the machine `host` stands behind its door."""
+        return any(
+            item.name.startswith(f"{host}-") and self.door_mark(item.name).exists()
+            for item in self._living_servers()
+        )
 
     def _living_servers(self) -> Iterator[Path]:
         servers = self.root / "servers"
