@@ -83,6 +83,8 @@ def sync(
     for pod in sets.pods:
         pod.trouble = judge(pod) or ""
         pod.ready = not pod.trouble
+    # What was made a moment ago has not reported yet.
+    deployment["status"] = _status(deployment, sets, before, is_new)
     updated = [pod for pod in sets.pods if pod.template == template]
     former = [pod for pod in sets.pods if pod.template != template]
     if len(updated) < wanted and len(sets.pods) < wanted + 1:
@@ -95,7 +97,6 @@ def sync(
     for pod in surplus[:1]:
         sets.pods.remove(pod)
         stop(pod)
-    deployment["status"] = _status(deployment, sets, before, is_new)
 
 
 def _status(
