@@ -131,7 +131,16 @@ def test_a_database_that_goes_away_is_a_metric_and_no_crash(tmp_path: Path):
         with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
             kit.run(instance, "good", kit.raw)
         with exporting(tmp_path) as (process, address):
-            until(address, ended("good", "success", 1))
+            kit.run(instance, "bad", kit.raw, kit.broken)
+            found = kit.parsed(until(address, ended("bad", "failure", 1)))
+            for job, step, status in (
+                ("good", "census__raw", "success"),
+                ("bad", "census__raw", "success"),
+                ("bad", "broken", "failure"),
+            ):
+                labels = {"job": job, "step": step, "status": status}
+                name = "ml_assets_dagster_step_duration_seconds_count"
+                assert kit.value(found, name, **labels) == 1
             database.close()
             text = until(address, is_up(0))
             assert ended("good", "success", 1)(kit.parsed(text))
