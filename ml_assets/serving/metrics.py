@@ -4,7 +4,6 @@ The event loop adds to plain integers; the objects that Prometheus asks for are 
 when it asks. Label values come from plans and routes, never from a caller.
 """
 
-import datetime as dt
 import threading
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -164,8 +163,9 @@ class Metrics(Collector):
         )
         for model, plan in self.plans.copy().items():
             generation.add_metric([model], plan.generation)
-            moment = dt.datetime.fromisoformat(plan.created_at)
-            created.add_metric([model], moment.timestamp())
+            moment = plan.made_at
+            if moment is not None:
+                created.add_metric([model], moment)
             for arm in plan.arms:
                 labels = [model, arm.version, arm.mode]
                 share.add_metric([*labels, arm.runtime], arm.share)
