@@ -1,5 +1,6 @@
 """What serves a model: the plan, its arms, and the schema of a request."""
 
+import datetime as dt
 import hashlib
 import json
 from typing import Literal
@@ -68,6 +69,14 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
     def live(self) -> Arm:
         """The arm whose answers callers get by default."""
         return next(arm for arm in self.arms if arm.mode == "live")
+
+    @property
+    def made_at(self) -> float | None:
+        """Unix seconds of ``created_at``; None where it tells no time."""
+        try:
+            return dt.datetime.fromisoformat(self.created_at).timestamp()
+        except ValueError:
+            return None
 
 
 def encode(value: msgspec.Struct) -> bytes:

@@ -1,6 +1,5 @@
 """The plan in force of each model, and what its gate asks for."""
 
-import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,8 +43,8 @@ class PlanMetrics:
         for arm in plan.arms:
             generation = str(plan.generation)
             self._info.set(model, arm.version, arm.mode, generation, value=1.0)
-        moment = dt.datetime.fromisoformat(plan.created_at)
-        self._at.set(model, value=moment.timestamp())
+        if plan.made_at is not None:
+            self._at.set(model, value=plan.made_at)
 
     def metrics(self) -> Iterator[Metric]:
         """The families."""

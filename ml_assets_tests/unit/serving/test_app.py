@@ -412,7 +412,9 @@ def test_metrics_count_answers_and_never_take_labels_from_callers():
     assert f'ml_assets_requests_total{{{labels},status="200",version="v1"}} 1' in text
     assert f'ml_assets_requests_total{{{labels},status="422",version="v1"}} 1' in text
     assert f'ml_assets_rows_total{{{labels},version="v1"}} 2' in text
-    assert f'ml_assets_request_seconds_count{{{labels},version="v1"}} 2' in text
+    assert (
+        f'ml_assets_request_duration_seconds_count{{{labels},version="v1"}} 2' in text
+    )
     assert "evil" not in text
 
 
