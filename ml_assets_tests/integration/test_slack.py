@@ -1,4 +1,4 @@
-"""A real daemon, runs, and a Slack that misbehaves: runs succeed, nobody is told twice."""
+"""A real daemon and a Slack that misbehaves: runs succeed, nobody is told twice."""
 
 import contextlib
 import os
