@@ -16,6 +16,7 @@ COMMANDS = {
     "doctor": ("doctor", "Check this installation and say what to do."),
     "experiment": ("experiment", "Show the challenger's evidence and the verdict."),
     "explain": ("explain", "Tell where an answer came from."),
+    "exporter": ("exporter", "Prometheus metrics of Dagster and the models."),
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
     "hold": ("hold", "Keep a version from being deployed."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
