@@ -24,7 +24,16 @@ TOLD: dict[str, tuple[Kind, str]] = {
     "promotion": ("deployment", "was promoted"),
     "refusal": ("refusal", "was not deployed"),
     "rollback": ("rollback", "was rolled back"),
-    "approval": ("release", "was approved"),
+}
+# The ledger of releases of the platform itself, and the same of a release.
+RELEASE = "release"
+RELEASES = {
+    "release_staging": "runs on staging",
+    "release_production": "runs in production",
+    "release_failure": "failed",
+    "approval": "was approved",
+    "refusal": "was refused",
+    "rollback": "was taken back",
 }
 
 
@@ -118,20 +127,35 @@ def ledgers(root: Path) -> list[str]:
 
 
 def _decision(entry: Entry) -> Announcement | None:
-    if entry.kind not in TOLD:
+    told = _of_release(entry) if entry.model == RELEASE else _of_model(entry)
+    if told is None:
         return None
-    kind, done = TOLD[entry.kind]
-    plan = f", plan {entry.generation}" if entry.generation else ""
+    kind, title, text = told
     run = RUN_ID.search(entry.who)
     return Announcement(
         key=f"ledger:{entry.model}:{entry.seq}:{entry.hash[:16]}",
         kind=kind,
         time=dt.datetime.fromisoformat(entry.time).timestamp(),
-        title=f"{entry.model} {done}",
-        text=f"version {entry.version}{plan}: {entry.why}",
+        title=title,
+        text=text,
         run_id=run[1] if run else None,
-        asset=f"{entry.model}/deployment",
+        asset=None if entry.model == RELEASE else f"{entry.model}/deployment",
     )
+
+
+def _of_model(entry: Entry) -> tuple[Kind, str, str] | None:
+    if entry.kind not in TOLD:
+        return None
+    kind, done = TOLD[entry.kind]
+    plan = f", plan {entry.generation}" if entry.generation else ""
+    text = f"version {entry.version}{plan}: {entry.why}"
+    return kind, f"{entry.model} {done}", text
+
+
+def _of_release(entry: Entry) -> tuple[Kind, str, str] | None:
+    if entry.kind not in RELEASES:
+        return None
+    return "release", f"release {entry.version} {RELEASES[entry.kind]}", entry.why
 
 
 def _materializations(

@@ -150,7 +150,6 @@ def test_drift_is_announced_and_its_absence_is_not(
         ("promotion", ":rocket: *churn was promoted*"),
         ("rollback", ":leftwards_arrow_with_hook: *churn was rolled back*"),
         ("refusal", ":no_entry: *churn was not deployed*"),
-        ("approval", ":package: *churn was approved*"),
     ],
 )
 def test_what_the_ledger_holds_is_announced(
@@ -160,6 +159,22 @@ def test_what_the_ledger_holds_is_announced(
     assert ticks() == "1 announced"
     assert double.texts[0].startswith(title)
     assert "version 20261101T020000Z, plan 3: it was better" in double.texts[0]
+
+
+@pytest.mark.parametrize(
+    "kind, title",
+    [
+        ("approval", ":package: *release v1.2.0 was approved*"),
+        ("refusal", ":package: *release v1.2.0 was refused*"),
+        ("rollback", ":package: *release v1.2.0 was taken back*"),
+    ],
+)
+def test_what_becomes_of_a_release_is_announced(
+    ticks: Ticks, double: SlackDouble, home: Path, kind: Any, title: str
+) -> None:
+    Ledger(home).append("release", kind, "v1.2.0", None, "ann", "tested", {})
+    assert ticks() == "1 announced"
+    assert double.texts[0].startswith(title) and "tested" in double.texts[0]
 
 
 def test_a_hold_is_not_announced(ticks: Ticks, double: SlackDouble, home: Path) -> None:
