@@ -6,6 +6,8 @@ import sys
 NAMES = (
     "serving",
     "log",
+    "metrics",
+    "exporter",
     "kernel",
     "pipeline",
     "location",

@@ -12,7 +12,7 @@ from ml_assets.serving.settings import ServerSettings
 HELP = {
     "host": "Address to listen on.",
     "port": "Port of predictions; 0 takes a free one and logs it.",
-    "metrics_port": "Port of Prometheus metrics; worker i answers at this port + i.",
+    "metrics_port": "Port of Prometheus metrics, of all workers.",
     "storage": "Storage directory of plans and bundles (default: the storage root).",
     "home": "Directory of the prediction log (default: the home directory).",
     "workers": "Processes that share the port.",

@@ -160,7 +160,7 @@ class PlanLoader:
         self._models[plan.model] = loaded
         self._missing.discard(plan.model)
         self._refused.pop(plan.model, None)
-        self._server.metrics.generations[plan.model] = plan.generation
+        self._server.metrics.plans[plan.model] = plan
         self._publish()
         self._log("plan loaded", plan)
         self._report(plan.model, plan.generation, "ready")

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
+from wsgiref.simple_server import WSGIServer
 
 import uvicorn
 
@@ -21,7 +22,8 @@ from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
 from ml_assets.serving.memory import Memory
-from ml_assets.serving.metrics import Metrics, serve_metrics
+from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.metrics_port import WorkerSocket, serve_metrics
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.state import State
@@ -41,18 +43,29 @@ def serve(settings: ServerSettings) -> int:
     return serve_here(settings)
 
 
-def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
-    """Serve in this process; with `shared_port`, beside others on the same port."""
+def serve_here(settings: ServerSettings, metrics_socket: Path | None = None) -> int:
+    """Serve in this process.
+
+    With a `metrics_socket` it is one of several workers that share the port, and tells
+    its metrics to the supervisor there.
+    """
+    is_worker = metrics_socket is not None
     try:
-        listener = listen(settings.host, settings.port, shared_port)
+        listener = listen(settings.host, settings.port, is_worker)
     except OSError as error:
         return cannot_listen(settings.host, settings.port, error)
     metrics = Metrics()
+    metrics_port = settings.metrics_port
+    exporter: WorkerSocket | WSGIServer
     try:
-        exporter = serve_metrics(metrics, settings.host, settings.metrics_port)
+        if metrics_socket is not None:
+            exporter = WorkerSocket(metrics, metrics_socket)
+        else:
+            exporter = serve_metrics(metrics, settings.host, metrics_port)
+            metrics_port = exporter.server_port
     except OSError as error:
         listener.close()
-        return cannot_listen(settings.host, settings.metrics_port, error)
+        return cannot_listen(settings.host, metrics_port, error)
     # From here on clients wait in line instead of being turned away.
     listener.listen(_BACKLOG)
     host, port = listener.getsockname()[:2]
@@ -70,11 +83,11 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
             "server started",
             server__address=host,
             server__port=port,
-            metrics__port=exporter.server_port,
+            metrics__port=metrics_port,
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        _Server(app, os.getppid() if shared_port else None).run(sockets=[listener])
+        _Server(app, os.getppid() if is_worker else None).run(sockets=[listener])
         loader.stop()
         app.close()
         # While the lease is held: nobody adopts what is still being written.

@@ -23,7 +23,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     host, port
         Where predictions are served; port 0 takes a free one and logs it.
     metrics_port
-        Where Prometheus asks; worker number ``i`` answers at ``metrics_port + i``.
+        Where Prometheus asks, for all workers.
     storage
         Root of the storage that holds plans and bundles.
     home

@@ -16,7 +16,7 @@ from ml_assets.telemetry.exporter.assets import AssetMetrics
 from ml_assets.telemetry.exporter.checks import CheckMetrics
 from ml_assets.telemetry.exporter.families import Folded
 from ml_assets.telemetry.exporter.opening import Opening
-from ml_assets.telemetry.exporter.runs import ENDS, STARTING, RunMetrics
+from ml_assets.telemetry.exporter.runs import ENDS, STARTING, STEP, RunMetrics
 
 # Events of one query: a materialization can hold a plot.
 BATCH = 250
@@ -73,7 +73,10 @@ class EventLog:
         new events.
         """
         instance = self._opening.instance()
-        for kind in (STARTING, *ENDS, *AssetMetrics.KINDS, *CheckMetrics.KINDS):
+        kinds = [STARTING, *ENDS, *AssetMetrics.KINDS, *CheckMetrics.KINDS]
+        if not instance.event_log_storage.is_run_sharded:
+            kinds.append(STEP)
+        for kind in kinds:
             for events in self._batches(instance, kind):
                 self._take(instance, kind, events)
                 self.read += len(events)
@@ -97,6 +100,8 @@ class EventLog:
             self._runs.starting(instance, events)
         elif kind in ENDS:
             self._runs.ended(instance, ENDS[kind], events)
+        elif kind == STEP:
+            self._runs.steps(events)
         elif kind in AssetMetrics.KINDS:
             self._assets.take(events)
         else:

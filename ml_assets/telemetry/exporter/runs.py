@@ -14,6 +14,7 @@ from prometheus_client.core import Metric
 from ml_assets.telemetry.exporter.families import Counts, Folded, Gauges, Histograms
 
 STARTING = DagsterEventType.RUN_STARTING
+STEP = DagsterEventType.STEP_SUCCESS
 ENDS = {
     DagsterEventType.RUN_SUCCESS: "success",
     DagsterEventType.RUN_FAILURE: "failure",
@@ -87,7 +88,17 @@ class RunMetrics:
                 continue
             seconds = max(event.timestamp - record.start_time, 0.0)
             self._seconds.observe(job, status, value=seconds)
-            self._take_steps(instance, job, event.run_id)
+            # Where they are not told by events of all runs, steps are read run by run.
+            if status != "success" or instance.event_log_storage.is_run_sharded:
+                self._take_steps(instance, job, event.run_id)
+
+    def steps(self, events: Sequence[EventLogEntry]) -> None:
+        """Count steps that went well."""
+        for event in events:
+            told = event.dagster_event
+            if told is not None and event.step_key is not None:
+                seconds = told.step_success_data.duration_ms / 1e3
+                self._step(event.job_name or "", event.step_key, "success", seconds)
 
     def metrics(self) -> Iterator[Metric]:
         """The families."""
@@ -103,13 +114,18 @@ class RunMetrics:
         return job
 
     def _take_steps(self, instance: DagsterInstance, job: str, run_id: str) -> None:
+        wanted = STEP_STATUSES
+        if not instance.event_log_storage.is_run_sharded:
+            wanted = {"FAILURE": "failure"}
         for step in instance.get_run_step_stats(run_id):
-            status = STEP_STATUSES.get(step.status.value if step.status else "")
+            status = wanted.get(step.status.value if step.status else "")
             if status and step.start_time is not None and step.end_time is not None:
-                # A step that was mapped carries a key that comes from data.
-                name = step.step_key.partition("[")[0]
                 seconds = max(step.end_time - step.start_time, 0.0)
-                self._steps.observe(job, name, status, value=seconds)
+                self._step(job, step.step_key, status, seconds)
+
+    def _step(self, job: str, key: str, status: str, seconds: float) -> None:
+        # A step that was mapped carries a key that comes from data.
+        self._steps.observe(job, key.partition("[")[0], status, value=seconds)
 
 
 def _records(

@@ -1,6 +1,5 @@
 """The newest versions of each model: when, on what and how well they were trained."""
 
-import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,7 +7,7 @@ from prometheus_client.core import Metric
 
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.telemetry.exporter.families import Gauges
-from ml_assets.versions import STAMP, UnknownVersionError, VersionStore
+from ml_assets.versions import UnknownVersionError, VersionStore, trained_at
 
 # Versions of a model that are told of, beside those that serve.
 NEWEST = 5
@@ -57,7 +56,9 @@ class VersionMetrics:
         except UnknownVersionError:
             # Retention removed it in between.
             return
-        self._trained.set(model, version, value=trained_at(version))
+        moment = trained_at(version)
+        if moment is not None:
+            self._trained.set(model, version, value=moment)
         self._fit.set(model, version, value=record.fit_seconds)
         for part, rows in (("train", record.train_rows), ("test", record.test_rows)):
             self._rows.set(model, version, part, value=rows)
@@ -65,15 +66,3 @@ class VersionMetrics:
         for name, value in found.get("metrics", {}).items():
             if isinstance(value, int | float):
                 self._metric.set(model, version, name, value=float(value))
-
-
-def trained_at(version: str) -> float:
-    """Unix seconds of a version's name.
-
-    Examples
-    --------
-    >>> trained_at("19700101T000100Z")
-    60.0
-    """
-    moment = dt.datetime.strptime(version, STAMP)
-    return moment.replace(tzinfo=dt.UTC).timestamp()
