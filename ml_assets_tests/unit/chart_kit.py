@@ -17,6 +17,9 @@ EVERYTHING = {
     "serviceMonitor": {"enabled": True},
     "ingress": {"enabled": True, "host": "models.example.com"},
     "deployer": {"stepPods": True},
+    "prometheusRule": {"enabled": True},
+    "dashboards": {"enabled": True},
+    "alertmanager": {"enabled": True, "slack": {"channel": "#models"}},
 }
 
 Object = dict[str, Any]

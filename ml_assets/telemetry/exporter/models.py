@@ -8,6 +8,7 @@ from pathlib import Path
 from prometheus_client.core import Metric
 
 from ml_assets.serving.store import PlanStore
+from ml_assets.telemetry.exporter.announcements import announcements
 from ml_assets.telemetry.exporter.drift import DriftMetrics
 from ml_assets.telemetry.exporter.families import LIMIT, Folded
 from ml_assets.telemetry.exporter.ledgers import RELEASE, LedgerMetrics
@@ -25,6 +26,7 @@ class Models:
         self._root = root
         self._ledgers = LedgerMetrics(root, folded)
         self._drift = DriftMetrics(root)
+        self._folded = folded
 
     def look(self, stop: threading.Event) -> Sequence[Metric]:
         """Read what there is of every model."""
@@ -41,6 +43,7 @@ class Models:
             versions.metrics(),
             self._ledgers.metrics(models),
             self._drift.metrics(models),
+            [announcements(self._root, self._folded)],
         )
         return list(chain.from_iterable(tables))
 
