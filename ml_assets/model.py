@@ -17,6 +17,7 @@ CRON = re.compile(r"^(\S+\s+){4}\S+$")
 OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
 
 
+Engine = Literal["local", "ray"]
 SourceType = Literal["sklearn", "csv", "parquet", "http", "kaggle", "sql", "synthetic"]
 
 # What each source type needs, and what else it takes.
@@ -155,6 +156,9 @@ class SearchSpec(Part):
     iterations: int = Field(10, ge=1, description="candidates of a randomized search")
     folds: int = Field(3, ge=2)
     metric: str = Field("roc_auc", description="a scikit-learn scorer")
+    engine: Engine = Field(
+        "local", description="ray: candidates are fitted on the cluster of RAY_ADDRESS"
+    )
 
 
 class SplitSpec(Part):
@@ -267,3 +271,10 @@ class ModelSpec(Part):
         if self.target in used:
             raise ValueError(f"features names the target '{self.target}'")
         return self
+
+    def on_this_machine(self) -> "ModelSpec":
+        """The same with the local engine, which finds the same answer."""
+        if self.search is None:
+            return self
+        search = self.search.model_copy(update={"engine": "local"})
+        return self.model_copy(update={"search": search})
