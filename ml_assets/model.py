@@ -23,8 +23,8 @@ SourceType = Literal["sklearn", "csv", "parquet", "http", "kaggle", "sql", "synt
 # What each source type needs, and what else it takes.
 SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "sklearn": ({"dataset"}, set()),
-    "csv": ({"path"}, {"read"}),
-    "parquet": ({"path"}, set()),
+    "csv": ({"path"}, {"read", "parallel"}),
+    "parquet": ({"path"}, {"parallel"}),
     "http": ({"url"}, {"read", "timeout_seconds", "sha256"}),
     "kaggle": ({"dataset", "file"}, {"read", "timeout_seconds"}),
     "sql": ({"url", "query"}, set()),
@@ -75,7 +75,12 @@ class SourceSpec(Part):
     model_config = ConfigDict(json_schema_extra=_require_by_type)
 
     type: SourceType
-    path: str | None = Field(None, description="csv, parquet: a path or fsspec URL")
+    path: str | None = Field(
+        None, description="csv, parquet: a path, glob or fsspec URL"
+    )
+    parallel: bool = Field(
+        False, description="csv, parquet: each file is read by a step of its own"
+    )
     url: str | None = Field(None, description="http: address; sql: SQLAlchemy URL")
     dataset: str | None = Field(
         None, description="sklearn: breast_cancer, ...; kaggle: owner/name"
