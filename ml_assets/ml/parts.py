@@ -94,8 +94,10 @@ def _agree(one: "pd.Series[Any]", other: "pd.Series[Any]") -> bool:
 
 
 def _as_texts(piece: "pd.Series[Any]") -> "pd.Series[Any]":
-    if isinstance(piece.dtype, pd.CategoricalDtype):
+    if _kind(piece) is None:
+        texts, codes = pd.Index([], dtype="str"), np.full(len(piece), -1)
+    elif isinstance(piece.dtype, pd.CategoricalDtype):
         return piece
-    texts = pd.Index(sorted(BOOLEANS), dtype="str")
-    codes = np.where(piece.isna(), -1, piece.fillna(0).astype(int))
+    else:
+        texts, codes = pd.Index(sorted(BOOLEANS), dtype="str"), piece.astype(int)
     return pd.Series(pd.Categorical.from_codes(codes, texts))

@@ -43,13 +43,15 @@ def ray_workers() -> Iterator[int]:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     ray = _import()
     told = f"the Ray cluster at {address}" if address else "the Ray of this run"
+    faults: tuple[type[Exception], ...] = (ray.exceptions.RayError, ConnectionError)
+    refusals = (*faults, RuntimeError, ValueError)
     with contextlib.ExitStack() as stack:
         try:
             count = stack.enter_context(_connected(ray, address))
             remote = stack.enter_context(_reserved(count, told))
         except EngineError:
             raise
-        except (*_faults(ray), RuntimeError, ValueError) as error:
+        except refusals as error:
             raise EngineError(
                 f"{told} cannot be used: {error}; its Ray, Python and token"
                 f" (RAY_AUTH_TOKEN) must be those of this process: {_ours(ray)}"
@@ -62,17 +64,13 @@ def ray_workers() -> Iterator[int]:
         except ray.exceptions.RayTaskError:
             # What a candidate raised: it is told like anywhere else.
             raise
-        except _faults(ray) as error:
+        except faults as error:
             raise EngineError(f"{told} broke down: {error}") from error
 
 
 def _ours(ray: ModuleType) -> str:
     token = "a token" if os.environ.get("RAY_AUTH_TOKEN") else "no token"
     return f"Ray {ray.__version__}, Python {platform.python_version()}, {token}"
-
-
-def _faults(ray: ModuleType) -> tuple[type[Exception], ...]:
-    return ray.exceptions.RayError, ConnectionError
 
 
 def _import() -> ModuleType:
@@ -169,7 +167,6 @@ def _reserved(count: int, told: str) -> Iterator[dict[str, Any]]:
         }
     finally:
         remove_placement_group(group)
-
 
 
 def _init(ray: ModuleType, **given: Any) -> None:
