@@ -13,6 +13,7 @@ NAMES = (
     "lineage",
     "decisions",
     "drift",
+    "search",
 )
 
 

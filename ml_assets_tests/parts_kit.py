@@ -51,6 +51,9 @@ def many_processes(spec: Any) -> dg.JobDefinition:
     """The same, such that a new process can find it."""
     text = spec.model_dump_json(exclude_unset=True)
     found: Any = dg.build_reconstructable_job(
-        "ml_assets_tests.parts_kit", "train_job", (text,)
+        "ml_assets_tests.parts_kit",
+        "train_job",
+        (text,),
+        reconstructor_working_directory=str(Path(__file__).parents[1]),
     )
     return found

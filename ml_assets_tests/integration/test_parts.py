@@ -33,9 +33,8 @@ def data(home: Path) -> Path:
 
 
 @pytest.fixture
-def files(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dg.DagsterInstance]:
-    """An instance that other processes can open, which find these tests, too."""
-    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+def files(home: Path) -> Iterator[dg.DagsterInstance]:
+    """An instance that other processes can open."""
     directory = home / "dagster"
     directory.mkdir()
     quiet = {"telemetry": {"enabled": False}}
