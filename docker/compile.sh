@@ -13,6 +13,8 @@ compile docker/serve.in --output-file docker/serve.txt
 # These are not in requirements.lock, so their lists carry hashes of their own; what the
 # image has already is left out.
 in_base=$(sed 's/[;=].*//; s/^/--no-emit-package /' docker/base.txt)
+# shellcheck disable=SC2086
+compile pyproject.toml --extra ray $in_base --output-file docker/ray.txt
 for list in mlflow observability; do
     # shellcheck disable=SC2086 # one word for each package
     compile "docker/$list.in" --generate-hashes $in_base --output-file "docker/$list.txt"

@@ -8,7 +8,6 @@ result is the table that one file with all the rows would have given.
 from collections.abc import Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from ml_assets.ml.tables import DataError
@@ -95,9 +94,13 @@ def _agree(one: "pd.Series[Any]", other: "pd.Series[Any]") -> bool:
 
 def _as_texts(piece: "pd.Series[Any]") -> "pd.Series[Any]":
     if _kind(piece) is None:
-        texts, codes = pd.Index([], dtype="str"), np.full(len(piece), -1)
-    elif isinstance(piece.dtype, pd.CategoricalDtype):
+        nothing: list[int] = [-1] * len(piece)
+        return _categories(nothing, [])
+    if isinstance(piece.dtype, pd.CategoricalDtype):
         return piece
-    else:
-        texts, codes = pd.Index(sorted(BOOLEANS), dtype="str"), piece.astype(int)
-    return pd.Series(pd.Categorical.from_codes(codes, texts))
+    return _categories(piece.astype(int).tolist(), sorted(BOOLEANS))
+
+
+def _categories(codes: list[int], texts: list[str]) -> "pd.Series[Any]":
+    index = pd.Index(texts, dtype="str")
+    return pd.Series(pd.Categorical.from_codes(codes, index))

@@ -44,7 +44,7 @@ def ray_workers() -> Iterator[int]:
     ray = _import()
     told = f"the Ray cluster at {address}" if address else "the Ray of this run"
     faults: tuple[type[Exception], ...] = (ray.exceptions.RayError, ConnectionError)
-    refusals = (*faults, RuntimeError, ValueError)
+    refusals: tuple[type[Exception], ...] = (*faults, RuntimeError, ValueError)
     with contextlib.ExitStack() as stack:
         try:
             count = stack.enter_context(_connected(ray, address))

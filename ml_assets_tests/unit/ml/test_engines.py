@@ -1,4 +1,4 @@
-"""Where the candidates of a search are fitted, and what is told where they cannot be."""
+"""Where the candidates of a search are fitted, and what is told where nobody can."""
 
 import os
 import socket
