@@ -99,7 +99,8 @@ a binary classifier needs 2
     if missing:
         raise DataError(
             f"target column '{target}' has no value in {missing:,} of"
-            f" {len(column):,} rows; a classifier learns from labelled rows only"
+            f" {len(column):,} rows; a classifier learns from labelled rows only: leave"
+            " the others out at the source"
         )
     values = sorted(column.unique().tolist(), key=str)
     if len(values) != 2:

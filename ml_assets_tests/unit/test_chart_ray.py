@@ -1,4 +1,4 @@
-"""The Ray cluster of the chart: what KubeRay and Kubernetes accept, and who reaches it."""
+"""The Ray cluster of the chart: what Kubernetes accepts, and who reaches it."""
 
 from importlib.metadata import version
 from typing import Any
