@@ -40,8 +40,8 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
       ml-assets ledger breast_cancer
       ml-assets ledger breast_cancer --json | jq '.entries[-1].evidence'
 
-    With ML_ASSETS_LEDGER_KEY set, entries are signed as they are made. --sign begins with
-    a ledger that is older than the key.
+    With ML_ASSETS_LEDGER_KEY set, entries are signed as they are made; --sign begins
+    with a ledger that is older than the key.
 
     JSON keys: model, findings with is_serious and message, and entries with seq, time,
     kind, model, version, generation, who, why, evidence, key, previous, hash,
