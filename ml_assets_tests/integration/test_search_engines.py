@@ -6,7 +6,7 @@ import secrets
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from ml_assets.ml.synthetic import synthetic
 from ml_assets.ml.tables import tidy
 from ml_assets.ml.training import Trained, train
 from ml_assets.model import ModelSpec
+from ml_assets.versions import VersionStore
+from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.processes import await_true
 from ml_assets_tests.ray_kit import MARK, kill_marked, marked, ray_cluster
 
@@ -147,3 +149,23 @@ def test_a_search_that_is_killed_leaves_no_process(kind: signal.Signals) -> None
         await_true(lambda: not marked(mark), "Ray's processes ended", 60)
     finally:
         kill_marked(mark)
+
+
+def test_a_version_tells_of_its_search_and_another_engine_makes_no_other(
+    make_spec: Callable[..., Any], run_job: Callable[..., Any], home: Path
+) -> None:
+    space = {"max_depth": [2, 4], "learning_rate": [0.1]}
+    given = {"params": space, "iterations": 2, "folds": 2}
+    result = run_job(make_spec(search=given), "train")
+    assert result.success, failure_of(result)
+    (event,) = result.asset_materializations_for_node("churn__model")
+    shown = event.metadata["search"].value
+    assert (shown["engine"], shown["candidates"]) == ("local", 2)
+    assert shown["workers"] >= 1
+    (record,) = VersionStore(home).records("churn")
+    assert record.search == shown
+
+    again = run_job(make_spec(search={"engine": "ray", **given}), "train")
+
+    assert again.success, failure_of(again)
+    assert VersionStore(home).names("churn") == [record.version]
