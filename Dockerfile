@@ -46,8 +46,11 @@ WORKDIR /app
 # The tests that packages bring along are left out: a tenth of the whole, or a quarter.
 # The package itself is linked, not copied: only what describes it decides this layer.
 FROM installer AS base-packages
-COPY docker/base.txt docker/mlflow.txt /build/
+# `--build-arg EXTRA=ray` adds the packages of docker/ray.txt.
+ARG EXTRA=
+COPY docker/base.txt docker/mlflow.txt docker/ray.txt /build/
 RUN uv pip install --require-hashes --constraints /build/requirements.lock -r /build/base.txt \
+        ${EXTRA:+-r "/build/${EXTRA}.txt"} \
  && uv pip install --no-deps --require-hashes -r /build/mlflow.txt \
  && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 COPY pyproject.toml setup.cfg README.md ./

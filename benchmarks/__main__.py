@@ -15,6 +15,7 @@ NAMES = (
     "lineage",
     "decisions",
     "drift",
+    "search",
 )
 
 

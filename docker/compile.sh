@@ -15,3 +15,5 @@ compile docker/serve.in --output-file docker/serve.txt
 in_base=$(sed 's/[;=].*//; s/^/--no-emit-package /' docker/base.txt)
 # shellcheck disable=SC2086 # one word for each package
 compile docker/mlflow.in --generate-hashes $in_base --output-file docker/mlflow.txt
+# shellcheck disable=SC2086
+compile pyproject.toml --extra ray $in_base --output-file docker/ray.txt

@@ -64,6 +64,7 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
         ),
         pointers=dict(_pointers(tables.glob("*/runs/[!.]*.json"))),
         reports=_times((root / "reports" / model).rglob("[!.]*.json"), root),
+        steps=_times((root / "steps" / model).glob("[!.]*"), root),
         leftovers=_times(_leftovers(root, model), root),
     )
 
@@ -105,6 +106,7 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
         "predictions",
         "labels",
         "segments",
+        "steps",
     )
     for kind in kinds:
         yield from (root / kind / model).rglob(f"{TEMPORARY}*")

@@ -65,6 +65,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     test_rows: int
     fit_seconds: float
     origins: dict[str, str] = {}
+    search: dict[str, Any] = {}
 
     @property
     def bundle(self) -> str:
