@@ -12,7 +12,10 @@ import pytest
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 
-OURS = ("ML_ASSETS_", "MLFLOW_", "DAGSTER_", "KAGGLE_", "SLACK_", "K8S_", "RAY_")
+OURS = (
+    *("ML_ASSETS_", "MLFLOW_", "DAGSTER_", "KAGGLE_", "SLACK_", "K8S_"),
+    *("RAY_", "OTEL_"),
+)
 
 
 @pytest.fixture(autouse=True)

@@ -184,7 +184,8 @@ def _failure(
     error: Exception, request_id: str, route: Route, series: Series
 ) -> tuple[Response, Series]:
     """What a client is told of a fault of ours, and for which arm it counts."""
-    logger.error("a request failed", exc_info=error.__cause__ or error)
+    about = {"fields": {"http.request.id": request_id}}
+    logger.error("a request failed", exc_info=error.__cause__ or error, extra=about)
     if isinstance(error, ArmError) and route.arms:
         series = route.arms.of(error.arm)
     detail = "the request could not be answered; the log has the reason"

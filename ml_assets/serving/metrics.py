@@ -85,6 +85,7 @@ class Metrics(Collector):
         self.queues: dict[str, Callable[[], int]] = {}
         self.shadow_rows: Callable[[], int] = int
         self.unshipped: Callable[[], Mapping[str, Unshipped]] = dict
+        self.spans_lost = 0
 
     def series(
         self, route: str, model: str = "", version: str = "", arm: str = ""
@@ -193,6 +194,9 @@ class Metrics(Collector):
             "ml_assets_prediction_log_shipping_errors",
             "Attempts to ship segments that failed.",
             value=self.shipping_errors,
+        )
+        yield CounterMetricFamily(
+            "ml_assets_spans_lost", "Spans no collector took.", value=self.spans_lost
         )
 
     def _of_process(self) -> Iterator[Metric]:

@@ -30,6 +30,7 @@ from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.state import State
 from ml_assets.serving.store import PlanStore, ServerLease
 from ml_assets.serving.supervisor import supervise
+from ml_assets.telemetry.endpoint import is_traced
 
 _BACKLOG = 1024
 # Requests leave no cycles behind, so that collecting often is wasted time.
@@ -72,7 +73,7 @@ def serve_here(settings: ServerSettings, metrics_socket: Path | None = None) -> 
     host, port = listener.getsockname()[:2]
     root = Path(settings.storage)
     ids = PredictionIds()
-    app = ModelServer(settings, metrics, ids)
+    app = _application()(settings, metrics, ids)
     with _registered(root) as name:
         memory = Memory(settings, metrics, name)
         memory.start()
@@ -113,6 +114,15 @@ def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
         )
 
     return Doorway(Path(door), store.door_mark(name), may_enter)
+
+
+def _application() -> type[ModelServer]:
+    """The server, with traces where a collector is named."""
+    if not is_traced():
+        return ModelServer
+    from ml_assets.serving.tracing import TracedServer
+
+    return TracedServer
 
 
 @contextlib.contextmanager

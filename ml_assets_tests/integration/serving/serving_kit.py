@@ -22,6 +22,7 @@ import pandas as pd
 
 from ml_assets.serving.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.store import PlanStore
+from ml_assets.telemetry.ecs import labelled
 
 SIGNATURE = Signature(
     columns=(
@@ -109,6 +110,11 @@ def answers(root: Path, arm: Arm, given: list[dict[str, Any]]) -> list[float]:
     return [runtime.predict_one([row[name] for name in names]) for row in given]
 
 
+def says(line: dict[str, Any], message: str, fields: dict[str, Any]) -> bool:
+    """Whether a log line has this message, and these fields under their ECS names."""
+    return line["message"] == message and labelled(fields).items() <= line.items()
+
+
 class Server:
     """``python -m ml_assets.serving`` as a process, and its log lines."""
 
@@ -146,7 +152,7 @@ class Server:
             with contextlib.suppress(Empty):
                 line = self.lines.get(timeout=0.2)
                 self.seen.append(line)
-                if line["message"] == message and fields.items() <= line.items():
+                if says(line, message, fields):
                     return line
                 continue
             if self.process.poll() is not None and self.lines.empty():
@@ -156,7 +162,7 @@ class Server:
     def has_said(self, message: str, **fields: Any) -> dict[str, Any]:
         """Such a log line, be it one that was read while another was waited for."""
         for line in self.seen:
-            if line["message"] == message and fields.items() <= line.items():
+            if says(line, message, fields):
                 return line
         return self.wait_for(message, **fields)
 

@@ -100,7 +100,7 @@ def test_a_proposal_that_was_altered_is_refused_and_the_old_version_serves_on(
         report = wait_for_report(server.store, lambda item: item.proposal)
         assert (report.state, report.generation) == ("failed", 1)
         assert "model.skops" in report.reason
-        assert server.wait_for("plan refused")["generation"] == 2
+        assert server.wait_for("plan refused")["labels.generation"] == 2
         answer = server.predict(given)
         assert answer["version"] == "a"
         server.store.withdraw("census")
@@ -129,7 +129,7 @@ def test_a_torn_file_among_the_plans_stops_nothing(storage, versions, name):
         server.wait_for("plan loaded")
         torn = storage / "plans" / "census" / name
         torn.write_bytes(encode(plan(arms["b"], 2))[:100])
-        reason = server.wait_for("plan refused")["reason"]
+        reason = server.wait_for("plan refused")["event.reason"]
         assert "cannot be read" in reason
         assert server.predict(given)["version"] == "a"
         torn.unlink()

@@ -12,10 +12,10 @@ import pytest
 
 from ml_assets.serving import ids as ids_module
 from ml_assets.serving.ids import PredictionIds
-from ml_assets.serving.logs import JsonLines
 from ml_assets.serving.metrics import Metrics
 from ml_assets.serving.plan import Arm, ServingPlan
 from ml_assets.serving.settings import ServerSettings
+from ml_assets.telemetry.ecs import EcsLines
 
 
 @pytest.mark.parametrize("count", [1, 2, 100, 40_000])
@@ -85,10 +85,11 @@ def test_a_log_line_keeps_of_an_exception_the_type_and_the_place():
     except ValueError:
         info = sys.exc_info()
     record = logging.LogRecord("x", logging.ERROR, "", 0, "it failed", (), info)
-    line = json.loads(JsonLines().format(record))
+    line = json.loads(EcsLines("ml-assets.server").format(record))
     assert line["message"] == "it failed"
     assert line["log.level"] == "error"
     assert line["error.type"] == "ValueError"
+    assert "error.message" not in line
     assert "test_app_parts" in line["error.stack_trace"]
     assert "SECRET" not in line["error.stack_trace"].replace('"SECRET"', "")
 
