@@ -243,7 +243,7 @@ def test_workers_share_the_port_and_a_killed_one_comes_back(storage, versions):
         assert len(server.store.reports("census")) == 2
         victim = pids.pop()
         os.kill(victim, signal.SIGKILL)
-        assert server.wait_for("worker ended")["exit_code"] == -signal.SIGKILL
+        assert server.wait_for("worker ended")["labels.exit_code"] == -signal.SIGKILL
         fresh = server.wait_for("plan loaded")["process.pid"]
         assert fresh not in {victim, *pids}
         assert server.predict(given)["version"] == "a"

@@ -379,9 +379,9 @@ def test_a_failing_runtime_gives_500_and_no_value_in_answer_or_log(caplog):
     answer = ask(app, PREDICT, ONE)
     assert answer.status == 500
     assert b"SECRET" not in answer.body and b"Traceback" not in answer.body
-    from ml_assets.serving.logs import JsonLines
+    from ml_assets.telemetry.ecs import EcsLines
 
-    line = json.loads(JsonLines().format(caplog.records[-1]))
+    line = json.loads(EcsLines("test").format(caplog.records[-1]))
     assert line["error.type"] == "RuntimeError"
     assert "SECRET" not in json.dumps(line)
 
