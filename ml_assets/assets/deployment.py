@@ -17,7 +17,7 @@ from ml_assets.serving.plan import ServingPlan
 from ml_assets.storage import storage_root
 from ml_assets.strategy import challenge
 from ml_assets.targets import Rollout, RolloutError, Target
-from ml_assets.targets.local import LocalTarget
+from ml_assets.targets.choose import target
 from ml_assets.versions import UnknownVersionError, VersionRecord, VersionStore
 
 
@@ -51,9 +51,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
         context: dg.AssetExecutionContext, config: DeploymentConfig
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         run_id, who = context.run.run_id, who_runs(context)
-        target = LocalTarget(storage_root())
         try:
-            rollout = deploy(spec, target, config.version, run_id, who)
+            rollout = deploy(spec, target(), config.version, run_id, who)
         except DoneError as reason:
             context.log.info(str(reason))
             yield dg.AssetObservation(

@@ -17,9 +17,8 @@ from ml_assets.assets.common import (
 from ml_assets.conclusions import Outcome, conclude
 from ml_assets.experiments import Standing
 from ml_assets.model import ModelSpec
-from ml_assets.storage import storage_root
 from ml_assets.targets import RolloutError
-from ml_assets.targets.local import LocalTarget
+from ml_assets.targets.choose import target
 
 EXPERIMENT_CHECK = "experiment"
 
@@ -46,10 +45,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def experiment(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
-        target = LocalTarget(storage_root())
         try:
             outcome = conclude(
-                target,
+                target(),
                 spec.name,
                 spec.serving,
                 who_runs(context),

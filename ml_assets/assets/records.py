@@ -23,11 +23,10 @@ def build(spec: ModelSpec) -> dg.Definitions:
         from ml_assets.audit import audit
         from ml_assets.ledger import Ledger
         from ml_assets.storage import storage_root
-        from ml_assets.targets.local import LocalTarget
+        from ml_assets.targets.choose import target
 
-        root = storage_root()
-        found = audit(LocalTarget(root), spec.name)
-        entries = Ledger(root).entries(spec.name)
+        found = audit(target(), spec.name)
+        entries = Ledger(storage_root()).entries(spec.name)
         serious = any(finding.is_serious for finding in found)
         return dg.AssetCheckResult(
             passed=not found,

@@ -33,11 +33,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
         context: dg.AssetExecutionContext, config: RetentionConfig
     ) -> dg.MaterializeResult[None]:
         from ml_assets.cleanup import clean
-        from ml_assets.storage import storage_root
-        from ml_assets.targets.local import LocalTarget
+        from ml_assets.targets.choose import target
 
-        target = LocalTarget(storage_root())
-        cleaned = clean(target, spec.name, policy, time.time(), config.dry_run)
+        cleaned = clean(target(), spec.name, policy, time.time(), config.dry_run)
         for text in cleaned.postponed:
             context.log.warning(f"put off: {text}")
         rows = [

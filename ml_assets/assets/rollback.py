@@ -32,15 +32,14 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def roll_back(context: dg.OpExecutionContext, config: RollbackConfig) -> None:
         from ml_assets.rollback import RollbackError, rollback
-        from ml_assets.storage import storage_root
         from ml_assets.targets import RolloutError
-        from ml_assets.targets.local import LocalTarget
+        from ml_assets.targets.choose import target
         from ml_assets.versions import UnknownVersionError
 
         run_id = context.run.run_id
         try:
             done = rollback(
-                LocalTarget(storage_root()),
+                target(),
                 spec.name,
                 who_runs(context),
                 config.reason,

@@ -14,8 +14,10 @@ COMMANDS = {
     "deploy": ("deploy", "Put a version in service."),
     "dev": ("dev", "Dagster UI and model server, until Ctrl-C."),
     "doctor": ("doctor", "Check this installation and say what to do."),
+    "door": ("door", "Hold a port for servers that come and go."),
     "experiment": ("experiment", "Show the challenger's evidence and the verdict."),
     "explain": ("explain", "Tell where an answer came from."),
+    "exporter": ("exporter", "Prometheus metrics of Dagster and the models."),
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
     "hold": ("hold", "Keep a version from being deployed."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
@@ -25,6 +27,7 @@ COMMANDS = {
     "reproduce": ("reproduce", "Train a version again and compare its answers."),
     "retention": ("retention", "Remove what nothing needs any more."),
     "rollback": ("rollback", "Return to a version that served before."),
+    "rollout": ("rollout", "Roll out the plans in force again."),
     "serve": ("serve", "Serve predictions over HTTP."),
     "train": ("train", "Train a version and put it to its gate."),
     "versions": ("versions", "List the versions of a model."),
@@ -54,5 +57,7 @@ def main() -> None:
       ML_ASSETS_HOME       local state (default ./.ml_assets)
       ML_ASSETS_STORAGE    tables, plans and versions (default ML_ASSETS_HOME)
       DAGSTER_HOME         Dagster instance (default ML_ASSETS_HOME/dagster)
+      ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
+                           kubernetes
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
     """

@@ -16,6 +16,7 @@ from ml_assets.cli.output import (
     quiet_libraries,
     told,
 )
+from ml_assets.cli.target import chosen_target
 from ml_assets.experiments import Standing, standing
 from ml_assets.model_operation import ServingSpec
 from ml_assets.serving.store import PlanStore
@@ -67,10 +68,9 @@ def _stopped(model: str, serving: ServingSpec, why: str) -> Standing:
     quiet_libraries()
     from ml_assets.conclusions import NoExperimentError, stop
     from ml_assets.targets import RolloutError
-    from ml_assets.targets.local import LocalTarget
 
     with told(NoExperimentError, RolloutError):
-        done = stop(LocalTarget(storage_root()), model, serving, who(), why)
+        done = stop(chosen_target(), model, serving, who(), why)
     click.echo(f"version {done.found.plan.experiment} is taken out", err=True)
     if done.warning:
         click.echo(f"warning: {done.warning}", err=True)

@@ -5,6 +5,7 @@ import click
 from ml_assets.cli.actor import who
 from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.output import EXIT_CODES, quiet_libraries, told
+from ml_assets.cli.target import chosen_target
 from ml_assets.storage import storage_root
 
 
@@ -22,14 +23,12 @@ def command(model: str, version: str, reason: str) -> None:
       ml-assets release breast_cancer 20261123T020000Z --reason "under review"
     """
     quiet_libraries()
-    root = storage_root()
-    require_known(model, root)
+    require_known(model, storage_root())
     from ml_assets.holds import HoldError, release
-    from ml_assets.targets.local import LocalTarget
     from ml_assets.versions import UnknownVersionError
 
     with told(HoldError, UnknownVersionError):
-        entry, warning = release(LocalTarget(root), model, version, who(), reason)
+        entry, warning = release(chosen_target(), model, version, who(), reason)
     click.echo(f"entry {entry.seq} in the ledger of {model}: {entry.kind} of {version}")
     if warning:
         click.echo(f"warning: {warning}", err=True)

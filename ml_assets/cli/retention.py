@@ -12,7 +12,7 @@ from ml_assets.cli.output import (
     json_option,
     quiet_libraries,
 )
-from ml_assets.storage import storage_root
+from ml_assets.cli.target import chosen_target
 
 
 @click.command("retention", epilog=EXIT_CODES)
@@ -36,10 +36,8 @@ def command(model: str, dry_run: bool, as_json: bool) -> None:
     quiet_libraries()
     spec = spec_of(model)
     from ml_assets.cleanup import clean
-    from ml_assets.targets.local import LocalTarget
 
-    target = LocalTarget(storage_root())
-    cleaned = clean(target, model, spec.retention, time.time(), dry_run)
+    cleaned = clean(chosen_target(), model, spec.retention, time.time(), dry_run)
     if as_json:
         echo_json(
             {

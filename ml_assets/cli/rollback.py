@@ -11,6 +11,7 @@ from ml_assets.cli.output import (
     quiet_libraries,
     told,
 )
+from ml_assets.cli.target import chosen_target
 from ml_assets.storage import storage_root
 
 
@@ -36,15 +37,13 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
     JSON keys: model, version, left, held, generation, servers, warning.
     """
     quiet_libraries()
-    root = storage_root()
-    require_known(model, root)
+    require_known(model, storage_root())
     from ml_assets.rollback import RollbackError, rollback
     from ml_assets.targets import RolloutError
-    from ml_assets.targets.local import LocalTarget
     from ml_assets.versions import UnknownVersionError
 
     with told(RollbackError, RolloutError, UnknownVersionError):
-        done = rollback(LocalTarget(root), model, who(), reason, to)
+        done = rollback(chosen_target(), model, who(), reason, to)
     plan = done.rollout.plan
     if as_json:
         echo_json(

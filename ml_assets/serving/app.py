@@ -50,6 +50,8 @@ class ModelServer:
         # One thread: slow answers wait in line, and the fast ones pass by them.
         self._slow = Lane("slow-answers", settings.max_queue)
         self._files = Lane("files", settings.max_queue)
+        lanes = {"slow": self._slow, "files": self._files}
+        metrics.queues = {name: lane.waiting for name, lane in lanes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""

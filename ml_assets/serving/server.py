@@ -10,18 +10,21 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
+from wsgiref.simple_server import WSGIServer
 
 import uvicorn
 
 from ml_assets.serving import logs
 from ml_assets.serving.app import ModelServer
 from ml_assets.serving.bundle import load_runtime
+from ml_assets.serving.doorway import Doorway
 from ml_assets.serving.guard import GuardedProtocol
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
 from ml_assets.serving.memory import Memory
-from ml_assets.serving.metrics import Metrics, serve_metrics
+from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.metrics_port import WorkerSocket, serve_metrics
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.state import State
@@ -42,18 +45,29 @@ def serve(settings: ServerSettings) -> int:
     return serve_here(settings)
 
 
-def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
-    """Serve in this process; with `shared_port`, beside others on the same port."""
+def serve_here(settings: ServerSettings, metrics_socket: Path | None = None) -> int:
+    """Serve in this process.
+
+    With a `metrics_socket` it is one of several workers that share the port, and tells
+    its metrics to the supervisor there.
+    """
+    is_worker = metrics_socket is not None
     try:
-        listener = listen(settings.host, settings.port, shared_port)
+        listener = listen(settings.host, settings.port, is_worker)
     except OSError as error:
         return cannot_listen(settings.host, settings.port, error)
     metrics = Metrics()
+    metrics_port = settings.metrics_port
+    exporter: WorkerSocket | WSGIServer
     try:
-        exporter = serve_metrics(metrics, settings.host, settings.metrics_port)
+        if metrics_socket is not None:
+            exporter = WorkerSocket(metrics, metrics_socket)
+        else:
+            exporter = serve_metrics(metrics, settings.host, metrics_port)
+            metrics_port = exporter.server_port
     except OSError as error:
         listener.close()
-        return cannot_listen(settings.host, settings.metrics_port, error)
+        return cannot_listen(settings.host, metrics_port, error)
     # From here on clients wait in line instead of being turned away.
     listener.listen(_BACKLOG)
     host, port = listener.getsockname()[:2]
@@ -72,12 +86,13 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
             "server started",
             server__address=host,
             server__port=port,
-            metrics__port=exporter.server_port,
+            metrics__port=metrics_port,
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        parent = os.getppid() if shared_port else None
-        _Server(app, protocol, parent).run(sockets=[listener])
+        parent = os.getppid() if is_worker else None
+        doorway = _doorway(app, root, name)
+        _Server(app, protocol, parent, doorway).run(sockets=[listener])
         loader.stop()
         app.close()
         # While the lease is held: nobody adopts what is still being written.
@@ -85,6 +100,22 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     exporter.shutdown()
     log("server stopped", server__port=port)
     return 0
+
+
+def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
+    """Where the server takes requests of a door, if it was told of one."""
+    door = app.settings.door
+    if not door:
+        return None
+    store = PlanStore(root)
+
+    def may_enter() -> bool:
+        """Whether what is loaded is in force; a plan may only be proposed yet."""
+        return app.state.is_ready and all(
+            store.is_in_force(model.plan) for model in app.state.models.values()
+        )
+
+    return Doorway(Path(door), store.door_mark(name), may_enter)
 
 
 def _application() -> tuple[type[ModelServer], type[GuardedProtocol]]:
@@ -119,10 +150,16 @@ class _Server(uvicorn.Server):
         What a connection is.
     parent
         Process without which this one stops, or None.
+    doorway
+        Where connections of a door are taken besides, or None.
     """
 
     def __init__(
-        self, app: ModelServer, protocol: type[GuardedProtocol], parent: int | None
+        self,
+        app: ModelServer,
+        protocol: type[GuardedProtocol],
+        parent: int | None,
+        doorway: Doorway | None,
     ) -> None:
         settings = app.settings
         protocol = type(
@@ -147,6 +184,21 @@ class _Server(uvicorn.Server):
         )
         self._app = app
         self._parent = parent
+        self._doorway = doorway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and stand behind the door as soon as the plan is loaded."""
+        await super().startup(sockets)
+        if self._doorway is not None:
+            self._doorway.open(self._protocol)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """One connection that came through the door."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second: the housekeeping of connections, and the end."""
@@ -169,6 +221,8 @@ class _Server(uvicorn.Server):
         """
         log("server stopping")
         self._app.is_draining = True
+        if self._doorway is not None:
+            await self._doorway.leave()
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()

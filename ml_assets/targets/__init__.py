@@ -6,6 +6,10 @@ from typing import NamedTuple, Protocol
 from ml_assets.serving.plan import ServingPlan
 
 
+class TargetError(Exception):
+    """The target cannot be used: it is not known, or settings of it are missing."""
+
+
 class RolloutError(Exception):
     """A plan was not put in force; what served before serves on."""
 

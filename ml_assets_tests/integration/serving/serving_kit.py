@@ -206,7 +206,10 @@ class Server:
 class Load:
     """Connections that ask without pause and compare every answer.
 
-    `expected` maps a version to its answers to `given`, one each.
+    `expected` maps a version to its answers to `given`, one each; those of a version
+    that it does not have are only counted. A connection that the server closes is the
+    end of its questions, unless the load `reconnects`. Between two of its questions it
+    is silent for `pause` seconds.
     """
 
     def __init__(
@@ -215,8 +218,13 @@ class Load:
         given: list[dict[str, Any]],
         expected: dict[str, list[float]],
         connections: int,
+        reconnects: bool = False,
+        model: str = "census",
+        pause: float = 0.0,
     ) -> None:
         self.port = port
+        self.reconnects = reconnects
+        self.pause = pause
         self.expected = expected
         self.connections = connections
         self.answered: Counter[str] = Counter()
@@ -224,15 +232,16 @@ class Load:
         self.wrong: list[str] = []
         self.lost: list[str] = []
         self.closed = 0
-        self._requests = [self._encode({"rows": [row]}) for row in given]
+        self._requests = [self._encode(model, {"rows": [row]}) for row in given]
         self._stop = asyncio.Event()
 
     @staticmethod
-    def _encode(body: dict[str, Any]) -> bytes:
+    def _encode(model: str, body: dict[str, Any]) -> bytes:
         data = json.dumps(body).encode()
         return (
-            b"POST /models/census/predict HTTP/1.1\r\nhost: localhost\r\n"
-            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(data)
+            b"POST /models/%b/predict HTTP/1.1\r\nhost: localhost\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            % (model.encode(), len(data))
         ) + data
 
     async def run(self, during: Any) -> None:
@@ -248,6 +257,11 @@ class Load:
             await asyncio.gather(*tasks)
 
     async def _connection(self, index: int) -> None:
+        await self._converse(index)
+        while self.reconnects and not self._stop.is_set():
+            await self._converse(index)
+
+    async def _converse(self, index: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         step = 0
         while not self._stop.is_set():
@@ -265,6 +279,8 @@ class Load:
             if b"connection: close" in head:
                 self.closed += 1
                 break
+            if self.pause:
+                await asyncio.sleep(self.pause)
         writer.close()
 
     def _check(self, number: int, head: bytes, body: Any) -> None:
@@ -276,7 +292,7 @@ class Load:
             self.order.append(version)
         self.answered[version] += 1
         found = body["predictions"][0]["probability"]
-        if found != self.expected[version][number]:
+        if version in self.expected and found != self.expected[version][number]:
             self.wrong.append(f"row {number} of {version}: {found}")
 
 
