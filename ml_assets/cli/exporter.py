@@ -6,6 +6,7 @@ import click
 
 from ml_assets.cli.instance import dagster_home, prepare
 from ml_assets.cli.output import EXIT_CODES, Failed
+from ml_assets.telemetry.logs import configure
 
 
 @click.command("exporter", epilog=EXIT_CODES)
@@ -28,7 +29,8 @@ def command(host: str, port: int, interval: float) -> None:
     """Tell Prometheus what the Dagster instance and the models do, until SIGTERM.
 
     It reads DAGSTER_HOME and ML_ASSETS_STORAGE and writes nothing there. What it tells
-    is listed in docs/observability.md.
+    is listed in docs/observability.md. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, runs
+    that ended are sent there as traces, and the instance keeps how far that came.
 
     \b
     Examples:
@@ -42,7 +44,7 @@ def command(host: str, port: int, interval: float) -> None:
         raise Failed(
             f"DAGSTER_HOME {dagster_home()} cannot be used: {error}"
         ) from error
-    _log()
+    configure("ml-assets.exporter", {"ml_assets.exporter": logging.INFO})
     from ml_assets.storage import storage_root
     from ml_assets.telemetry.exporter.run import Exporter, serve
 
@@ -54,12 +56,3 @@ def command(host: str, port: int, interval: float) -> None:
             f"cannot listen on {host}:{port}: {error.strerror}; stop what uses the"
             " port, or choose another"
         ) from error
-
-
-def _log() -> None:
-    handler = logging.StreamHandler()
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    own = logging.getLogger("ml_assets.exporter")
-    own.addHandler(handler)
-    own.setLevel(logging.INFO)
-    own.propagate = False

@@ -3,7 +3,6 @@
 import datetime as dt
 import json
 import re
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -23,7 +22,6 @@ from ml_assets.telemetry.spans import Link, Span
 from ml_assets.versions import UnknownVersionError, VersionStore
 
 KEY = "ml_assets/run_traces"
-SECONDS = 10.0
 # Runs of one look, and pages of a run's events.
 RUNS = 50
 PAGE = 1000
@@ -149,13 +147,6 @@ class RunTracer:
             cursor = cursor.with_run(record.dagster_run.run_id, _ended_at(record))
         self._cursors.set_cursor_values({KEY: cursor.format()})
         return cursor
-
-    def run(self, stop: threading.Event) -> None:
-        """Look again and again until `stop` is set."""
-        while not stop.is_set():
-            # More may be there than one look takes.
-            if self.look() < RUNS:
-                stop.wait(SECONDS)
 
     def _ended(self, cursor: Cursor) -> list[RunRecord]:
         first = dt.datetime.fromtimestamp(cursor.after - OVERLAP_SECONDS, dt.UTC)

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from ml_assets.telemetry.logging_environment import json_environment
+from ml_assets_tests.elastic_kit import unmapped
 from ml_assets_tests.integration.serving.conftest import storage, versions
 from ml_assets_tests.integration.serving.serving_kit import Server
 
@@ -54,6 +55,7 @@ def lines_of(text: str) -> list[dict[str, Any]]:
         assert ALWAYS <= value.keys(), line
         assert value["service.name"] == "ml-assets"
         found.append(value)
+    assert unmapped(found) == []
     return found
 
 

@@ -1,6 +1,8 @@
 """Traces of real processes, as a collector gets them or does not."""
 
 import json
+import logging
+import signal
 import socket
 import time
 import urllib.request
@@ -15,9 +17,11 @@ from ml_assets.telemetry.ids import span_of, trace_of
 from ml_assets.telemetry.otlp import Sender
 from ml_assets.telemetry.runtracer import RunTracer
 from ml_assets.versions import VersionStore
+from ml_assets_tests import exporter_kit
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.integration.serving.conftest import storage, versions
 from ml_assets_tests.integration.serving.serving_kit import Server
+from ml_assets_tests.integration.test_exporter import exporting, until
 from ml_assets_tests.otlp_kit import Collector, collector
 from ml_assets_tests.processes import await_true
 
@@ -98,8 +102,6 @@ def test_training_and_deployment_are_traces_that_are_linked(
     collector: Collector,
     home: Path,
 ) -> None:
-    import logging
-
     spec = make_spec()
     trained = run_job(spec, "train", model="churn")
     assert trained.success, failure_of(trained)
@@ -127,3 +129,28 @@ def test_training_and_deployment_are_traces_that_are_linked(
             id_ = span_of(result.run_id, found.step_key, 1)
             (step,) = [span for span in collector.spans if span.id == id_]
             assert step.start == round(event.timestamp * 1e6) * 1000
+
+
+def test_the_exporter_sends_runs_that_ended_and_writes_json_lines(
+    collector: Collector, tmp_path: Path
+) -> None:
+    (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
+    with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
+        first = exporter_kit.run(instance, "good", exporter_kit.raw)
+        with exporting(tmp_path) as (process, address):
+            until(address, lambda found: sent(found) == 1)
+            second = exporter_kit.run(instance, "bad", exporter_kit.broken)
+            until(address, lambda found: sent(found) == 2)
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(60) == 0
+            assert process.stdout is not None
+            said = [json.loads(line) for line in process.stdout]
+    assert {line["event.dataset"] for line in said} == {"ml-assets.exporter"}
+    assert said[-1]["message"] == "exporter stopped"
+    roots = {span.trace: span for span in collector.spans if not span.parent}
+    assert list(roots) == [trace_of(first), trace_of(second)]
+    assert [span.is_error for span in roots.values()] == [False, True]
+
+
+def sent(found: exporter_kit.Found) -> float | None:
+    return exporter_kit.value(found, "ml_assets_traces_sent_total")

@@ -27,6 +27,7 @@ from ml_assets.telemetry.exporter.follower import (
 from ml_assets.telemetry.exporter.models import Models
 from ml_assets.telemetry.exporter.now import Now
 from ml_assets.telemetry.exporter.opening import Opening
+from ml_assets.telemetry.exporter.traces import traces
 
 # What a look may still take once the exporter was told to stop.
 STOP_SECONDS = 5.0
@@ -54,6 +55,7 @@ class Exporter(Collector):
             Now(self.opening, self._folded),
             self.events,
             Models(root, self._folded),
+            *traces(self.opening, root),
         ]
         self._health = Health(self._folded)
         self._loops = [Loop(item, self._health, seconds) for item in followers]

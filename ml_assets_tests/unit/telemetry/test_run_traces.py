@@ -1,7 +1,6 @@
 """Runs as a collector gets them, compared with the event log."""
 
 import logging
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -347,20 +346,6 @@ def test_an_unreachable_collector_is_told_of_once_and_again_when_it_is_back(
         "the collector takes traces again",
     ]
     assert "400" in ours[0].fields["event.reason"]  # type: ignore[attr-defined]
-
-
-def test_runs_that_end_are_told_while_the_follower_runs(
-    instance: dg.DagsterInstance, collector: Collector, tracer: RunTracer
-) -> None:
-    stop = threading.Event()
-    thread = threading.Thread(target=tracer.run, args=(stop,))
-    execute(instance, "churn_deploy")
-    thread.start()
-    try:
-        collector.await_spans(2)
-    finally:
-        stop.set()
-        thread.join()
 
 
 def test_the_cursor_stays_small() -> None:
