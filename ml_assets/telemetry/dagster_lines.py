@@ -29,11 +29,12 @@ class DagsterLines(EcsLines):
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
         """Fields of the run, the step, the event and its error."""
         found = super().fields(record)
-        about = getattr(record, "dagster_meta", None)
-        if not about or not about["run_id"]:
+        about = getattr(record, "dagster_meta", None) or {}
+        run = about.get("run_id")
+        if not run:
+            # A line of the daemon, or of a sensor or schedule.
             return found
-        event = about["dagster_event"]
-        run, step = about["run_id"], about["step_key"]
+        event, step = about["dagster_event"], about["step_key"]
         return {
             **found,
             "message": about["orig_message"],

@@ -56,6 +56,9 @@ class EcsLines(StdlibFormatter):
         given = {**context.get(), **self._always, **self.fields(record)}
         if "message" in given:
             plain |= {"msg": given.pop("message"), "args": ()}
+        if isinstance(plain["exc_info"], str):
+            # Dagster writes the exceptions of its sensors into the record.
+            given["error.stack_trace"], plain["exc_info"] = plain["exc_info"], None
         found = self.format_to_ecs(logging.makeLogRecord(plain))
         line = {**_flat(found), **given}
         first = {name: line.pop(name) for name in _FIRST}

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 SECRETS = {
     "KAGGLE_JSON": '{"username": "ann-of-tests", "key": "kaggle0123456789"}',
-    "SLACK_WEBHOOK": "https://hooks.slack.com/services/T00SECRET/B00SECRET/slack01234",
+    "SLACK_WEBHOOK": "http://127.0.0.1:9/services/T00SECRET/B00SECRET/slack01234",
     "ML_ASSETS_LEDGER_KEY": "ledger-key-0123456789",
     "MLFLOW_TRACKING_PASSWORD": "mlflow-password-01",
     "SALES_DATABASE": "postgresql://reader:sql-password-01@127.0.0.1:1/sales",

@@ -17,6 +17,7 @@ EVERYTHING = {
     "serviceMonitor": {"enabled": True},
     "ingress": {"enabled": True, "host": "models.example.com"},
     "deployer": {"stepPods": True},
+    "traces": {"endpoint": "http://jaeger-collector.monitoring:4318"},
     "prometheusRule": {"enabled": True},
     "dashboards": {"enabled": True},
     "alertmanager": {"enabled": True, "slack": {"channel": "#models"}},

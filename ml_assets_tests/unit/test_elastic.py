@@ -11,11 +11,12 @@ import yaml
 import ml_assets
 from ml_assets.telemetry.ecs import labelled
 from ml_assets_tests.elastic_kit import ELASTIC, TEMPLATE, type_of, unmapped
-from ml_assets_tests.unit.chart_kit import ROOT, everything, pods
+from ml_assets_tests.unit.chart_kit import ROOT, everything, pick, pods, render
 from ml_assets_tests.unit.telemetry.test_dagster_lines import told
 
 __all__ = ["told"]  # a fixture
 
+POLICY = "ml-assets-model-server-traces"
 WRITERS = ("log", "write")
 PREFIX = "co.elastic.logs/"
 # What the ndjson parser of Filebeat calls its options.
@@ -93,6 +94,21 @@ def test_every_pod_that_stays_asks_filebeat_to_read_it() -> None:
         is_ours = "mlflow" not in pod.owner
         expected = {f"json.{name}": "true" for name in PARSER} if is_ours else {}
         assert found == expected, pod.owner
+
+
+def test_servers_and_exporter_send_traces_where_an_endpoint_is_set() -> None:
+    traced = set()
+    for pod in pods(everything()):
+        for container in pod.containers:
+            env = {item["name"]: item.get("value") for item in container.get("env", [])}
+            if "OTEL_EXPORTER_OTLP_ENDPOINT" in env:
+                traced.add(container["name"])
+                assert env["OTEL_TRACES_SAMPLER"] == "parentbased_traceidratio"
+                assert env["OTEL_TRACES_SAMPLER_ARG"] == "0.01"
+    assert traced == {"model-server", "exporter"}
+    assert "4318" in json.dumps(pick(everything(), "NetworkPolicy", POLICY))
+    assert "OTEL" not in json.dumps(render())
+    assert POLICY not in json.dumps(render())
 
 
 def test_dagsters_pods_and_runs_write_lines_that_filebeat_reads() -> None:

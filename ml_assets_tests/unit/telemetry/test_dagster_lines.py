@@ -1,11 +1,16 @@
 """What the lines of a run say."""
 
+import io
 import json
 import logging
 from collections.abc import Iterator
 
 import dagster as dg
 import pytest
+from dagster._core.definitions.instigation_logger import (
+    CapturedLogHandler,
+    InstigationLogger,
+)
 
 from ml_assets.telemetry.dagster_lines import DagsterLines
 from ml_assets.telemetry.ids import span_of, trace_of
@@ -32,6 +37,25 @@ def model(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 @dg.asset(key=["churn", "broken"], deps=[model])
 def broken() -> None:
     raise KeyError("no such column")
+
+
+def test_what_a_sensor_logs_is_a_line_also_with_an_exception() -> None:
+    """Dagster gives these records other attributes than those of runs."""
+    lines, text = Lines(), io.StringIO()
+    with dg.DagsterInstance.ephemeral() as instance:
+        with InstigationLogger(
+            None, instance, "__repository__", "drift", console_logger=None
+        ) as logger:
+            logger.addHandler(CapturedLogHandler(text))
+            logger.addHandler(lines)
+            logger.warning("%s was not told", "churn")
+            try:
+                raise KeyError("gone")
+            except KeyError:
+                logger.exception("it failed")
+    assert "churn was not told" in str(lines.found[0]["message"])
+    assert lines.found[0]["event.dataset"] == "ml-assets.dagster"
+    assert "gone" in str(lines.found[1]["error.stack_trace"])
 
 
 @pytest.fixture(scope="module")
