@@ -56,10 +56,11 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     from ml_assets.ledger import Ledger
     from ml_assets.resources.registry import RegistryError
     from ml_assets.signing import SigningKeyError
+    from ml_assets.targets import RolloutError
 
     target = chosen_target()
     if repair:
-        with told(RegistryError), target.lock(model):
+        with told(RegistryError, RolloutError), target.lock(model):
             finish(target, model)
             mirror(target, model)
     if sign:

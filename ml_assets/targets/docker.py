@@ -12,40 +12,27 @@ one of a plan that is in force is awaited, one of a plan that never was is taken
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ml_assets.serving.plan import ServingPlan, digest
-from ml_assets.serving.store import PlanStore, StalePlanError
+from ml_assets.serving.store import StalePlanError
 from ml_assets.targets import Rollout, RolloutError, TargetError
 from ml_assets.targets.containers import Containers, Server
+from ml_assets.targets.stored import StoredTarget
 
 POLL_SECONDS = 0.1
 # The model server's own patience with requests in flight, and some.
 DRAIN_SECONDS = 45
 
 
-class DockerTarget:
+class DockerTarget(StoredTarget):
     """Rolls out to containers that share the storage directory `root`.
 
     `timeout` bounds, in seconds, the wait for a container to load a plan.
     """
 
     def __init__(self, root: Path, timeout: float = 120.0) -> None:
-        self.store = PlanStore(root)
-        self.timeout = timeout
-
-    def current(self, model: str) -> ServingPlan | None:
-        """The plan in force, or None where the model was never deployed."""
-        return self.store.current(model)
-
-    def history(self, model: str) -> list[ServingPlan]:
-        """Every plan that was in force, oldest first."""
-        return self.store.history(model)
-
-    def lock(self, model: str) -> AbstractContextManager[None]:
-        """Held by whoever decides on and applies a plan of `model`."""
-        return self.store.lock(model)
+        super().__init__(root, timeout)
 
     def apply(self, plan: ServingPlan) -> Rollout:
         """Put `plan` in force, or raise `RolloutError` and change nothing.

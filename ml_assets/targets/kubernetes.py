@@ -28,15 +28,16 @@ from ml_assets.resources.clusters import (
 )
 from ml_assets.resources.database import LockError, advisory_lock, database_url
 from ml_assets.serving.plan import ServingPlan, digest, pin_of
-from ml_assets.serving.store import PlanStore, StalePlanError
+from ml_assets.serving.store import StalePlanError
 from ml_assets.targets import Rollout, RolloutError, TargetError
+from ml_assets.targets.stored import StoredTarget
 from ml_assets.targets.trial import try_arm
 
 ANNOTATION = "ml-assets.dev/generation"
 TRIAL_SECONDS = 120.0
 
 
-class KubernetesTarget:
+class KubernetesTarget(StoredTarget):
     """Rolls out to the Deployments of the chart `ml-assets`.
 
     Parameters
@@ -58,21 +59,12 @@ class KubernetesTarget:
     def __init__(
         self, root: Path, cluster: Cluster | None = None, timeout: float = 1800.0
     ) -> None:
-        self.store = PlanStore(root)
-        self.timeout = timeout
+        super().__init__(root, timeout)
         self._held: dict[str, Callable[[], None]] = {}
         try:
             self._cluster = cluster or Cluster(connect("K8S"))
         except ClusterError as error:
             raise TargetError(f"target kubernetes: {error}") from error
-
-    def current(self, model: str) -> ServingPlan | None:
-        """The plan in force, or None where the model was never deployed."""
-        return self.store.current(model)
-
-    def history(self, model: str) -> list[ServingPlan]:
-        """Every plan that was in force, oldest first."""
-        return self.store.history(model)
 
     @contextlib.contextmanager
     def lock(self, model: str) -> Iterator[None]:

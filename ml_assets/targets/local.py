@@ -9,38 +9,25 @@ never in force.
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ml_assets.serving.plan import ServingPlan, digest
-from ml_assets.serving.store import PlanStore, ServerReport, StalePlanError
+from ml_assets.serving.store import ServerReport, StalePlanError
 from ml_assets.targets import Rollout, RolloutError
+from ml_assets.targets.stored import StoredTarget
 from ml_assets.targets.trial import try_arm
 
 POLL_SECONDS = 0.05
 
 
-class LocalTarget:
+class LocalTarget(StoredTarget):
     """Rolls out to the servers that share the storage directory `root`.
 
     `timeout` bounds, in seconds, the wait for servers to load a plan.
     """
 
     def __init__(self, root: Path, timeout: float = 60.0) -> None:
-        self.store = PlanStore(root)
-        self.timeout = timeout
-
-    def current(self, model: str) -> ServingPlan | None:
-        """The plan in force, or None where the model was never deployed."""
-        return self.store.current(model)
-
-    def history(self, model: str) -> list[ServingPlan]:
-        """Every plan that was in force, oldest first."""
-        return self.store.history(model)
-
-    def lock(self, model: str) -> AbstractContextManager[None]:
-        """Held by whoever decides on and applies a plan of `model`."""
-        return self.store.lock(model)
+        super().__init__(root, timeout)
 
     def apply(self, plan: ServingPlan) -> Rollout:
         """Put `plan` in force, or raise `RolloutError` and change nothing.

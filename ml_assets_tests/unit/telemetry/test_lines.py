@@ -15,7 +15,7 @@ from ml_assets.telemetry.logs import configure, write
 from ml_assets.telemetry.secrets import Redactor
 
 KAGGLE = '{"username":"ann","key":"0123456789abcdef"}'
-WEBHOOK = "https://hooks.slack.com/services/T000/B000/XXXXXXXX"
+WEBHOOK = "https://hooks.slack.com/services/T000/B000/b0gus0b0gus0"
 
 
 def line(record: dict[str, Any], **options: Any) -> dict[str, Any]:
@@ -36,8 +36,10 @@ def test_a_line_begins_with_time_level_and_message_and_names_the_service() -> No
 
 
 def test_what_libraries_attach_to_a_record_is_not_told() -> None:
-    found = line({"msg": "sent", "body": {"age": 41}, "fields": {"labels.rows": 1}})
-    assert "41" not in json.dumps(found).replace(str(os.getpid()), "")
+    found = line(
+        {"msg": "sent", "body": {"age": "forty-one"}, "fields": {"labels.rows": 1}}
+    )
+    assert "forty-one" not in json.dumps(found)
     assert found["labels.rows"] == 1
 
 
@@ -71,7 +73,7 @@ def test_the_message_of_an_exception_is_told_only_where_that_is_allowed(
         ({"SLACK_WEBHOOK": WEBHOOK}, f"POST {WEBHOOK}", "POST [redacted]"),
         (
             {"SLACK_WEBHOOK": WEBHOOK},
-            "host=hooks.slack.com url: /services/T000/B000/XXXXXXXX refused",
+            "host=hooks.slack.com url: /services/T000/B000/b0gus0b0gus0 refused",
             "host=hooks.slack.com url: [redacted] refused",
         ),
         ({"KAGGLE_JSON": KAGGLE}, f"found {KAGGLE}", "found [redacted]"),
