@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,9 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A shell has what it runs in the background ignore SIGINT, and so does all that is
+# started there; what the tests start is to end by it, however they were run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 OURS = (
     *("ML_ASSETS_", "MLFLOW_", "DAGSTER_", "KAGGLE_", "SLACK_", "K8S_"),
