@@ -1,8 +1,8 @@
 # Three images from one file, each `docker build --target NAME`:
 #   base           the Dagster code location, and the run pods
 #   production     the model server, with only the packages that serve
-#   observability  base with the exporter and OpenTelemetry's exporter
-# Works with BuildKit and with the builder before it. docs/kubernetes.md explains.
+#   observability  base, started as the exporter of metrics
+# Works with BuildKit and with the builder before it. docs/containers.md explains.
 ARG PYTHON_IMAGE=python:3.11-slim
 
 # What all of them stand on: Python, an init process, a user without a name to guess.
@@ -10,10 +10,11 @@ FROM ${PYTHON_IMAGE} AS runtime
 RUN apt-get update \
  && apt-get install --yes --no-install-recommends tini \
  && rm -rf /var/lib/apt/lists/* /var/cache/apt/* /var/log/apt /var/log/dpkg.log \
- && mkdir -p /app /var/lib/ml-assets \
- && chown 10001:10001 /var/lib/ml-assets
+ && mkdir -p /app /var/lib/ml-assets /var/lib/mlflow /var/lib/dagster /run/ml-assets \
+ && chown 10001:10001 /var/lib/ml-assets /var/lib/mlflow /var/lib/dagster /run/ml-assets
 COPY docker/healthcheck.py /opt/healthcheck.py
-# The root file system may be read-only: what is written goes to /tmp or to the volume.
+# The root file system may be read-only: what is written goes to /tmp or to volumes, which
+# take the owner of these directories.
 ENV PATH=/opt/venv/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1 \
@@ -45,8 +46,11 @@ WORKDIR /app
 # The tests that packages bring along are left out: a tenth of the whole, or a quarter.
 # The package itself is linked, not copied: only what describes it decides this layer.
 FROM installer AS base-packages
-COPY docker/base.txt docker/mlflow.txt /build/
+# `--build-arg EXTRA=ray` adds the packages of docker/ray.txt.
+ARG EXTRA=
+COPY docker/base.txt docker/mlflow.txt docker/ray.txt /build/
 RUN uv pip install --require-hashes --constraints /build/requirements.lock -r /build/base.txt \
+        ${EXTRA:+-r "/build/${EXTRA}.txt"} \
  && uv pip install --no-deps --require-hashes -r /build/mlflow.txt \
  && find /opt/venv -type d -name tests -prune -exec rm -r {} +
 COPY pyproject.toml setup.cfg README.md ./
@@ -60,10 +64,6 @@ RUN uv pip install --require-hashes --constraints /build/requirements.lock -r /b
 COPY pyproject.toml setup.cfg README.md ./
 COPY ml_assets/__init__.py ml_assets/
 RUN uv pip install --no-deps --editable . --build-constraints /build/requirements.lock
-
-FROM installer AS observability-packages
-COPY docker/observability.txt /build/
-RUN uv pip install --no-deps --require-hashes --target /opt/observability -r /build/observability.txt
 
 # What changes with every commit comes last.
 FROM runtime AS production
@@ -113,10 +113,8 @@ HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \
 CMD ["dagster", "api", "grpc", "-m", "ml_assets.definitions", "-h", "0.0.0.0", "-p", "4000"]
 
 FROM base AS observability
-COPY --from=observability-packages /opt/observability /opt/observability
-ENV PYTHONPATH=/opt/observability
 LABEL org.opencontainers.image.title="ml-assets exporter"
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=6s --start-period=60s --retries=3 \
     CMD ["python", "/opt/healthcheck.py", "http", "http://127.0.0.1:8000/metrics"]
-CMD ["ml-assets", "exporter", "--port", "8000"]
+CMD ["ml-assets", "exporter", "--host", "0.0.0.0", "--port", "8000"]

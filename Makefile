@@ -58,11 +58,13 @@ lock: ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra s3 --extra ray --no-header --output-file requirements.lock pyproject.toml
 	PATH="$(abspath $(BIN)):$$PATH" sh docker/compile.sh
 
-image: ## Build the three images
+image: ## Build the three images, and print their sizes
 	for target in base production observability; do \
-		DOCKER_BUILDKIT=1 docker build --target $$target --tag ml-assets:$$target \
+		docker build --target $$target --tag ml-assets:$$target \
+			$${PYTHON_IMAGE:+--build-arg PYTHON_IMAGE="$$PYTHON_IMAGE"} \
 			--build-arg REVISION="$$(git rev-parse HEAD)" . || exit 1; \
 	done
+	docker images --format '{{.Tag}} {{.Size}}' ml-assets
 
 clean: ## Remove everything that was made here
 	rm -rf $(VENV) .ml_assets reports build *.egg-info .coverage* coverage.xml .mypy_cache .pytest_cache .hypothesis .import_linter_cache

@@ -6,6 +6,8 @@ import sys
 NAMES = (
     "serving",
     "log",
+    "metrics",
+    "exporter",
     "kernel",
     "pipeline",
     "location",
@@ -13,6 +15,7 @@ NAMES = (
     "lineage",
     "decisions",
     "drift",
+    "search",
 )
 
 

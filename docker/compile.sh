@@ -8,12 +8,12 @@ compile() {
         --constraints requirements.lock --no-annotate --no-header "$@"
 }
 
-compile pyproject.toml --output-file docker/base.txt
+compile pyproject.toml --extra s3 --output-file docker/base.txt
 compile docker/serve.in --output-file docker/serve.txt
-# These are not in requirements.lock, so their lists carry hashes of their own; what the
-# image has already is left out.
+# Not in requirements.lock, so its list carries hashes of its own; what the image has
+# already is left out.
 in_base=$(sed 's/[;=].*//; s/^/--no-emit-package /' docker/base.txt)
-for list in mlflow observability; do
-    # shellcheck disable=SC2086 # one word for each package
-    compile "docker/$list.in" --generate-hashes $in_base --output-file "docker/$list.txt"
-done
+# shellcheck disable=SC2086 # one word for each package
+compile docker/mlflow.in --generate-hashes $in_base --output-file docker/mlflow.txt
+# shellcheck disable=SC2086
+compile pyproject.toml --extra ray $in_base --output-file docker/ray.txt

@@ -8,6 +8,7 @@ import dagster as dg
 from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
 from ml_assets.ml.gate import Gate, GateFigures
 from ml_assets.model import ModelSpec
+from ml_assets.pods import executor_of, pod_tags
 
 SENSOR_SECONDS = 15
 BATCH = 50
@@ -35,7 +36,12 @@ def _job(spec: ModelSpec, name: str, stages: tuple[str, ...], description: str) 
         f"{spec.name}_{name}",
         selection=dg.AssetSelection.assets(*(key(spec, stage) for stage in stages)),
         description=description,
-        tags={"model": spec.name, "dagster/max_runtime": str(MAX_SECONDS[name])},
+        tags={
+            "model": spec.name,
+            "dagster/max_runtime": str(MAX_SECONDS[name]),
+            **pod_tags(spec),
+        },
+        executor_def=executor_of(spec),
     )
 
 

@@ -10,6 +10,7 @@ import msgspec
 from ml_assets.assets.common import key
 from ml_assets.assets.drift import raw_to_compare
 from ml_assets.model import ModelSpec
+from ml_assets.pods import executor_of, pod_tags
 from ml_assets.segments import waiting
 from ml_assets.serving.store import PlanStore, ServerLease
 from ml_assets.storage import home, storage_root
@@ -42,7 +43,8 @@ def _job(spec: ModelSpec, name: str, stages: tuple[str, ...], description: str) 
         f"{spec.name}_{name}",
         selection=dg.AssetSelection.assets(*(key(spec, stage) for stage in stages)),
         description=description,
-        tags={"model": spec.name},
+        tags={"model": spec.name, **pod_tags(spec)},
+        executor_def=executor_of(spec),
     )
 
 

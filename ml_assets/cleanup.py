@@ -19,7 +19,7 @@ from ml_assets.targets import Target
 from ml_assets.versions import VersionStore
 
 REFERRING: tuple[Kind, ...] = ("predictions", "labels", "version")
-REFERRED: tuple[Kind, ...] = ("pointer", "table", "report", "leftover")
+REFERRED: tuple[Kind, ...] = ("pointer", "table", "report", "steps", "leftover")
 
 
 class Cleaned(NamedTuple):
@@ -149,6 +149,18 @@ def _remove_table(model: str, name: str, paths: list[Path]) -> None:
         _remove(model, name, paths)
 
 
+def _remove_leftover(model: str, name: str, paths: list[Path]) -> None:
+    (path,) = paths
+    if path.parent == VersionStore(storage_root()).directory(model, path.name).parent:
+        # A training that died after it was registered has left it there, too; without
+        # the reserved name nobody would know that it is ours.
+        try:
+            Registry().discard(model, path.name)
+        except RegistryError as error:
+            raise _PutOff(str(error)) from error
+    _remove(model, name, paths)
+
+
 REMOVERS: dict[Kind, Callable[[str, str, list[Path]], None]] = {
     "predictions": _remove_batch,
     "labels": _remove_batch,
@@ -156,7 +168,8 @@ REMOVERS: dict[Kind, Callable[[str, str, list[Path]], None]] = {
     "pointer": _remove,
     "table": _remove_table,
     "report": _remove,
-    "leftover": _remove,
+    "steps": _remove,
+    "leftover": _remove_leftover,
 }
 
 

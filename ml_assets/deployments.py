@@ -64,7 +64,7 @@ def put_in_force(
     try:
         rollout = target.apply(plan)
     except RolloutError:
-        _note(plan.model).unlink()
+        _drop_note(plan)
         raise
     finish(target, plan.model)
     return rollout
@@ -99,6 +99,13 @@ def repeat(target: Target, entry: Entry) -> Rollout:
     return (
         target.apply(plan) if plan == target.current(entry.model) else Rollout(plan, 0)
     )
+
+
+def _drop_note(plan: ServingPlan) -> None:
+    """Take back what was noted; of a deployer that overtook us, the note stays."""
+    draft = read_json(_note(plan.model))
+    if draft is not None and draft["plan"] == digest(plan):
+        _note(plan.model).unlink()
 
 
 def _note(model: str) -> Path:

@@ -34,7 +34,10 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
     history = target.history(model)
     held = on_hold(model)
     gone = {plan.live.version for plan in history} - {*store.names(model)}
-    proposal = PlanStore(root).proposal(model)
+    plans = PlanStore(root)
+    proposal = plans.proposal(model)
+    # A rollout that died left these: servers may be pinned to one.
+    coming = [*plans.staged(model), *([proposal] if proposal else [])]
     tables = root / "tables" / model
     return State(
         versions=[
@@ -45,7 +48,7 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
             Service(dt.datetime.fromisoformat(plan.created_at).timestamp(), _of(plan))
             for plan in history
         ],
-        proposed=_of(proposal) if proposal else frozenset(),
+        proposed=frozenset().union(*map(_of, coming)),
         previous=previous_version(history, {*held, *gone}),
         held=frozenset(held),
         batches=_batches(root, model, now - policy.predictions_days * DAY),
@@ -61,6 +64,7 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
         ),
         pointers=dict(_pointers(tables.glob("*/runs/[!.]*.json"))),
         reports=_times((root / "reports" / model).rglob("[!.]*.json"), root),
+        steps=_times((root / "steps" / model).glob("[!.]*"), root),
         leftovers=_times(_leftovers(root, model), root),
     )
 
@@ -102,6 +106,7 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
         "predictions",
         "labels",
         "segments",
+        "steps",
     )
     for kind in kinds:
         yield from (root / kind / model).rglob(f"{TEMPORARY}*")

@@ -4,72 +4,30 @@
 so that an entry that was edited, removed or put in between is noticed by `verify`, and
 ``ledger/<model>.head.json`` says how far the file must reach at least.
 
-The hash of an entry is the SHA-256 of its JSON without ``hash``: keys sorted, no
-blanks, UTF-8, as `canonical` writes it.
+The hash of an entry is the SHA-256 of its JSON without ``hash`` and ``signature``: keys
+sorted, no blanks, UTF-8, as `canonical` writes it. Where a key is configured, the hash
+is signed: see `ml_assets.signing`.
 """
 
 import datetime as dt
-import hashlib
 import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 import msgspec
 
+from ml_assets.ledger_entry import START as START
+from ml_assets.ledger_entry import Entry as Entry
+from ml_assets.ledger_entry import Kind as Kind
+from ml_assets.ledger_entry import Problem as Problem
+from ml_assets.ledger_entry import as_written
+from ml_assets.ledger_entry import canonical as canonical
+from ml_assets.ledger_entry import entry_hash as entry_hash
+from ml_assets.ledger_entry import faults_of, unsigned
+from ml_assets.signing import is_signed, keys, sign
 from ml_assets.storage import locked, read_json, write_json
-
-Kind = Literal[
-    "deployment",
-    "promotion",
-    "rollback",
-    "refusal",
-    "hold",
-    "release_hold",
-    "approval",
-    "experiment",
-]
-
-START = "0" * 64
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One decision.
-
-    Attributes
-    ----------
-    seq : int
-        Number of the entry, from 1.
-    time : str
-        When, in UTC, ISO 8601.
-    generation : int or None
-        The plan that came of it; None where none did.
-    key : str or None
-        What makes it unique: an entry with the same key is not made again.
-    previous : str
-        Hash of the entry before; 64 zeros for the first.
-    """
-
-    seq: int
-    time: str
-    kind: Kind
-    model: str
-    version: str
-    generation: int | None
-    who: str
-    why: str
-    evidence: dict[str, Any]
-    key: str | None
-    previous: str
-    hash: str
-
-
-class Problem(NamedTuple):
-    """Something that is wrong, and the number of the entry that it is about, if one."""
-
-    seq: int | None
-    message: str
 
 
 class Ledger:
@@ -115,8 +73,10 @@ class Ledger:
                 "key": key,
                 "previous": last.hash if last else START,
             }
-            entry = msgspec.convert({**body, "hash": entry_hash(body)}, Entry)
-            self._write(entry)
+            digest, signers = entry_hash(body), keys()
+            made = {**body, "hash": digest, "signature": sign(digest, signers)}
+            entry = msgspec.convert(made, Entry)
+            self._write(entry, signers)
         return entry
 
     def entries(self, model: str) -> list[Entry]:
@@ -140,21 +100,30 @@ class Ledger:
                 problems.append(Problem(number, f"entry {number} is not readable"))
                 before = ""
                 continue
-            problems += _of_entry(entry, number + 1, before)
+            problems += faults_of(entry, number + 1, before)
             number, before = entry.seq, entry.hash
         if data and not data.endswith(b"\n"):
             problems.append(Problem(None, "the last line is torn; it is no entry"))
-        return problems + self._of_head(model, number)
+        entries, known = self.entries(model), keys()
+        problems += unsigned(entries, known)
+        return problems + self._of_head(model, number, entries, known)
 
-    def _of_head(self, model: str, last: int) -> list[Problem]:
+    def _of_head(
+        self, model: str, last: int, entries: list[Entry], known: list[bytes]
+    ) -> list[Problem]:
         """The chain cannot tell that its end is gone, or was made anew."""
         head = read_json(self._head_path(model))
+        if known and any(entry.signature for entry in entries):
+            signature = str((head or {}).get("signature"))
+            if head is None or not is_signed(_head_text(head), signature, known):
+                text = "how far it must reach is not signed: its end may be missing"
+                return [Problem(None, text)]
         if head is None:
             return []
         if head["seq"] > last:
             text = f"entries after {last} are missing: there were {head['seq']}"
             return [Problem(last + 1, text)]
-        hashes = {entry.seq: entry.hash for entry in self.entries(model)}
+        hashes = {entry.seq: entry.hash for entry in entries}
         if hashes.get(head["seq"], head["hash"]) != head["hash"]:
             text = f"entry {head['seq']} is not the one that was written"
             return [Problem(head["seq"], text)]
@@ -169,13 +138,16 @@ class Ledger:
     def _head_path(self, model: str) -> Path:
         return self.path(model).with_suffix(".head.json")
 
-    def _write(self, entry: Entry) -> None:
-        line = canonical(msgspec.to_builtins(entry)) + b"\n"
+    def _write(self, entry: Entry, known: list[bytes]) -> None:
+        line = canonical(as_written(entry)) + b"\n"
         with self.path(entry.model).open("ab") as stream:
             stream.write(line)
             stream.flush()
             os.fsync(stream.fileno())
-        head = {"seq": entry.seq, "hash": entry.hash}
+        head: dict[str, Any] = {"seq": entry.seq, "hash": entry.hash}
+        signature = sign(_head_text(head), known)
+        if signature is not None:
+            head["signature"] = signature
         write_json(self._head_path(entry.model), head)
 
     def _cut_torn_tail(self, model: str) -> None:
@@ -184,23 +156,6 @@ class Ledger:
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
             os.truncate(self.path(model), whole)
-
-
-def canonical(value: Mapping[str, Any]) -> bytes:
-    """The JSON that is hashed and written.
-
-    Examples
-    --------
-    >>> canonical({"b": 1, "a": None})
-    b'{"a":null,"b":1}'
-    """
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return text.encode()
-
-
-def entry_hash(body: Mapping[str, Any]) -> str:
-    """SHA-256 of an entry without its hash."""
-    return hashlib.sha256(canonical(body)).hexdigest()
 
 
 def held(entries: list[Entry]) -> dict[str, Entry]:
@@ -214,28 +169,8 @@ def held(entries: list[Entry]) -> dict[str, Entry]:
     return found
 
 
-def _of_entry(entry: Entry, number: int, before: str) -> list[Problem]:
-    """What is wrong with one entry that should be `number` and follow `before`."""
-    body = msgspec.to_builtins(entry)
-    del body["hash"]
-    found = []
-    if entry.seq != number:
-        found.append(Problem(number, _misplaced(entry.seq, number)))
-    elif before and entry.previous != before:
-        text = f"the chain is broken before entry {number}: it follows another entry"
-        found.append(Problem(number, text))
-    if entry_hash(body) != entry.hash:
-        text = f"entry {entry.seq} ({entry.kind} of {entry.version}) was edited"
-        found.append(Problem(entry.seq, text))
-    return found
-
-
-def _misplaced(seq: int, number: int) -> str:
-    if seq < number:
-        return f"entry {seq} stands where entry {number} should"
-    if seq == number + 1:
-        return f"entry {number} is missing"
-    return f"entries {number} to {seq - 1} are missing"
+def _head_text(head: Mapping[str, Any]) -> str:
+    return f"head {head['seq']} {head['hash']}"
 
 
 def _whole_lines(data: bytes) -> list[bytes]:

@@ -17,13 +17,14 @@ CRON = re.compile(r"^(\S+\s+){4}\S+$")
 OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
 
 
+Engine = Literal["local", "ray"]
 SourceType = Literal["sklearn", "csv", "parquet", "http", "kaggle", "sql", "synthetic"]
 
 # What each source type needs, and what else it takes.
 SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "sklearn": ({"dataset"}, set()),
-    "csv": ({"path"}, {"read"}),
-    "parquet": ({"path"}, set()),
+    "csv": ({"path"}, {"read", "parallel"}),
+    "parquet": ({"path"}, {"parallel"}),
     "http": ({"url"}, {"read", "timeout_seconds", "sha256"}),
     "kaggle": ({"dataset", "file"}, {"read", "timeout_seconds"}),
     "sql": ({"url", "query"}, set()),
@@ -74,7 +75,12 @@ class SourceSpec(Part):
     model_config = ConfigDict(json_schema_extra=_require_by_type)
 
     type: SourceType
-    path: str | None = Field(None, description="csv, parquet: a path or fsspec URL")
+    path: str | None = Field(
+        None, description="csv, parquet: a path, glob or fsspec URL"
+    )
+    parallel: bool = Field(
+        False, description="csv, parquet: each file is read by a step of its own"
+    )
     url: str | None = Field(None, description="http: address; sql: SQLAlchemy URL")
     dataset: str | None = Field(
         None, description="sklearn: breast_cancer, ...; kaggle: owner/name"
@@ -155,6 +161,9 @@ class SearchSpec(Part):
     iterations: int = Field(10, ge=1, description="candidates of a randomized search")
     folds: int = Field(3, ge=2)
     metric: str = Field("roc_auc", description="a scikit-learn scorer")
+    engine: Engine = Field(
+        "local", description="ray: candidates are fitted on the cluster of RAY_ADDRESS"
+    )
 
 
 class SplitSpec(Part):
@@ -267,3 +276,10 @@ class ModelSpec(Part):
         if self.target in used:
             raise ValueError(f"features names the target '{self.target}'")
         return self
+
+    def on_this_machine(self) -> "ModelSpec":
+        """The same with the local engine, which finds the same answer."""
+        if self.search is None:
+            return self
+        search = self.search.model_copy(update={"engine": "local"})
+        return self.model_copy(update={"search": search})

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from ml_assets.model_part import Part
 
@@ -86,7 +86,55 @@ class RetentionSpec(Part):
     )
 
 
+class AmountsSpec(Part):
+    """Processor and memory, as Kubernetes writes them."""
+
+    cpu: str | None = Field(
+        None, pattern=r"^(\d+m|\d+(\.\d+)?)$", description="such as 500m or 2"
+    )
+    memory: str | None = Field(
+        None, pattern=r"^\d+(\.\d+)?[KMGT]i$", description="such as 512Mi or 4Gi"
+    )
+
+    @field_validator("cpu", mode="before")
+    @classmethod
+    def _number_is_text(cls, value: object) -> object:
+        """YAML reads 2 as a number."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if is_number else value
+
+
 class ResourcesSpec(Part):
-    """What a run of this model may use."""
+    """What a run of this model may use; all but `threads` on Kubernetes only."""
 
     threads: int = Field(1, ge=1, description="OMP_NUM_THREADS of training")
+    requests: AmountsSpec = Field(
+        default_factory=AmountsSpec, description="what the pod is sure to get"
+    )
+    limits: AmountsSpec = Field(
+        default_factory=AmountsSpec, description="what the pod may not exceed"
+    )
+    executor: Literal["in_process", "k8s"] = Field(
+        "in_process", description="k8s: each step in a pod of its own"
+    )
+    node_selector: dict[str, str] = Field(
+        default_factory=dict, description="labels that a node must have"
+    )
+
+    @model_validator(mode="after")
+    def _requests_fit_limits(self) -> "ResourcesSpec":
+        for name in ("cpu", "memory"):
+            least, most = getattr(self.requests, name), getattr(self.limits, name)
+            if least and most and _amount(least) > _amount(most):
+                raise ValueError(
+                    f"requests.{name} is {least}, which is more than"
+                    f" limits.{name}, {most}"
+                )
+        return self
+
+
+def _amount(text: str) -> float:
+    number = float(text.rstrip("mKMGTi"))
+    suffix = text.lstrip("0123456789.")
+    powers = {"": 1.0, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+    return number * powers[suffix]

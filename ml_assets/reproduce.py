@@ -62,7 +62,7 @@ def reproduce(model: str, version: str) -> Reproduction:
     from ml_assets.serving.bundle import load_pipeline
 
     record = VersionStore(storage_root()).get(model, version)
-    spec = _configuration(record)
+    spec = _configuration(record).on_this_machine()
     features = _verified(record, "features", record.features_version)
     notes = [*_surroundings(record), *_chain(record, spec)]
     held_out = features[HELD_OUT].to_numpy()

@@ -13,7 +13,14 @@ from typing import Literal, NamedTuple
 from ml_assets.model import RetentionSpec
 
 Kind = Literal[
-    "predictions", "labels", "version", "pointer", "table", "report", "leftover"
+    "predictions",
+    "labels",
+    "version",
+    "pointer",
+    "table",
+    "report",
+    "steps",
+    "leftover",
 ]
 
 DAY = 86_400.0
@@ -78,6 +85,8 @@ class State:
         Path to time; a report on raw data is named by its data version.
     current : frozenset of Table
         What a stage made last.
+    steps : dict of str to float
+        Path to time of what the steps of one run said to each other.
     """
 
     versions: list[Version] = field(default_factory=list)
@@ -92,6 +101,7 @@ class State:
     current: frozenset[Table] = frozenset()
     pointers: Mapping[Pointer, float] = field(default_factory=dict)
     reports: Mapping[str, float] = field(default_factory=dict)
+    steps: Mapping[str, float] = field(default_factory=dict)
     leftovers: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -146,6 +156,11 @@ def plan_retention(state: State, policy: RetentionSpec, now: float) -> list[Dele
             Deletion("report", path, _age(made, now))
             for path, made in sorted(state.reports.items())
             if made < oldest and not _is_about(path, needed)
+        ),
+        *(
+            Deletion("steps", path, _age(made, now))
+            for path, made in sorted(state.steps.items())
+            if made < oldest
         ),
         *(
             Deletion("leftover", path, _age(made, now))

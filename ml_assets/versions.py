@@ -18,6 +18,21 @@ from ml_assets.storage import create_bytes, read_json, write_json
 STAMP = "%Y%m%dT%H%M%SZ"
 
 
+def trained_at(version: str) -> float | None:
+    """Unix seconds that a version's name tells; None where it is no time.
+
+    Examples
+    --------
+    >>> trained_at("19700101T000100Z")
+    60.0
+    """
+    try:
+        moment = dt.datetime.strptime(version, STAMP)
+    except ValueError:
+        return None
+    return moment.replace(tzinfo=dt.UTC).timestamp()
+
+
 class UnknownVersionError(LookupError):
     """No such version of the model."""
 
@@ -50,6 +65,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     test_rows: int
     fit_seconds: float
     origins: dict[str, str] = {}
+    search: dict[str, Any] = {}
 
     @property
     def bundle(self) -> str:

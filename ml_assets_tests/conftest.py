@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,14 @@ import pytest
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
+# A shell has what it runs in the background ignore SIGINT, and so does all that is
+# started there; what the tests start is to end by it, however they were run.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
-OURS = ("ML_ASSETS_", "MLFLOW_", "DAGSTER_", "KAGGLE_", "SLACK_", "K8S_")
+OURS = (
+    *("ML_ASSETS_", "MLFLOW_", "DAGSTER_", "KAGGLE_", "SLACK_", "K8S_"),
+    *("RAY_", "OTEL_"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -94,14 +101,16 @@ def run_job(
 
 def definitions_of(*specs: Any) -> dg.Definitions:
     """The code location as if its YAML files were `specs`."""
-    from ml_assets.assets.common import TABLES
+    from ml_assets.assets.common import STEPS, TABLES
     from ml_assets.components.tabular_classifier import STAGES
+    from ml_assets.resources.steps import StepIOManager
     from ml_assets.resources.tables import TableIOManager
 
     return dg.Definitions.merge(
         *(stage.build(spec) for spec in specs for stage in STAGES),
         dg.Definitions(
-            resources={TABLES: TableIOManager()}, executor=dg.in_process_executor
+            resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
+            executor=dg.in_process_executor,
         ),
     )
 

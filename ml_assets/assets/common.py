@@ -9,6 +9,7 @@ from ml_assets.model import ModelSpec
 TRAIN_STAGES = ("raw", "features", "model", "evaluation")
 DEPLOY_STAGES = ("deployment", "monitoring")
 TABLES = "tables"
+STEPS = "steps"
 
 # Arguments of ``dg.asset`` for a stage that returns nothing and may find nothing to do.
 MAY_SKIP: dict[str, Any] = {"dagster_type": dg.Nothing, "output_required": False}

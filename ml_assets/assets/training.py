@@ -49,7 +49,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             " its features in one scikit-learn Pipeline, registered in MLflow."
         ),
         ins={"features": dg.AssetIn(key(spec, "features"), input_manager_key=TABLES)},
-        code_version=provenance.spec_hash(spec, *TRAINED_BY)[:12],
+        code_version=_trained_by(spec)[:12],
         **MAY_SKIP,
     )
     def model(
@@ -80,10 +80,15 @@ def fingerprint(spec: ModelSpec, features_version: str) -> str:
     """What decides whether training again could give another version."""
     return provenance.fingerprint(
         features_version,
-        provenance.spec_hash(spec, *TRAINED_BY),
+        _trained_by(spec),
         provenance.code_hash(),
         provenance.environment(),
     )
+
+
+def _trained_by(spec: ModelSpec) -> str:
+    # Where candidates are fitted changes no answer.
+    return provenance.spec_hash(spec.on_this_machine(), *TRAINED_BY)
 
 
 def _unchanged(store: VersionStore, model: str, made_by: str) -> VersionRecord | None:
@@ -160,9 +165,24 @@ def train_version(
         test_rows=int(held_out.sum()),
         fit_seconds=round(trained.seconds, 3),
         origins=origins,
+        search=_search(trained),
     )
     store.save(record)
     return record
+
+
+def _search(trained: "Trained") -> dict[str, Any]:
+    """What found the parameters; empty where none were searched for."""
+    if trained.workers is None:
+        return {}
+    best = trained.candidates[0]
+    return {
+        "engine": trained.workers.engine,
+        "workers": trained.workers.count,
+        "candidates": len(trained.candidates),
+        "best_score": best.mean,
+        "best_params": {name: repr(value) for name, value in best.params.items()},
+    }
 
 
 def _keep_origins(
@@ -223,6 +243,7 @@ def describe(record: VersionRecord) -> dict[str, Any]:
         "train_rows": record.train_rows,
         "test_rows": record.test_rows,
         "fit_seconds": record.fit_seconds,
+        **({"search": dg.MetadataValue.json(record.search)} if record.search else {}),
         "runtime": record.runtime,
         "runtime_reason": record.runtime_reason or "every step compiles",
         "registry": f"{record.model} version {record.registry_version}",

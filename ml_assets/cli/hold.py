@@ -25,9 +25,10 @@ def command(model: str, version: str, reason: str) -> None:
     quiet_libraries()
     require_known(model, storage_root())
     from ml_assets.holds import HoldError, hold
+    from ml_assets.targets import RolloutError
     from ml_assets.versions import UnknownVersionError
 
-    with told(HoldError, UnknownVersionError):
+    with told(HoldError, RolloutError, UnknownVersionError):
         entry, warning = hold(chosen_target(), model, version, who(), reason)
     click.echo(f"entry {entry.seq} in the ledger of {model}: {entry.kind} of {version}")
     if warning:

@@ -1,12 +1,15 @@
 """``ml-assets ledger MODEL``: what was decided, and whether it still says so."""
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 import msgspec
 
+from ml_assets.cli.actor import who
 from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.output import (
+    Failed,
     echo_json,
     echo_table,
     json_option,
@@ -16,14 +19,18 @@ from ml_assets.cli.output import (
 from ml_assets.cli.target import chosen_target
 from ml_assets.storage import storage_root
 
+if TYPE_CHECKING:
+    from ml_assets.ledger import Ledger
+
 
 @click.command(
     "ledger", epilog="Exit codes: 0 all agrees, 1 something does not, 2 wrong usage."
 )
 @click.argument("model")
 @click.option("--repair", is_flag=True, help="Set the registry's aliases first.")
+@click.option("--sign", is_flag=True, help="Add an entry that signs those before it.")
 @json_option
-def command(model: str, repair: bool, as_json: bool) -> None:
+def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     """Show every decision on MODEL and verify it against the plans and the registry.
 
     An entry that was edited or is missing is named, and so is a plan without entry and
@@ -34,8 +41,12 @@ def command(model: str, repair: bool, as_json: bool) -> None:
       ml-assets ledger breast_cancer
       ml-assets ledger breast_cancer --json | jq '.entries[-1].evidence'
 
+    With ML_ASSETS_LEDGER_KEY set, entries are signed as they are made; --sign begins
+    with a ledger that is older than the key.
+
     JSON keys: model, findings with is_serious and message, and entries with seq, time,
-    kind, model, version, generation, who, why, evidence, key, previous, hash.
+    kind, model, version, generation, who, why, evidence, key, previous, hash,
+    signature.
     """
     quiet_libraries()
     root = storage_root()
@@ -44,12 +55,17 @@ def command(model: str, repair: bool, as_json: bool) -> None:
     from ml_assets.deployments import finish, mirror
     from ml_assets.ledger import Ledger
     from ml_assets.resources.registry import RegistryError
+    from ml_assets.signing import SigningKeyError
+    from ml_assets.targets import RolloutError
 
     target = chosen_target()
     if repair:
-        with told(RegistryError), target.lock(model):
+        with told(RegistryError, RolloutError), target.lock(model):
             finish(target, model)
             mirror(target, model)
+    if sign:
+        with told(SigningKeyError):
+            _sign(Ledger(root), model)
     entries = Ledger(root).entries(model)
     findings = audit(target, model)
     if as_json:
@@ -78,3 +94,19 @@ def command(model: str, repair: bool, as_json: bool) -> None:
         for finding in findings:
             click.echo(finding.message, err=True)
     sys.exit(1 if findings else 0)
+
+
+def _sign(ledger: "Ledger", model: str) -> None:
+    from ml_assets.signing import VARIABLE, keys
+
+    if not keys():
+        raise Failed(f"there is no key: set {VARIABLE}")
+    ledger.append(
+        model,
+        "signing",
+        version="-",
+        generation=None,
+        who=who(),
+        why="what stands before is covered by this entry's signature",
+        evidence={},
+    )

@@ -11,6 +11,7 @@ from ml_assets.cli.output import (
     echo_table,
     json_option,
     quiet_libraries,
+    told,
 )
 from ml_assets.cli.target import chosen_target
 
@@ -36,8 +37,10 @@ def command(model: str, dry_run: bool, as_json: bool) -> None:
     quiet_libraries()
     spec = spec_of(model)
     from ml_assets.cleanup import clean
+    from ml_assets.targets import RolloutError
 
-    cleaned = clean(chosen_target(), model, spec.retention, time.time(), dry_run)
+    with told(RolloutError):
+        cleaned = clean(chosen_target(), model, spec.retention, time.time(), dry_run)
     if as_json:
         echo_json(
             {

@@ -12,9 +12,12 @@ from ml_assets.serving.settings import ServerSettings
 HELP = {
     "host": "Address to listen on.",
     "port": "Port of predictions; 0 takes a free one and logs it.",
-    "metrics_port": "Port of Prometheus metrics; worker i answers at this port + i.",
+    "metrics_port": "Port of Prometheus metrics, of all workers.",
     "storage": "Storage directory of plans and bundles (default: the storage root).",
     "home": "Directory of the prediction log (default: the home directory).",
+    "model": "The only model to serve (default: all).",
+    "generation": "The only plan of that model to serve (default: the one in force).",
+    "door": "Unix socket of the door behind which requests are taken too.",
     "workers": "Processes that share the port.",
     "max_body_bytes": "Largest request body; beyond it the answer is 413.",
     "max_rows": "Most rows of one request; beyond it the answer is 413.",

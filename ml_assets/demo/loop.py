@@ -144,7 +144,7 @@ def _what_now(place: Path, seconds: float) -> None:
     for command in (
         f"export ML_ASSETS_HOME={place}",
         f"ml-assets versions {MODEL}",
-        f"ml-assets ledger {after.MODEL}",
+        f"ml-assets ledger {churn.MODEL}",
         "ml-assets dev  # UI http://127.0.0.1:3000, API http://127.0.0.1:8080/docs",
     ):
         click.echo(f"    {command}")

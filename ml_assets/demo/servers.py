@@ -8,6 +8,7 @@ from typing import NamedTuple
 from ml_assets.cli.client import ServerClient
 from ml_assets.cli.processes import Children, cli, script
 from ml_assets.cli.workspace import workspace_arguments
+from ml_assets.telemetry.logging_environment import json_environment
 
 SERVER_SECONDS = 60.0
 
@@ -37,7 +38,8 @@ def start_server(children: Children, place: Path) -> Path:
 def start_daemon(children: Children, place: Path) -> None:
     """Start the Dagster daemon, which runs sensors and launches runs."""
     command = [script("dagster-daemon"), "run", *workspace_arguments()]
-    children.start("Dagster daemon", command, place / "logs" / "daemon.log")
+    log = place / "logs" / "daemon.log"
+    children.start("Dagster daemon", command, log, json_environment())
 
 
 def await_server(children: Children, log: Path) -> tuple[Ports, float]:

@@ -1,6 +1,6 @@
 """From the raw table to the feature table: inputs as training and serving see them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,13 +10,12 @@ from numpy.typing import NDArray
 
 from ml_assets.ml.columns import derive
 from ml_assets.ml.expressions import Expression
+from ml_assets.ml.retype import Columns
+from ml_assets.ml.retype import FeatureError as FeatureError
+from ml_assets.ml.retype import keep_useful, retype, whole_numbers
 from ml_assets.model import FeaturesSpec
 
 Label = str | int | float | bool
-
-
-class FeatureError(ValueError):
-    """A column that cannot become what the model's YAML says."""
 
 
 @dataclass(frozen=True)
@@ -95,30 +94,33 @@ def prepare(
     1     0     0  0.0     0
     2     1     2 -1.0     0
     """
-    _check_columns(frame, spec, target)
+    check_columns(frame, spec, target)
     notes = []
     labelled = frame[target].notna()
     if not labelled.all():
         notes.append(f"{int((~labelled).sum()):,} rows without '{target}' left out")
         frame = frame[labelled].reset_index(drop=True)
-    inputs: dict[str, pd.Series[Any]] = {}
-    for name in frame.columns:
-        if name == target or name in spec.drop:
-            continue
-        column = _retype(frame[name], spec, notes)
-        reason = _useless(column)
-        if reason:
-            notes.append(f"column '{name}' left out: {reason}")
-        else:
-            inputs[name] = column
-    _check_still_there(inputs, spec)
+    retyped, lost = retype(frame, spec, target, whole_numbers(frame, spec))
+    inputs = keep_useful(retyped, lost, notes)
+    check_inputs(inputs, spec)
     if not inputs:
         raise FeatureError(f"no input column is left beside the target '{target}'")
+    table = assemble(frame, inputs, spec, target, keep)
+    return Prepared(table, list(inputs), encode_target(frame[target], positive), notes)
+
+
+def assemble(
+    frame: pd.DataFrame,
+    inputs: Columns,
+    spec: FeaturesSpec,
+    target: str,
+    keep: Sequence[str],
+) -> pd.DataFrame:
+    """Inputs, derived columns, those of `keep`, and the target."""
     table = pd.DataFrame(inputs)
     derived = derive(table, spec.derive)
     kept = {name: frame[name] for name in keep if name not in inputs and name != target}
-    table = table.assign(**derived, **kept, **{target: frame[target]})
-    return Prepared(table, list(inputs), encode_target(frame[target], positive), notes)
+    return table.assign(**derived, **kept, **{target: frame[target]})
 
 
 def input_columns(table: pd.DataFrame, spec: FeaturesSpec, target: str) -> list[str]:
@@ -173,7 +175,8 @@ def encode_target(column: "pd.Series[Any]", positive: Label | None = None) -> La
     return Labels(y, negative, positive)
 
 
-def _check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None:
+def check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None:
+    """Refuse a table that lacks a column which `spec` names, or has a derived one."""
     known = set(frame.columns)
     for key in ("drop", "numeric", "categorical"):
         absent = [name for name in getattr(spec, key) if name not in known]
@@ -197,7 +200,8 @@ def _check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None
         raise FeatureError(f"'{min(both)}' is under features.numeric and categorical")
 
 
-def _check_still_there(inputs: Mapping[str, Any], spec: FeaturesSpec) -> None:
+def check_inputs(inputs: Collection[str], spec: FeaturesSpec) -> None:
+    """Refuse derived columns that read a column which is no input."""
     for name, text in spec.derive.items():
         for column in Expression.parse(text).columns:
             if column not in inputs:
@@ -205,56 +209,3 @@ def _check_still_there(inputs: Mapping[str, Any], spec: FeaturesSpec) -> None:
                     f"features.derive: '{name}' = {text!r} reads '{column}', which is"
                     f" not an input; the inputs are {', '.join(inputs)}"
                 )
-
-
-def _retype(
-    column: "pd.Series[Any]", spec: FeaturesSpec, notes: list[str]
-) -> "pd.Series[Any]":
-    if column.name in spec.numeric:
-        return _as_number(column, notes)
-    if column.name in spec.categorical:
-        return _as_category(column)
-    if pd.api.types.is_bool_dtype(column.dtype):
-        return column
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        whole = pd.api.types.is_integer_dtype(column.dtype) and column.notna().all()
-        return column.astype(np.int64 if whole else np.float64)
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column
-    if pd.api.types.infer_dtype(column, skipna=True) in ("string", "empty"):
-        return column.astype("category")
-    raise FeatureError(
-        f"column '{column.name}' has type {column.dtype}, which is neither number,"
-        " boolean nor text; put it under features.drop or features.categorical"
-    )
-
-
-def _as_number(column: "pd.Series[Any]", notes: list[str]) -> "pd.Series[Any]":
-    raw = column
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        column = column.astype(object)
-    numbers = pd.to_numeric(column, errors="coerce").astype(np.float64)
-    lost = int((numbers.isna() & raw.notna()).sum())
-    if lost:
-        notes.append(
-            f"{lost:,} values of '{raw.name}' are no numbers: taken as missing"
-        )
-    return numbers
-
-
-def _as_category(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    if isinstance(column.dtype, pd.CategoricalDtype):
-        return column
-    if pd.api.types.is_float_dtype(column.dtype):
-        whole = column.dropna() % 1 == 0
-        if whole.all():
-            column = column.astype("Int64")
-    return column.map(str, na_action="ignore").astype("category")
-
-
-def _useless(column: "pd.Series[Any]") -> str | None:
-    """Why a column can teach nothing, or None where it can."""
-    if column.isna().all():
-        return "every value is missing"
-    distinct = column.nunique(dropna=False)
-    return f"every value is {column.iloc[0]!r}" if distinct == 1 else None

@@ -19,13 +19,16 @@ class DataError(ValueError):
     """A table that cannot be used as it is; the message names the column."""
 
 
-def tidy(frame: pd.DataFrame) -> pd.DataFrame:
+def tidy(frame: pd.DataFrame, is_part: bool = False) -> pd.DataFrame:
     """Bring a table as read into the few column types that the platform knows.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_columns)
         Columns of any pandas type.
+    is_part : bool
+        Whether it is one of several that make up a table: then it may lack rows, and a
+        column all its values, which becomes float64.
 
     Returns
     -------
@@ -50,10 +53,10 @@ def tidy(frame: pd.DataFrame) -> pd.DataFrame:
     dtype: object
     """
     _check_names([str(name) for name in frame.columns])
-    if frame.empty:
+    if frame.empty and not is_part:
         raise DataError("there are columns but no rows")
     columns = {
-        str(name): _tidy_column(str(name), column.reset_index(drop=True))
+        str(name): _tidy_column(str(name), column.reset_index(drop=True), is_part)
         for name, column in frame.items()
     }
     return pd.DataFrame(columns)
@@ -96,7 +99,8 @@ a binary classifier needs 2
     if missing:
         raise DataError(
             f"target column '{target}' has no value in {missing:,} of"
-            f" {len(column):,} rows; a classifier learns from labelled rows only"
+            f" {len(column):,} rows; a classifier learns from labelled rows only: leave"
+            " the others out at the source"
         )
     values = sorted(column.unique().tolist(), key=str)
     if len(values) != 2:
@@ -176,9 +180,11 @@ def _check_names(names: list[str]) -> None:
         seen.add(name)
 
 
-def _tidy_column(name: str, column: pd.Series[Any]) -> pd.Series[Any]:
+def _tidy_column(name: str, column: pd.Series[Any], is_part: bool) -> pd.Series[Any]:
     missing = column.isna()
     if missing.all():
+        if is_part:
+            return pd.Series(np.full(len(column), np.nan))
         raise DataError(f"column '{name}' has no value in any of {len(column):,} rows")
     if isinstance(column.dtype, pd.CategoricalDtype):
         if pd.api.types.infer_dtype(column.cat.categories) == "string":

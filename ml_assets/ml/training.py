@@ -12,6 +12,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.ml.columns import plain_texts
+from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator
 from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.prepare import Label, encode_target, input_columns
@@ -55,6 +56,8 @@ class Trained:
         What a search tried, best first; empty without one.
     seconds : float
         Wall-clock time of fitting, search included.
+    workers : Workers or None
+        What fitted the candidates of a search; None without one.
     """
 
     pipeline: Pipeline
@@ -67,6 +70,7 @@ class Trained:
     params: dict[str, Any]
     candidates: list[Candidate]
     seconds: float
+    workers: Workers | None
 
     @property
     def x_test(self) -> pd.DataFrame:
@@ -83,7 +87,6 @@ def train(
     table: pd.DataFrame,
     spec: ModelSpec,
     test: NDArray[np.bool_] | None = None,
-    jobs: int | None = None,
 ) -> Trained:
     """Fit the pipeline of `spec` on the training rows of `table`.
 
@@ -95,9 +98,6 @@ def train(
         Its features, estimator, search, split and resources are used.
     test : ndarray of bool, shape (n_rows,), optional
         The rows to hold out; by default those of ``spec.split``.
-    jobs : int, optional
-        Candidates of a search that are fitted at a time. None leaves it to the joblib
-        backend in force, such as Ray's.
 
     Raises
     ------
@@ -105,6 +105,8 @@ def train(
         If the estimator or one of its parameters is not usable.
     SplitError
         If the rows cannot be divided.
+    EngineError
+        If the engine of the search cannot be used.
 
     Examples
     --------
@@ -126,8 +128,8 @@ def train(
     pipeline = build_pipeline(x, spec.features, estimator)
     started = time.perf_counter()
     with threadpool_limits(spec.resources.threads):
-        pipeline, candidates = _fit(
-            pipeline, plain_texts(x[~test]), y[~test], spec, jobs
+        pipeline, candidates, used = _fit(
+            pipeline, plain_texts(x[~test]), y[~test], spec
         )
     seconds = time.perf_counter() - started
     return Trained(
@@ -141,6 +143,7 @@ def train(
         params=_params(pipeline.named_steps["estimator"]),
         candidates=candidates,
         seconds=seconds,
+        workers=used,
     )
 
 
@@ -150,25 +153,23 @@ def probabilities(pipeline: Pipeline, x: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _fit(
-    pipeline: Pipeline,
-    x: pd.DataFrame,
-    y: NDArray[np.int64],
-    spec: ModelSpec,
-    jobs: int | None,
-) -> tuple[Pipeline, list[Candidate]]:
+    pipeline: Pipeline, x: pd.DataFrame, y: NDArray[np.int64], spec: ModelSpec
+) -> tuple[Pipeline, list[Candidate], Workers | None]:
     try:
         if spec.search is None:
-            return pipeline.fit(x, y), []
-        search = _search(pipeline, spec.search, jobs).fit(x, y)
+            return pipeline.fit(x, y), [], None
+        search = _search(pipeline, spec.search)
+        with workers(spec.search.engine) as used:
+            search.fit(x, y)
     except (TypeError, ValueError) as error:
         # scikit-learn names the parameter and what it may be, but not the model.
         raise EstimatorError(
             f"{spec.estimator.type} cannot be fitted: {error}"
         ) from error
-    return search.best_estimator_, _candidates(search.cv_results_)
+    return search.best_estimator_, _candidates(search.cv_results_), used
 
 
-def _search(pipeline: Pipeline, spec: SearchSpec, jobs: int | None) -> Any:
+def _search(pipeline: Pipeline, spec: SearchSpec) -> Any:
     space = {_prefixed(name): values for name, values in spec.params.items()}
     unknown = sorted(set(space) - set(pipeline.get_params()))
     if unknown:
@@ -181,7 +182,6 @@ def _search(pipeline: Pipeline, spec: SearchSpec, jobs: int | None) -> Any:
     common = {
         "cv": StratifiedKFold(spec.folds, shuffle=True, random_state=SEED),
         "scoring": spec.metric,
-        "n_jobs": jobs,
         "random_state": SEED,
         "error_score": "raise",
     }

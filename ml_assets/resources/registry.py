@@ -202,9 +202,32 @@ class Registry:
             raise RegistryError(
                 f"version {number} of {model} was not deleted: {error}"
             ) from error
-        path = Path(unquote(urlsplit(uri).path))
-        if uri.startswith("file:") and path.is_relative_to(home() / "mlartifacts"):
-            shutil.rmtree(path, ignore_errors=True)
+        _remove_files(uri)
+
+    def discard(self, model: str, version: str) -> None:
+        """Delete whatever a training that died left of `version`: it has no record."""
+        from mlflow.exceptions import MlflowException
+
+        client = self.client
+        tagged = f"tags.version = '{version}'"
+        try:
+            for found in client.search_model_versions(f"name = '{model}' and {tagged}"):
+                client.delete_model_version(model, str(found.version))
+            experiment = client.get_experiment_by_name(model)
+            ids = [experiment.experiment_id] if experiment is not None else []
+            runs = client.search_runs(ids, tagged) if ids else []
+            for run in runs:
+                made_by = f"source_run_id = '{run.info.run_id}'"
+                for logged in client.search_logged_models(ids, made_by):
+                    _remove_files(logged.artifact_location)
+                    client.delete_logged_model(logged.model_id)
+                # Last: what it made is found through it.
+                client.delete_run(run.info.run_id)
+        except MlflowException as error:
+            raise RegistryError(
+                f"what was left of version {version} of {model} was not deleted:"
+                f" {error}"
+            ) from error
 
     def aliases(self, model: str) -> dict[str, str]:
         """Alias to registry number, as the registry has them now."""
@@ -245,6 +268,13 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+def _remove_files(uri: str) -> None:
+    """Remove a bundle's files where they are below our home directory."""
+    path = Path(unquote(urlsplit(uri).path))
+    if uri.startswith("file:") and path.is_relative_to(home() / "mlartifacts"):
+        shutil.rmtree(path, ignore_errors=True)
 
 
 def _has(client: "MlflowClient", model: str, number: str) -> bool:

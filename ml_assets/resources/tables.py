@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 DATA_VERSION = "data_version"
+PART_ROWS = "part_rows"
 
 
 class TableWriteError(OSError):
@@ -37,7 +38,11 @@ class TableStore:
         return self.root / "tables" / model / stage / f"{version}.parquet"
 
     def write(self, model: str, stage: str, run_id: str, frame: "pd.DataFrame") -> Path:
-        """Keep `frame`, whose ``attrs["data_version"]`` names its content."""
+        """Keep `frame`, whose ``attrs["data_version"]`` names its content.
+
+        With ``attrs["part_rows"]``, the number of rows of each of its parts, each can
+        be read alone by `read_part`.
+        """
         version = str(frame.attrs[DATA_VERSION])
         path = self.path(model, stage, version)
         pointer = {DATA_VERSION: version}
@@ -46,7 +51,7 @@ class TableStore:
             with locked(path.parent / ".lock"):
                 if not path.exists():
                     with atomic_path(path) as temporary:
-                        frame.to_parquet(temporary, engine="pyarrow", index=False)
+                        _write_parquet(frame, temporary)
                 write_json(path.parent / "runs" / f"{run_id}.json", pointer)
                 write_json(path.parent / "current.json", pointer)
         except OSError as error:
@@ -57,19 +62,48 @@ class TableStore:
             ) from error
         return path
 
-    def read(self, model: str, stage: str, version: str) -> "pd.DataFrame":
+    def read(
+        self, model: str, stage: str, version: str, columns: list[str] | None = None
+    ) -> "pd.DataFrame":
         """The table of one data version, which its ``attrs`` name."""
         import pandas as pd
 
+        path = self._existing(model, stage, version)
+        frame = pd.read_parquet(path, engine="pyarrow", columns=columns)
+        frame.attrs[DATA_VERSION] = version
+        return frame
+
+    def columns(self, model: str, stage: str, version: str) -> set[str]:
+        """The names of a table's columns."""
+        from pyarrow import parquet
+
+        return {*parquet.read_schema(self._existing(model, stage, version)).names}
+
+    def parts(self, model: str, stage: str, version: str) -> int:
+        """How many parts of a table can be read alone."""
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(self._existing(model, stage, version)) as file:
+            return int(file.num_row_groups)
+
+    def read_part(
+        self, model: str, stage: str, version: str, number: int
+    ) -> "pd.DataFrame":
+        """The rows of one part of a table, counted from 0."""
+        import pandas as pd
+        from pyarrow import parquet
+
+        with parquet.ParquetFile(self._existing(model, stage, version)) as file:
+            return pd.DataFrame(file.read_row_group(number).to_pandas())
+
+    def _existing(self, model: str, stage: str, version: str) -> Path:
         path = self.path(model, stage, version)
         if not path.exists():
             raise MissingTableError(
                 f"table {model}/{stage} of data version {version[:12]} is not in the"
                 f" storage ({path}); materialize {model}/{stage} again"
             )
-        frame = pd.read_parquet(path, engine="pyarrow")
-        frame.attrs[DATA_VERSION] = version
-        return frame
+        return path
 
     def version(self, model: str, stage: str, run_id: str) -> str:
         """The data version that the run made, else the newest one."""
@@ -82,6 +116,23 @@ class TableStore:
                 f"table {model}/{stage} was never materialized; materialize it first"
             )
         return str(pointer[DATA_VERSION])
+
+
+def _write_parquet(frame: "pd.DataFrame", path: Path) -> None:
+    import pyarrow as pa
+    from pyarrow import parquet
+
+    rows = frame.attrs.get(PART_ROWS)
+    if rows is None:
+        frame.to_parquet(path, engine="pyarrow", index=False)
+        return
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    with parquet.ParquetWriter(path, table.schema) as writer:
+        start = 0
+        for count in rows:
+            if count:
+                writer.write_table(table.slice(start, count), row_group_size=count)
+            start += count
 
 
 def _reason(error: OSError) -> str:

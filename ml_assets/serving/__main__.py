@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from pathlib import Path
 
 from ml_assets.serving import logs
 from ml_assets.serving.server import serve, serve_here
@@ -18,19 +19,20 @@ def main() -> int:
     for name in ServerSettings.__struct_fields__:
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name)
     parser.add_argument(
-        "--shared-port",
-        action="store_true",
-        help="be one of several servers on the port (SO_REUSEPORT)",
+        "--metrics-socket",
+        type=Path,
+        help="be one of several workers on the port (SO_REUSEPORT), and tell metrics"
+        " at this Unix socket",
     )
     arguments = vars(parser.parse_args())
-    shared_port = arguments.pop("shared_port")
+    metrics_socket = arguments.pop("metrics_socket")
     try:
         settings = ServerSettings.load(arguments)
     except ValueError as error:
         parser.error(str(error))
-    if shared_port:
+    if metrics_socket is not None:
         logs.configure()
-        return serve_here(settings, shared_port=True)
+        return serve_here(settings, metrics_socket)
     return serve(settings)
 
 

@@ -50,6 +50,8 @@ class ModelServer:
         # One thread: slow answers wait in line, and the fast ones pass by them.
         self._slow = Lane("slow-answers", settings.max_queue)
         self._files = Lane("files", settings.max_queue)
+        lanes = {"slow": self._slow, "files": self._files}
+        metrics.queues = {name: lane.waiting for name, lane in lanes.items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -182,7 +184,8 @@ def _failure(
     error: Exception, request_id: str, route: Route, series: Series
 ) -> tuple[Response, Series]:
     """What a client is told of a fault of ours, and for which arm it counts."""
-    logger.error("a request failed", exc_info=error.__cause__ or error)
+    about = {"fields": {"http.request.id": request_id}}
+    logger.error("a request failed", exc_info=error.__cause__ or error, extra=about)
     if isinstance(error, ArmError) and route.arms:
         series = route.arms.of(error.arm)
     detail = "the request could not be answered; the log has the reason"

@@ -15,6 +15,10 @@ class Lane:
         self._length = length
         self._queued = 0
 
+    def waiting(self) -> int:
+        """How many requests wait, or are in the thread."""
+        return self._queued
+
     async def run(self, handler: Handler, request: Request) -> Response:
         """Answer in the thread.
 

@@ -84,7 +84,11 @@ class PlanLoader:
 
     def look(self) -> None:
         """Look at all plans once and act on what changed."""
-        models = set(self._store.models())
+        settings = self._server.settings
+        if settings.generation:
+            self._look_at_one(settings.model, settings.generation)
+            return
+        models = {name for name in self._store.models() if self._is_ours(name)}
         for model in models:
             try:
                 self._follow(model)
@@ -102,8 +106,26 @@ class PlanLoader:
         if not plans.is_dir():
             return
         for item in plans.iterdir():
-            if item.is_dir() and item.name not in models:
+            if item.is_dir() and item.name not in models and self._is_ours(item.name):
                 self._prepare(item.name)
+
+    def _is_ours(self, model: str) -> bool:
+        return self._server.settings.model in ("", model)
+
+    def _look_at_one(self, model: str, pin: str) -> None:
+        """Serve one plan and no other, whatever comes in force."""
+        served = self._models.get(model)
+        try:
+            plan = self._store.pinned(model, pin)
+        except (OSError, msgspec.MsgspecError) as error:
+            self._refuse(model, None, "", f"the plan cannot be read: {error}")
+            plan = None
+        if plan is None:
+            self._miss(model)
+        elif served is None or served.plan != plan:
+            self._put_in_force(plan)
+        if not self._server.state.is_scanned:
+            self._publish()
 
     def _follow(self, model: str) -> None:
         plan = self._store.current(model)
@@ -155,12 +177,16 @@ class PlanLoader:
         except Exception as error:
             self._miss(plan.model)
             self._refuse(plan.model, plan, key, _reason(error))
-            self._report(plan.model, plan.generation, "failed", reason=_reason(error))
+            # Of a pinned server the deployer asks which plan it speaks of.
+            pinned = key if self._server.settings.generation else None
+            self._report(
+                plan.model, plan.generation, "failed", pinned, reason=_reason(error)
+            )
             return
         self._models[plan.model] = loaded
         self._missing.discard(plan.model)
         self._refused.pop(plan.model, None)
-        self._server.metrics.generations[plan.model] = plan.generation
+        self._server.metrics.plans[plan.model] = plan
         self._publish()
         self._log("plan loaded", plan)
         self._report(plan.model, plan.generation, "ready")

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_assets.serving.logs import log, logger
-from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.metrics import Metrics, Unshipped
 from ml_assets.serving.segments import LABELS, SegmentWriter
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.shipping import adopt, directory_of, ship_all
@@ -111,6 +111,17 @@ class LogKeeper:
                 )
             return self._logs[model]
 
+    def unshipped(self) -> dict[str, Unshipped]:
+        """What of each model's log is on this disk alone."""
+        now = time.monotonic()
+        found = {}
+        for item in self._all():
+            kept = [*item.predictions.unshipped(), *item.labels.unshipped()]
+            seconds = max((now - segment.begun for segment in kept), default=0.0)
+            size = sum(segment.size for segment in kept)
+            found[item.model] = Unshipped(seconds, size)
+        return found
+
     def start(self) -> None:
         """Ship from now on, beginning with what dead servers left."""
         self._thread.start()
@@ -139,6 +150,7 @@ class LogKeeper:
             step()
         except Exception as error:
             # The thread must outlive whatever the disks do.
+            self._metrics.shipping_errors += 1
             if str(error) != self._reason:
                 self._reason = str(error)
                 logger.error("segments could not be shipped", exc_info=True)
@@ -158,7 +170,9 @@ class LogKeeper:
             for writer in (item.predictions, item.labels):
                 writer.retire()
                 writer.close_retired()
-            ship_all(item.directory, self._storage)
+            number = len(ship_all(item.directory, self._storage))
+            shipped = self._metrics.shipped
+            shipped[item.model] = shipped.get(item.model, 0) + number
 
     def _all(self) -> list[PredictionLog]:
         with self._lock:

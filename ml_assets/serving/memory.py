@@ -18,6 +18,8 @@ class Memory:
         self._settings = settings
         self._logs = LogKeeper(settings, metrics, server)
         self.shadows = ShadowQueue(metrics, settings.max_shadow_rows)
+        metrics.shadow_rows = self.shadows.waiting
+        metrics.unshipped = self._logs.unshipped
 
     def log_of(self, model: str) -> PredictionLog:
         """The log of one model."""

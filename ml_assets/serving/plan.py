@@ -1,5 +1,6 @@
 """What serves a model: the plan, its arms, and the schema of a request."""
 
+import datetime as dt
 import hashlib
 import json
 from typing import Literal
@@ -69,11 +70,27 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
         """The arm whose answers callers get by default."""
         return next(arm for arm in self.arms if arm.mode == "live")
 
+    @property
+    def made_at(self) -> float | None:
+        """Unix seconds of ``created_at``; None where it tells no time."""
+        try:
+            return dt.datetime.fromisoformat(self.created_at).timestamp()
+        except ValueError:
+            return None
+
 
 def encode(value: msgspec.Struct) -> bytes:
     """`value` as indented JSON with sorted keys, for files that people read."""
     text = json.dumps(msgspec.to_builtins(value), indent=2, sort_keys=True)
     return text.encode() + b"\n"
+
+
+def pin_of(plan: ServingPlan) -> str:
+    """What pins a server to `plan`: its generation and the start of its digest.
+
+    The digest tells apart the plans of two deployers that took the same generation.
+    """
+    return f"{plan.generation}-{digest(plan)[:12]}"
 
 
 def digest(plan: ServingPlan) -> str:

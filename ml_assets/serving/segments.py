@@ -28,6 +28,13 @@ class Retired(NamedTuple):
     size: int
 
 
+class Kept(NamedTuple):
+    """A segment that is still here: when it was begun (monotonic), and its bytes."""
+
+    begun: float
+    size: int
+
+
 class SegmentWriter:
     """Appends to the segments of one directory, from any thread.
 
@@ -56,6 +63,7 @@ class SegmentWriter:
         self._size = 0
         self._begun = 0.0
         self._retired: list[Retired] = []
+        self._here: dict[int, float] = {}
 
     def append(self, data: bytes) -> None:
         """Append whole lines with one write, or nothing at all.
@@ -103,6 +111,22 @@ class SegmentWriter:
             os.close(descriptor)
             self._retired.pop(0)
 
+    def unshipped(self) -> list[Kept]:
+        """The segments of this writer that are still in its directory, with lines."""
+        with self._lock:
+            here = self._here.copy()
+        found, gone = [], []
+        for number, begun in here.items():
+            size = _size_of(self._path(number))
+            if size is None:
+                gone.append(number)
+            elif size:
+                found.append(Kept(begun, size))
+        with self._lock:
+            for number in gone:
+                self._here.pop(number, None)
+        return found
+
     def _open(self) -> None:
         self.directory.mkdir(parents=True, exist_ok=True)
         path = self._path(self._number + 1)
@@ -111,6 +135,7 @@ class SegmentWriter:
         self._number += 1
         self._size = 0
         self._begun = time.monotonic()
+        self._here[self._number] = self._begun
 
     def _cut(self) -> None:
         """Take back what was written of lines that did not fit."""
@@ -127,6 +152,16 @@ class SegmentWriter:
 
     def _path(self, number: int) -> Path:
         return self.directory / f"{number:08d}{self._infix}{OPEN}"
+
+
+def _size_of(path: Path) -> int | None:
+    """Bytes of a segment, open or closed; None where it was shipped."""
+    for name in (path, path.with_suffix(CLOSED)):
+        try:
+            return name.stat().st_size
+        except FileNotFoundError:
+            continue
+    return None
 
 
 def finish(path: Path, descriptor: int) -> Path | None:

@@ -10,23 +10,27 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
+from wsgiref.simple_server import WSGIServer
 
 import uvicorn
 
 from ml_assets.serving import logs
 from ml_assets.serving.app import ModelServer
 from ml_assets.serving.bundle import load_runtime
+from ml_assets.serving.doorway import Doorway
 from ml_assets.serving.guard import GuardedProtocol
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
 from ml_assets.serving.memory import Memory
-from ml_assets.serving.metrics import Metrics, serve_metrics
+from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.metrics_port import WorkerSocket, serve_metrics
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.state import State
 from ml_assets.serving.store import PlanStore, ServerLease
 from ml_assets.serving.supervisor import supervise
+from ml_assets.telemetry.endpoint import is_traced
 
 _BACKLOG = 1024
 # Requests leave no cycles behind, so that collecting often is wasted time.
@@ -41,24 +45,36 @@ def serve(settings: ServerSettings) -> int:
     return serve_here(settings)
 
 
-def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
-    """Serve in this process; with `shared_port`, beside others on the same port."""
+def serve_here(settings: ServerSettings, metrics_socket: Path | None = None) -> int:
+    """Serve in this process.
+
+    With a `metrics_socket` it is one of several workers that share the port, and tells
+    its metrics to the supervisor there.
+    """
+    is_worker = metrics_socket is not None
     try:
-        listener = listen(settings.host, settings.port, shared_port)
+        listener = listen(settings.host, settings.port, is_worker)
     except OSError as error:
         return cannot_listen(settings.host, settings.port, error)
     metrics = Metrics()
+    metrics_port = settings.metrics_port
+    exporter: WorkerSocket | WSGIServer
     try:
-        exporter = serve_metrics(metrics, settings.host, settings.metrics_port)
+        if metrics_socket is not None:
+            exporter = WorkerSocket(metrics, metrics_socket)
+        else:
+            exporter = serve_metrics(metrics, settings.host, metrics_port)
+            metrics_port = exporter.server_port
     except OSError as error:
         listener.close()
-        return cannot_listen(settings.host, settings.metrics_port, error)
+        return cannot_listen(settings.host, metrics_port, error)
     # From here on clients wait in line instead of being turned away.
     listener.listen(_BACKLOG)
     host, port = listener.getsockname()[:2]
     root = Path(settings.storage)
     ids = PredictionIds()
-    app = ModelServer(settings, metrics, ids)
+    application, protocol = _application()
+    app = application(settings, metrics, ids)
     with _registered(root) as name:
         memory = Memory(settings, metrics, name)
         memory.start()
@@ -70,11 +86,13 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
             "server started",
             server__address=host,
             server__port=port,
-            metrics__port=exporter.server_port,
+            metrics__port=metrics_port,
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        _Server(app, os.getppid() if shared_port else None).run(sockets=[listener])
+        parent = os.getppid() if is_worker else None
+        doorway = _doorway(app, root, name)
+        _Server(app, protocol, parent, doorway).run(sockets=[listener])
         loader.stop()
         app.close()
         # While the lease is held: nobody adopts what is still being written.
@@ -82,6 +100,31 @@ def serve_here(settings: ServerSettings, shared_port: bool = False) -> int:
     exporter.shutdown()
     log("server stopped", server__port=port)
     return 0
+
+
+def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
+    """Where the server takes requests of a door, if it was told of one."""
+    door = app.settings.door
+    if not door:
+        return None
+    store = PlanStore(root)
+
+    def may_enter() -> bool:
+        """Whether what is loaded is in force; a plan may only be proposed yet."""
+        return app.state.is_ready and all(
+            store.is_in_force(model.plan) for model in app.state.models.values()
+        )
+
+    return Doorway(Path(door), store.door_mark(name), may_enter)
+
+
+def _application() -> tuple[type[ModelServer], type[GuardedProtocol]]:
+    """The server and its connections, with traces where a collector is named."""
+    if not is_traced():
+        return ModelServer, GuardedProtocol
+    from ml_assets.serving.tracing import TracedProtocol, TracedServer
+
+    return TracedServer, TracedProtocol
 
 
 @contextlib.contextmanager
@@ -103,14 +146,24 @@ class _Server(uvicorn.Server):
     ----------
     app
         The application.
+    protocol
+        What a connection is.
     parent
         Process without which this one stops, or None.
+    doorway
+        Where connections of a door are taken besides, or None.
     """
 
-    def __init__(self, app: ModelServer, parent: int | None) -> None:
+    def __init__(
+        self,
+        app: ModelServer,
+        protocol: type[GuardedProtocol],
+        parent: int | None,
+        doorway: Doorway | None,
+    ) -> None:
         settings = app.settings
         protocol = type(
-            "Protocol", (GuardedProtocol,), {"settings": settings, "server_app": app}
+            "Protocol", (protocol,), {"settings": settings, "server_app": app}
         )
         super().__init__(
             uvicorn.Config(
@@ -131,6 +184,21 @@ class _Server(uvicorn.Server):
         )
         self._app = app
         self._parent = parent
+        self._doorway = doorway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and stand behind the door as soon as the plan is loaded."""
+        await super().startup(sockets)
+        if self._doorway is not None:
+            self._doorway.open(self._protocol)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """One connection that came through the door."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
 
     async def on_tick(self, counter: int) -> bool:
         """Every tenth of a second: the housekeeping of connections, and the end."""
@@ -153,6 +221,8 @@ class _Server(uvicorn.Server):
         """
         log("server stopping")
         self._app.is_draining = True
+        if self._doorway is not None:
+            await self._doorway.leave()
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()

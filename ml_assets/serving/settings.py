@@ -11,6 +11,8 @@ from ml_assets.storage import home, storage_root
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
+# As `pin_of` writes it, or a bare generation; empty is no pin.
+Pin = Annotated[str, msgspec.Meta(pattern=r"^([1-9]\d*(-[0-9a-f]{12})?)?$")]
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -23,11 +25,19 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     host, port
         Where predictions are served; port 0 takes a free one and logs it.
     metrics_port
-        Where Prometheus asks; worker number ``i`` answers at ``metrics_port + i``.
+        Where Prometheus asks, for all workers.
     storage
         Root of the storage that holds plans and bundles.
     home
         Directory of the local state, in which the prediction log is written.
+    model
+        The only model to serve; all by default.
+    generation
+        The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it in
+        force, proposed, staged or past; by default whichever is in force.
+    door
+        Unix socket of the door behind which the server takes requests too; see
+        `ml_assets.serving.door`.
     workers
         Processes that share the port.
     max_body_bytes, max_rows
@@ -60,6 +70,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Port = 8000
     storage: str = ""
     home: str = ""
+    model: str = ""
+    generation: Pin = ""
+    door: str = ""
     workers: Count = 1
     max_body_bytes: Count = 8 * 2**20
     max_rows: Count = 10_000
@@ -104,9 +117,15 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             name: value for name, value in arguments.items() if value is not None
         }
         try:
-            return msgspec.convert(values, cls, strict=False)
+            found = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"server settings: {error}") from None
+        if found.generation and not found.model:
+            raise ValueError(
+                f"server settings: generation is {found.generation} and model is"
+                " missing, expected the model whose plan it is"
+            )
+        return found
 
     def arguments(self) -> list[str]:
         """The command line that gives these settings."""

@@ -70,6 +70,10 @@ class ShadowQueue:
                 return
         self._drop(job)
 
+    def waiting(self) -> int:
+        """How many rows wait."""
+        return self._rows
+
     def close(self) -> None:
         """Score what waits, for a moment, and stop."""
         self._deadline = perf_counter() + _LAST_SECONDS

@@ -6,6 +6,10 @@ two deployers that prepared the same generation, one creates it and the other is
 
 ``plans/<model>/proposal.json`` is a plan under preparation: running servers load it
 beside the one they serve, and say in ``servers/`` whether they could.
+
+``plans/<model>/staged/7-3fa9c1d2e4b5.json`` is a plan to which servers are pinned
+before it is in force: pods of a new generation load it, and only when all have is it
+committed.
 """
 
 import fcntl
@@ -18,7 +22,7 @@ from typing import Literal
 
 import msgspec
 
-from ml_assets.serving.plan import ServingPlan, encode
+from ml_assets.serving.plan import ServingPlan, encode, pin_of
 from ml_assets.storage import TEMPORARY, create_bytes, locked, write_bytes
 
 State = Literal["ready", "prepared", "failed"]
@@ -111,6 +115,41 @@ class PlanStore:
             )
         self.withdraw(plan.model)
 
+    def stage(self, plan: ServingPlan) -> None:
+        """Write `plan` where servers that are pinned to it find it before it is in
+        force. It is named by its content, so that nobody can put another in its place.
+        """
+        create_bytes(self._staged_path(plan.model, pin_of(plan)), encode(plan))
+
+    def pinned(self, model: str, pin: str) -> ServingPlan | None:
+        """The plan of a pin, staged, in force, past or proposed; None if it is none."""
+        for path in (
+            self._staged_path(model, pin),
+            self._plan_path(model, int(pin.partition("-")[0])),
+            self._directory(model) / "proposal.json",
+        ):
+            try:
+                plan = msgspec.json.decode(path.read_bytes(), type=ServingPlan)
+            except FileNotFoundError:
+                continue
+            if pin in {str(plan.generation), pin_of(plan)}:
+                return plan
+        return None
+
+    def staged(self, model: str) -> list[ServingPlan]:
+        """Every staged plan that is not in force."""
+        plans = [
+            msgspec.json.decode(path.read_bytes(), type=ServingPlan)
+            for path in sorted(self._staged_path(model, "").parent.glob("[0-9]*.json"))
+        ]
+        in_force = self.history(model)
+        return [plan for plan in plans if plan not in in_force]
+
+    def unstage(self, model: str) -> None:
+        """Drop every staged plan. Call it when no server is pinned to one."""
+        for path in self._staged_path(model, "").parent.glob("[0-9]*.json"):
+            path.unlink(missing_ok=True)
+
     def report(self, report: ServerReport) -> None:
         """Say what a server holds. Call it with the server's `ServerLease` held."""
         path = self.root / "servers" / report.server / f"{report.model}.json"
@@ -128,6 +167,24 @@ class PlanStore:
             found.append(msgspec.json.decode(data, type=ServerReport))
         return found
 
+    def is_in_force(self, plan: ServingPlan) -> bool:
+        """Whether `plan` was committed, be it the newest or not."""
+        try:
+            return self.read(plan.model, plan.generation) == plan
+        except FileNotFoundError:
+            return False
+
+    def door_mark(self, server: str) -> Path:
+        """File that exists while `server` takes the requests of its door."""
+        return self.root / "servers" / server / "door"
+
+    def takes_requests(self, host: str) -> bool:
+        """Whether a living server on the machine `host` stands behind its door."""
+        return any(
+            item.name.startswith(f"{host}-") and self.door_mark(item.name).exists()
+            for item in self._living_servers()
+        )
+
     def _living_servers(self) -> Iterator[Path]:
         servers = self.root / "servers"
         for item in sorted(servers.iterdir()) if servers.is_dir() else []:
@@ -139,6 +196,9 @@ class PlanStore:
 
     def _plan_path(self, model: str, generation: int) -> Path:
         return self._directory(model) / f"{generation:08d}.json"
+
+    def _staged_path(self, model: str, pin: str) -> Path:
+        return self._directory(model) / "staged" / f"{pin}.json"
 
     def _generations(self, model: str) -> list[int]:
         directory = self._directory(model)

@@ -7,41 +7,27 @@ they swap. A plan that crashes, or answers otherwise than at training, is withdr
 never in force.
 """
 
-import subprocess  # nosec B404 # runs this interpreter with fixed arguments only
-import sys
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ml_assets.serving.plan import Arm, ServingPlan, digest, encode
-from ml_assets.serving.store import PlanStore, ServerReport, StalePlanError
+from ml_assets.serving.plan import ServingPlan, digest
+from ml_assets.serving.store import ServerReport, StalePlanError
 from ml_assets.targets import Rollout, RolloutError
+from ml_assets.targets.stored import StoredTarget
+from ml_assets.targets.trial import try_arm
 
 POLL_SECONDS = 0.05
 
 
-class LocalTarget:
+class LocalTarget(StoredTarget):
     """Rolls out to the servers that share the storage directory `root`.
 
     `timeout` bounds, in seconds, the wait for servers to load a plan.
     """
 
     def __init__(self, root: Path, timeout: float = 60.0) -> None:
-        self.store = PlanStore(root)
-        self.timeout = timeout
-
-    def current(self, model: str) -> ServingPlan | None:
-        """The plan in force, or None where the model was never deployed."""
-        return self.store.current(model)
-
-    def history(self, model: str) -> list[ServingPlan]:
-        """Every plan that was in force, oldest first."""
-        return self.store.history(model)
-
-    def lock(self, model: str) -> AbstractContextManager[None]:
-        """Held by whoever decides on and applies a plan of `model`."""
-        return self.store.lock(model)
+        super().__init__(root, timeout)
 
     def apply(self, plan: ServingPlan) -> Rollout:
         """Put `plan` in force, or raise `RolloutError` and change nothing.
@@ -51,7 +37,7 @@ class LocalTarget:
         if self.store.current(plan.model) == plan:
             return Rollout(plan, self._await_serving(plan))
         for arm in plan.arms:
-            self._try(arm)
+            try_arm(self.store.root, arm, self.timeout)
         self.store.propose(plan)
         try:
             self._await_prepared(plan)
@@ -61,34 +47,6 @@ class LocalTarget:
         finally:
             self.store.withdraw(plan.model)
         return Rollout(plan, self._await_serving(plan))
-
-    def _try(self, arm: Arm) -> None:
-        """Load the arm and score its probe rows where a crash harms nobody."""
-        try:
-            done = subprocess.run(  # nosec B603 # fixed arguments
-                [
-                    sys.executable,
-                    "-m",
-                    "ml_assets.serving.preflight",
-                    str(self.store.root),
-                ],
-                input=encode(arm),
-                capture_output=True,
-                timeout=self.timeout,
-                check=False,
-            )
-        except subprocess.TimeoutExpired:
-            raise RolloutError(
-                f"version {arm.version} did not load within {self.timeout:g} s"
-            ) from None
-        if done.returncode < 0:
-            raise RolloutError(
-                f"version {arm.version} crashed while loading"
-                f" (signal {-done.returncode})"
-            )
-        if done.returncode:
-            reason = done.stderr.decode(errors="replace").strip()
-            raise RolloutError(f"version {arm.version} was refused: {reason}")
 
     def _await_prepared(self, plan: ServingPlan) -> None:
         wanted = digest(plan)

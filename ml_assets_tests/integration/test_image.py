@@ -51,6 +51,28 @@ def trained(images: dict[str, str]) -> Iterator[str]:
         yield name
 
 
+def instance(directory: Path) -> list[str]:
+    """Options that give a container a Dagster instance on its /tmp."""
+    settings = directory / "dagster.yaml"
+    settings.write_text(
+        "storage: {sqlite: {base_dir: /tmp/dagster}}\n"
+        "local_artifact_storage:\n"
+        "  module: dagster.core.storage.root\n"
+        "  class: LocalArtifactStorage\n"
+        "  config: {base_dir: /tmp/dagster}\n"
+        "compute_logs:\n"
+        "  module: dagster.core.storage.noop_compute_log_manager\n"
+        "  class: NoOpComputeLogManager\n"
+        "telemetry: {enabled: false}\n"
+    )
+    settings.chmod(0o644)
+    directory.chmod(0o755)
+    return [
+        "--env=DAGSTER_HOME=/opt/dagster/dagster_home",
+        f"--volume={settings}:/opt/dagster/dagster_home/dagster.yaml:ro",
+    ]
+
+
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_image_runs_as_nobody_with_its_tools_left_behind(
     images: dict[str, str], target: str
@@ -84,7 +106,7 @@ def test_the_server_image_holds_what_serves_and_no_more(images: dict[str, str]) 
         "for names in trusted.TRUSTED.values():\n"
         "    for name in names:\n"
         "        importlib.import_module(name.rpartition('.')[0])\n"
-        "heavy = ('dagster', 'mlflow', 'great_expectations', 'pyarrow', 'matplotlib')\n"
+        "heavy = ('dagster', 'mlflow', 'great_expectations', 'docker', 'matplotlib')\n"
         "print([name for name in heavy if i.find_spec(name)])\n"
     )
     assert run_once(images["production"], "python", "-c", script) == "[]"
@@ -118,32 +140,38 @@ def test_the_same_image_is_dagsters_webserver_and_daemon(
     port: int | None,
     path: str | None,
 ) -> None:
-    instance = tmp_path / "dagster.yaml"
-    instance.write_text(
-        "storage: {sqlite: {base_dir: /tmp/dagster}}\n"
-        "local_artifact_storage:\n"
-        "  module: dagster.core.storage.root\n"
-        "  class: LocalArtifactStorage\n"
-        "  config: {base_dir: /tmp/dagster}\n"
-        "compute_logs:\n"
-        "  module: dagster.core.storage.noop_compute_log_manager\n"
-        "  class: NoOpComputeLogManager\n"
-        "telemetry: {enabled: false}\n"
-    )
-    instance.chmod(0o644)
-    tmp_path.chmod(0o755)
     check = "dagster-daemon liveness-check" if port is None else (
         f"python /opt/healthcheck.py http http://127.0.0.1:{port}{path}"
     )  # fmt: skip
     options = [
-        "--env=DAGSTER_HOME=/opt/dagster/dagster_home",
-        f"--volume={instance}:/opt/dagster/dagster_home/dagster.yaml:ro",
+        *instance(tmp_path),
         f"--health-cmd={check}",
         "--health-timeout=20s",
     ]
     full = [*command, "-m", "ml_assets.definitions"]
     with running(images["base"], *full, options=options) as container:
         container.await_health("healthy")
+
+
+def test_the_server_image_holds_whatever_the_server_may_import(
+    images: dict[str, str],
+) -> None:
+    script = (Path(__file__).parent / "imports_of_server.py").read_text()
+    assert run_once(images["production"], "python", "-c", script) == "[]"
+
+
+def test_the_code_locations_image_reaches_databases_and_buckets(
+    images: dict[str, str],
+) -> None:
+    script = "import dagster_postgres, psycopg2, s3fs, boto3, docker, kubernetes"
+    assert run_once(images["base"], "python", "-c", script) == ""
+
+
+def test_a_door_is_unhealthy_without_a_server_behind_it(images: dict[str, str]) -> None:
+    command = ["ml-assets", "door", "--door", "/run/ml-assets/x.sock"]
+    options = ["--tmpfs=/run/ml-assets:uid=10001"]
+    with running(images["production"], *command, options=options) as container:
+        container.await_health("unhealthy")
 
 
 def test_a_server_without_a_version_is_unhealthy_and_turns_healthy_with_one(
@@ -194,16 +222,10 @@ def test_a_version_names_the_commit_of_the_image_that_trained_it(
     assert found.startswith(STORAGE)
 
 
-def test_the_exporters_image_sends_traces_and_is_unhealthy_without_metrics(
-    images: dict[str, str],
+def test_the_exporter_is_unhealthy_when_it_does_not_answer(
+    images: dict[str, str], tmp_path: Path
 ) -> None:
-    serve = (
-        "import threading, prometheus_client as p\n"
-        "import opentelemetry.exporter.otlp.proto.http.trace_exporter\n"
-        "p.start_http_server(8000)\n"
-        "threading.Event().wait()\n"
-    )
-    with running(images["observability"], "python", "-c", serve) as container:
+    with running(images["observability"], options=instance(tmp_path)) as container:
         container.await_health("healthy")
         container.signal("SIGSTOP")
         container.await_health("unhealthy")

@@ -17,6 +17,11 @@ EVERYTHING = {
     "serviceMonitor": {"enabled": True},
     "ingress": {"enabled": True, "host": "models.example.com"},
     "deployer": {"stepPods": True},
+    "traces": {"endpoint": "http://jaeger-collector.monitoring:4318"},
+    "prometheusRule": {"enabled": True},
+    "dashboards": {"enabled": True},
+    "alertmanager": {"enabled": True, "slack": {"channel": "#models"}},
+    "ray": {"enabled": True},
 }
 
 Object = dict[str, Any]
@@ -62,9 +67,18 @@ def pods(objects: list[Object]) -> Iterator[Pod]:
     for item in objects:
         if item["kind"] == "Pod":
             yield Pod(label(item), item["metadata"], item["spec"])
+        elif item["kind"] == "RayCluster":
+            for group in ray_groups(item):
+                template = group["template"]
+                yield Pod(label(item), template["metadata"], template["spec"])
         elif "template" in item.get("spec", {}):
             template = item["spec"]["template"]
             yield Pod(label(item), template["metadata"], template["spec"])
+
+
+def ray_groups(item: Object) -> list[Object]:
+    """The head of a Ray cluster and its groups of workers."""
+    return [item["spec"]["headGroupSpec"], *item["spec"]["workerGroupSpecs"]]
 
 
 def pick(objects: list[Object], kind: str, name: str) -> Object:

@@ -25,7 +25,7 @@ from ml_assets_tests.unit.pod_security import violations
 
 KUBERNETES = "1.34"
 # Custom resources, whose schemas are not Kubernetes' own.
-CUSTOM = {"ServiceMonitor"}
+CUSTOM = {"ServiceMonitor", "PrometheusRule", "AlertmanagerConfig", "RayCluster"}
 CASES = [(name, {}) for name in VALUES_FILES] + [("values", EVERYTHING)]
 
 

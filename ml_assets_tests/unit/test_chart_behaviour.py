@@ -159,7 +159,7 @@ def test_only_prometheus_reads_metrics() -> None:
     ]
     for policy in (item for item in everything() if item["kind"] == "NetworkPolicy"):
         for rule in policy["spec"].get("ingress", []):
-            if any(port["port"] == 8000 for port in rule["ports"]):
+            if any(port["port"] == 8000 for port in rule.get("ports", [])):
                 assert rule["from"] == monitoring, label(policy)
 
 

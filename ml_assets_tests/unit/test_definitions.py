@@ -13,7 +13,15 @@ import pytest
 from ml_assets.definitions import defs
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "definitions.json"
-HEAVY = ["mlflow", "great_expectations", "sklearn", "pandas", "scipy", "matplotlib"]
+HEAVY = [
+    "mlflow",
+    "great_expectations",
+    "sklearn",
+    "pandas",
+    "scipy",
+    "matplotlib",
+    "ray",
+]
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def test_name_source_and_target_are_enough() -> None:
         ({"source": {"type": "csv"}}, "source type 'csv' needs path"),
         (
             {"source": {"type": "csv", "path": "a", "query": "q"}},
-            "source type 'csv' does not take query; it takes path, read",
+            "source type 'csv' does not take query; it takes parallel, path, read",
         ),
         (
             {"source": {"type": "kaggle", "dataset": "a/b"}},

@@ -231,6 +231,7 @@ def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     compact(home, "churn", "predictions")
     ship(home, [line(NOW - DAY, 1, version="20250102T000000Z")], "s-00000002")
     (home / "tables/churn/raw/.tmp-dead").write_bytes(b"half")
+    write_json(home / "steps/churn/run/churn__raw_read[1]/result.json", {})
     for path in home.rglob("*"):
         os.utime(path, (NOW - 60 * DAY, NOW - 60 * DAY))
     return home
@@ -262,8 +263,10 @@ def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
     assert {item.kind for item in done.deletions} == {
         "predictions",
         "pointer",
+        "steps",
         "leftover",
     }
+    assert not list((storage / "steps/churn").iterdir())
     assert len(list(storage.glob("predictions/churn/*/*.parquet"))) == 1
     (storage / "segments/churn/s-00000002.jsonl").unlink()
     few = POLICY.model_copy(update={"versions": 1})

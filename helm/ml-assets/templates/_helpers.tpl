@@ -86,3 +86,23 @@ name: scratch
 emptyDir:
   sizeLimit: {{ . }}
 {{- end }}
+
+{{/* Hints for Filebeat: pass whether the lines are JSON. */}}
+{{- define "ml-assets.logHints" -}}
+co.elastic.logs/enabled: "true"
+{{- if . }}
+co.elastic.logs/json.add_error_key: "true"
+co.elastic.logs/json.expand_keys: "true"
+co.elastic.logs/json.overwrite_keys: "true"
+{{- end }}
+{{- end }}
+
+{{/* Where traces go, as OpenTelemetry wants it: pass the root. */}}
+{{- define "ml-assets.traces" -}}
+- name: OTEL_EXPORTER_OTLP_ENDPOINT
+  value: {{ .Values.traces.endpoint | quote }}
+- name: OTEL_TRACES_SAMPLER
+  value: parentbased_traceidratio
+- name: OTEL_TRACES_SAMPLER_ARG
+  value: {{ .Values.traces.share | quote }}
+{{- end }}

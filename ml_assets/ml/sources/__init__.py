@@ -4,12 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from ml_assets.ml.parts import join_parts
 from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.retry import Retry
 from ml_assets.ml.tables import DataError, tidy
 from ml_assets.model import SourceSpec
 
-__all__ = ["Retry", "SourceError", "read_source"]
+__all__ = ["Retry", "SourceError", "join", "part_names", "read_part", "read_source"]
 
 
 def read_source(
@@ -40,6 +41,7 @@ def read_source(
 
     See Also
     --------
+    read_part, join : The same in pieces.
     ml_assets.ml.tables.check_target : Whether the table can train a classifier.
 
     Examples
@@ -48,12 +50,78 @@ def read_source(
     >>> read_source(spec, Path("cache"))["target"].cat.categories.tolist()
     ['benign', 'malignant']
     """
-    frame = _read(spec, cache, retry or Retry())
+    return _tidy(_read(spec, cache, retry or Retry()), describe(spec))
+
+
+def part_names(spec: SourceSpec) -> list[str]:
+    """The names of the files that make up a CSV or Parquet source, in their order.
+
+    The name of a source's only file is the empty text.
+    """
+    from ml_assets.ml.sources.files import find_files
+
+    return [file.name for file in find_files(spec)]
+
+
+def read_part(spec: SourceSpec, name: str) -> pd.DataFrame:
+    """Read one file of a CSV or Parquet source: a tidy table, but for empty columns.
+
+    Raises
+    ------
+    SourceError
+        It is gone, cannot be read, or is no usable table.
+    """
+    from ml_assets.ml.sources.files import find_files, read_file
+
+    for file in find_files(spec):
+        if file.name == name:
+            return _tidy(read_file(spec, file), file.shown, is_part=True)
+    raise SourceError(f"{_shown(spec, name)} does not exist any more")
+
+
+def join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
+    """The table that the files of a source make up, whoever read them.
+
+    Parameters
+    ----------
+    parts : list of (str, DataFrame)
+        Each file's name and rows as `read_part` gave them, in the order of the names.
+
+    Raises
+    ------
+    SourceError
+        A file has other columns than the first, or other kinds of values in them.
+    """
+    return _tidy(_join(spec, parts), describe(spec))
+
+
+def _join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
     try:
-        return tidy(frame)
+        return join_parts([(_shown(spec, name), frame) for name, frame in parts])
+    except DataError as error:
+        raise SourceError(str(error)) from None
+
+
+def _read_files(spec: SourceSpec) -> pd.DataFrame:
+    from ml_assets.ml.sources.files import find_files, read_file
+
+    parts = [
+        (file.name, _tidy(read_file(spec, file), file.shown, is_part=True))
+        for file in find_files(spec)
+    ]
+    return _join(spec, parts)
+
+
+def _tidy(frame: pd.DataFrame, shown: str, is_part: bool = False) -> pd.DataFrame:
+    try:
+        return tidy(frame, is_part)
     except DataError as error:
         fault = str(error)
-    raise SourceError(f"{describe(spec)}: {fault}")
+    raise SourceError(f"{shown}: {fault}")
+
+
+def _shown(spec: SourceSpec, name: str) -> str:
+    return f"{describe(spec)} ({name})" if name else describe(spec)
 
 
 def describe(spec: SourceSpec) -> str:
@@ -82,14 +150,8 @@ def _read(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
             from ml_assets.ml.sources.bundled import read_bundled
 
             return read_bundled(spec.dataset)
-        case "csv":
-            from ml_assets.ml.sources.files import read_csv_path
-
-            return read_csv_path(spec.path, spec.read)
-        case "parquet":
-            from ml_assets.ml.sources.files import read_parquet_path
-
-            return read_parquet_path(spec.path)
+        case "csv" | "parquet":
+            return _read_files(spec)
         case "http":
             from ml_assets.ml.sources.http import read_http
 

@@ -1,6 +1,5 @@
 """Parquet files."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
@@ -11,33 +10,18 @@ from ml_assets.ml.sources.text_faults import Opener
 MAGIC = b"PAR1"
 
 
-def read_parquet(files: Sequence[tuple[str, Opener]]) -> pd.DataFrame:
-    """Read Parquet files, each given by name and opener, as one table.
+def read_parquet(open_file: Opener, name: str) -> pd.DataFrame:
+    """Read one Parquet file; `name` is what errors call it.
 
     Raises
     ------
     SourceError
-        A file is no Parquet file, or its columns are not those of the first.
+        It is no Parquet file.
     """
-    import pyarrow as pa
-
-    tables: list[Any] = []
-    for name, open_file in files:
-        table = _read(name, open_file)
-        if tables and table.column_names != tables[0].column_names:
-            unlike = sorted({*table.column_names} ^ {*tables[0].column_names})
-            raise SourceError(
-                f"{name}: its columns are not those of {files[0][0]}"
-                f" ({', '.join(unlike) or 'in another order'})"
-            )
-        tables.append(table)
-    try:
-        whole = pa.concat_tables(tables, promote_options="permissive")
-    except pa.ArrowException as error:
-        raise SourceError(f"{files[0][0]} and those beside it: {error}") from None
+    table = _read(name, open_file)
     # A pandas index was written as columns with these names: it is no data.
-    unnamed = [name for name in whole.column_names if name.startswith("__index_level_")]
-    frame = whole.drop_columns(unnamed).to_pandas(
+    unnamed = [name for name in table.column_names if name.startswith("__index_level_")]
+    frame = table.drop_columns(unnamed).to_pandas(
         strings_to_categorical=True, ignore_metadata=True
     )
     return pd.DataFrame(frame)

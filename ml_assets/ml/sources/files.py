@@ -1,8 +1,11 @@
-"""CSV and Parquet files in a directory or behind any fsspec URL."""
+"""CSV and Parquet files in a directory or behind any fsspec URL.
+
+A path may be a glob; a Parquet path may be a directory. The files that it names are the
+parts of the source, in the order of their names.
+"""
 
 from functools import partial
-from pathlib import PurePosixPath
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import pandas as pd
 
@@ -11,23 +14,48 @@ from ml_assets.ml.sources.environment import Expanded, expand
 from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.text import read_csv
 from ml_assets.ml.sources.text_faults import Opener
-from ml_assets.model import CsvFormat
+from ml_assets.model import SourceSpec
+
+GLOB = "*?["
 
 
-def read_csv_path(path: str | None, read: CsvFormat | None) -> pd.DataFrame:
-    """Read the CSV file at a path or fsspec URL; ``.gz`` and the like are unpacked."""
-    where = expand(path, "csv source: path")
-    name, open_file = _found(where, "csv")[0]
-    return read_csv(open_file, read, name)
+class File(NamedTuple):
+    """One file of a source.
+
+    Attributes
+    ----------
+    name : str
+        Its path below the directory in which the glob begins.
+    shown : str
+        What errors call it.
+    open : callable
+        Opens it.
+    """
+
+    name: str
+    shown: str
+    open: Opener
 
 
-def read_parquet_path(path: str | None) -> pd.DataFrame:
-    """Read a Parquet file, the ones that a glob matches, or those in a directory."""
-    return read_parquet(_found(expand(path, "parquet source: path"), "parquet"))
+def find_files(spec: SourceSpec) -> list[File]:
+    """The files of a source, in the order of their names.
+
+    Raises
+    ------
+    SourceError
+        There is none, or nobody can look.
+    """
+    return _found(expand(spec.path, f"{spec.type} source: path"), spec.type)
 
 
-def _found(where: Expanded, kind: str) -> list[tuple[str, Opener]]:
-    """The files that `where` names, in the order of their names."""
+def read_file(spec: SourceSpec, file: File) -> pd.DataFrame:
+    """Read one of them; CSV files ``.gz`` and the like are unpacked."""
+    if spec.type == "csv":
+        return read_csv(file.open, spec.read, file.shown)
+    return read_parquet(file.open, file.shown)
+
+
+def _found(where: Expanded, kind: str) -> list[File]:
     from fsspec.core import url_to_fs  # type: ignore[import-untyped]
 
     name = f"{kind} source {where.shown}"
@@ -42,24 +70,30 @@ def _found(where: Expanded, kind: str) -> list[tuple[str, Opener]]:
     if not paths:
         raise SourceError(f"{name} does not exist; check the path")
     if len(paths) == 1:
-        return [(name, partial(_open, system, paths[0], kind, name))]
-    return [
-        (
-            f"{name} ({PurePosixPath(path).name})",
-            partial(_open, system, path, kind, name),
-        )
-        for path in paths
-    ]
+        return [File("", name, partial(_open, system, paths[0], kind, name))]
+    top = _directory(root)
+    found = []
+    for path in paths:
+        below = path.removeprefix(top)
+        shown = f"{name} ({below})"
+        found.append(File(below, shown, partial(_open, system, path, kind, shown)))
+    return found
+
+
+def _directory(root: str) -> str:
+    """The part of a glob, or of a directory, that all its files share."""
+    marks = [root.index(mark) for mark in GLOB if mark in root]
+    return root[: root.rindex("/", 0, min(marks)) + 1] if marks else f"{root}/"
 
 
 def _paths(system: Any, root: str, kind: str) -> list[str]:
-    if kind == "csv":
-        return [root] if system.isfile(root) else []
-    if system.isdir(root):
+    if system.isfile(root):
+        return [root]
+    if kind == "parquet" and system.isdir(root):
         root = f"{root.rstrip('/')}/*.parquet"
-    if any(mark in root for mark in "*?["):
+    if any(mark in root for mark in GLOB):
         return sorted(path for path in system.glob(root) if system.isfile(path))
-    return [root] if system.isfile(root) else []
+    return []
 
 
 def _open(system: Any, path: str, kind: str, name: str) -> IO[bytes]:

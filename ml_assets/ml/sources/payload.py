@@ -55,7 +55,7 @@ def read_payload(
     elif head.startswith(_GZIP):
         open_file = partial(_open_gzip, path)
     if head == MAGIC or suffix.lower() == ".parquet":
-        return read_parquet([(name, open_file)])
+        return read_parquet(open_file, name)
     return read_csv(open_file, read, name)
 
 

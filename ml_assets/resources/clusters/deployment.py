@@ -107,7 +107,7 @@ def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Object:
     Examples
     --------
     >>> merge_patch({"a": 1, "b": {"c": 2, "d": 3}}, {"a": 1, "b": {"c": 4}})
-    {'b': {'c': 4, 'd': None}}
+    {'b': {'d': None, 'c': 4}}
     """
     patch: Object = {key: None for key in before if key not in after}
     for key, value in after.items():

@@ -22,6 +22,7 @@ import pandas as pd
 
 from ml_assets.serving.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.store import PlanStore
+from ml_assets.telemetry.ecs import labelled
 
 SIGNATURE = Signature(
     columns=(
@@ -109,6 +110,11 @@ def answers(root: Path, arm: Arm, given: list[dict[str, Any]]) -> list[float]:
     return [runtime.predict_one([row[name] for name in names]) for row in given]
 
 
+def says(line: dict[str, Any], message: str, fields: dict[str, Any]) -> bool:
+    """Whether a log line has this message, and these fields under their ECS names."""
+    return line["message"] == message and labelled(fields).items() <= line.items()
+
+
 class Server:
     """``python -m ml_assets.serving`` as a process, and its log lines."""
 
@@ -146,7 +152,7 @@ class Server:
             with contextlib.suppress(Empty):
                 line = self.lines.get(timeout=0.2)
                 self.seen.append(line)
-                if line["message"] == message and fields.items() <= line.items():
+                if says(line, message, fields):
                     return line
                 continue
             if self.process.poll() is not None and self.lines.empty():
@@ -156,7 +162,7 @@ class Server:
     def has_said(self, message: str, **fields: Any) -> dict[str, Any]:
         """Such a log line, be it one that was read while another was waited for."""
         for line in self.seen:
-            if line["message"] == message and fields.items() <= line.items():
+            if says(line, message, fields):
                 return line
         return self.wait_for(message, **fields)
 
@@ -200,7 +206,10 @@ class Server:
 class Load:
     """Connections that ask without pause and compare every answer.
 
-    `expected` maps a version to its answers to `given`, one each.
+    `expected` maps a version to its answers to `given`, one each; those of a version
+    that it does not have are only counted. A connection that the server closes is the
+    end of its questions, unless the load `reconnects`. Between two of its questions it
+    is silent for `pause` seconds.
     """
 
     def __init__(
@@ -209,8 +218,13 @@ class Load:
         given: list[dict[str, Any]],
         expected: dict[str, list[float]],
         connections: int,
+        reconnects: bool = False,
+        model: str = "census",
+        pause: float = 0.0,
     ) -> None:
         self.port = port
+        self.reconnects = reconnects
+        self.pause = pause
         self.expected = expected
         self.connections = connections
         self.answered: Counter[str] = Counter()
@@ -218,15 +232,16 @@ class Load:
         self.wrong: list[str] = []
         self.lost: list[str] = []
         self.closed = 0
-        self._requests = [self._encode({"rows": [row]}) for row in given]
+        self._requests = [self._encode(model, {"rows": [row]}) for row in given]
         self._stop = asyncio.Event()
 
     @staticmethod
-    def _encode(body: dict[str, Any]) -> bytes:
+    def _encode(model: str, body: dict[str, Any]) -> bytes:
         data = json.dumps(body).encode()
         return (
-            b"POST /models/census/predict HTTP/1.1\r\nhost: localhost\r\n"
-            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % len(data)
+            b"POST /models/%b/predict HTTP/1.1\r\nhost: localhost\r\n"
+            b"content-type: application/json\r\ncontent-length: %d\r\n\r\n"
+            % (model.encode(), len(data))
         ) + data
 
     async def run(self, during: Any) -> None:
@@ -242,6 +257,11 @@ class Load:
             await asyncio.gather(*tasks)
 
     async def _connection(self, index: int) -> None:
+        await self._converse(index)
+        while self.reconnects and not self._stop.is_set():
+            await self._converse(index)
+
+    async def _converse(self, index: int) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         step = 0
         while not self._stop.is_set():
@@ -259,6 +279,8 @@ class Load:
             if b"connection: close" in head:
                 self.closed += 1
                 break
+            if self.pause:
+                await asyncio.sleep(self.pause)
         writer.close()
 
     def _check(self, number: int, head: bytes, body: Any) -> None:
@@ -270,7 +292,7 @@ class Load:
             self.order.append(version)
         self.answered[version] += 1
         found = body["predictions"][0]["probability"]
-        if found != self.expected[version][number]:
+        if version in self.expected and found != self.expected[version][number]:
             self.wrong.append(f"row {number} of {version}: {found}")
 
 

@@ -100,7 +100,7 @@ def test_a_proposal_that_was_altered_is_refused_and_the_old_version_serves_on(
         report = wait_for_report(server.store, lambda item: item.proposal)
         assert (report.state, report.generation) == ("failed", 1)
         assert "model.skops" in report.reason
-        assert server.wait_for("plan refused")["generation"] == 2
+        assert server.wait_for("plan refused")["labels.generation"] == 2
         answer = server.predict(given)
         assert answer["version"] == "a"
         server.store.withdraw("census")
@@ -129,7 +129,7 @@ def test_a_torn_file_among_the_plans_stops_nothing(storage, versions, name):
         server.wait_for("plan loaded")
         torn = storage / "plans" / "census" / name
         torn.write_bytes(encode(plan(arms["b"], 2))[:100])
-        reason = server.wait_for("plan refused")["reason"]
+        reason = server.wait_for("plan refused")["event.reason"]
         assert "cannot be read" in reason
         assert server.predict(given)["version"] == "a"
         torn.unlink()
@@ -243,12 +243,40 @@ def test_workers_share_the_port_and_a_killed_one_comes_back(storage, versions):
         assert len(server.store.reports("census")) == 2
         victim = pids.pop()
         os.kill(victim, signal.SIGKILL)
-        assert server.wait_for("worker ended")["exit_code"] == -signal.SIGKILL
+        assert server.wait_for("worker ended")["labels.exit_code"] == -signal.SIGKILL
         fresh = server.wait_for("plan loaded")["process.pid"]
         assert fresh not in {victim, *pids}
         assert server.predict(given)["version"] == "a"
         assert server.stop() == 0
     assert PlanStore(storage).reports("census") == []
+
+
+def test_one_port_tells_the_metrics_of_every_worker(storage, versions):
+    _, _, given, _ = versions
+    with Server(storage, "--workers", "2") as server:
+        pids = {server.wait_for("plan loaded")["process.pid"] for _ in range(2)}
+        for _ in range(20):
+            server.predict(given)
+        text = server.get("/metrics", server.metrics_port)[1].decode()
+        found = [
+            float(line.rpartition(" ")[2])
+            for line in text.splitlines()
+            if line.startswith("ml_assets_requests_total{")
+            and 'route="predict"' in line
+        ]
+        assert sum(found) == 20
+        for worker in "01":
+            assert f'ml_assets_worker_up{{worker="{worker}"}} 1.0' in text
+            assert f'_plan_generation{{model="census",worker="{worker}"}} 1.0' in text
+        victim = pids.pop()
+        os.kill(victim, signal.SIGKILL)
+        server.wait_for("plan loaded")
+        text = server.get("/metrics", server.metrics_port)[1].decode()
+        restarts = [
+            line for line in text.splitlines() if "worker_restarts_total{" in line
+        ]
+        assert sorted(line[-3:] for line in restarts) == ["0.0", "1.0"]
+        assert server.stop() == 0
 
 
 @pytest.mark.slow

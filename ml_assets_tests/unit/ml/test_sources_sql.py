@@ -1,17 +1,15 @@
 """Reading from databases: SQLite in a file, and Postgres where it is installed."""
 
-import os
-import shutil
-import socket
 import sqlite3
-import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ml_assets.ml.sources import SourceError, read_source
 from ml_assets.model import SourceSpec
+from ml_assets_tests.postgres_kit import postgres
+
+__all__ = ["postgres"]
 
 ROWS = [(31, 0.5, "f", "no"), (52, None, "m", "yes"), (47, 1.5, None, "no")]
 QUERY = "SELECT age, score, sex, churned FROM customers ORDER BY age DESC"
@@ -128,52 +126,6 @@ def test_a_password_shows_nowhere(
     assert "refused" in str(caught.value)
     assert "hunter2" not in repr(caught.value)
     assert caught.value.__context__ is None
-
-
-def tool(name: str) -> str:
-    found = shutil.which(name)
-    candidates = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
-    if found is None and not candidates:
-        pytest.skip(f"{name} is not installed: there is no Postgres to read from")
-    return found or str(candidates[-1])
-
-
-def as_postgres(*command: str) -> None:
-    """Run a tool of Postgres, which refuses to be run by root."""
-    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
-    """Address of a fresh Postgres, whose user ann needs the password ``p@ss/word``."""
-    import tempfile
-
-    initdb, pg_ctl = tool("initdb"), tool("pg_ctl")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    with tempfile.TemporaryDirectory(dir="/tmp") as name:
-        home = Path(name)
-        (home / "password").write_text("p@ss/word")
-        home.chmod(0o755)
-        data = home / "data"
-        data.mkdir()
-        if os.geteuid() == 0:
-            shutil.chown(data, "postgres")
-        as_postgres(
-            initdb,
-            *("-D", str(data), "-U", "ann", "--auth=scram-sha-256", "--no-sync"),
-            f"--pwfile={home / 'password'}",
-        )
-        options = f"-p {port} -c listen_addresses=127.0.0.1 -k {data}"
-        as_postgres(
-            pg_ctl, "-D", str(data), "-w", "-l", f"{data}/log", "-o", options, "start"
-        )
-        try:
-            yield f"127.0.0.1:{port}/postgres"
-        finally:
-            as_postgres(pg_ctl, "-D", str(data), "-m", "immediate", "stop")
 
 
 @pytest.mark.slow

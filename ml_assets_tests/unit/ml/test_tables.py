@@ -119,7 +119,7 @@ def test_a_target_with_two_values_is_accepted(target: list[Any]) -> None:
         (
             {"x": [1, 2, 3], "y": ["a", None, "b"]},
             "target column 'y' has no value in 1 of 3 rows; a classifier learns from"
-            " labelled rows only",
+            " labelled rows only: leave the others out at the source",
         ),
     ],
 )

@@ -1,6 +1,5 @@
 """Training: from a feature table to a fitted pipeline."""
 
-import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -205,24 +204,6 @@ def test_a_search_over_an_unknown_parameter_names_it(table):
 
     with pytest.raises(EstimatorError, match="no parameter 'depth' to vary; it has C"):
         train(table, spec)
-
-
-def test_a_search_runs_on_the_joblib_backend_in_force(table, monkeypatch):
-    spec = model_spec(
-        estimator={"type": LOGISTIC}, search={"params": {"C": [0.1, 1.0]}, "folds": 2}
-    )
-    seen = []
-    original = joblib.Parallel.__call__
-
-    def spy(self, *arguments):
-        seen.append((type(self._backend).__name__, self.n_jobs))
-        return original(self, *arguments)
-
-    monkeypatch.setattr(joblib.Parallel, "__call__", spy)
-    with joblib.parallel_config("threading", n_jobs=2):
-        train(table, spec)
-
-    assert ("ThreadingBackend", 2) in seen
 
 
 def test_threads_are_limited_while_fitting_and_free_again_after(table, monkeypatch):

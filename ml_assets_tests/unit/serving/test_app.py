@@ -379,9 +379,9 @@ def test_a_failing_runtime_gives_500_and_no_value_in_answer_or_log(caplog):
     answer = ask(app, PREDICT, ONE)
     assert answer.status == 500
     assert b"SECRET" not in answer.body and b"Traceback" not in answer.body
-    from ml_assets.serving.logs import JsonLines
+    from ml_assets.telemetry.ecs import EcsLines
 
-    line = json.loads(JsonLines().format(caplog.records[-1]))
+    line = json.loads(EcsLines("test").format(caplog.records[-1]))
     assert line["error.type"] == "RuntimeError"
     assert "SECRET" not in json.dumps(line)
 
@@ -412,7 +412,9 @@ def test_metrics_count_answers_and_never_take_labels_from_callers():
     assert f'ml_assets_requests_total{{{labels},status="200",version="v1"}} 1' in text
     assert f'ml_assets_requests_total{{{labels},status="422",version="v1"}} 1' in text
     assert f'ml_assets_rows_total{{{labels},version="v1"}} 2' in text
-    assert f'ml_assets_request_seconds_count{{{labels},version="v1"}} 2' in text
+    assert (
+        f'ml_assets_request_duration_seconds_count{{{labels},version="v1"}} 2' in text
+    )
     assert "evil" not in text
 
 

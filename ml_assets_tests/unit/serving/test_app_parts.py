@@ -12,9 +12,10 @@ import pytest
 
 from ml_assets.serving import ids as ids_module
 from ml_assets.serving.ids import PredictionIds
-from ml_assets.serving.logs import JsonLines
 from ml_assets.serving.metrics import Metrics
+from ml_assets.serving.plan import Arm, ServingPlan
 from ml_assets.serving.settings import ServerSettings
+from ml_assets.telemetry.ecs import EcsLines
 
 
 @pytest.mark.parametrize("count", [1, 2, 100, 40_000])
@@ -84,10 +85,11 @@ def test_a_log_line_keeps_of_an_exception_the_type_and_the_place():
     except ValueError:
         info = sys.exc_info()
     record = logging.LogRecord("x", logging.ERROR, "", 0, "it failed", (), info)
-    line = json.loads(JsonLines().format(record))
+    line = json.loads(EcsLines("ml-assets.server").format(record))
     assert line["message"] == "it failed"
     assert line["log.level"] == "error"
     assert line["error.type"] == "ValueError"
+    assert "error.message" not in line
     assert "test_app_parts" in line["error.stack_trace"]
     assert "SECRET" not in line["error.stack_trace"].replace('"SECRET"', "")
 
@@ -106,8 +108,20 @@ def test_the_server_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
+def test_a_plan_that_tells_no_time_does_not_break_the_metrics():
+    metrics = Metrics()
+    arm = Arm(version="a", bundle="b", files={}, runtime="compiled")
+    metrics.plans["census"] = ServingPlan(
+        model="census", generation=3, arms=(arm,), created_at="", reason="test"
+    )
+    found = {item.name: item.samples for item in metrics.collect()}
+    assert found["ml_assets_plan_generation"][0].value == 3
+    assert found["ml_assets_plan_created_timestamp_seconds"] == []
+
+
 def test_every_setting_and_metric_is_documented():
-    text = (Path(__file__).parents[3] / "docs" / "serving.md").read_text()
+    docs = Path(__file__).parents[3] / "docs"
+    text = "".join((docs / f"{n}.md").read_text() for n in ("serving", "observability"))
     metrics = {item.name for item in Metrics().collect()}
     missing = [name for name in metrics if f"`{name}" not in text]
     missing += [n for n in ServerSettings.__struct_fields__ if f"`{n}`" not in text]

@@ -147,7 +147,7 @@ def test_a_version_whose_loading_ends_badly_is_refused_with_the_reason(
 
 @pytest.mark.slow
 def test_a_running_server_prepares_and_swaps_and_refuses(
-    target: LocalTarget, a: Arm, b: Arm
+    monkeypatch: pytest.MonkeyPatch, target: LocalTarget, a: Arm, b: Arm
 ) -> None:
     root = target.store.root
     with Server(root) as server:
@@ -159,7 +159,7 @@ def test_a_running_server_prepares_and_swaps_and_refuses(
         assert report is not None
         assert (report.generation, report.state, report.proposal) == (2, "ready", None)
         # What only the server sees as broken is refused by the server.
-        target._try = lambda arm: None  # type: ignore[method-assign]
+        monkeypatch.setattr("ml_assets.targets.local.try_arm", lambda *_: None)
         missing = msgspec.structs.replace(a, bundle="bundles/none")
         with pytest.raises(RolloutError, match="server .* refused the plan: .*none"):
             target.apply(plan(missing, 3))
@@ -241,12 +241,16 @@ def says(state: str, found: ServingPlan, generation: int) -> ServerReport:
 
 
 def test_a_server_that_never_answers_stops_the_rollout_in_time(
-    target: LocalTarget, a: Arm, b: Arm, peer: Callable[[Answer], Peer]
+    monkeypatch: pytest.MonkeyPatch,
+    target: LocalTarget,
+    a: Arm,
+    b: Arm,
+    peer: Callable[[Answer], Peer],
 ) -> None:
     target.apply(plan(a, 1))
     peer(lambda found: None)
     target.timeout = 0.4
-    target._try = lambda arm: None  # type: ignore[method-assign]
+    monkeypatch.setattr("ml_assets.targets.local.try_arm", lambda *_: None)
     with pytest.raises(RolloutError) as caught:
         target.apply(plan(b, 2))
     assert str(caught.value) == (
@@ -280,11 +284,15 @@ def test_a_server_that_fails_after_the_commit_is_not_counted_as_serving(
 
 
 def test_the_report_on_another_proposal_is_not_taken_for_an_answer(
-    target: LocalTarget, a: Arm, b: Arm, peer: Callable[[Answer], Peer]
+    monkeypatch: pytest.MonkeyPatch,
+    target: LocalTarget,
+    a: Arm,
+    b: Arm,
+    peer: Callable[[Answer], Peer],
 ) -> None:
     peer(lambda found: says("prepared", plan(b, 1), 0))
     target.timeout = 0.4
-    target._try = lambda arm: None  # type: ignore[method-assign]
+    monkeypatch.setattr("ml_assets.targets.local.try_arm", lambda *_: None)
     with pytest.raises(RolloutError, match="did not prepare the plan"):
         target.apply(plan(a, 1))
     assert_unchanged(target, None)

@@ -1,0 +1,77 @@
+"""The source that a run reads, and what is asked of the table that comes of it."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+import dagster as dg
+from pydantic import Field, ValidationError
+
+from ml_assets.assets.common import table_metadata
+from ml_assets.model import ModelSpec, SourceSpec
+from ml_assets.resources.tables import DATA_VERSION
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+class IngestionConfig(dg.Config):
+    """Options of a run."""
+
+    source: dict[str, Any] | None = Field(
+        None, description="another data source for this run, with the keys of the YAML"
+    )
+
+    def resolve(self, default: SourceSpec) -> SourceSpec:
+        """The source that this run reads."""
+        if self.source is None:
+            return default
+        try:
+            return SourceSpec.model_validate(self.source)
+        except ValidationError as error:
+            # The error's own text repeats what was given, and with it any secret.
+            faults = error.errors(include_input=False, include_context=False)
+            told = "; ".join(_fault(fault["loc"], fault["msg"]) for fault in faults)
+        raise dg.Failure(f"the run's source is not valid: {told}", allow_retries=False)
+
+
+@contextlib.contextmanager
+def refusing_data() -> Iterator[None]:
+    """Data that cannot be used fails the run, which tries no second time."""
+    from ml_assets.ml.tables import DataError
+
+    try:
+        yield
+    except DataError as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
+def accept(
+    spec: ModelSpec, source: SourceSpec, frame: "pd.DataFrame"
+) -> dict[str, Any]:
+    """Name the content of a raw table in its ``attrs``; what the UI shows of it."""
+    from ml_assets.ml.tables import check_target, content_hash
+
+    with refusing_data():
+        check_target(frame, spec.target)
+    frame.attrs[DATA_VERSION] = content_hash(frame)
+    return {
+        **table_metadata(frame),
+        "source": dg.MetadataValue.json(shown(source)),
+    }
+
+
+def shown(source: SourceSpec) -> dict[str, Any]:
+    """What the UI shows of a source: as it was written, without a password."""
+    from ml_assets.ml.sources.environment import hide_password
+
+    given = source.model_dump(mode="json", exclude_unset=True)
+    return {
+        name: hide_password(value) if isinstance(value, str) else value
+        for name, value in given.items()
+    }
+
+
+def _fault(place: tuple[int | str, ...], message: str) -> str:
+    where = ".".join(map(str, place))
+    return f"{where}: {message}" if where else message

@@ -1,0 +1,46 @@
+"""``ml-assets rollout``: the plans in force, rolled out again."""
+
+import click
+
+from ml_assets.cli.output import EXIT_CODES, Failed, echo_table
+from ml_assets.cli.target import chosen_target
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import storage_root
+
+
+@click.command("rollout", epilog=EXIT_CODES)
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+def command(models: tuple[str, ...]) -> None:
+    """Roll out the plans in force of MODELs again, or of all that were deployed.
+
+    Starts servers that are missing, and replaces those of an older image. Makes no new
+    plan, and does nothing where all is as it should be.
+
+    \b
+    Examples:
+      ml-assets rollout
+      ml-assets rollout breast_cancer
+    """
+    from ml_assets.targets import RolloutError
+
+    target = chosen_target()
+    known = PlanStore(storage_root()).models()
+    if unknown := {*models} - {*known}:
+        raise Failed(
+            f"{', '.join(sorted(unknown))} was never deployed, expected one of"
+            f" {', '.join(known) or 'none yet'}"
+        )
+    table, failed = [], []
+    for model in models or known:
+        with target.lock(model):
+            plan = target.history(model)[-1]
+            try:
+                servers = target.apply(plan).servers
+            except RolloutError as error:
+                failed.append(f"{model}: {error}")
+                continue
+        table.append([model, plan.live.version, str(plan.generation), str(servers)])
+    if table:
+        echo_table(["model", "version", "plan", "servers"], table)
+    if failed:
+        raise Failed("\n".join(failed))

@@ -1,0 +1,211 @@
+"""The containers of a model: the door that compose.yaml declares, and its servers.
+
+A server gets what its door has: image, environment, user, volumes, networks, limits and
+security options. So all of it is said once, and the door's image name decides which
+code serves next.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+from ml_assets.targets import RolloutError, TargetError
+
+STACK_VARIABLE = "ML_ASSETS_STACK"
+DEFAULT_STACK = "ml-assets"
+ROLE, MODEL, STACK = "ml-assets.dev/role", "ml-assets.dev/model", "ml-assets.dev/stack"
+PLAN, GENERATION = "ml-assets.dev/plan", "ml-assets.dev/generation"
+DOOR, SERVER = "door", "server"
+# All servers of a stack answer to this name; Prometheus asks for its addresses.
+ALIAS = "model-servers"
+# By these `docker compose` knows which containers `down --remove-orphans` takes away.
+_COMPOSE = "com.docker.compose"
+_LAST_LINES = 5
+
+
+class Server(NamedTuple):
+    """A container of one plan, as it was when it was looked at."""
+
+    id: str
+    generation: int
+    plan: str
+    image: str
+    status: str
+    restarts: int
+    exit_code: int
+
+    @property
+    def host(self) -> str:
+        """Name of the container's machine, by which its servers call themselves."""
+        return self.id[:12]
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether it ended by itself, be it started again or not."""
+        return self.restarts > 0 or self.status in ("exited", "dead", "restarting")
+
+
+class Containers:
+    """Those of `model` on the engine that ``DOCKER_HOST`` names.
+
+    Raises
+    ------
+    TargetError
+        If the engine does not answer, or has no door of the model.
+    """
+
+    def __init__(self, model: str) -> None:
+        import docker
+
+        self.model = model
+        self.stack = os.environ.get(STACK_VARIABLE) or DEFAULT_STACK
+        with _told():
+            self._engine = docker.from_env()
+            self._door = self._find_door()
+
+    def _find_door(self) -> dict[str, Any]:
+        found = self._engine.containers.list(filters={"label": self._labels(DOOR)})
+        if len(found) != 1:
+            raise TargetError(
+                f"{len(found)} running containers are labelled {ROLE}={DOOR},"
+                f" {MODEL}={self.model} and {STACK}={self.stack}, expected one:"
+                " declare the model's door in compose.yaml"
+            )
+        attributes: dict[str, Any] = found[0].attrs
+        return attributes
+
+    def image(self) -> str:
+        """Id of the image that the door's image name stands for today."""
+        with _told():
+            found: str = self._engine.images.get(self._door["Config"]["Image"]).id
+        return found
+
+    def servers(self) -> list[Server]:
+        """Every server container, running or not, oldest plan first."""
+        with _told():
+            found = self._engine.containers.list(
+                all=True,
+                filters={"label": self._labels(SERVER)},
+                ignore_removed=True,
+            )
+        return sorted(map(_server, found), key=lambda item: item.generation)
+
+    def look(self, server: Server) -> Server:
+        """The same server, now.
+
+        Raises
+        ------
+        RolloutError
+            If somebody removed it.
+        """
+        for found in self.servers():
+            if found.id == server.id:
+                return found
+        raise RolloutError(f"container {server.host} was removed by somebody else")
+
+    def start(self, generation: int, plan: str) -> Server:
+        """Start a server that is pinned to a generation."""
+        name = f"{self.stack}-{self.model}-{generation}-{uuid.uuid4().hex[:6]}"
+        with _told():
+            network, *others = self._door["NetworkSettings"]["Networks"]
+            created = self._engine.api.create_container_from_config(
+                self._configuration(generation, plan, network), name
+            )
+            for other in others:
+                self._engine.networks.get(other).connect(created["Id"], aliases=[ALIAS])
+            container = self._engine.containers.get(created["Id"])
+            container.start()
+            container.reload()
+        return _server(container)
+
+    def stop(self, server: Server, patience: int) -> None:
+        """Let a server finish what is in flight, for `patience` seconds; remove it."""
+        with _told(), _gone_is_fine():
+            container = self._engine.containers.get(server.id)
+            container.stop(timeout=patience)
+            container.remove(force=True)
+
+    def last_words(self, server: Server) -> str:
+        """The end of what it printed."""
+        with _told():
+            container = self._engine.containers.get(server.id)
+            text: str = container.logs(tail=_LAST_LINES).decode(errors="replace")
+        return text.strip()
+
+    def _labels(self, role: str) -> list[str]:
+        return [f"{ROLE}={role}", f"{MODEL}={self.model}", f"{STACK}={self.stack}"]
+
+    def _configuration(
+        self, generation: int, plan: str, network: str
+    ) -> dict[str, Any]:
+        """What the engine is asked to create, in the words of its API."""
+        door, labels = self._door["Config"], self._door["Config"]["Labels"]
+        inherited = {
+            name: value
+            for name, value in labels.items()
+            if name == f"{_COMPOSE}.project"
+        }
+        pins = {"ML_ASSETS_MODEL": self.model, "ML_ASSETS_GENERATION": str(generation)}
+        kept = [item for item in door["Env"] if item.partition("=")[0] not in pins]
+        return {
+            # The image's own command and health check: those of a model server.
+            "Image": door["Image"],
+            "User": door["User"],
+            "Env": [*kept, *(f"{name}={value}" for name, value in pins.items())],
+            "Labels": {
+                **inherited,
+                f"{_COMPOSE}.service": f"{self.model}-server",
+                f"{_COMPOSE}.oneoff": "False",
+                **dict(item.split("=", 1) for item in self._labels(SERVER)),
+                PLAN: plan,
+                GENERATION: str(generation),
+            },
+            "HostConfig": {
+                **self._door["HostConfig"],
+                "PortBindings": {},
+                "RestartPolicy": {"Name": "unless-stopped"},
+                "NetworkMode": network,
+            },
+            "NetworkingConfig": {"EndpointsConfig": {network: {"Aliases": [ALIAS]}}},
+        }
+
+
+def _server(container: Any) -> Server:
+    state = container.attrs["State"]
+    return Server(
+        id=container.id,
+        generation=int(container.labels[GENERATION]),
+        plan=container.labels[PLAN],
+        image=container.attrs["Image"],
+        status=state["Status"],
+        restarts=container.attrs["RestartCount"],
+        exit_code=state["ExitCode"],
+    )
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Say in one line what the engine said, or that it says nothing."""
+    from docker.errors import DockerException
+
+    try:
+        yield
+    except DockerException as error:
+        text = " ".join(str(error).split())
+        place = os.environ.get("DOCKER_HOST") or "its usual socket"
+        raise TargetError(
+            f"the Docker engine at {place} did not do what it was asked: {text}"
+        ) from error
+
+
+@contextmanager
+def _gone_is_fine() -> Iterator[None]:
+    """Pass over a container that is no more: another deployer removed it."""
+    from docker.errors import NotFound
+
+    try:
+        yield
+    except NotFound:
+        return

@@ -1,0 +1,141 @@
+"""One machine's engine: every plan is served by a container of its own.
+
+A rollout starts a container that is pinned to the new plan, beside the one that serves.
+It loads the plan, scores the probe rows and says in the storage what came of it. Only
+then is the plan committed, which lets the container step behind the door (see
+`ml_assets.serving.door`), and once it takes requests the old container is told to
+finish and is removed. A plan that does not load is never in force.
+
+Whoever is killed on the way leaves containers that the next `apply` uses or removes:
+one of a plan that is in force is awaited, one of a plan that never was is taken away.
+"""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ml_assets.serving.plan import ServingPlan, digest
+from ml_assets.serving.store import StalePlanError
+from ml_assets.targets import Rollout, RolloutError, TargetError
+from ml_assets.targets.containers import Containers, Server
+from ml_assets.targets.stored import StoredTarget
+
+POLL_SECONDS = 0.1
+# The model server's own patience with requests in flight, and some.
+DRAIN_SECONDS = 45
+
+
+class DockerTarget(StoredTarget):
+    """Rolls out to containers that share the storage directory `root`.
+
+    `timeout` bounds, in seconds, the wait for a container to load a plan.
+    """
+
+    def __init__(self, root: Path, timeout: float = 120.0) -> None:
+        super().__init__(root, timeout)
+
+    def apply(self, plan: ServingPlan) -> Rollout:
+        """Put `plan` in force, or raise `RolloutError` and change nothing.
+
+        Of a plan that is in force already the container is started where it is missing,
+        and replaced where it is of another image than the door's today.
+        """
+        try:
+            containers = Containers(plan.model)
+            self._remove_never_in_force(containers)
+            if self.store.current(plan.model) != plan:
+                server = self._introduce(containers, plan)
+            else:
+                server = self._find_or_start(containers, plan)
+            return self._hand_over(containers, plan, server)
+        except TargetError as error:
+            raise RolloutError(str(error)) from error
+
+    def _remove_never_in_force(self, containers: Containers) -> None:
+        """Remove what a deployer left that died before it could commit its plan."""
+        current = self.store.current(containers.model)
+        newest = current.generation if current else 0
+        for server in containers.servers():
+            if server.generation > newest:
+                containers.stop(server, patience=0)
+
+    def _introduce(self, containers: Containers, plan: ServingPlan) -> Server:
+        """Let a new container load the plan, and commit it when it could."""
+        self.store.propose(plan)
+        server = None
+        try:
+            server = containers.start(plan.generation, digest(plan))
+            self._await_loaded(containers, plan, server)
+            self.store.commit(plan)
+        except (RolloutError, TargetError, StalePlanError) as error:
+            if server is not None:
+                containers.stop(server, patience=0)
+            raise RolloutError(str(error)) from error
+        finally:
+            self.store.withdraw(plan.model)
+        return server
+
+    def _find_or_start(self, containers: Containers, plan: ServingPlan) -> Server:
+        """The container of a plan that is in force."""
+        image = containers.image()
+        for server in containers.servers():
+            if server.plan == digest(plan) and server.image == image:
+                if server.status in ("running", "restarting"):
+                    return server
+        return containers.start(plan.generation, digest(plan))
+
+    def _hand_over(
+        self, containers: Containers, plan: ServingPlan, server: Server
+    ) -> Rollout:
+        """Wait until `server` takes requests, then let the others finish and go.
+
+        Where it does not, they serve on, and the rollout says that nobody serves it.
+        """
+        opened = self._await(lambda: self.store.takes_requests(server.host))
+        if not opened:
+            return Rollout(plan, 0)
+        for other in containers.servers():
+            if other.id != server.id and other.generation <= plan.generation:
+                containers.stop(other, DRAIN_SECONDS)
+        return Rollout(plan, 1)
+
+    def _await_loaded(
+        self, containers: Containers, plan: ServingPlan, server: Server
+    ) -> None:
+        """Wait until the container has loaded the plan; raise where it cannot."""
+        versions = " and ".join(arm.version for arm in plan.arms)
+
+        def has_loaded() -> bool:
+            for report in self.store.reports(plan.model):
+                if report is None or not report.server.startswith(f"{server.host}-"):
+                    continue
+                if report.state == "failed":
+                    raise RolloutError(
+                        f"version {versions} was refused: {report.reason}"
+                    )
+                if (
+                    digest(plan) == report.proposal
+                    or plan.generation == report.generation
+                ):
+                    return True
+            found = containers.look(server)
+            if found.has_ended:
+                raise RolloutError(
+                    f"the container of version {versions} ended with exit code"
+                    f" {found.exit_code}: {containers.last_words(server)}"
+                )
+            return False
+
+        if not self._await(has_loaded):
+            raise RolloutError(
+                f"the container of version {versions} did not load within"
+                f" {self.timeout:g} s: {containers.last_words(server)}"
+            )
+
+    def _await(self, condition: Callable[[], bool]) -> bool:
+        deadline = time.monotonic() + self.timeout
+        while not condition():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(POLL_SECONDS)
+        return True

@@ -1,0 +1,218 @@
+"""The servers of a cluster: one Deployment a model, pinned to a plan by an annotation.
+
+A rollout stages the plan, where pods that are pinned to it find it, and sets one
+annotation of the pod template. The pods of the new generation are ready when they have
+loaded exactly that plan and its probe rows got the stored answers; only when all are
+does the plan come in force. Else the Deployment returns to the plan that is in force,
+whose pods have served all along.
+
+The plans say what ought to serve, and the Deployment is brought there: a deployer that
+is killed anywhere leaves a Deployment that the next `apply` takes on or takes back.
+"""
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from ml_assets.resources.clusters import (
+    Cluster,
+    ClusterError,
+    Deployment,
+    Edit,
+    Object,
+    OvertakenError,
+    RollError,
+    connect,
+    roll,
+)
+from ml_assets.resources.database import LockError, advisory_lock, database_url
+from ml_assets.serving.plan import ServingPlan, digest, pin_of
+from ml_assets.serving.store import StalePlanError
+from ml_assets.targets import Rollout, RolloutError, TargetError
+from ml_assets.targets.stored import StoredTarget
+from ml_assets.targets.trial import try_arm
+
+ANNOTATION = "ml-assets.dev/generation"
+TRIAL_SECONDS = 120.0
+
+
+class KubernetesTarget(StoredTarget):
+    """Rolls out to the Deployments of the chart `ml-assets`.
+
+    Parameters
+    ----------
+    root : Path
+        The storage directory, which the pods share.
+    cluster : Cluster, optional
+        By default the one that ``K8S_SERVER`` and ``K8S_TOKEN`` name, else the one that
+        this process runs in.
+    timeout : float, default=1800.0
+        Seconds for a rollout, and again for a return.
+
+    Raises
+    ------
+    TargetError
+        If no cluster is known.
+    """
+
+    def __init__(
+        self, root: Path, cluster: Cluster | None = None, timeout: float = 1800.0
+    ) -> None:
+        super().__init__(root, timeout)
+        self._held: dict[str, Callable[[], None]] = {}
+        try:
+            self._cluster = cluster or Cluster(connect("K8S"))
+        except ClusterError as error:
+            raise TargetError(f"target kubernetes: {error}") from error
+
+    @contextlib.contextmanager
+    def lock(self, model: str) -> Iterator[None]:
+        """Held by whoever decides on and applies a plan of `model`.
+
+        It is a lock in the database where there is one, else a file lock.
+        """
+        url = database_url()
+        if url is None:
+            with self.store.lock(model):
+                yield
+            return
+        try:
+            with advisory_lock(url, f"ml-assets/deployer/{model}") as check:
+                self._held[model] = check
+                yield
+        except LockError as error:
+            raise RolloutError(str(error)) from error
+        finally:
+            self._held.pop(model, None)
+
+    def apply(self, plan: ServingPlan) -> Rollout:
+        """Put `plan` in force, or raise `RolloutError` and change nothing.
+
+        Of a plan that is in force already the rollout is only waited for.
+        """
+        deployment = Deployment(self._cluster, deployment_name(plan.model))
+        before = self.store.current(plan.model)
+        try:
+            if before == plan:
+                return Rollout(plan, _replicas(self._pin(deployment, plan)))
+            self._check_next(plan, before)
+            for arm in plan.arms:
+                try_arm(self.store.root, arm, TRIAL_SECONDS)
+            found = self._introduce(deployment, plan, before)
+            self._check_held(plan.model)
+            self.store.commit(plan)
+        except StalePlanError as error:
+            self._follow_plans(deployment, plan.model)
+            raise RolloutError(str(error)) from error
+        except (ClusterError, LockError, OvertakenError, RollError) as error:
+            raise RolloutError(
+                f"plan {plan.generation} of {plan.model} is not in force: {error}"
+            ) from error
+        self.store.unstage(plan.model)
+        return Rollout(plan, _replicas(found))
+
+    def _check_next(self, plan: ServingPlan, before: ServingPlan | None) -> None:
+        newest = before.generation if before else 0
+        if plan.generation != newest + 1:
+            raise RolloutError(
+                f"plan {plan.generation} of {plan.model} cannot be put in force:"
+                f" generation {newest} is, expected plan {newest + 1}"
+            )
+
+    def _check_held(self, model: str) -> None:
+        """Raise `LockError` if the lock in the database is lost."""
+        check = self._held.get(model)
+        if check is not None:
+            check()
+
+    def _introduce(
+        self, deployment: Deployment, plan: ServingPlan, before: ServingPlan | None
+    ) -> Object:
+        """Roll the plan out before it is in force."""
+        found = _pin_in(deployment.read()["spec"]["template"])
+        # In this order: what was read while the lock was held is what we may replace.
+        self._check_held(plan.model)
+        if _generation(found) > plan.generation:
+            raise OvertakenError(f"{deployment} is pinned to plan {found} already")
+        self.store.stage(plan)
+        forward = _pin_to(pin_of(plan), instead_of=found)
+        back = _pin_to(pin_of(before) if before else None)
+        try:
+            return roll(
+                deployment, forward, back, self.timeout, lambda: self._refusal(plan)
+            )
+        except RollError as error:
+            if error.returned:
+                self.store.unstage(plan.model)
+            raise
+
+    def _refusal(self, plan: ServingPlan) -> str | None:
+        """What a server of the new generation has against its plan."""
+        wanted = digest(plan)
+        for report in self.store.reports(plan.model):
+            if report and report.proposal == wanted and report.state == "failed":
+                return f"server {report.server} refused the plan: {report.reason}"
+        return None
+
+    def _pin(self, deployment: Deployment, plan: ServingPlan) -> Object:
+        """Bring the Deployment to a plan that is in force."""
+        edit = _pin_to(pin_of(plan))
+        # There is nothing to return to: this is what ought to serve.
+        return roll(deployment, edit, edit, self.timeout)
+
+    def _follow_plans(self, deployment: Deployment, model: str) -> None:
+        """Serve what is in force, after somebody else put it there."""
+        plan = self.store.current(model)
+        if plan is not None:
+            with contextlib.suppress(ClusterError, OvertakenError, RollError):
+                self._pin(deployment, plan)
+
+
+def deployment_name(model: str) -> str:
+    """The Deployment of a model, as the chart names it.
+
+    ``ML_ASSETS_RELEASE`` is the stem of its names, by default ``ml-assets``.
+
+    Examples
+    --------
+    >>> deployment_name("census_income")
+    'ml-assets-census-income'
+    """
+    stem = os.environ.get("ML_ASSETS_RELEASE") or "ml-assets"
+    return f"{stem}-{model.replace('_', '-')}"
+
+
+def _pin_in(template: Object) -> str | None:
+    annotations = template.get("metadata", {}).get("annotations") or {}
+    return annotations.get(ANNOTATION)
+
+
+def _pin_to(pin: str | None, instead_of: str | None = "") -> Edit:
+    """Pins a pod template; with `instead_of`, only one that has that pin (or none)."""
+
+    def edit(template: Object) -> None:
+        found = _pin_in(template)
+        if found == pin:
+            return
+        if instead_of != "" and found != instead_of:
+            raise OvertakenError(
+                f"it is pinned to plan {found}, expected {instead_of or 'no plan'}:"
+                " another deployer was first"
+            )
+        annotations = {**(template["metadata"].get("annotations") or {})}
+        annotations.pop(ANNOTATION, None)
+        if pin is not None:
+            annotations[ANNOTATION] = pin
+        template["metadata"]["annotations"] = annotations
+
+    return edit
+
+
+def _generation(pin: str | None) -> int:
+    number = (pin or "0").partition("-")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _replicas(deployment: Object) -> int:
+    return int(deployment.get("status", {}).get("availableReplicas", 0))

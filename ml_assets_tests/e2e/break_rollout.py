@@ -1,0 +1,36 @@
+"""Runs in a pod of the cluster: rolls out a plan that its servers will refuse.
+
+The trial in the deployer's own process is left out, so that the refusal is that of the
+pods. Ends with 0 when the target said so and returned.
+"""
+
+import sys
+
+import msgspec
+
+from ml_assets.targets import RolloutError, kubernetes
+from ml_assets.targets.choose import target
+
+
+def main(model):
+    kubernetes.try_arm = lambda root, arm, timeout: None
+    chosen = target()
+    with chosen.lock(model):
+        before = chosen.current(model)
+        files = {name: "0" * 64 for name in before.live.files}
+        arm = msgspec.structs.replace(before.live, files=files)
+        plan = msgspec.structs.replace(
+            before, arms=(arm,), generation=before.generation + 1, reason="broken"
+        )
+        try:
+            chosen.apply(plan)
+        except RolloutError as error:
+            print(error, flush=True)
+            is_back = "run the former template" in str(error)
+            return 0 if is_back and chosen.current(model) == before else 1
+    print("the broken plan came in force", flush=True)
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

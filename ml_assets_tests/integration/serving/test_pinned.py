@@ -1,0 +1,94 @@
+"""Servers that serve one model, or one plan of it, whatever comes in force."""
+
+import threading
+
+import pytest
+
+from ml_assets.serving.door import Door
+from ml_assets.serving.settings import ServerSettings
+from ml_assets_tests.integration.serving.serving_kit import Server, plan
+from ml_assets_tests.processes import await_true
+
+PIN = ["--model", "census", "--generation"]
+
+
+def test_a_pinned_server_keeps_its_plan_when_another_comes_in_force(storage, versions):
+    _, arms, given, expected = versions
+    with Server(storage, *PIN, "1") as old:
+        old.wait_for("plan loaded", generation=1)
+        old.store.commit(plan(arms["b"], 2))
+        with Server(storage, *PIN, "2") as new:
+            new.wait_for("plan loaded", generation=2)
+            answers = {
+                server.predict(given)["version"]: [
+                    item["probability"] for item in server.predict(given)["predictions"]
+                ]
+                for server in (old, new)
+            }
+    assert answers == expected
+
+
+def test_a_pinned_server_loads_what_is_proposed_and_loads_no_other_proposal(
+    storage, versions
+):
+    _, arms, _, _ = versions
+    with Server(storage, *PIN, "1") as old:
+        old.wait_for("plan loaded", generation=1)
+        old.store.propose(plan(arms["b"], 2))
+        with Server(storage, *PIN, "2") as new:
+            new.wait_for("plan loaded", generation=2)
+            assert new.get("/v2/health/ready")[0] == 200
+            reports = await_true(
+                lambda: all(found := old.store.reports("census")) and found,
+                "both servers have reported",
+            )
+            states = sorted((item.generation, item.state) for item in reports)
+            assert states == [(1, "ready"), (2, "ready")]
+            assert old.store.current("census").generation == 1
+
+
+def test_a_pinned_server_is_not_ready_before_there_is_its_plan(storage, versions):
+    _, arms, _, _ = versions
+    with Server(storage, *PIN, "2") as server:
+        assert server.get("/v2/health/ready")[0] == 503
+        server.store.commit(plan(arms["b"], 2))
+        server.wait_for("plan loaded", generation=2)
+        assert server.get("/v2/health/ready")[0] == 200
+
+
+def test_a_server_of_one_model_leaves_the_others_alone(storage, versions):
+    _, arms, _, _ = versions
+    with Server(storage, "--model", "churn") as server:
+        server.store.commit(plan(arms["a"], 1, model="churn"))
+        server.wait_for("plan loaded", model="churn")
+        assert server.get("/models/census")[0] == 404
+        server.store.commit(plan(arms["b"], 2, model="churn"))
+        server.wait_for("plan loaded", model="churn", generation=2)
+
+
+def test_a_proposed_plan_gets_no_request_of_the_door_before_it_is_in_force(
+    storage, versions, tmp_path
+):
+    _, arms, _, _ = versions
+    door = tmp_path / "none.sock"
+    with Server(storage, *PIN, "2", "--door", str(door)) as server:
+        mark = [*storage.glob("servers/*")][0] / "door"
+        server.store.propose(plan(arms["b"], 2))
+        server.wait_for("plan loaded", generation=2)
+        held = Door("127.0.0.1", 0, door)
+        thread = threading.Thread(target=held.run)
+        thread.start()
+        try:
+            assert not mark.exists()
+            server.store.commit(plan(arms["b"], 2))
+            await_true(mark.exists, "it steps behind the door")
+        finally:
+            held.close()
+            thread.join()
+
+
+def test_a_plan_without_its_model_is_refused():
+    with pytest.raises(ValueError, match="generation is 3 and model is missing"):
+        ServerSettings.load({}, {"ML_ASSETS_GENERATION": "3"})
+    # The annotation that is not there yet gives an empty variable.
+    assert ServerSettings.load({}, {"ML_ASSETS_GENERATION": ""}).generation == ""

@@ -1,0 +1,350 @@
+"""Plans rolled out to containers of a real engine, under load, killed and refused."""
+
+import asyncio
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ml_assets.serving.plan import Arm, ServingPlan, encode
+from ml_assets.storage import write_bytes
+from ml_assets.targets import RolloutError
+from ml_assets.targets.docker import DockerTarget
+from ml_assets_tests.integration.docker_kit import (
+    IMPATIENT,
+    RESTRICTED,
+    Container,
+    build,
+    docker,
+    missing_engine,
+)
+from ml_assets_tests.integration.serving.serving_kit import (
+    Load,
+    answers,
+    plan,
+    rows,
+    write_version,
+)
+
+pytestmark = pytest.mark.slow
+MODEL = "census"
+IMAGE = "ml-assets-test:production"
+DEPLOY = """
+import sys, msgspec
+from pathlib import Path
+from ml_assets.serving.plan import ServingPlan
+from ml_assets.targets.docker import DockerTarget
+target = DockerTarget(Path(sys.argv[1]))
+wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=ServingPlan)
+with target.lock(wanted.model):
+    target.apply(wanted)
+"""
+
+
+@pytest.fixture(scope="module")
+def image() -> str:
+    if reason := missing_engine():
+        pytest.skip(f"containers need Docker: {reason}")
+    build("production", IMAGE)
+    return IMAGE
+
+
+class Stack:
+    """A door on this machine's engine, and the storage that all share."""
+
+    def __init__(self, root: Path, image: str) -> None:
+        self.name = f"ml-assets-test-{uuid.uuid4().hex[:8]}"
+        self.root = root
+        self.image = f"{self.name}:server"
+        docker("tag", image, self.image)
+        docker("network", "create", self.name)
+        self.target = DockerTarget(root, timeout=60.0)
+        self.arms = {
+            name: write_version(root, name, seed) for seed, name in enumerate("ab")
+        }
+        self.given = rows(40)
+        self.expected = {
+            name: answers(root, arm, self.given) for name, arm in self.arms.items()
+        }
+        self._open_to_everybody()
+        self.door: Container | None = None
+
+    def _open_to_everybody(self) -> None:
+        """Let the containers' user write where this process may."""
+        (self.root / "servers").mkdir()
+        for path in (self.root, *self.root.rglob("*")):
+            path.chmod(0o777 if path.is_dir() else 0o644)
+
+    def open_door(self, *options: str, labels: bool = True) -> Container:
+        """Start the door, as compose.yaml does."""
+        marks = {"role": "door", "model": MODEL, "stack": self.name} if labels else {}
+        id_ = docker(
+            "run", "--detach", "--restart=unless-stopped", *RESTRICTED, *IMPATIENT,
+            *(f"--label=ml-assets.dev/{key}={value}" for key, value in marks.items()),
+            f"--network={self.name}", "--network-alias=model-server",
+            f"--volume={self.root}:/var/lib/ml-assets",
+            f"--volume={self.name}-doors:/run/ml-assets",
+            "--env=ML_ASSETS_DOOR=/run/ml-assets/census.sock",
+            "--publish=127.0.0.1::8080", *options, self.image,
+            "ml-assets", "door", "--host", "0.0.0.0", "--port", "8080",
+        )  # fmt: skip
+        self.door = Container(id_.splitlines()[-1])
+        return self.door
+
+    @property
+    def port(self) -> int:
+        assert self.door is not None
+        return int(self.door.address(8080).rpartition(":")[2])
+
+    def load(self) -> Load:
+        return Load(self.port, self.given, self.expected, 8, reconnects=True)
+
+    def servers(self) -> list[tuple[int, str]]:
+        """Generation and state of every server container."""
+        shown = docker(
+            "ps", "--all", f"--filter=label=ml-assets.dev/stack={self.name}",
+            "--filter=label=ml-assets.dev/role=server",
+            '--format={{.Label "ml-assets.dev/generation"}} {{.State}}',
+        )  # fmt: skip
+        pairs = [line.split() for line in shown.splitlines()]
+        return sorted((int(generation), state) for generation, state in pairs)
+
+    def deployer(self, wanted: ServingPlan) -> "subprocess.Popen[bytes]":
+        """A process that applies a plan."""
+        process = subprocess.Popen(
+            [sys.executable, "-c", DEPLOY, str(self.root)], stdin=subprocess.PIPE
+        )
+        assert process.stdin is not None
+        process.stdin.write(encode(wanted))
+        process.stdin.close()
+        return process
+
+    def remove(self) -> None:
+        found = docker(
+            "ps", "--all", "--quiet", f"--filter=label=ml-assets.dev/stack={self.name}"
+        )
+        ids = [*found.split(), *([self.door.id] if self.door else [])]
+        if ids:
+            docker("rm", "--force", "--volumes", *ids, check=False)
+        docker("network", "rm", self.name)
+        docker("volume", "rm", "--force", f"{self.name}-doors")
+        docker("rmi", "--force", self.image)
+
+
+@pytest.fixture
+def stack(
+    image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Stack]:
+    # pytest's directories are for its own user only.
+    for parent in (tmp_path, *tmp_path.parents[:2]):
+        parent.chmod(0o755)
+    root = tmp_path / "storage"
+    root.mkdir()
+    stack = Stack(root, image)
+    monkeypatch.setenv("ML_ASSETS_STACK", stack.name)
+    yield stack
+    stack.remove()
+
+
+def under_load(stack: Stack, work: Any, seconds: float = 0.5) -> Load:
+    """Do `work` while eight clients ask, and go on a little afterwards."""
+
+    async def during() -> None:
+        await asyncio.sleep(seconds)
+        await asyncio.to_thread(work)
+        await asyncio.sleep(seconds)
+
+    load = stack.load()
+    asyncio.run(load.run(during()))
+    print(
+        f"{load.answered.total()} answered ({dict(load.answered)}),"
+        f" {len(load.lost)} lost, {len(load.wrong)} wrong,"
+        f" {load.closed} asked to reconnect"
+    )
+    return load
+
+
+def test_a_second_version_takes_over_under_load_without_a_lost_request(
+    stack: Stack,
+) -> None:
+    door = stack.open_door()
+    a, b = stack.arms.values()
+    assert stack.target.apply(plan(a, 1)) == (plan(a, 1), 1)
+    door.await_health("healthy")
+    load = under_load(stack, lambda: stack.target.apply(plan(b, 2)))
+    assert (load.lost, load.wrong) == ([], [])
+    assert load.order == ["a", "b"]
+    assert stack.servers() == [(2, "running")]
+    assert stack.target.history(MODEL) == [plan(a, 1), plan(b, 2)]
+    # The same again changes nothing.
+    (before,) = container_ids(stack)
+    assert stack.target.apply(plan(b, 2)) == (plan(b, 2), 1)
+    assert container_ids(stack) == [before]
+
+
+def test_servers_are_as_restricted_as_the_door(stack: Stack) -> None:
+    stack.open_door("--memory=600m", "--cpus=0.5", "--env=ML_ASSETS_MAX_ROWS=7")
+    stack.target.apply(plan(stack.arms["a"], 1))
+    (id_,) = container_ids(stack)
+    server = Container(id_)
+    server.await_health("healthy")
+    found = json.loads(docker("inspect", id_))[0]
+    host, settings = found["HostConfig"], found["Config"]
+    assert host["ReadonlyRootfs"] and host["CapDrop"] == ["ALL"]
+    assert "no-new-privileges" in host["SecurityOpt"]
+    assert (host["Memory"], host["NanoCpus"]) == (600 * 2**20, 500_000_000)
+    assert host["PortBindings"] == {} and settings["User"] == "10001:10001"
+    assert {"ML_ASSETS_MODEL=census", "ML_ASSETS_GENERATION=1"} <= {*settings["Env"]}
+    assert "ML_ASSETS_MAX_ROWS=7" in settings["Env"]
+    # Prometheus finds all servers by one name.
+    addresses = server.run("getent", "hosts", "model-servers")
+    assert found["NetworkSettings"]["Networks"][stack.name]["IPAddress"] in addresses
+
+
+def test_a_version_that_answers_otherwise_is_refused_and_traffic_sees_nothing(
+    stack: Stack,
+) -> None:
+    stack.open_door()
+    a, b = stack.arms.values()
+    stack.target.apply(plan(a, 1))
+    altered = with_other_answers(stack.root, b)
+
+    def refused() -> None:
+        with pytest.raises(RolloutError, match="version b was refused: probe row 3"):
+            stack.target.apply(plan(altered, 2))
+
+    load = under_load(stack, refused)
+    assert (load.lost, load.wrong, load.order) == ([], [], ["a"])
+    assert stack.servers() == [(1, "running")]
+    assert stack.target.current(MODEL) == plan(a, 1)
+    assert not (stack.root / "plans" / MODEL / "proposal.json").exists()
+
+
+def test_a_container_that_ends_is_no_rollout_and_its_last_words_are_told(
+    stack: Stack,
+) -> None:
+    stack.open_door("--env=ML_ASSETS_MAX_ROWS=many")
+    with pytest.raises(RolloutError, match="(?s)ended with exit code 2: .*max_rows"):
+        stack.target.apply(plan(stack.arms["a"], 1))
+    assert stack.servers() == []
+    assert stack.target.current(MODEL) is None
+
+
+def test_a_model_without_a_door_is_told_what_to_declare(stack: Stack) -> None:
+    stack.open_door(labels=False)
+    expected = f"0 running containers are labelled .*{MODEL}.*{stack.name}"
+    with pytest.raises(RolloutError, match=expected):
+        stack.target.apply(plan(stack.arms["a"], 1))
+
+
+def test_an_overtaken_plan_is_refused_and_leaves_no_container(stack: Stack) -> None:
+    stack.open_door()
+    a, b = stack.arms.values()
+    stack.target.apply(plan(a, 1))
+    with pytest.raises(RolloutError, match="generation 1 already exists"):
+        stack.target.apply(plan(b, 1))
+    assert stack.servers() == [(1, "running")]
+
+
+def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
+    stack.open_door()
+    current = plan(stack.arms["a"], 1)
+    stack.target.apply(current)
+    before = container_ids(stack)
+    changed = f"FROM {stack.image}\nLABEL changed=yes\n"
+    subprocess.run(
+        [os.environ.get("DOCKER", "docker"), "build", "-q", "-t", stack.image, "-"],
+        input=changed.encode(),
+        check=True,
+        capture_output=True,
+    )
+    load = under_load(stack, lambda: stack.target.apply(current))
+    assert (load.lost, load.wrong) == ([], [])
+    (after,) = container_ids(stack)
+    assert [after] != before
+    labels = Container(after).inspect("{{json .Config.Labels}}")
+    assert json.loads(labels)["changed"] == "yes"
+
+
+def test_a_killed_server_comes_back_by_itself_while_clients_wait(stack: Stack) -> None:
+    door = stack.open_door()
+    stack.target.apply(plan(stack.arms["a"], 1))
+    (server,) = container_ids(stack)
+    Container(server).signal("SIGKILL")
+    load = under_load(stack, lambda: None)
+    assert (load.lost, load.wrong) == ([], [])
+    docker("restart", "--time=5", door.id)
+    door.await_health("healthy")
+    load = under_load(stack, lambda: None)
+    assert (load.lost, load.wrong) == ([], [])
+
+
+def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
+    stack: Stack,
+) -> None:
+    stack.open_door()
+    stack.target.apply(plan(stack.arms["a"], 1))
+    plans = stack.root / "plans" / MODEL
+    outcomes: dict[str, bool] = {}
+
+    def has_second(generation: int, first: str = "running") -> bool:
+        return stack.servers() == [(generation - 1, first), (generation, "running")]
+
+    moments: dict[str, Callable[[int], bool]] = {
+        "proposed": lambda _: (plans / "proposal.json").exists(),
+        "created": lambda _: len(stack.servers()) == 2,
+        "started": has_second,
+        "committed": lambda number: (plans / f"{number:08d}.json").exists(),
+        "old one stopping": lambda number: has_second(number, "exited"),
+        "old one removed": lambda number: stack.servers() == [(number, "running")],
+    }
+
+    def kill_and_repeat() -> None:
+        for number, (name, moment) in enumerate(moments.items(), start=2):
+            wanted = plan(stack.arms["ab"[number % 2]], number)
+            deployer = stack.deployer(wanted)
+            while not moment(number) and deployer.poll() is None:
+                time.sleep(0.001)
+            deployer.send_signal(signal.SIGKILL)
+            deployer.wait()
+            outcomes[name] = stack.target.current(MODEL) == wanted
+            with stack.target.lock(MODEL):
+                stack.target.apply(wanted)
+            assert stack.servers() == [(number, "running")]
+
+    load = under_load(stack, kill_and_repeat)
+    print(outcomes)
+    assert (load.lost, load.wrong) == ([], [])
+    # Some died before their plan was in force, some after.
+    assert {*outcomes.values()} == {True, False}
+    assert len(stack.target.history(MODEL)) == 1 + len(moments)
+
+
+def container_ids(stack: Stack) -> list[str]:
+    found = docker(
+        "ps", "--all", "--quiet", "--no-trunc",
+        f"--filter=label=ml-assets.dev/stack={stack.name}",
+        "--filter=label=ml-assets.dev/role=server",
+    )  # fmt: skip
+    return found.split()
+
+
+def with_other_answers(root: Path, arm: Arm) -> Arm:
+    """The version with one stored answer changed, and every digest right."""
+    path = root / arm.bundle / "probe.json"
+    probe = json.loads(path.read_bytes())
+    probe["answers"][3] += 1e-9
+    write_bytes(path, json.dumps(probe).encode())
+    path.chmod(0o644)
+    new = hashlib.sha256(path.read_bytes()).hexdigest()
+    return msgspec.structs.replace(arm, files={**arm.files, "probe.json": new})

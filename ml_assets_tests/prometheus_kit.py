@@ -1,0 +1,153 @@
+"""A real Prometheus (Debian's packages) that scrapes what a test started."""
+
+import json
+import shutil
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+FILES = ROOT / "helm" / "ml-assets" / "files"
+RULES = FILES / "prometheus" / "rules.yaml"
+RULE_TESTS = ROOT / "observability" / "prometheus" / "tests.yaml"
+DASHBOARDS = sorted((FILES / "grafana").glob("*.json"))
+
+needs_prometheus = pytest.mark.skipif(
+    not (shutil.which("prometheus") and shutil.which("promtool")),
+    reason="needs prometheus and promtool (Debian: apt-get install prometheus)",
+)
+
+Sample = dict[str, Any]
+
+
+def promtool(*arguments: str, stdin: str = "") -> str:
+    """Run promtool; what it says where it finds something, else nothing."""
+    done = subprocess.run(
+        ["promtool", *arguments], input=stdin, capture_output=True, text=True
+    )
+    return "" if done.returncode == 0 else f"{done.stdout}{done.stderr}"
+
+
+def rules() -> list[dict[str, Any]]:
+    """The rules of all groups."""
+    groups = yaml.safe_load(RULES.read_text())["groups"]
+    return [rule for group in groups for rule in group["rules"]]
+
+
+def alerts() -> dict[str, dict[str, Any]]:
+    """The alert rules by their names."""
+    return {rule["alert"]: rule for rule in rules() if "alert" in rule}
+
+
+def substituted(expression: str, model: str = ".*") -> str:
+    """A panel's query as Grafana sends it for a range of a quarter of an hour."""
+    values = {"$__rate_interval": "1m", "$__range": "15m", "$model": model}
+    for name, value in values.items():
+        expression = expression.replace(name, value)
+    assert "$" not in expression, expression
+    return expression
+
+
+class Prometheus:
+    """The HTTP API of a server."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def get(self, path: str, **given: Any) -> Any:
+        """The data of an answer; a refusal raises with Prometheus' reason."""
+        text = urllib.parse.urlencode(given)
+        try:
+            with urllib.request.urlopen(f"{self.url}{path}?{text}", timeout=10) as got:
+                return json.load(got)["data"]
+        except urllib.error.HTTPError as error:
+            raise AssertionError(f"{given}: {error.read().decode()}") from error
+
+    def query(self, expression: str) -> list[Sample]:
+        """The samples of an expression now."""
+        found: list[Sample] = self.get("/api/v1/query", query=expression)["result"]
+        return found
+
+    def value(self, expression: str) -> float:
+        """The one value of an expression; NaN where it has none."""
+        found = self.query(expression)
+        assert len(found) <= 1, (expression, found)
+        return float(found[0]["value"][1]) if found else float("nan")
+
+    def firing(self) -> dict[str, list[dict[str, str]]]:
+        """Alert name to the labels of those that fire."""
+        found: dict[str, list[dict[str, str]]] = {}
+        for alert in self.get("/api/v1/alerts")["alerts"]:
+            if alert["state"] == "firing":
+                labels = alert["labels"]
+                found.setdefault(labels["alertname"], []).append(labels)
+        return found
+
+
+@contextmanager
+def prometheus(
+    directory: Path, targets: dict[str, list[int]], rule_file: Path | None = None
+) -> Iterator[Prometheus]:
+    """Prometheus over `targets`, ports by job, each scraped every second."""
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(rule_file)] if rule_file else [],
+        "scrape_configs": [
+            {
+                "job_name": job,
+                "static_configs": [{"targets": [f"127.0.0.1:{p}" for p in ports]}],
+            }
+            for job, ports in targets.items()
+        ],
+    }
+    path = directory / "prometheus.yaml"
+    path.write_text(yaml.safe_dump(config))
+    assert promtool("check", "config", str(path)) == ""
+    port = free_port()
+    with (directory / "prometheus.log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                "prometheus",
+                f"--config.file={path}",
+                f"--storage.tsdb.path={directory / 'tsdb'}",
+                f"--web.listen-address=127.0.0.1:{port}",
+                "--log.level=warn",
+            ],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+        )
+    try:
+        _await_ready(port, process)
+        yield Prometheus(port)
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def free_port() -> int:
+    """A port that nobody uses now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _await_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "prometheus ended"
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2):
+                return
+        except OSError:
+            time.sleep(0.1)
+    raise AssertionError("prometheus was not ready within a minute")

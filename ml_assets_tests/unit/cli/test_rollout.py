@@ -1,0 +1,48 @@
+"""``ml-assets rollout`` with the servers of this machine, and without an engine."""
+
+from pathlib import Path
+
+import pytest
+
+from ml_assets_tests.cli_kit import VERSION, deploy_small_model, invoke
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    deploy_small_model(tmp_path)
+    monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("arguments", [[], ["income"]])
+def test_what_is_in_force_is_rolled_out_again_and_no_plan_is_made(
+    storage: Path, arguments: list[str]
+) -> None:
+    result = invoke("rollout", *arguments)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[1].split() == ["income", VERSION, "1", "0"]
+    assert len([*storage.glob("plans/income/0*.json")]) == 1
+
+
+def test_a_model_that_was_never_deployed_is_told(storage: Path) -> None:
+    result = invoke("rollout", "churn")
+    assert result.exit_code == 1
+    assert "churn was never deployed, expected one of income" in result.stderr
+
+
+def test_nothing_deployed_is_no_failure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path))
+    result = invoke("rollout")
+    assert (result.exit_code, result.stdout) == (0, "")
+
+
+def test_a_rollout_that_fails_is_told_with_its_reason(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_TARGET", "docker")
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    result = invoke("rollout")
+    assert result.exit_code == 1
+    assert "income: the Docker engine at tcp://127.0.0.1:9" in result.stderr

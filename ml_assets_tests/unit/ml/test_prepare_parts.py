@@ -1,0 +1,78 @@
+"""Features from pieces of a table are those from all of it."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_assets.ml.prepare import FeatureError, prepare
+from ml_assets.ml.prepare_parts import join_prepared, prepare_part
+from ml_assets.ml.retype import whole_numbers
+from ml_assets.ml.tables import tidy
+from ml_assets.model import FeaturesSpec
+
+CUTS = [(0, 1), (1, 4), (4, 4), (4, 9), (9, 40)]
+
+
+@pytest.fixture
+def raw():
+    rng = np.random.default_rng(0)
+    n = 40
+    frame = pd.DataFrame(
+        {
+            "id": range(n),
+            "code": np.where(np.arange(n) < 9, np.nan, rng.integers(1, 4, n)),
+            "gain": rng.integers(0, 10, n),
+            "text": [f"{v}" if v % 3 else "none" for v in range(n)],
+            "plan": ["basic"] * 9 + ["plus"] * (n - 9),
+            "same": [1] * n,
+            "paid": rng.random(n) < 0.5,
+            "week": range(n),
+            "left": np.where(rng.random(n) < 0.3, "yes", "no"),
+        }
+    )
+    return tidy(frame)
+
+
+def in_pieces(raw, spec, keep=()):
+    whole = whole_numbers(raw, spec)
+    pieces = [raw[start:stop].reset_index(drop=True) for start, stop in CUTS]
+    made = [prepare_part(piece, spec, "left", whole, keep) for piece in pieces]
+    return join_prepared(made, spec, "left", None, keep)
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        {},
+        {"drop": ["id"], "numeric": ["text"]},
+        {"drop": ["id"], "categorical": ["code", "gain"]},
+        {"derive": {"ratio": "log1p(gain) / code", "isplus": "plan == 'plus'"}},
+    ],
+)
+def test_pieces_give_the_same_table_and_notes(raw, spec):
+    features = FeaturesSpec.model_validate(spec)
+    expected = prepare(raw, features, "left")
+
+    found = in_pieces(raw, features)
+
+    pd.testing.assert_frame_equal(found.table, expected.table)
+    assert (found.inputs, found.notes) == (expected.inputs, expected.notes)
+    np.testing.assert_array_equal(found.labels.y, expected.labels.y)
+    assert found.labels.positive == expected.labels.positive
+
+
+def test_a_column_that_is_kept_beside_the_inputs_stays(raw):
+    features = FeaturesSpec(drop=["week"])
+    expected = prepare(raw, features, "left", keep=["week"])
+
+    found = in_pieces(raw, features, ["week"])
+
+    pd.testing.assert_frame_equal(found.table, expected.table)
+    assert found.inputs == expected.inputs
+
+
+def test_a_derived_column_over_one_that_teaches_nothing_is_refused_alike(raw):
+    features = FeaturesSpec(derive={"twice": "2 * same"})
+    for make in (in_pieces, lambda raw, spec: prepare(raw, spec, "left")):
+        with pytest.raises(FeatureError, match="reads 'same', which is not an input"):
+            make(raw, features)

@@ -1,0 +1,74 @@
+"""The target docker where there is no engine; with one, see the integration tests."""
+
+from pathlib import Path
+
+import pytest
+
+from ml_assets.serving.plan import Arm, ServingPlan
+from ml_assets.serving.store import PlanStore, ServerLease
+from ml_assets.targets import RolloutError
+from ml_assets.targets.choose import target
+from ml_assets.targets.containers import Server
+from ml_assets.targets.docker import DockerTarget
+
+PLAN = ServingPlan(
+    model="churn",
+    generation=1,
+    arms=(Arm(version="a", bundle="bundles/a", files={}, runtime="compiled"),),
+    created_at="2026-11-23T02:00:00Z",
+    reason="test",
+)
+
+
+def test_it_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ML_ASSETS_TARGET", "docker")
+    assert isinstance(target(), DockerTarget)
+
+
+def test_an_engine_that_does_not_answer_is_named_and_nothing_is_proposed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
+    with pytest.raises(RolloutError, match="the Docker engine at tcp://127.0.0.1:9"):
+        DockerTarget(tmp_path).apply(PLAN)
+    assert DockerTarget(tmp_path).current("churn") is None
+    assert not (tmp_path / "plans").exists()
+
+
+def test_only_a_living_server_with_its_mark_takes_requests(tmp_path: Path) -> None:
+    store = PlanStore(tmp_path)
+    lease = ServerLease(tmp_path, "0123456789ab-7-x")
+    assert not store.takes_requests("0123456789ab")
+    store.door_mark("0123456789ab-7-x").touch()
+    assert store.takes_requests("0123456789ab")
+    assert not store.takes_requests("ba9876543210")
+    # A server that was killed leaves its mark, and no lease.
+    lease.release()
+    assert not store.takes_requests("0123456789ab")
+
+
+@pytest.mark.parametrize(
+    "status, restarts, ended",
+    [
+        ("running", 0, False),
+        ("created", 0, False),
+        ("running", 1, True),
+        ("restarting", 1, True),
+        ("exited", 0, True),
+    ],
+)
+def test_a_container_that_is_started_again_has_ended(
+    status: str, restarts: int, ended: bool
+) -> None:
+    server = Server("0123456789abcdef", 1, "digest", "image", status, restarts, 1)
+    assert server.has_ended is ended
+    assert server.host == "0123456789ab"
+
+
+def test_a_plan_is_in_force_only_if_it_is_the_one_of_its_number(tmp_path: Path) -> None:
+    store = PlanStore(tmp_path)
+    assert not store.is_in_force(PLAN)
+    store.propose(PLAN)
+    assert not store.is_in_force(PLAN)
+    store.commit(PLAN)
+    assert store.is_in_force(PLAN)
