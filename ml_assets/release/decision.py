@@ -60,8 +60,9 @@ def decide(facts: Facts) -> Decision:
     --------
     >>> decide(Facts("main", "sha256:1", "sha256:1")).reason
     'main is no version: only tags such as v1.2.3 go to production'
-    >>> decide(Facts("v1.0.0", "sha256:1", "sha256:1", True, approved_by="user ada")).verdict
-    'go'
+    >>> passed = Facts("v1.0.0", "sha256:1", "sha256:1", staging=True)
+    >>> decide(passed).verdict, decide(passed._replace(approved_by="user ada")).verdict
+    ('wait', 'go')
     """
     return next(
         (
@@ -118,7 +119,7 @@ def _clauses(facts: Facts) -> tuple[tuple[bool, Verdict, str], ...]:
         (
             not approved,
             "wait",
-            f"{name} is not approved: `ml-assets approve {name} --why ...`",
+            f"{name} is not approved: `ml-assets approve {name} --reason ...`",
         ),
         (
             facts.staging is None,

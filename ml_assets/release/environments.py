@@ -4,7 +4,7 @@
 K8S_STAGING_SERVER       address of the API server; the cluster that we run in
                          where it is unset
 K8S_STAGING_TOKEN        bearer token of an account that may patch Deployments
-K8S_STAGING_CA           file with the certificate authority of the server
+K8S_STAGING_CA_FILE      file with the certificate authority of the server
 K8S_STAGING_NAMESPACE    where both charts are installed; ours where unset
 ML_ASSETS_STAGING_WEBSERVER  address of the Dagster webserver
 ML_ASSETS_STAGING_MODELS     address of the model servers; ``{model}`` in it
@@ -15,9 +15,12 @@ The same with ``PROD`` for production. All of it is read when it is used.
 """
 
 import os
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ml_assets.release.history import PRODUCTION, STAGING, Environment
+
+if TYPE_CHECKING:
+    from ml_assets.resources.clusters import Cluster
 
 _PREFIXES: dict[Environment, str] = {STAGING: "STAGING", PRODUCTION: "PROD"}
 CODE_LOCATION_DEPLOYMENT = "dagster-dagster-user-deployments-ml-assets"
@@ -28,15 +31,6 @@ PATIENCE_SECONDS = 600.0
 
 class SettingsError(Exception):
     """A variable that describes an environment is missing or no use."""
-
-
-class Access(NamedTuple):
-    """How to reach an API server; all None inside the cluster itself."""
-
-    server: str | None
-    token: str | None
-    ca: str | None
-    namespace: str | None
 
 
 class Settings(NamedTuple):
@@ -55,7 +49,6 @@ class Settings(NamedTuple):
     """
 
     name: Environment
-    access: Access
     webserver: str
     models: str
     deployment: str
@@ -80,7 +73,6 @@ def settings(name: Environment) -> Settings:
     prefix = _PREFIXES[name]
     return Settings(
         name=name,
-        access=access(name),
         webserver=_required(f"ML_ASSETS_{prefix}_WEBSERVER", name).rstrip("/"),
         models=_required(f"ML_ASSETS_{prefix}_MODELS", name).rstrip("/"),
         deployment=_get("ML_ASSETS_CODE_LOCATION_DEPLOYMENT")
@@ -91,18 +83,17 @@ def settings(name: Environment) -> Settings:
     )
 
 
-def access(name: Environment) -> Access:
-    """How to reach the API server of an environment."""
-    prefix = f"K8S_{_PREFIXES[name]}"
-    found = Access(
-        *(_get(f"{prefix}_{part}") for part in ("SERVER", "TOKEN", "CA", "NAMESPACE"))
-    )
-    if found.server and not found.token:
-        raise SettingsError(
-            f"{prefix}_SERVER is set and {prefix}_TOKEN is not: {found.server} would"
-            " not know us"
-        )
-    return found
+def cluster(name: Environment) -> "Cluster":
+    """The cluster of an environment.
+
+    Raises
+    ------
+    ClusterError
+        If no variable names one and we run in none.
+    """
+    from ml_assets.resources.clusters import Cluster, connect
+
+    return Cluster(connect(f"K8S_{_PREFIXES[name]}"))
 
 
 def _get(variable: str) -> str | None:

@@ -17,15 +17,14 @@ kind                  what happened
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from ml_assets.ledger import Entry
 
-# The name under which the ledger, the storage and the assets keep releases.
-RELEASE = "release"
-STAGING, PRODUCTION = "staging", "production"
-
 Environment = Literal["staging", "production"]
+
+STAGING: Final = "staging"
+PRODUCTION: Final = "production"
 
 
 class InForce(NamedTuple):

@@ -6,7 +6,6 @@ image, by which everything else names a release; it is written once.
 """
 
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -153,7 +152,7 @@ def _manifest(repository: Repository, name: str, target: str) -> Manifest | None
     return None
 
 
-def _commit(name: str, labels: dict[str, dict[str, Any]]) -> str:
+def _commit(name: str, labels: dict[str, dict[str, str]]) -> str:
     """The commit that all images name."""
     commits = {target: found.get(COMMIT, "") for target, found in labels.items()}
     if len(set(commits.values())) > 1:

@@ -31,7 +31,8 @@ ACCEPT = ", ".join((*INDEXES, *MANIFESTS))
 PLATFORM = ("linux", "amd64")
 
 _IMAGE = re.compile(
-    r"(?:(?P<scheme>https?)://)?(?P<host>[\w.-]+(?::\d+)?)/(?P<path>[a-z0-9][a-z0-9._/-]*)"
+    r"(?:(?P<scheme>https?)://)?(?P<host>[\w.-]+(?::\d+)?)"
+    r"/(?P<path>[a-z0-9][a-z0-9._/-]*)"
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 

@@ -42,8 +42,8 @@ def parse_challenge(header: str) -> Challenge:
 
     Examples
     --------
-    >>> parse_challenge('Bearer realm="https://a.b/token",service=a.b')
-    Challenge(scheme='bearer', parameters={'realm': 'https://a.b/token', 'service': 'a.b'})
+    >>> parse_challenge('Bearer realm="https://a.b/token",scope=pull').parameters
+    {'realm': 'https://a.b/token', 'scope': 'pull'}
     """
     scheme, _, rest = header.strip().partition(" ")
     found = _PARAMETER.findall(rest)

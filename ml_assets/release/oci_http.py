@@ -37,7 +37,7 @@ class NotInRegistryError(RegistryRefusedError):
 
 
 class Answer(NamedTuple):
-    """An answer of the registry; ``next_url`` is the following page, if there is one."""
+    """An answer of the registry; ``next_url`` is the following page, if there is."""
 
     body: bytes
     headers: Mapping[str, str]
@@ -127,7 +127,8 @@ class RegistrySession:
             self._expires = float("inf")
             return
         wanted = challenge.parameters
-        query = {name: wanted[name] for name in ("service", "scope") if name in wanted}
+        names = ("service", "scope")
+        query: dict[str, str] = {name: wanted[name] for name in names if name in wanted}
         self._fetch_token(wanted["realm"], query)
 
     def _fetch_token(self, realm: str, query: dict[str, str]) -> None:
@@ -166,7 +167,7 @@ class RegistrySession:
             body += chunk
             if len(body) > LARGEST:
                 raise RegistryRefusedError(
-                    f"{response.url}: more than {LARGEST:,} bytes, which no manifest has"
+                    f"{response.url}: more than {LARGEST:,} bytes, as no manifest has"
                 )
         return body
 

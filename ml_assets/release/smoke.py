@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import dagster as dg
 
 from ml_assets.assets.features import HELD_OUT, feature_table
+from ml_assets.ledger import RELEASE
 from ml_assets.model import ModelSpec, SourceSpec
 from ml_assets.provenance import git_commit
-from ml_assets.release.history import RELEASE
 from ml_assets.storage import storage_root
 
 SMOKE = dg.AssetKey([RELEASE, "smoke"])
@@ -55,9 +55,7 @@ def build() -> dg.Definitions:
         with tempfile.TemporaryDirectory() as scratch:
             found = try_pipeline(Path(scratch) / "bundle")
         faults = broken_rules(list(specs().values()), storage_root())
-        yield dg.MaterializeResult(
-            metadata={"commit": git_commit(), **found._asdict()}
-        )
+        yield dg.MaterializeResult(metadata={"commit": git_commit(), **found._asdict()})
         yield dg.AssetCheckResult(
             check_name=PIPELINE,
             asset_key=SMOKE,

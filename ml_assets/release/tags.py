@@ -24,7 +24,8 @@ _TAG = re.compile(rf"(?P<name>.+?)(?:-(?P<target>{'|'.join(TARGETS)}))?")
 _NUMBER = r"(?:0|[1-9]\d*)"
 _PART = r"(?:0|[1-9]\d*|\d*[A-Za-z-][\dA-Za-z-]*)"
 _VERSION = re.compile(
-    rf"v(?P<numbers>{_NUMBER}\.{_NUMBER}\.{_NUMBER})(?:-(?P<pre>{_PART}(?:\.{_PART})*))?"
+    rf"v(?P<numbers>{_NUMBER}\.{_NUMBER}\.{_NUMBER})"
+    rf"(?:-(?P<pre>{_PART}(?:\.{_PART})*))?"
 )
 
 

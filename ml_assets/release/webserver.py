@@ -20,7 +20,9 @@ query Location($name: String!) {
       locationOrLoadError {
         __typename
         ... on PythonError { message }
-        ... on RepositoryLocation { repositories { name displayMetadata { key value } } }
+        ... on RepositoryLocation {
+          repositories { name displayMetadata { key value } }
+        }
       }
     }
   }
