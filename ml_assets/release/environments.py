@@ -58,8 +58,8 @@ class Settings(NamedTuple):
 
 
 def image_repository() -> str | None:
-    """``ML_ASSETS_IMAGE``: where the images are pushed; None switches delivery off."""
-    return os.environ.get("ML_ASSETS_IMAGE", "").strip() or None
+    """``ML_ASSETS_RELEASE_REPOSITORY``; None where nothing is delivered."""
+    return _get("ML_ASSETS_RELEASE_REPOSITORY")
 
 
 def settings(name: Environment) -> Settings:
@@ -94,6 +94,14 @@ def cluster(name: Environment) -> "Cluster":
     from ml_assets.resources.clusters import Cluster, connect
 
     return Cluster(connect(f"K8S_{_PREFIXES[name]}"))
+
+
+def models() -> dict[str, str]:
+    """Model to the Deployment of its servers, by the YAML files of this code."""
+    from ml_assets.cli.catalogue import specs
+    from ml_assets.targets.kubernetes import deployment_name
+
+    return {name: deployment_name(name) for name in specs()}
 
 
 def _get(variable: str) -> str | None:
