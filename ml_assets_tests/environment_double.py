@@ -1,6 +1,6 @@
 """An environment in small: a cluster, and the webserver and model servers in it.
 
-The cluster is the double of the Kubernetes API. What the webserver says follows from it:
+The cluster is the double of the Kubernetes API. The webserver says what follows from it:
 the code location has the image of the pods that are ready, and a run has the commit of
 that image. `faults` maps the digest of a release to what is wrong with it.
 """
@@ -74,7 +74,7 @@ class Environment:
         }
 
     def images(self) -> dict[str, str]:
-        """Deployment to the image of its template; the code location's in both places."""
+        """Deployment to the image of its template, which Dagster is told, too."""
         found = {}
         for name in FIRST:
             (container,) = self.api.template(name)["spec"]["containers"]
@@ -233,4 +233,3 @@ def _template(name: str, image: str) -> dict[str, Any]:
 
 def _image(pod: Pod) -> str:
     return str(pod.template["spec"]["containers"][0]["image"])
-

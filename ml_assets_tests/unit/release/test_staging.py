@@ -168,7 +168,8 @@ def test_a_cluster_that_does_not_answer_says_nothing_of_the_release(
         site.stage(image)
     assert site.kinds() == []
     assert site.stage(image).is_in_force
-    assert AttemptStore(site.home, "staging").newest().number == 1  # type: ignore[union-attr]
+    (entry,) = site.entries()
+    assert entry.evidence["attempt"] == 1
 
 
 def die(site: Site, image: Image, moment: str, monkeypatch: Any) -> None:
