@@ -1,6 +1,6 @@
 """An environment in small: a cluster, and the webserver and model servers in it.
 
-The cluster is the double of the Kubernetes API. The webserver says what follows from it:
+The cluster is the double of the Kubernetes API, and the webserver says what follows:
 the code location has the image of the pods that are ready, and a run has the commit of
 that image. `faults` maps the digest of a release to what is wrong with it.
 """

@@ -173,8 +173,8 @@ def real_registry(directory: Path) -> Iterator[RealRegistry]:
 class RegistryDouble(ThreadingHTTPServer):
     """A registry in small, by the distribution specification, that can misbehave.
 
-    With a `secret` it answers 401 and demands a token, that it gives to ``robot`` with
-    that password; `faults` are statuses for the next requests, and `tokens` counts those
+    With a `secret` it answers 401 and demands a token, which ``robot`` gets with that
+    password; `faults` are statuses for the next requests, and `tokens` counts those
     that were given.
     """
 

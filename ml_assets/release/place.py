@@ -100,7 +100,7 @@ def taken(root: Path, name: Environment) -> Iterator[Place]:
 
     Raises
     ------
-    SettingsError, ClusterError
+    SettingsError
         If variables that describe it are missing.
     LockError
         If somebody else has it for too long, or the lock is lost meanwhile.
