@@ -1,6 +1,6 @@
 """``release/image``, ``staging``, ``approval``, ``production``: an image on its way."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any, cast
 
 import dagster as dg
@@ -8,14 +8,11 @@ from pydantic import Field
 
 from ml_assets.assets.common import who_runs
 from ml_assets.ledger import RELEASE
-from ml_assets.release.checks import SENTENCES, not_tried
-from ml_assets.release.refusals import DoneError, RefusedError
+from ml_assets.release.checks import SENTENCES
+from ml_assets.release.runs import act_on, told
 from ml_assets.release.tags import MAIN
 
 OWNERS = ["team:ml-platform"]
-# A registry, a cluster or a database that does not answer is asked again, so often.
-TRIES, WAIT_SECONDS = 5, 60
-Events = Iterator[Any]
 NOTHING = cast(dg.DagsterType, dg.Nothing)
 
 
@@ -95,7 +92,7 @@ def _staging() -> dg.AssetsDefinition:
                 root, image, who_runs(context), context.run.run_id, config.again
             )
 
-        yield from _told(context, "staging", act)
+        yield from told(context, "staging", act)
 
     return staging
 
@@ -123,7 +120,7 @@ def _approval() -> dg.AssetsDefinition:
                 storage_root(), repository(), config.release, who, config.reason
             )
 
-        given, staging = _act(context, act)
+        given, staging = act_on(context, act)
         return dg.MaterializeResult(
             data_version=dg.DataVersion(given.hash),
             metadata={
@@ -167,70 +164,6 @@ def _production() -> dg.AssetsDefinition:
                 context.run.run_id,
             )
 
-        yield from _told(context, "production", act)
+        yield from told(context, "production", act)
 
     return production
-
-
-def _told(
-    context: dg.AssetExecutionContext, name: str, act: Callable[[], Any]
-) -> Events:
-    """The events of a delivery: its checks, and what is in force, or a failure."""
-    try:
-        done = _act(context, act)
-    except DoneError as reason:
-        context.log.info(str(reason))
-        yield dg.AssetObservation(release_key(name), metadata={"skipped": str(reason)})
-        return
-    entry = done.entry
-    for finding in done.findings or not_tried(entry.why):
-        yield dg.AssetCheckResult(
-            check_name=finding.name,
-            asset_key=release_key(name),
-            passed=finding.passed,
-            description=finding.sentence,
-            metadata={**finding.figures, "digest": entry.version},
-        )
-    if not done.is_in_force:
-        raise dg.Failure(entry.why, allow_retries=False)
-    yield dg.MaterializeResult(
-        data_version=dg.DataVersion(entry.version),
-        metadata={
-            "digest": entry.version,
-            "version": str(entry.evidence["name"]),
-            "commit": str(entry.evidence["commit"]),
-            "images": entry.evidence["images"],
-            "before": str(entry.evidence["from"]),
-            "reason": entry.why,
-            "entry": entry.seq,
-        },
-    )
-
-
-def _act(context: dg.AssetExecutionContext, act: Callable[[], Any]) -> Any:
-    """Do it; what passes is tried again, and what does not is a failure."""
-    from ml_assets.release.environments import SettingsError
-    from ml_assets.release.images import IncompleteError, UnknownReleaseError
-    from ml_assets.release.oci_http import (
-        RegistryRefusedError,
-        RegistryUnavailableError,
-    )
-    from ml_assets.release.records import StaleError
-    from ml_assets.resources.clusters import ClusterError, OvertakenError
-    from ml_assets.resources.database import LockError
-
-    try:
-        return act()
-    except (RegistryUnavailableError, ClusterError, LockError) as error:
-        context.log.warning(f"it is tried again: {error}")
-        raise dg.RetryRequested(TRIES, WAIT_SECONDS) from error
-    except (
-        IncompleteError,
-        OvertakenError,
-        RefusedError,
-        RegistryRefusedError,
-        SettingsError,
-        StaleError,
-        UnknownReleaseError,
-    ) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error

@@ -24,10 +24,11 @@ from ml_assets.release.refusals import DoneError, RefusedError
 
 
 class Asked(NamedTuple):
-    """What is known of a release, and the approval that it has."""
+    """What is known of a release, the approval that it has, and what came of that."""
 
     facts: Facts
     given: Entry | None
+    answer: Entry | None
 
 
 def promote(
@@ -51,7 +52,7 @@ def promote(
         asked = ask(root, repository, name)
         facts, decision = asked.facts, decide(asked.facts)
         if decision.verdict == "done":
-            raise DoneError(decision.reason)
+            raise DoneError(decision.reason, asked.answer)
         if decision.verdict != "go" or asked.given is None:
             abandon(place)
             is_final = decision.verdict == "refuse"
@@ -113,7 +114,7 @@ def ask(root: Path, repository: Repository, name: str | None) -> Asked:
         current=_current(entries),
         ledger_problems=tuple(item.message for item in ledger.verify(RELEASE)),
     )
-    return Asked(facts, given)
+    return Asked(facts, given, answer)
 
 
 def _points_at(repository: Repository, store: ImageStore, name: str) -> str | None:

@@ -30,7 +30,8 @@ def stage(
         if verdicts and not (again and verdicts[-1].kind == "release_failure"):
             raise DoneError(
                 f"{image.name} ({image.short}) was tried in staging, entry"
-                f" {verdicts[-1].seq}: {verdicts[-1].why}"
+                f" {verdicts[-1].seq}: {verdicts[-1].why}",
+                verdicts[-1],
             )
         order = Order(
             image=image,

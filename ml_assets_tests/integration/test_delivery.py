@@ -42,12 +42,12 @@ QUICK = {
 LOCATION = """
 import dagster as dg
 from ml_assets import automation_notify
-from ml_assets.release import assets, automation, definitions
+from ml_assets.release import automation, definitions, runs
 
 automation_notify.SENSOR_SECONDS = 1
 automation.STAGING_SECONDS = automation.PRODUCTION_SECONDS = 1
 automation.MAX_SECONDS = 40
-assets.WAIT_SECONDS = 1
+runs.WAIT_SECONDS = 1
 defs = dg.Definitions.merge(
     definitions.build(),
     automation_notify.build(),
