@@ -108,7 +108,6 @@ def taken(root: Path, name: Environment) -> Iterator[Place]:
     found, cluster = environments.settings(name), environments.cluster(name)
     attempts = AttemptStore(root, name)
     with deployer_lock(f"release/{name}", attempts.lock_path) as held:
-        fleet = Fleet(
-            cluster, found.deployment, environments.models(), found.patience, held
-        )
+        models, own = environments.models(), found.deployment
+        fleet = Fleet(root, cluster, own, models, found.patience, held)
         yield Place(found, fleet, attempts, Ledger(root))

@@ -8,8 +8,11 @@ Model servers go first and the code location last: a new server reads what an ol
 location writes, and not the other way round.
 """
 
+import contextlib
 import time
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
 
 from ml_assets.release.records import Attempt
 from ml_assets.resources.clusters import (
@@ -24,7 +27,8 @@ from ml_assets.resources.clusters import (
     annotation,
     bring,
 )
-from ml_assets.resources.database import Held
+from ml_assets.resources.database import Held, deployer_lock
+from ml_assets.serving.store import PlanStore
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
 
 ANNOTATION = "ml-assets.dev/release"
@@ -40,6 +44,8 @@ class Fleet:
 
     Parameters
     ----------
+    root : Path
+        The storage directory.
     cluster : Cluster
     code_location : str
         The Deployment of the code location.
@@ -53,12 +59,14 @@ class Fleet:
 
     def __init__(
         self,
+        root: Path,
         cluster: Cluster,
         code_location: str,
         models: Mapping[str, str],
         patience: float,
         held: Held,
     ) -> None:
+        self._plans = PlanStore(root)
         self._cluster = cluster
         self.code_location = code_location
         self._models = models
@@ -119,19 +127,27 @@ class Fleet:
         mark = f"{attempt.number}{suffix}"
         deployment, ends = self._deployment(name), time.monotonic() + self._patience
         while True:
-            self._held()
             try:
-                if self._can_be_ready(deployment):
-                    bring(deployment, edit, self._patience)
-                else:
-                    deployment.change(edit)
+                with self._without_deployers(name):
+                    self._held()
+                    if self._can_be_ready(deployment):
+                        bring(deployment, edit, self._patience)
+                    else:
+                        deployment.change(edit)
                 return
             except OvertakenError:
-                # Whoever deploys a version changes the template too: ours is in it.
+                # Who deploys a version from elsewhere changes it too: ours is in it.
                 template = deployment.read()["spec"]["template"]
                 is_ours = annotation(template, ANNOTATION) == mark
                 if not is_ours or time.monotonic() > ends:
                     raise
+
+    def _without_deployers(self, name: str) -> AbstractContextManager[object]:
+        """Held while nobody of this storage deploys a version to the Deployment."""
+        for model, deployment in self._models.items():
+            if deployment == name:
+                return deployer_lock(model, self._plans.lock_path(model))
+        return contextlib.nullcontext()
 
     def _can_be_ready(self, deployment: Deployment) -> bool:
         """A model server is ready when it has loaded a plan, and never without one."""

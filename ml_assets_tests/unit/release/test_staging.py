@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ml_assets.release.records import AttemptStore
 from ml_assets.release.refusals import DoneError
 from ml_assets.release.staging import stage
 from ml_assets.resources.clusters import ClusterError, OvertakenError
+from ml_assets.serving.store import PlanStore
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
 from ml_assets_tests.environment_double import (
     CODE,
@@ -26,6 +28,7 @@ from ml_assets_tests.environment_double import (
     environments,
 )
 from ml_assets_tests.oci_kit import COMMITS, build, registry_double
+from ml_assets_tests.processes import await_true
 
 
 class Site:
@@ -260,6 +263,18 @@ def test_a_version_that_is_deployed_meanwhile_disturbs_nothing(site: Site) -> No
     site.staging.api.before_patch = deploy
     assert site.stage(image).is_in_force
     assert site.staging.api.annotation(SERVERS, PLAN) == "2-def"
+
+
+def test_a_deployer_of_a_version_is_waited_for(site: Site) -> None:
+    image, patched = site.image("a"), threading.Event()
+    site.staging.api.before_patch = lambda name, patch: patched.set()
+    attempts = AttemptStore(site.home, "staging")
+    with ThreadPoolExecutor() as pool:
+        with PlanStore(site.home).lock("census_income"):
+            begun = pool.submit(site.stage, image)
+            await_true(attempts.newest, "it has begun", 20)
+            assert not patched.wait(1.0)
+        assert begun.result(60).is_in_force
 
 
 def test_what_cannot_be_taken_back_is_told_and_returned_to_later(
