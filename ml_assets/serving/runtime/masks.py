@@ -48,6 +48,8 @@ class MaskKernel:
         blocks = np.split(self._table, np.cumsum(sizes)[:-1])
         numeric = len(program.numeric)
         self._cuts = cuts if numeric else []
+        # NaN is searched beyond infinity: into the bin after the last.
+        self._bounds = [np.append(item, np.inf) for item in self._cuts]
         self._blocks = blocks
         masks = [
             [int.from_bytes(row.tobytes(), "little") for row in block]
@@ -102,17 +104,17 @@ class MaskKernel:
         totals = np.empty(rows)
         chunk = max(16, CHUNK_BYTES // (self._trees * self._table.itemsize))
         for start in range(0, rows, chunk):
-            part = [item[start : start + chunk] for item in bins]
+            part = bins
+            if rows > chunk:
+                part = [item[start : start + chunk] for item in bins]
             totals[start : start + chunk] = self._totals(part, start)
         return self._link.many(totals)
 
     def _numeric_bins(self, columns: Sequence[Sequence[Any]]) -> list[Codes]:
-        found = []
-        for cuts, values in zip(self._cuts, self._sources.numbers(columns)):
-            bins = cuts.searchsorted(values)
-            bins[values != values] = len(cuts) + 1
-            found.append(bins)
-        return found
+        numbers = self._sources.numbers(columns)
+        return [
+            cuts.searchsorted(values) for cuts, values in zip(self._bounds, numbers)
+        ]
 
     def _totals(self, bins: list[Codes], start: int) -> Floats:
         masks = self._blocks[0].take(bins[0], axis=0)
