@@ -49,6 +49,7 @@ class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     arm: Literal["live", "split", "shadow"]
     generation: int
     entities: list[str | None] | None
+    columns: list[str] | None = None
     x: list[msgspec.Raw]
     p: list[float]
     labels: tuple[Label, Label]
@@ -61,6 +62,8 @@ class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         ------
         ValueError
             If the parts differ in length.
+        KeyError
+            If a row lacks a column.
         """
         entities = self.entities or [None] * len(self.ids)
         parts = zip(self.ids, entities, self.x, self.p, strict=True)
@@ -74,7 +77,7 @@ class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 arm=self.arm,
                 generation=self.generation,
                 entity=entity,
-                x=row,
+                x=row if self.columns is None else _in_order(row, self.columns),
                 p=probability,
                 label=self.labels[probability > 0.5],
                 us=self.us,
@@ -89,6 +92,15 @@ class LabelLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str | None = None
     entity: str | None = None
     time: float | None = None
+
+
+_decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _in_order(row: msgspec.Raw, columns: list[str]) -> msgspec.Raw:
+    """The values of a row that was sent by column, as one array."""
+    values = _decode_row(row)
+    return msgspec.Raw(b"[%b]" % b",".join(bytes(values[name]) for name in columns))
 
 
 _ANSWER = b'{"ids":'
@@ -130,7 +142,7 @@ def parse(paths: list[Path], kind: Kind) -> Parsed:
     for line in _lines(paths):
         try:
             found = [*read(line)]
-        except (msgspec.MsgspecError, ValueError):
+        except (msgspec.MsgspecError, ValueError, KeyError):
             unreadable += 1
             continue
         for day, item in found:
@@ -152,7 +164,7 @@ def predictions_in(line: bytes) -> Iterator[PredictionLine]:
 
     Raises
     ------
-    msgspec.MsgspecError, ValueError
+    msgspec.MsgspecError, ValueError, KeyError
         If it is no such line.
     """
     if line.startswith(_ANSWER):

@@ -34,7 +34,8 @@ class AnswerLine(msgspec.Struct, gc=False):
 
     ``ids``, ``entities``, ``x`` and ``p`` hold an item a row, as `PredictionLine` has
     it; ``labels`` holds the negative class and the positive one, which is the label of
-    a row whose `p` is above one half.
+    a row whose `p` is above one half. The rows in ``x`` are as they were sent, objects
+    by column, where ``columns`` gives the order of the signature.
     """
 
     ids: Sequence[str]
@@ -45,7 +46,8 @@ class AnswerLine(msgspec.Struct, gc=False):
     arm: str
     generation: int
     entities: Sequence[str | None] | None
-    x: Sequence[Sequence[Any]]
+    columns: Sequence[str] | None
+    x: msgspec.Raw | Sequence[Sequence[Any]]
     p: msgspec.Raw
     labels: Sequence[str | int | float | bool]
     us: int

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from ml_assets.serving.batch import Batch, of_rows
+from ml_assets.serving.batch import Batch
 from ml_assets.serving.entities import ENTITY, check_entities
 from ml_assets.serving.explain import (
     check_columns,
@@ -84,10 +84,12 @@ class RowDecoder:
         if size == 1:
             batch = Batch(1, msgspec.structs.astuple(rows[0]), ())
         else:
-            batch = of_rows([*map(msgspec.structs.astuple, rows)])
+            values = [*map(msgspec.structs.astuple, rows)]
+            text = None if b"\n" in body else _array(body)
+            batch = Batch(size, None, list(zip(*values)), values, None, text)
         if entities is msgspec.UNSET:
             return batch
-        return batch._replace(entities=entities)
+        return batch._replace(entities=entities, text=None)
 
     def _explain(self, body: bytes) -> Batch:
         payload = loads(body)
@@ -127,6 +129,11 @@ def require_object(payload: object, keys: tuple[str, ...]) -> dict[str, Any]:
             detail = f"expected only the keys {', '.join(keys)}, found {shown(key)}"
             raise Problem(422, "invalid-request", detail)
     return payload
+
+
+def _array(body: bytes) -> bytes:
+    """The only array of a body that holds nothing else."""
+    return body[body.index(b"[") : body.rindex(b"]") + 1]
 
 
 def _colons(body: bytes) -> int:

@@ -1,7 +1,7 @@
 """From request values to the numbers and codes that the kernels read."""
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from ml_assets.serving.runtime.protocol import Refused
 Floats = NDArray[np.float64]
 Codes = NDArray[np.integer[Any]]
 
-_CODES_IN_A_BYTE = 256
+BYTE_CODES = 256
 
 
 class Sources:
@@ -79,7 +79,10 @@ class Sources:
 
     def codes(self, columns: Sequence[Sequence[Any]]) -> list[Codes]:
         """One array of codes a category source."""
-        return [_codes(table, columns[column]) for column, table in self._category]
+        rows = len(columns[0])
+        return [
+            codes_in(table, columns[column], rows) for column, table in self._category
+        ]
 
     def _derive(self, columns: Sequence[Sequence[Any]]) -> list[Floats]:
         if not self._expressions:
@@ -114,12 +117,13 @@ def _floats(values: Sequence[Any]) -> Floats:
         return np.array(values, dtype=np.float64)
 
 
-def _codes(table: dict[Any, int], values: Sequence[Any]) -> Codes:
-    found = map(table.__getitem__, values)
-    # Two more than its categories: missing, and unknown.
-    if len(table) < _CODES_IN_A_BYTE:
+def codes_in(table: dict[Any, int], keys: Iterable[Any], rows: int) -> Codes:
+    """The code in `table` of each of `rows` keys."""
+    found = map(table.__getitem__, keys)
+    # The code of an unknown value is not an item.
+    if len(table) < BYTE_CODES:
         return np.frombuffer(bytes(found), np.uint8)
-    return np.fromiter(found, np.intp, len(values))
+    return np.fromiter(found, np.intp, rows)
 
 
 class _CodeTable(dict[Any, int]):

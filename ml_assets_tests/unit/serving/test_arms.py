@@ -126,6 +126,18 @@ def test_every_protocol_and_form_is_logged_alike(tmp_path, path, body):
     assert len({line["id"] for line in lines}) == 2
 
 
+@pytest.mark.parametrize("spaces", [None, 1])
+def test_rows_are_logged_however_they_were_written(tmp_path, spaces):
+    kit = Kit(tmp_path, "shadow", Other())
+    texts = ["]", '[{"', "\n", "é€"]
+    rows = [dict(reversed(ROW.items())) | {"note": text} for text in texts]
+    kit.ask(json.dumps({"rows": rows}, indent=spaces).encode())
+    lines = kit.lines()
+    expected = [[41.0, 40, True, "Male", text] for text in texts]
+    assert [line["x"] for line in lines if line["arm"] == "live"] == expected
+    assert [line["x"] for line in lines if line["arm"] == "shadow"] == expected
+
+
 def test_rows_go_to_the_arms_of_their_entities_and_keep_their_order(tmp_path):
     kit = Kit(tmp_path, "split", Other())
     rows = [{**ROW, "age": index} for index in range(60)]
