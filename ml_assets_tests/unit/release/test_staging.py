@@ -110,7 +110,7 @@ def test_a_release_that_passed_is_not_put_in_force_again(site: Site) -> None:
         ("smoke", "smoke: pipeline is"),
         ("data", "data_quality: data_quality is"),
         ("contract", "model_contract: census_income: the label is 'rich'"),
-        ("slow", "latency: p99 of 200 requests"),
+        pytest.param("slow", "latency: p99 of 200 requests", marks=pytest.mark.slow),
     ],
 )
 def test_what_fails_is_taken_back_to_what_ran_before(
@@ -131,6 +131,7 @@ def test_what_fails_is_taken_back_to_what_ran_before(
     assert "what ran before runs again" in last.why
 
 
+@pytest.mark.slow
 def test_a_code_location_that_does_not_load_fails_the_release(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -277,6 +278,16 @@ def test_a_deployer_of_a_version_is_waited_for(site: Site) -> None:
         assert begun.result(60).is_in_force
 
 
+def test_of_two_runs_at_once_one_has_an_effect(site: Site) -> None:
+    image = site.image("a")
+    with ThreadPoolExecutor() as pool:
+        runs = [pool.submit(site.stage, image) for _ in range(2)]
+        errors = [run.exception(60) for run in runs]
+    assert sorted(type(error) for error in errors if error) == [DoneError]
+    assert site.kinds() == ["release_staging"] and site.staging.launches == 1
+
+
+@pytest.mark.slow
 def test_what_cannot_be_taken_back_is_told_and_returned_to_later(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
