@@ -14,6 +14,14 @@ MAX_SECONDS = 2 * 3600
 TAG = "ml_assets/delivery"
 # So many runs are asked for until one tells the ledger how it ended.
 TRIES = 3
+OVER = {
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+}
+GOING_ON = [status for status in dg.DagsterRunStatus if status not in OVER]
+# Key of what a run is for to the options of its asset.
+Wanted = dict[str, dict[str, Any]]
 
 
 def build() -> dg.Definitions:
@@ -65,11 +73,11 @@ def _staging_sensor(job: Any) -> dg.SensorDefinition:
             )
             for name, image in seen.moved.items()
         ]
-        if seen.untried is None:
-            return dg.SensorResult(skip_reason="no new image", asset_events=events)
-        image = seen.untried
-        config = {"release": image.digest}
-        asked = _ask(context, "staging", f"staging:{image.digest}", config)
+        wanted: Wanted = {
+            f"staging:{image.digest}": {"release": image.digest}
+            for image in seen.untried
+        }
+        asked = _ask(context, "staging", wanted) if wanted else "no new image"
         return dg.SensorResult(
             run_requests=[asked] if isinstance(asked, dg.RunRequest) else [],
             skip_reason=asked if isinstance(asked, str) else None,
@@ -93,29 +101,30 @@ def _production_sensor(job: Any) -> dg.SensorDefinition:
         found = open_approval()
         if isinstance(found, str):
             return dg.SkipReason(found)
-        asked = _ask(context, "production", found.key, {})
+        asked = _ask(context, "production", {found.key: {}})
         return dg.SkipReason(asked) if isinstance(asked, str) else asked
 
     return sensor
 
 
 def _ask(
-    context: dg.SensorEvaluationContext, name: str, key: str, config: dict[str, Any]
+    context: dg.SensorEvaluationContext, name: str, wanted: Wanted
 ) -> dg.RunRequest | str:
-    """A run for `key`, or why none is asked for.
+    """A run for the first key that may have one, or why none is asked for.
 
-    One that died, or gave up because something did not answer, left no entry in the
-    ledger: then another one is asked for.
+    A run that died, or gave up because something did not answer, left no entry in the
+    ledger: then another one is asked for. Releases go one after the other.
     """
-    runs = context.instance.get_runs(dg.RunsFilter(tags={TAG: key}))
-    going_on = next((run for run in runs if not run.is_finished), None)
-    if going_on is not None:
-        return f"run {going_on.run_id} is at {key}"
-    if len(runs) >= TRIES:
-        return f"{len(runs)} runs did not come to an end with {key}: see the last"
+    going_on = dg.RunsFilter(job_name=f"{RELEASE}_{name}", statuses=GOING_ON)
+    for run in context.instance.get_runs(going_on, limit=1):
+        return f"run {run.run_id} goes on"
     op = "__".join(release_key(name).path)
-    return dg.RunRequest(
-        run_key=f"{key}:{len(runs)}",
-        run_config={"ops": {op: {"config": config}}},
-        tags={TAG: key},
-    )
+    for key, config in wanted.items():
+        runs = context.instance.get_runs(dg.RunsFilter(tags={TAG: key}))
+        if len(runs) < TRIES:
+            return dg.RunRequest(
+                run_key=f"{key}:{len(runs)}",
+                run_config={"ops": {op: {"config": config}}},
+                tags={TAG: key},
+            )
+    return f"{TRIES} runs did not come to an end with {', '.join(wanted)}"

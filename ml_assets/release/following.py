@@ -6,7 +6,12 @@ from ml_assets.ledger import RELEASE, Ledger
 from ml_assets.release import tags
 from ml_assets.release.decision import decide
 from ml_assets.release.environments import SettingsError, image_repository
-from ml_assets.release.history import production_key, staging_verdict
+from ml_assets.release.history import (
+    answer_to,
+    approval,
+    production_key,
+    staging_verdict,
+)
 from ml_assets.release.images import (
     Image,
     ImageStore,
@@ -29,19 +34,19 @@ class Seen(NamedTuple):
     ----------
     moved : dict of str to Image
         Names that point at another release than at the last look.
-    untried : Image or None
-        A release that staging has said nothing of.
+    untried : list of Image
+        Releases that staging has said nothing of.
     problem : str or None
         Why the registry was not looked at.
     """
 
     moved: dict[str, Image]
-    untried: Image | None
+    untried: list[Image]
     problem: str | None = None
 
 
-class Open(NamedTuple):
-    """An approval that something is to follow, and the key of what does."""
+class OpenApproval(NamedTuple):
+    """An approval that is to be used, by the key of what follows from it."""
 
     key: str
 
@@ -49,11 +54,11 @@ class Open(NamedTuple):
 def look() -> Seen:
     """Look at main and the newest version in the registry; remember what was seen."""
     if image_repository() is None:
-        return Seen({}, None, OFF)
+        return Seen({}, [], OFF)
     try:
         return _look(repository())
     except (IncompleteError, RegistryRefusedError, RegistryUnavailableError) as error:
-        return Seen({}, None, str(error))
+        return Seen({}, [], str(error))
 
 
 def _look(found: Repository) -> Seen:
@@ -68,10 +73,16 @@ def _look(found: Repository) -> Seen:
         except UnknownReleaseError:
             continue
     entries = Ledger(root).entries(RELEASE)
+    candidates = {image.digest: image for image in images.values()}
+    given = approval(entries)
+    # An older version may be approved, too, which no name that is followed leads to.
+    if given is not None and answer_to(entries, given) is None:
+        approved = store.find(given.version)
+        candidates |= {approved.digest: approved} if approved else {}
     untried = [
         image
-        for image in images.values()
-        if staging_verdict(entries, image.digest) is None
+        for digest, image in candidates.items()
+        if staging_verdict(entries, digest) is None
     ]
     store.save_heads({name: image.digest for name, image in images.items()})
     moved = {
@@ -79,11 +90,11 @@ def _look(found: Repository) -> Seen:
         for name, image in images.items()
         if before.get(name) != image.digest
     }
-    return Seen(moved, untried[0] if untried else None)
+    return Seen(moved, untried)
 
 
-def open_approval() -> Open | str:
-    """The approval to be used now, or why there is none."""
+def open_approval() -> OpenApproval | str:
+    """What an approval leads to now, or why there is nothing."""
     if image_repository() is None:
         return OFF
     try:
@@ -100,4 +111,4 @@ def open_approval() -> Open | str:
     if asked.given is None or decision.verdict in ("done", "wait"):
         return decision.reason
     # A refusal is written down by a run, too.
-    return Open(production_key(asked.given))
+    return OpenApproval(production_key(asked.given))

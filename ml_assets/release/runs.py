@@ -69,7 +69,9 @@ def _results(name: str, entry: Entry, findings: list[Finding]) -> Events:
         )
 
 
-def act_on(context: dg.AssetExecutionContext, act: Callable[[], Any]) -> Any:
+def act_on(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, act: Callable[[], Any]
+) -> Any:
     """Do it; what passes is tried again, and what does not is a failure."""
     from ml_assets.release.environments import SettingsError
     from ml_assets.release.images import IncompleteError, UnknownReleaseError

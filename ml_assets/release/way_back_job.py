@@ -1,11 +1,13 @@
 """``release_rollback``: the job that takes production to a release of before."""
 
+from typing import Any
+
 import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import who_runs
 from ml_assets.release.assets import release_key
-from ml_assets.release.refusals import RefusedError
+from ml_assets.release.runs import act_on
 
 
 class ReleaseRollbackConfig(dg.Config):
@@ -29,22 +31,17 @@ def build() -> dg.Definitions:
         context: dg.OpExecutionContext, config: ReleaseRollbackConfig
     ) -> None:
         from ml_assets.release.way_back import roll_back
-        from ml_assets.resources.clusters import ClusterError, OvertakenError
         from ml_assets.storage import storage_root
 
         run = context.run
-        try:
-            done = roll_back(
-                storage_root(),
-                who_runs(context),
-                config.reason,
-                config.to,
-                # A run that took the place of a dead one goes on with its attempt.
-                key=f"rollback:{run.root_run_id or run.run_id}",
-                run_id=run.run_id,
-            )
-        except (ClusterError, OvertakenError, RefusedError) as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+        # A run that took the place of a dead one goes on with its attempt.
+        key = f"rollback:{run.root_run_id or run.run_id}"
+
+        def act() -> Any:
+            who, why, root = who_runs(context), config.reason, storage_root()
+            return roll_back(root, who, why, config.to, key, run.run_id)
+
+        done = act_on(context, act)
         if not done.is_in_force:
             raise dg.Failure(done.entry.why, allow_retries=False)
         context.log_event(

@@ -13,7 +13,7 @@ from ml_assets.ledger import RELEASE, Entry, Ledger
 from ml_assets.release.approvals import approve
 from ml_assets.release.delivery import Delivered
 from ml_assets.release.environments import SettingsError, cluster, settings
-from ml_assets.release.following import Open, look, open_approval
+from ml_assets.release.following import OpenApproval, look, open_approval
 from ml_assets.release.images import ImageStore, UnknownReleaseError, resolve
 from ml_assets.release.oci import Repository
 from ml_assets.release.place import taken
@@ -263,19 +263,20 @@ def test_there_is_nothing_to_return_to_before_the_first_release(site: Site) -> N
 
 
 def test_the_sensor_sees_each_new_head_and_what_was_not_tried(site: Site) -> None:
-    assert look().moved == {} and look().untried is None
+    assert look() == ({}, [], None)
     first = site.push("a", "main")
     seen = look()
-    assert [*seen.moved] == ["main"] and seen.untried is not None
-    assert seen.untried.digest == first
+    assert [*seen.moved] == ["main"]
+    assert [image.digest for image in seen.untried] == [first]
     # Nothing moved, and it is still untried.
-    assert look().moved == {} and look().untried == seen.untried
-    stage(site.home, seen.untried, "sensor", site.run_id)
-    assert look().untried is None
-    # A version of another commit than main's is tried as well.
-    version = site.push("b", "v1.0.0")
-    found = look().untried
-    assert found is not None and found.digest == version
+    assert look() == ({}, seen.untried, None)
+    stage(site.home, seen.untried[0], "sensor", site.run_id)
+    assert look().untried == []
+    # The newest version is tried as well, and an older one once it is approved.
+    older, newest = site.push("b", "v1.0.0"), site.push("c", "v1.1.0")
+    assert [image.digest for image in look().untried] == [newest]
+    site.approve("v1.0.0")
+    assert [image.digest for image in look().untried] == [newest, older]
 
 
 @pytest.mark.parametrize("fault", [503, 403])
@@ -296,7 +297,7 @@ def test_an_approval_is_open_until_it_was_used(site: Site) -> None:
     given = site.approve("v1.0.0")
     assert open_approval() == "v1.0.0 has not been through staging yet"
     site.passed("a", "v1.0.0")
-    assert open_approval() == Open(f"production:{given.version}:{given.seq}")
+    assert open_approval() == OpenApproval(f"production:{given.version}:{given.seq}")
     site.promote()
     assert "this approval of v1.0.0 was used" in str(open_approval())
 

@@ -17,6 +17,8 @@ from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.environment_double import FIRST, Environment, environments
 from ml_assets_tests.oci_kit import COMMITS, RegistryDouble, build, registry_double
 
+STARTED = dg.DagsterRunStatus.STARTED
+
 
 class Site:
     """A code location with releases, a registry and two environments."""
@@ -189,10 +191,12 @@ def test_the_sensor_asks_for_one_run_of_a_new_digest_and_shows_the_image(
     assert event.metadata["commit"].value == COMMITS["a"]
     assert event.tags["dagster/data_version"] == digest
     # As long as that run goes on, and once staging has said something, it asks no more.
-    site.asked(dg.DagsterRunStatus.STARTED, request)
+    site.asked(STARTED, request)
     going_on = site.tick("staging")
-    assert going_on.run_requests == [] and "is at staging:" in going_on.skip_message
+    assert going_on.run_requests == [] and "goes on" in going_on.skip_message
     site.run("staging")
+    (dead,) = site.instance.get_runs(dg.RunsFilter(statuses=[STARTED]))
+    site.instance.report_run_failed(dead)
     assert site.tick("staging").skip_message == "no new image"
 
 
@@ -207,6 +211,10 @@ def test_a_run_that_died_is_asked_for_again_but_not_for_ever(site: Site) -> None
     stopped = site.tick("staging")
     assert stopped.run_requests == []
     assert "3 runs did not come to an end" in stopped.skip_message
+    # Another release is not held up by it.
+    digest = site.push("b", "v1.0.0")
+    (other,) = site.tick("staging").run_requests
+    assert other.tags[TAG] == f"staging:{digest}"
 
 
 def test_the_sensor_of_production_waits_for_staging_and_approval(site: Site) -> None:
