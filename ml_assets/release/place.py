@@ -61,9 +61,12 @@ class Place(NamedTuple):
         """Write a new attempt down."""
         newest, running = self.attempts.newest(), self.fleet.running()
         own = self.settings.deployment
+        images = order.image.images
         wanted = {
-            name: order.image.images["base" if name == own else "production"]
+            name: image
             for name in running
+            # Before the first release there may have been no model server.
+            if (image := images["base" if name == own else "production"])
         }
         attempt = Attempt(
             number=newest.number + 1 if newest else 1,
@@ -73,7 +76,7 @@ class Place(NamedTuple):
             digest=order.image.digest,
             name=order.image.name,
             commit=order.image.commit,
-            images=order.image.images,
+            images=images,
             wanted=wanted,
             before={**running, **self._known_good(newest, running)},
             who=order.who,

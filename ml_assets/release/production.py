@@ -54,9 +54,12 @@ def promote(
         if decision.verdict == "done":
             raise DoneError(decision.reason, asked.answer)
         if decision.verdict != "go" or asked.given is None:
-            abandon(place)
             is_final = decision.verdict == "refuse"
             key = production_key(asked.given) if asked.given and is_final else None
+            begun = place.unended()
+            if begun is not None and begun.key == key:
+                # A run died in the middle, and meanwhile it may not go on.
+                abandon(place)
             place.ledger.append(
                 RELEASE,
                 "refusal",

@@ -196,6 +196,31 @@ def test_a_tag_that_was_moved_after_its_approval_is_refused(site: Site) -> None:
     assert "was used: refusal" in str(open_approval())
 
 
+def test_what_a_dead_run_began_is_taken_back_if_it_may_not_go_on(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(*_: object) -> None:
+        raise SystemExit
+
+    site.passed("a", "v1.0.0")
+    site.approve("v1.0.0")
+    with monkeypatch.context() as patch:
+        patch.setattr("ml_assets.release.checks.run", die)
+        with pytest.raises(SystemExit):
+            site.promote()
+    assert site.production.images() != FIRST
+    # Somebody asks for another version, which does not concern it.
+    site.passed("c", "v2.0.0")
+    with pytest.raises(RefusedError, match="v2.0.0 is not approved"):
+        site.promote("v2.0.0")
+    assert site.production.images() != FIRST
+    site.push("b", "v1.0.0")
+    with pytest.raises(RefusedError, match="v1.0.0 points at"):
+        site.promote()
+    assert site.production.images() == FIRST and site.production.settle()
+    assert site.kinds()[-2:] == ["refusal", "release_failure"]
+
+
 def test_a_ledger_that_was_edited_lets_nothing_through(site: Site) -> None:
     site.push("a", "v1.0.0")
     resolve(site.repository, ImageStore(site.home), "v1.0.0")
