@@ -12,7 +12,7 @@ export DAGSTER_HOME ?= $(ML_ASSETS_HOME)/dagster
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test test-slow lint format bench lock image clean
-.PHONY: ci packages audit-online data-quality chart test-processes test-containers
+.PHONY: ci packages tools audit-online data-quality chart test-processes test-containers
 .PHONY: cluster e2e publish-build publish-sign publish-verify publish-tag publish-list
 
 help: ## List the targets
@@ -76,21 +76,27 @@ AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xm
 	--last-failed --last-failed-no-failures none
 CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py compose.py docker_target.py)
 CHART_TESTS := $(wildcard ml_assets_tests/unit/test_chart*.py)
-# It has more dependencies than the project, so it stands apart.
-CHECKOV := checkov==$(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' ml_assets_tests/unit/test_chart_checkov.py)
+# They have more dependencies than the project, so they stand apart.
+VERSION_IN = $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' $(1))
+TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/test_chart_checkov.py) \
+	safety==$(call VERSION_IN,checks/vulnerabilities.py)
 
 test-slow: test-processes test-containers ## Run the slow tests but those of the chart
 
-test-processes: $(READY) ## Slow tests: whole processes, a browser, crash tests
+test-processes: tools ## Slow tests: whole processes, a browser, crash tests
 	$(SLOW) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
 		$(AGAIN) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS))
 
 test-containers: $(READY) ## Slow tests: the images, Docker Compose, the target docker
 	$(SLOW) $(CONTAINER_TESTS) || $(AGAIN) $(CONTAINER_TESTS)
 
-chart: $(READY) ## Lint and render the charts, hold them against schemas and policies
-	$(BIN)/uvx --from $(CHECKOV) checkov --version >/dev/null || \
-		echo "$(CHECKOV) cannot be had, so what it checks is skipped"
+tools: $(READY) ## Fetch Checkov and Safety, where that is possible
+	@for tool in $(TOOLS); do \
+		$(BIN)/uvx --quiet --from $$tool python -c "" || \
+			echo "$$tool cannot be had, so what needs it is skipped"; \
+	done
+
+chart: tools ## Lint and render the charts, hold them against schemas and policies
 	$(BIN)/python -m pytest -rs -m 'slow or not slow' $(CHART_TESTS)
 
 packages: ## Install from Debian or Ubuntu what the slow tests drive

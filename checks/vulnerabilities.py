@@ -22,10 +22,9 @@ UVX = Path(sys.executable).with_name("uvx")
 
 
 def unscanned(lock: str, report: dict[str, Any]) -> list[str]:
-    """Packages that are pinned on this platform, and that the report does not name."""
-    lines = [line for line in lock.splitlines() if ";" not in line]
+    """Packages that are pinned for any platform, and that the report does not name."""
     scanned = {canonicalize_name(name) for name in report.get("scanned_packages", {})}
-    return sorted(set(read_pins("\n".join(lines))) - scanned)
+    return sorted(set(read_pins(lock)) - scanned)
 
 
 def found(report: dict[str, Any]) -> list[str]:
@@ -37,13 +36,19 @@ def found(report: dict[str, Any]) -> list[str]:
     ]
 
 
-def main() -> int:
-    """Run Safety, keep its report, and say what it found or left out."""
+def main(options: list[str]) -> int:
+    """Run Safety, keep its report, and say what it found or left out.
+
+    Parameters
+    ----------
+    options
+        Handed on to Safety; ``--db DIRECTORY`` names a copy of its database.
+    """
     REPORT.parent.mkdir(exist_ok=True)
     REPORT.unlink(missing_ok=True)
     done = subprocess.run(
         [str(UVX), "--from", f"safety=={VERSION}", "safety", "check"]
-        + ["--file", str(LOCK), "--save-json", str(REPORT)],
+        + ["--file", str(LOCK), "--save-json", str(REPORT), *options],
         check=False,
     )
     if not REPORT.exists():
@@ -59,4 +64,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))
