@@ -157,7 +157,8 @@ esac
 if [[ ! $REVISION =~ ^[0-9a-f]{40}$ ]]; then
   fail "REVISION is '$REVISION', expected the 40 digits of a commit"
 fi
-if [[ ! ${NAME:-main} =~ ^(main|v[0-9]+\.[0-9]+\.[0-9]+(-[0-9A-Za-z.-]+)?)$ ]]; then
+number='(0|[1-9][0-9]*)'
+if [[ ! ${NAME:-main} =~ ^(main|v$number\.$number\.$number(-[0-9A-Za-z.-]+)?)$ ]]; then
   fail "NAME is '$NAME', expected main or a version such as v1.2.3"
 fi
 # A registry wants small letters; the owner of a repository may have others.

@@ -1,0 +1,310 @@
+"""docker/publish.sh against a real registry: what is named, when, what is refused."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ml_assets_tests.processes import await_true
+
+ROOT = Path(__file__).parents[2]
+STANDIN = Path(__file__).parent / "standins" / "buildx.py"
+TARGETS = ("base", "production", "observability")
+SIGNER = "https://github.com/Owner/Name/.github/workflows/cd.yml@refs/heads/main"
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        shutil.which("docker-registry") is None, reason="needs Debian's docker-registry"
+    ),
+]
+
+
+class Place:
+    """A registry, and a clone of a repository that publishes there."""
+
+    def __init__(self, directory: Path, host: str) -> None:
+        # Registries want small letters; owners of repositories do not know.
+        image = f"{host}/Owner/Name-{uuid.uuid4().hex}"
+        self.image = image.lower()
+        self.clone = directory / "clone"
+        self.log = directory / "log"
+        (self.clone / "docker").mkdir(parents=True)
+        shutil.copy(ROOT / "docker" / "publish.sh", self.clone / "docker")
+        programs = directory / "bin"
+        programs.mkdir()
+        for name in ("docker", "cosign"):
+            script = f'#!/bin/sh\nexec {sys.executable} -I -S {STANDIN} "$@"\n'
+            (programs / name).write_text(script)
+            (programs / name).chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "IMAGE": image,
+            "STANDIN_LOG": str(self.log),
+            "SIGNER": SIGNER,
+        }
+        self.git("init", "--quiet", "--initial-branch=main")
+
+    def git(self, *arguments: str) -> str:
+        author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        command = ["git", *author, *arguments]
+        return subprocess.run(
+            command, cwd=self.clone, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    def commit(self, *options: str) -> str:
+        """Make a commit on main, as the remote sees it."""
+        self.git("commit", "--quiet", "--allow-empty", "-m", "a change", *options)
+        self.git("update-ref", "refs/remotes/origin/main", "HEAD")
+        return self.git("rev-parse", "HEAD")
+
+    def run(self, commit: str, name: str, *verbs: str) -> tuple[int, str]:
+        """Run commands until one fails; its code and what all have printed."""
+        printed = ""
+        for verb in verbs:
+            done = subprocess.run(
+                ["docker/publish.sh", verb],
+                cwd=self.clone,
+                env=self.environment | {"REVISION": commit, "NAME": name},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            printed += done.stdout + done.stderr
+            if done.returncode:
+                return done.returncode, printed
+        return 0, printed
+
+    def publish(self, commit: str) -> dict[str, str]:
+        """What the job of main does; the digests that it printed."""
+        code, printed = self.run(commit, "main", "build", "sign", "tag", "list")
+        assert code == 0, printed
+        lines = printed.splitlines()[-4:]
+        return dict(line.split("=", 1) for line in lines)
+
+    def name(self, commit: str, version: str) -> tuple[int, str]:
+        """What the job of a version does."""
+        return self.run(commit, version, "verify", "tag", "list")
+
+    def tags(self) -> set[str]:
+        try:
+            with urllib.request.urlopen(self._url("tags/list"), timeout=10) as answer:
+                return set(json.load(answer)["tags"] or [])
+        except urllib.error.HTTPError as error:
+            assert error.code == 404
+            return set()
+
+    def digests(self, name: str) -> dict[str, str]:
+        """Where the three tags of a name lead."""
+        return {target: self._digest(f"{name}-{target}") for target in TARGETS}
+
+    def _url(self, what: str) -> str:
+        host, _, path = self.image.partition("/")
+        return f"http://{host}/v2/{path}/{what}"
+
+    def _digest(self, tag: str) -> str:
+        request = urllib.request.Request(
+            self._url(f"manifests/{tag}"),
+            headers={"Accept": "application/vnd.oci.image.index.v1+json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return str(answer.headers["Docker-Content-Digest"])
+
+    def builds(self) -> int:
+        """How many images were built so far."""
+        return self.log.read_text().count("buildx build")
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Debian's registry, on a port of its own."""
+    directory = tmp_path_factory.mktemp("registry")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    storage = {"filesystem": {"rootdirectory": str(directory)}}
+    # JSON is YAML, too.
+    settings = {"version": "0.1", "storage": storage, "http": {"addr": host}}
+    (directory / "config.yml").write_text(json.dumps(settings))
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(directory / "config.yml")],
+            stdout=log,
+            stderr=log,
+        )
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{host}/v2/", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    try:
+        await_true(answers, "the registry answers")
+        yield host
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def place(registry: str, tmp_path: Path) -> Place:
+    """An empty repository of images, and one of code."""
+    return Place(tmp_path, registry)
+
+
+def test_a_commit_of_main_is_named_by_itself_and_as_main(place: Place) -> None:
+    commit = place.commit()
+    printed = place.publish(commit)
+    assert printed.pop("repository") == place.image
+    assert printed == place.digests("main") == place.digests(f"sha-{commit}")
+    assert len(set(printed.values())) == 3
+    assert len(place.tags()) == 6
+
+
+def test_nothing_has_a_name_before_it_is_signed(place: Place) -> None:
+    commit = place.commit()
+    assert place.run(commit, "main", "build")[0] == 0
+    assert place.tags() == set()
+    place.publish(commit)
+    log = place.log.read_text()
+    assert log.count("sign --yes") == 3
+    assert log.index("sign --yes") < log.index("imagetools create")
+    # The one that the delivery follows is named last.
+    assert (
+        log.rstrip()
+        .splitlines()[-2]
+        .startswith(f"buildx imagetools create --tag {place.image}:main-base ")
+    )
+
+
+def test_a_commit_is_built_once_however_often_it_is_published(place: Place) -> None:
+    commit = place.commit()
+    assert place.publish(commit) == place.publish(commit)
+    assert place.builds() == 3
+
+
+def test_a_version_is_the_image_that_main_built(place: Place) -> None:
+    commit = place.commit()
+    place.publish(commit)
+    later = place.commit()
+    place.publish(later)
+    for _ in range(2):
+        code, printed = place.name(commit, "v1.2.3-rc.1")
+        assert code == 0, printed
+    assert place.digests("v1.2.3-rc.1") == place.digests(f"sha-{commit}")
+    assert place.digests("main") == place.digests(f"sha-{later}")
+    assert place.builds() == 6
+
+
+def test_a_version_of_a_commit_that_main_did_not_publish_is_refused(
+    place: Place,
+) -> None:
+    place.publish(place.commit())
+    code, printed = place.name(place.commit(), "v1.0.0")
+    assert code == 1
+    assert "main has not published this commit" in printed
+    assert not any(tag.startswith("v1") for tag in place.tags())
+
+
+@pytest.mark.parametrize("signer", ["", SIGNER.replace("main", "develop")])
+def test_a_version_of_an_image_that_main_did_not_sign_is_refused(
+    place: Place, signer: str
+) -> None:
+    commit = place.commit()
+    place.publish(commit)
+    signed = place.log.with_name("signed")
+    signed.write_text(signed.read_text().replace(SIGNER, signer))
+    code, printed = place.name(commit, "v1.0.0")
+    assert code == 1
+    assert "no signatures found" in printed
+    assert not any(tag.startswith("v1") for tag in place.tags())
+
+
+def test_a_version_does_not_move(place: Place) -> None:
+    first = place.commit()
+    place.publish(first)
+    place.name(first, "v1.0.0")
+    second = place.commit()
+    place.publish(second)
+    code, printed = place.name(second, "v1.0.0")
+    assert code == 1
+    assert "a version does not move" in printed
+    assert place.digests("v1.0.0") == place.digests(f"sha-{first}")
+
+
+def test_main_moves_only_forward(place: Place) -> None:
+    older, newer = place.commit(), place.commit()
+    place.publish(newer)
+    place.publish(older)
+    assert place.digests("main") == place.digests(f"sha-{newer}")
+    assert place.digests(f"sha-{older}") != place.digests(f"sha-{newer}")
+    newest = place.commit()
+    place.publish(newest)
+    assert place.digests("main") == place.digests(f"sha-{newest}")
+
+
+def test_main_follows_a_history_that_was_written_again(place: Place) -> None:
+    place.commit()
+    place.publish(place.commit())
+    place.git("reset", "--quiet", "--hard", "HEAD^")
+    other = place.commit("--date=2020-01-01T00:00:00Z")
+    place.publish(other)
+    assert place.digests("main") == place.digests(f"sha-{other}")
+
+
+def test_a_shallow_clone_cannot_tell_what_is_newer(place: Place) -> None:
+    older, newer = place.commit(), place.commit()
+    place.publish(newer)
+    (place.clone / ".git" / "shallow").write_text(f"{older}\n")
+    code, printed = place.run(older, "main", "build", "sign", "tag")
+    assert code == 1
+    assert "the clone is shallow" in printed
+    assert place.digests("main") == place.digests(f"sha-{newer}")
+
+
+def test_an_outage_does_not_pass_for_an_image_that_is_missing(place: Place) -> None:
+    commit = place.commit()
+    place.publish(commit)
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        place.environment["IMAGE"] = f"127.0.0.1:{closed.getsockname()[1]}/owner/name"
+        for verbs in (["build"], ["verify"], ["tag"]):
+            code, printed = place.run(commit, "main", *verbs)
+            assert code != 0
+        code, printed = place.run(commit, "main", "build")
+    assert "cannot be looked up" in printed and "failed to do request" in printed
+    assert place.builds() == 3
+
+
+@pytest.mark.parametrize(
+    "changed, told",
+    [
+        ({"REVISION": "main"}, "REVISION is 'main', expected the 40 digits"),
+        ({"REVISION": ""}, "REVISION: is the commit"),
+        ({"IMAGE": ""}, "IMAGE: is the repository"),
+        ({"NAME": "latest"}, "NAME is 'latest', expected main or a version"),
+        ({"NAME": "v1.2"}, "NAME is 'v1.2', expected"),
+        ({"NAME": "v01.2.3"}, "NAME is 'v01.2.3', expected"),
+        ({"NAME": "v1.2.3;true"}, "NAME is 'v1.2.3;true', expected"),
+    ],
+)
+def test_a_wrong_setting_is_told(
+    place: Place, changed: dict[str, str], told: str
+) -> None:
+    given = {"REVISION": "0" * 40, "NAME": "main"} | changed
+    place.environment["IMAGE"] = given.pop("IMAGE", place.environment["IMAGE"])
+    code, printed = place.run(given["REVISION"], given["NAME"], "build")
+    assert code != 0
+    assert told in printed
+    assert not place.log.exists()
