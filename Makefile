@@ -129,7 +129,8 @@ KUBECONFIG_E2E := $(CURDIR)/build/kubeconfig
 
 cluster: ## A cluster of kind with the images of `make image`
 	mkdir -p build
-	kind create cluster --name $(CLUSTER) --kubeconfig $(KUBECONFIG_E2E) --wait 180s
+	kind get clusters | grep -qx $(CLUSTER) || \
+		kind create cluster --name $(CLUSTER) --kubeconfig $(KUBECONFIG_E2E) --wait 180s
 	kind load docker-image --name $(CLUSTER) ml-assets:base ml-assets:production
 
 e2e: $(READY) ## The whole platform on the cluster of `make cluster`
