@@ -42,6 +42,13 @@ REPORTS = {
     "image": ["reports/junit-*.xml"],
     "e2e": ["reports/junit-*.xml"],
 }
+LINTERS = {
+    *("black", "isort", "flake8", "mypy", "bandit", "lint-imports", "hadolint"),
+    *("shellcheck", "yamllint", "zizmor", "python -m checks.secrets"),
+    "python -m checks.audit",
+}
+# What keeps a command from failing.
+LENIENT = re.compile(r"\|\||;|--exit-zero|--no-exit-codes|--warn-only|sarif|^\t-")
 # Of ci.yml, and not of `make ci`.
 NEEDS_GITHUB = {"audit-online", "cluster", "e2e", "packages", "image", "setup"}
 
@@ -61,6 +68,15 @@ def pipes(files: Files) -> Iterator[str]:
     for name, workflow in workflows(files).items():
         if workflow.get("defaults", {}).get("run", {}).get("shell") != "bash":
             yield f"{name} runs in a shell that forgets failures before a pipe"
+
+
+def linters(files: Files) -> Iterator[str]:
+    """Lint runs every checker so that what it finds is a failure."""
+    lines = recipes(files)["lint"].replace("\\\n", " ").splitlines()
+    strict = "\n".join(line for line in lines if not LENIENT.search(line))
+    for linter in LINTERS:
+        if f"$(BIN)/{linter}" not in strict:
+            yield f"`make lint` does not fail by what {linter} finds"
 
 
 def artifacts(files: Files) -> Iterator[str]:
