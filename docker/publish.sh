@@ -16,8 +16,7 @@ cd "$(dirname "$0")/.."
 
 # Last comes the one that the delivery follows: when it has a name, all have.
 targets=(production observability base)
-digests=reports/images
-main=${MAIN:-origin/main}
+main=origin/main
 
 fail() {
   echo "publish.sh: $*" >&2
@@ -56,6 +55,9 @@ build_one() {
 
 build() {
   local target found
+  # The image says of which commit it is.
+  [[ $(git rev-parse HEAD) == "$REVISION" ]] || fail "$REVISION is not checked out"
+  git diff --quiet HEAD || fail "files differ from those of $REVISION"
   for target in "${targets[@]}"; do
     found=$(digest_of "sha-$REVISION-$target")
     if [[ $found ]]; then
@@ -163,6 +165,7 @@ if [[ ! ${NAME:-main} =~ ^(main|v$number\.$number\.$number(-[0-9A-Za-z.-]+)?)$ ]
 fi
 # A registry wants small letters; the owner of a repository may have others.
 repository=${IMAGE,,}
+digests=reports/images/$REVISION
 mkdir -p "$digests"
 errors=$(mktemp)
 trap 'rm -f "$errors"' EXIT

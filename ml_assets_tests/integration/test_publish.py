@@ -37,6 +37,7 @@ class Place:
         self.image = image.lower()
         self.clone = directory / "clone"
         self.log = directory / "log"
+        self.commits: list[str] = []
         (self.clone / "docker").mkdir(parents=True)
         shutil.copy(ROOT / "docker" / "publish.sh", self.clone / "docker")
         programs = directory / "bin"
@@ -53,6 +54,8 @@ class Place:
             "SIGNER": SIGNER,
         }
         self.git("init", "--quiet", "--initial-branch=main")
+        (self.clone / ".gitignore").write_text("reports/\n")
+        self.git("add", ".")
 
     def git(self, *arguments: str) -> str:
         author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
@@ -63,13 +66,18 @@ class Place:
 
     def commit(self, *options: str) -> str:
         """Make a commit on main, as the remote sees it."""
+        if self.commits:
+            self.git("checkout", "--quiet", "main")
         self.git("commit", "--quiet", "--allow-empty", "-m", "a change", *options)
         self.git("update-ref", "refs/remotes/origin/main", "HEAD")
-        return self.git("rev-parse", "HEAD")
+        self.commits.append(self.git("rev-parse", "HEAD"))
+        return self.commits[-1]
 
     def run(self, commit: str, name: str, *verbs: str) -> tuple[int, str]:
         """Run commands until one fails; its code and what all have printed."""
         printed = ""
+        if commit in self.commits:
+            self.git("checkout", "--quiet", "--detach", commit)
         for verb in verbs:
             done = subprocess.run(
                 ["docker/publish.sh", verb],
@@ -243,6 +251,28 @@ def test_a_version_does_not_move(place: Place) -> None:
     assert place.digests("v1.0.0") == place.digests(f"sha-{first}")
 
 
+def test_what_is_built_is_the_commit_and_nothing_else(place: Place) -> None:
+    first = place.commit()
+    second = place.commit()
+    script = place.clone / "docker" / "publish.sh"
+    script.write_text(script.read_text() + "# changed\n")
+    code, printed = place.run(second, "main", "build")
+    assert code == 1 and f"files differ from those of {second}" in printed
+    place.git("checkout", "--quiet", "--force", "main")
+    place.commits.clear()
+    code, printed = place.run(first, "main", "build")
+    assert code == 1 and f"{first} is not checked out" in printed
+    assert not place.log.exists()
+
+
+def test_digests_of_one_commit_are_not_given_to_another(place: Place) -> None:
+    first, second = place.commit(), place.commit()
+    assert place.run(first, "main", "build", "sign")[0] == 0
+    code, _ = place.run(second, "main", "tag")
+    assert code != 0
+    assert place.tags() == set()
+
+
 def test_main_moves_only_forward(place: Place) -> None:
     older, newer = place.commit(), place.commit()
     place.publish(newer)
@@ -257,6 +287,7 @@ def test_main_moves_only_forward(place: Place) -> None:
 def test_main_follows_a_history_that_was_written_again(place: Place) -> None:
     place.commit()
     place.publish(place.commit())
+    place.git("checkout", "--quiet", "main")
     place.git("reset", "--quiet", "--hard", "HEAD^")
     other = place.commit("--date=2020-01-01T00:00:00Z")
     place.publish(other)
