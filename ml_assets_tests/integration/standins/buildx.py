@@ -16,12 +16,12 @@ from typing import Any
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 INDEX = "application/vnd.oci.image.index.v1+json"
-LOG = Path(os.environ["STANDIN_LOG"])
-SIGNED = LOG.with_name("signed")
 
 
 def main(arguments: list[str]) -> None:
-    with LOG.open("a") as log:
+    path = Path(os.environ["STANDIN_LOG"])
+    signatures = path.with_name("signed")
+    with path.open("a") as log:
         print(*arguments, file=log)
     match arguments:
         case [
@@ -39,10 +39,10 @@ def main(arguments: list[str]) -> None:
             build(options)
         case ["sign", "--yes", ref]:
             fetch(ref)
-            with SIGNED.open("a") as signed:
+            with signatures.open("a") as signed:
                 print(ref, os.environ["SIGNER"], file=signed)
         case ["verify", "--certificate-identity", signer, *_, ref]:
-            if f"{ref} {signer}" not in SIGNED.read_text().splitlines():
+            if f"{ref} {signer}" not in signatures.read_text().splitlines():
                 sys.exit("Error: no signatures found")
         case _:
             sys.exit(f"unknown command: {arguments}")
