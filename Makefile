@@ -13,10 +13,10 @@ export DAGSTER_HOME ?= $(ML_ASSETS_HOME)/dagster
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test test-slow lint format bench lock image clean
 .PHONY: ci packages tools audit-online data-quality chart test-processes test-containers
-.PHONY: cluster e2e publish-build publish-sign publish-verify publish-tag publish-list
+.PHONY: cluster test-cluster publish-build publish-sign publish-verify publish-tag publish-list
 
 help: ## List the targets
-	@grep -hE '^[a-z0-9-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-15s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make the virtual environment from the lock file
 
@@ -133,7 +133,7 @@ cluster: ## A cluster of kind with the images of `make image`
 		kind create cluster --name $(CLUSTER) --kubeconfig $(KUBECONFIG_E2E) --wait 180s
 	kind load docker-image --name $(CLUSTER) ml-assets:base ml-assets:production
 
-e2e: $(READY) ## The whole platform on the cluster of `make cluster`
+test-cluster: $(READY) ## The whole platform on the cluster of `make cluster`
 	KUBECONFIG=$(KUBECONFIG_E2E) \
 	ML_ASSETS_E2E_IMAGE=ml-assets:base ML_ASSETS_E2E_SERVER_IMAGE=ml-assets:production \
 		$(BIN)/python -m pytest -rs -m e2e ml_assets_tests/e2e --junitxml=reports/junit-e2e.xml

@@ -65,7 +65,7 @@ MUTATIONS: list[tuple[Rule, str, str, str]] = [
     (shape.pipes, CD, "    shell: bash\n", "    working-directory: .\n"),
     (safety.deployments, CD, "run: make publish-tag", "run: kubectl set image"),
     (safety.deployments, CD, "run: make publish-tag", "run: make cluster"),
-    (safety.deployments, CD, "run: make publish-tag", "run: make e2e"),
+    (safety.deployments, CD, "run: make publish-tag", "run: make test-cluster"),
     (safety.deployments, CI, "run: make chart", "run: make cluster"),
     (safety.deployments, MAKEFILE, "\t@docker/publish.sh", "\thelm upgrade ml-assets"),
     (safety.deployments, MAKEFILE, "\t$(BIN)/python -m checks.quality",

@@ -116,9 +116,14 @@ def deployments(files: Files) -> Iterator[str]:
     for step in steps(files):
         target = target_of(step)
         body = str(step.body.get("run", "")) + known.get(target, "")
-        if target not in {"cluster", "e2e"} and (found := DEPLOYS.search(body)):
+        if target not in {"cluster", "test-cluster"} and (
+            found := DEPLOYS.search(body)
+        ):
             yield f"{step.file}: {target or step.body['run']} runs {found.group()}"
-        if target in {"cluster", "e2e"} and (step.file, step.job) != (CI, "e2e"):
+        if target in {"cluster", "test-cluster"} and (step.file, step.job) != (
+            CI,
+            "e2e",
+        ):
             yield f"{step.file}: {step.job} reaches a cluster"
 
 

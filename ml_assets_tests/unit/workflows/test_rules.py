@@ -18,7 +18,6 @@ from ml_assets_tests.unit.workflows.files import (
     ROOT,
     SETUP,
     read_files,
-    recipes,
 )
 from ml_assets_tests.unit.workflows.mutations import CHECKOUT, MUTATIONS, Rule
 
@@ -62,16 +61,6 @@ def test_a_rule_notices_what_breaks_it(
 
 def test_every_rule_is_broken_by_something() -> None:
     assert {rule for rule, *_ in MUTATIONS} == set(RULES)
-
-
-@pytest.mark.parametrize(
-    "page", ["README.md", "CONTRIBUTING.md", "docs/ci.md", "docs/containers.md"]
-)
-def test_the_targets_that_are_written_about_exist(page: str) -> None:
-    text = (ROOT / page).read_text()
-    named = set(re.findall(r"(?:^|`)make ([a-z0-9-]+)", text, re.MULTILINE))
-    assert named
-    assert named <= set(recipes(read_files()))
 
 
 def zizmor(root: Path) -> subprocess.CompletedProcess[str]:
