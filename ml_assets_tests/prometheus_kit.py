@@ -19,6 +19,7 @@ import yaml
 ROOT = Path(__file__).parents[1]
 FILES = ROOT / "helm" / "ml-assets" / "files"
 RULES = FILES / "prometheus" / "rules.yaml"
+COMPOSE_CONFIG = ROOT / "docker" / "prometheus" / "prometheus.yml"
 RULE_TESTS = ROOT / "observability" / "prometheus" / "tests.yaml"
 DASHBOARDS = sorted((FILES / "grafana").glob("*.json"))
 
@@ -98,18 +99,18 @@ class Prometheus:
 def prometheus(
     directory: Path, targets: dict[str, list[int]], rule_file: Path | None = None
 ) -> Iterator[Prometheus]:
-    """Prometheus over `targets`, ports by job, each scraped every second."""
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(rule_file)] if rule_file else [],
-        "scrape_configs": [
-            {
-                "job_name": job,
-                "static_configs": [{"targets": [f"127.0.0.1:{p}" for p in ports]}],
-            }
-            for job, ports in targets.items()
-        ],
-    }
+    """Prometheus over `targets`, ports by job, each scraped every second.
+
+    The jobs are those of Compose's configuration: only where their targets are found,
+    and how often, is other.
+    """
+    config = yaml.safe_load(COMPOSE_CONFIG.read_text())
+    config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}
+    config["rule_files"] = [str(rule_file)] if rule_file else []
+    jobs = {job["job_name"]: job for job in config["scrape_configs"]}
+    config["scrape_configs"] = [
+        _at(jobs[name], ports) for name, ports in targets.items()
+    ]
     path = directory / "prometheus.yaml"
     path.write_text(yaml.safe_dump(config))
     assert promtool("check", "config", str(path)) == ""
@@ -132,6 +133,12 @@ def prometheus(
     finally:
         process.terminate()
         process.wait(20)
+
+
+def _at(job: dict[str, Any], ports: list[int]) -> dict[str, Any]:
+    """A scrape job that finds its targets at these ports of this machine."""
+    kept = {name: job[name] for name in job if not name.endswith("_sd_configs")}
+    return kept | {"static_configs": [{"targets": [f"127.0.0.1:{p}" for p in ports]}]}
 
 
 def free_port() -> int:
