@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.announcements import Announcement, Kind
-from ml_assets.ledger import Entry, Ledger
+from ml_assets.ledger import RELEASE, Entry, Ledger
 from ml_assets.versions import VersionStore
 
 PAGE = 100
@@ -25,8 +25,7 @@ TOLD: dict[str, tuple[Kind, str]] = {
     "refusal": ("refusal", "was not deployed"),
     "rollback": ("rollback", "was rolled back"),
 }
-# The ledger of releases of the platform itself, and the same of a release.
-RELEASE = "release"
+# The same of a release of the platform itself.
 RELEASES = {
     "release_staging": "runs on staging",
     "release_production": "runs in production",

@@ -5,6 +5,7 @@ and changes one Deployment, and `roll` brings one to a changed pod template and 
 the former one if that fails.
 """
 
+from ml_assets.resources.clusters.annotations import annotate, annotation
 from ml_assets.resources.clusters.api import Cluster
 from ml_assets.resources.clusters.connection import Connection, connect
 from ml_assets.resources.clusters.deployment import Deployment, Edit, Object
@@ -26,6 +27,8 @@ __all__ = [
     "Object",
     "OvertakenError",
     "RollError",
+    "annotate",
+    "annotation",
     "connect",
     "roll",
 ]

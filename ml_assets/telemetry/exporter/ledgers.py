@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 from prometheus_client.core import Metric
 
-from ml_assets.ledger import Entry, Ledger, held
+from ml_assets.ledger import RELEASE, Entry, Ledger, held
 from ml_assets.telemetry.exporter.families import Counts, Folded, Gauges
 
-# The name of the ledger of releases of the platform itself.
-RELEASE = "release"
 DEPLOYMENTS = ("deployment", "promotion", "experiment")
 TRIGGERS = ("automatic", "manual")
 ENVIRONMENTS = ("staging", "production")
