@@ -61,9 +61,7 @@ def _is_held() -> None:
 
 
 @contextlib.contextmanager
-def advisory_lock(
-    url: str, name: str, seconds: float = LOCK_SECONDS
-) -> Iterator[Held]:
+def advisory_lock(url: str, name: str, seconds: float = LOCK_SECONDS) -> Iterator[Held]:
     """Hold the lock `name` in the database at `url`; the database frees it if we die.
 
     Parameters
