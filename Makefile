@@ -10,7 +10,7 @@ export OMP_NUM_THREADS ?= 1
 export DAGSTER_HOME ?= $(ML_ASSETS_HOME)/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow lint format bench lock image clean
+.PHONY: help setup demo dev test test-slow lint format bench pictures lock image clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -40,19 +40,22 @@ test-slow: $(READY) ## Run the slow tests: whole processes, a browser, crash tes
 		$(BIN)/python -m pytest -m slow --last-failed --last-failed-no-failures none
 
 lint: $(READY) ## Black, isort, Flake8, MyPy, Bandit and the import contracts
-	$(BIN)/black --check --quiet ml_assets ml_assets_tests benchmarks
-	$(BIN)/isort --check --quiet ml_assets ml_assets_tests benchmarks
-	$(BIN)/flake8 ml_assets ml_assets_tests benchmarks
+	$(BIN)/black --check --quiet ml_assets ml_assets_tests benchmarks docs
+	$(BIN)/isort --check --quiet ml_assets ml_assets_tests benchmarks docs
+	$(BIN)/flake8 ml_assets ml_assets_tests benchmarks docs
 	$(BIN)/mypy
 	$(BIN)/bandit --quiet --recursive ml_assets --configfile pyproject.toml
 	$(BIN)/lint-imports
 
 format: $(READY) ## Format the code
-	$(BIN)/isort --quiet ml_assets ml_assets_tests benchmarks
-	$(BIN)/black --quiet ml_assets ml_assets_tests benchmarks
+	$(BIN)/isort --quiet ml_assets ml_assets_tests benchmarks docs
+	$(BIN)/black --quiet ml_assets ml_assets_tests benchmarks docs
 
 bench: $(READY) ## Run the benchmarks (see benchmarks/RESULTS.md)
 	$(BIN)/python -m benchmarks
+
+pictures: $(READY) ## Draw the dashboards for the docs (needs prometheus and faketime)
+	$(BIN)/python -m docs.pictures
 
 lock: ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra s3 --extra ray --no-header --output-file requirements.lock pyproject.toml

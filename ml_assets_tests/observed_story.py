@@ -163,10 +163,12 @@ def _releases(site: Site) -> None:
         ("release_failure", {"environment": "production"}),
         ("rollback", {"environment": "production"}),
     )
-    for kind, evidence in kinds:
+    told = f'ml_assets_ledger_entries{{model="{RELEASE}"}}'
+    for number, (kind, evidence) in enumerate(kinds, start=1):
         Ledger(site.home).append(
             RELEASE, kind, "sha256:0", None, who="user ana", why="", evidence=evidence
         )
+        site.await_value(told, partial(eq, number))
     site.await_alert("MlAssetsReleaseFailed", environment="production")
     site.await_alert("MlAssetsReleaseFailed", environment="staging")
 

@@ -86,8 +86,8 @@ def substituted(expression: str, model: str = ".*") -> str:
 class Prometheus:
     """The HTTP API of a server."""
 
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
+    def __init__(self, url: str) -> None:
+        self.url = url
 
     def get(self, path: str, **given: Any) -> Any:
         """The data of an answer; a refusal raises with Prometheus' reason."""
@@ -168,7 +168,7 @@ def prometheus(
         )
     try:
         _await_ready(port, process)
-        yield Prometheus(port)
+        yield Prometheus(f"http://127.0.0.1:{port}")
     finally:
         process.terminate()
         process.wait(20)

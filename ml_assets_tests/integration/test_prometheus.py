@@ -3,17 +3,22 @@
 import json
 import math
 import re
+import subprocess
+import sys
 import urllib.request
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from PIL import Image
 
 from ml_assets.demo.churn import MODEL
 from ml_assets_tests.observed_site import needs_all, observed
 from ml_assets_tests.observed_story import breakdown, work
 from ml_assets_tests.prometheus_kit import (
     DASHBOARDS,
+    ROOT,
     RULES,
     Prometheus,
     Sample,
@@ -178,6 +183,24 @@ def test_each_answer_is_counted_under_its_status_and_arm(told: Told) -> None:
         assert told.value(f'sum({requests}, status="200", arm="{arm}"}})') > 0
     shadow = 'ml_assets_requests_total{route="shadow", arm="shadow", status="200"}'
     assert told.value(f"sum({shadow})") > 0
+
+
+def test_the_pictures_of_the_documentation_are_drawn_from_it(
+    told: Told, tmp_path: Path
+) -> None:
+    span = (f"--began={told.began}", f"--ended={told.whole}")
+    source = ("--prometheus", told.prometheus.url, *span)
+    command = [sys.executable, "-m", "docs.pictures", *source, "--out", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    made = {path.stem: path for path in tmp_path.iterdir()}
+    assert made.keys() == {f"dashboard-{path.stem}" for path in DASHBOARDS}
+    for path in made.values():
+        assert path.stat().st_size < 150_000
+        picture = Image.open(path)
+        assert picture.width == 1_500 and picture.height > 1_000
+        # Colours of lines and areas on top of those of the empty frames.
+        assert len(picture.convert("RGB").getcolors(10**6)) > 100
 
 
 @pytest.mark.parametrize("process", ["exporter", "server", "workers"])
