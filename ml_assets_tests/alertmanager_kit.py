@@ -3,8 +3,6 @@
 import re
 import shutil
 import subprocess
-import time
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ml_assets_tests.prometheus_kit import free_port
+from ml_assets_tests.prometheus_kit import free_port, running
 
 needs_alertmanager = pytest.mark.skipif(
     not (shutil.which("prometheus-alertmanager") and shutil.which("amtool")),
@@ -54,36 +52,15 @@ def alertmanager(directory: Path, config: dict[str, Any]) -> Iterator[int]:
     path.write_text(yaml.safe_dump(config))
     amtool("check-config", str(path))
     port = free_port()
-    with (directory / "alertmanager.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                "prometheus-alertmanager",
-                f"--config.file={path}",
-                f"--storage.path={directory / 'alertmanager'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--cluster.listen-address=",
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
-    try:
-        _await_ready(port, process)
+    command = [
+        "prometheus-alertmanager",
+        f"--config.file={path}",
+        f"--storage.path={directory / 'alertmanager'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--cluster.listen-address=",
+    ]
+    with running(command, port, directory / "alertmanager.log"):
         yield port
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
-def _await_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        assert process.poll() is None, "alertmanager ended"
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2):
-                return
-        except OSError:
-            time.sleep(0.1)
-    raise AssertionError("alertmanager was not ready within a minute")
 
 
 def _snake(value: Any) -> Any:

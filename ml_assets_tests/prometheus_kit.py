@@ -154,21 +154,25 @@ def prometheus(
     path.write_text(yaml.safe_dump(config))
     assert promtool("check", "config", str(path)) == ""
     port = free_port()
-    with (directory / "prometheus.log").open("wb") as log:
-        process = subprocess.Popen(
-            [
-                "prometheus",
-                f"--config.file={path}",
-                f"--storage.tsdb.path={directory / 'tsdb'}",
-                f"--web.listen-address=127.0.0.1:{port}",
-                "--log.level=warn",
-            ],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-        )
+    command = [
+        "prometheus",
+        f"--config.file={path}",
+        f"--storage.tsdb.path={directory / 'tsdb'}",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]
+    with running(command, port, directory / "prometheus.log"):
+        yield Prometheus(f"http://127.0.0.1:{port}")
+
+
+@contextmanager
+def running(command: list[str], port: int, log: Path) -> Iterator[None]:
+    """A program of Prometheus' from when it is ready at `port` to the block's end."""
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
     try:
         _await_ready(port, process)
-        yield Prometheus(f"http://127.0.0.1:{port}")
+        yield
     finally:
         process.terminate()
         process.wait(20)
@@ -190,10 +194,10 @@ def free_port() -> int:
 def _await_ready(port: int, process: "subprocess.Popen[bytes]") -> None:
     deadline = time.monotonic() + 60
     while time.monotonic() < deadline:
-        assert process.poll() is None, "prometheus ended"
+        assert process.poll() is None, f"{process.args} ended"
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/-/ready", timeout=2):
                 return
         except OSError:
             time.sleep(0.1)
-    raise AssertionError("prometheus was not ready within a minute")
+    raise AssertionError(f"{process.args} was not ready within a minute")

@@ -28,6 +28,7 @@ from ml_assets_tests.prometheus_kit import (
     substituted,
 )
 
+CATALOGUE = (ROOT / "docs" / "observability.md").read_text()
 pytestmark = [pytest.mark.slow, *needs_all]
 
 
@@ -183,6 +184,14 @@ def test_each_answer_is_counted_under_its_status_and_arm(told: Told) -> None:
         assert told.value(f'sum({requests}, status="200", arm="{arm}"}})') > 0
     shadow = 'ml_assets_requests_total{route="shadow", arm="shadow", status="200"}'
     assert told.value(f"sum({shadow})") > 0
+
+
+def test_the_catalogue_has_every_metric_of_a_server_and_no_other(told: Told) -> None:
+    text = told.alone["server"] + told.alone["workers"]
+    names = set(re.findall(r"^# TYPE (ml_assets_\w+)", text, re.MULTILINE))
+    section = CATALOGUE.partition("## The model server")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"^\| `(ml_assets_\w+)`", section, re.MULTILINE))
+    assert names == listed
 
 
 def test_the_pictures_of_the_documentation_are_drawn_from_it(
