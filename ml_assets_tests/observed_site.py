@@ -20,10 +20,10 @@ from ml_assets.cli.client import ServerClient
 from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.processes import Child, Children, cli, script
 from ml_assets.demo import churn
-from ml_assets.demo.place import FOREIGN
 from ml_assets.demo.runs import Runs
 from ml_assets.demo.servers import Ports, await_server
 from ml_assets.demo.traffic import Traffic
+from ml_assets_tests.conftest import OURS
 from ml_assets_tests.processes import await_true
 from ml_assets_tests.prometheus_kit import (
     RULES,
@@ -244,8 +244,9 @@ def observed(home: Path) -> Iterator[Site]:
     with contextlib.ExitStack() as stack:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         slack = stack.enter_context(slack_double())
-        for name in [name for name in os.environ if name.startswith(FOREIGN)]:
-            patch.delenv(name)
+        for name in list(os.environ):
+            if name.startswith(OURS):
+                patch.delenv(name)
         patch.setenv("ML_ASSETS_HOME", str(home))
         patch.setenv("DAGSTER_HOME", str(home / "dagster"))
         patch.setenv("SLACK_WEBHOOK", slack.url)
