@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 
 import click
 
-from ml_assets.cli.instance import dagster_home, prepare
+from ml_assets.cli.instance import dagster_home, dagster_instance, prepare
 from ml_assets.cli.output import Failed, quiet_libraries
 from ml_assets.cli.processes import Child, Children, cli, script
 from ml_assets.cli.workspace import workspace_arguments
@@ -44,7 +44,9 @@ def run(ports: Ports) -> None:
         signal.signal(number, lambda *_: stopped.set())
     with Children() as children:
         _start(children, "server", "green", _server_command(ports))
-        _start(children, "dagster", "blue", _dagster_command(ports))
+        # Its tables are made by one process; a `train` that made them too would fail.
+        with dagster_instance():
+            _start(children, "dagster", "blue", _dagster_command(ports))
         is_told = False
         while not stopped.wait(LOOK_SECONDS):
             children.require_alive()

@@ -138,6 +138,22 @@ def test_dev_serves_all_three_and_stops_cleanly(home: Path, tmp_path: Path) -> N
     assert (home / "dagster" / "dagster.yaml").exists()
 
 
+def test_dev_and_a_training_begin_on_a_new_instance_at_once(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = zip(("UI_PORT", "PORT", "METRICS_PORT"), free_ports(3), strict=True)
+    for name, port in ports:
+        monkeypatch.setenv(f"ML_ASSETS_{name}", str(port))
+    log = tmp_path / "log"
+    trained = tmp_path / "trained"
+    with running(log, "dev") as dev, running(trained, "train", "breast_cancer") as run:
+        assert run.wait(120) == 0, trained.read_text()
+        await_true(lambda: b"ready   Dagster UI" in log.read_bytes(), "it was ready")
+        dev.send_signal(signal.SIGINT)
+        assert dev.wait(60) == 0
+    assert "Error" not in log.read_text()
+
+
 def test_dev_fails_when_one_of_its_processes_dies(home: Path, tmp_path: Path) -> None:
     ui, port, metrics = free_ports(3)
     log = tmp_path / "log"
