@@ -25,9 +25,9 @@ OURS = re.compile(
 )
 # Whose options only they know.
 FOREIGN = set("""
-    cat cd chmod cp curl cut echo export false gh git grep head helm jq kill kind kubectl
-    ls mkdir mv openssl pg_dump pg_dumpall pg_restore promtool psql rm sed set sleep sort
-    source stat tail tar tee test touch true umask unset wait
+    cat cd chmod cp curl cut echo export false gh git grep head helm jq kill kind
+    kubectl ls mkdir mv openssl pg_dump pg_dumpall pg_restore promtool psql rm sed set
+    sleep sort source stat tail tar tee test touch true umask unset wait
     """.split())
 
 
