@@ -20,7 +20,7 @@ from ml_assets_tests.shell_kit import commands
 
 # Paths of this project by their first part; those below `defs` are the reader's own.
 OURS = re.compile(
-    r"\.?/?(helm|docs|docker|ml_assets|ml_assets_tests|observability|benchmarks)/"
+    r"(?:\./)?(helm|docs|docker|ml_assets|ml_assets_tests|observability|benchmarks)/"
     r"(?!defs/)[\w./-]+"
 )
 # Whose options only they know.
@@ -68,6 +68,15 @@ def dg() -> click.Group:
     from dagster_dg_cli.cli import create_dg_cli
 
     group: click.Group = create_dg_cli()
+    return group
+
+
+@cache
+def dagster() -> click.Group:
+    """The command line of ``dagster``."""
+    from dagster._cli import create_dagster_cli
+
+    group: click.Group = create_dagster_cli()
     return group
 
 
@@ -151,7 +160,7 @@ def inline_faults(span: str) -> list[str]:
         return []
     if words[:1] == ["make"]:
         return list(_make([word for word in words[1:2] if word.islower()]))
-    roots = {"ml-assets": lambda: main, "dg": dg}
+    roots = {"ml-assets": lambda: main, "dg": dg, "dagster": dagster}
     if not words or words[0] not in roots:
         return []
     command: click.Command = roots[words[0]]()
@@ -170,6 +179,7 @@ CHECKS: dict[str, Callable[[list[str]], Iterator[str]]] = {
     "make": _make,
     "ml-assets": _click("ml-assets", lambda: main),
     "dg": _click("dg", dg),
+    "dagster": _click("dagster", dagster),
     "python": _python,
     "docker": _docker,
 }

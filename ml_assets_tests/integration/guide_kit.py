@@ -29,6 +29,11 @@ class Step(NamedTuple):
     shown: list[str]
     stopped: str
 
+    @property
+    def needs(self) -> str:
+        """What must be there that not every reader has."""
+        return self.block.options.get("needs", "") if self.block else ""
+
 
 def steps(path: Path) -> list[Step]:
     """What the guide at `path` has its reader do, in its order."""

@@ -12,7 +12,14 @@ from ml_assets import model
 from ml_assets.cli import main
 from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.commands_kit import faults, inline_faults
-from ml_assets_tests.docs_kit import DOCUMENTS, ROOT, anchors, broken_links, read
+from ml_assets_tests.docs_kit import (
+    DOCUMENTS,
+    EXECUTED,
+    ROOT,
+    anchors,
+    broken_links,
+    read,
+)
 
 PARTS = [
     part
@@ -60,6 +67,15 @@ def _spans(document: Path) -> Iterator[tuple[int, str]]:
         yield from ((number, found[1]) for found in re.finditer(r"`([^`]+)`", line))
 
 
+def test_what_looks_as_if_it_were_run_is_run() -> None:
+    claimed = {
+        document.relative_to(ROOT)
+        for document in DOCUMENTS
+        if any(block.language == "bash" for block in read(document).blocks)
+    }
+    assert claimed == {Path("docs", f"{name}.md") for name in EXECUTED}
+
+
 @pytest.mark.parametrize(
     "script, told",
     [
@@ -70,6 +86,7 @@ def _spans(document: Path) -> Iterator[tuple[int, str]]:
         ("ml-assets models && make dmo", "the Makefile has no target dmo"),
         ('echo "$(ml-assets versions churn --limt 1)"', "No such option '--limt'"),
         ("dg check yml", "No such command 'yml'"),
+        ("dagster sensor preview inbox --nope", "No such option '--nope'"),
         ("dg scaffold defs nope.Nope x", "No registry object `nope.Nope`"),
         ("ml-asset models", "ml-asset is no known program"),
         ("docker build --target prod .", "the Dockerfile has no target prod"),
