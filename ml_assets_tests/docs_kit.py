@@ -14,8 +14,8 @@ DOCUMENTS = sorted(
         ROOT / "observability" / "README.md",
     ]
 )
-# Guides whose blocks a test runs. They alone have blocks of `bash`; what needs more than a
-# newcomer has, such as a cluster, is `sh`, and its commands are only looked up.
+# Guides whose blocks a test runs. They alone have blocks of `bash`; what needs more
+# than a newcomer has, such as a cluster, is `sh`, and its commands are only looked up.
 EXECUTED = (
     "getting-started",
     "add-a-model",

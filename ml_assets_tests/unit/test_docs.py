@@ -1,5 +1,7 @@
 """The documents say what the code says."""
 
+import itertools
+import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -197,7 +199,7 @@ def _check_diagram(text: str) -> None:
         )
         plain = {"subgraph", "end", "direction", "participant", "actor", "Note", "alt"}
         plain |= {"else", "loop", "opt", "par", "and", "classDef", "class", "note"}
-        is_node = re.fullmatch(r"\s*\w+[\[({>].*", line)
+        is_node = re.fullmatch(r"\s*\w+([\[({>].*)?", line)
         assert not word or word in plain or re.search(arrow, line) or is_node, line
     assert depth == 0, "a block is never ended"
 
@@ -215,3 +217,23 @@ def _check_diagram(text: str) -> None:
 def test_a_broken_diagram_is_noticed(text: str) -> None:
     with pytest.raises(AssertionError):
         _check_diagram(text)
+
+
+def test_the_assets_are_drawn_with_the_dependencies_that_they_have() -> None:
+    page = read(ROOT / "docs" / "architecture.md")
+    (drawing,) = (block.text for block in page.blocks if "job train" in block.text)
+    drawn = set()
+    for line in drawing.splitlines():
+        names = re.split(r" --> ", re.sub(r"[{\[(].*", "", line).strip())
+        drawn |= set(itertools.pairwise(names))
+    snapshot = ROOT / "ml_assets_tests" / "snapshots" / "definitions.json"
+    assets = json.loads(snapshot.read_text())["assets"]
+    found = {
+        (parent.rpartition("/")[2], name.rpartition("/")[2])
+        for name, asset in assets.items()
+        for parent in asset["parents"]
+        if name.startswith("breast_cancer/")
+    }
+    stages = {stage for pair in found for stage in pair}
+    beside = {pair for pair in found if "replay" in pair}
+    assert {pair for pair in drawn if stages.issuperset(pair)} == found - beside
