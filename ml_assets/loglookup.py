@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
+from msgspec.structs import asdict
 
-from ml_assets.segments import LABELS, day_of, moment_of
+from ml_assets.segments import LABELS, day_of, moment_of, predictions_in
 
 # A file that was last written so long before the id was made does not hold it. Clocks
 # of machines differ.
@@ -90,10 +91,12 @@ def _lines_in(path: Path, prediction_id: str) -> Iterator[dict[str, Any]]:
                 if end < 0:
                     # A torn line was never answered for.
                     return
-                line = msgspec.json.decode(data[start:end])
                 # The text may stand in an entity or an input too.
-                if line.get("id") == prediction_id:
-                    yield line
+                yield from (
+                    asdict(line) | {"x": msgspec.json.decode(line.x)}
+                    for line in predictions_in(data[start:end])
+                    if line.id == prediction_id
+                )
                 at = data.find(wanted, end)
 
 

@@ -1,8 +1,8 @@
 """Segments of the prediction log and of labels, as servers ship them.
 
-``segments/<model>/<server>-<number>.jsonl`` holds a prediction a line, one that ends in
-``.labels.jsonl`` a label. A segment never changes; `ml_assets.compaction` turns it into
-Parquet and removes it.
+``segments/<model>/<server>-<number>.jsonl`` holds in a line one prediction, or those of
+one answer for several rows; one that ends in ``.labels.jsonl`` holds labels. A segment
+never changes; `ml_assets.compaction` turns it into Parquet and removes it.
 """
 
 import datetime as dt
@@ -26,6 +26,7 @@ class PredictionLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     id: str
     time: float
     request: str
+    model: str
     version: str
     arm: Literal["live", "split", "shadow"]
     generation: int
@@ -35,6 +36,52 @@ class PredictionLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     p: float | None = None
     label: Label | None = None
     error: str | None = None
+
+
+class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The predictions of one answer for several rows, in one line."""
+
+    ids: list[str]
+    time: float
+    request: str
+    model: str
+    version: str
+    arm: Literal["live", "split", "shadow"]
+    generation: int
+    entities: list[str | None] | None
+    columns: list[str] | None = None
+    x: list[msgspec.Raw]
+    p: list[float]
+    labels: tuple[Label, Label]
+    us: int
+
+    def lines(self) -> Iterator[PredictionLine]:
+        """Each prediction, as it would be logged alone.
+
+        Raises
+        ------
+        ValueError
+            If the parts differ in length.
+        KeyError
+            If a row lacks a column.
+        """
+        entities = self.entities or [None] * len(self.ids)
+        parts = zip(self.ids, entities, self.x, self.p, strict=True)
+        for id_, entity, row, probability in parts:
+            yield PredictionLine(
+                id=id_,
+                time=self.time,
+                request=self.request,
+                model=self.model,
+                version=self.version,
+                arm=self.arm,
+                generation=self.generation,
+                entity=entity,
+                x=row if self.columns is None else _in_order(row, self.columns),
+                p=probability,
+                label=self.labels[probability > 0.5],
+                us=self.us,
+            )
 
 
 class LabelLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -47,10 +94,19 @@ class LabelLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     time: float | None = None
 
 
-LINES: dict[Kind, type[PredictionLine] | type[LabelLine]] = {
-    "predictions": PredictionLine,
-    "labels": LabelLine,
-}
+_decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _in_order(row: msgspec.Raw, columns: list[str]) -> msgspec.Raw:
+    """The values of a row that was sent by column, as one array."""
+    values = _decode_row(row)
+    return msgspec.Raw(b"[%b]" % b",".join(bytes(values[name]) for name in columns))
+
+
+_ANSWER = b'{"ids":'
+_decode_answer = msgspec.json.Decoder(AnswerLine).decode
+_decode_prediction = msgspec.json.Decoder(PredictionLine).decode
+_decode_label = msgspec.json.Decoder(LabelLine).decode
 
 
 class Parsed(NamedTuple):
@@ -82,16 +138,39 @@ def parse(paths: list[Path], kind: Kind) -> Parsed:
     """The lines of some segments; labels are all of one "day", the empty text."""
     by_day: dict[str, list[PredictionLine | LabelLine]] = {}
     unreadable = 0
-    decode = msgspec.json.Decoder(LINES[kind]).decode
+    read = _labels_in if kind == "labels" else _dated
     for line in _lines(paths):
         try:
-            item = decode(line)
-            day = day_of(item.id) if isinstance(item, PredictionLine) else ""
-        except (msgspec.MsgspecError, ValueError):
+            found = [*read(line)]
+        except (msgspec.MsgspecError, ValueError, KeyError):
             unreadable += 1
             continue
-        by_day.setdefault(day, []).append(item)
+        for day, item in found:
+            by_day.setdefault(day, []).append(item)
     return Parsed(by_day, unreadable)
+
+
+def _labels_in(line: bytes) -> Iterator[tuple[str, LabelLine]]:
+    yield "", _decode_label(line)
+
+
+def _dated(line: bytes) -> Iterator[tuple[str, PredictionLine]]:
+    for item in predictions_in(line):
+        yield day_of(item.id), item
+
+
+def predictions_in(line: bytes) -> Iterator[PredictionLine]:
+    """The predictions that a line of a segment holds.
+
+    Raises
+    ------
+    msgspec.MsgspecError, ValueError, KeyError
+        If it is no such line.
+    """
+    if line.startswith(_ANSWER):
+        yield from _decode_answer(line).lines()
+    else:
+        yield _decode_prediction(line)
 
 
 def _lines(paths: list[Path]) -> Iterator[bytes]:

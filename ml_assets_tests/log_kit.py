@@ -2,10 +2,16 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from ml_assets.segments import predictions_in
+
+# What each row of an answer has of its own, and how the answer calls all of them.
+PARTS = {"id": "ids", "entity": "entities", "x": "x", "p": "p", "label": "labels"}
 NOON = 1_795_435_200.0  # 2026-11-23T12:00:00Z
 
 
@@ -32,6 +38,24 @@ def line(moment: float, number: int, **given: Any) -> dict[str, Any]:
         "label": "yes",
         "us": 180,
     } | given
+
+
+def together(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The line of one answer that holds these predictions."""
+    one = {key: value for key, value in lines[0].items() if key not in PARTS}
+    parts = {name: [item[key] for item in lines] for key, name in PARTS.items()}
+    # What is told apart by its first key is told so by the server too.
+    return {"ids": parts.pop("ids"), **one, **parts, "labels": ["no", "yes"]}
+
+
+def logged(paths: Iterable[Path]) -> list[dict[str, Any]]:
+    """The predictions in some segments, each with the values of its row."""
+    lines = [line for path in paths for line in path.read_bytes().splitlines()]
+    found = [item for line in lines for item in predictions_in(line)]
+    return [
+        msgspec.structs.asdict(item) | {"x": json.loads(bytes(item.x))}
+        for item in found
+    ]
 
 
 def ship(root: Path, lines: Sequence[dict[str, Any]], name: str = "s-00000000") -> Path:

@@ -111,9 +111,8 @@ class ServedArm:
         """A row of the live version in the order of this version's signature."""
         return row if self._order is None else tuple(row[at] for at in self._order)
 
-    def rows(self, batch: Batch) -> Sequence[Sequence[Value]]:
-        """The rows of a batch in the order of this version's signature."""
-        rows = batch.rows
+    def reordered(self, rows: Sequence[Sequence[Value]]) -> Sequence[Sequence[Value]]:
+        """Rows of the live version in the order of this version's signature."""
         return rows if self._order is None else [self.values(row) for row in rows]
 
     def score(self, batch: Batch, request_id: str) -> Scored:

@@ -11,7 +11,8 @@ class Batch(NamedTuple):
 
     Both are in the order of the signature; each column holds `size` values. `entities`
     names whom each row is about, where the request says it. `by_row` holds the rows
-    where they came as rows.
+    where they came as rows, and `text` the JSON array of them, if it was sent so that
+    a line can hold it.
     """
 
     size: int
@@ -19,6 +20,7 @@ class Batch(NamedTuple):
     columns: Sequence[Sequence[Value]]
     by_row: Sequence[Sequence[Value]] | None = None
     entities: Sequence[str | None] | None = None
+    text: bytes | None = None
 
     @property
     def rows(self) -> Sequence[Sequence[Value]]:

@@ -12,7 +12,8 @@ from typing import ClassVar, Literal, NamedTuple
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ml_assets.serving.app import ModelServer
-from ml_assets.serving.messages import Headers, Route, read_headers
+from ml_assets.serving.heads import Head, KnownHeads
+from ml_assets.serving.messages import Route, read_headers
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.settings import ServerSettings
 
@@ -28,7 +29,7 @@ class Express(NamedTuple):
     """A prediction on its way in, that is answered when its last byte is there."""
 
     route: Route
-    headers: Headers
+    head: Head
     started: float
     body: list[bytes]
 
@@ -38,8 +39,10 @@ class GuardedProtocol(HttpToolsProtocol):
 
     settings: ClassVar[ServerSettings]
     server_app: ClassVar[ModelServer]
+    heads: ClassVar[KnownHeads]
 
     express: Express | None = None
+    unknown_head: bytes = b""
     is_last = False
     phase: Phase = "headers"
     since = 0.0
@@ -61,7 +64,10 @@ class GuardedProtocol(HttpToolsProtocol):
             self.phase = "headers"
             self.since = self.loop.time()
             self.received = 0
+            if self._answered_by_head(data):
+                return
         super().data_received(data)
+        self.unknown_head = b""
         if not self.is_idle:
             self.received += len(data)
             self._bound()
@@ -72,6 +78,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self.express = self._take_express()
         if self.express is None:
             super().on_headers_complete()
+        elif self.unknown_head:
+            self.heads.add(self.unknown_head, self.express.head)
+        # Further requests of the same packet have heads of their own.
+        self.unknown_head = b""
 
     def on_body(self, body: bytes) -> None:
         """Take a part of the body."""
@@ -95,6 +105,32 @@ class GuardedProtocol(HttpToolsProtocol):
         else:
             self.is_last = True
 
+    def _answered_by_head(self, data: bytes) -> bool:
+        """Answer a whole request at once if its head was parsed before.
+
+        Clients repeat their heads byte for byte; parsing one again costs more than the
+        prediction.
+        """
+        text = self.heads.head_of(data)
+        head = self.heads.get(text)
+        if head is None:
+            self.unknown_head = text
+            return False
+        if len(data) != len(text) + head.headers.length or not self._is_free:
+            return False
+        route = self.server_app.express(head.address, head.headers.length)
+        if route is None:
+            return False
+        self._unset_keepalive_if_required()
+        self.phase = "idle"
+        self._answer_express(Express(route, head, perf_counter(), [data[len(text) :]]))
+        return True
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether no other answer is under way, and the client reads."""
+        return not (self.is_answering or self.flow.write_paused)
+
     def _take_express(self) -> Express | None:
         """The request, if it is a prediction that nothing has to wait for."""
         address = self.url
@@ -105,8 +141,8 @@ class GuardedProtocol(HttpToolsProtocol):
             or self.parser.get_http_version() != "1.1"
         ):
             return None
-        # Another answer is under way, or the client does not read, or it asks first.
-        if self.is_answering or self.flow.write_paused or self.expect_100_continue:
+        # A client that asks first gets its answer the ordinary way.
+        if not self._is_free or self.expect_100_continue:
             return None
         headers = read_headers(self.headers)
         route = self.server_app.express(address, headers.length)
@@ -114,18 +150,19 @@ class GuardedProtocol(HttpToolsProtocol):
             return None
         if address == b"/invocations" and headers.model is not None:
             return None
-        return Express(route, headers, perf_counter(), [])
+        head = Head(address, self.headers, headers, self.parser.should_keep_alive())
+        return Express(route, head, perf_counter(), [])
 
     def _answer_express(self, express: Express) -> None:
         self.express = None
-        app = self.server_app
+        app, head = self.server_app, express.head
         response, request_id = app.answer_at_once(
-            express.route, express.headers, b"".join(express.body), express.started
+            express.route, head.headers, b"".join(express.body), express.started
         )
         parts = [STATUS_LINE[response.status]]
         for name, value in (*self.server_state.default_headers, *response.headers):
             parts += (name, b": ", value, b"\r\n")
-        closes = self.is_last or app.is_draining or not self.parser.should_keep_alive()
+        closes = self.is_last or app.is_draining or not head.keeps_alive
         parts.append(
             b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
             % (

@@ -29,6 +29,30 @@ class PredictionLine(msgspec.Struct, gc=False):
     us: int
 
 
+class AnswerLine(msgspec.Struct, gc=False):
+    """The predictions of one arm for several rows of a request.
+
+    ``ids``, ``entities``, ``x`` and ``p`` hold an item a row, as `PredictionLine` has
+    it; ``labels`` holds the negative class and the positive one, which is the label of
+    a row whose `p` is above one half. The rows in ``x`` are as they were sent, objects
+    by column, where ``columns`` gives the order of the signature.
+    """
+
+    ids: Sequence[str]
+    time: float
+    request: str
+    model: str
+    version: str
+    arm: str
+    generation: int
+    entities: Sequence[str | None] | None
+    columns: Sequence[str] | None
+    x: msgspec.Raw | Sequence[Sequence[Any]]
+    p: msgspec.Raw
+    labels: Sequence[str | int | float | bool]
+    us: int
+
+
 class FailedLine(PredictionLine, gc=False):
     """A prediction that an arm could not make, and the name of its exception."""
 

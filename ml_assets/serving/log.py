@@ -1,4 +1,4 @@
-"""The prediction log: a line per prediction on disk before its answer leaves.
+"""The prediction log: lines on disk before the answer that they tell of leaves.
 
 Nothing here keeps an answer back. What cannot be written is counted and warned about,
 and the next request tries again.

@@ -37,16 +37,17 @@ def encode(scored: Scored) -> bytes:
         label = labels[value > 0.5]
         row = f'{{"id":"{scored.ids[0]}","probability":{value!r},"label":{label}}}'
         return f"{head}{row}]}}".encode()
+    # The end of a row and the start of the next are one text: fewer are to be joined.
+    start = '{"id":"'
     if arms is None:
-        ends = [f"{label}}}," for label in labels]
+        ends = [f',"label":{label}}},{start}' for label in labels]
         tails = [ends[value > 0.5] for value in scored.probabilities]
     else:
         tails = [
-            f'{labels[value > 0.5]},"version":"{own.version}","arm":"{own.mode}"}},'
+            f',"label":{labels[value > 0.5]},"version":"{own.version}"'
+            f',"arm":"{own.mode}"}},{start}'
             for value, own in zip(scored.probabilities, arms, strict=True)
         ]
-    rows = woven(
-        scored.batch.size,
-        '{"id":"', scored.ids, '","probability":', scored.texts, ',"label":', tails,
-    )  # fmt: skip
-    return f"{head}{rows[:-1]}]}}".encode()
+    size, middle = scored.batch.size, '","probability":'
+    rows = woven(size, scored.ids, middle, scored.texts, tails)
+    return f"{head}{start}{rows[:-len(start) - 1]}]}}".encode()

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import NamedTuple
 
+import msgspec
+
 from ml_assets.serving.arms import Scored, ServedArm
-from ml_assets.serving.batch import Batch
-from ml_assets.serving.lines import FailedLine, PredictionLine, encode, now
+from ml_assets.serving.batch import Batch, Value
+from ml_assets.serving.lines import AnswerLine, FailedLine, PredictionLine, encode, now
 from ml_assets.serving.log import PredictionLog
-from ml_assets.serving.weaving import json_texts, woven
 
 
 class Origin(NamedTuple):
@@ -51,7 +52,14 @@ class Recorder:
             )
             self.log.append(encode((line,)), 1)
             return
-        self.log.append(_lines(scored, origin, us).encode(), batch.size)
+        if scored.arms is None:
+            answers = [_answer(arm, scored, origin, us, None)]
+        else:
+            answers = [
+                _answer(arm, scored, origin, us, places)
+                for arm, places in _places(scored.arms).items()
+            ]
+        self.log.append(encode(answers), batch.size)
 
     def failed(
         self,
@@ -62,7 +70,7 @@ class Recorder:
         seconds: float,
     ) -> None:
         """Write that `arm` could not predict a batch, whose ids `origin` gives."""
-        rows = arm.rows(batch)
+        rows = arm.reordered(batch.rows)
         lines = [
             FailedLine(
                 id_,
@@ -84,35 +92,48 @@ class Recorder:
         self.log.append(encode(lines), len(lines))
 
 
-def _lines(scored: Scored, origin: Origin, us: int) -> str:
-    """The lines of several rows, as `PredictionLine` has them."""
-    size = scored.batch.size
-    arms, rows = scored.arms, scored.arm.rows(scored.batch)
-    request = f'","time":{now()!r},"request":"{origin.request_id}","model":"'
-    generation = origin.generation
-    named: str | list[str]
-    if arms is None:
-        named = _named(scored.arm, generation)
+def _places(arms: Sequence[ServedArm]) -> dict[ServedArm, list[int]]:
+    """The rows that each arm answered."""
+    found: dict[ServedArm, list[int]] = {}
+    for place, arm in enumerate(arms):
+        found.setdefault(arm, []).append(place)
+    return found
+
+
+def _answer(
+    arm: ServedArm,
+    scored: Scored,
+    origin: Origin,
+    us: int,
+    places: Sequence[int] | None,
+) -> AnswerLine:
+    """The line of an arm for the rows at `places`; None for all of them."""
+    batch, ids, entities = scored.batch, scored.ids, origin.entities
+    texts, columns = scored.texts, None
+    x: msgspec.Raw | Sequence[Sequence[Value]]
+    if places is None and batch.text is not None:
+        # Half of the time of writing the values again.
+        columns, x = arm.decoder.names, msgspec.Raw(batch.text)
+    elif places is None:
+        x = arm.reordered(batch.rows)
     else:
-        own = {arm: _named(arm, generation) for arm in set(arms)}
-        named = [own[arm] for arm in arms]
-        values = zip(arms, scored.batch.rows, strict=True)
-        rows = [arm.values(row) for arm, row in values]
-    entities: str | list[str] = "null"
-    if origin.entities is not None:
-        entities = json_texts(origin.entities)
-    ends = [f',"label":{label},"us":{us}}}\n' for label in scored.arm.label_texts]
-    return woven(
-        size,
-        '{"id":"', scored.ids, request, named, entities,
-        ',"x":', json_texts(rows), ',"p":', scored.texts,
-        [ends[value > 0.5] for value in scored.probabilities],
-    )  # fmt: skip
-
-
-def _named(arm: ServedArm, generation: int) -> str:
-    """What an arm's lines say of it."""
-    return (
-        f'{arm.model}","version":"{arm.version}","arm":"{arm.mode}",'
-        f'"generation":{generation},"entity":'
+        rows = batch.rows
+        x = arm.reordered([rows[place] for place in places])
+        ids = [ids[place] for place in places]
+        entities = entities and [entities[place] for place in places]
+        texts = [texts[place] for place in places]
+    return AnswerLine(
+        ids,
+        now(),
+        origin.request_id,
+        arm.model,
+        arm.version,
+        arm.mode,
+        origin.generation,
+        entities,
+        columns,
+        x,
+        msgspec.Raw(f"[{','.join(texts)}]".encode()),
+        arm.labels,
+        us,
     )

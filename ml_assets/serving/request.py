@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 import msgspec
+import numpy as np
 
-from ml_assets.serving.batch import Batch, of_rows
+from ml_assets.serving.batch import Batch
 from ml_assets.serving.entities import ENTITY, check_entities
 from ml_assets.serving.explain import (
     check_columns,
@@ -18,6 +19,7 @@ from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.problems import FieldError, Problem, invalid
 
 _INTEGER = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
+_LONG = 4096
 _SHAPE = '{"rows": [{...}, ...]} or {"columns": {"name": [...], ...}}'
 _FORMS = (["rows"], ["columns"], ["entities", "rows"], ["columns", "entities"])
 
@@ -75,17 +77,19 @@ class RowDecoder:
             colons += 1
             if len(entities) != size:
                 return self._explain(body)
-        if not self._plain_names or body.count(b":") != colons:
+        if not self._plain_names or _colons(body) != colons:
             # Each key has a colon, and all are mandatory: with no other colon in the
             # body, no key stands twice. msgspec would take the last.
             return self._explain(body)
         if size == 1:
             batch = Batch(1, msgspec.structs.astuple(rows[0]), ())
         else:
-            batch = of_rows([msgspec.structs.astuple(row) for row in rows])
+            values = [*map(msgspec.structs.astuple, rows)]
+            text = None if b"\n" in body else _array(body)
+            batch = Batch(size, None, list(zip(*values)), values, None, text)
         if entities is msgspec.UNSET:
             return batch
-        return batch._replace(entities=entities)
+        return batch._replace(entities=entities, text=None)
 
     def _explain(self, body: bytes) -> Batch:
         payload = loads(body)
@@ -125,6 +129,19 @@ def require_object(payload: object, keys: tuple[str, ...]) -> dict[str, Any]:
             detail = f"expected only the keys {', '.join(keys)}, found {shown(key)}"
             raise Problem(422, "invalid-request", detail)
     return payload
+
+
+def _array(body: bytes) -> bytes:
+    """The only array of a body that holds nothing else."""
+    return body[body.index(b"[") : body.rindex(b"]") + 1]
+
+
+def _colons(body: bytes) -> int:
+    """How many colons a body has."""
+    if len(body) < _LONG:
+        return body.count(b":")
+    # Four times as fast, but for what it takes to begin.
+    return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(":")))
 
 
 def _fast_decoder(columns: tuple[Column, ...]) -> Callable[[bytes], Any]:

@@ -19,6 +19,7 @@ from ml_assets.serving.app import ModelServer
 from ml_assets.serving.bundle import load_runtime
 from ml_assets.serving.doorway import Doorway
 from ml_assets.serving.guard import GuardedProtocol
+from ml_assets.serving.heads import KnownHeads
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
@@ -162,9 +163,8 @@ class _Server(uvicorn.Server):
         doorway: Doorway | None,
     ) -> None:
         settings = app.settings
-        protocol = type(
-            "Protocol", (protocol,), {"settings": settings, "server_app": app}
-        )
+        shared = {"settings": settings, "server_app": app, "heads": KnownHeads()}
+        protocol = type("Protocol", (protocol,), shared)
         super().__init__(
             uvicorn.Config(
                 app,

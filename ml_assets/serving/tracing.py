@@ -159,7 +159,7 @@ class TracedProtocol(GuardedProtocol):
     def _answer_express(self, express: Express) -> None:
         app = self.server_app
         if isinstance(app, TracedServer):
-            notes = app.notes_of(self.headers)
+            notes = app.notes_of(express.head.lines)
             if notes is not None:
                 with app.express_telling(notes):
                     super()._answer_express(express)

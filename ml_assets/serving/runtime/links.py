@@ -21,6 +21,15 @@ def logistic(value: float) -> float:
         return 0.0
 
 
+def _logistic(values: Floats) -> Floats:
+    """`logistic` of each value."""
+    try:
+        powers = np.fromiter(map(exp, (-values).tolist()), np.float64, len(values))
+    except OverflowError:
+        return np.array([logistic(value) for value in values.tolist()])
+    return 1.0 / (1.0 + powers)
+
+
 class Link:
     """The last step of a program."""
 
@@ -37,7 +46,7 @@ class Link:
     def many(self, totals: Floats) -> Floats:
         """Probabilities for an array of sums."""
         if self._is_logit:
-            found = np.array([logistic(total) for total in totals.tolist()])
+            found = _logistic(totals)
         else:
             found = totals / self._count
         return 1.0 - found if self._is_complement else found

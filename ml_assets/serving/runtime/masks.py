@@ -14,10 +14,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.serving.runtime.joint import joined
 from ml_assets.serving.runtime.links import Link
 from ml_assets.serving.runtime.program import Program
 from ml_assets.serving.runtime.protocol import Refused
-from ml_assets.serving.runtime.sources import Codes, Floats, Sources, codes_of
+from ml_assets.serving.runtime.sources import Codes, Floats, Sources
 from ml_assets.serving.runtime.tables import Tables, check
 
 # As many rows as keep the masks of a chunk inside the second-level cache.
@@ -47,7 +48,15 @@ class MaskKernel:
     def _split(self, program: Program, cuts: list[Floats], sizes: list[int]) -> None:
         blocks = np.split(self._table, np.cumsum(sizes)[:-1])
         numeric = len(program.numeric)
+        row_bytes = self._trees * self._table.itemsize
+        self._joints = joined(program.category, CHUNK_BYTES // row_bytes)
+        blocks[numeric:] = [
+            _combined([blocks[numeric + place] for place in joint.places])
+            for joint in self._joints
+        ]
         self._cuts = cuts if numeric else []
+        # NaN is searched beyond infinity: into the bin after the last.
+        self._bounds = [np.append(item, np.inf) for item in self._cuts]
         self._blocks = blocks
         masks = [
             [int.from_bytes(row.tobytes(), "little") for row in block]
@@ -64,8 +73,8 @@ class MaskKernel:
             if source.column is not None
         ]
         self._category = [
-            (source.column, codes_of(source), masks[numeric + i])
-            for i, source in enumerate(program.category)
+            (joint.key, joint.table, masks[numeric + i])
+            for i, joint in enumerate(self._joints)
         ]
 
     def one(self, values: Sequence[Any]) -> float:
@@ -78,8 +87,8 @@ class MaskKernel:
             else:
                 value = float(value)
                 word &= masks[bisect_left(cuts, value) if value == value else -1]
-        for column, codes, masks in self._category:
-            word &= masks[codes[values[column]]]
+        for key, codes, masks in self._category:
+            word &= masks[codes[key(values)]]
         if self._derived:
             derived = self._sources.derived(values)
             for index, cuts, masks in self._derived:
@@ -97,22 +106,23 @@ class MaskKernel:
 
     def many(self, columns: Sequence[Sequence[Any]]) -> Floats:
         """Probabilities for request columns."""
-        bins = self._numeric_bins(columns) + self._sources.codes(columns)
+        bins = self._numeric_bins(columns)
+        bins += [joint.codes(columns) for joint in self._joints]
         rows = len(columns[0])
         totals = np.empty(rows)
         chunk = max(16, CHUNK_BYTES // (self._trees * self._table.itemsize))
         for start in range(0, rows, chunk):
-            part = [item[start : start + chunk] for item in bins]
+            part = bins
+            if rows > chunk:
+                part = [item[start : start + chunk] for item in bins]
             totals[start : start + chunk] = self._totals(part, start)
         return self._link.many(totals)
 
     def _numeric_bins(self, columns: Sequence[Sequence[Any]]) -> list[Codes]:
-        found = []
-        for cuts, values in zip(self._cuts, self._sources.numbers(columns)):
-            bins = cuts.searchsorted(values)
-            bins[values != values] = len(cuts) + 1
-            found.append(bins)
-        return found
+        numbers = self._sources.numbers(columns)
+        return [
+            cuts.searchsorted(values) for cuts, values in zip(self._bounds, numbers)
+        ]
 
     def _totals(self, bins: list[Codes], start: int) -> Floats:
         masks = self._blocks[0].take(bins[0], axis=0)
@@ -126,6 +136,14 @@ class MaskKernel:
         found >>= self._shift
         found += self._offsets
         return add_in_order(self._values.take(found.T))
+
+
+def _combined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
+    """The masks of each combination of rows, the last block's rows fastest."""
+    found = blocks[0]
+    for block in blocks[1:]:
+        found = (found[:, None] & block[None]).reshape(-1, block.shape[1])
+    return found
 
 
 def add_in_order(values: NDArray[np.float64]) -> Floats:

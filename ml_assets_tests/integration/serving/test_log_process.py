@@ -17,6 +17,7 @@ import pytest
 
 from ml_assets.serving.log import adopt
 from ml_assets_tests.integration.serving.serving_kit import Load, Server, plan
+from ml_assets_tests.log_kit import logged
 
 ENTITIES = [f"person-{index}" for index in range(10_000)]
 
@@ -35,9 +36,7 @@ class Ids(Load):
 
 def shipped(storage: Path) -> list[dict]:
     """The predictions in the storage."""
-    files = sorted((storage / "segments" / "census").glob("*.jsonl"))
-    lines = [line for item in files for line in item.read_text().splitlines()]
-    return [json.loads(line) for line in lines]
+    return logged(sorted((storage / "segments" / "census").glob("*.jsonl")))
 
 
 def two_arms(arms, generation, mode, share):
@@ -116,7 +115,7 @@ def test_on_a_full_disk_answers_go_on_and_the_loss_is_counted(storage, versions)
     _, _, given, expected = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")
-        limit = (5000, resource.RLIM_INFINITY)
+        limit = (1000, resource.RLIM_INFINITY)
         resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, limit)
         answers = [server.predict(given) for _ in range(5)]
         for answer in answers:

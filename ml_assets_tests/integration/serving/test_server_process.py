@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import random
 import select
 import signal
 import socket
@@ -151,6 +152,57 @@ def test_sigterm_under_load_answers_all_and_exits_with_0(storage, versions):
         asyncio.run(load.run(stop()))
         assert load.wrong == [] and load.lost == []
         assert load.closed == 16
+
+
+def test_a_head_that_is_repeated_is_answered_as_when_it_was_new(storage, versions):
+    """Whole, in pieces, with another body, together with the next, and changed."""
+    _, _, given, expected = versions
+    bodies = [json.dumps({"rows": [row]}).encode() for row in given]
+    size = max(map(len, bodies))
+    bodies = [body.ljust(size) for body in bodies]
+    random_ = random.Random(0)
+    start = b"POST /models/census/predict HTTP/1.1\r\nhost: a\r\n"
+    for_json = b"content-type: application/json\r\ncontent-length: %d\r\n\r\n" % size
+    head = start + for_json
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        with socket.create_connection(("127.0.0.1", server.port), timeout=10) as client:
+            # Each piece leaves as it is.
+            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            answers = client.makefile("rb")
+            for number in range(200):
+                wanted = random_.sample(range(len(bodies)), 2)
+                pieces = [head + bodies[wanted[0]]]
+                if number % 4 == 1:
+                    at = random_.randrange(1, len(pieces[0]))
+                    pieces = [pieces[0][:at], pieces[0][at:]]
+                elif number % 4 == 2:
+                    pieces = [pieces[0] + head + bodies[wanted[1]]]
+                elif number % 4 == 3:
+                    id_ = f"x-request-id: r{number}\r\n".encode()
+                    pieces = [start + id_ + for_json + bodies[wanted[0]]]
+                for piece in pieces:
+                    client.sendall(piece)
+                for place in wanted[: 2 if number % 4 == 2 else 1]:
+                    answer = read_answer(answers)
+                    found = answer["predictions"][0]["probability"]
+                    assert found == expected["a"][place]
+                    if number % 4 == 3:
+                        assert answer["request_id"] == f"r{number}"
+            client.sendall(head + bodies[0] + b"nonsense\r\n\r\n")
+            assert read_answer(answers)["version"] == "a"
+            assert answers.readline().split()[1] == b"400"
+
+
+def read_answer(stream):
+    """The JSON of the next answer of a connection."""
+    assert stream.readline().split()[1] == b"200"
+    length = 0
+    while line := stream.readline().strip():
+        name, _, value = line.partition(b": ")
+        if name == b"content-length":
+            length = int(value)
+    return json.loads(stream.read(length))
 
 
 def test_a_port_in_use_is_said_and_ends_with_1(storage):

@@ -16,6 +16,7 @@ from ml_assets.serving.recorder import Recorder
 from ml_assets.serving.router import ServedModel
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.shadow import ShadowQueue
+from ml_assets_tests.log_kit import logged
 from ml_assets_tests.unit.serving.app_kit import (
     ROW,
     SIGNATURE,
@@ -81,8 +82,7 @@ class Kit:
 
     def lines(self):
         self.shadows.close()
-        text = "".join(item.read_text() for item in self.directory.glob("*.open"))
-        return [json.loads(line) for line in text.splitlines()]
+        return logged(self.directory.glob("*.open"))
 
 
 def entities(count):
@@ -99,6 +99,7 @@ def test_a_line_holds_the_answer_and_its_input(tmp_path):
         "id": told["id"], "request": "r", "model": "census", "version": "a",
         "arm": "live", "generation": 7, "entity": "p1",
         "x": [41.0, 40, True, "Male", "x"], "p": 0.41, "label": "<=50K",
+        "error": None,
     }  # fmt: skip
     assert (shadow["id"], shadow["arm"], shadow["version"]) == (
         told["id"],
@@ -125,6 +126,18 @@ def test_every_protocol_and_form_is_logged_alike(tmp_path, path, body):
     assert len({line["id"] for line in lines}) == 2
 
 
+@pytest.mark.parametrize("spaces", [None, 1])
+def test_rows_are_logged_however_they_were_written(tmp_path, spaces):
+    kit = Kit(tmp_path, "shadow", Other())
+    texts = ["]", '[{"', "\n", "é€"]
+    rows = [dict(reversed(ROW.items())) | {"note": text} for text in texts]
+    kit.ask(json.dumps({"rows": rows}, indent=spaces).encode())
+    lines = kit.lines()
+    expected = [[41.0, 40, True, "Male", text] for text in texts]
+    assert [line["x"] for line in lines if line["arm"] == "live"] == expected
+    assert [line["x"] for line in lines if line["arm"] == "shadow"] == expected
+
+
 def test_rows_go_to_the_arms_of_their_entities_and_keep_their_order(tmp_path):
     kit = Kit(tmp_path, "split", Other())
     rows = [{**ROW, "age": index} for index in range(60)]
@@ -139,9 +152,16 @@ def test_rows_go_to_the_arms_of_their_entities_and_keep_their_order(tmp_path):
     assert 15 < versions.count("b") < 45
     again = kit.ask(body).json["predictions"]
     assert [told["version"] for told in again] == versions
-    lines = kit.lines()
-    assert [line["version"] for line in lines] == versions * 2
-    assert [line["entity"] for line in lines] == entities(60) * 2
+    lines = {line["id"]: line for line in kit.lines()}
+    kept = [lines.pop(told["id"]) for told in (*answer["predictions"], *again)]
+    assert not lines
+    assert [line["version"] for line in kept] == versions * 2
+    assert [line["entity"] for line in kept] == entities(60) * 2
+    assert [line["x"][0] for line in kept] == [*range(60)] * 2
+    told = [item["probability"] for item in answer["predictions"]] * 2
+    assert [line["p"] for line in kept] == told
+    labels = [item["label"] for item in answer["predictions"]] * 2
+    assert [line["label"] for line in kept] == labels
     for name, version in zip(entities(10), versions, strict=False):
         alone = kit.ask({"rows": [ROW]}, headers={"x-entity": name}).json
         assert alone["version"] == alone["predictions"][0]["version"] == version
