@@ -134,9 +134,13 @@ def test_dev_and_a_training_begin_on_a_new_instance_at_once(
         dev.send_signal(signal.SIGINT)
         assert dev.wait(60) == 0
     assert "Error" not in log.read_text()
+    assert "INFO server started server.address=127.0.0.1" in log.read_text()
 
 
-def test_dev_fails_when_one_of_its_processes_dies(home: Path, tmp_path: Path) -> None:
+def test_dev_fails_when_one_of_its_processes_dies(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_LOG", "json")
     ui, port, metrics = free_ports(3)
     log = tmp_path / "log"
     options = (f"--ui-port={ui}", f"--port={port}", f"--metrics-port={metrics}")
