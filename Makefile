@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
+CODE := ml_assets ml_assets_tests benchmarks checks
 UV := $(BIN)/uv
 READY := $(VENV)/.ready
 export ML_ASSETS_HOME ?= $(CURDIR)/.ml_assets
@@ -11,9 +12,11 @@ export DAGSTER_HOME ?= $(ML_ASSETS_HOME)/dagster
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test test-slow lint format bench lock image clean
+.PHONY: ci packages tools audit-online data-quality chart test-processes test-containers
+.PHONY: cluster test-cluster publish-build publish-sign publish-verify publish-tag publish-list
 
 help: ## List the targets
-	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-15s %s\n", $$1, $$2}'
 
 setup: $(READY) ## Make the virtual environment from the lock file
 
@@ -30,26 +33,78 @@ demo: $(READY) ## Run the whole loop on bundled data and end with live predictio
 dev: $(READY) ## Dagster UI on :3000, model server on :8080, metrics on :8000
 	@$(BIN)/ml-assets dev
 
-test: $(READY) ## Run the quick tests with coverage
-	$(BIN)/python -m pytest -n 2 --cov --cov-report=term --cov-report=xml --junitxml=reports/junit.xml
+ci: ## What .github/workflows/ci.yml runs, less what needs GitHub or a cluster
+	$(MAKE) lint
+	$(MAKE) data-quality
+	$(MAKE) test
+	$(MAKE) chart
+	$(MAKE) test-slow
 
-test-slow: $(READY) ## Run the slow tests: whole processes, a browser, crash tests
-	# They watch real processes against deadlines, which a loaded machine can break: what
-	# failed is run once more.
-	$(BIN)/python -m pytest -m slow || \
-		$(BIN)/python -m pytest -m slow --last-failed --last-failed-no-failures none
-
-lint: $(READY) ## Black, isort, Flake8, MyPy, Bandit and the import contracts
-	$(BIN)/black --check --quiet ml_assets ml_assets_tests benchmarks
-	$(BIN)/isort --check --quiet ml_assets ml_assets_tests benchmarks
-	$(BIN)/flake8 ml_assets ml_assets_tests benchmarks
+lint: $(READY) ## Form, types, secrets, known faults, import contracts, workflows
+	$(BIN)/black --check --quiet $(CODE)
+	$(BIN)/isort --check --quiet $(CODE)
+	$(BIN)/flake8 $(CODE)
 	$(BIN)/mypy
+	@mkdir -p reports
+	$(BIN)/bandit --quiet --recursive ml_assets --configfile pyproject.toml \
+		--exit-zero --format json --output reports/bandit.json
 	$(BIN)/bandit --quiet --recursive ml_assets --configfile pyproject.toml
 	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile ml_assets_tests/integration/standins/Dockerfile
+	$(BIN)/shellcheck .ci/run .ci/packages $$(git ls-files --cached --others --exclude-standard '*.sh')
+	$(BIN)/yamllint --strict .
+	# Not in the format SARIF: with that, it ends well whatever it found.
+	$(BIN)/zizmor --offline --no-progress --pedantic --strict-collection .github
+	$(BIN)/python -m checks.secrets
+	$(BIN)/python -m checks.audit
+
+audit-online: $(READY) ## Safety's database of faults over the lock file; needs a network
+	$(BIN)/python -m checks.vulnerabilities
+
+data-quality: $(READY) ## The production checks on bundled data; reports/data-quality.json
+	$(BIN)/python -m checks.quality
+
+test: $(READY) ## Run the quick tests with coverage
+	$(BIN)/python -m pytest -n 2 -rs --cov --cov-report=term \
+		--cov-report=xml:reports/coverage.xml --cov-report=html:reports/coverage \
+		--junitxml=reports/junit.xml
+
+# They watch real processes against deadlines, which a loaded machine can break: what
+# failed is run once more.
+SLOW = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@.xml
+AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
+	--last-failed --last-failed-no-failures none
+CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py compose.py docker_target.py)
+CHART_TESTS := $(wildcard ml_assets_tests/unit/test_chart*.py)
+# They have more dependencies than the project, so they stand apart.
+VERSION_IN = $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' $(1))
+TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/test_chart_checkov.py) \
+	safety==$(call VERSION_IN,checks/vulnerabilities.py)
+
+test-slow: test-processes test-containers ## Run the slow tests but those of the chart
+
+test-processes: tools ## Slow tests: whole processes, a browser, crash tests
+	$(SLOW) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
+		$(AGAIN) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS))
+
+test-containers: $(READY) ## Slow tests: the images, Docker Compose, the target docker
+	$(SLOW) $(CONTAINER_TESTS) || $(AGAIN) $(CONTAINER_TESTS)
+
+tools: $(READY) ## Fetch Checkov and Safety, where that is possible
+	@for tool in $(TOOLS); do \
+		$(BIN)/uvx --quiet --from $$tool python -c "" || \
+			echo "$$tool cannot be had, so what needs it is skipped"; \
+	done
+
+chart: tools ## Lint and render the charts, hold them against schemas and policies
+	$(BIN)/python -m pytest -rs -m 'slow or not slow' $(CHART_TESTS)
+
+packages: ## Install from Debian or Ubuntu what the slow tests drive
+	.ci/packages
 
 format: $(READY) ## Format the code
-	$(BIN)/isort --quiet ml_assets ml_assets_tests benchmarks
-	$(BIN)/black --quiet ml_assets ml_assets_tests benchmarks
+	$(BIN)/isort --quiet $(CODE)
+	$(BIN)/black --quiet $(CODE)
 
 bench: $(READY) ## Run the benchmarks (see benchmarks/RESULTS.md)
 	$(BIN)/python -m benchmarks
@@ -58,13 +113,34 @@ lock: ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra s3 --extra ray --no-header --output-file requirements.lock pyproject.toml
 	PATH="$(abspath $(BIN)):$$PATH" sh docker/compile.sh
 
+# DOCKER names another client, PYTHON_IMAGE another base.
+DOCKER ?= docker
+
 image: ## Build the three images, and print their sizes
 	for target in base production observability; do \
-		docker build --target $$target --tag ml-assets:$$target \
+		$(DOCKER) build --target $$target --tag ml-assets:$$target \
 			$${PYTHON_IMAGE:+--build-arg PYTHON_IMAGE="$$PYTHON_IMAGE"} \
 			--build-arg REVISION="$$(git rev-parse HEAD)" . || exit 1; \
 	done
-	docker images --format '{{.Tag}} {{.Size}}' ml-assets
+	$(DOCKER) images --format '{{.Tag}} {{.Size}}' ml-assets
+
+CLUSTER := ml-assets-e2e
+KUBECONFIG_E2E := $(CURDIR)/build/kubeconfig
+
+cluster: ## A cluster of kind with the images of `make image`
+	mkdir -p build
+	kind get clusters | grep -qx $(CLUSTER) || \
+		kind create cluster --name $(CLUSTER) --kubeconfig $(KUBECONFIG_E2E) --wait 180s
+	kind load docker-image --name $(CLUSTER) ml-assets:base ml-assets:production
+
+test-cluster: $(READY) ## The whole platform on the cluster of `make cluster`
+	KUBECONFIG=$(KUBECONFIG_E2E) \
+	ML_ASSETS_E2E_IMAGE=ml-assets:base ML_ASSETS_E2E_SERVER_IMAGE=ml-assets:production \
+		$(BIN)/python -m pytest -rs -m e2e ml_assets_tests/e2e --junitxml=reports/junit-e2e.xml
+
+# docker/publish.sh says what each does, and which variables it reads.
+publish-build publish-sign publish-verify publish-tag publish-list:
+	@docker/publish.sh $(@:publish-%=%)
 
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) .ml_assets reports build *.egg-info .coverage* coverage.xml .mypy_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .ml_assets reports build *.egg-info .coverage* .mypy_cache .pytest_cache .hypothesis .import_linter_cache

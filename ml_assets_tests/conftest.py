@@ -20,6 +20,8 @@ OURS = (
     *("ML_ASSETS_", "MLFLOW_", "DAGSTER_", "KAGGLE_", "SLACK_", "K8S_"),
     *("RAY_", "OTEL_"),
 )
+# What tells the tests themselves where something is.
+KEPT = ("ML_ASSETS_TEST_DATA", "ML_ASSETS_E2E_")
 
 
 @pytest.fixture(autouse=True)
@@ -28,7 +30,7 @@ def home(
 ) -> Path:
     """An empty home directory; nothing of the caller's environment leaks in."""
     for name in list(os.environ):
-        if name.startswith(OURS) and name != "ML_ASSETS_TEST_DATA":
+        if name.startswith(OURS) and not name.startswith(KEPT):
             monkeypatch.delenv(name)
     directory = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ML_ASSETS_HOME", str(directory))

@@ -13,8 +13,8 @@ def trace_of(run_id: str) -> str:
 
     Examples
     --------
-    >>> trace_of("019aae2f-a000-4000-9c11-56789abcdef0")
-    '019aae2fa00040009c1156789abcdef0'
+    >>> trace_of("00000000-0000-4000-8000-00000000002a")
+    '0000000000004000800000000000002a'
     """
     try:
         return uuid.UUID(run_id).hex

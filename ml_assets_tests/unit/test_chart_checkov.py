@@ -53,8 +53,10 @@ def findings(checkov: list[str], framework: str, file: Path) -> set[tuple[str, s
     command = [*checkov, "--file", str(file), "--quiet", "--compact", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     report = json.loads(done.stdout)
-    assert report["summary"]["passed"] > 0, "nothing was checked"
-    assert report["summary"]["parsing_errors"] == 0
+    # Where nothing was looked at, the summary is all there is, and the exit code is 0.
+    summary = report.get("summary", report)
+    assert summary["passed"] > 0, "nothing was checked"
+    assert summary["parsing_errors"] == 0
     failed = report["results"]["failed_checks"]
     return {(item["check_id"], item["resource"]) for item in failed}
 
@@ -95,3 +97,9 @@ def test_checkov_sees_a_chart_that_is_broken(
     container["image"] = "registry/server:latest"
     found = findings(checkov, "kubernetes", write([deployment], tmp_path / "one.yaml"))
     assert {"CKV_K8S_16", "CKV_K8S_14"} <= {check for check, _ in found}
+
+
+@pytest.mark.skipif(shutil.which("helm") is not None, reason="Helm is here")
+def test_a_run_that_looked_at_nothing_is_not_a_pass(checkov: list[str]) -> None:
+    with pytest.raises(AssertionError, match="nothing was checked"):
+        findings(checkov, "helm", ROOT / "helm" / "ml-assets" / "Chart.yaml")

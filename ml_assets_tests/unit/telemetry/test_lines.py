@@ -15,6 +15,7 @@ from ml_assets.telemetry.logs import configure, write
 from ml_assets.telemetry.secrets import Redactor
 
 KAGGLE = '{"username":"ann","key":"0123456789abcdef"}'
+# pragma: allowlist nextline secret
 WEBHOOK = "https://hooks.slack.com/services/T000/B000/b0gus0b0gus0"
 
 

@@ -1,0 +1,1 @@
+"""What is checked of the project besides its tests; each runs as ``python -m``."""

@@ -1,0 +1,157 @@
+"""A clone that publishes images, and the registry that it publishes to."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from ml_assets_tests.processes import await_true
+
+ROOT = Path(__file__).parents[2]
+STANDIN = Path(__file__).parent / "standins" / "buildx.py"
+TARGETS = ("base", "production", "observability")
+SIGNER = "https://github.com/Owner/Name/.github/workflows/cd.yml@refs/heads/main"
+
+
+class Place:
+    """A registry, and a clone of a repository that publishes there."""
+
+    def __init__(self, directory: Path, host: str) -> None:
+        # Registries want small letters; owners of repositories do not know.
+        image = f"{host}/Owner/Name-{uuid.uuid4().hex}"
+        self.image = image.lower()
+        self.clone = directory / "clone"
+        self.log = directory / "log"
+        self.commits: list[str] = []
+        (self.clone / "docker").mkdir(parents=True)
+        shutil.copy(ROOT / "docker" / "publish.sh", self.clone / "docker")
+        programs = directory / "bin"
+        programs.mkdir()
+        for name in ("docker", "cosign"):
+            script = f'#!/bin/sh\nexec {sys.executable} -I -S {STANDIN} "$@"\n'
+            (programs / name).write_text(script)
+            (programs / name).chmod(0o755)
+        self.environment = {
+            **os.environ,
+            "PATH": f"{programs}:{os.environ['PATH']}",
+            "IMAGE": image,
+            "STANDIN_LOG": str(self.log),
+            "SIGNER": SIGNER,
+        }
+        self.git("init", "--quiet", "--initial-branch=main")
+        (self.clone / ".gitignore").write_text("reports/\n")
+        self.git("add", ".")
+
+    def git(self, *arguments: str) -> str:
+        author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
+        command = ["git", *author, *arguments]
+        return subprocess.run(
+            command, cwd=self.clone, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    def commit(self, *options: str) -> str:
+        """Make a commit on main, as the remote sees it."""
+        if self.commits:
+            self.git("checkout", "--quiet", "main")
+        self.git("commit", "--quiet", "--allow-empty", "-m", "a change", *options)
+        self.git("update-ref", "refs/remotes/origin/main", "HEAD")
+        self.commits.append(self.git("rev-parse", "HEAD"))
+        return self.commits[-1]
+
+    def run(self, commit: str, name: str, *verbs: str) -> tuple[int, str]:
+        """Run commands until one fails; its code and what all have printed."""
+        printed = ""
+        if commit in self.commits:
+            self.git("checkout", "--quiet", "--detach", commit)
+        for verb in verbs:
+            done = subprocess.run(
+                ["docker/publish.sh", verb],
+                cwd=self.clone,
+                env=self.environment | {"REVISION": commit, "NAME": name},
+                capture_output=True,
+                text=True,
+                check=False,
+            )
+            printed += done.stdout + done.stderr
+            if done.returncode:
+                return done.returncode, printed
+        return 0, printed
+
+    def publish(self, commit: str) -> dict[str, str]:
+        """What the job of main does; the digests that it printed."""
+        code, printed = self.run(commit, "main", "build", "sign", "tag", "list")
+        assert code == 0, printed
+        lines = printed.splitlines()[-4:]
+        return dict(line.split("=", 1) for line in lines)
+
+    def name(self, commit: str, version: str) -> tuple[int, str]:
+        """What the job of a version does."""
+        return self.run(commit, version, "verify", "tag", "list")
+
+    def tags(self) -> set[str]:
+        try:
+            with urllib.request.urlopen(self._url("tags/list"), timeout=10) as answer:
+                return set(json.load(answer)["tags"] or [])
+        except urllib.error.HTTPError as error:
+            assert error.code == 404
+            return set()
+
+    def digests(self, name: str) -> dict[str, str]:
+        """Where the three tags of a name lead."""
+        return {target: self._digest(f"{name}-{target}") for target in TARGETS}
+
+    def _url(self, what: str) -> str:
+        host, _, path = self.image.partition("/")
+        return f"http://{host}/v2/{path}/{what}"
+
+    def _digest(self, tag: str) -> str:
+        request = urllib.request.Request(
+            self._url(f"manifests/{tag}"),
+            headers={"Accept": "application/vnd.oci.image.index.v1+json"},
+        )
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            return str(answer.headers["Docker-Content-Digest"])
+
+    def builds(self) -> int:
+        """How many images were built so far."""
+        return self.log.read_text().count("buildx build")
+
+
+@contextmanager
+def running_registry(directory: Path) -> Iterator[str]:
+    """Debian's registry, on a port of its own, over files in `directory`."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        host = f"127.0.0.1:{probe.getsockname()[1]}"
+    storage = {"filesystem": {"rootdirectory": str(directory)}}
+    # JSON is YAML, too.
+    settings = {"version": "0.1", "storage": storage, "http": {"addr": host}}
+    (directory / "config.yml").write_text(json.dumps(settings))
+    with (directory / "log").open("wb") as log:
+        process = subprocess.Popen(
+            ["docker-registry", "serve", str(directory / "config.yml")],
+            stdout=log,
+            stderr=log,
+        )
+
+    def answers() -> bool:
+        try:
+            with urllib.request.urlopen(f"http://{host}/v2/", timeout=5):
+                return True
+        except OSError:
+            return False
+
+    try:
+        await_true(answers, "the registry answers")
+        yield host
+    finally:
+        process.terminate()
+        process.wait()
