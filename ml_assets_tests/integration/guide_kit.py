@@ -76,6 +76,11 @@ class Terminal:
         self.shell.stdin.write(text.encode() + b"\n")
         self.shell.stdin.flush()
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the shell has ended."""
+        return self.shell.poll() is not None
+
     def start(self, text: str) -> int:
         """Paste a block; where its output begins in the log."""
         begin = self.log.stat().st_size
@@ -93,8 +98,8 @@ class Terminal:
         begin = self.start(text)
         ended = re.compile(rf"^{DONE} (\d+)$", re.MULTILINE)
         await_true(
-            lambda: self.shell.poll() is not None or ended.search(self.output(begin)),
-            f"this block had ended:\n{text}\n{self.output(begin)}",
+            lambda: self.is_over or ended.search(self.output(begin)),
+            f"this block had ended:\n{text}",
             PATIENCE,
         )
         output = self.output(begin)
@@ -128,11 +133,18 @@ class Reader:
         Variables of the terminals.
     ports : dict of int to int
         The ports of the guides, and those that are free here.
+    patience : float, default 180
+        Seconds in which a terminal must show what the guide shows.
     """
 
     def __init__(
-        self, directory: Path, environment: dict[str, str], ports: dict[int, int]
+        self,
+        directory: Path,
+        environment: dict[str, str],
+        ports: dict[int, int],
+        patience: float = 180.0,
     ) -> None:
+        self._patience = patience
         self._directory = directory
         self._mark = f"READER={directory}"
         self._environment = environment | {"READER": str(directory)}
@@ -168,11 +180,13 @@ class Reader:
             self._compare(step.shown, output)
             return
         begin = terminal.start(text)
-        last = self._here(step.shown[-1]).strip()
-        await_true(
-            lambda: last in terminal.output(begin) or terminal.shell.poll() is not None,
-            f"{last!r} was shown in\n{terminal.output(begin)}",
-        )
+        with contextlib.suppress(AssertionError):
+            await_true(
+                lambda: terminal.is_over
+                or not self._missing(step.shown, terminal.output(begin)),
+                "it was shown",
+                self._patience,
+            )
         self._compare(step.shown, terminal.output(begin))
 
     def _terminal(self, name: str) -> Terminal:
@@ -188,14 +202,25 @@ class Reader:
         return OWN.sub(lambda found: self._known.get(found[0], found[0]), text)
 
     def _compare(self, shown: list[str], output: str) -> None:
-        """Each line that is shown was printed, in this order, perhaps among others."""
+        """Fail if something that is shown was not printed."""
+        missing = self._missing(shown, output)
+        assert not missing, f"the guide shows {missing!r}, which is not in\n{output}"
+
+    def _missing(self, shown: list[str], output: str) -> str:
+        """The first line that was not printed, in this order, perhaps among others."""
         lines = iter(" ".join(line.split()) for line in output.splitlines())
         for line in shown:
             wanted = self._pattern(line)
-            found = next(filter(None, map(wanted.fullmatch, lines)), None)
-            assert found, f"the guide shows {line!r}, which is not in\n{output}"
+            found = next(filter(self._is_new, map(wanted.fullmatch, lines)), None)
+            if not found:
+                return line
             names = [name for name in OWN.findall(line) if name not in self._known]
             self._known |= dict(zip(dict.fromkeys(names), found.groups(), strict=True))
+        return ""
+
+    def _is_new(self, found: re.Match[str] | None) -> bool:
+        """Whether what has another name in the guide is another thing here, too."""
+        return found is not None and not {*found.groups()} & {*self._known.values()}
 
     def _pattern(self, line: str) -> re.Pattern[str]:
         """What a shown line may look like; each new version or id is a group."""
