@@ -78,6 +78,9 @@ class Site:
         (home / "location.py").write_text(LOCATION)
         self.daemon: subprocess.Popen[bytes] | None = None
         self.instance = dg.DagsterInstance.get()
+        # The databases are made here: two programs that make them at once collide.
+        assert not self.instance.get_runs() and not self.instance.all_asset_keys()
+        assert not self.instance.all_instigator_state()
 
     def start(self) -> None:
         command = [str(Path(sys.executable).parent / "dagster-daemon"), "run"]
