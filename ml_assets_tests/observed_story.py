@@ -20,12 +20,13 @@ from ml_assets.ledger import Kind, Ledger
 from ml_assets.telemetry.exporter.ledgers import RELEASE
 from ml_assets.versions import VersionStore
 from ml_assets_tests.cli_kit import invoke
-from ml_assets_tests.observed_site import Site
+from ml_assets_tests.observed_site import QUEUE, Site
 
 TRAIN, DEPLOY, MONITOR = (f"{MODEL}_{job}" for job in ("train", "deploy", "monitor"))
 GATE = f"{MODEL}_gate"
 FORCE = {"ops": {f"{MODEL}__model": {"config": {"force": True}}}}
-CLIENTS = 16
+# More than the queue of the server is long, so that some are refused.
+CLIENTS = QUEUE + 16
 
 
 def work(site: Site) -> None:
@@ -175,7 +176,7 @@ def _releases(site: Site) -> None:
 
 def _overload(site: Site) -> None:
     """More large requests than one thread answers: they wait, and some are refused."""
-    with _clients(_request(site, 8_000)):
+    with _clients(_request(site, 10_000)):
         site.await_alert("MlAssetsLatencyHigh", model=MODEL)
         site.await_alert("MlAssetsErrorsHigh", model=MODEL)
 
