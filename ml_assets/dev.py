@@ -1,6 +1,7 @@
 """Dagster's UI, its daemon and the model server together, until they are stopped."""
 
 import http.client
+import os
 import signal
 import socket
 import subprocess  # nosec B404 # for the constant PIPE; processes starts them
@@ -10,10 +11,11 @@ from typing import IO, NamedTuple
 
 import click
 
-from ml_assets.cli.instance import dagster_home, prepare
+from ml_assets.cli.instance import dagster_home, dagster_instance, prepare
 from ml_assets.cli.output import Failed, quiet_libraries
 from ml_assets.cli.processes import Child, Children, cli, script
 from ml_assets.cli.workspace import workspace_arguments
+from ml_assets.telemetry.logs import VARIABLE
 
 HOST = "127.0.0.1"
 LOOK_SECONDS = 0.5
@@ -44,7 +46,9 @@ def run(ports: Ports) -> None:
         signal.signal(number, lambda *_: stopped.set())
     with Children() as children:
         _start(children, "server", "green", _server_command(ports))
-        _start(children, "dagster", "blue", _dagster_command(ports))
+        # Its tables are made by one process; a `train` that made them too would fail.
+        with dagster_instance():
+            _start(children, "dagster", "blue", _dagster_command(ports))
         is_told = False
         while not stopped.wait(LOOK_SECONDS):
             children.require_alive()
@@ -82,7 +86,9 @@ def _dagster_command(ports: Ports) -> list[str]:
 
 
 def _start(children: Children, name: str, colour: str, command: list[str]) -> None:
-    child = children.add(Child(name, command, subprocess.PIPE))
+    # A person reads along, unless it is said that a program does.
+    lines = {VARIABLE: os.environ.get(VARIABLE) or "text"}
+    child = children.add(Child(name, command, subprocess.PIPE, environment=lines))
     stream = child.popen.stdout
     if stream is not None:
         prefix = click.style(f"{name:<8}| ", fg=colour)

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import main
@@ -71,8 +72,9 @@ def in_service(
     version: str,
     files: dict[str, str] | None = None,
     runtime: Any = "compiled",
+    shadow: str | None = None,
 ) -> None:
-    """Put a version in force."""
+    """Put a version in force, and another beside it as its shadow."""
     store = PlanStore(root)
     before = store.current(model)
     arm = Arm(
@@ -85,7 +87,11 @@ def in_service(
         ServingPlan(
             model=model,
             generation=before.generation + 1 if before else 1,
-            arms=(arm,),
+            arms=(
+                (arm, msgspec.structs.replace(arm, version=shadow, mode="shadow"))
+                if shadow
+                else (arm,)
+            ),
             created_at="2026-11-22T02:00:00+00:00",
             reason="a test",
         )

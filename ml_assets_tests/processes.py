@@ -5,6 +5,7 @@ import json
 import multiprocessing
 import os
 import signal
+import socket
 import sys
 import time
 from collections.abc import Callable
@@ -60,6 +61,27 @@ def await_true(
             return found
         time.sleep(0.05)
     raise AssertionError(f"within {seconds:g} s it was not seen that {what}")
+
+
+def free_ports(count: int) -> list[int]:
+    """Ports of this machine that nobody listens on."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
+        for item in sockets:
+            item.bind(("127.0.0.1", 0))
+        return [item.getsockname()[1] for item in sockets]
+
+
+def processes_with(mark: str) -> list[int]:
+    """Every other process in whose environment is `mark`, such as ``KEY=value``."""
+    found = []
+    for item in Path("/proc").iterdir():
+        if item.name.isdigit() and int(item.name) != os.getpid():
+            with contextlib.suppress(OSError):
+                state = (item / "stat").read_text().rpartition(")")[2].split()[0]
+                if state != "Z" and mark.encode() in (item / "environ").read_bytes():
+                    found.append(int(item.name))
+    return found
 
 
 class JobProcess:

@@ -10,8 +10,14 @@ from ml_assets.storage import storage_root
 POLL_SECONDS = 0.25
 
 
+def mode_of(version: str, plan: ServingPlan | None) -> str | None:
+    """How `version` serves in `plan`: live, split or shadow; None if it does not."""
+    arms = plan.arms if plan else ()
+    return next((arm.mode for arm in arms if arm.version == version), None)
+
+
 def await_service(model: str, version: str, timeout: float) -> ServingPlan:
-    """Wait for a plan of `model` in which `version` is live.
+    """Wait for a plan of `model` in which `version` serves, alone or under test.
 
     Raises
     ------
@@ -22,7 +28,7 @@ def await_service(model: str, version: str, timeout: float) -> ServingPlan:
     deadline = time.monotonic() + timeout
     while True:
         plan = store.current(model)
-        if plan is not None and plan.live.version == version:
+        if plan is not None and mode_of(version, plan):
             return plan
         if time.monotonic() > deadline:
             raise Failed(

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from ml_assets.cli.catalogue import spec_of
 from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
-from ml_assets.cli.service import await_service
+from ml_assets.cli.service import await_service, mode_of
 from ml_assets.cli.story import gate_lines
 from ml_assets.model import SourceSpec
 from ml_assets.storage import storage_root
@@ -131,6 +131,9 @@ def _wait(result: dict[str, Any], timeout: float) -> None:
         raise Failed(f"there is nothing to wait for: {result['skipped']}")
     if not gate["passed"]:
         raise Failed(f"version {result['version']} is not deployed: {gate['reason']}")
-    await_service(result["model"], result["version"], timeout)
+    version = result["version"]
+    plan = await_service(result["model"], version, timeout)
     result["in_service"] = True
-    click.echo(f"version {result['version']} is in service", err=True)
+    mode = mode_of(version, plan)
+    told = "" if mode == "live" else f" as {mode}, beside {plan.live.version}"
+    click.echo(f"version {version} is in service{told}", err=True)

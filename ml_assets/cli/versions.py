@@ -16,6 +16,7 @@ from ml_assets.cli.output import (
     json_option,
     verdict,
 )
+from ml_assets.cli.service import mode_of
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import storage_root
 from ml_assets.versions import STAMP, VersionStore
@@ -34,7 +35,7 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
       ml-assets versions breast_cancer --limit 1 --json
 
     JSON keys of each of "versions": version, created, metrics, gate (passed, reason,
-    clauses), runtime, runtime_reason, in_service, estimator, data_version,
+    clauses), runtime, runtime_reason, in_service, mode, estimator, data_version,
     features_version, train_rows, test_rows, fit_seconds, registry_version, run_id,
     git_commit.
     """
@@ -56,13 +57,12 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
 def rows(root: Path, model: str, limit: int | None = None) -> list[dict[str, Any]]:
     """What ``--json`` prints of each version, newest first."""
     store, plan = VersionStore(root), PlanStore(root).current(model)
-    serving = {arm.version for arm in plan.arms} if plan else set()
     names = store.names(model)[::-1][:limit]
-    return [_row(store, model, name, name in serving) for name in names]
+    return [_row(store, model, name, mode_of(name, plan)) for name in names]
 
 
 def _row(
-    store: VersionStore, model: str, version: str, in_service: bool
+    store: VersionStore, model: str, version: str, mode: str | None
 ) -> dict[str, Any]:
     record = store.get(model, version)
     evaluation = store.evaluation(model, version)
@@ -74,7 +74,8 @@ def _row(
         "gate": gate(evaluation),
         "runtime": record.runtime,
         "runtime_reason": record.runtime_reason or None,
-        "in_service": in_service,
+        "in_service": mode is not None,
+        "mode": mode,
         "estimator": record.estimator,
         "data_version": record.raw_version,
         "features_version": record.features_version,
@@ -95,6 +96,6 @@ def _line(row: dict[str, Any]) -> list[str]:
         verdict(decision["passed"]),
         row["runtime"],
         row["data_version"][:12],
-        "in service" if row["in_service"] else "",
+        "in service" if row["mode"] == "live" else row["mode"] or "",
         decision["reason"],
     ]

@@ -80,6 +80,11 @@ def _clauses(facts: Facts) -> tuple[tuple[bool, Verdict, str], ...]:
     name, approved = facts.name, facts.approved_by is not None
     return (
         (
+            facts.answered is not None,
+            "done",
+            f"this approval of {name} was used: {facts.answered}",
+        ),
+        (
             bool(facts.ledger_problems),
             "refuse",
             "the ledger of releases cannot be trusted: "
@@ -100,11 +105,6 @@ def _clauses(facts: Facts) -> tuple[tuple[bool, Verdict, str], ...]:
             "refuse",
             f"{name} points at {facts.points_at} now, and not at the {facts.digest}"
             " that was approved",
-        ),
-        (
-            facts.answered is not None,
-            "done",
-            f"this approval of {name} was used: {facts.answered}",
         ),
         (
             facts.current == facts.digest,

@@ -58,8 +58,8 @@ class Settings(NamedTuple):
 
 
 def image_repository() -> str | None:
-    """``ML_ASSETS_IMAGE``: where the images are pushed; None switches delivery off."""
-    return os.environ.get("ML_ASSETS_IMAGE", "").strip() or None
+    """``ML_ASSETS_RELEASE_REPOSITORY``; None where nothing is delivered."""
+    return _get("ML_ASSETS_RELEASE_REPOSITORY")
 
 
 def settings(name: Environment) -> Settings:
@@ -88,12 +88,32 @@ def cluster(name: Environment) -> "Cluster":
 
     Raises
     ------
-    ClusterError
-        If no variable names one and we run in none.
+    SettingsError
+        If no variable names one and we run in none, or if it is that of the other
+        environment as well: what is tried in staging would be in production.
     """
-    from ml_assets.resources.clusters import Cluster, connect
+    from ml_assets.resources.clusters import Cluster, ClusterError, connect
 
-    return Cluster(connect(f"K8S_{_PREFIXES[name]}"))
+    try:
+        found = {place: connect(f"K8S_{_PREFIXES[place]}") for place in _PREFIXES}
+    except ClusterError as error:
+        raise SettingsError(str(error)) from error
+    places = {(item.server, item.namespace) for item in found.values()}
+    if len(places) == 1:
+        raise SettingsError(
+            f"staging and production are both the namespace {found[name].namespace} of"
+            f" {found[name].server}; set K8S_STAGING_NAMESPACE or K8S_PROD_NAMESPACE,"
+            " or name another server"
+        )
+    return Cluster(found[name])
+
+
+def models() -> dict[str, str]:
+    """Model to the Deployment of its servers, by the YAML files of this code."""
+    from ml_assets.cli.catalogue import specs
+    from ml_assets.targets.kubernetes import deployment_name
+
+    return {name: deployment_name(name) for name in specs()}
 
 
 def _get(variable: str) -> str | None:

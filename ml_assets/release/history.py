@@ -14,10 +14,12 @@ kind                  what happened
 ``release_production`` it runs in production and passed its checks there
 ``rollback``          production returned to a release of before
 ===================== ========================================================
+
+An approval that was followed by no entry with its `production_key` is not used yet.
 """
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, Literal
 
 from ml_assets.ledger import Entry
 
@@ -27,22 +29,19 @@ STAGING: Final = "staging"
 PRODUCTION: Final = "production"
 
 
-class InForce(NamedTuple):
-    """What production runs by the ledger, and the images of each Deployment before."""
-
-    digest: str
-    entry: Entry
-
-
-def staging_verdict(entries: Sequence[Entry], digest: str) -> Entry | None:
-    """The entry that says how the release did in staging; the last, of several."""
-    found = [
+def staging_verdicts(entries: Sequence[Entry], digest: str) -> list[Entry]:
+    """The entries that say how a release did in staging, oldest first."""
+    return [
         entry
         for entry in entries
         if entry.version == digest
         and (entry.kind == "release_staging" or is_failure(entry, STAGING))
     ]
-    return found[-1] if found else None
+
+
+def staging_verdict(entries: Sequence[Entry], digest: str) -> Entry | None:
+    """The last of its verdicts, which counts."""
+    return next(reversed(staging_verdicts(entries, digest)), None)
 
 
 def is_failure(entry: Entry, environment: Environment) -> bool:
@@ -51,14 +50,18 @@ def is_failure(entry: Entry, environment: Environment) -> bool:
     return entry.kind == "release_failure" and where == environment
 
 
-def approval(entries: Sequence[Entry], digest: str | None = None) -> Entry | None:
-    """The last approval, of this release or of any."""
-    found = [
+def approvals(entries: Sequence[Entry], digest: str | None = None) -> list[Entry]:
+    """The approvals of this release, or of any, oldest first."""
+    return [
         entry
         for entry in entries
         if entry.kind == "approval" and digest in (None, entry.version)
     ]
-    return found[-1] if found else None
+
+
+def approval(entries: Sequence[Entry], digest: str | None = None) -> Entry | None:
+    """The last approval, of this release or of any."""
+    return next(reversed(approvals(entries, digest)), None)
 
 
 def production_key(given: Entry) -> str:

@@ -102,6 +102,19 @@ class ImageStore:
             write_json(self.root / "heads.json", heads)
 
 
+def find(repository: Repository, store: ImageStore, release: str) -> Image:
+    """The release that a name in the registry, or a digest that was seen, means.
+
+    Raises
+    ------
+    UnknownReleaseError, IncompleteError
+        As `resolve`; of a digest, if it was never seen.
+    """
+    if release.startswith("sha256:"):
+        return store.get(release)
+    return resolve(repository, store, release)
+
+
 def resolve(repository: Repository, store: ImageStore, name: str) -> Image:
     """The release that `name` (``main``, ``v1.2.3``) points at now.
 

@@ -1,4 +1,4 @@
-"""Attempts to change an environment: numbered, and each written before it begins.
+"""Attempts to change an environment: numbered, and each is written before it begins.
 
 ``releases/<environment>/<number>.json`` is created once. Its number is the fence: the
 Deployments carry it, and whoever comes with a lower one changes nothing. It holds what
@@ -32,8 +32,10 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
         From 1, per environment.
     key : str
         That of the ledger entry that will end it.
-    digest : str
+    digest, name, commit : str
         The release that is put in force.
+    images : dict of str to str
+        Target to image, of the release.
     wanted, before : dict of str to str
         Deployment to image: what shall run, and what ran before.
     """
@@ -43,9 +45,13 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     purpose: Purpose
     key: str
     digest: str
+    name: str
+    commit: str
+    images: dict[str, str]
     wanted: dict[str, str]
     before: dict[str, str]
     who: str
+    why: str
     run_id: str | None
     began_at: str
 

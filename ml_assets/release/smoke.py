@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from ml_assets.assets.features import HELD_OUT, feature_table
 from ml_assets.ledger import RELEASE
 from ml_assets.model import ModelSpec, SourceSpec
 from ml_assets.provenance import git_commit
@@ -80,6 +79,7 @@ def build() -> dg.Definitions:
 
 def try_pipeline(directory: Path) -> Smoke:
     """Train, package, load and score a small model; the bundle goes to `directory`."""
+    from ml_assets.assets.features import HELD_OUT, feature_table
     from ml_assets.assets.training import package
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.sources import read_source

@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -15,22 +14,9 @@ from typing import Any
 
 import pytest
 
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.processes import await_true, free_ports, processes_with
 
 pytestmark = pytest.mark.slow
-
-
-def processes_of(home: Path) -> list[int]:
-    """Every process whose environment names `home`."""
-    mark = f"ML_ASSETS_HOME={home}".encode()
-    found = []
-    for item in Path("/proc").iterdir():
-        if item.name.isdigit() and int(item.name) != os.getpid():
-            with contextlib.suppress(OSError):
-                state = (item / "stat").read_text().rpartition(")")[2].split()[0]
-                if state != "Z" and mark in (item / "environ").read_bytes():
-                    found.append(int(item.name))
-    return found
 
 
 @contextlib.contextmanager
@@ -47,14 +33,6 @@ def running(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
         if process.poll() is None:
             process.kill()
         process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
 
 
 def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
@@ -84,7 +62,7 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
     ):
         assert said in output
     assert "Traceback" not in output
-    assert processes_of(home) + processes_of(home / "demo") == []
+    assert processes_with(f"ML_ASSETS_HOME={home}") == []
     (plan,) = (home / "demo" / "plans" / "breast_cancer").glob("0*.json")
     assert json.loads(plan.read_text())["generation"] == 1
     ledger = (home / "demo" / "ledger" / "churn.jsonl").read_text().splitlines()
@@ -109,7 +87,9 @@ def test_a_demo_that_is_stopped_fails_and_leaves_nothing(
         process.send_signal(number)
         assert process.wait(60) == 1
     assert b"Traceback" not in log.read_bytes()
-    await_true(lambda: not processes_of(home / "demo"), "all had ended", 10)
+    await_true(
+        lambda: not processes_with(f"ML_ASSETS_HOME={home}/demo"), "all had ended", 10
+    )
 
 
 def answer(url: str) -> Any:
@@ -134,11 +114,33 @@ def test_dev_serves_all_three_and_stops_cleanly(home: Path, tmp_path: Path) -> N
         assert answer(f"http://127.0.0.1:{metrics}/metrics") == 200
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
-    await_true(lambda: not processes_of(home), "all had ended", 10)
+    await_true(
+        lambda: not processes_with(f"ML_ASSETS_HOME={home}"), "all had ended", 10
+    )
     assert (home / "dagster" / "dagster.yaml").exists()
 
 
-def test_dev_fails_when_one_of_its_processes_dies(home: Path, tmp_path: Path) -> None:
+def test_dev_and_a_training_begin_on_a_new_instance_at_once(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = zip(("UI_PORT", "PORT", "METRICS_PORT"), free_ports(3), strict=True)
+    for name, port in ports:
+        monkeypatch.setenv(f"ML_ASSETS_{name}", str(port))
+    log = tmp_path / "log"
+    trained = tmp_path / "trained"
+    with running(log, "dev") as dev, running(trained, "train", "breast_cancer") as run:
+        assert run.wait(120) == 0, trained.read_text()
+        await_true(lambda: b"ready   Dagster UI" in log.read_bytes(), "it was ready")
+        dev.send_signal(signal.SIGINT)
+        assert dev.wait(60) == 0
+    assert "Error" not in log.read_text()
+    assert "INFO server started server.address=127.0.0.1" in log.read_text()
+
+
+def test_dev_fails_when_one_of_its_processes_dies(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_LOG", "json")
     ui, port, metrics = free_ports(3)
     log = tmp_path / "log"
     options = (f"--ui-port={ui}", f"--port={port}", f"--metrics-port={metrics}")
@@ -149,4 +151,6 @@ def test_dev_fails_when_one_of_its_processes_dies(home: Path, tmp_path: Path) ->
         os.kill(json.loads(line.partition("| ")[2])["process.pid"], signal.SIGKILL)
         assert process.wait(60) == 1
     assert "the server ended with exit code -9" in log.read_text()
-    await_true(lambda: not processes_of(home), "all had ended", 10)
+    await_true(
+        lambda: not processes_with(f"ML_ASSETS_HOME={home}"), "all had ended", 10
+    )

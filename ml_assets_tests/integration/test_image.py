@@ -1,7 +1,9 @@
 """The images, built and run by a real engine as a restricted cluster would run them."""
 
 import json
+import re
 import runpy
+import subprocess
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -10,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets_tests.integration.docker_kit import (
+    ROOT,
     USER,
     build,
     docker,
@@ -267,3 +270,24 @@ def test_mlflow_runs_as_the_chart_starts_it_and_asks_for_a_password(
         with pytest.raises(urllib.error.HTTPError) as error:
             urllib.request.urlopen(request)
         assert error.value.code == 403
+
+
+def test_volumes_are_copied_and_restored_as_the_guide_says(
+    images: dict[str, str], trained: str, tmp_path: Path
+) -> None:
+    guide = (ROOT / "docs" / "operate.md").read_text(encoding="utf-8")
+    copy, restore = re.findall(
+        r"^for volume in .*?^done", guide, re.DOTALL | re.MULTILINE
+    )
+    with volume() as mlflow, volume() as lost:
+        for loop, storage in ((copy, trained), (restore, lost)):
+            script = f"mlflow={mlflow} storage={storage}\n" + loop.replace(
+                "ml-assets_$volume", "${!volume}"
+            )
+            script = script.replace("ml-assets:base", images["base"])
+            assert "${!volume}" in script and images["base"] in script
+            subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True)
+        options = [f"--volume={lost}:{STORAGE}"]
+        told = run_once(images["base"], "ml-assets", "versions", MODEL, options=options)
+        assert "in service" in told
+        run_once(images["base"], "ml-assets", "ledger", MODEL, options=options)

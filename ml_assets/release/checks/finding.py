@@ -1,9 +1,10 @@
 """What a check is given, and what it gives."""
 
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.release.environments import Settings
-from ml_assets.release.images import Image
+if TYPE_CHECKING:
+    from ml_assets.release.environments import Settings
+    from ml_assets.release.images import Image
 
 
 class Finding(NamedTuple):
@@ -26,7 +27,7 @@ class Site(NamedTuple):
         Model to the Deployment of its servers.
     """
 
-    settings: Settings
-    image: Image
+    settings: "Settings"
+    image: "Image"
     key: str
     models: dict[str, str]

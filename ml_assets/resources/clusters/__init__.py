@@ -1,8 +1,8 @@
 """A small client of the Kubernetes API: Deployments, and why their rollouts fail.
 
 `connect` says which cluster and who asks, `Cluster` sends requests, `Deployment` reads
-and changes one Deployment, and `roll` brings one to a changed pod template and back to
-the former one if that fails.
+and changes one Deployment, `bring` waits for a changed pod template, and `roll` returns
+to the former one if that fails.
 """
 
 from ml_assets.resources.clusters.annotations import annotate, annotation
@@ -14,8 +14,9 @@ from ml_assets.resources.clusters.errors import (
     ConflictError,
     OvertakenError,
     RollError,
+    StuckError,
 )
-from ml_assets.resources.clusters.roll import roll
+from ml_assets.resources.clusters.roll import bring, roll
 
 __all__ = [
     "Cluster",
@@ -27,8 +28,10 @@ __all__ = [
     "Object",
     "OvertakenError",
     "RollError",
+    "StuckError",
     "annotate",
     "annotation",
+    "bring",
     "connect",
     "roll",
 ]

@@ -109,6 +109,9 @@ class LedgerMetrics:
                 approvals.add()
             elif entry.kind == "rollback":
                 rollbacks.add(environment_of(entry), trigger_of(entry))
+            elif entry.kind == "release_failure" and entry.evidence.get("returned"):
+                # What had failed was taken back by the run that saw it.
+                rollbacks.add(environment_of(entry), "automatic")
             became = outcome_of(entry)
             if became is not None:
                 environment = environment_of(entry)
@@ -142,9 +145,6 @@ def trigger_of(entry: Entry) -> str:
 
 def environment_of(entry: Entry) -> str:
     """Where a release went; production where the entry does not say."""
-    kind: str = entry.kind
-    if kind == "release_staging":
-        return "staging"
     told = entry.evidence.get("environment", "production")
     return told if told in ENVIRONMENTS else "production"
 

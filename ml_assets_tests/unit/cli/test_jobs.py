@@ -210,6 +210,17 @@ def test_waiting_ends_when_the_version_is_in_service(home: Path) -> None:
     assert json.loads(result.stdout)["in_service"] is True
 
 
+def test_waiting_ends_when_the_version_is_tried_beside_the_champion(
+    home: Path,
+) -> None:
+    evaluated(home, MODEL, VERSION, 0.95, passed=True)
+    in_service(home, MODEL, "20261101T020000Z", shadow=VERSION)
+    result = invoke("train", MODEL, "--force", "--wait", "--timeout", "0")
+    assert result.exit_code == 0
+    told = f"version {VERSION} is in service as shadow, beside 20261101T020000Z"
+    assert told in result.stderr
+
+
 def test_waiting_for_a_daemon_that_does_not_run_says_so(home: Path) -> None:
     evaluated(home, MODEL, VERSION, 0.95, passed=True)
     result = invoke("train", MODEL, "--force", "--wait", "--timeout", "0")

@@ -71,6 +71,15 @@ def test_the_table_of_versions_gives_the_reason(two_versions: Path) -> None:
     assert "in service" in lines[2]
 
 
+def test_the_table_of_versions_tells_a_challenger_from_the_champion(
+    two_versions: Path,
+) -> None:
+    in_service(two_versions, "breast_cancer", FIRST, shadow=SECOND)
+    challenger, champion = invoke("versions", "breast_cancer").stdout.splitlines()[1:]
+    assert "shadow" in challenger and "in service" not in challenger
+    assert "in service" in champion
+
+
 def test_only_the_newest_versions_are_listed_on_request(two_versions: Path) -> None:
     result = invoke("versions", "breast_cancer", "--limit", "1", "--json")
     assert len(json.loads(result.stdout)["versions"]) == 1
