@@ -155,19 +155,20 @@ def _rollback_by_hand(site: Site) -> None:
 
 def _releases(site: Site) -> None:
     """Releases of the code location, as the ledger has them."""
-    kinds: tuple[tuple[Kind, dict[str, str]], ...] = (
-        ("release_staging", {}),
-        ("approval", {}),
-        ("release_production", {}),
-        ("refusal", {"environment": "production"}),
-        ("release_failure", {"environment": "staging"}),
-        ("release_failure", {"environment": "production"}),
-        ("rollback", {"environment": "production"}),
+    kinds: tuple[tuple[str, Kind], ...] = (
+        ("staging", "release_staging"),
+        ("production", "approval"),
+        ("production", "release_production"),
+        ("production", "refusal"),
+        ("staging", "release_failure"),
+        ("production", "release_failure"),
+        ("production", "rollback"),
     )
     told = f'ml_assets_ledger_entries{{model="{RELEASE}"}}'
-    for number, (kind, evidence) in enumerate(kinds, start=1):
+    for number, (where, kind) in enumerate(kinds, start=1):
+        what = {"environment": where}
         Ledger(site.home).append(
-            RELEASE, kind, "sha256:0", None, who="user ana", why="", evidence=evidence
+            RELEASE, kind, "sha256:0", None, who="user ana", why="", evidence=what
         )
         site.await_value(told, partial(eq, number))
     site.await_alert("MlAssetsReleaseFailed", environment="production")
