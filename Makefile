@@ -2,7 +2,7 @@
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
-CODE := ml_assets ml_assets_tests benchmarks checks
+CODE := ml_assets ml_assets_tests benchmarks checks docs
 UV := $(BIN)/uv
 READY := $(VENV)/.ready
 export ML_ASSETS_HOME ?= $(CURDIR)/.ml_assets
@@ -11,7 +11,7 @@ export OMP_NUM_THREADS ?= 1
 export DAGSTER_HOME ?= $(ML_ASSETS_HOME)/dagster
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow lint format bench lock image clean
+.PHONY: help setup demo dev test test-slow lint format bench pictures lock image clean
 .PHONY: ci packages tools audit-online data-quality chart test-processes test-containers
 .PHONY: cluster test-cluster publish-build publish-sign publish-verify publish-tag publish-list
 
@@ -108,6 +108,9 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Run the benchmarks (see benchmarks/RESULTS.md)
 	$(BIN)/python -m benchmarks
+
+pictures: $(READY) ## Draw the dashboards for the docs (needs prometheus and faketime)
+	$(BIN)/python -m docs.pictures
 
 lock: ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra s3 --extra ray --no-header --output-file requirements.lock pyproject.toml

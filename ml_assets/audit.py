@@ -1,10 +1,11 @@
 """Whether ledger, plans and registry agree, and which of them does not."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.deployments import is_labelled, plan_path, roles
-from ml_assets.ledger import Entry, Ledger
+from ml_assets.ledger import RELEASE, Entry, Ledger
 from ml_assets.resources.registry import ALIASES, Registry, RegistryError
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.storage import sha256_file, storage_root
@@ -28,6 +29,14 @@ def audit(target: Target, model: str) -> list[Finding]:
     plans = target.history(model)
     found += [Finding(True, text) for text in _plans(ledger.entries(model), plans)]
     return found + [Finding(False, text) for text in _aliases(target, model)]
+
+
+def audit_releases(root: Path) -> list[Finding]:
+    """What is wrong with the ledger of releases."""
+    return [
+        Finding(True, f"ledger: {problem.message}")
+        for problem in Ledger(root).verify(RELEASE)
+    ]
 
 
 def _plans(entries: list[Entry], plans: list[ServingPlan]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.announcements import Announcement, Kind
-from ml_assets.ledger import Entry, Ledger
+from ml_assets.ledger import RELEASE, Entry, Ledger
 from ml_assets.versions import VersionStore
 
 PAGE = 100
@@ -25,15 +25,14 @@ TOLD: dict[str, tuple[Kind, str]] = {
     "refusal": ("refusal", "was not deployed"),
     "rollback": ("rollback", "was rolled back"),
 }
-# The ledger of releases of the platform itself, and the same of a release.
-RELEASE = "release"
+# The same of a release of the platform itself, with the asset that shows it.
 RELEASES = {
-    "release_staging": "runs on staging",
-    "release_production": "runs in production",
-    "release_failure": "failed",
-    "approval": "was approved",
-    "refusal": "was refused",
-    "rollback": "was taken back",
+    "release_staging": ("runs in staging", "staging"),
+    "release_production": ("runs in production", "production"),
+    "release_failure": ("failed in {environment}", "{environment}"),
+    "approval": ("was approved for production", "approval"),
+    "refusal": ("was refused for production", "production"),
+    "rollback": ("runs in production again", "production"),
 }
 
 
@@ -130,7 +129,7 @@ def _decision(entry: Entry) -> Announcement | None:
     told = _of_release(entry) if entry.model == RELEASE else _of_model(entry)
     if told is None:
         return None
-    kind, title, text = told
+    kind, title, text, asset = told
     run = RUN_ID.search(entry.who)
     return Announcement(
         key=f"ledger:{entry.model}:{entry.seq}:{entry.hash[:16]}",
@@ -139,23 +138,35 @@ def _decision(entry: Entry) -> Announcement | None:
         title=title,
         text=text,
         run_id=run[1] if run else None,
-        asset=None if entry.model == RELEASE else f"{entry.model}/deployment",
+        asset=asset,
     )
 
 
-def _of_model(entry: Entry) -> tuple[Kind, str, str] | None:
+def _of_model(entry: Entry) -> tuple[Kind, str, str, str] | None:
     if entry.kind not in TOLD:
         return None
     kind, done = TOLD[entry.kind]
     plan = f", plan {entry.generation}" if entry.generation else ""
     text = f"version {entry.version}{plan}: {entry.why}"
-    return kind, f"{entry.model} {done}", text
+    return kind, f"{entry.model} {done}", text, f"{entry.model}/deployment"
 
 
-def _of_release(entry: Entry) -> tuple[Kind, str, str] | None:
+def _of_release(entry: Entry) -> tuple[Kind, str, str, str] | None:
     if entry.kind not in RELEASES:
         return None
-    return "release", f"release {entry.version} {RELEASES[entry.kind]}", entry.why
+    environment = entry.evidence.get("environment", "production")
+    done, asset = (
+        text.format(environment=environment) for text in RELEASES[entry.kind]
+    )
+    title = f"release {_release_name(entry)} {done}"
+    return "release", title, entry.why, f"{RELEASE}/{asset}"
+
+
+def _release_name(entry: Entry) -> str:
+    """The version as people say it: its name, and the beginning of its digest."""
+    digest = entry.version.removeprefix("sha256:")[:12]
+    name = entry.evidence.get("name", digest)
+    return f"{name}" if name in (digest, entry.version) else f"{name} ({digest})"
 
 
 def _materializations(

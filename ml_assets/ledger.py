@@ -29,6 +29,9 @@ from ml_assets.ledger_entry import faults_of, unsigned
 from ml_assets.signing import is_signed, keys, sign
 from ml_assets.storage import locked, read_json, write_json
 
+# The ledger of the platform's own releases; no model may have this name.
+RELEASE = "release"
+
 
 class Ledger:
     """The ledgers under the storage directory `root`."""

@@ -19,6 +19,9 @@ Kind = Literal[
     "approval",
     "experiment",
     "signing",
+    "release_staging",
+    "release_production",
+    "release_failure",
 ]
 
 START = "0" * 64

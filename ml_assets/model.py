@@ -234,6 +234,13 @@ class ModelSpec(Part):
     schedule: str | None = Field(CRON_WEEKLY, description="cron in UTC; null for none")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
 
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value == "release":
+            raise ValueError("'release' is kept for releases of the platform itself")
+        return value
+
     @field_validator("expect")
     @classmethod
     def _one_expectation_each(

@@ -55,7 +55,8 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if isinstance(answer, str):
             self.close_connection = True
             return
-        known = self.path == f"/services/{SECRET}" and message.get("text")
+        is_whole = message.get("text") or message.get("attachments")
+        known = self.path == f"/services/{SECRET}" and is_whole
         status = answer if known else 404
         if status == 200:
             slack.shown.append(message)

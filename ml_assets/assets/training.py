@@ -139,7 +139,7 @@ def train_version(
     }
     with tempfile.TemporaryDirectory() as scratch:
         bundle = Path(scratch) / "bundle"
-        manifest = _package(spec, trained, bundle)
+        manifest = package(spec, trained, bundle)
         params = {"estimator": spec.estimator.type, **trained.params}
         entry = Registry().register(spec.name, bundle, tags, params)
     origins = _keep_origins(spec, version, tags)
@@ -212,7 +212,7 @@ def _keep_origins(
     }
 
 
-def _package(spec: ModelSpec, trained: "Trained", directory: Path) -> Any:
+def package(spec: ModelSpec, trained: "Trained", directory: Path) -> Any:
     """Write the bundle of a version: MLflow's files and the server's."""
     from ml_assets.ml.schema import signature_columns
     from ml_assets.serving.bundle import write_bundle

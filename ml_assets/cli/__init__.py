@@ -10,6 +10,7 @@ import ml_assets
 from ml_assets.cli.lazy import LazyGroup
 
 COMMANDS = {
+    "approve": ("approve", "Let a version of the platform into production."),
     "demo": ("demo", "Run the whole loop on bundled data, from nothing."),
     "deploy": ("deploy", "Put a version in service."),
     "dev": ("dev", "Dagster UI and model server, until Ctrl-C."),

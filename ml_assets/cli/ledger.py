@@ -33,12 +33,15 @@ if TYPE_CHECKING:
 def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     """Show every decision on MODEL and verify it against the plans and the registry.
 
+    MODEL is `release` for the releases of the platform itself.
+
     An entry that was edited or is missing is named, and so is a plan without entry and
     an alias (champion, challenger, previous) that was moved by hand.
 
     \b
     Examples:
       ml-assets ledger breast_cancer
+      ml-assets ledger release
       ml-assets ledger breast_cancer --json | jq '.entries[-1].evidence'
 
     With ML_ASSETS_LEDGER_KEY set, entries are signed as they are made; --sign begins
@@ -50,16 +53,18 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     """
     quiet_libraries()
     root = storage_root()
-    require_known(model, root)
-    from ml_assets.audit import audit
+    from ml_assets.audit import audit, audit_releases
     from ml_assets.deployments import finish, mirror
-    from ml_assets.ledger import Ledger
+    from ml_assets.ledger import RELEASE, Ledger
     from ml_assets.resources.registry import RegistryError
     from ml_assets.signing import SigningKeyError
     from ml_assets.targets import RolloutError
 
+    is_release = model == RELEASE
+    if not is_release:
+        require_known(model, root)
     target = chosen_target()
-    if repair:
+    if repair and not is_release:
         with told(RegistryError, RolloutError), target.lock(model):
             finish(target, model)
             mirror(target, model)
@@ -67,7 +72,7 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
         with told(SigningKeyError):
             _sign(Ledger(root), model)
     entries = Ledger(root).entries(model)
-    findings = audit(target, model)
+    findings = audit_releases(root) if is_release else audit(target, model)
     if as_json:
         echo_json(
             {

@@ -10,7 +10,7 @@ from ml_assets.cli.client import ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children
 from ml_assets.demo.churn import MODEL, TARGET
-from ml_assets.segments import Kind, waiting
+from ml_assets.segments import Kind, parse, waiting
 from ml_assets.storage import storage_root
 
 if TYPE_CHECKING:
@@ -120,8 +120,9 @@ class Traffic:
 
 
 def _shipped(kind: Kind) -> int:
-    """Lines of the segments that wait to be compacted."""
+    """Predictions or labels in the segments that wait to be compacted."""
     root = storage_root()
     directory = root / "segments" / MODEL
     names = waiting(root, MODEL, kind)
-    return sum((directory / name).read_bytes().count(b"\n") for name in names)
+    found = parse([directory / name for name in names], kind)
+    return sum(map(len, found.by_day.values()))

@@ -6,7 +6,12 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from ml_assets.storage import locked
+
 LOCK_SECONDS = 3600.0
+
+# Raises `LockError` if the lock is lost.
+Held = Callable[[], None]
 
 
 class LockError(Exception):
@@ -32,9 +37,31 @@ def database_url() -> str | None:
 
 
 @contextlib.contextmanager
-def advisory_lock(
-    url: str, name: str, seconds: float = LOCK_SECONDS
-) -> Iterator[Callable[[], None]]:
+def deployer_lock(subject: str, path: Path) -> Iterator[Held]:
+    """Held by whoever changes what runs of `subject`, on whichever machine.
+
+    It is a lock in the database where there is one, else one on the file `path`.
+
+    Raises
+    ------
+    LockError
+        If it is not got in time, or the database cannot be reached.
+    """
+    url = database_url()
+    if url is None:
+        with locked(path):
+            yield _is_held
+        return
+    with advisory_lock(url, f"ml-assets/deployer/{subject}") as held:
+        yield held
+
+
+def _is_held() -> None:
+    """A file lock is only lost by dying."""
+
+
+@contextlib.contextmanager
+def advisory_lock(url: str, name: str, seconds: float = LOCK_SECONDS) -> Iterator[Held]:
     """Hold the lock `name` in the database at `url`; the database frees it if we die.
 
     Parameters

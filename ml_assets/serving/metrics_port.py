@@ -32,8 +32,10 @@ class Family(msgspec.Struct, array_like=True):
     samples: list[tuple[str, dict[str, str], float]]
 
 
-def serve_metrics(metrics: Collector, host: str, port: int) -> WSGIServer:
+def serve_metrics(told: Sequence[Collector], host: str, port: int) -> WSGIServer:
     """Answer ``GET /metrics`` at `port` from a thread of its own.
+
+    What the collectors tell must differ in name: a family that comes twice is none.
 
     Raises
     ------
@@ -41,17 +43,22 @@ def serve_metrics(metrics: Collector, host: str, port: int) -> WSGIServer:
         If the port is taken.
     """
     registry = CollectorRegistry()
-    registry.register(metrics)
-    ProcessCollector(registry=registry)
+    for collector in told:
+        registry.register(collector)
     server, _ = start_http_server(port, addr=host, registry=registry)
     return server
+
+
+def process_metrics() -> Collector:
+    """Memory, processor time and descriptors of this process."""
+    return ProcessCollector(registry=None)
 
 
 class WorkerSocket:
     """Tells the supervisor the metrics of this process, at the Unix socket `path`."""
 
     def __init__(self, metrics: Collector, path: Path) -> None:
-        own = ProcessCollector(registry=None)
+        own = process_metrics()
 
         class Handler(socketserver.BaseRequestHandler):
             """Sends everything to who connects."""
@@ -77,7 +84,7 @@ class WorkerSocket:
 
 
 class Workers(Collector):
-    """The metrics of several workers.
+    """The metrics of several workers, and of this process without the label.
 
     Parameters
     ----------
@@ -92,6 +99,7 @@ class Workers(Collector):
     ) -> None:
         self._sockets = sockets
         self._restarts = restarts
+        self._own = process_metrics()
 
     def collect(self) -> Iterator[Metric]:
         """Ask every worker at once; one that does not answer is down."""
@@ -103,7 +111,7 @@ class Workers(Collector):
             "Starts of a worker after its first.",
             labels=["worker"],
         )
-        found: dict[str, Metric] = {}
+        found = {metric.name: metric for metric in self._own.collect()}
         with ThreadPoolExecutor(len(self._sockets)) as threads:
             answers = list(threads.map(_ask, self._sockets))
         for number, (families, again) in enumerate(

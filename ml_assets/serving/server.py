@@ -25,7 +25,11 @@ from ml_assets.serving.loader import PlanLoader
 from ml_assets.serving.logs import log
 from ml_assets.serving.memory import Memory
 from ml_assets.serving.metrics import Metrics
-from ml_assets.serving.metrics_port import WorkerSocket, serve_metrics
+from ml_assets.serving.metrics_port import (
+    WorkerSocket,
+    process_metrics,
+    serve_metrics,
+)
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.sockets import cannot_listen, listen
 from ml_assets.serving.state import State
@@ -64,7 +68,8 @@ def serve_here(settings: ServerSettings, metrics_socket: Path | None = None) -> 
         if metrics_socket is not None:
             exporter = WorkerSocket(metrics, metrics_socket)
         else:
-            exporter = serve_metrics(metrics, settings.host, metrics_port)
+            told = [metrics, process_metrics()]
+            exporter = serve_metrics(told, settings.host, metrics_port)
             metrics_port = exporter.server_port
     except OSError as error:
         listener.close()

@@ -74,7 +74,11 @@ class PlanStore:
 
     def lock(self, model: str) -> AbstractContextManager[None]:
         """One deployer of `model` at a time on this machine."""
-        return locked(self._directory(model) / ".lock")
+        return locked(self.lock_path(model))
+
+    def lock_path(self, model: str) -> Path:
+        """Locked by the deployer of `model`."""
+        return self._directory(model) / ".lock"
 
     def propose(self, plan: ServingPlan) -> None:
         """Ask the running servers to prepare `plan`."""

@@ -98,7 +98,7 @@ def _supervise(settings: ServerSettings, sockets: Path) -> int:
     starts = [0] * len(paths)
     told = Workers(paths, lambda: [max(number - 1, 0) for number in starts])
     try:
-        exporter = serve_metrics(told, settings.host, settings.metrics_port)
+        exporter = serve_metrics([told], settings.host, settings.metrics_port)
     except OSError as error:
         return cannot_listen(settings.host, settings.metrics_port, error)
     settings = msgspec.structs.replace(settings, metrics_port=exporter.server_port)

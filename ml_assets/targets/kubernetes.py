@@ -12,7 +12,7 @@ is killed anywhere leaves a Deployment that the next `apply` takes on or takes b
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from ml_assets.resources.clusters import (
@@ -23,10 +23,12 @@ from ml_assets.resources.clusters import (
     Object,
     OvertakenError,
     RollError,
+    annotate,
+    annotation,
     connect,
     roll,
 )
-from ml_assets.resources.database import LockError, advisory_lock, database_url
+from ml_assets.resources.database import Held, LockError, deployer_lock
 from ml_assets.serving.plan import ServingPlan, digest, pin_of
 from ml_assets.serving.store import StalePlanError
 from ml_assets.targets import Rollout, RolloutError, TargetError
@@ -60,7 +62,7 @@ class KubernetesTarget(StoredTarget):
         self, root: Path, cluster: Cluster | None = None, timeout: float = 1800.0
     ) -> None:
         super().__init__(root, timeout)
-        self._held: dict[str, Callable[[], None]] = {}
+        self._held: dict[str, Held] = {}
         try:
             self._cluster = cluster or Cluster(connect("K8S"))
         except ClusterError as error:
@@ -72,14 +74,9 @@ class KubernetesTarget(StoredTarget):
 
         It is a lock in the database where there is one, else a file lock.
         """
-        url = database_url()
-        if url is None:
-            with self.store.lock(model):
-                yield
-            return
         try:
-            with advisory_lock(url, f"ml-assets/deployer/{model}") as check:
-                self._held[model] = check
+            with deployer_lock(model, self.store.lock_path(model)) as held:
+                self._held[model] = held
                 yield
         except LockError as error:
             raise RolloutError(str(error)) from error
@@ -122,15 +119,15 @@ class KubernetesTarget(StoredTarget):
 
     def _check_held(self, model: str) -> None:
         """Raise `LockError` if the lock in the database is lost."""
-        check = self._held.get(model)
-        if check is not None:
-            check()
+        held = self._held.get(model)
+        if held is not None:
+            held()
 
     def _introduce(
         self, deployment: Deployment, plan: ServingPlan, before: ServingPlan | None
     ) -> Object:
         """Roll the plan out before it is in force."""
-        found = _pin_in(deployment.read()["spec"]["template"])
+        found = annotation(deployment.read()["spec"]["template"], ANNOTATION)
         # In this order: what was read while the lock was held is what we may replace.
         self._check_held(plan.model)
         if _generation(found) > plan.generation:
@@ -183,16 +180,11 @@ def deployment_name(model: str) -> str:
     return f"{stem}-{model.replace('_', '-')}"
 
 
-def _pin_in(template: Object) -> str | None:
-    annotations = template.get("metadata", {}).get("annotations") or {}
-    return annotations.get(ANNOTATION)
-
-
 def _pin_to(pin: str | None, instead_of: str | None = "") -> Edit:
     """Pins a pod template; with `instead_of`, only one that has that pin (or none)."""
 
     def edit(template: Object) -> None:
-        found = _pin_in(template)
+        found = annotation(template, ANNOTATION)
         if found == pin:
             return
         if instead_of != "" and found != instead_of:
@@ -200,11 +192,7 @@ def _pin_to(pin: str | None, instead_of: str | None = "") -> Edit:
                 f"it is pinned to plan {found}, expected {instead_of or 'no plan'}:"
                 " another deployer was first"
             )
-        annotations = {**(template["metadata"].get("annotations") or {})}
-        annotations.pop(ANNOTATION, None)
-        if pin is not None:
-            annotations[ANNOTATION] = pin
-        template["metadata"]["annotations"] = annotations
+        annotate(template, ANNOTATION, pin)
 
     return edit
 

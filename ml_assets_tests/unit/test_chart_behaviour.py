@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ml_assets.release.environments import CODE_LOCATION_DEPLOYMENT
 from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.unit.chart_kit import (
     EVERYTHING,
@@ -125,6 +126,14 @@ def test_the_deployer_may_patch_the_model_servers_and_nothing_else() -> None:
     servers = {d["metadata"]["name"] for d in deployments} - {"ml-assets-mlflow"}
     assert set(rule["resourceNames"]) == servers
     assert [rule["resources"] for rule in rules[1:]] == [["pods"], ["events"]]
+
+
+def test_releases_may_patch_the_code_location_where_it_is_named() -> None:
+    given = {"deployer": {"codeLocation": CODE_LOCATION_DEPLOYMENT}}
+    before = pick(render(), "Role", "ml-assets-deployer")["rules"]
+    rules = pick(render(given), "Role", "ml-assets-deployer")["rules"]
+    added = {*rules[0]["resourceNames"]} - {*before[0]["resourceNames"]}
+    assert added == {CODE_LOCATION_DEPLOYMENT} and rules[1:] == before[1:]
 
 
 def test_no_role_reaches_beyond_the_namespace_or_reads_secrets() -> None:

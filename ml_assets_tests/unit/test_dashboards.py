@@ -22,6 +22,36 @@ COLUMNS = 24
 UNITS = {
     "none", "short", "s", "bytes", "percentunit", "reqps", "rowsps",
 }  # fmt: skip
+# Labels that say how something went, and a colour for each of their values.
+OUTCOMES = {
+    "canceled": "#8e8e8e", "canceling": "#8e8e8e", "skipped": "#8e8e8e",
+    "unknown": "#8e8e8e",
+    "success": "green", "passed": "green", "delivered": "green", "200": "green",
+    "promotion": "green", "warn, passed: true": "green",
+    "error, passed: true": "light-green",
+    "starting": "light-blue", "started": "blue", "manual": "blue",
+    "deployment": "blue", "experiment": "purple",
+    "undelivered": "yellow",
+    "queued": "orange", "refused": "orange", "422": "orange",
+    "warn, passed: false": "orange",
+    "failure": "red", "failed": "red", "automatic": "red", "503": "red",
+    "error, passed: false": "red",
+}  # fmt: skip
+VALUES = {
+    "ml_assets_requests_total": ("200", "422", "503"),
+    "ml_assets_dagster_runs_total": ("success", "failure", "canceled"),
+    "ml_assets_dagster_runs": ("queued", "starting", "started", "canceling"),
+    "ml_assets_dagster_ticks_total": ("success", "skipped", "failure"),
+    "ml_assets_dagster_check_results_total": (
+        "warn, passed: true", "error, passed: true",
+        "warn, passed: false", "error, passed: false",
+    ),
+    "ml_assets_notifications_total": ("delivered", "undelivered", "refused", "unknown"),
+    "ml_assets_gate_verdicts_total": ("passed", "failed"),
+    "ml_assets_deployments_total": ("deployment", "promotion", "experiment"),
+    "ml_assets_rollbacks_total": ("automatic", "manual"),
+    "ml_assets_releases_total": ("success", "failure", "refused"),
+}  # fmt: skip
 CATALOGUE = (ROOT / "docs" / "observability.md").read_text()
 
 
@@ -104,6 +134,48 @@ def test_every_metric_is_in_the_catalogue(path: Path) -> None:
     for name in names:
         listed = re.sub(r"_bucket$", "", name)
         assert f"`{listed}`" in CATALOGUE, name
+
+
+def test_what_went_well_or_badly_has_its_colour(path: Path) -> None:
+    known = {"{{status}}", "{{result}}", "{{verdict}}", "{{kind}}", "{{trigger}}"}
+    known |= {"{{outcome}}", "{{severity}}, passed: {{passed}}"}
+    for panel in panels(path):
+        legends = {target.get("legendFormat") for target in panel["targets"]}
+        if not legends & known:
+            continue
+        expression = panel["targets"][0]["expr"]
+        (metric,) = {*re.findall(r"\bml_assets_\w+", expression)}
+        for name in VALUES[metric]:
+            assert colours(panel, name) == [OUTCOMES[name]], (panel["title"], name)
+
+
+def test_a_name_has_one_colour_in_all_dashboards() -> None:
+    found: dict[str, set[str]] = {}
+    for board in DASHBOARDS:
+        for panel in panels(board):
+            for item in panel["fieldConfig"]["overrides"]:
+                for value in item["properties"]:
+                    if value["id"] == "color":
+                        colour = value["value"]["fixedColor"]
+                        found.setdefault(item["matcher"]["options"], set()).add(colour)
+    assert found and not {name for name, shown in found.items() if len(shown) > 1}
+
+
+def colours(panel: dict[str, Any], name: str) -> list[str]:
+    """The colours that a panel fixes for a series of this name."""
+    found = []
+    for item in panel["fieldConfig"]["overrides"]:
+        kind, wanted = item["matcher"]["id"], item["matcher"]["options"]
+        matches = name == wanted
+        if kind == "byRegexp":
+            matches = re.search(wanted.strip("/"), name) is not None
+        if matches:
+            found += [
+                value["value"]["fixedColor"]
+                for value in item["properties"]
+                if value["id"] == "color"
+            ]
+    return found
 
 
 @needs_prometheus

@@ -12,6 +12,8 @@ import pytest
 
 from ml_assets import model
 from ml_assets.cli import main
+from ml_assets.release import environments
+from ml_assets.release.checks import SENTENCES
 from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.commands_kit import faults, inline_faults
 from ml_assets_tests.docs_kit import (
@@ -41,6 +43,14 @@ def test_every_source_is_documented() -> None:
     assert [
         name for name in get_args(model.SourceType) if f"`{name}`" not in text
     ] == []
+
+
+def test_every_variable_and_check_of_delivery_is_documented() -> None:
+    text = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
+    code = Path(environments.__file__).read_text(encoding="utf-8")
+    variables = {*re.findall(r"\b(?:K8S|ML_ASSETS)_[A-Z0-9_]*[A-Z0-9]\b", code)}
+    assert [name for name in variables if f"`{name}`" not in text] == []
+    assert [name for name in SENTENCES if f"| `{name}` |" not in text] == []
 
 
 each_document = pytest.mark.parametrize(

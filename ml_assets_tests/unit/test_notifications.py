@@ -164,15 +164,19 @@ def test_what_the_ledger_holds_is_announced(
 @pytest.mark.parametrize(
     "kind, title",
     [
-        ("approval", ":package: *release v1.2.0 was approved*"),
-        ("refusal", ":package: *release v1.2.0 was refused*"),
-        ("rollback", ":package: *release v1.2.0 was taken back*"),
+        ("release_staging", ":package: *release v1.2.0 (12ab) runs in staging*"),
+        ("release_production", ":package: *release v1.2.0 (12ab) runs in production*"),
+        ("release_failure", ":package: *release v1.2.0 (12ab) failed in staging*"),
+        ("approval", ":package: *release v1.2.0 (12ab) was approved for production*"),
+        ("refusal", ":package: *release v1.2.0 (12ab) was refused for production*"),
+        ("rollback", ":package: *release v1.2.0 (12ab) runs in production again*"),
     ],
 )
 def test_what_becomes_of_a_release_is_announced(
     ticks: Ticks, double: SlackDouble, home: Path, kind: Any, title: str
 ) -> None:
-    Ledger(home).append("release", kind, "v1.2.0", None, "ann", "tested", {})
+    evidence = {"name": "v1.2.0", "environment": "staging"}
+    Ledger(home).append("release", kind, "sha256:12ab", None, "ann", "tested", evidence)
     assert ticks() == "1 announced"
     assert double.texts[0].startswith(title) and "tested" in double.texts[0]
 

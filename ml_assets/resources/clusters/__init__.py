@@ -1,10 +1,11 @@
 """A small client of the Kubernetes API: Deployments, and why their rollouts fail.
 
 `connect` says which cluster and who asks, `Cluster` sends requests, `Deployment` reads
-and changes one Deployment, and `roll` brings one to a changed pod template and back to
-the former one if that fails.
+and changes one Deployment, `bring` waits for a changed pod template, and `roll` returns
+to the former one if that fails.
 """
 
+from ml_assets.resources.clusters.annotations import annotate, annotation
 from ml_assets.resources.clusters.api import Cluster
 from ml_assets.resources.clusters.connection import Connection, connect
 from ml_assets.resources.clusters.deployment import Deployment, Edit, Object
@@ -13,8 +14,9 @@ from ml_assets.resources.clusters.errors import (
     ConflictError,
     OvertakenError,
     RollError,
+    StuckError,
 )
-from ml_assets.resources.clusters.roll import roll
+from ml_assets.resources.clusters.roll import bring, roll
 
 __all__ = [
     "Cluster",
@@ -26,6 +28,10 @@ __all__ = [
     "Object",
     "OvertakenError",
     "RollError",
+    "StuckError",
+    "annotate",
+    "annotation",
+    "bring",
     "connect",
     "roll",
 ]

@@ -84,6 +84,30 @@ def roll(
         raise
 
 
+def bring(deployment: Deployment, edit: Edit, timeout: float) -> Object:
+    """Change the pod template and wait for the rollout; a failure is left as it is.
+
+    For a change of several Deployments, which are taken back together.
+
+    Raises
+    ------
+    StuckError
+        If the rollout failed; the message has the reasons that the cluster gives.
+    OvertakenError
+        If somebody else changed the template.
+    ClusterError
+        If the cluster refuses, or does not answer.
+    """
+    changed = deployment.change(edit)
+    try:
+        return await_rollout(deployment, changed, timeout, _nothing)
+    except StuckError as error:
+        causes = [str(error), *reasons(deployment.cluster, changed)]
+        raise StuckError(
+            f"the rollout of {deployment} failed: {' | '.join(causes)}"
+        ) from error
+
+
 def _return(
     deployment: Deployment, changed: Object, back: Edit, timeout: float
 ) -> tuple[str, bool]:

@@ -7,11 +7,9 @@ from typing import NamedTuple
 
 from prometheus_client.core import Metric
 
-from ml_assets.ledger import Entry, Ledger, held
+from ml_assets.ledger import RELEASE, Entry, Ledger, held
 from ml_assets.telemetry.exporter.families import Counts, Folded, Gauges
 
-# The name of the ledger of releases of the platform itself.
-RELEASE = "release"
 DEPLOYMENTS = ("deployment", "promotion", "experiment")
 TRIGGERS = ("automatic", "manual")
 ENVIRONMENTS = ("staging", "production")
@@ -111,6 +109,9 @@ class LedgerMetrics:
                 approvals.add()
             elif entry.kind == "rollback":
                 rollbacks.add(environment_of(entry), trigger_of(entry))
+            elif entry.kind == "release_failure" and entry.evidence.get("returned"):
+                # What had failed was taken back by the run that saw it.
+                rollbacks.add(environment_of(entry), "automatic")
             became = outcome_of(entry)
             if became is not None:
                 environment = environment_of(entry)
@@ -144,9 +145,6 @@ def trigger_of(entry: Entry) -> str:
 
 def environment_of(entry: Entry) -> str:
     """Where a release went; production where the entry does not say."""
-    kind: str = entry.kind
-    if kind == "release_staging":
-        return "staging"
     told = entry.evidence.get("environment", "production")
     return told if told in ENVIRONMENTS else "production"
 

@@ -7,11 +7,12 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
+from ml_assets.ledger import RELEASE
 from ml_assets.serving.store import PlanStore
 from ml_assets.telemetry.exporter.announcements import announcements
 from ml_assets.telemetry.exporter.drift import DriftMetrics
 from ml_assets.telemetry.exporter.families import LIMIT, Folded
-from ml_assets.telemetry.exporter.ledgers import RELEASE, LedgerMetrics
+from ml_assets.telemetry.exporter.ledgers import LedgerMetrics
 from ml_assets.telemetry.exporter.plans import PlanMetrics
 from ml_assets.telemetry.exporter.versions import VersionMetrics
 from ml_assets.versions import VersionStore

@@ -114,6 +114,35 @@ def test_a_refused_release_and_an_approval_are_counted(
     assert ("ml_assets_refusals_total", frozenset({("model", "release")})) not in found
 
 
+def test_what_becomes_of_releases_is_counted_by_environment(
+    root: Path, models: Models
+) -> None:
+    staging, production = {"environment": "staging"}, {"environment": "production"}
+    returned = {"returned": True}
+    for kind, evidence in (
+        ("release_staging", staging),
+        ("release_failure", staging | returned),
+        ("release_production", production),
+        ("release_failure", production | {"returned": False}),
+        ("rollback", production),
+    ):
+        append(root, kind, "run 1", "release", evidence=evidence)
+    found = kit.told(models)
+    for place in (staging, production):
+        for outcome in ("success", "failure"):
+            about = {**place, "outcome": outcome}
+            assert kit.value(found, "ml_assets_releases_total", **about) == 1
+    for place, trigger, number in (
+        (staging, "automatic", 1),
+        (staging, "manual", 0),
+        (production, "automatic", 0),
+        (production, "manual", 1),
+    ):
+        about = {**place, "trigger": trigger}
+        name = "ml_assets_release_rollbacks_total"
+        assert kit.value(found, name, **about) == number
+
+
 def test_a_storage_that_is_away_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no storage"):
         Models(tmp_path / "away", Folded()).look(threading.Event())

@@ -1,0 +1,70 @@
+"""``ml-assets approve TAG``: a version of the platform that may go to production."""
+
+import click
+
+from ml_assets.cli.actor import who
+from ml_assets.cli.output import (
+    EXIT_CODES,
+    echo_json,
+    json_option,
+    quiet_libraries,
+    told,
+)
+from ml_assets.storage import storage_root
+
+
+@click.command("approve", epilog=EXIT_CODES)
+@click.argument("tag")
+@click.option("--reason", required=True, help="Why, for the ledger.")
+@json_option
+def command(tag: str, reason: str, as_json: bool) -> None:
+    """Let what TAG points at in the registry into production.
+
+    The ledger of releases keeps who, when and why. A sensor puts the version in force
+    when it has passed in staging. An approval is used once: after a failure, another
+    one is needed.
+
+    \b
+    Examples:
+      ml-assets approve v1.2.0 --reason "tested by the risk team"
+      ml-assets ledger release
+
+    JSON keys: version, digest, entry, who, staging.
+    """
+    quiet_libraries()
+    from ml_assets.release.approvals import approve
+    from ml_assets.release.environments import SettingsError
+    from ml_assets.release.images import IncompleteError, UnknownReleaseError
+    from ml_assets.release.oci_http import (
+        RegistryRefusedError,
+        RegistryUnavailableError,
+    )
+    from ml_assets.release.refusals import RefusedError
+    from ml_assets.release.registry import repository
+
+    with told(
+        IncompleteError,
+        RefusedError,
+        RegistryRefusedError,
+        RegistryUnavailableError,
+        SettingsError,
+        UnknownReleaseError,
+    ):
+        done = approve(storage_root(), repository(), tag, who(), reason)
+    entry = done.entry
+    if as_json:
+        echo_json(
+            {
+                "version": entry.evidence["name"],
+                "digest": entry.version,
+                "entry": entry.seq,
+                "who": entry.who,
+                "staging": done.staging,
+            }
+        )
+        return
+    click.echo(
+        f"entry {entry.seq} in the ledger of releases: approval of"
+        f" {entry.evidence['name']}, {entry.version}"
+    )
+    click.echo(done.staging)

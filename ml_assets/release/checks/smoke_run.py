@@ -1,0 +1,43 @@
+"""A run in the environment trains a small model, with the code of the new image."""
+
+from ml_assets.release.checks.finding import Finding, Site
+from ml_assets.release.smoke import DATA_QUALITY, PIPELINE, SMOKE_JOB
+from ml_assets.release.webserver import Ended, Webserver, WebserverError
+
+NAME = "smoke"
+# A run that carries it belongs to the attempt that the value names.
+TAG = "ml_assets/release"
+
+
+def check(site: Site) -> list[Finding]:
+    """Launch the smoke job once, and read what it found."""
+    webserver = Webserver(site.settings.webserver, site.settings.location)
+    try:
+        repository = webserver.look().repository
+        if repository is None:
+            raise WebserverError(f"{webserver.location} does not load")
+        run_id = webserver.launch(SMOKE_JOB, repository, {TAG: site.key})
+        ended = webserver.follow(run_id, site.settings.patience)
+    except WebserverError as error:
+        return [Finding(NAME, False, str(error))]
+    figures = {"run_id": run_id, **ended.metadata}
+    return [
+        Finding(NAME, *_smoke(site, ended), figures),
+        Finding(
+            DATA_QUALITY,
+            *ended.checks.get(DATA_QUALITY, (False, "the run did not look at it")),
+            {"run_id": run_id},
+        ),
+    ]
+
+
+def _smoke(site: Site, ended: Ended) -> tuple[bool, str]:
+    if ended.status != "SUCCESS":
+        return False, f"run {ended.run_id}: {ended.status.lower()}: {ended.error}"
+    commit = ended.metadata.get("commit")
+    if commit != site.image.commit:
+        return False, (
+            f"run {ended.run_id} had the code of commit {commit},"
+            f" expected {site.image.commit}"
+        )
+    return ended.checks.get(PIPELINE, (False, f"run {ended.run_id} told nothing"))

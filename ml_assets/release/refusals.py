@@ -1,0 +1,18 @@
+"""Why a request on releases is not done."""
+
+from ml_assets.ledger import Entry
+
+
+class DoneError(Exception):
+    """There is nothing to do: what is asked for was done, or was tried, before.
+
+    `entry` is the one of the ledger that tells of it, where there is one.
+    """
+
+    def __init__(self, message: str, entry: Entry | None = None) -> None:
+        super().__init__(message)
+        self.entry = entry
+
+
+class RefusedError(Exception):
+    """What is asked for may not be done."""
