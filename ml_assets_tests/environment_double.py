@@ -45,7 +45,7 @@ class Environment:
         self.commits: dict[str, str] = {}
         self.faults: dict[str, str] = {}
         self.runs: dict[str, dict[str, str]] = {}
-        self.launches = self.asked = 0
+        self.launches = self.asked = self.hiccups = 0
         for name, image in FIRST.items():
             template = _template(name, image)
             self.api.add(name, replicas=2, deadline=2, template=template)
@@ -119,7 +119,10 @@ class Environment:
 
             def do_POST(self) -> None:
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                if self.path == "/graphql":
+                if self.path == "/graphql" and environment.hiccups:
+                    environment.hiccups -= 1
+                    self._answer(503, {})
+                elif self.path == "/graphql":
                     self._answer(200, {"data": environment.resolve(body)})
                 else:
                     self._answer(*environment.predict(body))

@@ -14,6 +14,7 @@ ML_ASSETS_STAGING_MODELS     address of the model servers; ``{model}`` in it
 The same with ``PROD`` for production. All of it is read when it is used.
 """
 
+import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -95,17 +96,19 @@ def cluster(name: Environment) -> "Cluster":
     from ml_assets.resources.clusters import Cluster, ClusterError, connect
 
     try:
-        found = {place: connect(f"K8S_{_PREFIXES[place]}") for place in _PREFIXES}
+        found = connect(f"K8S_{_PREFIXES[name]}")
     except ClusterError as error:
         raise SettingsError(str(error)) from error
-    places = {(item.server, item.namespace) for item in found.values()}
-    if len(places) == 1:
-        raise SettingsError(
-            f"staging and production are both the namespace {found[name].namespace} of"
-            f" {found[name].server}; set K8S_STAGING_NAMESPACE or K8S_PROD_NAMESPACE,"
-            " or name another server"
-        )
-    return Cluster(found[name])
+    with contextlib.suppress(ClusterError):
+        # There may be no other one yet.
+        other = connect(f"K8S_{_PREFIXES[PRODUCTION if name == STAGING else STAGING]}")
+        if (other.server, other.namespace) == (found.server, found.namespace):
+            raise SettingsError(
+                f"staging and production are both the namespace {found.namespace} of"
+                f" {found.server}; set K8S_STAGING_NAMESPACE or K8S_PROD_NAMESPACE, or"
+                " name another server"
+            )
+    return Cluster(found)
 
 
 def models() -> dict[str, str]:

@@ -8,6 +8,7 @@ import requests
 
 TIMEOUT = (5.0, 60.0)
 POLL_SECONDS = 1.0
+GATEWAY = {502, 503, 504}
 
 _LOCATION = """
 query Location($name: String!) {
@@ -92,6 +93,10 @@ query Run($id: ID!) {
 
 class WebserverError(Exception):
     """The webserver cannot be reached, or says no."""
+
+
+class NoAnswerError(WebserverError):
+    """It cannot be reached, or something between us and it is out of order."""
 
 
 class Location(NamedTuple):
@@ -197,9 +202,11 @@ class Webserver:
             )
             answer = response.json()
         except requests.RequestException as error:
-            raise WebserverError(
+            raise NoAnswerError(
                 f"{self.url} cannot be asked: {type(error).__name__}"
             ) from error
+        if response.status_code in GATEWAY:
+            raise NoAnswerError(f"{self.url} answered {response.status_code}")
         if not response.ok or answer.get("errors"):
             told = "; ".join(
                 str(item.get("message")) for item in answer.get("errors") or []

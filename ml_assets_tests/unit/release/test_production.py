@@ -365,6 +365,11 @@ def test_two_environments_are_never_one_place(
         pass
     monkeypatch.setenv("K8S_STAGING_NAMESPACE", "staging")
     assert cluster("staging").connection.namespace == "staging"
+    # There need not be both.
+    monkeypatch.delenv("K8S_PROD_SERVER")
+    assert cluster("staging").connection.server == site.production.api.url
+    with pytest.raises(SettingsError, match="no cluster is known: K8S_PROD_SERVER"):
+        cluster("production")
 
 
 def test_a_record_of_an_attempt_says_all_that_the_next_needs(site: Site) -> None:

@@ -16,6 +16,7 @@ from ml_assets.release.place import taken
 from ml_assets.release.records import AttemptStore
 from ml_assets.release.refusals import DoneError
 from ml_assets.release.staging import stage
+from ml_assets.release.webserver import Webserver
 from ml_assets.resources.clusters import ClusterError, OvertakenError
 from ml_assets.serving.store import PlanStore
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
@@ -150,6 +151,21 @@ def test_a_run_with_the_code_of_another_commit_fails_the_release(site: Site) -> 
     site.staging.commits[image.digest] = COMMITS["b"]
     done = site.stage(image)
     assert f"had the code of commit {COMMITS['b']}" in done.entry.why
+
+
+def test_a_webserver_that_does_not_answer_for_a_while_fails_no_release(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    image, look = site.image("a"), Webserver.follow
+
+    def follow(self: Webserver, run_id: str, patience: float) -> Any:
+        monkeypatch.setattr(Webserver, "follow", look)
+        site.staging.hiccups = 2
+        return look(self, run_id, patience)
+
+    monkeypatch.setattr(Webserver, "follow", follow)
+    assert site.stage(image).is_in_force
+    assert site.staging.hiccups == 0 and site.staging.launches == 1
 
 
 def test_a_release_that_failed_is_tried_again_only_if_asked(site: Site) -> None:
