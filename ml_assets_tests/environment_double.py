@@ -123,7 +123,11 @@ class Environment:
                     environment.hiccups -= 1
                     self._answer(503, {})
                 elif self.path == "/graphql":
-                    self._answer(200, {"data": environment.resolve(body)})
+                    data = environment.resolve(body)
+                    # An error that is part of the answer has this status, too.
+                    self._answer(
+                        500 if "PythonError" in str(data) else 200, {"data": data}
+                    )
                 else:
                     self._answer(*environment.predict(body))
 

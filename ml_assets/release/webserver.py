@@ -207,7 +207,8 @@ class Webserver:
             ) from error
         if response.status_code in GATEWAY:
             raise NoAnswerError(f"{self.url} answered {response.status_code}")
-        if not response.ok or answer.get("errors"):
+        # Where an error is part of the answer, the status is 500 and the answer whole.
+        if answer.get("errors") or not isinstance(answer.get("data"), dict):
             told = "; ".join(
                 str(item.get("message")) for item in answer.get("errors") or []
             )

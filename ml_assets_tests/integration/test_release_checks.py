@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import pytest
 
 from ml_assets.release import checks
@@ -122,6 +123,10 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
     found = Place(home)
+    # The databases are made here: two programs that make them at once collide.
+    with dg.DagsterInstance.get() as instance:
+        assert not instance.get_runs() and not instance.all_instigator_state()
+        assert not instance.all_asset_keys()
     try:
         found.start(
             "dagster-webserver",
