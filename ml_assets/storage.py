@@ -19,14 +19,56 @@ from typing import Any
 TEMPORARY = ".tmp-"
 
 
+class StorageError(ValueError):
+    """What is named as a directory is none that we can use."""
+
+
 def home() -> Path:
     """Directory of the local state: ``ML_ASSETS_HOME``, by default ``./.ml_assets``."""
-    return Path(os.environ.get("ML_ASSETS_HOME") or ".ml_assets").absolute()
+    return directory(os.environ.get("ML_ASSETS_HOME") or ".ml_assets", "ML_ASSETS_HOME")
 
 
 def storage_root() -> Path:
-    """Root of the storage: ``ML_ASSETS_STORAGE``, by default the home directory."""
-    return Path(os.environ.get("ML_ASSETS_STORAGE") or home()).absolute()
+    """Root of the storage: ``ML_ASSETS_STORAGE``, by default the home directory.
+
+    Raises
+    ------
+    StorageError
+        If the variable holds the URL of something else than a directory.
+    """
+    text = os.environ.get("ML_ASSETS_STORAGE")
+    return directory(text, "ML_ASSETS_STORAGE") if text else home()
+
+
+def directory(text: str, name: str) -> Path:
+    """An absolute path from a path or a ``file:`` URL.
+
+    Parameters
+    ----------
+    text : str
+        The path or URL.
+    name : str
+        Where it was given, for the message.
+
+    Raises
+    ------
+    StorageError
+        If it is another URL, of which a path would be made silently.
+
+    Examples
+    --------
+    >>> directory("file:///srv/ml", "--storage").as_posix()
+    '/srv/ml'
+    """
+    scheme, separator, rest = text.partition("://")
+    if not separator:
+        return Path(text).absolute()
+    if scheme != "file" or not rest.startswith("/"):
+        raise StorageError(
+            f"{name} is {text!r}, expected a directory or file:///PATH: plans and the"
+            " ledger need renames and locks, which a store of objects does not have"
+        )
+    return Path(rest)
 
 
 def sync_directory(path: Path) -> None:

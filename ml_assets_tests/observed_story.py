@@ -20,12 +20,13 @@ from ml_assets.ledger import Kind, Ledger
 from ml_assets.telemetry.exporter.ledgers import RELEASE
 from ml_assets.versions import VersionStore
 from ml_assets_tests.cli_kit import invoke
-from ml_assets_tests.observed_site import Site
+from ml_assets_tests.observed_site import QUEUE, Site
 
 TRAIN, DEPLOY, MONITOR = (f"{MODEL}_{job}" for job in ("train", "deploy", "monitor"))
 GATE = f"{MODEL}_gate"
 FORCE = {"ops": {f"{MODEL}__model": {"config": {"force": True}}}}
-CLIENTS = 16
+# More than the queue of the server is long, so that some are refused.
+CLIENTS = QUEUE + 16
 
 
 def work(site: Site) -> None:
@@ -154,19 +155,20 @@ def _rollback_by_hand(site: Site) -> None:
 
 def _releases(site: Site) -> None:
     """Releases of the code location, as the ledger has them."""
-    kinds: tuple[tuple[Kind, dict[str, str]], ...] = (
-        ("release_staging", {}),
-        ("approval", {}),
-        ("release_production", {}),
-        ("refusal", {"environment": "production"}),
-        ("release_failure", {"environment": "staging"}),
-        ("release_failure", {"environment": "production"}),
-        ("rollback", {"environment": "production"}),
+    kinds: tuple[tuple[str, Kind], ...] = (
+        ("staging", "release_staging"),
+        ("production", "approval"),
+        ("production", "release_production"),
+        ("production", "refusal"),
+        ("staging", "release_failure"),
+        ("production", "release_failure"),
+        ("production", "rollback"),
     )
     told = f'ml_assets_ledger_entries{{model="{RELEASE}"}}'
-    for number, (kind, evidence) in enumerate(kinds, start=1):
+    for number, (where, kind) in enumerate(kinds, start=1):
+        what = {"environment": where}
         Ledger(site.home).append(
-            RELEASE, kind, "sha256:0", None, who="user ana", why="", evidence=evidence
+            RELEASE, kind, "sha256:0", None, who="user ana", why="", evidence=what
         )
         site.await_value(told, partial(eq, number))
     site.await_alert("MlAssetsReleaseFailed", environment="production")
@@ -175,7 +177,7 @@ def _releases(site: Site) -> None:
 
 def _overload(site: Site) -> None:
     """More large requests than one thread answers: they wait, and some are refused."""
-    with _clients(_request(site, 8_000)):
+    with _clients(_request(site, 10_000)):
         site.await_alert("MlAssetsLatencyHigh", model=MODEL)
         site.await_alert("MlAssetsErrorsHigh", model=MODEL)
 

@@ -8,6 +8,8 @@ import click
 
 import ml_assets
 from ml_assets.cli.lazy import LazyGroup
+from ml_assets.cli.output import told
+from ml_assets.storage import StorageError, storage_root
 
 COMMANDS = {
     "approve": ("approve", "Let a version of the platform into production."),
@@ -62,3 +64,6 @@ def main() -> None:
                            kubernetes
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
     """
+    # Before anything is written, whatever the command.
+    with told(StorageError):
+        storage_root()

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ml_assets.storage import home, storage_root
+from ml_assets.storage import directory, home, storage_root
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -116,6 +116,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         values |= {
             name: value for name, value in arguments.items() if value is not None
         }
+        root = directory(str(values["storage"]), "server settings: storage")
+        values["storage"] = str(root)
         try:
             found = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:

@@ -9,8 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from ml_assets.cli import main
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.storage import (
+    StorageError,
     atomic_path,
     create_bytes,
     home,
@@ -84,3 +88,21 @@ def test_storage_is_the_home_unless_named(
     assert storage_root() == home() == Path(os.environ["ML_ASSETS_HOME"])
     monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path / "elsewhere"))
     assert storage_root() == tmp_path / "elsewhere"
+
+
+def test_a_bucket_is_refused_and_no_directory_is_made_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ML_ASSETS_STORAGE", "s3://bucket/ml")
+    found = CliRunner().invoke(main, ["models"])
+    assert found.exit_code == 1
+    assert "ML_ASSETS_STORAGE is 's3://bucket/ml', expected a directory" in found.output
+    monkeypatch.delenv("ML_ASSETS_STORAGE")
+    with pytest.raises(StorageError, match="storage is 's3://other'"):
+        ServerSettings.load({"storage": "s3://other"}, {})
+    assert list(tmp_path.iterdir()) == []
+    url = f"file://{tmp_path}/store"
+    monkeypatch.setenv("ML_ASSETS_STORAGE", url)
+    assert storage_root() == tmp_path / "store"
+    assert ServerSettings.load({}, {}).storage == str(tmp_path / "store")
