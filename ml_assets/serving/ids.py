@@ -1,12 +1,12 @@
 """Prediction ids: UUIDv7, so that an id sorts by time and tells its day."""
 
 import os
-import struct
 import threading
 import time
 
 # The variant's two bits and a counter of 14.
 _FIRST, _END = 0x8000, 0xC000
+_COUNTERS = [f"{counter:x}" for counter in range(_FIRST, _END)]
 _TAIL_BYTES = 6
 _POOL = 512
 
@@ -81,7 +81,7 @@ class PredictionIds:
         self._counter = end = min(first + count, _END)
         count = end - first
         tails = os.urandom(_TAIL_BYTES * count).hex("-", _TAIL_BYTES).split("-")
-        counters = struct.pack(f">{count}H", *range(first, end)).hex("-", 2).split("-")
+        counters = _COUNTERS[first - _FIRST : end - _FIRST]
         return [
             f"{prefix}{counter}-{tail}"
             for counter, tail in zip(counters, tails, strict=True)

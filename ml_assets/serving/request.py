@@ -1,5 +1,6 @@
 """From the bytes of a request to checked rows, as fast as Python can."""
 
+import sys
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
@@ -179,5 +180,6 @@ def _type(column: Column) -> Any:
     kinds = {"number": float, "integer": _INTEGER, "boolean": bool, "string": str}
     kind: Any = kinds[column.kind]
     if column.categories:
-        kind = Literal[column.categories]
+        # The same objects as the keys that the runtime looks them up by.
+        kind = Literal[tuple(map(sys.intern, column.categories))]
     return kind | None if column.nullable else kind

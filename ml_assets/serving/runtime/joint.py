@@ -1,7 +1,6 @@
-"""Category columns that are read several at a time, by one look-up a row.
+"""Category columns that are read several at a time, as if they were one.
 
-A row's values in some columns are the key of one table of codes: half of the look-ups,
-and half of what is done with their results, for a few more rows in the kernel's tables.
+The kernel has half as much to do with their codes, for a few more rows in its tables.
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,7 +10,7 @@ from operator import itemgetter
 from typing import Any
 
 from ml_assets.serving.runtime.program import CategorySource
-from ml_assets.serving.runtime.sources import BYTE_CODES, Codes, codes_in, codes_of
+from ml_assets.serving.runtime.sources import BYTE_CODES, Codes, CodeTable
 
 
 class Joint:
@@ -39,34 +38,34 @@ class Joint:
         self, places: Sequence[int], sources: Sequence[CategorySource]
     ) -> None:
         self.places = tuple(places)
-        self._columns = [source.column for source in sources]
-        self.key = itemgetter(*self._columns)
         self.size = _size(sources)
-        self.table: dict[Any, int] = (
-            codes_of(sources[0]) if len(sources) == 1 else _JointTable(sources)
-        )
+        steps = [_size(sources[at + 1 :]) for at in range(len(sources))]
+        parts = [*map(CodeTable, sources, steps)]
+        columns = [source.column for source in sources]
+        self._parts = [*zip(columns, parts, strict=True)]
+        # For one row, a look-up of all its values is the quickest.
+        self.key = itemgetter(*columns)
+        self.table: dict[Any, int] = parts[0] if len(parts) == 1 else _JointTable(parts)
 
     def codes(self, columns: Sequence[Sequence[Any]]) -> Codes:
         """The code of each row of request columns."""
-        keys: Iterable[Any] = self.key(columns)
-        if len(self._columns) > 1:
-            keys = zip(*keys)
-        return codes_in(self.table, keys, len(columns[0]))
+        first, *others = (table.codes(columns[column]) for column, table in self._parts)
+        for codes in others:
+            first = first + codes
+        return first
 
 
 class _JointTable(dict[Any, int]):
     """Values of several columns to their code."""
 
-    def __init__(self, sources: Sequence[CategorySource]) -> None:
-        self._parts = [codes_of(source) for source in sources]
-        super().__init__({key: self[key] for key in product(*self._parts)})
+    def __init__(self, parts: Sequence[CodeTable]) -> None:
+        self._parts = parts
+        super().__init__({key: self[key] for key in product(*parts)})
 
     def __missing__(self, key: tuple[Any, ...]) -> int:
         # Unknown values are not remembered: there is no end of them.
-        code = 0
-        for part, value in zip(self._parts, key, strict=True):
-            code = code * (len(part) + 1) + part[value]
-        return code
+        pairs = zip(self._parts, key, strict=True)
+        return sum(part[value] for part, value in pairs)
 
 
 def joined(sources: Sequence[CategorySource], most: int) -> list[Joint]:

@@ -9,7 +9,7 @@ from ml_assets.serving.runtime.links import Link
 from ml_assets.serving.runtime.matrix import Matrix
 from ml_assets.serving.runtime.program import Program
 from ml_assets.serving.runtime.protocol import Refused
-from ml_assets.serving.runtime.sources import Floats, Sources, codes_of
+from ml_assets.serving.runtime.sources import CodeTable, Floats, Sources
 from ml_assets.serving.runtime.tables import Tables, check
 
 
@@ -51,7 +51,7 @@ class LinearKernel:
             part = self._coefficients[start : start + block.shape[1]]
             amounts = block @ part
             amounts[tables.take(f"refused_{index}", "b1", 1)] = np.nan
-            self._lookups.append((source.column, codes_of(source), amounts.tolist()))
+            self._lookups.append((source.column, CodeTable(source), amounts.tolist()))
             start += block.shape[1]
 
     def one(self, values: Sequence[Any]) -> float:

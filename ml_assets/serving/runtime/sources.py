@@ -1,7 +1,9 @@
 """From request values to the numbers and codes that the kernels read."""
 
 import struct
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Sequence
+from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,6 @@ from ml_assets.ml.expressions import Expression, ExpressionError
 from ml_assets.serving.plan import Signature
 from ml_assets.serving.runtime.program import (
     CategorySource,
-    NumericSource,
     Program,
     TablesError,
 )
@@ -29,7 +30,7 @@ class Sources:
     def __init__(self, signature: Signature, program: Program) -> None:
         self._numeric = program.numeric
         self._category = [
-            (source.column, codes_of(source)) for source in program.category
+            (source.column, CodeTable(source)) for source in program.category
         ]
         try:
             self._expressions = [Expression.parse(t) for t in program.expressions]
@@ -54,15 +55,17 @@ class Sources:
             If an integer is too large for a float.
         """
         try:
-            raw = {
-                source.column: _floats(columns[source.column])
-                for source in self._numeric
-                if source.column is not None
-            }
             derived = self._derive(columns)
+            return [
+                (
+                    derived[source.derived or 0]
+                    if source.column is None
+                    else _floats(columns[source.column])
+                )
+                for source in self._numeric
+            ]
         except OverflowError as error:
             raise Refused(f"a number is too large: {error}") from error
-        return [self._pick(source, raw, derived) for source in self._numeric]
 
     def derived(self, values: Sequence[Any]) -> list[float]:
         """The derived columns of one row."""
@@ -79,10 +82,7 @@ class Sources:
 
     def codes(self, columns: Sequence[Sequence[Any]]) -> list[Codes]:
         """One array of codes a category source."""
-        rows = len(columns[0])
-        return [
-            codes_in(table, columns[column], rows) for column, table in self._category
-        ]
+        return [table.codes(columns[column]) for column, table in self._category]
 
     def _derive(self, columns: Sequence[Sequence[Any]]) -> list[Floats]:
         if not self._expressions:
@@ -92,14 +92,6 @@ class Sources:
             for name, index, dtype in self._reads
         }
         return [expression.evaluate(arrays) for expression in self._expressions]
-
-    @staticmethod
-    def _pick(
-        source: NumericSource, raw: dict[int, Floats], derived: list[Floats]
-    ) -> Floats:
-        if source.column is not None:
-            return raw[source.column]
-        return derived[source.derived or 0]
 
 
 def _floats(values: Sequence[Any]) -> Floats:
@@ -117,34 +109,49 @@ def _floats(values: Sequence[Any]) -> Floats:
         return np.array(values, dtype=np.float64)
 
 
-def codes_in(table: dict[Any, int], keys: Iterable[Any], rows: int) -> Codes:
-    """The code in `table` of each of `rows` keys."""
-    found = map(table.__getitem__, keys)
-    # The code of an unknown value is not an item.
-    if len(table) < BYTE_CODES:
-        return np.frombuffer(bytes(found), np.uint8)
-    return np.fromiter(found, np.intp, rows)
+class CodeTable(dict[Any, int]):
+    """Category to code, with codes for a missing and for an unknown value.
 
-
-class _CodeTable(dict[Any, int]):
-    """Value to code; what is not in it has the code of an unknown value."""
-
-    def __missing__(self, key: Any) -> int:
-        return len(self)
-
-
-def codes_of(source: CategorySource) -> dict[Any, int]:
-    """Category to code, with None for a missing value.
+    Parameters
+    ----------
+    source
+        The categories.
+    step
+        What the codes are multiples of.
 
     Examples
     --------
-    >>> codes = codes_of(CategorySource(column=0, categories=["a", "b"]))
-    >>> codes["b"], codes[None], codes["unknown"]
+    >>> table = CodeTable(CategorySource(column=0, categories=["a", "b"]))
+    >>> table["b"], table[None], table["unknown"]
     (1, 2, 3)
+    >>> table.codes(["b", "unknown", None]).tolist()
+    [1, 3, 2]
     """
-    table = _CodeTable({value: code for code, value in enumerate(source.categories)})
-    table[None] = len(source.categories)
-    return table
+
+    def __init__(self, source: CategorySource, step: int = 1) -> None:
+        # Keys that are the very objects of the requests are found the soonest.
+        values = [
+            sys.intern(value) if isinstance(value, str) else value
+            for value in (*source.categories, None)
+        ]
+        super().__init__({value: code * step for code, value in enumerate(values)})
+        self._unknown = len(values) * step
+        self._known = dict(self)
+
+    def __missing__(self, key: Any) -> int:
+        return self._unknown
+
+    def codes(self, values: Sequence[Any]) -> Codes:
+        """The code of each value."""
+        if self._unknown >= BYTE_CODES:
+            return np.fromiter(map(self.__getitem__, values), np.intp, len(values))
+        try:
+            # Half of the time of asking for each, and fails for an unknown one.
+            found = itemgetter(*values)(self._known) if len(values) > 1 else ()
+        except KeyError:
+            found = ()
+        found = found or map(self.__getitem__, values)
+        return np.frombuffer(bytes(found), np.uint8)
 
 
 def _check(
