@@ -68,7 +68,8 @@ def zizmor(root: Path) -> subprocess.CompletedProcess[str]:
     (line,) = re.findall(r"^\t\$\(BIN\)/(zizmor .*)$", read_files()[MAKEFILE], re.M)
     program, *arguments = shlex.split(line)
     return subprocess.run(
-        [str(Path(sys.executable).with_name(program)), *arguments],
+        # On GitHub it would colour what it says.
+        [str(Path(sys.executable).with_name(program)), "--color=never", *arguments],
         cwd=root,
         capture_output=True,
         text=True,
