@@ -1,19 +1,14 @@
-"""A clone that publishes images, and the registry that it publishes to."""
+"""A clone that publishes images."""
 
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import urllib.error
 import urllib.request
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-
-from ml_assets_tests.processes import await_true
 
 ROOT = Path(__file__).parents[2]
 STANDIN = Path(__file__).parent / "standins" / "buildx.py"
@@ -123,35 +118,3 @@ class Place:
     def builds(self) -> int:
         """How many images were built so far."""
         return self.log.read_text().count("buildx build")
-
-
-@contextmanager
-def running_registry(directory: Path) -> Iterator[str]:
-    """Debian's registry, on a port of its own, over files in `directory`."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        host = f"127.0.0.1:{probe.getsockname()[1]}"
-    storage = {"filesystem": {"rootdirectory": str(directory)}}
-    # JSON is YAML, too.
-    settings = {"version": "0.1", "storage": storage, "http": {"addr": host}}
-    (directory / "config.yml").write_text(json.dumps(settings))
-    with (directory / "log").open("wb") as log:
-        process = subprocess.Popen(
-            ["docker-registry", "serve", str(directory / "config.yml")],
-            stdout=log,
-            stderr=log,
-        )
-
-    def answers() -> bool:
-        try:
-            with urllib.request.urlopen(f"http://{host}/v2/", timeout=5):
-                return True
-        except OSError:
-            return False
-
-    try:
-        await_true(answers, "the registry answers")
-        yield host
-    finally:
-        process.terminate()
-        process.wait()

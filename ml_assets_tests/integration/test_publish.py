@@ -1,27 +1,22 @@
 """docker/publish.sh against a real registry: what is named, when, what is refused."""
 
-import shutil
 import socket
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from ml_assets_tests.integration.publish_kit import SIGNER, Place, running_registry
+from ml_assets_tests.integration.publish_kit import SIGNER, Place
+from ml_assets_tests.oci_kit import real_registry
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        shutil.which("docker-registry") is None, reason="needs Debian's docker-registry"
-    ),
-]
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
 def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Host and port of a registry."""
-    with running_registry(tmp_path_factory.mktemp("registry")) as host:
-        yield host
+    with real_registry(tmp_path_factory.mktemp("registry")) as found:
+        yield f"127.0.0.1:{found.port}"
 
 
 @pytest.fixture
