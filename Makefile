@@ -70,7 +70,7 @@ test: $(READY) ## Run the quick tests with coverage
 		--junitxml=reports/junit.xml
 
 # They watch real processes against deadlines, which a loaded machine can break: what
-# failed is run once more.
+# failed is run once more, alone.
 SLOW = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@.xml
 AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
 	--last-failed --last-failed-no-failures none
@@ -84,7 +84,7 @@ TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/test_chart_checkov.py) \
 test-slow: test-processes test-containers ## Run the slow tests but those of the chart
 
 test-processes: tools ## Slow tests: whole processes, a browser, crash tests
-	$(SLOW) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
+	$(SLOW) -n 2 --dist loadfile $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
 		$(AGAIN) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS))
 
 test-containers: $(READY) ## Slow tests: the images, Docker Compose, the target docker

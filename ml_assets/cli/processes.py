@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import IO, TypeVar
 
 from ml_assets.cli.output import Failed
@@ -29,9 +29,24 @@ def cli(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "ml_assets.cli", *arguments]
 
 
+class Interrupted(KeyboardInterrupt):
+    """We were told to end.
+
+    A plain KeyboardInterrupt that passes an `exec`, as in the import of many a module,
+    has Python end by the signal after all, with whatever code we meant to exit.
+    """
+
+
 def heed_termination() -> None:
     """Let SIGTERM end us as Ctrl-C does: in order, with what we started."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, _interrupt)
+    # In the background of a shell it is ignored, and stays so.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise Interrupted
 
 
 class Child:
