@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, field_validator, model_validator
 
+from ml_assets.ledger import RELEASE
 from ml_assets.model_operation import MonitoringSpec as MonitoringSpec
 from ml_assets.model_operation import ResourcesSpec as ResourcesSpec
 from ml_assets.model_operation import RetentionSpec as RetentionSpec
@@ -237,8 +238,8 @@ class ModelSpec(Part):
     @field_validator("name")
     @classmethod
     def _is_free(cls, value: str) -> str:
-        if value == "release":
-            raise ValueError("'release' is kept for releases of the platform itself")
+        if value == RELEASE:
+            raise ValueError(f"{RELEASE!r} is kept for releases of the platform itself")
         return value
 
     @field_validator("expect")

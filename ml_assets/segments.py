@@ -103,6 +103,7 @@ def _in_order(row: msgspec.Raw, columns: list[str]) -> msgspec.Raw:
     return msgspec.Raw(b"[%b]" % b",".join(bytes(values[name]) for name in columns))
 
 
+# The first key that the server writes tells the lines of answers from the others.
 _ANSWER = b'{"ids":'
 _decode_answer = msgspec.json.Decoder(AnswerLine).decode
 _decode_prediction = msgspec.json.Decoder(PredictionLine).decode

@@ -6,7 +6,6 @@ that image. `faults` maps the digest of a release to what is wrong with it.
 """
 
 import json
-import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -17,6 +16,7 @@ from typing import Any
 from ml_assets.release.environments import CODE_LOCATION_DEPLOYMENT
 from ml_assets.release.rollout import CURRENT_IMAGE
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
+from ml_assets_tests.doubles import served
 from ml_assets_tests.kubernetes_api import LABELS, KubernetesApi
 from ml_assets_tests.kubernetes_controller import Pod
 
@@ -55,15 +55,8 @@ class Environment:
 
     @contextmanager
     def running(self) -> Iterator["Environment"]:
-        thread = threading.Thread(target=self.server.serve_forever, args=(0.05,))
-        thread.start()
-        try:
-            with self.api.running():
-                yield self
-        finally:
-            self.server.shutdown()
-            self.server.server_close()
-            thread.join()
+        with served(self.server), self.api.running():
+            yield self
 
     def variables(self) -> dict[str, str]:
         """What names it to those who deliver."""

@@ -8,7 +8,6 @@ import os
 import shutil
 import socket
 import subprocess
-import threading
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -17,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from ml_assets_tests.doubles import served
 from ml_assets_tests.processes import await_true
 
 PATH = "acme/ml-assets"
@@ -298,11 +298,6 @@ def _basic(secret: str) -> str:
 @contextlib.contextmanager
 def registry_double() -> Iterator[RegistryDouble]:
     """A double that runs until the block ends."""
-    with RegistryDouble() as registry:
-        thread = threading.Thread(target=registry.serve_forever, args=[0.01])
-        thread.start()
-        try:
-            yield registry
-        finally:
-            registry.shutdown()
-            thread.join()
+    registry = RegistryDouble()
+    with served(registry):
+        yield registry

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from ml_assets_tests.doubles import served
+
 SECRET = "T0NE/B0GUS/s3cr3tPath"
 TEXTS = {200: b"ok", 403: b"invalid_token", 404: b"no_service", 429: b"rate_limited"}
 
@@ -75,15 +77,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 @contextmanager
 def slack_double() -> Iterator[SlackDouble]:
     """A double that runs until the block ends."""
-    with SlackDouble() as slack:
-        thread = threading.Thread(target=slack.serve_forever, args=[0.01])
-        thread.start()
+    slack = SlackDouble()
+    with served(slack):
         try:
             yield slack
         finally:
             slack.released.set()
-            slack.shutdown()
-            thread.join()
 
 
 def closed_port() -> int:

@@ -33,23 +33,10 @@ def command(tag: str, reason: str, as_json: bool) -> None:
     """
     quiet_libraries()
     from ml_assets.release.approvals import approve
-    from ml_assets.release.environments import SettingsError
-    from ml_assets.release.images import IncompleteError, UnknownReleaseError
-    from ml_assets.release.oci_http import (
-        RegistryRefusedError,
-        RegistryUnavailableError,
-    )
-    from ml_assets.release.refusals import RefusedError
+    from ml_assets.release.refusals import ReleaseError
     from ml_assets.release.registry import repository
 
-    with told(
-        IncompleteError,
-        RefusedError,
-        RegistryRefusedError,
-        RegistryUnavailableError,
-        SettingsError,
-        UnknownReleaseError,
-    ):
+    with told(ReleaseError):
         done = approve(storage_root(), repository(), tag, who(), reason)
     entry = done.entry
     if as_json:

@@ -19,6 +19,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from ml_assets.release.history import PRODUCTION, STAGING, Environment
+from ml_assets.release.refusals import ReleaseError
 
 if TYPE_CHECKING:
     from ml_assets.resources.clusters import Cluster
@@ -30,7 +31,7 @@ P99_MILLISECONDS = 250.0
 PATIENCE_SECONDS = 600.0
 
 
-class SettingsError(Exception):
+class SettingsError(ReleaseError):
     """A variable that describes an environment is missing or no use."""
 
 

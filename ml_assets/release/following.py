@@ -5,24 +5,17 @@ from typing import NamedTuple
 from ml_assets.ledger import RELEASE, Ledger
 from ml_assets.release import tags
 from ml_assets.release.decision import decide
-from ml_assets.release.environments import SettingsError, image_repository
+from ml_assets.release.environments import image_repository
 from ml_assets.release.history import (
     answer_to,
     approval,
     production_key,
     staging_verdict,
 )
-from ml_assets.release.images import (
-    Image,
-    ImageStore,
-    IncompleteError,
-    UnknownReleaseError,
-    resolve,
-)
+from ml_assets.release.images import Image, ImageStore, UnknownReleaseError, resolve
 from ml_assets.release.oci import Repository
-from ml_assets.release.oci_http import RegistryRefusedError, RegistryUnavailableError
 from ml_assets.release.production import ask
-from ml_assets.release.refusals import DoneError
+from ml_assets.release.refusals import DoneError, ReleaseError
 from ml_assets.release.registry import OFF, repository
 from ml_assets.storage import storage_root
 
@@ -57,7 +50,7 @@ def look() -> Seen:
         return Seen({}, [], OFF)
     try:
         return _look(repository())
-    except (IncompleteError, RegistryRefusedError, RegistryUnavailableError) as error:
+    except ReleaseError as error:
         return Seen({}, [], str(error))
 
 
@@ -99,13 +92,7 @@ def open_approval() -> OpenApproval | str:
         return OFF
     try:
         asked = ask(storage_root(), repository(), None)
-    except (
-        DoneError,
-        IncompleteError,
-        RegistryRefusedError,
-        RegistryUnavailableError,
-        SettingsError,
-    ) as error:
+    except (DoneError, ReleaseError) as error:
         return str(error)
     decision = decide(asked.facts)
     if asked.given is None or decision.verdict in ("done", "wait"):

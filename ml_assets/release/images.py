@@ -12,6 +12,7 @@ import msgspec
 from ml_assets.release import tags
 from ml_assets.release.oci import Manifest, Repository
 from ml_assets.release.oci_http import NotInRegistryError
+from ml_assets.release.refusals import ReleaseError
 from ml_assets.serving.plan import encode
 from ml_assets.storage import create_bytes, read_json, write_json
 
@@ -22,11 +23,11 @@ CREATED = "org.opencontainers.image.created"
 DEPLOYED = (tags.CODE_LOCATION, tags.MODEL_SERVER)
 
 
-class IncompleteError(Exception):
+class IncompleteError(ReleaseError):
     """The images of a name are not those of one commit: a push may be under way."""
 
 
-class UnknownReleaseError(LookupError):
+class UnknownReleaseError(ReleaseError):
     """No such tag, or a digest that was never seen."""
 
 

@@ -16,6 +16,7 @@ from ml_assets.release.oci_auth import (
     refusal,
     token_of,
 )
+from ml_assets.release.refusals import ReleaseError
 
 TIMEOUT = (5.0, 15.0)
 # Manifests and image configurations are a few kilobytes; the specification allows this.
@@ -24,11 +25,11 @@ CHUNK = 2**16
 PASSING = {408, 429, 500, 502, 503, 504}
 
 
-class RegistryUnavailableError(Exception):
+class RegistryUnavailableError(ReleaseError):
     """The registry did not answer as it should; another time it may."""
 
 
-class RegistryRefusedError(Exception):
+class RegistryRefusedError(ReleaseError):
     """The registry will not give this, however often it is asked."""
 
 

@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 import msgspec
 
+from ml_assets.release.refusals import ReleaseError
 from ml_assets.serving.plan import encode
 from ml_assets.storage import create_bytes, read_json, write_json
 
 Purpose = Literal["release", "rollback"]
 
 
-class StaleError(Exception):
+class StaleError(ReleaseError):
     """Somebody else began to change the environment meanwhile."""
 
 

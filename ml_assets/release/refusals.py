@@ -3,6 +3,10 @@
 from ml_assets.ledger import Entry
 
 
+class ReleaseError(Exception):
+    """A release cannot go on; the message says why, for people."""
+
+
 class DoneError(Exception):
     """There is nothing to do: what is asked for was done, or was tried, before.
 
@@ -14,5 +18,5 @@ class DoneError(Exception):
         self.entry = entry
 
 
-class RefusedError(Exception):
+class RefusedError(ReleaseError):
     """What is asked for may not be done."""

@@ -7,7 +7,7 @@ import dagster as dg
 
 from ml_assets.ledger import RELEASE, Entry
 from ml_assets.release.checks import Finding, not_tried
-from ml_assets.release.refusals import DoneError, RefusedError
+from ml_assets.release.refusals import DoneError, ReleaseError
 
 # A registry, a cluster or a database that does not answer is asked again, so often.
 TRIES, WAIT_SECONDS = 5, 60
@@ -73,13 +73,7 @@ def act_on(
     context: dg.AssetExecutionContext | dg.OpExecutionContext, act: Callable[[], Any]
 ) -> Any:
     """Do it; what passes is tried again, and what does not is a failure."""
-    from ml_assets.release.environments import SettingsError
-    from ml_assets.release.images import IncompleteError, UnknownReleaseError
-    from ml_assets.release.oci_http import (
-        RegistryRefusedError,
-        RegistryUnavailableError,
-    )
-    from ml_assets.release.records import StaleError
+    from ml_assets.release.oci_http import RegistryUnavailableError
     from ml_assets.resources.clusters import ClusterError, OvertakenError
     from ml_assets.resources.database import LockError
 
@@ -88,13 +82,5 @@ def act_on(
     except (RegistryUnavailableError, ClusterError, LockError) as error:
         context.log.warning(f"it is tried again: {error}")
         raise dg.RetryRequested(TRIES, WAIT_SECONDS) from error
-    except (
-        IncompleteError,
-        OvertakenError,
-        RefusedError,
-        RegistryRefusedError,
-        SettingsError,
-        StaleError,
-        UnknownReleaseError,
-    ) as error:
+    except (OvertakenError, ReleaseError) as error:
         raise dg.Failure(str(error), allow_retries=False) from error

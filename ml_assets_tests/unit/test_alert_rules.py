@@ -69,9 +69,9 @@ def test_every_alert_has_a_test_in_which_it_fires_and_clears(name: str) -> None:
     of_alert = [
         bool(case.get("exp_alerts")) for case in found if case["alertname"] == name
     ]
-    assert True in of_alert, "no test in which it fires"
+    assert any(of_alert), "no test in which it fires"
     # The last look is after it fired.
-    assert of_alert[-1] is False, "no test in which it clears"
+    assert not of_alert[-1], "no test in which it clears"
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -3,12 +3,12 @@
 import http.server
 import json
 import runpy
-import threading
 from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import pytest
 
+from ml_assets_tests.doubles import served
 from ml_assets_tests.unit.chart_kit import CHART, Object, pick, render
 
 NAME = "ml-assets-breast-cancer"
@@ -40,12 +40,9 @@ class _ModelServer(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def model_server() -> Iterator[str]:
-    with http.server.HTTPServer(("127.0.0.1", 0), _ModelServer) as httpd:
-        thread = threading.Thread(target=httpd.serve_forever, args=[0.01])
-        thread.start()
+    httpd = http.server.HTTPServer(("127.0.0.1", 0), _ModelServer)
+    with served(httpd):
         yield f"http://127.0.0.1:{httpd.server_port}"
-        httpd.shutdown()
-        thread.join()
 
 
 def _document(row: Object) -> Object:

@@ -54,21 +54,22 @@ class MaskKernel:
             _combined([blocks[numeric + place] for place in joint.places])
             for joint in self._joints
         ]
-        self._cuts = cuts if numeric else []
+        # Without numeric sources there is one empty piece of cuts.
+        cuts = cuts[:numeric]
         # NaN is searched beyond infinity: into the bin after the last.
-        self._bounds = [np.append(item, np.inf) for item in self._cuts]
+        self._bounds = [np.append(item, np.inf) for item in cuts]
         self._blocks = blocks
         masks = [
             [int.from_bytes(row.tobytes(), "little") for row in block]
             for block in blocks
         ]
         self._derived = [
-            (source.derived, self._cuts[i].tolist(), masks[i])
+            (source.derived, cuts[i].tolist(), masks[i])
             for i, source in enumerate(program.numeric)
             if source.derived is not None
         ]
         self._numeric = [
-            (source.column, self._cuts[i].tolist(), masks[i])
+            (source.column, cuts[i].tolist(), masks[i])
             for i, source in enumerate(program.numeric)
             if source.column is not None
         ]
