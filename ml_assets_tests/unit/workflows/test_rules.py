@@ -77,6 +77,28 @@ def zizmor(root: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+def test_yamllint_looks_at_what_git_would_take_and_at_nothing_else(
+    tmp_path: Path,
+) -> None:
+    """What a demo leaves behind holds YAML of others."""
+    (line,) = re.findall(r"^\t\$\(BIN\)/(yamllint .*)$", read_files()[MAKEFILE], re.M)
+    program = Path(sys.executable).with_name("yamllint")
+    command = line.replace("yamllint", str(program), 1).replace("$$", "$")
+
+    def lint() -> int:
+        return subprocess.run(command, shell=True, cwd=tmp_path, check=False).returncode
+
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    for name in (".gitignore", ".yamllint"):
+        shutil.copy(ROOT / name, tmp_path)
+    (tmp_path / "good.yaml").write_text("a: 1\n")
+    (tmp_path / ".ml_assets").mkdir()
+    (tmp_path / ".ml_assets" / "bad.yaml").write_text("a:   1\n")
+    assert lint() == 0
+    (tmp_path / "bad.yml").write_text("a:   1\n")
+    assert lint() == 1
+
+
 def test_zizmor_finds_nothing_and_one_trigger_is_accepted() -> None:
     done = zizmor(ROOT)
     assert done.returncode == 0, done.stdout
