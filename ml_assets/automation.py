@@ -15,7 +15,7 @@ BATCH = 50
 # A run whose process is gone is noticed after this time, and then taken up again.
 MAX_SECONDS = {"train": 6 * 3600, "deploy": 15 * 60}
 # With several writers, an event can appear after one with a higher number: the sensor
-# looks this many evaluations back for one that it has not handled.
+# remembers this many evaluations, and looks for one among them that it has not handled.
 OVERLAP = 20
 
 
@@ -104,7 +104,14 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
 
 
 class Seen(NamedTuple):
-    """The sensor's cursor: the highest event handled, and the last ones below it."""
+    """The sensor's cursor: the highest event handled, and the `OVERLAP` last ones.
+
+    Examples
+    --------
+    >>> seen = Seen.parse("9,3,9")
+    >>> seen.is_new(9), seen.is_new(5), seen.is_new(10)
+    (False, True, True)
+    """
 
     newest: int = 0
     handled: tuple[int, ...] = ()
@@ -119,8 +126,16 @@ class Seen(NamedTuple):
 
     def with_event(self, storage_id: int) -> "Seen":
         """This cursor after one more event."""
-        handled = (*self.handled, storage_id)[-OVERLAP:]
-        return Seen(max(self.newest, storage_id), handled)
+        handled = sorted({*self.handled, storage_id})[-OVERLAP:]
+        return Seen(max(self.newest, storage_id), tuple(handled))
+
+    def is_new(self, storage_id: int) -> bool:
+        """Whether an event was not handled, as far as the cursor remembers.
+
+        What is older than all that a full memory holds was handled, or came too late.
+        """
+        forgotten = len(self.handled) >= OVERLAP and storage_id < min(self.handled)
+        return storage_id not in self.handled and not forgotten
 
     def format(self) -> str:
         """The text that `parse` reads."""
@@ -141,7 +156,7 @@ def _evaluations(
     ]
     for record in records:
         materialization = record.asset_materialization
-        if record.storage_id in seen.handled or materialization is None:
+        if materialization is None or not seen.is_new(record.storage_id):
             continue
         # An evaluation that a person reported by hand has no figures to decide on.
         if {"version", "figures"} <= materialization.metadata.keys():

@@ -1,11 +1,12 @@
 """``python -m ml_assets.serving``: the model server by itself."""
 
 import argparse
+import socket
 import sys
 from pathlib import Path
 
 from ml_assets.serving import logs
-from ml_assets.serving.server import serve, serve_here
+from ml_assets.serving.server import Inherited, serve, serve_here
 from ml_assets.serving.settings import ServerSettings
 
 
@@ -19,20 +20,25 @@ def main() -> int:
     for name in ServerSettings.__struct_fields__:
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name)
     parser.add_argument(
-        "--metrics-socket",
-        type=Path,
-        help="be one of several workers on the port (SO_REUSEPORT), and tell metrics"
-        " at this Unix socket",
+        "--inherit",
+        nargs=3,
+        metavar=("LISTENER", "HEARTBEAT", "METRICS"),
+        help="be a worker of a supervisor: descriptors of the listening socket and of"
+        " the pipe for heartbeats, path of the Unix socket for metrics",
     )
     arguments = vars(parser.parse_args())
-    metrics_socket = arguments.pop("metrics_socket")
+    inherit = arguments.pop("inherit")
     try:
         settings = ServerSettings.load(arguments)
     except ValueError as error:
         parser.error(str(error))
-    if metrics_socket is not None:
+    if inherit is not None:
         logs.configure()
-        return serve_here(settings, metrics_socket)
+        listener, heartbeat, metrics = inherit
+        given = Inherited(
+            socket.socket(fileno=int(listener)), Path(metrics), int(heartbeat)
+        )
+        return serve_here(settings, given)
     return serve(settings)
 
 

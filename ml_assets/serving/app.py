@@ -5,7 +5,13 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs
 
-from ml_assets.serving.body import BodyReader, ClientGone, Receive
+from ml_assets.serving.body import (
+    SMALL_BYTES,
+    BodyReader,
+    ClientGone,
+    HeldBytes,
+    Receive,
+)
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.lanes import Lane
 from ml_assets.serving.logs import logger
@@ -26,9 +32,6 @@ from ml_assets.serving.state import PREDICTIONS, State
 Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 
-# Longer bodies take milliseconds to decode, and are answered by the thread.
-_INLINE_BYTES = 256 * 1024
-_BODIES_IN_MEMORY = 16
 _PROBLEM = b"application/problem+json"
 _CLOSE = (b"connection", b"close")
 
@@ -44,8 +47,7 @@ class ModelServer:
         self.state = State({}, frozenset(), False, metrics)
         self.is_draining = False
         self._ids = ids
-        limit = settings.max_body_bytes
-        self._bodies = BodyReader(limit, _BODIES_IN_MEMORY * limit)
+        self.bodies = BodyReader(settings.max_body_bytes)
         self._unknown = metrics.series("unknown")
         # One thread: slow answers wait in line, and the fast ones pass by them.
         self._slow = Lane("slow-answers", settings.max_queue)
@@ -60,6 +62,7 @@ class ModelServer:
         headers = read_headers(scope["headers"])
         request_id = headers.request_id or self._ids.one()
         series = self._unknown
+        held = self.bodies.hold()
         metrics.in_flight += 1
         try:
             if metrics.in_flight > self.settings.max_in_flight:
@@ -67,34 +70,38 @@ class ModelServer:
             route = self._route(scope, headers)
             series = route.series
             response = await self._answer(
-                route, scope, headers, request_id, started, receive
+                route, scope, headers, request_id, started, receive, held
             )
             series = response.series or series
         except Problem as problem:
             response = _refusal(problem, request_id)
         except ClientGone:
+            held.release()
             return
         except Exception as error:
             response, series = _failure(error, request_id, route, series)
         finally:
             metrics.in_flight -= 1
         _count(response, series, perf_counter() - started)
-        await send(
-            {
-                "type": "http.response.start",
-                "status": response.status,
-                "headers": self._headers(response, request_id),
-            }
-        )
-        await send({"type": "http.response.body", "body": response.body})
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": response.status,
+                    "headers": self._headers(response, request_id),
+                }
+            )
+            await send({"type": "http.response.body", "body": response.body})
+        finally:
+            held.release()
 
-    def express(self, address: bytes, length: int) -> Route | None:
+    def express(self, address: bytes, headers: Headers) -> Route | None:
         """The route of a prediction that can be answered as soon as it is read.
 
         That takes a model whose answers take microseconds, and a body of known, small
-        length; None sends the request the ordinary way.
+        length that is not compressed; None sends the request the ordinary way.
         """
-        if not 0 < length <= _INLINE_BYTES:
+        if headers.encoding or not 0 < headers.length <= SMALL_BYTES:
             return None
         return self.state.express.get(address)
 
@@ -153,14 +160,17 @@ class ModelServer:
         request_id: str,
         started: float,
         receive: Receive,
+        held: HeldBytes,
     ) -> Response:
         body = b""
         if route.method == "POST":
             require_json(headers.content_type)
-            body = await self._bodies.read(receive, headers.length)
+            body = await self.bodies.read(
+                receive, headers.length, headers.encoding, held
+            )
         request = Request(request_id, body, started, headers.entity, scope["path"])
         model = route.model
-        if model is not None and not (model.is_fast and len(body) <= _INLINE_BYTES):
+        if model is not None and not (model.is_fast and len(body) <= SMALL_BYTES):
             return await self._slow.run(route.handler, request)
         if route.uses_files:
             return await self._files.run(route.handler, request)

@@ -46,7 +46,7 @@ class Door:
     def __init__(
         self, host: str, port: int, path: Path, grace: float = GRACE_SECONDS
     ) -> None:
-        self._listener = listen(host, port, shared=False)
+        self._listener = listen(host, port)
         self._listener.listen(BACKLOG)
         # Shared with the servers, as the whole socket is.
         self._listener.setblocking(False)

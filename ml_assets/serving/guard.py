@@ -2,22 +2,26 @@
 
 uvicorn waits without end for a request's headers and body, and takes headers of any
 length. Here every connection knows the phase that it is in and when its request began,
-and the server looks at them once a second.
+and the server looks at them once a second. What the phase is, the parser alone says:
+the first bytes of a request may arrive behind the last of the one before.
 """
 
 import asyncio
-from time import perf_counter
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ml_assets.serving.app import ModelServer
-from ml_assets.serving.heads import Head, KnownHeads
-from ml_assets.serving.messages import Route, read_headers
+from ml_assets.serving.http_head import (
+    MAX_HEADER_BYTES,
+    fault_of_head,
+    headers_too_large,
+    without_upgrade,
+)
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.settings import ServerSettings
 
-_MAX_HEADER_BYTES = 32 * 1024
 # What a client may go on sending after its body was refused, so that it reads why.
 _DISCARDED_BODIES = 4
 _RELEASE_SECONDS = 10.0
@@ -25,28 +29,19 @@ _RELEASE_SECONDS = 10.0
 Phase = Literal["headers", "body", "idle"]
 
 
-class Express(NamedTuple):
-    """A prediction on its way in, that is answered when its last byte is there."""
-
-    route: Route
-    head: Head
-    started: float
-    body: list[bytes]
-
-
 class GuardedProtocol(HttpToolsProtocol):
     """One connection."""
 
     settings: ClassVar[ServerSettings]
     server_app: ClassVar[ModelServer]
-    heads: ClassVar[KnownHeads]
 
-    express: Express | None = None
-    unknown_head: bytes = b""
-    is_last = False
-    phase: Phase = "headers"
+    phase: Phase = "idle"
     since = 0.0
     received = 0
+    ahead = 0
+    packet = 0
+    refusal: Problem | None = None
+    is_refused = False
     closing_since: float | None = None
 
     def connection_made(  # type: ignore[override]
@@ -60,128 +55,88 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came, and bound the headers and what is dropped of a body."""
-        if self.is_idle:
-            self.phase = "headers"
-            self.since = self.loop.time()
-            self.received = 0
-            if self._answered_by_head(data):
-                return
-        super().data_received(data)
-        self.unknown_head = b""
+        if self.is_refused:
+            return
+        # Only what begins a packet is known to begin with the packet's first byte.
+        self.packet = len(data)
+        self.ahead = 0 if self.is_idle else self.packet
+        self._feed(data)
         if not self.is_idle:
             self.received += len(data)
             self._bound()
 
+    def _feed(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Parse a request anew without its wish for another protocol.
+
+        The parser takes what follows such a head for that protocol, and so loses the
+        body.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            detail = "expected a request for this server, found one to a proxy"
+            self._refuse(Problem(405, "method-not-allowed", detail))
+            return
+        head = without_upgrade(method, self.url, version, self.headers)
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn sets it, so that the first of several requests is answered.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(head + rest)
+
+    def on_message_begin(self) -> None:
+        """Know that a request is on its way in, wherever in a packet it begins."""
+        super().on_message_begin()
+        self.phase = "headers"
+        self.since = self.loop.time()
+        self.received = -self.ahead
+        self.ahead = self.packet
+
     def on_headers_complete(self) -> None:
         """Start to answer."""
+        self.refusal = fault_of_head(
+            self.parser.get_http_version(), self.url, self.headers
+        )
+        if self.refusal is not None:
+            raise self.refusal
+        if self.parser.should_upgrade():
+            return
         self.phase = "body"
-        self.express = self._take_express()
-        if self.express is None:
-            super().on_headers_complete()
-        elif self.unknown_head:
-            self.heads.add(self.unknown_head, self.express.head)
-        # Further requests of the same packet have heads of their own.
-        self.unknown_head = b""
+        self._begin_answer()
 
-    def on_body(self, body: bytes) -> None:
-        """Take a part of the body."""
-        if self.express is None:
-            super().on_body(body)
-        else:
-            self.express.body.append(body)
+    def _begin_answer(self) -> None:
+        """Start to answer the request whose head is there."""
+        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         """Know that the request is whole."""
+        if self.parser.should_upgrade():
+            return
         self.phase = "idle"
-        if self.express is None:
-            super().on_message_complete()
-        else:
-            self._answer_express(self.express)
+        self._end_request()
 
-    def shutdown(self) -> None:
-        """Close, after the answer to a request that is on its way in."""
-        if self.express is None:
-            super().shutdown()
-        else:
-            self.is_last = True
+    def _end_request(self) -> None:
+        """Let the answer go on with a body that is whole."""
+        super().on_message_complete()
 
-    def _answered_by_head(self, data: bytes) -> bool:
-        """Answer a whole request at once if its head was parsed before.
-
-        Clients repeat their heads byte for byte; parsing one again costs more than the
-        prediction.
-        """
-        text = self.heads.head_of(data)
-        head = self.heads.get(text)
-        if head is None:
-            self.unknown_head = text
-            return False
-        if len(data) != len(text) + head.headers.length or not self._is_free:
-            return False
-        route = self.server_app.express(head.address, head.headers.length)
-        if route is None:
-            return False
-        self._unset_keepalive_if_required()
-        self.phase = "idle"
-        self._answer_express(Express(route, head, perf_counter(), [data[len(text) :]]))
-        return True
-
-    @property
-    def _is_free(self) -> bool:
-        """Whether no other answer is under way, and the client reads."""
-        return not (self.is_answering or self.flow.write_paused)
-
-    def _take_express(self) -> Express | None:
-        """The request, if it is a prediction that nothing has to wait for."""
-        address = self.url
-        if address not in self.server_app.state.express:
-            return None
-        if (
-            self.parser.get_method() != b"POST"
-            or self.parser.get_http_version() != "1.1"
-        ):
-            return None
-        # A client that asks first gets its answer the ordinary way.
-        if not self._is_free or self.expect_100_continue:
-            return None
-        headers = read_headers(self.headers)
-        route = self.server_app.express(address, headers.length)
-        if route is None or self.parser.should_upgrade():
-            return None
-        if address == b"/invocations" and headers.model is not None:
-            return None
-        head = Head(address, self.headers, headers, self.parser.should_keep_alive())
-        return Express(route, head, perf_counter(), [])
-
-    def _answer_express(self, express: Express) -> None:
-        self.express = None
-        app, head = self.server_app, express.head
-        response, request_id = app.answer_at_once(
-            express.route, head.headers, b"".join(express.body), express.started
-        )
-        parts = [STATUS_LINE[response.status]]
-        for name, value in (*self.server_state.default_headers, *response.headers):
-            parts += (name, b": ", value, b"\r\n")
-        closes = self.is_last or app.is_draining or not head.keeps_alive
-        parts.append(
-            b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
-            % (
-                response.content_type,
-                len(response.body),
-                request_id,
-                b"connection: close\r\n" if closes else b"",
-            )
-        )
-        parts.append(response.body)
-        self.transport.write(b"".join(parts))
-        self.server_state.total_requests += 1
-        self.since = self.loop.time()
-        if closes:
+    def on_response_complete(self) -> None:
+        """Close after the last answer before a request that was refused."""
+        is_last = self.is_refused and not self.pipeline
+        super().on_response_complete()
+        if is_last:
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
-        """Refuse what is not HTTP."""
-        self._refuse(Problem(400, "malformed-request", "expected an HTTP/1.1 request"))
+        """Refuse what is not HTTP, or what a callback of the parser refused."""
+        detail = "expected an HTTP/1.1 request"
+        self._refuse(self.refusal or Problem(400, "malformed-request", detail))
 
     def expire(self, now: float) -> None:
         """Close the connection if its client takes too long."""
@@ -208,9 +163,8 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def _bound(self) -> None:
         """Send away a client whose request is not whole and already too long."""
-        if self.phase == "headers" and self.received > _MAX_HEADER_BYTES:
-            detail = f"expected at most {_MAX_HEADER_BYTES} bytes of headers"
-            self._refuse(Problem(431, "headers-too-large", detail))
+        if self.phase == "headers" and self.received > MAX_HEADER_BYTES:
+            self._refuse(headers_too_large())
         elif self.received > _DISCARDED_BODIES * self.settings.max_body_bytes:
             self.transport.abort()
 
@@ -222,9 +176,14 @@ class GuardedProtocol(HttpToolsProtocol):
     @property
     def is_answering(self) -> bool:
         """Whether a request was begun that has no answer yet."""
-        if self.express is not None:
-            return True
         return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def is_answer_begun(self) -> bool:
+        """Whether a part of the answer to the request on its way in was sent."""
+        if self.cycle is None or not self.cycle.response_started:
+            return False
+        return self.phase == "body" or not self.cycle.response_complete
 
     def _make_room(self) -> None:
         others = [
@@ -239,10 +198,17 @@ class GuardedProtocol(HttpToolsProtocol):
         victim.transport.abort()
 
     def _refuse(self, problem: Problem) -> None:
-        if self.transport.is_closing():
+        if self.transport.is_closing() or self.is_refused:
             return
-        started = self.cycle is not None and self.cycle.response_started
-        if self.express is not None or not started:
+        self.is_refused = True
+        is_waited_for = self.phase != "body" and self.is_answering
+        if self.pipeline or is_waited_for:
+            # Answers go out in the order of the requests: before its turn, a refusal
+            # would be taken for the answer to another request.
+            if self.phase == "body":
+                self.pipeline.popleft()
+            return
+        if not self.is_answer_begun:
             body = problem.body()
             self.transport.write(
                 STATUS_LINE[problem.status]

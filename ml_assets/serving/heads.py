@@ -52,8 +52,11 @@ class KnownHeads:
     def add(self, text: bytes, head: Head) -> None:
         """Remember what the parser made of a head."""
         # A parser may take a bare line feed for the end of a line, and so see the end
-        # of the head in another place than `head_of`.
-        if text.count(b"\n") != text.count(b"\r\n"):
+        # of the head in another place than `head_of`; a line may be folded.
+        ends = text.count(b"\r\n")
+        if text.count(b"\n") != ends or len(head.lines) != ends - 2:
+            return
+        if not text.startswith(b"POST " + head.address + b" HTTP/1.1\r\n"):
             return
         if len(self._heads) >= _MAX_HEADS:
             self._heads.clear()

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from ml_assets.serving.encodings import encoding_of
 from ml_assets.serving.metrics import Series
 from ml_assets.serving.problems import Problem
 
@@ -76,12 +77,13 @@ class Headers(NamedTuple):
     length: int
     model: str | None
     entity: bytes | None
+    encoding: bytes = b""
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """Pick the headers that the server heeds; a request id only if it is sane."""
     request_id = model = entity = None
-    content_type, length = b"", 0
+    content_type, length, encoding = b"", 0, b""
     for name, value in headers:
         if name == b"content-type":
             content_type = value
@@ -93,7 +95,10 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             model = value.decode("latin-1")
         elif name == ENTITY_HEADER:
             entity = value
-    return Headers(request_id, content_type, length, model, entity)
+        elif name == b"content-encoding":
+            # Several lines are one list, of which no member is known.
+            encoding = encoding_of(encoding + b"," + value if encoding else value)
+    return Headers(request_id, content_type, length, model, entity, encoding)
 
 
 def require_json(content_type: bytes) -> None:

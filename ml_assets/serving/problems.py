@@ -8,6 +8,7 @@ TITLES = {
     "malformed-json": "The body is not the JSON that was expected",
     "invalid-request": "The request does not fit the model",
     "body-too-large": "The body is too large",
+    "malformed-encoding": "The body is not compressed as it says",
     "too-many-rows": "The request has too many rows",
     "unsupported-media-type": "The content type is not supported",
     "unknown-route": "There is nothing at this address",

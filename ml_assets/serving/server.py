@@ -9,6 +9,7 @@ import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 from uuid import uuid4
 from wsgiref.simple_server import WSGIServer
 
@@ -18,6 +19,7 @@ from ml_assets.serving import logs
 from ml_assets.serving.app import ModelServer
 from ml_assets.serving.bundle import load_runtime
 from ml_assets.serving.doorway import Doorway
+from ml_assets.serving.express import ExpressProtocol
 from ml_assets.serving.guard import GuardedProtocol
 from ml_assets.serving.heads import KnownHeads
 from ml_assets.serving.ids import PredictionIds
@@ -31,15 +33,33 @@ from ml_assets.serving.metrics_port import (
     serve_metrics,
 )
 from ml_assets.serving.settings import ServerSettings
-from ml_assets.serving.sockets import cannot_listen, listen
+from ml_assets.serving.sockets import BACKLOG, cannot_listen, listen
 from ml_assets.serving.state import State
 from ml_assets.serving.store import PlanStore, ServerLease
 from ml_assets.serving.supervisor import supervise
 from ml_assets.telemetry.endpoint import is_traced
 
-_BACKLOG = 1024
 # Requests leave no cycles behind, so that collecting often is wasted time.
 _GC_THRESHOLDS = (50_000, 50, 100)
+
+
+class Inherited(NamedTuple):
+    """What a worker has from its supervisor.
+
+    Parameters
+    ----------
+    listener
+        The socket that listens on the port for all workers: who waits in its queue
+        waits for any of them, and not for one that may die.
+    metrics
+        Path of the Unix socket at which it tells its metrics.
+    heartbeat
+        Descriptor to which its event loop writes, as long as it runs.
+    """
+
+    listener: socket.socket
+    metrics: Path
+    heartbeat: int
 
 
 def serve(settings: ServerSettings) -> int:
@@ -50,23 +70,20 @@ def serve(settings: ServerSettings) -> int:
     return serve_here(settings)
 
 
-def serve_here(settings: ServerSettings, metrics_socket: Path | None = None) -> int:
-    """Serve in this process.
-
-    With a `metrics_socket` it is one of several workers that share the port, and tells
-    its metrics to the supervisor there.
-    """
-    is_worker = metrics_socket is not None
+def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> int:
+    """Serve in this process, which is one of several workers if it has `inherited`."""
     try:
-        listener = listen(settings.host, settings.port, is_worker)
+        listener = (
+            inherited.listener if inherited else listen(settings.host, settings.port)
+        )
     except OSError as error:
         return cannot_listen(settings.host, settings.port, error)
     metrics = Metrics()
     metrics_port = settings.metrics_port
     exporter: WorkerSocket | WSGIServer
     try:
-        if metrics_socket is not None:
-            exporter = WorkerSocket(metrics, metrics_socket)
+        if inherited is not None:
+            exporter = WorkerSocket(metrics, inherited.metrics)
         else:
             told = [metrics, process_metrics()]
             exporter = serve_metrics(told, settings.host, metrics_port)
@@ -75,7 +92,7 @@ def serve_here(settings: ServerSettings, metrics_socket: Path | None = None) -> 
         listener.close()
         return cannot_listen(settings.host, metrics_port, error)
     # From here on clients wait in line instead of being turned away.
-    listener.listen(_BACKLOG)
+    listener.listen(BACKLOG)
     host, port = listener.getsockname()[:2]
     root = Path(settings.storage)
     ids = PredictionIds()
@@ -96,9 +113,8 @@ def serve_here(settings: ServerSettings, metrics_socket: Path | None = None) -> 
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        parent = os.getppid() if is_worker else None
         doorway = _doorway(app, root, name)
-        _Server(app, protocol, parent, doorway).run(sockets=[listener])
+        _Server(app, protocol, inherited, doorway).run(sockets=[listener])
         loader.stop()
         app.close()
         # While the lease is held: nobody adopts what is still being written.
@@ -124,10 +140,10 @@ def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
     return Doorway(Path(door), store.door_mark(name), may_enter)
 
 
-def _application() -> tuple[type[ModelServer], type[GuardedProtocol]]:
+def _application() -> tuple[type[ModelServer], type[ExpressProtocol]]:
     """The server and its connections, with traces where a collector is named."""
     if not is_traced():
-        return ModelServer, GuardedProtocol
+        return ModelServer, ExpressProtocol
     from ml_assets.serving.tracing import TracedProtocol, TracedServer
 
     return TracedServer, TracedProtocol
@@ -154,8 +170,8 @@ class _Server(uvicorn.Server):
         The application.
     protocol
         What a connection is.
-    parent
-        Process without which this one stops, or None.
+    inherited
+        What a worker has from its supervisor, without which it stops; None for others.
     doorway
         Where connections of a door are taken besides, or None.
     """
@@ -163,8 +179,8 @@ class _Server(uvicorn.Server):
     def __init__(
         self,
         app: ModelServer,
-        protocol: type[GuardedProtocol],
-        parent: int | None,
+        protocol: type[ExpressProtocol],
+        inherited: Inherited | None,
         doorway: Doorway | None,
     ) -> None:
         settings = app.settings
@@ -182,13 +198,14 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                backlog=_BACKLOG,
+                backlog=BACKLOG,
                 timeout_keep_alive=settings.keep_alive_seconds,
                 timeout_graceful_shutdown=settings.shutdown_seconds,
             )
         )
         self._app = app
-        self._parent = parent
+        self._parent = os.getppid()
+        self._inherited = inherited
         self._doorway = doorway
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -214,9 +231,18 @@ class _Server(uvicorn.Server):
             for connection in list(connections):
                 if isinstance(connection, GuardedProtocol):
                     connection.expire(now)
-            if self._parent is not None and os.getppid() != self._parent:
-                self.should_exit = True
+            if self._inherited is not None:
+                self._beat(self._inherited.heartbeat)
         return await super().on_tick(counter)
+
+    def _beat(self, heartbeat: int) -> None:
+        """Tell the supervisor that the event loop runs; without one, stop."""
+        if os.getppid() != self._parent:
+            self.should_exit = True
+            return
+        # A supervisor that does not read for a while has beats enough.
+        with contextlib.suppress(BlockingIOError):
+            os.write(heartbeat, b".")
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Accept no more, give open connections a last answer, then close them.

@@ -40,6 +40,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         `ml_assets.serving.door`.
     workers
         Processes that share the port.
+    hang_seconds
+        A worker whose event loop does not run for so long is replaced.
     max_body_bytes, max_rows
         Bounds of one request; beyond them the answer is 413.
     max_in_flight
@@ -74,6 +76,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     generation: Pin = ""
     door: str = ""
     workers: Count = 1
+    hang_seconds: Seconds = 30.0
     max_body_bytes: Count = 8 * 2**20
     max_rows: Count = 10_000
     max_in_flight: Count = 512

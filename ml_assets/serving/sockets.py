@@ -5,9 +5,12 @@ import socket
 
 from ml_assets.serving.logs import log
 
+# Connections that wait to be taken.
+BACKLOG = 1024
 
-def listen(host: str, port: int, shared: bool) -> socket.socket:
-    """A socket bound to `host` and `port`; a `shared` one lets others bind it too.
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to `host` and `port`.
 
     Raises
     ------
@@ -20,13 +23,10 @@ def listen(host: str, port: int, shared: bool) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if shared:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         listener.bind(address)
     except OSError:
         listener.close()
         raise
-    listener.set_inheritable(True)
     return listener
 
 

@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from ml_assets.serving.app import ModelServer, Scope, Send
 from ml_assets.serving.body import Receive
-from ml_assets.serving.guard import Express, GuardedProtocol
+from ml_assets.serving.express import Express, ExpressProtocol
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.logs import log, logger
 from ml_assets.serving.messages import Headers, Response, Route
@@ -152,7 +152,7 @@ class TracedServer(ModelServer):
         self.metrics.spans_lost += count
 
 
-class TracedProtocol(GuardedProtocol):
+class TracedProtocol(ExpressProtocol):
     """One connection, whose predictions are traced on the short way too."""
 
     @override
