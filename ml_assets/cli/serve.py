@@ -19,6 +19,7 @@ HELP = {
     "generation": "The only plan of that model to serve (default: the one in force).",
     "door": "Unix socket of the door behind which requests are taken too.",
     "workers": "Processes that share the port.",
+    "hang_seconds": "A worker whose event loop does not run for so long is replaced.",
     "max_body_bytes": "Largest request body; beyond it the answer is 413.",
     "max_rows": "Most rows of one request; beyond it the answer is 413.",
     "max_in_flight": "Requests in flight per worker; beyond it the answer is 503.",

@@ -35,7 +35,7 @@ class HeldBytes:
         self._taken: list[tuple[Budget, int]] = []
 
     def take_small(self, size: int) -> None:
-        """Hold `size` bytes more of a small body; raise `Problem` 503 if none is left."""
+        """Hold `size` bytes more of a small body; 503 if there is no room."""
         self._take(self._small, size)
 
     def take_large(self, size: int) -> None:

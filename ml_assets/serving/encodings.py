@@ -27,8 +27,8 @@ def inflated(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
     Raises
     ------
     Problem
-        415 for an encoding that is not known; 413 for a body that would be longer, which
-        is found out before it is; 400 for one that is not in its encoding.
+        415 for an encoding that is not known; 413 for a body that would be longer,
+        which is found out before it is; 400 for one that is not in its encoding.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The parent of several workers: starts them, replaces what dies or hangs, stops them."""
+"""The parent of several workers: starts them, replaces what dies or hangs, stops."""
 
 import os
 import signal

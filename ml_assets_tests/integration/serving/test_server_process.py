@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 import time
+from collections import Counter
 from uuid import uuid4
 
 import msgspec
@@ -300,6 +301,47 @@ def test_a_body_that_never_ends_is_refused_and_not_kept(storage):
         declared = head + b"content-length: 1000001\r\n\r\n"
         client = slow_client(server.port, declared)
         assert client.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+@pytest.mark.slow
+def test_64_bodies_of_8_mib_stay_within_the_memory_of_a_pod(storage, versions):
+    """The limit of the chart is 512 MiB; who is refused is told when to come again."""
+    _, _, given, _ = versions
+    row = json.dumps({"rows": given[:1]}).encode()
+    body = row + b" " * (8 * 2**20 - len(row))
+    statuses: Counter[int] = Counter()
+
+    def ask(port: int) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=300)
+        try:
+            connection.request(
+                "POST",
+                "/models/census/predict",
+                body,
+                {"content-type": "application/json"},
+            )
+            answer = connection.getresponse()
+            answer.read()
+            statuses[answer.status] += 1
+        except ConnectionError:
+            # Refused while the body was still being sent.
+            statuses[0] += 1
+        finally:
+            connection.close()
+
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        threads = [threading.Thread(target=ask, args=(server.port,)) for _ in range(64)]
+        for thread in threads:
+            thread.start()
+        most = healthy = 0
+        while any(thread.is_alive() for thread in threads):
+            most = max(most, server.memory)
+            healthy += server.get("/v2/health/live")[0] == 200
+        print(f"{most / 2**20:.0f} MiB, {dict(statuses)}, {healthy} times healthy")
+        assert most < 320 * 2**20
+        assert healthy and statuses[200] and set(statuses) <= {0, 200, 503}
+        assert server.predict(given)["version"] == "a"
 
 
 def test_workers_share_the_port_and_a_killed_one_comes_back(storage, versions):
