@@ -18,6 +18,7 @@ from typing import Any
 
 import msgspec
 
+from ml_assets.ledger_entry import KINDS
 from ml_assets.ledger_entry import START as START
 from ml_assets.ledger_entry import Entry as Entry
 from ml_assets.ledger_entry import Kind as Kind
@@ -27,7 +28,7 @@ from ml_assets.ledger_entry import canonical as canonical
 from ml_assets.ledger_entry import entry_hash as entry_hash
 from ml_assets.ledger_entry import faults_of, unsigned
 from ml_assets.signing import is_signed, keys, sign
-from ml_assets.storage import locked, read_json, write_json
+from ml_assets.storage import below, locked, read_json, write_json
 
 # The ledger of the platform's own releases; no model may have this name.
 RELEASE = "release"
@@ -41,7 +42,7 @@ class Ledger:
 
     def path(self, model: str) -> Path:
         """File of one model."""
-        return self.root / "ledger" / f"{model}.jsonl"
+        return below(self.root / "ledger", f"{model}.jsonl")
 
     def append(
         self,
@@ -62,8 +63,10 @@ class Ledger:
             if known is not None:
                 return known
             last = entries[-1] if entries else None
+            # What cannot be read has a number all the same.
+            lines = len(_whole_lines(self._data(model)))
             body = {
-                "seq": last.seq + 1 if last else 1,
+                "seq": max(last.seq if last else 0, lines) + 1,
                 "time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
                 "kind": kind,
                 "model": model,
@@ -84,16 +87,21 @@ class Ledger:
 
     def entries(self, model: str) -> list[Entry]:
         """Every entry that can be read, oldest first; `verify` tells of the others."""
-        found = (_parse(line) for line in _whole_lines(self._data(model)))
-        return [entry for entry in found if entry is not None]
+        return _entries(self._data(model))
 
     def find(self, model: str, key: str) -> Entry | None:
         """The entry with this key."""
         return _with_key(self.entries(model), key)
 
     def verify(self, model: str) -> list[Problem]:
-        """What is wrong with the ledger of `model`; empty where nothing is."""
-        data = self._data(model)
+        """What is wrong with the ledger of `model`; empty where nothing is.
+
+        The head is read first: entries that are appended meanwhile go beyond it.
+        """
+        head, data = read_json(self._head_path(model)), self._data(model)
+        if head is None and data:
+            # The first entry is written before the first head.
+            head = read_json(self._head_path(model))
         problems: list[Problem] = []
         number, before = 0, START
         for line in _whole_lines(data):
@@ -103,34 +111,13 @@ class Ledger:
                 problems.append(Problem(number, f"entry {number} is not readable"))
                 before = ""
                 continue
-            problems += faults_of(entry, number + 1, before)
+            problems += faults_of(entry, line, number + 1, before)
             number, before = entry.seq, entry.hash
         if data and not data.endswith(b"\n"):
             problems.append(Problem(None, "the last line is torn; it is no entry"))
-        entries, known = self.entries(model), keys()
+        entries, known = _entries(data), keys()
         problems += unsigned(entries, known)
-        return problems + self._of_head(model, number, entries, known)
-
-    def _of_head(
-        self, model: str, last: int, entries: list[Entry], known: list[bytes]
-    ) -> list[Problem]:
-        """The chain cannot tell that its end is gone, or was made anew."""
-        head = read_json(self._head_path(model))
-        if known and any(entry.signature for entry in entries):
-            signature = str((head or {}).get("signature"))
-            if head is None or not is_signed(_head_text(head), signature, known):
-                text = "how far it must reach is not signed: its end may be missing"
-                return [Problem(None, text)]
-        if head is None:
-            return []
-        if head["seq"] > last:
-            text = f"entries after {last} are missing: there were {head['seq']}"
-            return [Problem(last + 1, text)]
-        hashes = {entry.seq: entry.hash for entry in entries}
-        if hashes.get(head["seq"], head["hash"]) != head["hash"]:
-            text = f"entry {head['seq']} is not the one that was written"
-            return [Problem(head["seq"], text)]
-        return []
+        return problems + _faults_of_head(head, number, entries, known)
 
     def _data(self, model: str) -> bytes:
         try:
@@ -162,14 +149,44 @@ class Ledger:
 
 
 def held(entries: list[Entry]) -> dict[str, Entry]:
-    """Versions on hold, and the entry that put each there."""
+    """Versions on hold, and the entry that put each there.
+
+    What a later release wrote of a version may stop it, and so does, until somebody
+    says otherwise.
+    """
     found: dict[str, Entry] = {}
     for entry in entries:
-        if entry.kind == "hold":
+        if entry.kind == "hold" or entry.kind not in KINDS:
             found[entry.version] = entry
         elif entry.kind == "release_hold":
             found.pop(entry.version, None)
     return found
+
+
+def _faults_of_head(
+    head: Any, last: int, entries: list[Entry], known: list[bytes]
+) -> list[Problem]:
+    """The chain cannot tell that its end is gone, or was made anew."""
+    if known and any(entry.signature for entry in entries):
+        signature = str((head or {}).get("signature"))
+        if head is None or not is_signed(_head_text(head), signature, known):
+            text = "how far it must reach is not signed: its end may be missing"
+            return [Problem(None, text)]
+    if head is None:
+        return []
+    if head["seq"] > last:
+        text = f"entries after {last} are missing: there were {head['seq']}"
+        return [Problem(last + 1, text)]
+    hashes = {entry.seq: entry.hash for entry in entries}
+    if hashes.get(head["seq"], head["hash"]) != head["hash"]:
+        text = f"entry {head['seq']} is not the one that was written"
+        return [Problem(head["seq"], text)]
+    return []
+
+
+def _entries(data: bytes) -> list[Entry]:
+    found = (_parse(line) for line in _whole_lines(data))
+    return [entry for entry in found if entry is not None]
 
 
 def _head_text(head: Mapping[str, Any]) -> str:

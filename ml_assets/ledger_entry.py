@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
@@ -24,16 +24,19 @@ Kind = Literal[
     "release_failure",
 ]
 
+KINDS: frozenset[str] = frozenset(get_args(Kind))
 START = "0" * 64
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One decision.
 
     Attributes
     ----------
     seq : int
         Number of the entry, from 1.
+    kind : str
+        One of `KINDS`, or one that a later release of this package wrote.
     time : str
         When, in UTC, ISO 8601.
     generation : int or None
@@ -48,7 +51,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     seq: int
     time: str
-    kind: Kind
+    kind: str
     model: str
     version: str
     generation: int | None
@@ -85,9 +88,12 @@ def entry_hash(body: Mapping[str, Any]) -> str:
     return hashlib.sha256(canonical(body)).hexdigest()
 
 
-def faults_of(entry: Entry, number: int, before: str) -> list[Problem]:
-    """What is wrong with one entry that should be `number` and follow `before`."""
-    body = as_written(entry)
+def faults_of(entry: Entry, line: bytes, number: int, before: str) -> list[Problem]:
+    """What is wrong with one entry that should be `number` and follow `before`.
+
+    The hash is that of its `line`: a later release may write fields that are not known.
+    """
+    body = json.loads(line)
     del body["hash"]
     body.pop("signature", None)
     found = []

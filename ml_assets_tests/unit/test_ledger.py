@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 from ml_assets.ledger import START, Entry, Ledger, canonical, entry_hash, held
+from ml_assets.ledger_entry import as_written
+from ml_assets.storage import write_json
 
 
 def add(ledger: Ledger, version: str, kind: Any = "deployment", **given: Any) -> Entry:
@@ -167,3 +169,70 @@ def test_a_hold_lasts_until_it_is_released(tmp_path: Path) -> None:
     reason = add(ledger, "v2", "hold", why="it leaks")
     add(ledger, "v1", "release_hold")
     assert held(ledger.entries("churn")) == {"v2": reason}
+
+
+def rewritten(entry: Entry, **fields: Any) -> bytes:
+    """The line of an entry as a later release would write it."""
+    body = {**as_written(entry), **fields}
+    del body["hash"]
+    return canonical({**body, "hash": entry_hash(body)})
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"kind": "quarantine"},
+        {"kind": "quarantine", "until": "2027-01-01"},
+        {"kind": "hold", "until": "2027-01-01"},
+    ],
+    ids=["a kind", "a kind and a field", "a field"],
+)
+def test_what_a_later_release_wrote_is_kept_and_stops_its_version(
+    ledger: Ledger, fields: dict[str, Any]
+) -> None:
+    lines = ledger.path("churn").read_bytes().splitlines()[:4]
+    fifth = ledger.entries("churn")[4]
+    rewrite(ledger, [*lines, rewritten(fifth, **fields)])
+    head = json.loads(rewritten(fifth, **fields))["hash"]
+    write_json(ledger.path("churn").with_suffix(".head.json"), {"seq": 5, "hash": head})
+    assert messages(ledger) == []
+    assert list(held(ledger.entries("churn"))) == ["v5"]
+    assert add(ledger, "v6").seq == 6
+    assert messages(ledger) == []
+    add(ledger, "v5", kind="release_hold")
+    assert held(ledger.entries("churn")) == {}
+
+
+def test_a_line_that_cannot_be_read_keeps_its_number(ledger: Ledger) -> None:
+    lines = ledger.path("churn").read_bytes().splitlines()
+    rewrite(ledger, [*lines, b"{}"])
+    assert add(ledger, "v6").seq == 7
+    assert messages(ledger) == ["entry 6 is not readable"]
+
+
+def append_for_ever(root: Path, ready: Any) -> None:
+    ledger = Ledger(root)
+    number = 0
+    while True:
+        number += 1
+        add(ledger, f"v{number}")
+        ready.set()
+
+
+def test_it_is_sound_whenever_one_looks_while_others_append(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ready = context.Event()
+    writer = context.Process(
+        target=append_for_ever, args=(tmp_path, ready), daemon=True
+    )
+    writer.start()
+    try:
+        assert ready.wait(60)
+        seen = set()
+        while len(seen) < 100:
+            assert Ledger(tmp_path).verify("churn") == []
+            seen.add(len(Ledger(tmp_path).entries("churn")))
+            assert writer.is_alive()
+    finally:
+        writer.kill()
+        writer.join()

@@ -7,7 +7,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.automation import BATCH, build
+from ml_assets.automation import BATCH, OVERLAP, build
 from ml_assets.ml.gate import GateFigures
 
 VERSION = "20261122T020000Z"
@@ -123,6 +123,38 @@ def test_an_event_that_appears_late_is_not_passed_over(
     newest, *handled = tick().cursor.split(",")
     as_if_the_second_was_not_there = ",".join([newest, handled[0], handled[2]])
     assert launched(tick(as_if_the_second_was_not_there)) == ["v1"]
+
+
+@pytest.mark.parametrize("count", [3, 19, 20, 21, 25, 200])
+def test_each_of_many_versions_is_asked_for_once(
+    tick: Any, instance: Any, count: int
+) -> None:
+    """Also one whose event appears after those of later ones."""
+    cursor, asked = None, []
+    for number in range(count):
+        report(instance, f"v{number}", figures(0.9))
+        if number % 7 == 6 or number == count - 1:
+            result = tick(cursor)
+            asked += launched(result)
+            cursor = result.cursor
+    assert asked == [f"v{number}" for number in range(count)]
+    for _ in range(3):
+        result = tick(cursor)
+        assert launched(result) == []
+        cursor = result.cursor
+    ids = evaluations(instance)
+    for late in range(max(count - OVERLAP, 0), count - 1):
+        others = [number for at, number in enumerate(ids) if at != late][-OVERLAP:]
+        cursor = ",".join(map(str, [ids[-1], *others]))
+        assert launched(tick(cursor)) == [f"v{late}"]
+
+
+def evaluations(instance: dg.DagsterInstance) -> list[int]:
+    """Storage ids of all evaluations, oldest first."""
+    records = instance.fetch_materializations(
+        dg.AssetKey(["churn", "evaluation"]), limit=1_000, ascending=True
+    ).records
+    return [record.storage_id for record in records]
 
 
 def test_a_refusal_is_told_once(tick: Any, instance: Any) -> None:
