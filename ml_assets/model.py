@@ -213,6 +213,10 @@ class ModelSpec(Part):
 
     name: str = Field(pattern=NAME, description="the model's name, snake_case")
     source: SourceSpec
+    runtime_sources: list[str] = Field(
+        default_factory=list,
+        description="what a run may read instead: sql, kaggle, beginnings of addresses",
+    )
     target: str = Field(min_length=1, description="column to predict, with two values")
     positive: str | int | float | bool | None = Field(
         None, description="target value that counts as positive; the rarer by default"

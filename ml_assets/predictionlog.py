@@ -13,6 +13,7 @@ import msgspec
 
 from ml_assets.segments import day_at
 from ml_assets.serving.plan import Signature
+from ml_assets.storage import below
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,7 +39,7 @@ class Labelled(NamedTuple):
 
 def days(root: Path, model: str, since: float = 0.0) -> list[str]:
     """UTC days of which there are predictions, from the day of `since` on, sorted."""
-    directory = root / "predictions" / model
+    directory = below(root / "predictions", model)
     first = day_at(since)
     found = {path.parent.name for path in directory.glob(f"????-??-??/{FILES}")}
     return sorted(day for day in found if day >= first)
@@ -94,7 +95,7 @@ def labels(root: Path, model: str, since: float = 0.0) -> "pd.DataFrame":
     import pandas as pd
 
     wanted = ["id", "entity", "time", "label", "received"]
-    paths = sorted((root / "labels" / model).glob(FILES))
+    paths = sorted(below(root / "labels", model).glob(FILES))
     parts = [_read(path, wanted, [("received", ">=", since)]) for path in paths]
     parts = [part for part in parts if len(part)]
     if not parts:

@@ -13,6 +13,8 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from ml_assets.storage import below
+
 Kind = Literal["predictions", "labels"]
 LABELS = ".labels.jsonl"
 SUFFIX = ".jsonl"
@@ -125,7 +127,7 @@ def waiting(root: Path, model: str, kind: Kind) -> list[str]:
     root : Path
         Of the storage.
     """
-    directory = root / "segments" / model
+    directory = below(root / "segments", model)
     names = (item.name for item in directory.glob(f"*{SUFFIX}"))
     wanted = kind == "labels"
     return sorted(

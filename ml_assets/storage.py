@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -17,10 +18,46 @@ from pathlib import Path
 from typing import Any
 
 TEMPORARY = ".tmp-"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
 
 class StorageError(ValueError):
     """What is named as a directory is none that we can use."""
+
+
+class NameFault(ValueError):
+    """A name that came from outside, and that no file of ours has."""
+
+
+def below(directory: Path, *names: str) -> Path:
+    """A path below `directory`, of names that lead nowhere else.
+
+    Every model, version, run, server and digest that becomes a part of a path comes
+    through here, whoever named it: a launchpad, a command, a request or a file.
+
+    Raises
+    ------
+    NameFault
+        If a name has other characters than A-Z, a-z, 0-9, dot, hyphen and underscore,
+        begins with another than a letter or a digit, or is longer than 200.
+
+    Examples
+    --------
+    >>> below(Path("versions"), "churn", "20261123T020000Z").as_posix()
+    'versions/churn/20261123T020000Z'
+    >>> below(Path("versions"), "churn", "../m/20261123T020000Z")
+    Traceback (most recent call last):
+    ...
+    ml_assets.storage.NameFault: '../m/20261123T020000Z' is no name: expected letters, \
+digits, dots, hyphens and underscores
+    """
+    for name in names:
+        if not _NAME.fullmatch(name):
+            raise NameFault(
+                f"{ascii(name[:80])} is no name: expected letters, digits, dots,"
+                " hyphens and underscores"
+            )
+    return directory.joinpath(*names)
 
 
 def home() -> Path:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from ml_assets.serving.plan import encode
-from ml_assets.storage import create_bytes, read_json, write_json
+from ml_assets.storage import NameFault, below, create_bytes, read_json, write_json
 
 STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -81,7 +81,7 @@ class VersionStore:
 
     def directory(self, model: str, version: str) -> Path:
         """Where everything of one version is kept."""
-        return self.root / "versions" / model / version
+        return below(self.root / "versions", model, version)
 
     def reserve(
         self,
@@ -111,7 +111,7 @@ class VersionStore:
 
     def names(self, model: str) -> list[str]:
         """Versions of `model` that exist, oldest first."""
-        directory = self.root / "versions" / model
+        directory = below(self.root / "versions", model)
         return sorted(item.parent.name for item in directory.glob("*/record.json"))
 
     def models(self) -> list[str]:
@@ -121,13 +121,14 @@ class VersionStore:
 
     def get(self, model: str, version: str) -> VersionRecord:
         """The record of one version."""
-        path = self.directory(model, version) / "record.json"
         try:
+            path = self.directory(model, version) / "record.json"
             return msgspec.json.decode(path.read_bytes(), type=VersionRecord)
-        except FileNotFoundError:
+        except (FileNotFoundError, NameFault):
             known = ", ".join(self.names(model)[-5:]) or "none"
             raise UnknownVersionError(
-                f"model {model} has no version {version}; its latest are: {known}"
+                f"model {model} has no version {ascii(version)[1:-1]}; its latest are:"
+                f" {known}"
             ) from None
 
     def records(self, model: str) -> list[VersionRecord]:

@@ -23,7 +23,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def raw(config: IngestionConfig) -> dg.MaterializeResult:
         from ml_assets.ml.sources import read_source
 
-        source = config.resolve(spec.source)
+        source = config.resolve(spec)
         with refusing_data():
             frame = read_source(source, home() / "cache")
         metadata = accept(spec, source, frame)

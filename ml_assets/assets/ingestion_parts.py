@@ -106,7 +106,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
 
 
 def _source(config: IngestionConfig, spec: ModelSpec) -> SourceSpec:
-    source = config.resolve(spec.source)
+    source = config.resolve(spec)
     if source.type not in FILES:
         raise dg.Failure(
             f"the source of {spec.name} is read file by file, which type"

@@ -22,17 +22,22 @@ class IngestionConfig(dg.Config):
         None, description="another data source for this run, with the keys of the YAML"
     )
 
-    def resolve(self, default: SourceSpec) -> SourceSpec:
-        """The source that this run reads."""
+    def resolve(self, spec: ModelSpec) -> SourceSpec:
+        """The source that this run reads: that of the YAML, or one that it permits."""
+        from ml_assets.ml.sources.permitted import why_not
+
         if self.source is None:
-            return default
+            return spec.source
         try:
-            return SourceSpec.model_validate(self.source)
+            source = SourceSpec.model_validate(self.source)
+            told = why_not(source, spec.source, spec.runtime_sources)
+            if not told:
+                return source
         except ValidationError as error:
             # The error's own text repeats what was given, and with it any secret.
             faults = error.errors(include_input=False, include_context=False)
             told = "; ".join(_fault(fault["loc"], fault["msg"]) for fault in faults)
-        raise dg.Failure(f"the run's source is not valid: {told}", allow_retries=False)
+        raise dg.Failure(f"the run's source is refused: {told}", allow_retries=False)
 
 
 @contextlib.contextmanager

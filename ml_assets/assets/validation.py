@@ -10,7 +10,7 @@ from ml_assets.assets.common import TABLES, key
 from ml_assets.model import ModelSpec
 from ml_assets.quality.names import expectation_names
 from ml_assets.resources.tables import DATA_VERSION
-from ml_assets.storage import storage_root, write_bytes, write_json
+from ml_assets.storage import below, storage_root, write_bytes, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,12 +21,13 @@ LISTED = 20
 
 def contract_path(model: str) -> Path:
     """What the last accepted raw data of a model looked like."""
-    return storage_root() / "contracts" / f"{model}.json"
+    return below(storage_root() / "contracts", f"{model}.json")
 
 
 def report_path(model: str, data_version: str) -> Path:
     """The validation report of one raw table."""
-    return storage_root() / "reports" / model / "validation" / f"{data_version}.json"
+    reports = below(storage_root() / "reports", model)
+    return below(reports / "validation", f"{data_version}.json")
 
 
 def build(spec: ModelSpec) -> dg.Definitions:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets.storage import atomic_path, locked, read_json, storage_root, write_json
+from ml_assets.storage import (
+    atomic_path,
+    below,
+    locked,
+    read_json,
+    storage_root,
+    write_json,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -35,7 +42,7 @@ class TableStore:
 
     def path(self, model: str, stage: str, version: str) -> Path:
         """File of one table."""
-        return self.root / "tables" / model / stage / f"{version}.parquet"
+        return below(self.root / "tables", model, stage, f"{version}.parquet")
 
     def write(self, model: str, stage: str, run_id: str, frame: "pd.DataFrame") -> Path:
         """Keep `frame`, whose ``attrs["data_version"]`` names its content.
@@ -52,7 +59,7 @@ class TableStore:
                 if not path.exists():
                     with atomic_path(path) as temporary:
                         _write_parquet(frame, temporary)
-                write_json(path.parent / "runs" / f"{run_id}.json", pointer)
+                write_json(below(path.parent / "runs", f"{run_id}.json"), pointer)
                 write_json(path.parent / "current.json", pointer)
         except OSError as error:
             raise TableWriteError(
@@ -106,11 +113,10 @@ class TableStore:
         return path
 
     def version(self, model: str, stage: str, run_id: str) -> str:
-        """The data version that the run made, else the newest one."""
-        directory = self.root / "tables" / model / stage
-        pointer = read_json(directory / "runs" / f"{run_id}.json") or read_json(
-            directory / "current.json"
-        )
+        """The data version that the run made, else the newest one; '' is no run."""
+        directory = below(self.root / "tables", model, stage)
+        made = below(directory / "runs", f"{run_id}.json") if run_id else None
+        pointer = (made and read_json(made)) or read_json(directory / "current.json")
         if pointer is None:
             raise MissingTableError(
                 f"table {model}/{stage} was never materialized; materialize it first"

@@ -23,7 +23,7 @@ from typing import Literal
 import msgspec
 
 from ml_assets.serving.plan import ServingPlan, encode, pin_of
-from ml_assets.storage import TEMPORARY, create_bytes, locked, write_bytes
+from ml_assets.storage import TEMPORARY, below, create_bytes, locked, write_bytes
 
 State = Literal["ready", "prepared", "failed"]
 
@@ -144,19 +144,19 @@ class PlanStore:
         """Every staged plan that is not in force."""
         plans = [
             msgspec.json.decode(path.read_bytes(), type=ServingPlan)
-            for path in sorted(self._staged_path(model, "").parent.glob("[0-9]*.json"))
+            for path in sorted(self._staged(model).glob("[0-9]*.json"))
         ]
         in_force = self.history(model)
         return [plan for plan in plans if plan not in in_force]
 
     def unstage(self, model: str) -> None:
         """Drop every staged plan. Call it when no server is pinned to one."""
-        for path in self._staged_path(model, "").parent.glob("[0-9]*.json"):
+        for path in self._staged(model).glob("[0-9]*.json"):
             path.unlink(missing_ok=True)
 
     def report(self, report: ServerReport) -> None:
         """Say what a server holds. Call it with the server's `ServerLease` held."""
-        path = self.root / "servers" / report.server / f"{report.model}.json"
+        path = below(self.root / "servers", report.server, f"{report.model}.json")
         write_bytes(path, encode(report))
 
     def reports(self, model: str) -> list[ServerReport | None]:
@@ -180,7 +180,7 @@ class PlanStore:
 
     def door_mark(self, server: str) -> Path:
         """File that exists while `server` takes the requests of its door."""
-        return self.root / "servers" / server / "door"
+        return below(self.root / "servers", server) / "door"
 
     def takes_requests(self, host: str) -> bool:
         """Whether a living server on the machine `host` stands behind its door."""
@@ -196,13 +196,16 @@ class PlanStore:
                 yield item
 
     def _directory(self, model: str) -> Path:
-        return self.root / "plans" / model
+        return below(self.root / "plans", model)
 
     def _plan_path(self, model: str, generation: int) -> Path:
         return self._directory(model) / f"{generation:08d}.json"
 
+    def _staged(self, model: str) -> Path:
+        return self._directory(model) / "staged"
+
     def _staged_path(self, model: str, pin: str) -> Path:
-        return self._directory(model) / "staged" / f"{pin}.json"
+        return below(self._staged(model), f"{pin}.json")
 
     def _generations(self, model: str) -> list[int]:
         directory = self._directory(model)
@@ -216,7 +219,7 @@ class ServerLease:
     """A server's sign of life: a lock that the system drops when the process dies."""
 
     def __init__(self, root: Path, server: str) -> None:
-        path = root / "servers" / server / "lease"
+        path = below(root / "servers", server) / "lease"
         path.parent.mkdir(parents=True, exist_ok=True)
         # Locked before it has its name: whoever looks whether it is held, for which a
         # lock is taken too, never meets it unlocked and never takes it from us.

@@ -97,9 +97,9 @@ def test_a_part_with_another_schema_is_refused_by_name(
 def test_one_run_can_read_other_files(data: Path, home: Path, run_job: RunJob) -> None:
     write_parts(home / "june", 2)
     source = {"type": "csv", "path": str(home / "june" / "*.csv")}
-    result = run_job(
-        part_spec(data), "train", {"churn__raw": {"config": {"source": source}}}
-    )
+    spec = part_spec(data).model_copy(update={"runtime_sources": [str(home)]})
+    config = {"churn__raw": {"config": {"source": source}}}
+    result = run_job(spec, "train", config)
 
     assert result.success
     assert len(table("raw")) == 400

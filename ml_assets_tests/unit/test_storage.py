@@ -12,10 +12,15 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import main
+from ml_assets.ledger import Ledger
+from ml_assets.resources.tables import TableStore
 from ml_assets.serving.settings import ServerSettings
+from ml_assets.serving.store import PlanStore
 from ml_assets.storage import (
+    NameFault,
     StorageError,
     atomic_path,
+    below,
     create_bytes,
     home,
     read_json,
@@ -23,6 +28,7 @@ from ml_assets.storage import (
     write_bytes,
     write_json,
 )
+from ml_assets.versions import UnknownVersionError, VersionStore
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -106,3 +112,38 @@ def test_a_bucket_is_refused_and_no_directory_is_made_of_it(
     monkeypatch.setenv("ML_ASSETS_STORAGE", url)
     assert storage_root() == tmp_path / "store"
     assert ServerSettings.load({}, {}).storage == str(tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            ".",
+            "..",
+            "../m/20261123T020000Z",
+            "/etc",
+            "a/b",
+            "a\\\\b",
+            "v1\n",
+            "v\0",
+        ),
+        *("%2e%2e", "a b", ".hidden", "-rf", "v\u0661", "\uff0e\uff0e", "x" * 201),
+    ],
+)
+def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    """Whichever record, table, plan or ledger it was meant for."""
+    VersionStore(tmp_path).reserve("m", "run")
+    for look in (
+        lambda: below(tmp_path, name),
+        lambda: TableStore(tmp_path).path("churn", "raw", name),
+        lambda: TableStore(tmp_path).version("churn", name, "run"),
+        lambda: PlanStore(tmp_path).current(name),
+        lambda: PlanStore(tmp_path).pinned("churn", name),
+        lambda: Ledger(tmp_path).entries(name),
+        lambda: VersionStore(tmp_path).evaluation("churn", name),
+    ):
+        with pytest.raises(NameFault, match="is no name: expected letters"):
+            look()
+    with pytest.raises(UnknownVersionError, match="model churn has no version"):
+        VersionStore(tmp_path).get("churn", name)

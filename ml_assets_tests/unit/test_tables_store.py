@@ -37,7 +37,7 @@ def test_each_run_finds_the_table_that_it_made(store: TableStore) -> None:
     store.write("churn", "raw", "run2", table("def"))
     assert store.version("churn", "raw", "run1") == "abc"
     assert store.version("churn", "raw", "run2") == "def"
-    assert store.version("churn", "raw", "another run") == "def"
+    assert store.version("churn", "raw", "another-run") == "def"
 
 
 def test_the_same_content_is_written_once(store: TableStore) -> None:

@@ -59,9 +59,13 @@ class Download:
         SourceError
             The server refused, or the file did not arrive in time.
         """
-        import requests
+        from ml_assets.ml.sources.redirects import session_of
 
-        with locked(_beside(target, ".lock")), requests.Session() as session, _quiet():
+        with (
+            locked(_beside(target, ".lock")),
+            session_of(self.name, self.url) as session,
+            _quiet(),
+        ):
             deadline = self.retry.clock() + self.timeout
             reason = ""
             for attempt in range(1, self.retry.attempts + 1):

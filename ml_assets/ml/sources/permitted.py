@@ -1,0 +1,172 @@
+"""Which sources a run may read instead of that of its model's YAML.
+
+Who writes the YAML is trusted with the variables and the network of the code location;
+who fills in a launchpad only with what the YAML lets them choose.
+"""
+
+import posixpath
+import re
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from ml_assets.model import SourceSpec
+from ml_assets.storage import home, storage_root
+
+# Variables that a run's source may name: whoever sets one knows what it is for.
+PREFIX = "ML_ASSETS_SOURCE_"
+_VARIABLE = re.compile(r"\$\{([^}]*)\}")
+_MARKS = re.compile(r"[*?\[]")
+_PORTS = {"http": 80, "https": 443}
+_HARMLESS = ("sklearn", "synthetic")
+
+
+def why_not(source: SourceSpec, yaml: SourceSpec, permitted: Sequence[str]) -> str:
+    """Why a run may not read `source`; empty where it may.
+
+    A run may read what ships with the platform; files below the working directory or
+    below the directory of the YAML's own source, hidden ones and the platform's own
+    left out; addresses on the host of the YAML's own source; what begins with one of
+    `permitted`. It may name no variable but those that begin with `PREFIX`.
+
+    Parameters
+    ----------
+    source : SourceSpec
+        What the run gave.
+    yaml : SourceSpec
+        The model's own source.
+    permitted : sequence of str
+        ``runtime_sources`` of the YAML: ``sql``, ``kaggle``, or the beginning of a path
+        or an address, such as ``s3://lake/customers/``.
+
+    Examples
+    --------
+    >>> own = SourceSpec(type="http", url="https://data.example/may.csv")
+    >>> why_not(SourceSpec(type="http", url="https://data.example/june.csv"), own, [])
+    ''
+    >>> why_not(SourceSpec(type="http", url="http://169.254.169.254/"), own, [])
+    "it is none that the model's YAML permits: runtime_sources may name its beginning"
+    """
+    if source == yaml or source.type in _HARMLESS:
+        return ""
+    for name in sorted(_variables(_own_texts(source, yaml))):
+        if not re.fullmatch(rf"{PREFIX}[A-Z0-9_]+", name):
+            return (
+                f"it names the variable {ascii(name[:80])}, and may only name those"
+                f" that begin with {PREFIX}"
+            )
+    if source.type in ("sql", "kaggle"):
+        # The credentials are the YAML's: they go to nobody else.
+        is_same = source.url == yaml.url and source.type == yaml.type
+        if source.type in permitted and (is_same or source.type == "kaggle"):
+            return ""
+        return (
+            f"a source of type {source.type} is read only where the model's YAML has"
+            f" {source.type} under runtime_sources"
+            + (", and the url of its own source" if source.type == "sql" else "")
+        )
+    place = source.path or source.url or ""
+    if any(_is_below(place, beginning) for beginning in permitted):
+        return ""
+    if source.type == "http":
+        is_permitted = yaml.type == "http" and _origin(place) == _origin(yaml.url or "")
+    else:
+        is_permitted = _is_own_file(place, yaml)
+    if is_permitted:
+        return ""
+    return (
+        "it is none that the model's YAML permits: runtime_sources may name its"
+        " beginning"
+    )
+
+
+def _own_texts(source: SourceSpec, yaml: SourceSpec) -> dict[str, Any]:
+    """What the run gave that does not stand in the YAML to the letter."""
+    given = source.model_dump(exclude_unset=True)
+    if source.type != yaml.type:
+        return given
+    same = yaml.model_dump()
+    return {name: item for name, item in given.items() if item != same[name]}
+
+
+def _variables(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield from _VARIABLE.findall(value)
+    elif isinstance(value, dict):
+        yield from _variables([*value, *value.values()])
+    elif isinstance(value, list | tuple):
+        for item in value:
+            yield from _variables(item)
+
+
+def _is_own_file(place: str, yaml: SourceSpec) -> bool:
+    if "::" in place:
+        return False
+    own = yaml.path or ""
+    directory = _fixed(own).rpartition("/")[0] if own else ""
+    if "://" in place:
+        # A store's root is everybody's.
+        return urlsplit(directory).path.strip("/") != "" and _is_below(place, directory)
+    found = Path(_fixed(place)).resolve()
+    # What a glob may match after its first mark is below that.
+    if ".." in Path(place).parts or any(x.startswith(".") for x in Path(place).parts):
+        return False
+    if own and "://" not in own and found.is_relative_to(Path(directory).resolve()):
+        return True
+    ours = (home().resolve(), storage_root().resolve())
+    if any(found.is_relative_to(item) or item.is_relative_to(found) for item in ours):
+        return False
+    here = Path.cwd().resolve()
+    if not found.is_relative_to(here):
+        return False
+    return not any(part.startswith(".") for part in found.relative_to(here).parts)
+
+
+def _fixed(place: str) -> str:
+    """A path up to the directory in which its first mark of a glob stands."""
+    mark = _MARKS.search(place)
+    return place[: place.rfind("/", 0, mark.start()) + 1] if mark else place
+
+
+def _is_below(place: str, beginning: str) -> bool:
+    """Whether a path or an address begins with another, taken apart and not as text."""
+    if not beginning or "::" in place:
+        return False
+    if "://" not in beginning:
+        if "://" in place:
+            return False
+        whole, base = Path(_fixed(place)).resolve(), Path(beginning).resolve()
+        return whole.is_relative_to(base) and ".." not in Path(place).parts
+    if "://" not in place or _origin(place) != _origin(beginning):
+        return False
+    found, within = _path(place), _path(beginning)
+    return found == within or found.startswith(within.rstrip("/") + "/")
+
+
+def _path(address: str) -> str:
+    found = _split(address)
+    # A server may decode once more than we do: two dots never lead anywhere.
+    text = unquote(unquote(found.path)) if found else "/.."
+    return "/.." if ".." in text.split("/") else posixpath.normpath(f"/{text}")
+
+
+def _origin(address: str) -> tuple[str, str, int | None, str] | None:
+    found = _split(address)
+    if found is None or not found.scheme:
+        return None
+    try:
+        port = found.port or _PORTS.get(found.scheme)
+    except ValueError:
+        return None
+    return found.scheme, (found.hostname or ""), port, found.netloc.rpartition("@")[0]
+
+
+def _split(address: str) -> SplitResult | None:
+    # Programs disagree on what these mean inside of an address.
+    if re.search(r"[\s\\]", address) or "#" in address:
+        return None
+    try:
+        return urlsplit(address)
+    except ValueError:
+        return None
