@@ -60,6 +60,10 @@ class MonitoringSpec(Part):
     slices: list[str] = Field(
         default_factory=list, description="columns whose groups are reported apart"
     )
+    ignore: list[str] = Field(
+        default_factory=list,
+        description="columns that are not watched for drift, such as the month",
+    )
     window_hours: float = Field(
         24.0, gt=0, description="predictions compared with the reference profile"
     )

@@ -153,10 +153,15 @@ def _raw(spec: ModelSpec, plan: ServingPlan, reference: "Profile") -> Comparison
         return None
     frame = TableStore(storage_root()).read(spec.name, "raw", raw_version)
     # A column that is gone is what the schema contract is about, and stopped there.
-    if {*reference.numbers, *reference.categories} - {*frame.columns}:
+    watched = {*reference.numbers, *reference.categories} - {*spec.monitoring.ignore}
+    if watched - {*frame.columns}:
         return None
     # A column that the YAML retypes: what is no number is missing.
-    numbers = {name: pd.to_numeric(frame[name], "coerce") for name in reference.numbers}
+    numbers = {
+        name: pd.to_numeric(frame[name], "coerce")
+        for name in reference.numbers
+        if name in watched
+    }
     report = _compare(spec, reference, frame.assign(**numbers))
     version, about = plan.live.version, {"raw_version": raw_version}
     return Comparison(_raw_id(plan, raw_version), "raw", version, report, about)
@@ -188,8 +193,14 @@ def _compare(
 ) -> "DriftReport":
     from ml_assets.ml.drift import compare
 
-    floor = spec.monitoring.psi_floor
-    return compare(reference, frame, probability, floor=floor)
+    watched = spec.monitoring
+    return compare(
+        reference,
+        frame,
+        probability,
+        ignore=watched.ignore,
+        floor=watched.psi_floor,
+    )
 
 
 def _keep(spec: ModelSpec, item: Comparison) -> bool:

@@ -1,6 +1,6 @@
 """Drift: does a window of rows still look like what the version was trained on?"""
 
-from collections.abc import Mapping
+from collections.abc import Collection
 from typing import Any
 
 import msgspec
@@ -56,7 +56,7 @@ def compare(
     frame: pd.DataFrame,
     probability: ArrayLike | None = None,
     *,
-    sample: Mapping[str, ArrayLike] | None = None,
+    ignore: Collection[str] = (),
     alpha: float = 0.01,
     floor: float = 0.1,
     minimum_rows: int = 100,
@@ -76,9 +76,8 @@ def compare(
         The window, with every column of the profile; others are ignored.
     probability : array-like of shape (n_predictions,), optional
         What was predicted for the window; compared as one more column.
-    sample : mapping of str to array-like, optional
-        Raw values of numeric columns of the reference: the Kolmogorov-Smirnov test is
-        then on the values rather than on the profile's bins.
+    ignore : collection of str
+        Columns that are not compared, because they have a season.
     alpha : float
         Chance of finding drift in a window that has none.
     floor : float
@@ -103,8 +102,8 @@ def compare(
     >>> report.sentence
     '1 of 1 columns drifted over 500 rows: age (PSI 0.34)'
     """
-    names = [*reference.numbers, *reference.categories]
-    absent = [name for name in names if name not in frame.columns]
+    names = {*reference.numbers, *reference.categories} - {*ignore}
+    absent = sorted(name for name in names if name not in frame.columns)
     if absent:
         raise KeyError(
             f"the window has no column '{absent[0]}' of the reference profile;"
@@ -115,7 +114,7 @@ def compare(
     if not rows:
         found: list[ColumnDrift] = []
     else:
-        found = _columns(reference, frame, probability, sample or {})
+        found = _columns(reference, frame, probability, ignore)
     adjusted = holm([column.p_value for column in found])
     columns = [
         msgspec.structs.replace(
@@ -142,20 +141,21 @@ def _columns(
     reference: Profile,
     frame: pd.DataFrame,
     probability: ArrayLike | None,
-    sample: Mapping[str, ArrayLike],
+    ignore: Collection[str],
 ) -> list[ColumnDrift]:
-    raw = {name: np.asarray(value, np.float64) for name, value in sample.items()}
     found = [
-        number_drift(name, before, frame[name], raw.get(name))
+        number_drift(name, before, frame[name])
         for name, before in reference.numbers.items()
+        if name not in ignore
     ]
     found += [
         category_drift(name, before, frame[name])
         for name, before in reference.categories.items()
+        if name not in ignore
     ]
     if probability is not None and np.size(probability):
         predicted = np.asarray(probability, dtype=np.float64)
-        found.append(prediction_drift(reference.probability, predicted))
+        found += prediction_drift(reference, predicted)
     return found
 
 
@@ -166,6 +166,10 @@ def _sentence(columns: list[ColumnDrift], rows: int, minimum_rows: int) -> str:
     if not drifted:
         return f"none of {len(columns)} columns drifted over {rows:,} rows"
     named = ", ".join(f"{column.column} (PSI {column.psi:.2f})" for column in drifted)
-    return (
-        f"{len(drifted)} of {len(columns)} columns drifted over {rows:,} rows: {named}"
-    )
+    told = f"{len(drifted)} of {len(columns)} columns drifted over {rows:,} rows: "
+    hints = [
+        f"; {column.column}: {column.hint}: if it is, name it in monitoring.ignore"
+        for column in drifted
+        if column.hint and column.kind != "prediction"
+    ]
+    return told + named + "".join(hints)

@@ -9,10 +9,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.ml import drift_measures as measure
-from ml_assets.ml.profile import CategoryProfile, NumberProfile, probability_counts
+from ml_assets.ml.drift_season import moves_by_itself
+from ml_assets.ml.profile import (
+    CategoryProfile,
+    NumberProfile,
+    Profile,
+    category_counts,
+    category_text,
+)
 
 Kind = Literal["number", "category", "prediction"]
-PREDICTION = "probability"
+PREDICTION, POSITIVE = "probability", "predicted positive"
+Counts = NDArray[np.float64]
 MISSING, UNSEEN, RARE = "(missing)", "(unseen)", "(rare)"
 
 
@@ -35,7 +43,7 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
         Population stability index, and what it comes to on average without drift.
     js : float
         Jensen-Shannon divergence in bits, 0 to 1.
-    test : {'ks', 'chi2'}
+    test : {'ks', 'chi2', 'binomial'}
         Of the distribution of the values.
     statistic : float
         Its statistic.
@@ -50,6 +58,8 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
         Surprising and large: see `~ml_assets.ml.drift.compare`.
     groups : tuple of Group
         The distributions.
+    hint : str
+        What kind of column moves by itself like this; empty where none does.
     """
 
     column: str
@@ -57,7 +67,7 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     psi: float
     psi_noise: float
     js: float
-    test: Literal["ks", "chi2"]
+    test: Literal["ks", "chi2", "binomial"]
     statistic: float
     p_value: float
     missing_reference: float = 0.0
@@ -66,6 +76,7 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
     groups: tuple[Group, ...] = ()
     p_adjusted: float = 1.0
     drifted: bool = False
+    hint: str = ""
 
     @property
     def excess(self) -> float:
@@ -74,12 +85,9 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def number_drift(
-    name: str,
-    reference: NumberProfile,
-    column: "pd.Series[Any]",
-    sample: NDArray[np.float64] | None = None,
+    name: str, reference: NumberProfile, column: "pd.Series[Any]"
 ) -> ColumnDrift:
-    """Compare a numeric column; with raw values of the reference, KS on them.
+    """Compare a numeric column.
 
     Raises
     ------
@@ -93,86 +101,133 @@ def number_drift(
             f"column {name}: the profile has numbers,"
             f" the window has {pd.api.types.infer_dtype(column, skipna=True)} values"
         ) from error
+    return _binned(name, "number", reference, values)
+
+
+def prediction_drift(
+    reference: Profile, probability: NDArray[np.float64]
+) -> list[ColumnDrift]:
+    """Compare the predicted probabilities, and how often the class is the positive one.
+
+    A rare class may treble within the last of the bins, so that its rate is compared by
+    itself, on the scale of even odds.
+    """
+    found = [_binned(PREDICTION, "prediction", reference.probability, probability)]
+    rows = sum(reference.probability.counts)
+    if reference.positives is None or not rows:
+        return found
+    positive = int((probability >= 0.5).sum())
+    counts = reference.positives, rows, positive, len(probability)
+    index, noise = measure.rate_index(*counts)
+    shares = reference.positives / rows, positive / len(probability)
+    first, second = _array([rows - counts[0], counts[0]]), _array(
+        [len(probability) - positive, positive]
+    )
+    found.append(
+        ColumnDrift(
+            column=POSITIVE,
+            kind="prediction",
+            psi=index,
+            psi_noise=noise,
+            js=measure.jensen_shannon(first, second),
+            test="binomial",
+            statistic=shares[1] - shares[0],
+            p_value=measure.share_changed(*counts),
+            groups=(
+                Group("negative", 1 - shares[0], 1 - shares[1]),
+                Group("positive", *shares),
+            ),
+        )
+    )
+    return found
+
+
+def _binned(
+    name: str, kind: Kind, reference: NumberProfile, values: NDArray[np.float64]
+) -> ColumnDrift:
     counted = reference.count(values)
     first, second = _array(reference.counts), _array(counted.counts)
-    if sample is None:
-        statistic, p_value = measure.ks_binned(first, second)
-    else:
-        statistic, p_value = measure.ks_raw(sample, values)
+    statistic, p_value = measure.ks_binned(first, second)
+    groups = measure.merge_rare(first, second)
     missing = reference.missing, counted.missing
-    p_missing = measure.share_changed(
-        missing[0], int(first.sum()) + missing[0], missing[1], len(values)
-    )
+    n, m = int(first.sum()), int(second.sum())
+    # Above the largest of n values, the chance of m more of them is just this binomial.
+    ends = [
+        measure.share_changed(int(first[end]), n, int(second[end]), m)
+        for end in ((0, -1) if len(first) > 1 else ())
+    ]
+    p_values = [
+        p_value,
+        measure.chi_squared(*(measure.summed(c, groups) for c in (first, second)))[1],
+        measure.share_changed(missing[0], n + missing[0], missing[1], len(values)),
+        *ends,
+    ]
     return _measured(
         name,
-        "number",
+        kind,
         _bin_labels(reference.edges),
         first,
         second,
         apart={MISSING: missing},
         test="ks",
         statistic=statistic,
-        p_value=min(2 * min(p_value, p_missing), 1.0),
+        p_value=min(len(p_values) * min(p_values), 1.0),
         missing_reference=_share(missing[0], reference.counts, missing[0]),
         missing_window=_share(missing[1], (len(values),)),
+        hint=moves_by_itself(first, second),
     )
 
 
 def category_drift(
     name: str, reference: CategoryProfile, column: "pd.Series[Any]"
 ) -> ColumnDrift:
-    """Compare a categorical column; values that the profile lacks count as unseen."""
-    found = column.value_counts(sort=False)
-    seen: dict[str, int] = {}
-    for value, count in found.items():
-        seen[str(value)] = seen.get(str(value), 0) + int(count)
+    """Compare a categorical column.
+
+    Values are ordered by the rows that both samples have of them, and the rarest are
+    one group: what a value has of the window then has no part in where it is counted.
+    """
+    before: dict[str, int] = {}
+    for value, rows in reference.counts.items():
+        text = category_text(value)
+        before[text] = before.get(text, 0) + rows
+    after = category_counts(column)
     missing = reference.missing, int(column.isna().sum())
-    before, after = {**reference.counts}, seen
-    if any(missing):
-        # A category like any other, where it occurs.
-        before[MISSING], after[MISSING] = missing
-    unseen = sum(count for value, count in after.items() if value not in before)
-    # Rarest last, so that what is rare is merged with what is rare.
-    labels = sorted(before, key=lambda value: (-before[value], value))
-    first = _array([before[label] for label in labels])
+    n, m = sum(before.values()), sum(after.values())
+    pooled = {v: before.get(v, 0) + after.get(v, 0) for v in {*before, *after}}
+    labels = sorted(pooled, key=lambda value: (-pooled[value], value))
+    first = _array([before.get(label, 0) for label in labels])
     second = _array([after.get(label, 0) for label in labels])
-    groups = measure.merge_rare(first, second)
-    statistic, p_value = measure.chi_squared(
-        measure.summed(first, groups), measure.summed(second, groups)
-    )
-    p_unseen = measure.share_changed(0, int(first.sum()), unseen, len(column))
+    statistic, p_value = 0.0, 1.0
+    if labels:
+        groups = measure.merge_rare(first, second)
+        statistic, p_value = measure.chi_squared(
+            measure.summed(first, groups), measure.summed(second, groups)
+        )
+    p_values = [
+        p_value,
+        measure.newcomers(first, second),
+        measure.share_changed(missing[0], n + missing[0], missing[1], m + missing[1]),
+    ]
+    is_new = first == 0
+    unseen = int(second[is_new].sum())
+    # Of the rows of the reference, those whose value no other row has are what a row
+    # that comes later would find unseen (Good and Turing).
+    single = min(int((first == 1).sum()), int(first.sum()))
+    known = first - (first == 1)
     return _measured(
         name,
         "category",
-        labels,
-        first,
-        second,
-        apart={UNSEEN: (0, unseen)},
+        [label for label, new in zip(labels, is_new) if not new] or [RARE],
+        known[~is_new] if n else np.zeros(1),
+        second[~is_new] if n else np.zeros(1),
+        apart={UNSEEN: (single, unseen), MISSING: missing},
         test="chi2",
         statistic=statistic,
-        p_value=min(2 * min(p_value, p_unseen), 1.0),
-        missing_reference=_share(missing[0], tuple(before.values())),
-        missing_window=_share(missing[1], (len(column),)),
-        unseen=_share(unseen, (len(column),)),
-    )
-
-
-def prediction_drift(
-    reference: tuple[int, ...], probability: NDArray[np.float64]
-) -> ColumnDrift:
-    """Compare the predicted probabilities."""
-    first, second = _array(reference), _array(probability_counts(probability))
-    statistic, p_value = measure.ks_binned(first, second)
-    labels = _bin_labels(tuple(np.arange(1, len(first)) / len(first)))
-    return _measured(
-        PREDICTION,
-        "prediction",
-        labels,
-        first,
-        second,
-        test="ks",
-        statistic=statistic,
-        p_value=p_value,
+        p_value=min(len(p_values) * min(p_values), 1.0),
+        missing_reference=_share(missing[0], (n,), missing[0]),
+        missing_window=_share(missing[1], (m,), missing[1]),
+        unseen=_share(unseen, (m,), missing[1]),
+        hint=moves_by_itself(first, second),
     )
 
 

@@ -1,5 +1,6 @@
 """The reference profile: what training data and predictions looked like."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,6 +10,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 PROBABILITY_BINS = 20
+# A whole number as a float writes it: what one missing cell makes of an integer code.
+WHOLE = re.compile(r"(-?\d+)\.0+")
 
 
 @dataclass(frozen=True)
@@ -16,7 +19,9 @@ class NumberProfile:
     """Rows of a numeric column by bin.
 
     Bin ``i`` holds the values above ``edges[i - 1]`` up to and including ``edges[i]``;
-    the first and the last bin are open, so that every later value falls into one.
+    the first and the last bin are open, and hold no row of the reference: whatever is
+    below its smallest or above its largest value has a place of its own. So has a value
+    that many rows hold, so that what is beside it is not taken for it.
     """
 
     edges: tuple[float, ...]
@@ -48,14 +53,17 @@ class Profile:
         By column.
     categories : dict of str to CategoryProfile
         By column; booleans are the categories ``False`` and ``True``.
-    probability : tuple of int
-        Rows by predicted probability, in 20 equal bins from 0 to 1.
+    probability : NumberProfile
+        Rows by predicted probability, in bins of equally many rows.
+    positives : int or None
+        Predictions of the positive class; None where an older profile has not counted.
     """
 
     rows: int
     numbers: dict[str, NumberProfile]
     categories: dict[str, CategoryProfile]
-    probability: tuple[int, ...]
+    probability: NumberProfile
+    positives: int | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -66,39 +74,36 @@ class Profile:
         """The inverse of `to_dict`, also after JSON turned tuples into lists."""
         return cls(
             rows=value["rows"],
-            numbers={
-                name: NumberProfile(
-                    tuple(item["edges"]), tuple(item["counts"]), item["missing"]
-                )
-                for name, item in value["numbers"].items()
-            },
+            numbers={name: _number(item) for name, item in value["numbers"].items()},
             categories={
                 name: CategoryProfile(dict(item["counts"]), item["missing"])
                 for name, item in value["categories"].items()
             },
-            probability=tuple(value["probability"]),
+            probability=_probability(value["probability"]),
+            positives=value.get("positives"),
         )
 
 
 def profile(
     frame: pd.DataFrame, probability: NDArray[np.float64], bins: int = 20
 ) -> Profile:
-    """Describe rows and the probabilities predicted for them.
+    """Describe rows, and probabilities that were predicted for them or for others.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_columns)
         Input columns.
-    probability : ndarray of shape (n_rows,)
-        Predicted for these rows.
+    probability : ndarray of shape (n_predictions,)
+        Predicted for rows that the model was not trained on.
     bins : int
         Quantile bins of a numeric column; fewer where values repeat.
 
     Examples
     --------
     >>> frame = pd.DataFrame({"age": [20.0, 30.0, 40.0, np.nan]})
-    >>> profile(frame, np.full(4, 0.5), bins=3).numbers["age"]
-    NumberProfile(edges=(20.0, 30.0), counts=(1, 1, 1), missing=1)
+    >>> found = profile(frame, np.full(4, 0.5), bins=3).numbers["age"]
+    >>> found.counts, found.missing
+    ((0, 1, 1, 1, 0), 1)
     """
     numbers, categories = {}, {}
     for name in frame.columns:
@@ -109,24 +114,53 @@ def profile(
             numbers[str(name)] = _counted(values, _edges(values, bins))
         else:
             categories[str(name)] = _categories(column)
-    return Profile(len(frame), numbers, categories, probability_counts(probability))
+    predicted = np.asarray(probability, dtype=np.float64)
+    return Profile(
+        rows=len(frame),
+        numbers=numbers,
+        categories=categories,
+        probability=_counted(predicted, _edges(predicted, PROBABILITY_BINS)),
+        positives=int((predicted >= 0.5).sum()),
+    )
 
 
-def probability_counts(probability: NDArray[np.float64]) -> tuple[int, ...]:
-    """Rows by predicted probability, in 20 equal bins from 0 to 1."""
-    counts, _ = np.histogram(probability, bins=PROBABILITY_BINS, range=(0, 1))
-    return tuple(int(count) for count in counts)
+def category_counts(column: "pd.Series[Any]") -> dict[str, int]:
+    """Rows of each category as text: 3, 3.0 and "3" are one.
+
+    Examples
+    --------
+    >>> category_counts(pd.Series([3, 3, None]))
+    {'3': 2}
+    """
+    found: dict[str, int] = {}
+    for value, count in column.value_counts(sort=False).items():
+        text = category_text(value)
+        found[text] = found.get(text, 0) + int(count)
+    return found
+
+
+def category_text(value: object) -> str:
+    """One category as text, the same for a whole number however it is carried."""
+    text = str(value)
+    whole = WHOLE.fullmatch(text)
+    return whole.group(1) if whole else text
 
 
 def _edges(values: NDArray[np.float64], bins: int) -> tuple[float, ...]:
-    """Inner limits of the bins: values that occur, each once, below the largest."""
+    """Limits of the bins: quantiles, and both sides of values that many rows hold."""
     known = values[np.isfinite(values)]
     if not len(known):
         return ()
     shares = np.arange(1, bins) / bins
-    # Every edge is a value that occurs: that of many equal rows stands in one bin.
-    edges = np.unique(np.quantile(known, shares, method="inverted_cdf"))
-    return tuple(float(edge) for edge in edges[edges < known.max()])
+    edges = np.quantile(known, shares, method="inverted_cdf")
+    found, counts = np.unique(known, return_counts=True)
+    atoms = found[counts * bins >= len(known)]
+    if len(found) <= bins:
+        atoms = found
+    atoms = atoms if counts.max() > 1 else atoms[:0]
+    below = np.nextafter([known.min(), *atoms], -np.inf)
+    edges = np.unique(np.concatenate([edges, atoms, below, [known.max()]]))
+    return tuple(float(edge) for edge in edges)
 
 
 def _counted(values: NDArray[np.float64], edges: tuple[float, ...]) -> NumberProfile:
@@ -137,6 +171,17 @@ def _counted(values: NDArray[np.float64], edges: tuple[float, ...]) -> NumberPro
 
 
 def _categories(column: "pd.Series[Any]") -> CategoryProfile:
-    counts = column.value_counts(sort=False)
-    named = {str(value): int(count) for value, count in counts.items()}
-    return CategoryProfile(dict(sorted(named.items())), int(column.isna().sum()))
+    counts = category_counts(column)
+    return CategoryProfile(dict(sorted(counts.items())), int(column.isna().sum()))
+
+
+def _number(item: Mapping[str, Any]) -> NumberProfile:
+    return NumberProfile(tuple(item["edges"]), tuple(item["counts"]), item["missing"])
+
+
+def _probability(value: Any) -> NumberProfile:
+    """Older profiles have the counts of twenty equal bins."""
+    if isinstance(value, Mapping):
+        return _number(value)
+    edges = tuple(np.arange(1, len(value)) / len(value))
+    return NumberProfile(edges, tuple(value), 0)
