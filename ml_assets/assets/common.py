@@ -27,6 +27,11 @@ def key(spec: ModelSpec, stage: str) -> dg.AssetKey:
     return dg.AssetKey([spec.name, stage])
 
 
+def skipped(spec: ModelSpec, stage: str, reason: str) -> dg.AssetObservation:
+    """What an asset yields instead of itself where there is nothing to do."""
+    return dg.AssetObservation(key(spec, stage), metadata={"skipped": reason})
+
+
 def stage_arguments(spec: ModelSpec, stage: str, *kinds: str) -> dict[str, Any]:
     """Arguments of ``dg.asset`` that all stages share."""
     return {

@@ -1,11 +1,18 @@
 """``<model>/evaluation``: how good a version is, and whether it passes the gate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets.assets.common import key, markdown_table, plot, stage_arguments
+from ml_assets.assets.common import (
+    MAY_SKIP,
+    key,
+    markdown_table,
+    plot,
+    skipped,
+    stage_arguments,
+)
 from ml_assets.assets.scoring import (
     IncomparableError,
     champion_metrics,
@@ -45,10 +52,24 @@ def build(spec: ModelSpec) -> dg.Definitions:
         description=f"Figures of the newest version of {spec.name} on held-out rows.",
         deps=[key(spec, "model")],
         check_specs=[gate],
+        **MAY_SKIP,
     )
-    def evaluation(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    def evaluation(
+        context: dg.AssetExecutionContext,
+    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
         store = VersionStore(storage_root())
         record = newest_of_run(store, spec.name, context.run.run_id)
+        if record is None:
+            reason = f"{spec.name} has no version to evaluate"
+            yield skipped(spec, "evaluation", reason)
+            yield dg.AssetCheckResult(
+                check_name=GATE_CHECK,
+                asset_key=evaluation_key,
+                passed=False,
+                severity=dg.AssetCheckSeverity.WARN,
+                description=reason,
+            )
+            return
         rows, y = held_out_rows(spec, record.features_version)
         pipeline = load(record)
         probability = score(pipeline, rows)
@@ -77,7 +98,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
                 "champion": figures.champion,
             },
         )
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),
             metadata={
                 "version": record.version,
@@ -90,11 +111,11 @@ def build(spec: ModelSpec) -> dg.Definitions:
     return dg.Definitions(assets=[evaluation])
 
 
-def newest_of_run(store: VersionStore, model: str, run_id: str) -> VersionRecord:
-    """The version that the run trained, else the newest one."""
+def newest_of_run(store: VersionStore, model: str, run_id: str) -> VersionRecord | None:
+    """The version that the run trained, else the newest one; None if there is none."""
     names = store.names(model)
     if not names:
-        raise dg.Failure(f"{model} has no version; materialize {model}/model first")
+        return None
     for name in reversed(names):
         record = store.get(model, name)
         if record.run_id == run_id:

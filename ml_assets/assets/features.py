@@ -1,11 +1,12 @@
 """``<model>/features``: the rows as training sees them, and which are held out."""
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_assets.assets import features_parts
-from ml_assets.assets.common import TABLES, key, stage_arguments
+from ml_assets.assets.common import TABLES, key, skipped, stage_arguments
 from ml_assets.assets.features_table import HELD_OUT as HELD_OUT
 from ml_assets.assets.features_table import (
     columns_to_keep,
@@ -38,12 +39,18 @@ def build(spec: ModelSpec) -> dg.Definitions:
         ),
         ins={"raw": dg.AssetIn(key(spec, "raw"), input_manager_key=TABLES)},
         io_manager_key=TABLES,
+        output_required=False,
     )
-    def features(context: dg.AssetExecutionContext, raw: Any) -> dg.MaterializeResult:
+    def features(
+        context: dg.AssetExecutionContext, raw: Any
+    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
+        if raw is None:
+            yield skipped(spec, "features", f"{spec.name}/raw was never materialized")
+            return
         with refusing_features():
             table, notes = feature_table(spec, raw)
         metadata = finish(context.log, table, notes)
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             value=table,
             data_version=dg.DataVersion(table.attrs[DATA_VERSION]),
             metadata=metadata,

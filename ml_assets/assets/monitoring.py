@@ -1,8 +1,10 @@
 """``<model>/monitoring``: what data and predictions of the newest version look like."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
-from ml_assets.assets.common import key, stage_arguments
+from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
 from ml_assets.assets.deployment import newest_of
 from ml_assets.model import ModelSpec
 from ml_assets.serving.store import PlanStore
@@ -24,15 +26,17 @@ def build(spec: ModelSpec) -> dg.Definitions:
             " that its newest version gives them; later data is compared with it."
         ),
         deps=[key(spec, "deployment")],
+        **MAY_SKIP,
     )
-    def monitoring() -> dg.MaterializeResult:
+    def monitoring() -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         from ml_assets.assets.scoring import held_out_rows, load, score
         from ml_assets.ml.performance_auc import auc_interval
         from ml_assets.ml.profile import profile
 
         plan = PlanStore(storage_root()).current(spec.name)
         if plan is None:
-            raise dg.Failure(f"{spec.name} was never deployed; deploy a version first")
+            yield skipped(spec, "monitoring", f"{spec.name} was never deployed")
+            return
         store = VersionStore(storage_root())
         record = store.get(spec.name, newest_of(plan))
         rows, y = held_out_rows(spec, record.features_version)
@@ -44,7 +48,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         # What live labels are held against has to be known before the first of them.
         auc = dict(zip(AUC, auc_interval(probability, y, AUC_CONFIDENCE), strict=True))
         write_json(path, reference.to_dict() | auc)
-        return dg.MaterializeResult(
+        yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),
             metadata={
                 "version": record.version,

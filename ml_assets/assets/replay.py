@@ -1,13 +1,14 @@
 """``<model>/replay``: logged requests, answered by a version before it is exposed."""
 
 from collections import Counter
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 import msgspec
 from pydantic import Field
 
-from ml_assets.assets.common import key, stage_arguments
+from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
 from ml_assets.assets.evaluation import passed
 from ml_assets.model import ModelSpec
 from ml_assets.segments import label_text
@@ -35,6 +36,10 @@ class ReplayConfig(dg.Config):
     )
     hours: float = Field(24.0, gt=0, description="of requests, up to the newest")
     limit: int = Field(10_000, ge=1, description="requests, the newest of them")
+
+
+class NothingToReplayError(Exception):
+    """There is no request, or no version to ask."""
 
 
 class Summary(NamedTuple):
@@ -86,14 +91,25 @@ def build(spec: ModelSpec) -> dg.Definitions:
         ),
         deps=[key(spec, "predictions"), key(spec, "evaluation")],
         check_specs=[check],
+        **MAY_SKIP,
     )
     def replay(
         context: dg.AssetExecutionContext, config: ReplayConfig
-    ) -> dg.MaterializeResult:
+    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
         try:
             found = score(spec, config)
-        except (LookupError, UnknownVersionError) as error:
+        except UnknownVersionError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
+        except NothingToReplayError as reason:
+            context.log.info(str(reason))
+            yield skipped(spec, "replay", str(reason))
+            yield dg.AssetCheckResult(
+                check_name=REPLAY_CHECK,
+                asset_key=key(spec, "replay"),
+                passed=True,
+                description=f"nothing was replayed: {reason}",
+            )
+            return
         report = context.log.info if found.harmless else context.log.warning
         report(found.sentence)
         result = dg.AssetCheckResult(
@@ -102,7 +118,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             severity=dg.AssetCheckSeverity.WARN,
             description=found.sentence,
         )
-        return dg.MaterializeResult(metadata=describe(found), check_results=[result])
+        yield dg.MaterializeResult(metadata=describe(found), check_results=[result])
 
     return dg.Definitions(assets=[replay])
 
@@ -112,7 +128,7 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
 
     Raises
     ------
-    LookupError
+    NothingToReplayError
         If nothing serves, no request was logged, or there is no version to try.
     """
     from ml_assets.bundles import fetch_bundle
@@ -122,11 +138,13 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
     root = storage_root()
     plan = PlanStore(root).current(spec.name)
     if plan is None:
-        raise LookupError(f"{spec.name} was never deployed; it has no requests")
+        raise NothingToReplayError(
+            f"{spec.name} was never deployed; it has no requests"
+        )
     record = _chosen(spec, plan, config.version)
     rows = _requests(spec, config)
     if rows.empty:
-        raise LookupError(f"no request of {spec.name} was logged in that time")
+        raise NothingToReplayError(f"no request of {spec.name} was logged in that time")
     fetch_bundle(record)
     signatures = {
         str(name): _signature(spec, str(name)) for name in rows["version"].unique()
@@ -149,7 +167,7 @@ def _chosen(spec: ModelSpec, plan: ServingPlan, version: str | None) -> VersionR
             break
         if passed(store.evaluation(spec.name, candidate)):
             return store.get(spec.name, candidate)
-    raise LookupError(
+    raise NothingToReplayError(
         f"{spec.name} has no version newer than {plan.live.version} that passed its"
         " gate; name one"
     )

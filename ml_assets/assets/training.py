@@ -10,7 +10,13 @@ import msgspec
 from pydantic import Field
 
 from ml_assets import provenance
-from ml_assets.assets.common import MAY_SKIP, TABLES, key, stage_arguments
+from ml_assets.assets.common import (
+    MAY_SKIP,
+    TABLES,
+    key,
+    skipped,
+    stage_arguments,
+)
 from ml_assets.assets.features import HELD_OUT
 from ml_assets.assets.validation import report_path
 from ml_assets.model import ModelSpec
@@ -55,6 +61,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def model(
         context: dg.AssetExecutionContext, config: TrainingConfig, features: Any
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
+        if features is None:
+            yield skipped(spec, "model", f"{spec.name}/features was never materialized")
+            return
         store = VersionStore(storage_root())
         made_by = fingerprint(spec, features.attrs[DATA_VERSION])
         known = None if config.force else _unchanged(store, spec.name, made_by)
@@ -64,7 +73,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
                 f" {known.version}; set force to train anyway"
             )
             context.log.info(reason)
-            yield dg.AssetObservation(key(spec, "model"), metadata={"skipped": reason})
+            yield skipped(spec, "model", reason)
             return
         # A version that was trained but never judged is taken up, not made again.
         record = known or train_version(spec, features, made_by, context.run.run_id)

@@ -31,7 +31,11 @@ class TableWriteError(OSError):
 
 
 class MissingTableError(FileNotFoundError):
-    """The table was never materialized, or was removed."""
+    """The table is not there."""
+
+
+class NoTableYetError(MissingTableError):
+    """The table was never materialized."""
 
 
 class TableStore:
@@ -118,7 +122,7 @@ class TableStore:
         made = below(directory / "runs", f"{run_id}.json") if run_id else None
         pointer = (made and read_json(made)) or read_json(directory / "current.json")
         if pointer is None:
-            raise MissingTableError(
+            raise NoTableYetError(
                 f"table {model}/{stage} was never materialized; materialize it first"
             )
         return str(pointer[DATA_VERSION])
@@ -160,9 +164,12 @@ class TableIOManager(dg.ConfigurableIOManager):
             }
         )
 
-    def load_input(self, context: dg.InputContext) -> "pd.DataFrame":
-        """Read the upstream asset's table."""
+    def load_input(self, context: dg.InputContext) -> "pd.DataFrame | None":
+        """Read the upstream asset's table; None where it was never materialized."""
         model, stage = context.asset_key.path
         store = TableStore(storage_root())
-        run_id = context.step_context.run_id
-        return store.read(model, stage, store.version(model, stage, run_id))
+        try:
+            version = store.version(model, stage, context.step_context.run_id)
+        except NoTableYetError:
+            return None
+        return store.read(model, stage, version)
