@@ -1,11 +1,13 @@
 """What runs a model by itself: its jobs, its weekly schedule and its gate sensor."""
 
+import datetime as dt
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import dagster as dg
 
 from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
+from ml_assets.assets.retries import next_attempt
 from ml_assets.ml.gate import Gate, GateFigures
 from ml_assets.model import ModelSpec
 from ml_assets.pods import executor_of, pod_tags
@@ -80,17 +82,10 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
             version = str(metadata["version"].value)
             decision = gate.decide(GateFigures.from_dict(metadata["figures"].value))
             if decision.passed:
-                requests.append(
-                    dg.RunRequest(
-                        run_key=f"{spec.name}:{version}",
-                        run_config={
-                            "ops": {deployment: {"config": {"version": version}}}
-                        },
-                        tags={"model": spec.name, "version": version},
-                    )
-                )
+                requests.append(_request(spec, deployment, version))
             else:
                 refusals.append(f"version {version} is not deployed: {decision.reason}")
+        requests = requests or [*_failed_before(context, spec, job.name, deployment)]
         for refusal in refusals:
             context.log.info(refusal)
         reason = "; ".join(refusals) or "no new evaluation"
@@ -101,6 +96,42 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
         )
 
     return sensor
+
+
+def _request(
+    spec: ModelSpec, deployment: str, version: str, attempt: int = 1
+) -> dg.RunRequest:
+    again = f":{attempt}" if attempt > 1 else ""
+    return dg.RunRequest(
+        run_key=f"{spec.name}:{version}{again}",
+        run_config={"ops": {deployment: {"config": {"version": version}}}},
+        tags={"model": spec.name, "version": version},
+    )
+
+
+def _failed_before(
+    context: dg.SensorEvaluationContext, spec: ModelSpec, job: str, deployment: str
+) -> Iterator[dg.RunRequest]:
+    """The newest version once more, if its run failed and nobody refused it."""
+    from ml_assets.ledger import Ledger
+    from ml_assets.storage import storage_root
+    from ml_assets.versions import VersionStore
+
+    newest = context.instance.get_runs(
+        dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.FAILURE]), limit=1
+    )
+    version = newest[0].tags.get("version") if newest else None
+    if version is None:
+        return
+    store = VersionStore(storage_root())
+    decided = {entry.version for entry in Ledger(store.root).entries(spec.name)}
+    # A later version has the field; one that is gone, or was decided on, has none.
+    if version in decided or store.names(spec.name)[-1:] != [version]:
+        return
+    now = dt.datetime.now(dt.UTC).timestamp()
+    attempt = next_attempt(context.instance, job, {"version": version}, now)
+    if attempt is not None and attempt > 1:
+        yield _request(spec, deployment, version, attempt)
 
 
 class Seen(NamedTuple):

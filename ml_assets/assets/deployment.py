@@ -9,6 +9,7 @@ from pydantic import Field
 
 from ml_assets.assets.common import MAY_SKIP, key, stage_arguments, who_runs
 from ml_assets.assets.evaluation import gate_figures, passed
+from ml_assets.assets.retries import retrying
 from ml_assets.deployments import evidence_of, finish, mirror, put_in_force
 from ml_assets.ledger import Kind, Ledger, held
 from ml_assets.ml.gate import Gate, GateFigures
@@ -16,7 +17,7 @@ from ml_assets.model import ModelSpec
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.storage import storage_root
 from ml_assets.strategy import challenge
-from ml_assets.targets import Rollout, RolloutError, Target
+from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
 from ml_assets.targets.choose import target
 from ml_assets.versions import UnknownVersionError, VersionRecord, VersionStore
 
@@ -52,7 +53,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         run_id, who = context.run.run_id, who_runs(context)
         try:
-            rollout = deploy(spec, target(), config.version, run_id, who)
+            with retrying(context):
+                rollout = deploy(spec, target(), config.version, run_id, who)
         except DoneError as reason:
             context.log.info(str(reason))
             yield dg.AssetObservation(
@@ -85,6 +87,8 @@ def deploy(
         If it did not pass its gate, or is on hold.
     RolloutError
         If it does not load, or answers otherwise than at training.
+    UnreachableError, RegistryError
+        If the cluster, the database or the registry does not answer: ask again.
     """
     store = VersionStore(storage_root())
     with target.lock(spec.name):
@@ -92,6 +96,9 @@ def deploy(
         record = _choose(store, spec.name, version)
         try:
             rollout = _deploy(spec, target, store, record, run_id, who)
+        except UnreachableError:
+            # Nothing is known of the version.
+            raise
         except (RefusedError, RolloutError) as error:
             Ledger(storage_root()).append(
                 spec.name,

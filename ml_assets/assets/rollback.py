@@ -3,10 +3,13 @@
 ``<model>_health`` starts it when no running server can serve the plan in force.
 """
 
+import datetime as dt
+
 import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, who_runs
+from ml_assets.assets.retries import next_attempt, retrying
 from ml_assets.model import ModelSpec
 
 HEALTH_SECONDS = 30
@@ -38,15 +41,16 @@ def build(spec: ModelSpec) -> dg.Definitions:
 
         run_id = context.run.run_id
         try:
-            done = rollback(
-                target(),
-                spec.name,
-                who_runs(context),
-                config.reason,
-                config.to,
-                key=f"rollback:{run_id}",
-                run_id=run_id,
-            )
+            with retrying(context):
+                done = rollback(
+                    target(),
+                    spec.name,
+                    who_runs(context),
+                    config.reason,
+                    config.to,
+                    key=f"rollback:{run_id}",
+                    run_id=run_id,
+                )
         except (RollbackError, RolloutError, UnknownVersionError) as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         if done.warning:
@@ -82,7 +86,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
 def health_sensor(
     spec: ModelSpec, job: dg.JobDefinition, op: str
 ) -> dg.SensorDefinition:
-    """Rolls back, once, a plan that every running server failed to load."""
+    """Rolls back a plan that every running server failed to load, until one does it."""
 
     @dg.sensor(
         name=f"{spec.name}_health",
@@ -91,7 +95,7 @@ def health_sensor(
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=f"Rolls {spec.name} back when no server can serve its plan.",
     )
-    def sensor() -> dg.RunRequest | dg.SkipReason:
+    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from ml_assets.serving.store import PlanStore
         from ml_assets.storage import storage_root
 
@@ -116,9 +120,19 @@ def health_sensor(
                 f" {plan.generation}"
             )
         reason = f"no server can serve plan {plan.generation}: {failed[0].reason}"
+        tags = {"failed_generation": str(plan.generation)}
+        now = dt.datetime.now(dt.UTC).timestamp()
+        attempt = next_attempt(context.instance, job.name, tags, now)
+        if attempt is None:
+            return dg.SkipReason(
+                f"a rollback of plan {plan.generation} is under way, or failed not long"
+                " ago and is asked for again"
+            )
+        again = f":{attempt}" if attempt > 1 else ""
         return dg.RunRequest(
-            run_key=f"{spec.name}:{plan.generation}",
+            run_key=f"{spec.name}:{plan.generation}{again}",
             run_config={"ops": {op: {"config": {"reason": reason}}}},
+            tags=tags,
         )
 
     return sensor

@@ -14,6 +14,10 @@ class RolloutError(Exception):
     """A plan was not put in force; what served before serves on."""
 
 
+class UnreachableError(RolloutError):
+    """What a rollout needs did not answer, or is busy: nothing is known of the plan."""
+
+
 class Rollout(NamedTuple):
     """A plan in force, and how many running servers said that they serve it."""
 

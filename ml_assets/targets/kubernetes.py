@@ -31,7 +31,7 @@ from ml_assets.resources.clusters import (
 from ml_assets.resources.database import Held, LockError, deployer_lock
 from ml_assets.serving.plan import ServingPlan, digest, pin_of
 from ml_assets.serving.store import StalePlanError
-from ml_assets.targets import Rollout, RolloutError, TargetError
+from ml_assets.targets import Rollout, RolloutError, TargetError, UnreachableError
 from ml_assets.targets.stored import StoredTarget
 from ml_assets.targets.trial import try_arm
 
@@ -79,7 +79,7 @@ class KubernetesTarget(StoredTarget):
                 self._held[model] = held
                 yield
         except LockError as error:
-            raise RolloutError(str(error)) from error
+            raise UnreachableError(str(error)) from error
         finally:
             self._held.pop(model, None)
 
@@ -103,7 +103,12 @@ class KubernetesTarget(StoredTarget):
             self._follow_plans(deployment, plan.model)
             raise RolloutError(str(error)) from error
         except (ClusterError, LockError, OvertakenError, RollError) as error:
-            raise RolloutError(
+            # A rollout that the cluster broke off is a verdict on nothing.
+            is_stuck = isinstance(error, RollError) and not isinstance(
+                error.__cause__, ClusterError
+            )
+            kind = RolloutError if is_stuck else UnreachableError
+            raise kind(
                 f"plan {plan.generation} of {plan.model} is not in force: {error}"
             ) from error
         self.store.unstage(plan.model)

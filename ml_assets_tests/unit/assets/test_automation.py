@@ -2,13 +2,20 @@
 
 import math
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 import pytest
 
+from ml_assets.assets import deployment, retries
 from ml_assets.automation import BATCH, OVERLAP, build
+from ml_assets.ledger import Ledger
 from ml_assets.ml.gate import GateFigures
+from ml_assets.resources.registry import RegistryError
+from ml_assets.targets import UnreachableError
+from ml_assets_tests.records_kit import add_version
+from ml_assets_tests.runs_kit import end_newest, long_ago, run_of
 
 VERSION = "20261122T020000Z"
 
@@ -155,6 +162,82 @@ def evaluations(instance: dg.DagsterInstance) -> list[int]:
         dg.AssetKey(["churn", "evaluation"]), limit=1_000, ascending=True
     ).records
     return [record.storage_id for record in records]
+
+
+@pytest.fixture
+def evaluated(tick: Any, instance: Any, home: Path) -> str:
+    """The cursor after a version was asked for."""
+    add_version(home, VERSION)
+    report(instance, VERSION, figures(0.9))
+    result = tick()
+    assert launched(result) == [VERSION]
+    return str(result.cursor)
+
+
+@pytest.mark.parametrize(
+    "status, again",
+    [
+        (dg.DagsterRunStatus.FAILURE, [f"churn:{VERSION}:2"]),
+        (dg.DagsterRunStatus.CANCELED, []),
+        (dg.DagsterRunStatus.SUCCESS, []),
+    ],
+)
+def test_a_deployment_that_failed_is_asked_for_again_after_a_pause(
+    tick: Any, instance: Any, evaluated: str, status: dg.DagsterRunStatus, again: Any
+) -> None:
+    tags = {"version": VERSION}
+    run_of(instance, "churn_deploy", tags, dg.DagsterRunStatus.STARTED)
+    assert launched(tick(evaluated)) == []
+    end_newest(instance, status)
+    assert launched(tick(evaluated)) == []
+    long_ago(instance)
+    assert [item.run_key for item in tick(evaluated).run_requests or []] == again
+
+
+@pytest.mark.parametrize("kind", ["refusal", "hold", "deployment"])
+def test_a_version_that_was_decided_on_is_not_asked_for_again(
+    tick: Any, instance: Any, evaluated: str, home: Path, kind: Any
+) -> None:
+    run_of(instance, "churn_deploy", {"version": VERSION}, dg.DagsterRunStatus.STARTED)
+    end_newest(instance, dg.DagsterRunStatus.FAILURE)
+    long_ago(instance)
+    Ledger(home).append("churn", kind, VERSION, None, "ana", "so", {})
+    assert launched(tick(evaluated)) == []
+
+
+def test_a_version_that_a_later_one_follows_is_not_asked_for_again(
+    tick: Any, instance: Any, evaluated: str, home: Path
+) -> None:
+    run_of(instance, "churn_deploy", {"version": VERSION}, dg.DagsterRunStatus.STARTED)
+    end_newest(instance, dg.DagsterRunStatus.FAILURE)
+    long_ago(instance)
+    add_version(home, "20261129T020000Z")
+    assert launched(tick(evaluated)) == []
+
+
+@pytest.mark.parametrize("fault", [RegistryError, UnreachableError])
+def test_a_fault_of_infrastructure_is_retried_and_no_verdict(
+    run_job: Any,
+    make_spec: Any,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type[Exception],
+) -> None:
+    """The registry, the cluster or a lock is away twice, then there again."""
+    spec = make_spec()
+    assert run_job(spec, "train").success
+    real, faults = deployment.put_in_force, [fault("away"), fault("away")]
+
+    def put_in_force(*given: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return real(*given)
+
+    monkeypatch.setattr(deployment, "put_in_force", put_in_force)
+    monkeypatch.setattr(retries, "WAIT_SECONDS", 0)
+    assert run_job(spec, "deploy").success
+    entries = Ledger(home).entries("churn")
+    assert [entry.kind for entry in entries] == ["deployment"]
 
 
 def test_a_refusal_is_told_once(tick: Any, instance: Any) -> None:

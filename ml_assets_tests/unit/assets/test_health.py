@@ -10,6 +10,7 @@ import pytest
 from ml_assets.assets import rollback
 from ml_assets.serving.store import PlanStore, ServerLease, ServerReport
 from ml_assets_tests.records_kit import add_version, serve_version
+from ml_assets_tests.runs_kit import end_newest, long_ago, run_of
 
 
 @pytest.fixture
@@ -23,7 +24,12 @@ def leases(home: Path) -> Iterator[list[ServerLease]]:
         lease.release()
 
 
-def tick(make_spec: Any, state: dict[str, tuple[str, int]], home: Path) -> Any:
+def tick(
+    make_spec: Any,
+    state: dict[str, tuple[str, int]],
+    home: Path,
+    instance: dg.DagsterInstance | None = None,
+) -> Any:
     store = PlanStore(home)
     for server, (said, generation) in state.items():
         said, _, proposal = said.partition(" of ")
@@ -32,7 +38,10 @@ def tick(make_spec: Any, state: dict[str, tuple[str, int]], home: Path) -> Any:
         store.report(ServerReport(model="churn", reason="it crashed", **report))
     (sensor,) = rollback.build(make_spec()).sensors or []
     assert isinstance(sensor, dg.SensorDefinition)
-    return sensor.evaluate_tick(dg.build_sensor_context())
+    if instance is not None:
+        return sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
+    with dg.DagsterInstance.ephemeral() as nobody:
+        return sensor.evaluate_tick(dg.build_sensor_context(instance=nobody))
 
 
 def test_all_servers_failing_starts_one_rollback(
@@ -45,6 +54,22 @@ def test_all_servers_failing_starts_one_rollback(
     assert request.run_config == {
         "ops": {"churn__roll_back": {"config": {"reason": reason}}}
     }
+
+
+def test_a_rollback_whose_run_failed_is_asked_for_again(
+    make_spec: Any, home: Path, leases: list[ServerLease], instance: dg.DagsterInstance
+) -> None:
+    state = {"one": ("failed", 2), "two": ("failed", 2)}
+    keys = []
+    for _ in range(3):
+        (request,) = tick(make_spec, state, home, instance).run_requests
+        keys.append(request.run_key)
+        run_of(instance, "churn_rollback", request.tags, dg.DagsterRunStatus.STARTED)
+        assert tick(make_spec, state, home, instance).run_requests == []
+        end_newest(instance, dg.DagsterRunStatus.FAILURE)
+        assert tick(make_spec, state, home, instance).run_requests == []
+        long_ago(instance)
+    assert keys == ["churn:2", "churn:2:2", "churn:2:3"]
 
 
 HEALTHY: dict[str, dict[str, tuple[str, int]]] = {

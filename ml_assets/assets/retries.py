@@ -1,0 +1,54 @@
+"""A fault of the infrastructure: tried again in the run, and by a later run.
+
+It is never a verdict on a version. What a run cannot outlast, its sensor asks for once
+more under a key of its own, later each time.
+"""
+
+import contextlib
+from collections.abc import Iterator
+
+import dagster as dg
+
+TRIES, WAIT_SECONDS = 5, 60
+_FIRST_PAUSE, _LONGEST_PAUSE = 120.0, 3600.0
+
+
+@contextlib.contextmanager
+def retrying(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext,
+) -> Iterator[None]:
+    """Have the step tried again where the registry or the target does not answer."""
+    from ml_assets.resources.registry import RegistryError
+    from ml_assets.targets import UnreachableError
+
+    try:
+        yield
+    except (RegistryError, UnreachableError) as error:
+        context.log.warning(f"it is tried again: {error}")
+        raise dg.RetryRequested(TRIES, WAIT_SECONDS) from error
+
+
+def next_attempt(
+    instance: dg.DagsterInstance, job: str, tags: dict[str, str], now: float
+) -> int | None:
+    """The number of the next run with these tags, from 1; None where none is due.
+
+    One is due when there was none, or the last one failed and a pause has passed since,
+    which doubles with each. One that somebody cancelled is not asked for again.
+
+    Parameters
+    ----------
+    now : float
+        Unix seconds.
+    """
+    wanted = dg.RunsFilter(job_name=job, tags=tags)
+    newest = instance.get_run_records(wanted, limit=1)
+    if not newest:
+        return 1
+    (record,) = newest
+    if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+        return None
+    failed = instance.get_runs_count(wanted)
+    pause = min(_FIRST_PAUSE * 2 ** min(failed - 1, 10), _LONGEST_PAUSE)
+    ended = record.end_time or record.update_timestamp.timestamp()
+    return failed + 1 if now - ended >= pause else None
