@@ -87,6 +87,7 @@ HEALTHCHECK --interval=10s --timeout=6s --start-period=20s --retries=3 \
 CMD ["ml-assets", "serve", "--host", "0.0.0.0", "--port", "8080", "--metrics-port", "8000"]
 
 FROM runtime AS base
+COPY docker/nslookup /usr/local/bin/nslookup
 COPY --from=base-packages /opt/venv /opt/venv
 COPY pyproject.toml ./
 COPY ml_assets ml_assets

@@ -157,7 +157,11 @@ class Site:
         return "\n".join(self.log(pod.metadata.name)[-4000:] for pod in pods.items)
 
     def log(self, pod: str) -> str:
-        return str(self.core.read_namespaced_pod_log(pod, self.namespace))
+        # As text the client gives what Python prints for bytes.
+        answer = self.core.read_namespaced_pod_log(
+            pod, self.namespace, _preload_content=False
+        )
+        return str(answer.data.decode(errors="replace"))
 
     def start(self, name: str, image: str, script: str, *arguments: str) -> None:
         """A pod that runs a script of this directory, as a client and a deployer."""

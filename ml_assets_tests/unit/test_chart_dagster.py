@@ -1,11 +1,13 @@
 """Our values for the official Dagster chart, and the run pods that they lead to."""
 
 import importlib.metadata
+import subprocess
 from typing import Any
 
 import kubernetes_validate
 import pytest
 import yaml
+from dagster._cli import cli as dagster_cli
 from dagster_k8s.job import (
     DagsterK8sJobConfig,
     UserDefinedDagsterK8sConfig,
@@ -66,6 +68,7 @@ def job(values: Object) -> Object:
         config,
         ["dagster", "api", "execute_run", "{}"],
         "dagster-run-1",
+        component="run_worker",
         user_defined_k8s_config=UserDefinedDagsterK8sConfig.from_dict(given),
     )
     return ApiClient().sanitize_for_serialization(made)
@@ -196,3 +199,51 @@ def test_no_pod_waits_for_the_database_in_an_image_that_runs_as_root(
     values: dict[str, Any], part: str
 ) -> None:
     assert values[part]["checkDbReadyInitContainer"] is False
+
+
+def test_the_command_of_the_code_location_is_one_that_dagster_has(
+    location: Object,
+) -> None:
+    """As the official chart puts it together; parsed by the real program, not run."""
+    command = dagster_cli.commands["api"].commands["grpc"]  # type: ignore[attr-defined]
+    port = str(location["port"])
+    arguments = ["-h", "0.0.0.0", "-p", port, *location["dagsterApiGrpcArgs"]]
+    context = command.make_context("grpc", arguments)
+    assert "ml_assets.definitions" in str(context.params["module_name"])
+
+
+def test_the_probes_of_the_code_location_run_what_its_image_has(
+    location: Object,
+) -> None:
+    """Its start-up probe makes it ready, and its liveness probe costs little."""
+    assert location["readinessProbe"] == {"enabled": False}
+    for name in ("startupProbe", "livenessProbe"):
+        command = location[name]["exec"]["command"]
+        assert command == [
+            *("python", "-I", "/opt/healthcheck.py"),
+            *("grpc", f"127.0.0.1:{location['port']}"),
+        ]
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "COPY docker/healthcheck.py /opt/healthcheck.py" in dockerfile
+
+
+def test_init_containers_look_names_up_with_a_program_of_our_image(
+    values: Object, location: Object
+) -> None:
+    assert values["busybox"]["image"] == location["image"]
+    assert (
+        "docker/nslookup /usr/local/bin/nslookup" in (ROOT / "Dockerfile").read_text()
+    )
+    found = subprocess.run(["sh", str(ROOT / "docker/nslookup"), "localhost"])
+    assert found.returncode == 0
+    missing = subprocess.run(["sh", str(ROOT / "docker/nslookup"), "nowhere.invalid"])
+    assert missing.returncode != 0
+
+
+def test_the_jobs_that_uninstalling_leaves_are_found_by_their_label(
+    job: Object,
+) -> None:
+    text = (ROOT / "helm/ml-assets/README.md").read_text()
+    label, _, value = text.partition("--selector ")[2].partition("`")[0].partition("=")
+    assert job["metadata"]["labels"][label] == value
+    assert job["spec"]["ttlSecondsAfterFinished"] == 86_400
