@@ -224,6 +224,8 @@ def test_two_requests_split_at_any_byte_get_their_own_answers(
             assert site.seen[-2:] == [told, told]
             for who, _, entity in site.seen[:-2]:
                 assert (who, entity) == ("first", b"first")
+            for connection in (here, there):
+                connection.protocol.connection_lost(None)
 
     run(story)
 
