@@ -123,14 +123,15 @@ def _failed_before(
     version = newest[0].tags.get("version") if newest else None
     if version is None:
         return
-    store = VersionStore(storage_root())
-    decided = {entry.version for entry in Ledger(store.root).entries(spec.name)}
-    # A later version has the field; one that is gone, or was decided on, has none.
-    if version in decided or store.names(spec.name)[-1:] != [version]:
-        return
     now = dt.datetime.now(dt.UTC).timestamp()
     attempt = next_attempt(context.instance, job, {"version": version}, now)
-    if attempt is not None and attempt > 1:
+    store = VersionStore(storage_root())
+    # A later version has the field; one that is gone, or was decided on, has none.
+    if attempt is None or store.names(spec.name)[-1:] != [version]:
+        return
+    if version not in {
+        entry.version for entry in Ledger(store.root).entries(spec.name)
+    }:
         yield _request(spec, deployment, version, attempt)
 
 

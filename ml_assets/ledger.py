@@ -58,15 +58,15 @@ class Ledger:
         """Add an entry and return it; the one with the same `key`, if there is one."""
         with locked(self.path(model).with_suffix(".lock")):
             self._cut_torn_tail(model)
-            entries = self.entries(model)
+            data = self._data(model)
+            entries = _entries(data)
             known = _with_key(entries, key)
             if known is not None:
                 return known
             last = entries[-1] if entries else None
-            # What cannot be read has a number all the same.
-            lines = len(_whole_lines(self._data(model)))
             body = {
-                "seq": max(last.seq if last else 0, lines) + 1,
+                # What cannot be read has a number all the same.
+                "seq": max(last.seq if last else 0, data.count(b"\n")) + 1,
                 "time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
                 "kind": kind,
                 "model": model,

@@ -18,7 +18,6 @@ from ml_assets.deployments import (
 )
 from ml_assets.holds import on_hold
 from ml_assets.ledger import Entry, Ledger
-from ml_assets.resources.registry import RegistryError
 from ml_assets.serving.files import BundleError
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.storage import storage_root
@@ -74,6 +73,8 @@ def rollback(
         If it does not load, or answers otherwise than at training.
     UnknownVersionError
         If there is no version `to`.
+    RegistryError
+        If its files are not here and the registry cannot be reached.
     """
     with target.lock(model):
         finish(target, model)
@@ -107,7 +108,7 @@ def _roll_back(
     record = _destination(model, history, to)
     try:
         fetch_bundle(record)
-    except (BundleError, RegistryError) as error:
+    except BundleError as error:
         raise RollbackError(f"version {record.version}: {error}") from error
     plan = live_plan(record, before, f"rollback: {why}", run_id)
     found = {**evidence_of(record), "from": before.live.version, **evidence}

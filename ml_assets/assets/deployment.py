@@ -9,7 +9,7 @@ from pydantic import Field
 
 from ml_assets.assets.common import MAY_SKIP, key, stage_arguments, who_runs
 from ml_assets.assets.evaluation import gate_figures, passed
-from ml_assets.assets.retries import retrying
+from ml_assets.assets.retries import retrying, verdict
 from ml_assets.deployments import evidence_of, finish, mirror, put_in_force
 from ml_assets.ledger import Kind, Ledger, held
 from ml_assets.ml.gate import Gate, GateFigures
@@ -62,7 +62,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             )
             return
         except (RefusedError, RolloutError, UnknownVersionError) as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise verdict(context, error) from error
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(newest_of(rollout.plan)),
             metadata=describe(rollout),

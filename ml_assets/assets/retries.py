@@ -10,6 +10,8 @@ from collections.abc import Iterator
 import dagster as dg
 
 TRIES, WAIT_SECONDS = 5, 60
+# On a run that ended with a verdict: another one would end with the same.
+_VERDICT = "ml-assets/verdict"
 _FIRST_PAUSE, _LONGEST_PAUSE = 120.0, 3600.0
 
 
@@ -28,13 +30,23 @@ def retrying(
         raise dg.RetryRequested(TRIES, WAIT_SECONDS) from error
 
 
+def verdict(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, error: Exception
+) -> dg.Failure:
+    """The failure of a run that nobody has to repeat, since its reason stays."""
+    tags = {_VERDICT: type(error).__name__}
+    context.instance.add_run_tags(context.run.run_id, tags)
+    return dg.Failure(str(error), allow_retries=False)
+
+
 def next_attempt(
     instance: dg.DagsterInstance, job: str, tags: dict[str, str], now: float
 ) -> int | None:
     """The number of the next run with these tags, from 1; None where none is due.
 
     One is due when there was none, or the last one failed and a pause has passed since,
-    which doubles with each. One that somebody cancelled is not asked for again.
+    which doubles with each. One that somebody cancelled, or that
+    ended with a `verdict`, is not asked for again.
 
     Parameters
     ----------
@@ -46,7 +58,8 @@ def next_attempt(
     if not newest:
         return 1
     (record,) = newest
-    if record.dagster_run.status is not dg.DagsterRunStatus.FAILURE:
+    run = record.dagster_run
+    if run.status is not dg.DagsterRunStatus.FAILURE or _VERDICT in run.tags:
         return None
     failed = instance.get_runs_count(wanted)
     pause = min(_FIRST_PAUSE * 2 ** min(failed - 1, 10), _LONGEST_PAUSE)

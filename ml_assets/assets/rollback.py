@@ -9,7 +9,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, who_runs
-from ml_assets.assets.retries import next_attempt, retrying
+from ml_assets.assets.retries import next_attempt, retrying, verdict
 from ml_assets.model import ModelSpec
 
 HEALTH_SECONDS = 30
@@ -52,7 +52,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
                     run_id=run_id,
                 )
         except (RollbackError, RolloutError, UnknownVersionError) as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            raise verdict(context, error) from error
         if done.warning:
             context.log.warning(done.warning)
         plan = done.rollout.plan
@@ -125,8 +125,8 @@ def health_sensor(
         attempt = next_attempt(context.instance, job.name, tags, now)
         if attempt is None:
             return dg.SkipReason(
-                f"a rollback of plan {plan.generation} is under way, or failed not long"
-                " ago and is asked for again"
+                f"a rollback of plan {plan.generation} is under way, is asked for again"
+                " later, or found nothing to return to"
             )
         again = f":{attempt}" if attempt > 1 else ""
         return dg.RunRequest(

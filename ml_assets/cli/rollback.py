@@ -38,11 +38,12 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
     """
     quiet_libraries()
     require_known(model, storage_root())
+    from ml_assets.resources.registry import RegistryError
     from ml_assets.rollback import RollbackError, rollback
     from ml_assets.targets import RolloutError
     from ml_assets.versions import UnknownVersionError
 
-    with told(RollbackError, RolloutError, UnknownVersionError):
+    with told(RegistryError, RollbackError, RolloutError, UnknownVersionError):
         done = rollback(chosen_target(), model, who(), reason, to)
     plan = done.rollout.plan
     if as_json:

@@ -5,12 +5,11 @@ from typing import Any
 
 import dagster as dg
 
+from ml_assets.assets.retries import TRIES, WAIT_SECONDS
 from ml_assets.ledger import RELEASE, Entry
 from ml_assets.release.checks import Finding, not_tried
 from ml_assets.release.refusals import DoneError, ReleaseError
 
-# A registry, a cluster or a database that does not answer is asked again, so often.
-TRIES, WAIT_SECONDS = 5, 60
 Events = Iterator[Any]
 
 

@@ -16,8 +16,10 @@ from typing import Any
 
 import pandas as pd
 import pytest
+import requests
 
 from ml_assets.ml.sources import Retry, SourceError, read_source
+from ml_assets.ml.sources.redirects import session_of
 from ml_assets.model import SourceSpec
 
 BODY = b"age,income\n" + b"".join(b"%d,<=50K\n" % age for age in range(2000))
@@ -435,6 +437,51 @@ def test_a_secret_in_the_address_shows_nowhere(
     assert "t0ken" not in str(caught.value) + caplog.text
     assert caught.value.__context__ is None
     assert not [path for path in tmp_path.rglob("*") if "t0ken" in path.name]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "http://169.254.169.254/latest/meta-data/",
+        "//169.254.169.254/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[fd00:ec2::254]/",
+        "http://[fe80::1]/",
+    ],
+)
+def test_a_redirect_to_the_metadata_of_a_cloud_is_not_followed(
+    stand: Stand, tmp_path: Path, clock: Clock, place: str
+) -> None:
+    stand.script = [answer(302, b"", Location=place)]
+    with pytest.raises(SourceError, match="redirects to an address inside of our"):
+        read_source(http(stand), tmp_path, clock.retry())
+    assert len(stand.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "host, inside",
+    [
+        ("93.184.216.34", "10.1.2.3"),
+        ("93.184.216.34", "127.0.0.1"),
+        ("93.184.216.34", "localhost"),
+        ("10.1.2.3", "127.0.0.1"),
+        ("10.1.2.3", "0.0.0.0"),
+        ("nowhere.invalid", "192.168.0.1"),
+    ],
+)
+def test_a_server_redirects_no_further_inside_than_it_stands(
+    host: str, inside: str
+) -> None:
+    session = session_of("http source", f"http://{host}/a.csv")
+    response = requests.Response()
+    response.url, response.status_code = f"http://{host}/a.csv", 302
+    response.headers["Location"] = f"http://{inside}/"
+    with pytest.raises(SourceError, match="not followed"):
+        session.get_redirect_target(response)
+    # The other way round is what a proxy in front of a store does.
+    back = session_of("http source", f"http://{inside}/a.csv")
+    response.url, response.headers["Location"] = f"http://{inside}/", f"http://{host}/"
+    assert back.get_redirect_target(response) == f"http://{host}/"
 
 
 def test_many_readers_at_once_each_get_the_whole_file(

@@ -4,6 +4,7 @@ Who writes the YAML is trusted with the variables and the network of the code lo
 who fills in a launchpad only with what the YAML lets them choose.
 """
 
+import os
 import posixpath
 import re
 from collections.abc import Iterator, Sequence
@@ -66,13 +67,14 @@ def why_not(source: SourceSpec, yaml: SourceSpec, permitted: Sequence[str]) -> s
             f" {source.type} under runtime_sources"
             + (", and the url of its own source" if source.type == "sql" else "")
         )
-    place = source.path or source.url or ""
-    if any(_is_below(place, beginning) for beginning in permitted):
+    place = _meant(source.path or source.url)
+    if any(_is_below(place, _meant(beginning)) for beginning in permitted):
         return ""
     if source.type == "http":
-        is_permitted = yaml.type == "http" and _origin(place) == _origin(yaml.url or "")
+        own = _origin(_meant(yaml.url))
+        is_permitted = yaml.type == "http" and _origin(place) == own
     else:
-        is_permitted = _is_own_file(place, yaml)
+        is_permitted = _is_own_file(place, _meant(yaml.path))
     if is_permitted:
         return ""
     return (
@@ -100,27 +102,21 @@ def _variables(value: Any) -> Iterator[str]:
             yield from _variables(item)
 
 
-def _is_own_file(place: str, yaml: SourceSpec) -> bool:
-    if "::" in place:
-        return False
-    own = yaml.path or ""
-    directory = _fixed(own).rpartition("/")[0] if own else ""
+def _meant(text: str | None) -> str:
+    """A text with the variables that are set filled in; never to be shown."""
+    return _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), text or "")
+
+
+def _is_own_file(place: str, own: str) -> bool:
+    """Whether it is below the directory of the YAML's source, or the working one."""
+    directory = _fixed(own).rpartition("/")[0] if "/" in own else "."
     if "://" in place:
-        # A store's root is everybody's.
+        # The root of a store is everybody's.
         return urlsplit(directory).path.strip("/") != "" and _is_below(place, directory)
-    found = Path(_fixed(place)).resolve()
-    # What a glob may match after its first mark is below that.
-    if ".." in Path(place).parts or any(x.startswith(".") for x in Path(place).parts):
-        return False
-    if own and "://" not in own and found.is_relative_to(Path(directory).resolve()):
-        return True
-    ours = (home().resolve(), storage_root().resolve())
-    if any(found.is_relative_to(item) or item.is_relative_to(found) for item in ours):
-        return False
-    here = Path.cwd().resolve()
-    if not found.is_relative_to(here):
-        return False
-    return not any(part.startswith(".") for part in found.relative_to(here).parts)
+    tops = [Path.cwd().resolve()]
+    if own and "://" not in own:
+        tops.append(Path(directory).resolve())
+    return any(_are_below(place, top, is_public=True) for top in tops)
 
 
 def _fixed(place: str) -> str:
@@ -129,15 +125,43 @@ def _fixed(place: str) -> str:
     return place[: place.rfind("/", 0, mark.start()) + 1] if mark else place
 
 
+def _are_below(place: str, top: Path, is_public: bool = False) -> bool:
+    """Whether all files that a local path or glob names are below `top`.
+
+    What is `is_public` has no hidden part below it, and nothing of the storage, unless
+    the storage holds `top` itself.
+    """
+    if ".." in Path(place).parts or "::" in place:
+        return False
+    kept = [item.resolve() for item in (home(), storage_root())] if is_public else []
+    kept = [item for item in kept if not top.is_relative_to(item)]
+    # A link, or a mark that stands for a dot, may lead elsewhere than the text.
+    for found in (Path(_fixed(place)).resolve(), *_matches(place)):
+        if not found.is_relative_to(top):
+            return False
+        hidden = any(part.startswith(".") for part in found.relative_to(top).parts)
+        if is_public and hidden or any(found.is_relative_to(item) for item in kept):
+            return False
+    return True
+
+
+def _matches(place: str) -> list[Path]:
+    """Where the files of a glob are, by the library that reads them."""
+    if not _MARKS.search(place):
+        return []
+    from fsspec.implementations.local import (  # type: ignore[import-untyped]
+        LocalFileSystem,
+    )
+
+    return [Path(item).resolve() for item in LocalFileSystem().glob(place)]
+
+
 def _is_below(place: str, beginning: str) -> bool:
     """Whether a path or an address begins with another, taken apart and not as text."""
     if not beginning or "::" in place:
         return False
     if "://" not in beginning:
-        if "://" in place:
-            return False
-        whole, base = Path(_fixed(place)).resolve(), Path(beginning).resolve()
-        return whole.is_relative_to(base) and ".." not in Path(place).parts
+        return "://" not in place and _are_below(place, Path(beginning).resolve())
     if "://" not in place or _origin(place) != _origin(beginning):
         return False
     found, within = _path(place), _path(beginning)

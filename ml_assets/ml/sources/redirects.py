@@ -1,19 +1,34 @@
-"""Redirects of a data server, which lead nowhere inside the network of ours."""
+"""Redirects of a data server, which lead no deeper into a network than it stands."""
 
 import ipaddress
 import socket
+from enum import IntEnum
 from urllib.parse import urljoin, urlsplit
 
 import requests
 
 from ml_assets.ml.sources.errors import SourceError
 
+# Of Amazon's metadata; those of other clouds are link-local.
+_METADATA = ipaddress.ip_address("fd00:ec2::254")
+
+
+class Depth(IntEnum):
+    """How far inside an address is."""
+
+    NOWHERE = 0
+    PUBLIC = 1
+    PRIVATE = 2
+    THIS_MACHINE = 3
+    METADATA = 4
+
 
 def session_of(name: str, url: str) -> requests.Session:
-    """A session that follows redirects of the server at `url`, but not to this machine.
+    """A session that follows redirects of the server at `url`, but not further inside.
 
-    A server that we do not own must not choose an address that only we can reach: that
-    of the cloud's metadata, or of a service on this machine.
+    A server must not choose an address that we can reach and it cannot: a public one
+    none of a private network, a private one none of this machine, and no server that
+    of the cloud's metadata.
 
     Parameters
     ----------
@@ -33,7 +48,8 @@ class _Session(requests.Session):
         target = super().get_redirect_target(resp)
         if target is not None:
             host = urlsplit(urljoin(resp.url, target)).hostname or ""
-            if host != self._host and _is_inside(host):
+            found = depth_of(host)
+            if found is Depth.METADATA or found > depth_of(self._host):
                 raise SourceError(
                     f"{self._name}: the server redirects to an address inside of our"
                     " network, which is not followed"
@@ -41,11 +57,28 @@ class _Session(requests.Session):
         return target
 
 
-def _is_inside(host: str) -> bool:
+def depth_of(host: str) -> Depth:
+    """The deepest of the addresses that a host has; that of a name that has none is 0.
+
+    Examples
+    --------
+    >>> [depth_of(host).name for host in ("127.0.0.1", "10.0.0.1", "169.254.169.254")]
+    ['THIS_MACHINE', 'PRIVATE', 'METADATA']
+    """
     try:
-        found = {item[4][0] for item in socket.getaddrinfo(host, None)}
+        looked_up = socket.getaddrinfo(host, None)
     except OSError:
-        # Nobody can connect to it either.
-        return False
-    addresses = [ipaddress.ip_address(str(item).partition("%")[0]) for item in found]
-    return any(not item.is_global for item in addresses)
+        return Depth.NOWHERE
+    texts = {str(item[4][0]).partition("%")[0] for item in looked_up}
+    return max(map(_depth, texts), default=Depth.NOWHERE)
+
+
+def _depth(text: str) -> Depth:
+    address = ipaddress.ip_address(text)
+    mapped = getattr(address, "ipv4_mapped", None)
+    address = mapped or address
+    if address.is_link_local or address == _METADATA:
+        return Depth.METADATA
+    if address.is_loopback or address.is_unspecified:
+        return Depth.THIS_MACHINE
+    return Depth.PUBLIC if address.is_global else Depth.PRIVATE

@@ -72,6 +72,22 @@ def test_a_rollback_whose_run_failed_is_asked_for_again(
     assert keys == ["churn:2", "churn:2:2", "churn:2:3"]
 
 
+def test_a_rollback_that_has_nowhere_to_go_is_asked_for_once(
+    make_spec: Any, home: Path, instance: dg.DagsterInstance, run_job: Any
+) -> None:
+    """Weeks of a broken only version are one failed run, not one an hour."""
+    serve_version(home, add_version(home, "20261122T020000Z"))
+    lease = ServerLease(home, "one")
+    (request,) = tick(make_spec, {"one": ("failed", 1)}, home, instance).run_requests
+    result = run_job(
+        make_spec(), "rollback", request.run_config["ops"], **dict(request.tags)
+    )
+    assert not result.success
+    long_ago(instance)
+    assert tick(make_spec, {"one": ("failed", 1)}, home, instance).run_requests == []
+    lease.release()
+
+
 HEALTHY: dict[str, dict[str, tuple[str, int]]] = {
     "one of two": {"one": ("failed", 2), "two": ("ready", 2)},
     "the plan before": {"one": ("failed", 1), "two": ("failed", 1)},

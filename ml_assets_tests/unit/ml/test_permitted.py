@@ -34,6 +34,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path / "state"))
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / "out").symlink_to("/etc")
+    (tmp_path / "state" / "ledger").mkdir(parents=True)
+    for name in (".env", "data/may.csv", "data/.secret", "state/ledger/churn.jsonl"):
+        (tmp_path / name).write_text("a")
+    monkeypatch.setenv("ML_ASSETS_SOURCE_ETC", "/etc")
+    monkeypatch.setenv("ML_ASSETS_SOURCE_EVIL", "https://evil.example")
     return tmp_path
 
 
@@ -43,6 +48,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ({"type": "synthetic", "rows": 50}, CSV, []),
         ({"type": "sklearn", "dataset": "breast_cancer"}, CSV, []),
         (csv("data/june.csv"), HTTP, []),
+        (csv("data/m*.csv"), HTTP, []),
+        (csv("june.csv"), csv("may.csv"), []),
+        (csv("${ML_ASSETS_SOURCE_ETC}/june.csv"), csv("/etc/may.csv"), []),
         (csv("/srv/data/june/*.csv"), CSV, []),
         (csv("${ML_ASSETS_SOURCE_DIR}/june.csv"), CSV, ["${ML_ASSETS_SOURCE_DIR}"]),
         (http("https://data.example/exports/june.csv"), HTTP, []),
@@ -103,6 +111,14 @@ def test_what_the_yaml_permits_is_read(
         (csv(".env"), CSV, [], "runtime_sources"),
         (csv("data/.hidden/a.csv"), CSV, [], "runtime_sources"),
         (csv("state/ledger/churn.jsonl"), CSV, [], "runtime_sources"),
+        (csv("state/ledger/churn.jsonl"), csv("may.csv"), [], "runtime_sources"),
+        (csv("data/../.env"), csv("may.csv"), [], "runtime_sources"),
+        (csv("[.]env"), CSV, [], "runtime_sources"),
+        (csv("data/[.]secret"), CSV, [], "runtime_sources"),
+        (csv("data/out/*"), csv("data/may.csv"), [], "runtime_sources"),
+        (csv("data/out/*"), CSV, ["data/"], "runtime_sources"),
+        (csv("${ML_ASSETS_SOURCE_ETC}/passwd"), CSV, [], "runtime_sources"),
+        (http("${ML_ASSETS_SOURCE_EVIL}/a.csv"), HTTP, [], "runtime_sources"),
         (csv("*/ledger/churn.jsonl"), CSV, [], "runtime_sources"),
         (csv("/srv/data/../secret.csv"), CSV, [], "runtime_sources"),
         (csv("memory://a.csv"), CSV, [], "runtime_sources"),
