@@ -14,7 +14,7 @@ from ml_assets.inventory import pointers_of, take
 from ml_assets.model import RetentionSpec
 from ml_assets.resources.registry import Registry, RegistryError
 from ml_assets.retention import Deletion, Kind, plan_retention
-from ml_assets.storage import locked, read_json, storage_root
+from ml_assets.storage import below, locked, read_json, storage_root
 from ml_assets.targets import Target
 from ml_assets.versions import VersionStore
 
@@ -151,7 +151,7 @@ def _remove_table(model: str, name: str, paths: list[Path]) -> None:
 
 def _remove_leftover(model: str, name: str, paths: list[Path]) -> None:
     (path,) = paths
-    if path.parent == VersionStore(storage_root()).directory(model, path.name).parent:
+    if path.parent == below(storage_root() / "versions", model):
         # A training that died after it was registered has left it there, too; without
         # the reserved name nobody would know that it is ours.
         try:

@@ -29,6 +29,14 @@ class NameFault(ValueError):
     """A name that came from outside, and that no file of ours has."""
 
 
+def is_name(text: str) -> bool:
+    """Whether something of ours may be called so.
+
+    What others put beside it, such as ``lost+found`` or ``.snapshot``, may not.
+    """
+    return _NAME.fullmatch(text) is not None
+
+
 def below(directory: Path, *names: str) -> Path:
     """A path below `directory`, of names that lead nowhere else.
 
@@ -52,7 +60,7 @@ def below(directory: Path, *names: str) -> Path:
 digits, dots, hyphens and underscores
     """
     for name in names:
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             raise NameFault(
                 f"{ascii(name[:80])} is no name: expected letters, digits, dots,"
                 " hyphens and underscores"

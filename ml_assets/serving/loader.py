@@ -102,12 +102,9 @@ class PlanLoader:
 
     def _look_for_first_proposals(self, models: set[str]) -> None:
         """Prepare proposals of models that are none of `models`, which have a plan."""
-        plans = self._store.root / "plans"
-        if not plans.is_dir():
-            return
-        for item in plans.iterdir():
-            if item.is_dir() and item.name not in models and self._is_ours(item.name):
-                self._prepare(item.name)
+        for name in self._store.names():
+            if name not in models and self._is_ours(name):
+                self._prepare(name)
 
     def _is_ours(self, model: str) -> bool:
         return self._server.settings.model in ("", model)

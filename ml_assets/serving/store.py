@@ -23,7 +23,14 @@ from typing import Literal
 import msgspec
 
 from ml_assets.serving.plan import ServingPlan, encode, pin_of
-from ml_assets.storage import TEMPORARY, below, create_bytes, locked, write_bytes
+from ml_assets.storage import (
+    TEMPORARY,
+    below,
+    create_bytes,
+    is_name,
+    locked,
+    write_bytes,
+)
 
 State = Literal["ready", "prepared", "failed"]
 
@@ -54,9 +61,13 @@ class PlanStore:
 
     def models(self) -> list[str]:
         """Names of the models that have a plan."""
+        return [name for name in self.names() if self._generations(name)]
+
+    def names(self) -> list[str]:
+        """Names of the models that have a plan, or may have a proposal of one."""
         plans = self.root / "plans"
-        names = sorted(item.name for item in plans.iterdir()) if plans.is_dir() else []
-        return [name for name in names if self._generations(name)]
+        found = plans.iterdir() if plans.is_dir() else []
+        return sorted(i.name for i in found if is_name(i.name) and i.is_dir())
 
     def current(self, model: str) -> ServingPlan | None:
         """The plan in force, or None where the model was never deployed."""

@@ -46,6 +46,16 @@ def test_a_model_that_was_never_deployed_has_no_plan(store: PlanStore) -> None:
     assert store.reports("churn") == []
 
 
+def test_what_others_keep_among_the_plans_is_no_model(store: PlanStore) -> None:
+    store.commit(plan(1))
+    for name in ("lost+found", ".snapshot", f"{TEMPORARY}dead", "a b"):
+        (store.root / "plans" / name).mkdir()
+    (store.root / "plans" / "README").write_text("plans")
+    (store.root / "plans" / "telco").mkdir()
+    assert store.names() == ["churn", "telco"]
+    assert store.models() == ["churn"]
+
+
 def test_the_newest_generation_is_in_force_and_the_old_ones_stay(
     store: PlanStore,
 ) -> None:
