@@ -52,13 +52,16 @@ class Transport(asyncio.Transport):
         super().__init__()
         self.written = b""
         self.closed = False
+        self.changed = asyncio.Event()
 
     def write(self, data: Any) -> None:
         assert not self.closed
         self.written += data
+        self.changed.set()
 
     def close(self) -> None:
         self.closed = True
+        self.changed.set()
 
     abort = close
 
@@ -136,14 +139,12 @@ class Connection:
                 await asyncio.sleep(0)
 
     async def answers(self, count: int) -> list[tuple[int, dict[str, str], bytes]]:
-        for _ in range(2_000):
+        while True:
             found = list(parsed(self.transport.written))
             if len(found) >= count or self.transport.closed:
                 return found
-            await asyncio.sleep(0)
-        raise AssertionError(
-            f"{count} answers were expected: {self.transport.written!r}"
-        )
+            self.transport.changed.clear()
+            await asyncio.wait_for(self.transport.changed.wait(), 60)
 
 
 def parsed(data: bytes):
