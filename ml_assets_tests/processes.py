@@ -188,7 +188,7 @@ class Platform:
             assert len(self.tables.read(MODEL, path.parent.name, path.stem))
         for path in self.home.glob("tables/*/*/current.json"):
             stage = path.parent.name
-            named = self.tables.version(MODEL, stage, "none of ours")
+            named = self.tables.version(MODEL, stage, "none-of-ours")
             assert self.tables.path(MODEL, stage, named).exists()
         for record in self.versions.records(MODEL):
             self.versions.evaluation(MODEL, record.version)
