@@ -6,6 +6,7 @@ import dagster as dg
 
 from ml_assets import automation_notify
 from ml_assets.assets.common import STEPS, TABLES
+from ml_assets.components import partial
 from ml_assets.release import definitions as release
 from ml_assets.resources.steps import StepIOManager
 from ml_assets.resources.tables import TableIOManager
@@ -14,12 +15,10 @@ from ml_assets.resources.tables import TableIOManager
 @dg.definitions
 def defs() -> dg.Definitions:
     """Every model's stages, jobs, schedules and sensors, releases, notifications."""
-    models = dg.load_from_defs_folder(path_within_project=Path(__file__).parent)
     shared = dg.Definitions(
         resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
         # Five steps take 12 s in one process and 47 s in one process each.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(
-        models, shared, release.build(), automation_notify.build()
-    )
+    shared = dg.Definitions.merge(shared, release.build(), automation_notify.build())
+    return partial.load(Path(__file__).parent, shared)

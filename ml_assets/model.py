@@ -1,119 +1,38 @@
 """Everything that a model's YAML can say, as frozen pydantic models."""
 
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from ml_assets import meaning
+from ml_assets.cron import why_no_cron
 from ml_assets.ledger import RELEASE
 from ml_assets.model_operation import MonitoringSpec as MonitoringSpec
 from ml_assets.model_operation import ResourcesSpec as ResourcesSpec
 from ml_assets.model_operation import RetentionSpec as RetentionSpec
 from ml_assets.model_operation import ServingSpec as ServingSpec
 from ml_assets.model_part import Part as Part
+from ml_assets.model_source import SourceSpec as SourceSpec
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 CRON_WEEKLY = "0 2 * * 0"
-CRON = re.compile(r"^(\S+\s+){4}\S+$")
 OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
 
 
 Engine = Literal["local", "ray"]
-SourceType = Literal["sklearn", "csv", "parquet", "http", "kaggle", "sql", "synthetic"]
-
-# What each source type needs, and what else it takes.
-SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
-    "sklearn": ({"dataset"}, set()),
-    "csv": ({"path"}, {"read", "parallel"}),
-    "parquet": ({"path"}, {"parallel"}),
-    "http": ({"url"}, {"read", "timeout_seconds", "sha256"}),
-    "kaggle": ({"dataset", "file"}, {"read", "timeout_seconds"}),
-    "sql": ({"url", "query"}, set()),
-    "synthetic": (set(), {"rows", "seed", "drift"}),
-}
-
-
-def _require_by_type(schema: dict[str, Any]) -> None:
-    """Tell ``dg check yaml``, through the JSON schema, what each source type takes."""
-    every = {
-        name for fields in SOURCE_FIELDS.values() for part in fields for name in part
-    }
-    schema["allOf"] = [
-        {
-            "if": {"properties": {"type": {"const": kind}}},
-            "then": {
-                "required": sorted(needed),
-                "properties": {name: False for name in sorted(every - needed - other)},
-            },
-        }
-        for kind, (needed, other) in SOURCE_FIELDS.items()
-    ]
-
-
-class CsvFormat(Part):
-    """How a CSV file is written, where it is not the usual comma and header."""
-
-    separator: str = Field(",", min_length=1, max_length=1)
-    header: bool = True
-    columns: list[str] = Field(
-        default_factory=list, description="names for a file without a header"
-    )
-    missing: list[str] = Field(
-        default_factory=lambda: ["", "?", "NA", "NaN", "nan", "null", "NULL"],
-        description="cell texts that mean a missing value",
-    )
-    encoding: str = "utf-8"
-    strip: bool = Field(True, description="trim blanks around cells")
-
-
-class SourceSpec(Part):
-    """Where the rows of a model come from.
-
-    ``${NAME}`` in ``path``, ``url`` and ``query`` is read from the environment when
-    the data is read, so that no secret stands in the YAML or in the UI.
-    """
-
-    model_config = ConfigDict(json_schema_extra=_require_by_type)
-
-    type: SourceType
-    path: str | None = Field(
-        None, description="csv, parquet: a path, glob or fsspec URL"
-    )
-    parallel: bool = Field(
-        False, description="csv, parquet: each file is read by a step of its own"
-    )
-    url: str | None = Field(None, description="http: address; sql: SQLAlchemy URL")
-    dataset: str | None = Field(
-        None, description="sklearn: breast_cancer, ...; kaggle: owner/name"
-    )
-    file: str | None = Field(None, description="kaggle: file inside the dataset")
-    query: str | None = Field(None, description="sql: a SELECT with an ORDER BY")
-    read: CsvFormat | None = None
-    timeout_seconds: float = Field(60.0, gt=0)
-    sha256: str | None = Field(
-        None, pattern="^[0-9a-f]{64}$", description="http: expected digest of the file"
-    )
-    rows: int = Field(10_000, ge=10, description="synthetic: number of rows")
-    seed: int = Field(0, description="synthetic: seed")
-    drift: float = Field(
-        0.0, ge=0, description="synthetic: shift of the inputs, in standard deviations"
-    )
-
-    @model_validator(mode="after")
-    def _fields_match_type(self) -> "SourceSpec":
-        needed, optional = SOURCE_FIELDS[self.type]
-        given = self.model_fields_set - {"type"}
-        missing = sorted(name for name in needed if getattr(self, name) is None)
-        if missing:
-            raise ValueError(f"source type '{self.type}' needs {', '.join(missing)}")
-        surplus = sorted(given - needed - optional)
-        if surplus:
-            takes = ", ".join(sorted(needed | optional)) or "no other key"
-            raise ValueError(
-                f"source type '{self.type}' does not take {', '.join(surplus)};"
-                f" it takes {takes}"
-            )
-        return self
+# Scikit-learn's scorers for a class and its probability.
+Scorer = Literal[
+    "accuracy", "average_precision", "balanced_accuracy", "d2_brier_score",
+    "d2_log_loss_score", "f1", "f1_macro", "f1_micro", "f1_weighted", "jaccard",
+    "jaccard_macro", "jaccard_micro", "jaccard_weighted", "matthews_corrcoef",
+    "neg_brier_score", "neg_log_loss", "neg_negative_likelihood_ratio",
+    "positive_likelihood_ratio", "precision", "precision_macro", "precision_micro",
+    "precision_weighted", "recall", "recall_macro", "recall_micro", "recall_weighted",
+    "roc_auc", "roc_auc_ovo", "roc_auc_ovo_weighted", "roc_auc_ovr",
+    "roc_auc_ovr_weighted",
+]  # fmt: skip
 
 
 class FeaturesSpec(Part):
@@ -133,6 +52,28 @@ class FeaturesSpec(Part):
         "auto", description="auto: ordinal for trees, one-hot and scaling otherwise"
     )
 
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> "FeaturesSpec":
+        meaning.refuse(self._unclear())
+        return self
+
+    def _unclear(self) -> Iterator[meaning.Fault]:
+        for key in ("drop", "numeric", "categorical"):
+            for at, told in meaning.twice(getattr(self, key)):
+                yield (key, *at), told
+        for position, name in enumerate(self.categorical):
+            if name in self.numeric:
+                yield (
+                    ("categorical", position),
+                    f"'{name}' stands under numeric, too; it can be one only",
+                )
+        for key in ("numeric", "categorical"):
+            for position, name in enumerate(getattr(self, key)):
+                if name in self.drop:
+                    yield (key, position), f"'{name}' is dropped, so it has no kind"
+        for at, told in meaning.derive_faults(self.derive):
+            yield ("derive", *at), told
+
 
 class EstimatorSpec(Part):
     """A scikit-learn classifier by import path, with its parameters."""
@@ -140,18 +81,10 @@ class EstimatorSpec(Part):
     type: str = "sklearn.ensemble.HistGradientBoostingClassifier"
     params: dict[str, Any] = Field(default_factory=dict)
 
-    @field_validator("type")
-    @classmethod
-    def _is_import_path(cls, value: str) -> str:
-        if (
-            not value.startswith("sklearn.")
-            or not value.replace(".", "_").isidentifier()
-        ):
-            raise ValueError(
-                f"must be the import path of a scikit-learn classifier such as "
-                f"sklearn.linear_model.LogisticRegression, found '{value}'"
-            )
-        return value
+    @model_validator(mode="after")
+    def _exists(self) -> "EstimatorSpec":
+        meaning.refuse(meaning.estimator_faults(self.type, self.params))
+        return self
 
 
 class SearchSpec(Part):
@@ -161,7 +94,7 @@ class SearchSpec(Part):
     params: dict[str, list[Any]] = Field(description="parameter: values to try")
     iterations: int = Field(10, ge=1, description="candidates of a randomized search")
     folds: int = Field(3, ge=2)
-    metric: str = Field("roc_auc", description="a scikit-learn scorer")
+    metric: Scorer = Field("roc_auc", description="a scikit-learn scorer")
     engine: Engine = Field(
         "local", description="ray: candidates are fitted on the cluster of RAY_ADDRESS"
     )
@@ -248,25 +181,16 @@ class ModelSpec(Part):
 
     @field_validator("expect")
     @classmethod
-    def _one_expectation_each(
-        cls, value: list[dict[str, dict[str, Any]]]
-    ) -> list[dict[str, dict[str, Any]]]:
-        for item in value:
-            if len(item) != 1 or not next(iter(item)).startswith("expect_"):
-                raise ValueError(
-                    "each item must be one expectation such as"
-                    " expect_column_values_to_not_be_null: {column: age},"
-                    f" found {item}"
-                )
+    def _are_rules(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        meaning.refuse(meaning.expectation_faults(value))
         return value
 
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, value: str | None) -> str | None:
-        if value is not None and not CRON.match(value):
-            raise ValueError(
-                f"'{value}' is not a cron expression of five fields such as 0 2 * * 0"
-            )
+        told = None if value in (None, CRON_WEEKLY) else why_no_cron(str(value))
+        if told:
+            raise ValueError(told)
         return value
 
     @field_validator("owners")
@@ -278,16 +202,34 @@ class ModelSpec(Part):
         return value
 
     @model_validator(mode="after")
-    def _target_is_not_an_input(self) -> "ModelSpec":
-        used = {
-            *self.features.drop,
-            *self.features.numeric,
-            *self.features.categorical,
-            *self.features.derive,
-        }
-        if self.target in used:
-            raise ValueError(f"features names the target '{self.target}'")
+    def _parts_fit(self) -> "ModelSpec":
+        meaning.refuse(self._misfits())
         return self
+
+    def _misfits(self) -> Iterator[meaning.Fault]:
+        """What is wrong with two keys together."""
+        features, target = self.features, self.target
+        for key in ("drop", "numeric", "categorical", "derive"):
+            if target in getattr(features, key):
+                yield ("features", key), f"features names the target '{target}'"
+        for name, text in features.derive.items():
+            if target in meaning.columns_in(text):
+                yield (
+                    ("features", "derive", name),
+                    f"{text!r} reads the target '{target}', which is to be found",
+                )
+        for place, names in (
+            (("monitoring", "slices"), self.monitoring.slices),
+            (("gate", "slices"), self.gate.slices),
+        ):
+            if target in names:
+                yield place, f"the target '{target}' cannot make the groups"
+        if self.split.column == target:
+            yield ("split", "column"), f"the target '{target}' is no time"
+        if self.search:
+            found = meaning.search_faults(self.estimator.type, self.search.params)
+            for at, told in found:
+                yield ("search", "params", *at), told
 
     def on_this_machine(self) -> "ModelSpec":
         """The same with the local engine, which finds the same answer."""

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
+from ml_assets.meaning import label_faults, refuse, twice
 from ml_assets.model_part import Part
 
 
@@ -75,6 +76,12 @@ class MonitoringSpec(Part):
         24.0, ge=0, description="least time between two trainings for drift"
     )
 
+    @field_validator("slices", "ignore")
+    @classmethod
+    def _stand_once(cls, value: list[str]) -> list[str]:
+        refuse(twice(value))
+        return value
+
 
 class RetentionSpec(Part):
     """How long what was made is kept; what is in use is kept without end."""
@@ -124,6 +131,12 @@ class ResourcesSpec(Part):
     node_selector: dict[str, str] = Field(
         default_factory=dict, description="labels that a node must have"
     )
+
+    @field_validator("node_selector")
+    @classmethod
+    def _are_labels(cls, value: dict[str, str]) -> dict[str, str]:
+        refuse(label_faults(value))
+        return value
 
     @model_validator(mode="after")
     def _requests_fit_limits(self) -> "ResourcesSpec":

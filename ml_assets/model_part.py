@@ -1,9 +1,40 @@
 """What all pieces of a model's YAML have in common."""
 
-from pydantic import BaseModel, ConfigDict
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+TEMPLATE = {"type": "string", "pattern": r"\{[{%]"}
+SHOWN = ("title", "description", "default")
 
 
 class Part(BaseModel):
-    """A piece of a model's YAML: immutable, and unknown keys are refused."""
+    """A piece of a model's YAML: immutable; unknown keys and infinities are refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema, which lets a template of Dagster stand for a value."""
+        schema = handler(core_schema)
+        properties = handler.resolve_ref_schema(schema).get("properties", {})
+        for name, form in properties.items():
+            properties[name] = _or_a_template(form)
+        return schema
+
+
+def _or_a_template(form: dict[str, Any]) -> dict[str, Any]:
+    """`form`, unless the value is a template; what has no value of its own stays."""
+    is_free_text = form.get("type") == "string" and not form.keys() & {
+        "pattern",
+        "enum",
+    }
+    if is_free_text or form.get("type") in ("object", "array") or "$ref" in form:
+        return form
+    shown = {key: form[key] for key in SHOWN if key in form}
+    rest = {key: form[key] for key in form if key not in SHOWN}
+    return {**shown, "if": TEMPLATE, "else": rest}

@@ -1,19 +1,17 @@
-"""The models of this project, read from their YAML without loading Dagster."""
+"""The models of this project, read from their YAML."""
 
+from collections import defaultdict
 from pathlib import Path
-from typing import Any
-
-import yaml
-from pydantic import ValidationError
 
 import ml_assets
+from ml_assets import model_file
 from ml_assets.cli.output import Failed
 from ml_assets.model import ModelSpec
+from ml_assets.model_file import Document, ModelFileError
 from ml_assets.serving.store import PlanStore
 from ml_assets.versions import VersionStore
 
 DEFS = Path(ml_assets.__file__).parent / "defs"
-COMPONENT = "ml_assets.components.TabularClassifier"
 
 
 class CatalogueError(Failed):
@@ -21,8 +19,8 @@ class CatalogueError(Failed):
 
 
 def model_files(defs: Path | None = None) -> list[Path]:
-    """The ``defs.yaml`` of every model, sorted."""
-    return sorted((defs or DEFS).rglob("defs.yaml"))
+    """The YAML files that may describe models, sorted."""
+    return model_file.files(defs or DEFS)
 
 
 def read_specs(path: Path) -> list[ModelSpec]:
@@ -31,34 +29,68 @@ def read_specs(path: Path) -> list[ModelSpec]:
     Raises
     ------
     CatalogueError
-        With the file, and each wrong key or value.
+        With the file, and the line of each wrong key or value.
     """
     try:
-        documents = list(yaml.safe_load_all(path.read_text(encoding="utf-8")))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise CatalogueError(f"{path}: {error}") from error
-    return [
-        _parse(path, document.get("attributes"))
-        for document in documents
-        if isinstance(document, dict) and document.get("type") == COMPONENT
-    ]
+        return [_spec(document) for document in _models(path)]
+    except ModelFileError as error:
+        raise CatalogueError(str(error)) from error
 
 
-def _parse(path: Path, attributes: Any) -> ModelSpec:
+def _models(path: Path) -> list[Document]:
+    return [document for document in model_file.read(path) if document.is_model]
+
+
+def _spec(document: Document) -> ModelSpec:
+    problems = model_file.problems(document)
+    if problems:
+        raise ModelFileError(problems)
+    if not model_file.has_template(document.attributes):
+        return ModelSpec.model_validate(document.attributes)
+    # What a template stands for is Dagster's business, which takes a second to import.
+    from ml_assets.components.partial import component
+
     try:
-        return ModelSpec.model_validate(attributes)
-    except ValidationError as error:
-        found = "; ".join(
-            f"{'.'.join(map(str, item['loc'])) or 'attributes'}: {item['msg']}"
-            for item in error.errors(include_input=False, include_url=False)
-        )
-        raise CatalogueError(f"{path}: {found}") from error
+        found = component(document.file.parent, document.number)
+    except Exception as error:  # whatever a template raises
+        told = document.problem(("attributes",), f"a template fails: {error}")
+        raise ModelFileError([told]) from error
+    if not isinstance(found, ModelSpec):
+        raise ModelFileError([document.problem((), "describes no model")])
+    return found
+
+
+def survey() -> tuple[dict[str, ModelSpec], dict[str, str]]:
+    """Every model by its name, and those whose YAML is wrong, with the reason.
+
+    A file that cannot be read at all goes by the name of its folder.
+    """
+    found: dict[str, list[tuple[Path, ModelSpec]]] = defaultdict(list)
+    broken: dict[str, str] = {}
+    for path in model_files():
+        try:
+            documents = _models(path)
+        except ModelFileError as error:
+            broken[path.parent.name] = str(error)
+            continue
+        for document in documents:
+            try:
+                spec = _spec(document)
+            except ModelFileError as error:
+                broken[document.name] = str(error)
+            else:
+                found[spec.name].append((path, spec))
+    for name, specs_of_it in found.items():
+        if len(specs_of_it) > 1:
+            places = ", ".join(str(path) for path, _ in specs_of_it)
+            broken[name] = f"the model {name} is described by each of {places}"
+    good = {name: found[name][0][1] for name in sorted(found) if name not in broken}
+    return good, broken
 
 
 def specs() -> dict[str, ModelSpec]:
-    """Every model that a YAML describes, by name."""
-    found = [spec for path in model_files() for spec in read_specs(path)]
-    return {spec.name: spec for spec in sorted(found, key=lambda spec: spec.name)}
+    """Every model that a YAML describes rightly, by name."""
+    return survey()[0]
 
 
 def spec_of(model: str) -> ModelSpec:
@@ -67,9 +99,12 @@ def spec_of(model: str) -> ModelSpec:
     Raises
     ------
     Failed
-        If there is none; the message lists those that there are.
+        If there is none, or it is wrong; the message lists those that there are, or
+        says where it is wrong.
     """
-    known = specs()
+    known, broken = survey()
+    if model in broken:
+        raise CatalogueError(broken[model])
     if model not in known:
         raise unknown(model, list(known))
     return known[model]
@@ -84,6 +119,7 @@ def require_known(model: str, root: Path) -> None:
     """Refuse a model that has neither a YAML, nor a version, nor a plan."""
     stored = {*VersionStore(root).models(), *PlanStore(root).models()}
     if model not in stored:
-        known = {*specs(), *stored}
+        described, broken = survey()
+        known = {*described, *broken, *stored}
         if model not in known:
             raise unknown(model, sorted(known))

@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.catalogue import specs
+from ml_assets.cli.catalogue import survey
 from ml_assets.cli.evaluations import accuracy, summary
 from ml_assets.cli.output import (
     EXIT_CODES,
@@ -31,9 +31,10 @@ def command(as_json: bool) -> None:
       ml-assets models
       ml-assets models --json | jq '.models[].champion'
 
-    JSON keys of each of "models": model, description, source, schedule, champion,
-    generation, runtime, accuracy, versions, and last with version, accuracy, passed and
-    reason (null before the first evaluation).
+    JSON keys of each of "models": model, description, source, schedule, broken (what
+    is wrong with its YAML, or null), champion, generation, runtime, accuracy,
+    versions, and last with version, accuracy, passed and reason (null before the first
+    evaluation).
     """
     found = rows(storage_root())
     if as_json:
@@ -42,6 +43,8 @@ def command(as_json: bool) -> None:
     headers = ["model", "source", "in service", "plan", "accuracy", "last", "schedule"]
     echo_table(headers, [_line(row) for row in found])
     for row in found:
+        if row["broken"]:
+            click.echo(f"{row['model']} is broken: {row['broken']}", err=True)
         if row["last"] and row["last"]["passed"] is False:
             last = row["last"]
             click.echo(f"{row['model']} {last['version']}: {last['reason']}", err=True)
@@ -49,10 +52,13 @@ def command(as_json: bool) -> None:
 
 def rows(root: Path) -> list[dict[str, Any]]:
     """What ``--json`` prints of each model, under the storage directory `root`."""
-    described = specs()
+    described, broken = survey()
     stored = {*VersionStore(root).models(), *PlanStore(root).models()}
-    names = sorted({*described, *stored})
-    return [_row(root, name, described.get(name)) for name in names]
+    names = sorted({*described, *broken, *stored})
+    return [
+        _row(root, name, described.get(name)) | {"broken": broken.get(name)}
+        for name in names
+    ]
 
 
 def _row(root: Path, model: str, spec: ModelSpec | None) -> dict[str, Any]:
@@ -86,7 +92,7 @@ def _line(row: dict[str, Any]) -> list[str]:
     last = row["last"]
     return [
         row["model"],
-        row["source"] or "no YAML",
+        "broken YAML" if row["broken"] else row["source"] or "no YAML",
         row["champion"] or "nothing",
         str(row["generation"] or "-"),
         figure(row["accuracy"]),

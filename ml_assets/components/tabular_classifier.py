@@ -22,6 +22,7 @@ from ml_assets.assets import (
     training,
     validation,
 )
+from ml_assets.components.attributes import Attributes, resolved
 from ml_assets.components.scaffolder import TabularClassifierScaffolder
 from ml_assets.model import ModelSpec
 
@@ -51,17 +52,16 @@ class TabularClassifier(ModelSpec, dg.Component, dg.Resolvable):
     """A binary classifier over a table: data in, a gated and served version out."""
 
     @classmethod
-    def model(cls) -> type[ModelSpec]:
-        """The schema of the YAML, so that ``dg check yaml`` runs every validator."""
-        return ModelSpec
+    def model(cls) -> type[Attributes]:
+        """What the YAML may say, which ``dg check yaml`` and the UI ask for."""
+        return Attributes
 
     @classmethod
     def resolve_from_model(
         cls, context: dg.ResolutionContext, model: Any
     ) -> "TabularClassifier":
         """The component, with every ``{{ template }}`` in the YAML resolved."""
-        given = model.model_dump(exclude_unset=True)
-        return cls(**context.resolve_value(given))
+        return cls.model_validate(resolved(model.root, context.resolve_value))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of every stage, merged."""

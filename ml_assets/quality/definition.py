@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_assets.quality import library
@@ -82,9 +82,9 @@ def _class_of(name: str) -> Any:
     return library.expectation_class(name)
 
 
-def did_you_mean(word: str, known: Sequence[str]) -> str:
+def did_you_mean(word: object, known: Iterable[str]) -> str:
     """``; did you mean ...?`` with close matches of `word`, or nothing."""
-    close = difflib.get_close_matches(str(word), known, n=3, cutoff=0.6)
+    close = difflib.get_close_matches(str(word), list(known), n=3, cutoff=0.6)
     return f"; did you mean {' or '.join(close)}?" if close else ""
 
 
@@ -100,19 +100,34 @@ def _refuse_surplus(
 
 
 def _refuse_contradiction(name: str, kwargs: Mapping[str, Any]) -> None:
-    """Refuse what Great Expectations accepts though no data could ever pass."""
+    for _, told in contradictions(kwargs):
+        raise ExpectationError(f"{name}: {told}")
+
+
+def contradictions(kwargs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """What Great Expectations accepts though no data could ever pass: keyword, why."""
+    for keyword in ("column", "column_A", "column_B"):
+        if keyword in kwargs and not isinstance(kwargs[keyword], str):
+            found = kwargs[keyword]
+            yield (
+                keyword,
+                f"{keyword} must be the name of a column, found {found!r}; put it"
+                " between quotes",
+            )
+    mostly = kwargs.get("mostly", 1)
+    if type(mostly) not in (int, float) or not 0 <= mostly <= 1:
+        yield "mostly", f"mostly must be between 0 and 1, found {mostly!r}"
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
-        raise ExpectationError(f"{name}: min_value {low} is above max_value {high}")
+        yield "min_value", f"min_value {low} is above max_value {high}"
     listed = kwargs.get("regex_list")
     patterns = [kwargs.get("regex"), *(listed if isinstance(listed, list) else ())]
     for pattern in patterns:
         try:
             re.compile(pattern if isinstance(pattern, str) else "")
         except re.error as error:
-            raise ExpectationError(
-                f"{name}: '{pattern}' is not a regular expression: {error}"
-            ) from error
+            keyword = "regex" if pattern is kwargs.get("regex") else "regex_list"
+            yield keyword, f"'{pattern}' is not a regular expression: {error}"
 
 
 def _reason(error: ValueError, kwargs: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from typing import get_args
 import click
 import pytest
 
-from ml_assets import model
+from ml_assets import model, model_source
 from ml_assets.cli import main
 from ml_assets.release import environments
 from ml_assets.release.checks import SENTENCES
@@ -27,7 +27,7 @@ from ml_assets_tests.docs_kit import (
 
 PARTS = [
     part
-    for part in vars(model).values()
+    for part in {**vars(model), **vars(model_source)}.values()
     if isinstance(part, type) and issubclass(part, model.Part) and part.model_fields
 ]
 
@@ -41,7 +41,7 @@ def test_every_key_of_the_yaml_is_documented(part: type[model.Part]) -> None:
 def test_every_source_is_documented() -> None:
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert [
-        name for name in get_args(model.SourceType) if f"`{name}`" not in text
+        name for name in get_args(model_source.SourceType) if f"`{name}`" not in text
     ] == []
 
 

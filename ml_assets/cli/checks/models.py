@@ -21,7 +21,7 @@ def check() -> Iterator[Finding]:
         try:
             found = read_specs(path)
         except CatalogueError as error:
-            yield problem("yaml", error.message, "dg check yaml shows the line")
+            yield problem("yaml", error.message, "mend the line; the others go on")
             continue
         for spec in found:
             yield from _model(spec)

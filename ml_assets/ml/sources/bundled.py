@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 
 from ml_assets.ml.sources.errors import SourceError
-
-DATASETS = ("breast_cancer", "iris", "wine")
+from ml_assets.model_source import DATASETS
 
 
 def read_bundled(dataset: str | None) -> pd.DataFrame:

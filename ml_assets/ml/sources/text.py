@@ -13,7 +13,7 @@ from ml_assets.ml.sources.text_faults import (
     ends_in_line_break,
     wrong_row,
 )
-from ml_assets.model import CsvFormat
+from ml_assets.model_source import CsvFormat
 
 # What a broken disk, connection or archive raises while it is read.
 _DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)

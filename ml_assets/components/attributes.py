@@ -1,0 +1,50 @@
+"""What stands under ``attributes``: a model's YAML, in which there may be templates.
+
+``{{ ... }}`` may stand in the place of any value. Values without one are taken as they
+are written: Dagster evaluates each text, so that ``"-999"`` would become a number.
+"""
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic import GetJsonSchemaHandler, RootModel, model_validator
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+
+from ml_assets import meaning
+from ml_assets.model import ModelSpec
+from ml_assets.model_file import faults, has_template
+
+# The keyword of our own in the JSON schema, for what no other keyword can say.
+KEYWORD = "ml-assets-meaning"
+
+
+class Attributes(RootModel[dict[str, Any]]):
+    """A model's YAML as it is written, once nothing in it is wrong."""
+
+    @model_validator(mode="after")
+    def _are_right(self) -> "Attributes":
+        meaning.refuse(faults(self.root))
+        return self
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema of the YAML, with its meaning where a validator can look at it."""
+        if "jsonschema" in sys.modules:
+            from ml_assets.components.dg_check import teach
+
+            teach()
+        schema = handler(ModelSpec.__pydantic_core_schema__)
+        return {**handler.resolve_ref_schema(schema), KEYWORD: True}
+
+
+def resolved(value: Any, resolve: Callable[[str], Any]) -> Any:
+    """`value` with each template in it replaced by what `resolve` makes of it."""
+    if isinstance(value, Mapping):
+        return {key: resolved(item, resolve) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [resolved(item, resolve) for item in value]
+    return resolve(value) if has_template(value) else value

@@ -1,0 +1,203 @@
+"""A broken YAML beside a good one: refused with its line, shown, and harmless."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ml_assets_tests.unit.test_model_file import GOOD, WRONG, written
+
+ROOT = Path(__file__).parents[2]
+DG = Path(sys.executable).with_name("dg")
+
+# What is wrong beyond one key of a model: whole files, and two of them together.
+FILES = {
+    "no YAML": "type: [",
+    "a key twice": GOOD + "  target: other\n",
+    "an unknown type": GOOD.replace("TabularClassifier", "TabularClasifier"),
+    "a key beside attributes": GOOD + "atributes: {}\n",
+    "nothing": "type: ml_assets.components.TabularClassifier\n",
+    "a variable that is not set": GOOD
+    + '  description: "{{ env.NOT_SET_ANYWHERE }}"\n',
+    "an unknown name in a template": GOOD + '  description: "{{ nothing.of_it }}"\n',
+    "a template that gives the wrong kind": GOOD
+    + "  gate: {threshold: \"{{ 'much' }}\"}\n",
+    "a module that is not there": GOOD + "template_vars_module: .absent\n",
+}
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A copy of this project with one good model, that a test may spoil."""
+    shutil.copytree(
+        ROOT / "ml_assets",
+        tmp_path / "ml_assets",
+        ignore=shutil.ignore_patterns("__pycache__", "census_income", "telco_churn"),
+    )
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def run(project: Path, *command: str, home: str = "") -> tuple[int, str]:
+    done = subprocess.run(
+        command,
+        cwd=project,
+        env={
+            **os.environ,
+            "PYTHONPATH": str(project),
+            "COLUMNS": "200",
+            "ML_ASSETS_HOME": home or str(project / "home"),
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+LOOK = """
+import json
+from ml_assets.definitions import defs
+found = defs()
+graph = found.resolve_asset_graph()
+print(json.dumps({
+    "/".join(key.path): graph.get(key).description for key in graph.get_all_asset_keys()
+}))
+"""
+
+
+def loaded(project: Path) -> dict[str, str]:
+    """The assets of the code location and their descriptions."""
+    code, told = run(project, sys.executable, "-c", LOOK)
+    assert code == 0, told
+    found: dict[str, str] = json.loads(told.splitlines()[-1])
+    return found
+
+
+def folder(project: Path, name: str = "broken") -> Path:
+    place = project / "ml_assets/defs" / name
+    place.mkdir(exist_ok=True)
+    return place
+
+
+@pytest.mark.slow
+def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
+    project: Path,
+) -> None:
+    """All of them at once, as `dg` looks at one file of each component type only."""
+    lines = {}
+    for number, (line, key, told) in enumerate(WRONG.values()):
+        file = written(folder(project, f"broken_{number}"), line)
+        file.write_text(file.read_text().replace("name: broken", f"name: b{number}"))
+        lines[file] = (key, told)
+    code, checked = run(project, str(DG), "check", "yaml")
+    assert code == 1
+    shown = loaded(project)
+    good = {key for key in shown if key.startswith("breast_cancer/")}
+    assert {"breast_cancer/raw", "breast_cancer/model"} <= good
+    code, listed = run(project, sys.executable, "-m", "ml_assets.cli", "models")
+    assert code == 0, listed
+    for number, (file, (key, told)) in enumerate(lines.items()):
+        place = f"{file}:"
+        assert place in checked, (file.read_text(), checked)
+        assert told in checked
+        reason = shown[f"broken_{number}/broken"]
+        assert place in reason and told in reason
+        assert f"b{number} is broken: {place}" in listed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("text", FILES.values(), ids=FILES)
+def test_a_file_that_cannot_be_loaded_leaves_the_others_alone(
+    project: Path, text: str
+) -> None:
+    (folder(project) / "defs.yaml").write_text(text)
+    shown = loaded(project)
+    assert "breast_cancer/model" in shown
+    assert "broken/model" not in shown
+    assert shown["broken/broken"].count("```") == 2
+    code, told = run(project, sys.executable, "-m", "ml_assets.cli", "models")
+    assert code == 0, told
+    assert "breast_cancer" in told
+
+
+@pytest.mark.slow
+def test_one_document_of_a_file_is_broken_alone(project: Path) -> None:
+    wrong = GOOD.replace("name: broken", "name: wrong") + "  schedule: never\n"
+    (folder(project) / "defs.yaml").write_text(GOOD + "---\n" + wrong)
+    shown = loaded(project)
+    assert {"breast_cancer/model", "broken/model", "broken/broken_2"} <= shown.keys()
+    assert "wrong/model" not in shown
+
+
+@pytest.mark.slow
+def test_two_models_of_one_name_are_shown_and_neither_runs(project: Path) -> None:
+    for name in ("one", "other"):
+        (folder(project, name) / "defs.yaml").write_text(GOOD)
+    shown = loaded(project)
+    assert "breast_cancer/model" in shown
+    assert "broken/model" not in shown
+    for name in ("one", "other"):
+        assert "defined by each of" in shown[f"{name}/broken"]
+    code, told = run(project, sys.executable, "-m", "ml_assets.cli", "train", "broken")
+    assert code != 0
+    assert "described by each of" in told
+
+
+@pytest.mark.slow
+def test_texts_stay_texts_and_templates_are_resolved_everywhere(project: Path) -> None:
+    (folder(project) / "defs.yaml").write_text(
+        GOOD.replace(
+            "{type: sklearn, dataset: breast_cancer}",
+            "{type: csv, path: a.csv," ' read: {missing: ["", "-999", "None", "[1]"]}}',
+        )
+        + '  features: {drop: ["2019", "1e3", "True"]}\n'
+        + '  gate: {threshold: "{{ env.LEAST | float }}"}\n'
+        + '  description: "{% if true %}said{% endif %}"\n'
+    )
+    script = """
+import os, json
+os.environ["LEAST"] = "0.7"
+from ml_assets.cli.catalogue import specs
+from ml_assets.components.partial import component
+from pathlib import Path
+import ml_assets
+spec = specs()["broken"]
+by_dagster = component(Path(ml_assets.__file__).parent / "defs/broken", 0)
+assert type(spec).model_dump(spec) == type(spec).model_dump(by_dagster)
+print(json.dumps([spec.source.read.missing, spec.features.drop, spec.gate.threshold,
+                  spec.description]))
+"""
+    code, told = run(project, sys.executable, "-c", script)
+    assert code == 0, told
+    assert json.loads(told.splitlines()[-1]) == [
+        ["", "-999", "None", "[1]"],
+        ["2019", "1e3", "True"],
+        0.7,
+        "said",
+    ]
+    code, told = run(project, str(DG), "check", "yaml")
+    assert code == 0, told
+
+
+@pytest.mark.slow
+def test_a_good_model_is_trained_and_deployed_beside_a_broken_one(
+    project: Path,
+) -> None:
+    written(folder(project), 'schedule: "0 25 * * *"')
+    command = (sys.executable, "-m", "ml_assets.cli")
+    code, told = run(project, *command, "train", "breast_cancer")
+    assert code == 0, told
+    code, told = run(project, *command, "deploy", "breast_cancer")
+    assert code == 0, told
+    code, told = run(project, *command, "models", "--json")
+    rows = {row["model"]: row for row in json.loads(told[told.index("{") :])["models"]}
+    assert rows["breast_cancer"]["champion"] and not rows["breast_cancer"]["broken"]
+    assert "hour 0-23" in rows["broken"]["broken"]
+    assert rows["broken"]["champion"] is None
