@@ -194,13 +194,16 @@ def _shown(top: Path, place: Place, reason: str) -> dg.AssetSpec:
     folder, number = place
     parts = folder.relative_to(top).parts or (top.name,)
     name = "broken" if number == 0 else f"broken_{number + 1}"
+    # Code, so that no character of it is taken for markup; the UI wraps it.
+    lines = reason.replace(f"{top}/", "").splitlines()
+    told = "\n".join(f"- `` {line.strip()} ``" for line in lines if line.strip())
     return dg.AssetSpec(
         key=[*parts, name],
         group_name=re.sub(r"\W", "_", "_".join(parts)),
         kinds={"yaml"},
         description=(
-            "This model cannot be loaded, so that nothing of it runs:\n\n```\n"
-            f"{reason}\n```\n\nMend the file, ask `dg check yaml`, and reload the code"
-            " location. What serves goes on serving."
+            f"This model cannot be loaded, so that nothing of it runs:\n\n{told}\n\n"
+            "Mend the file, ask `dg check yaml`, and reload the code location. What"
+            " serves goes on serving."
         ),
     )
