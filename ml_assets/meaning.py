@@ -62,8 +62,10 @@ def search_faults(path: str, params: Mapping[str, Sequence[Any]]) -> Iterator[Fa
     found = find_class(path)
     known = found.parameters() if found else None
     for name, values in params.items():
-        # `estimator__C` is C of the estimator inside.
-        if known is not None and name.partition("__")[0] not in known:
+        # Only the names of the estimator's own step are known without it.
+        own = name.removeprefix("estimator__")
+        is_own = "__" not in name or own != name
+        if known is not None and is_own and own.partition("__")[0] not in known:
             yield (
                 (name,),
                 f"{path} has no parameter '{name}'{did_you_mean(name, known)}; it has"

@@ -13,6 +13,7 @@ from dagster_shared.yaml_utils import parse_yamls_with_source_position
 from dagster_shared.yaml_utils.source_position import SourcePositionTree
 from pydantic import ValidationError
 
+from ml_assets import trial
 from ml_assets.model import ModelSpec
 
 NAMES = ("defs.yaml", "defs.yml", "component.yaml")
@@ -193,6 +194,14 @@ def faults(attributes: Any) -> list[tuple[tuple[str | int, ...], str]]:
                 told = item["msg"].removeprefix("Value error, ")
                 found.append((item["loc"], SENTENCES.get(item["type"], told)))
     return found
+
+
+def thorough_faults(attributes: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    """The same, and if that is nothing, what the libraries say of the values."""
+    found = faults(attributes)
+    if found or has_template(attributes):
+        return found
+    return list(trial.faults(ModelSpec.model_validate(attributes)))
 
 
 def _broken_templates(

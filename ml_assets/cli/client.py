@@ -45,6 +45,8 @@ class ServerClient:
         self._connection = kinds[parts.scheme](
             parts.hostname, parts.port, timeout=timeout
         )
+        # Whether the connection stands since an answer.
+        self._was_idle = False
 
     def __enter__(self) -> "ServerClient":
         return self
@@ -57,6 +59,21 @@ class ServerClient:
     ) -> None:
         self._connection.close()
 
+    def _response(
+        self, method: str, path: str, body: bytes | None, headers: dict[str, str]
+    ) -> http.client.HTTPResponse:
+        """The head of the answer; asked again where an idle connection was closed."""
+        try:
+            self._connection.request(method, self._base + path, body, headers)
+            return self._connection.getresponse()
+        except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
+            # A server closes what was silent for long, and heard nothing of this.
+            if not self._was_idle:
+                raise
+            self._was_idle = False
+            self._connection.close()
+            return self._response(method, path, body, headers)
+
     def get(self, path: str) -> Answer:
         """GET `path`."""
         return self._ask("GET", path, None)
@@ -68,9 +85,10 @@ class ServerClient:
     def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
         headers = {"content-type": "application/json"} if body is not None else {}
         try:
-            self._connection.request(method, self._base + path, body, headers)
-            response = self._connection.getresponse()
-            return Answer(response.status, json.loads(response.read()))
+            response = self._response(method, path, body, headers)
+            answer = Answer(response.status, json.loads(response.read()))
+            self._was_idle = True
+            return answer
         except ValueError as error:
             raise Failed(f"{self.url}{path} did not answer with JSON") from error
         except (OSError, http.client.HTTPException) as error:

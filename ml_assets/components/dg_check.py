@@ -31,7 +31,7 @@ def _meaning(
         tuple(error.absolute_path)
         for error in validator.evolve(schema=form).iter_errors(instance)
     }
-    for place, message in model_file.faults(instance):
+    for place, message in model_file.thorough_faults(instance):
         of_the_form = message in (model_file.SURPLUS, model_file.ABSENT)
         if place not in seen and not of_the_form:
             yield ValidationError(message, path=place)
@@ -54,7 +54,8 @@ def _of_others(instance: Any) -> Iterator[Problem]:
             continue
         for document in documents:
             if document.is_model and document.attributes != instance:
-                yield from model_file.problems(document)
+                for place, message in model_file.thorough_faults(document.attributes):
+                    yield document.problem(("attributes", *place), message)
 
 
 def _files(context: click.Context) -> list[Path]:

@@ -128,6 +128,20 @@ def test_a_file_that_cannot_be_loaded_leaves_the_others_alone(
 
 
 @pytest.mark.slow
+def test_values_that_a_library_refuses_are_shown_by_dg(project: Path) -> None:
+    file = written(
+        folder(project),
+        "estimator: {type: sklearn.linear_model.LogisticRegression, params: {C: -1}}\n"
+        "  expect:\n"
+        "    - expect_column_values_to_be_in_set: {column: a, value_set: 3}",
+    )
+    code, told = run(project, str(DG), "check", "yaml", str(file.parent))
+    assert code == 1
+    assert f"{file}:6 " in told and "The 'C' parameter of LogisticRegression" in told
+    assert f"{file}:8 " in told and "value_set" in told
+
+
+@pytest.mark.slow
 def test_one_document_of_a_file_is_broken_alone(project: Path) -> None:
     wrong = GOOD.replace("name: broken", "name: wrong") + "  schedule: never\n"
     (folder(project) / "defs.yaml").write_text(GOOD + "---\n" + wrong)

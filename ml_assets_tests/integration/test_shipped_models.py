@@ -33,9 +33,9 @@ SOURCES: dict[str, dict[str, Any]] = {
 }
 
 
-def shipped(model: str) -> TabularClassifier:
+def shipped(model: str, **more: Any) -> TabularClassifier:
     text = (DEFS / model / "defs.yaml").read_text(encoding="utf-8")
-    return TabularClassifier.model_validate(yaml.safe_load(text)["attributes"])
+    return TabularClassifier.model_validate(yaml.safe_load(text)["attributes"] | more)
 
 
 @pytest.mark.parametrize("model", ["breast_cancer", "census_income", "telco_churn"])
@@ -52,7 +52,7 @@ def test_a_shipped_model_is_trained_gated_and_deployed_on_its_real_data(
     run_job: Callable[..., dg.ExecuteInProcessResult],
     home: Path,
 ) -> None:
-    spec = shipped(model)
+    spec = shipped(model, runtime_sources=[f"{DATA}/"])
     config = {f"{model}__raw": {"config": {"source": SOURCES[model]}}}
     trained = run_job(spec, "train", config)
     assert trained.success, failure_of(trained)

@@ -136,7 +136,7 @@ BETWEEN = "expect_column_values_to_be_between"
         ({BETWEEN: None}, "keywords must be a mapping, found None; it takes column,"),
         (
             {"expect_column_values_to_not_be_null": {"column": "age", "mostly": 2}},
-            "mostly: ensure this value is less than or equal to 1.0, found 2; it takes",
+            "mostly must be between 0 and 1, found 2",
         ),
         (
             {"expect_column_values_to_match_regex": {"column": "id", "regex": "("}},

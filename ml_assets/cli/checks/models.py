@@ -5,6 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from ml_assets import trial
 from ml_assets.cli.catalogue import CatalogueError, model_files, read_specs
 from ml_assets.cli.checks import Finding, ok, problem, warning
 from ml_assets.model import ModelSpec
@@ -29,18 +30,13 @@ def check() -> Iterator[Finding]:
 
 
 def _model(spec: ModelSpec) -> Iterator[Finding]:
-    from ml_assets.ml.estimators import EstimatorError, make_estimator
     from ml_assets.ml.sources.environment import expand
     from ml_assets.ml.sources.errors import SourceError
-    from ml_assets.quality import ExpectationError, check_expectations
 
     name = f"model {spec.name}"
-    try:
-        check_expectations(spec.expect)
-        make_estimator(spec.estimator)
-    except (ExpectationError, EstimatorError) as error:
-        told = "; ".join(str(error).splitlines())
-        yield problem(name, told, "mend its defs.yaml")
+    told = [f"{'.'.join(map(str, place))}: {why}" for place, why in trial.faults(spec)]
+    if told:
+        yield problem(name, "; ".join(told), "mend its defs.yaml")
         return
     yield ok(name, f"YAML, estimator and {len(spec.expect)} expectations are valid")
     source = spec.source

@@ -149,7 +149,7 @@ def _read(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
         case "sklearn":
             from ml_assets.ml.sources.bundled import read_bundled
 
-            return read_bundled(spec.dataset)
+            return read_bundled(str(spec.dataset))
         case "csv" | "parquet":
             return _read_files(spec)
         case "http":

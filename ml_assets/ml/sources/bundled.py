@@ -5,11 +5,8 @@ import re
 import numpy as np
 import pandas as pd
 
-from ml_assets.ml.sources.errors import SourceError
-from ml_assets.model_source import DATASETS
 
-
-def read_bundled(dataset: str | None) -> pd.DataFrame:
+def read_bundled(dataset: str) -> pd.DataFrame:
     """Read one of scikit-learn's data sets, with its labels in the column ``target``.
 
     Examples
@@ -17,11 +14,6 @@ def read_bundled(dataset: str | None) -> pd.DataFrame:
     >>> read_bundled("breast_cancer").shape
     (569, 31)
     """
-    if dataset not in DATASETS:
-        raise SourceError(
-            f"sklearn source: there is no data set '{dataset}';"
-            f" there are {', '.join(DATASETS)}"
-        )
     from sklearn import datasets
 
     bunch = getattr(datasets, f"load_{dataset}")()

@@ -29,8 +29,6 @@ def diagnose(open_file: Opener, layout: CsvFormat, fault: Exception) -> str:
         return "there is nothing but blank lines"
     try:
         data.decode(layout.encoding)
-    except LookupError:
-        return f"the encoding '{layout.encoding}' is unknown"
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         return (

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
+from ml_assets import model_file
 from ml_assets.cli import catalogue
 from ml_assets.cli.checks import (
     Finding,
@@ -138,7 +139,7 @@ def test_a_daemon_is_alive_while_its_heartbeat_is_fresh(home: Path) -> None:
 def test_a_yaml_that_cannot_be_read_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = f"type: {catalogue.COMPONENT}\nattributes: {{name: a}}\n"
+    text = f"type: {model_file.TYPES[0]}\nattributes: {{name: a}}\n"
     (tmp_path / "defs.yaml").write_text(text)
     monkeypatch.setattr(catalogue, "DEFS", tmp_path)
     monkeypatch.setattr(models, "_definitions", lambda: ok("definitions", ""))
@@ -149,8 +150,25 @@ def test_a_yaml_that_cannot_be_read_is_a_problem(
     "given, status, message",
     [
         ({}, ["ok"], "0 expectations are valid"),
-        ({"estimator": {"type": "sklearn.no.Such"}}, ["problem"], "sklearn.no"),
-        ({"expect": [{"expect_nothing": {}}]}, ["problem"], "no such expectation"),
+        (
+            {"estimator": {"type": "sklearn.svm.LinearSVC"}},
+            ["problem"],
+            "no probabilities",
+        ),
+        (
+            {
+                "expect": [
+                    {
+                        "expect_column_values_to_be_in_set": {
+                            "column": "a",
+                            "value_set": 3,
+                        }
+                    }
+                ]
+            },
+            ["problem"],
+            "value_set",
+        ),
         (
             {"source": {"type": "csv", "path": "${NO_SUCH_PLACE}/a.csv"}},
             ["ok", "warning"],

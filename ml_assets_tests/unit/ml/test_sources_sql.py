@@ -62,7 +62,7 @@ def test_the_query_is_filled_in_from_the_environment(
     "query, message",
     [
         ("SELECT age FROM orders", "no such table: orders"),
-        ("SELEC age", 'near "SELEC": syntax error'),
+        ("SELECT age FRM", "no such column: age"),
         (
             "SELECT age FROM customers WHERE age > 99",
             "there are columns but no rows",
@@ -88,7 +88,6 @@ def test_each_fault_of_a_query_is_named(
     "url, message",
     [
         ("sqlite:///no/such.db", "there is no such database file"),
-        ("nonsense", "not a database address; expected one such as postgresql://"),
         ("oracle+oracledb://h/d", "the driver 'oracledb' is not installed"),
         ("nodb://h/d", "Can't load plugin"),
     ],

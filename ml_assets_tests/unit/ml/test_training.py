@@ -141,20 +141,20 @@ def test_a_given_random_state_is_kept():
     "kind, params, message",
     [
         (LOGISTIC, {"c": 1}, "has no parameter 'c'; it has .*C"),
-        ("sklearn.linear_model.Nothing", {}, "is not a scikit-learn classifier"),
-        ("sklearn.nothing.Nothing", {}, "there is no module sklearn.nothing"),
+        ("sklearn.linear_model.Nothing", {}, "not the import path of a scikit-learn"),
+        ("sklearn.nothing.Nothing", {}, "not the import path of a scikit-learn"),
         (
             "sklearn.linear_model.LinearRegression",
             {},
-            "is not a scikit-learn classifier",
+            "not the import path of a scikit-learn",
         ),
-        ("sklearn.base.clone", {}, "is not a scikit-learn classifier"),
+        ("sklearn.base.clone", {}, "not the import path of a scikit-learn"),
         ("sklearn.svm.LinearSVC", {}, "gives no probabilities"),
         ("sklearn.ensemble.VotingClassifier", {}, "missing 1 required"),
     ],
 )
 def test_an_unusable_estimator_is_refused_by_name(kind, params, message):
-    with pytest.raises(EstimatorError, match=message):
+    with pytest.raises(ValueError, match=message):
         make_estimator(EstimatorSpec(type=kind, params=params))
 
 
@@ -200,10 +200,14 @@ def test_a_search_may_vary_another_step(table):
 
 
 def test_a_search_over_an_unknown_parameter_names_it(table):
-    spec = model_spec(estimator={"type": LOGISTIC}, search={"params": {"depth": [1]}})
+    search = {"params": {"encode__depth": [1]}}
+    spec = model_spec(estimator={"type": LOGISTIC}, search=search)
 
-    with pytest.raises(EstimatorError, match="no parameter 'depth' to vary; it has C"):
+    with pytest.raises(EstimatorError, match="no parameter 'encode__depth' to vary"):
         train(table, spec)
+
+    with pytest.raises(ValueError, match="has no parameter 'depth'.*it has penalty, C"):
+        model_spec(estimator={"type": LOGISTIC}, search={"params": {"depth": [1]}})
 
 
 def test_threads_are_limited_while_fitting_and_free_again_after(table, monkeypatch):
