@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
+from ml_assets.serving.spelling import plain, truth
 from ml_assets.storage import below
 
 Kind = Literal["predictions", "labels"]
@@ -223,11 +224,11 @@ def label_text(value: object) -> str:
     --------
     >>> label_text(">50K"), label_text(1), label_text(1.0), label_text("1")
     ('>50K', '1', '1', '1')
-    >>> label_text(True), label_text("True")
-    ('true', 'true')
+    >>> label_text(True), label_text("True"), label_text("1.0"), label_text("01")
+    ('true', 'true', '1', '01')
     """
-    if isinstance(value, str):
-        return value.lower() if value in ("True", "False") else value
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return json.dumps(value)
+    found = truth(value)
+    if found is not None:
+        return json.dumps(found)
+    text = plain(value)
+    return json.dumps(value) if text is None else text

@@ -1,6 +1,5 @@
 """``ml-assets feedback MODEL FILE``: what turned out, for past predictions."""
 
-import datetime as dt
 import io
 import time
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.rows import Row, detect, read
 from ml_assets.segments import LABELS, LabelLine, label_text, moment_of
 from ml_assets.serving.ids import PredictionIds
+from ml_assets.serving.moments import unix_seconds
 from ml_assets.serving.plan import Signature
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import storage_root, write_bytes
@@ -110,24 +110,7 @@ def _line(row: Row, names: Names, received: float) -> LabelLine:
     return LabelLine(
         id=str(found["id"]) if "id" in found else None,
         entity=str(found[names.entity]) if names.entity in found else None,
-        time=_moment(found["time"]) if "time" in found else None,
+        time=unix_seconds(found["time"]) if "time" in found else None,
         label=names.values[label],
         received=received,
     )
-
-
-def _moment(value: Any) -> float:
-    """Unix seconds of a number, a date, or a text in ISO 8601; UTC where it is open."""
-    if isinstance(value, dt.datetime):
-        aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
-        return aware.timestamp()
-    try:
-        return float(value)
-    except (TypeError, ValueError):
-        pass
-    try:
-        return _moment(dt.datetime.fromisoformat(str(value)))
-    except ValueError:
-        raise ValueError(
-            f"expected a time in ISO 8601 or unix seconds, found {value!r}"
-        ) from None

@@ -11,10 +11,9 @@ from typing import Any
 import pandas as pd
 
 from ml_assets.ml.tables import DataError
+from ml_assets.serving.spelling import BOOLEANS
 
 Part = tuple[str, pd.DataFrame]
-# What Booleans are where a cell is missing.
-BOOLEANS = {"False", "True"}
 
 
 def join_parts(parts: Sequence[Part]) -> pd.DataFrame:

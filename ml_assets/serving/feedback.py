@@ -1,7 +1,6 @@
 """``POST /feedback``: what turned out, for predictions that were made."""
 
 import logging
-import math
 import re
 from typing import Any
 
@@ -15,12 +14,11 @@ from ml_assets.serving.lines import LabelLine, encode, now
 from ml_assets.serving.log import PredictionLog
 from ml_assets.serving.logs import log
 from ml_assets.serving.messages import Request, Response, json_response
+from ml_assets.serving.moments import EXPECTED, NotATime, unix_seconds
 from ml_assets.serving.problems import FieldError, Problem, invalid
 from ml_assets.serving.request import require_object
 from ml_assets.serving.router import ServedModel
 
-# The end of the year 9999, beyond which no date can be told.
-LAST_MOMENT = 253_402_300_799
 # A UUID of version 7, as `ml_assets.serving.ids` makes them.
 ID_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
 _ID = re.compile(ID_PATTERN)
@@ -94,16 +92,17 @@ class _Checker:
             return None
         before = len(self.errors)
         label = self._label(row, given["label"])
+        time = None
         if "id" in given:
             self._check_id(row, given["id"])
         else:
-            self._check_entity(row, given["entity"], given["time"])
+            self._check_entity(row, given["entity"])
+            time = self._moment(row, given["time"])
         if label is None or len(self.errors) > before:
             return None
         return LabelLine(
-            given.get("id"), given.get("entity"), given.get("time"), label,
-            self._received,
-        )  # fmt: skip
+            given.get("id"), given.get("entity"), time, label, self._received
+        )
 
     def _label(self, row: int, value: object) -> str | int | float | bool | None:
         label = None
@@ -117,22 +116,22 @@ class _Checker:
         if not isinstance(value, str) or not _ID.fullmatch(value):
             self._wrong(row, "id", "the id of a prediction", value)
 
-    def _check_entity(self, row: int, entity: object, time: object) -> None:
+    def _check_entity(self, row: int, entity: object) -> None:
         if not is_entity(entity):
             expected = f"a string of 1 to {ENTITY_LENGTH} characters"
             self._wrong(row, "entity", expected, entity)
-        if not _is_moment(time):
-            self._wrong(row, "time", "unix seconds", time)
+
+    def _moment(self, row: int, value: object) -> float | None:
+        try:
+            return unix_seconds(value)
+        except NotATime as error:
+            self.errors.append(
+                FieldError(row=row, column="time", expected=EXPECTED, found=error.found)
+            )
+            return None
 
     def _wrong(self, row: int, column: str, expected: str, value: object) -> None:
         text = "another string" if isinstance(value, str) else found(value)
         self.errors.append(
             FieldError(row=row, column=column, expected=expected, found=text)
         )
-
-
-def _is_moment(value: object) -> bool:
-    """Whether `value` is a time in unix seconds."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return False
-    return 0 <= value <= LAST_MOMENT and math.isfinite(value)

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ml_assets.serving.feedback import ID_PATTERN, LAST_MOMENT
+from ml_assets.serving.feedback import ID_PATTERN
+from ml_assets.serving.moments import FIRST_MOMENT, LAST_MOMENT
 from ml_assets.serving.operations import get, post
 from ml_assets.serving.router import ServedModel
 from ml_assets.serving.schemas import entity_schema, strict_object
@@ -46,7 +47,8 @@ def _feedback(models: Mapping[str, ServedModel]) -> dict[str, Any]:
 def _body(model: ServedModel) -> dict[str, Any]:
     signature = model.live.signature
     label = {"enum": [signature.negative, signature.positive]}
-    time = {"type": "number", "minimum": 0, "maximum": LAST_MOMENT}
+    seconds = {"type": "number", "minimum": FIRST_MOMENT, "maximum": LAST_MOMENT}
+    time = {"oneOf": [seconds, {"type": "string", "format": "date-time"}]}
     by_id = strict_object({"id": _ID, "label": label})
     by_entity = strict_object({"entity": entity_schema(), "time": time, "label": label})
     labels = {"type": "array", "minItems": 1, "items": {"oneOf": [by_id, by_entity]}}

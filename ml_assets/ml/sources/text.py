@@ -14,11 +14,10 @@ from ml_assets.ml.sources.text_faults import (
     wrong_row,
 )
 from ml_assets.model_source import CsvFormat
+from ml_assets.serving.spelling import FALSE, TRUE
 
 # What a broken disk, connection or archive raises while it is read.
 _DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
-_TRUE = ["true", "True", "TRUE"]
-_FALSE = ["false", "False", "FALSE"]
 _UTF8 = ("utf-8", "utf8", "utf-8-sig")
 
 
@@ -101,8 +100,8 @@ def _read(open_file: Opener, layout: CsvFormat, types: dict[str, Any]) -> Any:
             convert_options=csv.ConvertOptions(
                 null_values=_with_blanks(layout),
                 strings_can_be_null=True,
-                true_values=_TRUE,
-                false_values=_FALSE,
+                true_values=[*TRUE],
+                false_values=[*FALSE],
                 auto_dict_encode=True,
                 auto_dict_max_cardinality=2**31 - 1,
                 column_types=types,
@@ -154,7 +153,7 @@ def _stripped(column: Any, layout: CsvFormat) -> Any:
         return column
     marks = pa.array(layout.missing, pa.string())
     kept = compute.if_else(compute.is_in(trimmed, marks), None, trimmed)
-    if compute.all(compute.is_in(kept.drop_null(), pa.array(_TRUE + _FALSE))).as_py():
+    if compute.all(compute.is_in(kept.drop_null(), pa.array(TRUE + FALSE))).as_py():
         return kept.cast(pa.bool_()).take(column.indices)
     for number in (pa.int64(), pa.float64()):
         try:

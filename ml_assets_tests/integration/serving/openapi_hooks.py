@@ -8,6 +8,8 @@ import os
 import schemathesis
 from schemathesis import GenerationMode
 
+PAST = (1_790_000_000, "2026-09-21T14:13:20Z")
+
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
@@ -20,6 +22,10 @@ def before_call(context, case, kwargs):
     body = case.body
     if not isinstance(body, dict):
         return
+    for label in body.get("labels", ()):
+        if "time" in label:
+            # No schema can say that a time must not lie in the future.
+            label["time"] = PAST[type(label["time"]) is str]
     if isinstance(body.get("columns"), dict):
         size = min(len(values) for values in body["columns"].values())
         body["columns"] = {k: values[:size] for k, values in body["columns"].items()}

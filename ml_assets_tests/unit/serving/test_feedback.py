@@ -60,7 +60,7 @@ def kit(tmp_path):
 def test_labels_are_kept_and_counted(kit):
     labels = [
         {"id": ID, "label": ">50K"},
-        {"entity": "p1", "time": 1.5, "label": "<=50K"},
+        {"entity": "p1", "time": 1.5e9, "label": "<=50K"},
     ]
     answer = kit.feedback(labels)
     assert answer.status == 202
@@ -71,7 +71,7 @@ def test_labels_are_kept_and_counted(kit):
     assert all(line.pop("received") > 1.7e9 for line in lines)
     assert lines == [
         {"id": ID, "entity": None, "time": None, "label": ">50K"},
-        {"id": None, "entity": "p1", "time": 1.5, "label": "<=50K"},
+        {"id": None, "entity": "p1", "time": 1.5e9, "label": "<=50K"},
     ]
     assert kit.metrics.labels == {"census": 2}
 
@@ -89,9 +89,12 @@ def test_labels_are_kept_and_counted(kit):
         ({"id": ID.replace("-7", "-4"), "label": ">50K"}, "the id of a prediction"),
         ({"id": 3, "label": ">50K"}, "found a number"),
         ({"entity": "", "time": 1, "label": ">50K"}, "a string of 1 to 256"),
-        ({"entity": "e", "time": "now", "label": ">50K"}, "expected unix seconds"),
-        ({"entity": "e", "time": -1, "label": ">50K"}, "expected unix seconds"),
-        ({"entity": "e", "time": True, "label": ">50K"}, "expected unix seconds"),
+        (
+            {"entity": "e", "time": "now", "label": ">50K"},
+            "expected a time in ISO 8601",
+        ),
+        ({"entity": "e", "time": -1, "label": ">50K"}, "expected a time in ISO 8601"),
+        ({"entity": "e", "time": True, "label": ">50K"}, "expected a time in ISO 8601"),
         ({"entity": "e", "label": ">50K"}, "an object of id and label, or of entity"),
         ({"id": ID, "entity": "e", "label": ">50K"}, "found other keys"),
         (3, "found a number"),
@@ -122,12 +125,14 @@ def test_feedback_of_another_shape_is_refused(kit, body, status, message):
     assert message in answer.json["detail"]
 
 
-@pytest.mark.parametrize("sent", [1, 1.0, "1"])
-def test_a_label_may_be_written_as_a_table_has_it(tmp_path, sent):
-    signature = msgspec.structs.replace(SIGNATURE, negative=0, positive=1)
+@pytest.mark.parametrize("sent", [1, 1.0, "1", "1.0"])
+@pytest.mark.parametrize("target", [(0, 1), (0.0, 1.0), ("0", "1"), ("0.0", "1.0")])
+def test_a_label_may_be_written_as_a_table_has_it(tmp_path, sent, target):
+    negative, positive = target
+    signature = msgspec.structs.replace(SIGNATURE, negative=negative, positive=positive)
     kit = Kit(tmp_path, signature)
     assert kit.feedback([{"id": ID, "label": sent}]).status == 202
-    assert kit.lines()[0]["label"] == 1
+    assert kit.lines()[0]["label"] == positive
 
 
 def test_labels_that_cannot_be_kept_are_refused(kit, monkeypatch):
