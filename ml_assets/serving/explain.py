@@ -13,6 +13,7 @@ from typing import Any
 from ml_assets.serving.batch import Batch, of_columns
 from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.problems import FieldError, Problem, invalid
+from ml_assets.serving.spelling import category, truth
 
 MAX_ERRORS = 20
 _SHOWN_CATEGORIES = 12
@@ -232,10 +233,10 @@ def clean(column: Column, value: Any) -> Any:
     """`value` as the runtime takes it, or a mark that says it may not stand here."""
     if value is None:
         return None if column.nullable else _BAD
-    value = _KINDS[column.kind][0](value)
-    if column.categories is not None and value not in column.categories:
-        return _BAD
-    return value
+    if column.categories is not None:
+        found_ = category(column.categories, value)
+        return _BAD if found_ is None else found_
+    return _KINDS[column.kind][0](value)
 
 
 def _number(value: Any) -> Any:
@@ -255,7 +256,8 @@ def _integer(value: Any) -> Any:
 
 
 def _boolean(value: Any) -> Any:
-    return value if type(value) is bool else _BAD
+    found_ = truth(value)
+    return _BAD if found_ is None else found_
 
 
 def _string(value: Any) -> Any:

@@ -19,8 +19,9 @@ _INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 3
 DATATYPES: dict[Kind, tuple[str, ...]] = {
     "number": ("FP64", "FP32", "FP16", *_INTEGERS),
     "integer": ("INT64", *(name for name in _INTEGERS if name != "INT64")),
-    "boolean": ("BOOL",),
-    "string": ("BYTES",),
+    "boolean": ("BOOL", "BYTES"),
+    # A category may be a number or a truth value: which it is, the values say.
+    "string": ("BYTES", "BOOL", "INT64", "FP64", *_INTEGERS, "FP32", "FP16"),
 }
 # Where a plan splits the traffic, rows of one request may be answered by several arms.
 _ARM_OUTPUTS = ("version", "arm")
@@ -113,7 +114,8 @@ def _check_datatype(column: Column, datatype: object) -> None:
     allowed = DATATYPES[column.kind]
     if datatype not in allowed:
         text = shown(datatype) if isinstance(datatype, str) else found(datatype)
-        expected = f"datatype {' or '.join(allowed[:2])}"
+        usual = allowed[:1] if column.kind == "string" else allowed[:2]
+        expected = f"datatype {' or '.join(usual)}"
         raise invalid([FieldError(column=column.name, expected=expected, found=text)])
 
 
