@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic_core import InitErrorDetails, PydanticCustomError, ValidationError
 
-from ml_assets.installed import find_class, find_rule, rules
+from ml_assets.installed import Class, find_class, find_rule, rules
 from ml_assets.quality.definition import contradictions, did_you_mean
 from ml_assets.quality.library import ENGINE_OPTIONS, SQL_ONLY
 
@@ -35,7 +35,7 @@ def refuse(faults: Iterable[Fault]) -> None:
         raise ValidationError.from_exception_data("model", details)
 
 
-def estimator_faults(path: str, params: Iterable[str]) -> Iterator[Fault]:
+def estimator_faults(path: str, params: Mapping[str, Any]) -> Iterator[Fault]:
     """What is wrong with a classifier's import path, or the names of its parameters."""
     found = find_class(path)
     if found is None or "ClassifierMixin" not in {
@@ -47,14 +47,48 @@ def estimator_faults(path: str, params: Iterable[str]) -> Iterator[Fault]:
             " is sklearn.linear_model.LogisticRegression",
         )
         return
+    for place, told in _parameter_faults(path, found, params):
+        yield ("params", *place), told
+
+
+def _parameter_faults(
+    path: str, found: Class, params: Mapping[str, Any]
+) -> Iterator[Fault]:
     known = found.parameters()
-    for name in params:
+    for name, value in params.items():
         if known is not None and name not in known:
             yield (
-                ("params", name),
+                (name,),
                 f"{path} has no parameter '{name}'{did_you_mean(name, known)}; it has"
                 f" {', '.join(known)}",
             )
+        for place, told in _nested_faults(value):
+            yield (name, *place), told
+
+
+def _nested_faults(value: Any) -> Iterator[Fault]:
+    """The same of the estimators inside the value of a parameter."""
+    if isinstance(value, list):
+        for position, item in enumerate(value):
+            for place, told in _nested_faults(item):
+                yield (position, *place), told
+    if not isinstance(value, Mapping):
+        return
+    path = value.get("type")
+    if not isinstance(path, str):
+        for name, item in value.items():
+            for place, told in _nested_faults(item):
+                yield (name, *place), told
+        return
+    found = find_class(path)
+    if found is None:
+        yield ("type",), f"'{path}' is not the import path of a class of scikit-learn"
+        return
+    params = value.get("params") or {}
+    for place, told in _parameter_faults(
+        path, found, params if isinstance(params, Mapping) else {}
+    ):
+        yield ("params", *place), told
 
 
 def search_faults(path: str, params: Mapping[str, Sequence[Any]]) -> Iterator[Fault]:

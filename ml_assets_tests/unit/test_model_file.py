@@ -41,6 +41,18 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "estimator.params.kernal",
         "did you mean kernel",
     ),
+    "a class inside an estimator": (
+        "estimator:\n    type: sklearn.calibration.CalibratedClassifierCV\n"
+        "    params:\n      estimator: {type: sklearn.svm.LinearSVM}",
+        "estimator.params.estimator.type",
+        "not the import path",
+    ),
+    "a parameter inside an estimator": (
+        "estimator:\n    type: sklearn.ensemble.VotingClassifier\n    params:\n"
+        "      estimators:\n        - [a, {type: sklearn.svm.SVC, params: {c: 1}}]",
+        "estimator.params.estimators.0.1.params.c",
+        "has no parameter 'c'",
+    ),
     "a searched parameter": (
         "search: {params: {depth: [1, 2]}}",
         "search.params.depth",
