@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.quality import library
+from ml_assets.quality.arguments import moment
 
 
 class ExpectationError(ValueError):
@@ -102,7 +103,11 @@ def _refuse_surplus(
 def _refuse_contradiction(name: str, kwargs: Mapping[str, Any]) -> None:
     """Refuse what Great Expectations accepts though no data could ever pass."""
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+    ends = [
+        value if isinstance(value, int | float) else moment(value)
+        for value in (low, high)
+    ]
+    if None not in ends and ends[0] > ends[1]:  # type: ignore[operator]
         raise ExpectationError(f"{name}: min_value {low} is above max_value {high}")
     listed = kwargs.get("regex_list")
     patterns = [kwargs.get("regex"), *(listed if isinstance(listed, list) else ())]
