@@ -38,9 +38,9 @@ def refuse(faults: Iterable[Fault]) -> None:
 def estimator_faults(path: str, params: Mapping[str, Any]) -> Iterator[Fault]:
     """What is wrong with a classifier's import path, or the names of its parameters."""
     found = find_class(path)
-    if found is None or "ClassifierMixin" not in {
-        kind.node.name for kind in found.lineage()
-    }:
+    # What a pipeline does is what its last step does.
+    kinds = {kind.node.name for kind in found.lineage()} if found else set()
+    if found is None or not kinds & {"ClassifierMixin", "Pipeline"}:
         yield (
             ("type",),
             f"'{path}' is not the import path of a scikit-learn classifier; one such"

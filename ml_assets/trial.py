@@ -16,11 +16,9 @@ def faults(spec: ModelSpec) -> Iterator[Fault]:
     from ml_assets.quality.definition import ExpectationError, build
 
     try:
-        make_estimator(spec.estimator)._validate_params()
+        make_estimator(spec.estimator)
     except EstimatorError as error:
         yield ("estimator",), str(error)
-    except ValueError as error:  # scikit-learn's word on the value of a parameter
-        yield ("estimator", "params"), str(error)
     for position, item in enumerate(spec.expect):
         try:
             build(item)

@@ -148,6 +148,8 @@ def _raw(spec: ModelSpec, plan: ServingPlan, reference: "Profile") -> Comparison
     """The newest raw table, unless the champion was trained on it."""
     import pandas as pd
 
+    from ml_assets.ml.columns import with_columns
+
     raw_version = raw_to_compare(spec, plan)
     if raw_version is None:
         return None
@@ -162,7 +164,7 @@ def _raw(spec: ModelSpec, plan: ServingPlan, reference: "Profile") -> Comparison
         for name in reference.numbers
         if name in watched
     }
-    report = _compare(spec, reference, frame.assign(**numbers))
+    report = _compare(spec, reference, with_columns(frame, numbers))
     version, about = plan.live.version, {"raw_version": raw_version}
     return Comparison(_raw_id(plan, raw_version), "raw", version, report, about)
 

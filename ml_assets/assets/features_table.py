@@ -9,14 +9,13 @@ import dagster as dg
 from ml_assets import provenance
 from ml_assets.assets.common import key, table_metadata
 from ml_assets.model import FeaturesSpec, ModelSpec
+from ml_assets.reserved import HELD_OUT as HELD_OUT
 from ml_assets.resources.tables import DATA_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.prepare import Prepared
-
-HELD_OUT = "__held_out__"
 
 
 def feature_arguments(spec: ModelSpec) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from pydantic import Field, ValidationError
 
 from ml_assets.assets.common import table_metadata
 from ml_assets.model import ModelSpec, SourceSpec
+from ml_assets.reserved import reserved
 from ml_assets.resources.tables import DATA_VERSION
 
 if TYPE_CHECKING:
@@ -55,9 +56,12 @@ def accept(
     spec: ModelSpec, source: SourceSpec, frame: "pd.DataFrame"
 ) -> dict[str, Any]:
     """Name the content of a raw table in its ``attrs``; what the UI shows of it."""
-    from ml_assets.ml.tables import check_target, content_hash
+    from ml_assets.ml.tables import DataError, check_target, content_hash
 
     with refusing_data():
+        taken = reserved(spec, frame.columns)
+        if taken:
+            raise DataError(taken)
         check_target(frame, spec.target)
     frame.attrs[DATA_VERSION] = content_hash(frame)
     return {

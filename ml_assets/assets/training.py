@@ -149,7 +149,12 @@ def train_version(
     with tempfile.TemporaryDirectory() as scratch:
         bundle = Path(scratch) / "bundle"
         manifest = package(spec, trained, bundle)
-        params = {"estimator": spec.estimator.type, **trained.params}
+        # A composed one has a parameter of that name itself.
+        params = {
+            "estimator__" + n if n == "estimator" else n: value
+            for n, value in trained.params.items()
+        }
+        params["estimator"] = spec.estimator.type
         entry = Registry().register(spec.name, bundle, tags, params)
     origins = _keep_origins(spec, version, tags)
     record = VersionRecord(

@@ -1,5 +1,6 @@
 """Blocking checks on ``<model>/raw``: its expectations, and the schema contract."""
 
+import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -121,6 +122,13 @@ def _told(messages: list[str]) -> str:
 
 
 def _sentence(item: dict[str, dict[str, Any]]) -> str:
-    name, arguments = next(iter(item.items()))
-    listed = ", ".join(f"{option}={value!r}" for option, value in arguments.items())
-    return f"{name}({listed})"
+    rule, arguments = next(iter(item.items()))
+    listed = ", ".join(f"{name}={_shown(value)}" for name, value in arguments.items())
+    return f"{rule}({listed})"
+
+
+def _shown(value: Any) -> str:
+    """As Python writes it, but dates as YAML does."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_shown, value))}]"
+    return str(value) if isinstance(value, dt.date) else repr(value)

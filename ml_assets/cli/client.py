@@ -3,7 +3,7 @@
 import http.client
 import json
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 import click
@@ -65,7 +65,7 @@ class ServerClient:
         """The head of the answer; asked again where an idle connection was closed."""
         try:
             self._connection.request(method, self._base + path, body, headers)
-            return self._connection.getresponse()
+            return cast(http.client.HTTPResponse, self._connection.getresponse())
         except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
             # A server closes what was silent for long, and heard nothing of this.
             if not self._was_idle:

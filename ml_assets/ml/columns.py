@@ -37,6 +37,22 @@ def as_array(column: "pd.Series[Any]") -> NDArray[Any]:
     return np.where(column.isna(), None, column.to_numpy(dtype=object))  # type: ignore
 
 
+def with_columns(frame: pd.DataFrame, columns: Mapping[str, Any]) -> pd.DataFrame:
+    """`frame` with more columns, or with others in their place.
+
+    ``assign`` takes names for keywords, and one of its own is ``self``.
+
+    Examples
+    --------
+    >>> list(with_columns(pd.DataFrame({"a": [1]}), {"self": [2]}))
+    ['a', 'self']
+    """
+    changed = frame.copy(deep=False)
+    for name, values in columns.items():
+        changed[name] = values
+    return changed
+
+
 def plain_texts(frame: pd.DataFrame) -> pd.DataFrame:
     """The same table with texts where it has categories.
 
@@ -53,4 +69,4 @@ def plain_texts(frame: pd.DataFrame) -> pd.DataFrame:
         for name in frame.columns
         if isinstance(frame[name].dtype, pd.CategoricalDtype)
     }
-    return frame.assign(**texts)
+    return with_columns(frame, texts)

@@ -155,8 +155,20 @@ def _columns(
     ]
     if probability is not None and np.size(probability):
         predicted = np.asarray(probability, dtype=np.float64)
-        found += prediction_drift(reference, predicted)
+        taken = {column.column for column in found} | {*ignore}
+        found += [
+            _told_apart(column, taken)
+            for column in prediction_drift(reference, predicted)
+        ]
     return found
+
+
+def _told_apart(column: ColumnDrift, taken: Collection[str]) -> ColumnDrift:
+    """What was predicted under a name that no input has, such as `probability`."""
+    name = column.column
+    while name in taken:
+        name = f"{name} (predicted)"
+    return msgspec.structs.replace(column, column=name)
 
 
 def _sentence(columns: list[ColumnDrift], rows: int, minimum_rows: int) -> str:

@@ -1,12 +1,19 @@
-"""Scikit-learn classifiers by import path, as the YAML names them."""
+"""Scikit-learn classifiers by import path, composed as the YAML nests them."""
 
 import importlib
 import inspect
+from collections.abc import Mapping
 from typing import Any
 
-from sklearn.base import ClassifierMixin
+from sklearn.base import is_classifier
 
 from ml_assets.model import EstimatorSpec
+from ml_assets.serving.trusted import TRUSTED
+
+# Both name the class of an estimator inside params; `type` as outside of them.
+TYPE_KEYS = ("type", "path")
+# Parameters that are lists of (name, estimator).
+NAMED_LISTS = ("estimators", "steps", "transformer_list")
 
 
 class EstimatorError(ValueError):
@@ -16,49 +23,155 @@ class EstimatorError(ValueError):
 def make_estimator(spec: EstimatorSpec) -> Any:
     """The unfitted classifier that `spec` describes.
 
-    ``random_state`` is 0 where the classifier has one and `spec` does not set it, so
-    that training twice gives the same model.
+    A parameter may be an estimator itself, written as `spec` is: a mapping of ``type``
+    and ``params``; lists of named estimators are lists of pairs, or mappings of name to
+    estimator. ``random_state`` is 0 where an estimator has one and `spec` does not set
+    it, so that training twice gives the same model.
 
     Raises
     ------
     EstimatorError
-        If the path leads to no scikit-learn classifier, a parameter is unknown, or the
-        classifier gives no probabilities.
+        With the place in the YAML: if a path leads to no scikit-learn estimator, or to
+        one that no server would load; if a parameter is unknown or has no such value;
+        or if the classifier gives no probabilities.
 
     Examples
     --------
     >>> make_estimator(EstimatorSpec(type="sklearn.tree.DecisionTreeClassifier"))
     DecisionTreeClassifier(random_state=0)
+    >>> sub = {"type": "sklearn.svm.LinearSVC", "params": {"C": 0.5}}
+    >>> make_estimator(
+    ...     EstimatorSpec(
+    ...         type="sklearn.calibration.CalibratedClassifierCV",
+    ...         params={"estimator": sub},
+    ...     )
+    ... )
+    CalibratedClassifierCV(estimator=LinearSVC(C=0.5, random_state=0))
     """
-    kind = _find(spec.type)
-    known = inspect.signature(kind).parameters
-    unknown = [name for name in spec.params if name not in known]
-    if unknown:
+    estimator = _build(spec.type, spec.params, "estimator")
+    if not is_classifier(estimator):
         raise EstimatorError(
-            f"{spec.type} has no parameter '{unknown[0]}'; it has {', '.join(known)}"
+            f"{spec.type} is not a scikit-learn classifier; one such is"
+            " sklearn.linear_model.LogisticRegression"
         )
-    seed = {"random_state": 0} if "random_state" in known else {}
-    try:
-        estimator = kind(**{**seed, **spec.params})
-    except TypeError as error:
-        raise EstimatorError(f"{spec.type}: {error}") from error
-    if not hasattr(estimator, "predict_proba"):
+    fault = _without_probabilities(estimator)
+    if fault is not None:
         raise EstimatorError(
-            f"{spec.type} gives no probabilities with these parameters; choose a"
-            " classifier that has predict_proba"
+            f"{spec.type} gives no probabilities with these parameters{fault}; choose a"
+            " classifier that has predict_proba, or give it as the estimator of"
+            " sklearn.calibration.CalibratedClassifierCV"
         )
     return estimator
 
 
-def _find(path: str) -> Any:
+def make_value(value: Any, place: str) -> Any:
+    """A parameter's value as scikit-learn takes it: mappings with a type are built."""
+    if isinstance(value, Mapping):
+        if not any(isinstance(value.get(name), str) for name in TYPE_KEYS):
+            return value
+        return _nested(value, place)
+    if isinstance(value, list):
+        return [make_value(item, f"{place}[{i}]") for i, item in enumerate(value)]
+    return value
+
+
+def _nested(value: Mapping[str, Any], place: str) -> Any:
+    surplus = sorted(str(name) for name in value if name not in (*TYPE_KEYS, "params"))
+    named = [name for name in TYPE_KEYS if name in value]
+    params = value.get("params") or {}
+    if surplus or len(named) != 1 or not isinstance(params, Mapping):
+        raise EstimatorError(
+            f"{place}: an estimator is a mapping of type and params, such as"
+            f" {{type: sklearn.svm.LinearSVC, params: {{C: 1}}}}, found {dict(value)}"
+        )
+    return _build(value[named[0]], params, place)
+
+
+def _build(path: str, params: Mapping[str, Any], place: str) -> Any:
+    kind = _find(path, place)
+    known = inspect.signature(kind).parameters
+    unknown = [name for name in params if name not in known]
+    if unknown:
+        raise EstimatorError(
+            f"{place}: {path} has no parameter '{unknown[0]}'; it has"
+            f" {', '.join(known)}"
+        )
+    inside = f"{place}.params"
+    values: dict[str, Any] = {"random_state": 0} if "random_state" in known else {}
+    for name, value in params.items():
+        here = f"{inside}.{name}"
+        is_list = name in NAMED_LISTS
+        values[name] = _pairs(value, here) if is_list else make_value(value, here)
+    try:
+        estimator = kind(**values)
+        estimator._validate_params()
+    except (TypeError, ValueError) as error:
+        # Said now, in the words in which fitting would say it.
+        raise EstimatorError(f"{place}: {path} cannot be fitted: {error}") from error
+    return estimator
+
+
+def _pairs(value: Any, place: str) -> list[tuple[str, Any]]:
+    """Named estimators, from a mapping or from a list of pairs."""
+    items = list(value.items()) if isinstance(value, Mapping) else value
+    pairs: list[tuple[str, Any]] = []
+    for item in items if isinstance(items, list) else [None]:
+        if not (isinstance(item, list | tuple) and len(item) == 2):
+            raise EstimatorError(
+                f"{place}: expected pairs such as [[name, {{type: ...}}], ...] or a"
+                f" mapping of name to estimator, found {value!r}"
+            )
+        name = str(item[0])
+        if "__" in name or name in dict(pairs):
+            raise EstimatorError(
+                f"{place}: '{name}' must be there once and be without '__'"
+            )
+        part = make_value(item[1], f"{place}.{name}")
+        if not (hasattr(part, "fit") or part in ("drop", "passthrough")):
+            raise EstimatorError(
+                f"{place}.{name}: expected an estimator such as"
+                f" {{type: sklearn.svm.LinearSVC}}, found {part!r}"
+            )
+        pairs.append((name, part))
+    return pairs
+
+
+def _find(path: str, place: str) -> Any:
     module, _, name = path.rpartition(".")
+    if not path.startswith("sklearn."):
+        raise EstimatorError(
+            f"{place}: must be the import path of a class of scikit-learn such as"
+            f" sklearn.linear_model.LogisticRegression, found '{path}'"
+        )
     try:
         kind = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
-        raise EstimatorError(f"there is no module {module}: {error}") from error
-    if not (inspect.isclass(kind) and issubclass(kind, ClassifierMixin)):
         raise EstimatorError(
-            f"{path} is not a scikit-learn classifier; one such is"
-            " sklearn.linear_model.LogisticRegression"
+            f"{place}: there is no module {module}: {error}"
+        ) from error
+    # What no server would load need not be fitted.
+    if not inspect.isclass(kind) or (
+        f"{kind.__module__}.{kind.__name__}" not in TRUSTED["ObjectNode"]
+    ):
+        raise EstimatorError(
+            f"{place}: {path} is not a scikit-learn classifier that model servers load,"
+            " nor a part of one; one such is sklearn.linear_model.LogisticRegression"
         )
     return kind
+
+
+def _without_probabilities(estimator: Any) -> str | None:
+    """What else to say of why there would be none; None where there are."""
+    from sklearn.ensemble import StackingClassifier, VotingClassifier
+
+    if isinstance(estimator, VotingClassifier):
+        if estimator.voting != "soft":
+            return ": voting is 'hard', set it to soft"
+        for name, part in estimator.estimators:
+            if part != "drop" and _without_probabilities(part) is not None:
+                return f": '{name}', a {type(part).__name__}, gives none"
+        return None
+    # Its default, a logistic regression, is made at fitting.
+    if isinstance(estimator, StackingClassifier) and estimator.final_estimator is None:
+        return None
+    return None if hasattr(estimator, "predict_proba") else ""

@@ -13,7 +13,7 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from ml_assets.ml.columns import derive
+from ml_assets.ml.columns import derive, with_columns
 from ml_assets.ml.prepare import FeatureError, Prepared, prepare
 from ml_assets.model import FeaturesSpec
 
@@ -55,7 +55,7 @@ class DeriveColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def transform(self, X: pd.DataFrame) -> pd.DataFrame:
         """`X` with the derived columns behind its own."""
-        return X.assign(**derive(X, self.expressions))
+        return with_columns(X, derive(X, self.expressions))
 
     def get_feature_names_out(self, input_features: Any = None) -> NDArray[Any]:
         """Names of the columns that `transform` returns."""

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.ml.columns import derive
+from ml_assets.ml.columns import derive, with_columns
 from ml_assets.ml.expressions import Expression
 from ml_assets.ml.retype import Columns
 from ml_assets.ml.retype import FeatureError as FeatureError
@@ -120,7 +120,7 @@ def assemble(
     table = pd.DataFrame(inputs)
     derived = derive(table, spec.derive)
     kept = {name: frame[name] for name in keep if name not in inputs and name != target}
-    return table.assign(**derived, **kept, **{target: frame[target]})
+    return with_columns(table, {**derived, **kept, target: frame[target]})
 
 
 def input_columns(table: pd.DataFrame, spec: FeaturesSpec, target: str) -> list[str]:

@@ -1,5 +1,6 @@
 """Training: a feature table and a model's YAML in, a fitted pipeline out."""
 
+import inspect
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -13,9 +14,10 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.ml.columns import plain_texts
 from ml_assets.ml.engines import Workers, workers
-from ml_assets.ml.estimators import EstimatorError, make_estimator
+from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.prepare import Label, encode_target, input_columns
+from ml_assets.ml.rehearsal import rehearse
 from ml_assets.ml.split import check_mask, held_out
 from ml_assets.model import ModelSpec, SearchSpec
 
@@ -102,7 +104,8 @@ def train(
     Raises
     ------
     EstimatorError
-        If the estimator or one of its parameters is not usable.
+        If the estimator or one of its parameters is not usable, or what would be fitted
+        could not be served; said before anything is fitted on all rows.
     SplitError
         If the rows cannot be divided.
     EngineError
@@ -126,11 +129,12 @@ def train(
     check_mask(test, y)
     estimator = make_estimator(spec.estimator)
     pipeline = build_pipeline(x, spec.features, estimator)
-    started = time.perf_counter()
+    space = _space(pipeline, spec.search)
+    rows, target = plain_texts(x[~test]), y[~test]
     with threadpool_limits(spec.resources.threads):
-        pipeline, candidates, used = _fit(
-            pipeline, plain_texts(x[~test]), y[~test], spec
-        )
+        rehearse(pipeline, rows, target, space)
+        started = time.perf_counter()
+        pipeline, candidates, used = _fit(pipeline, rows, target, spec, space)
     seconds = time.perf_counter() - started
     return Trained(
         pipeline=pipeline,
@@ -153,12 +157,16 @@ def probabilities(pipeline: Pipeline, x: pd.DataFrame) -> NDArray[np.float64]:
 
 
 def _fit(
-    pipeline: Pipeline, x: pd.DataFrame, y: NDArray[np.int64], spec: ModelSpec
+    pipeline: Pipeline,
+    x: pd.DataFrame,
+    y: NDArray[np.int64],
+    spec: ModelSpec,
+    space: dict[str, list[Any]],
 ) -> tuple[Pipeline, list[Candidate], Workers | None]:
     try:
         if spec.search is None:
             return pipeline.fit(x, y), [], None
-        search = _search(pipeline, spec.search)
+        search = _search(pipeline, spec.search, space)
         with workers(spec.search.engine) as used:
             search.fit(x, y)
     except (TypeError, ValueError) as error:
@@ -169,15 +177,25 @@ def _fit(
     return search.best_estimator_, _candidates(search.cv_results_), used
 
 
-def _search(pipeline: Pipeline, spec: SearchSpec) -> Any:
-    space = {_prefixed(name): values for name, values in spec.params.items()}
-    unknown = sorted(set(space) - set(pipeline.get_params()))
-    if unknown:
-        known = ", ".join(sorted(pipeline.named_steps["estimator"].get_params()))
-        name = unknown[0].removeprefix("estimator__")
-        raise EstimatorError(
-            f"search has no parameter '{name}' to vary; it has {known}"
-        )
+def _space(pipeline: Pipeline, spec: SearchSpec | None) -> dict[str, list[Any]]:
+    """What a search varies, by the pipeline's names; nothing where there is none."""
+    if spec is None:
+        return {}
+    known = pipeline.get_params()
+    space = {}
+    for name, values in spec.params.items():
+        # A name that is none of the pipeline's is the estimator's.
+        full = name if "__" in name and name in known else f"estimator__{name}"
+        if full not in known:
+            has = ", ".join(sorted(pipeline.named_steps["estimator"].get_params()))
+            raise EstimatorError(
+                f"search has no parameter '{name}' to vary; it has {has}"
+            )
+        space[full] = make_value(values, f"search.params.{name}")
+    return space
+
+
+def _search(pipeline: Pipeline, spec: SearchSpec, space: dict[str, list[Any]]) -> Any:
     count = min(spec.iterations, int(np.prod([len(item) for item in space.values()])))
     common = {
         "cv": StratifiedKFold(spec.folds, shuffle=True, random_state=SEED),
@@ -191,11 +209,6 @@ def _search(pipeline: Pipeline, spec: SearchSpec) -> Any:
     from sklearn.model_selection import HalvingRandomSearchCV
 
     return HalvingRandomSearchCV(pipeline, space, n_candidates=count, **common)
-
-
-def _prefixed(name: str) -> str:
-    """A parameter without a step's name is the estimator's."""
-    return name if "__" in name else f"estimator__{name}"
 
 
 def _candidates(results: dict[str, Any]) -> list[Candidate]:
@@ -219,9 +232,9 @@ def _candidates(results: dict[str, Any]) -> list[Candidate]:
 
 def _params(estimator: Any) -> dict[str, Any]:
     """What differs from the defaults; the rest is told by the library's version."""
-    defaults = type(estimator)().get_params(deep=False)
+    known = inspect.signature(type(estimator)).parameters
     return {
         name: value
         for name, value in estimator.get_params(deep=False).items()
-        if name == "random_state" or value != defaults[name]
+        if name == "random_state" or value != known[name].default
     }

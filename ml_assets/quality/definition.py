@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_assets.quality import library
+from ml_assets.quality.dates import moment
 
 
 class ExpectationError(ValueError):
@@ -118,7 +119,11 @@ def contradictions(kwargs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if type(mostly) not in (int, float) or not 0 <= mostly <= 1:
         yield "mostly", f"mostly must be between 0 and 1, found {mostly!r}"
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
-    if isinstance(low, int | float) and isinstance(high, int | float) and low > high:
+    ends = [
+        value if isinstance(value, int | float) else moment(value)
+        for value in (low, high)
+    ]
+    if None not in ends and ends[0] > ends[1]:  # type: ignore[operator]
         yield "min_value", f"min_value {low} is above max_value {high}"
     listed = kwargs.get("regex_list")
     patterns = [kwargs.get("regex"), *(listed if isinstance(listed, list) else ())]

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 from pandas.api import types
 
+from ml_assets.ml.columns import with_columns
 from ml_assets.quality.names import columns_of
 
 CATEGORY, OBJECT, STRING = "category", "object", "str"
@@ -57,7 +58,7 @@ def arrange(
         for column in frame.columns
         if column in read and _is_text(frame[column])
     }
-    return frame.assign(**changed) if changed else frame
+    return with_columns(frame, changed) if changed else frame
 
 
 def _laid_out(column: pd.Series, layout: str) -> pd.Series:

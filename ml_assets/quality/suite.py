@@ -3,13 +3,14 @@
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ml_assets.quality import layouts, library, messages
+from ml_assets.ml.columns import with_columns
+from ml_assets.quality import arguments, dates, layouts, library, messages
 from ml_assets.quality.definition import build, check_expectations, did_you_mean
 from ml_assets.quality.names import columns_of, expectation_names
 from ml_assets.quality.outcome import ExpectationOutcome
@@ -48,26 +49,35 @@ def run_expectations(
         cannot be evaluated on this data is a failed outcome instead, with the reason.
     """
     check_expectations(expectations)
-    rules = [build(item, meta={"at": at}) for at, item in enumerate(expectations)]
+    rules: dict[int, Any] = {}
+    fitted: dict[int, arguments.Fitted] = {}
     found: dict[int, ExpectationOutcome] = {}
-    groups: dict[str, list[int]] = {}
+    groups: dict[tuple[str, ...], list[int]] = {}
     names = expectation_names(expectations)
     for at, item in enumerate(expectations):
         expectation, kwargs = next(iter(item.items()))
         reason = _unreadable(frame, expectation, kwargs)
+        if not reason:
+            fitted[at] = arguments.fit(frame, expectation, kwargs)
+            reason = fitted[at].reason
         if reason:
             found[at] = _unevaluated(names[at], expectation, kwargs, reason)
-        else:
-            groups.setdefault(layouts.layout_of(expectation), []).append(at)
+            continue
+        rules[at] = build({expectation: fitted[at].kwargs}, meta={"at": at})
+        group = layouts.layout_of(expectation), *fitted[at].columns
+        groups.setdefault(group, []).append(at)
     with _LOCK:
-        for layout, members in groups.items():
+        for (layout, *_), members in groups.items():
             arranged = layouts.arrange(
-                frame, layout, [expectations[n] for n in members]
+                with_columns(frame, fitted[members[0]].columns),
+                layout,
+                [expectations[n] for n in members],
             )
             for at, result in _evaluate(arranged, [rules[n] for n in members]).items():
                 counted = library.is_rule_on_values(rules[at])
+                read = dates.told if fitted[at].columns else plain
                 found[at] = _outcome(
-                    names[at], expectations[at], result, counted, examples
+                    names[at], expectations[at], result, counted, examples, read
                 )
     return [found[at] for at in range(len(expectations))]
 
@@ -173,7 +183,12 @@ def _unevaluated(
 
 
 def _outcome(
-    name: str, item: Mapping[str, Any], result: Any, counted: bool, examples: int
+    name: str,
+    item: Mapping[str, Any],
+    result: Any,
+    counted: bool,
+    examples: int,
+    read: Callable[[Any], Any],
 ) -> ExpectationOutcome:
     expectation, kwargs = next(iter(item.items()))
     error = _raised(result)
@@ -182,9 +197,10 @@ def _outcome(
         return _unevaluated(name, expectation, kwargs, reason)
     detail = result.result or {}
     passed = bool(result.success)
-    observed = plain(detail.get("observed_value"))
+    observed = read(plain(detail.get("observed_value")))
     bad = int(detail.get("unexpected_count") or 0)
-    shown = distinct(detail.get("partial_unexpected_list") or (), examples)
+    unexpected = plain(detail.get("partial_unexpected_list") or ())
+    shown = distinct(map(read, unexpected), examples)
     if expectation == "expect_column_values_to_not_be_null":
         shown = ()
     counted = counted and observed is None

@@ -80,7 +80,10 @@ class TableStore:
         import pandas as pd
 
         path = self._existing(model, stage, version)
-        frame = pd.read_parquet(path, engine="pyarrow", columns=columns)
+        # A directory called a=b above it is none of the table's columns.
+        frame = pd.read_parquet(
+            path, engine="pyarrow", columns=columns, partitioning=None
+        )
         frame.attrs[DATA_VERSION] = version
         return frame
 

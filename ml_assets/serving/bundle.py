@@ -10,15 +10,19 @@ The SHA-256 of every file is returned and kept elsewhere; nothing is read before
 digest was compared, and no version answers before it repeated its probe answers.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
+from logging import WARNING
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 import numpy as np
 
+from ml_assets.serving.agreement import agree
 from ml_assets.serving.files import BundleError, digests, read_verified, verify_bundle
+from ml_assets.serving.logs import log
 from ml_assets.serving.plan import Signature, encode
 from ml_assets.serving.runtime.protocol import Refused, Runtime
 from ml_assets.storage import write_bytes
@@ -41,8 +45,8 @@ PROBE = "probe.json"
 TABLES = "runtime.npz"
 PROGRAM = "runtime.json"
 
-# A linear model's dot product may be summed in another order than BLAS does it.
-LINEAR_TOLERANCE = 1e-12
+# Rows that are scored alone as well, each time a bundle is loaded.
+ALONE = 8
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,7 @@ class Manifest:
     runtime : str
         ``compiled`` or ``sklearn``.
     reason : str
-        Why the pipeline did not compile; empty where it did.
+        Why scikit-learn serves; empty where compiled tables do.
     """
 
     files: dict[str, str]
@@ -98,25 +102,19 @@ def write_bundle(
         If the model holds a type that no server would load, or answers a request
         otherwise than the same row of the training frame.
     """
-    from ml_assets.serving.compiler import NotCompiled, compile_pipeline
-
     directory.mkdir(parents=True, exist_ok=True)
     rows = _requests(signature, probe)
-    answers = _reference(pipeline, signature, probe, rows)
+    rows, answers = _reference(pipeline, signature, probe, rows)
     model = _dump(pipeline)
     write_bytes(directory / MODEL, model)
     write_bytes(directory / SIGNATURE, encode(signature))
     write_bytes(directory / PROBE, msgspec.json.encode(Probe(rows, answers)))
-    for stale in (TABLES, PROGRAM):
-        (directory / stale).unlink(missing_ok=True)
-    reason = ""
-    try:
-        compiled = compile_pipeline(pipeline, signature, rows)
-    except NotCompiled as error:
-        reason = str(error)
-    else:
-        write_bytes(directory / PROGRAM, encode(compiled[0]))
-        write_bytes(directory / TABLES, compiled[1])
+    reason = _compile(directory, pipeline, signature, rows)
+    if not reason:
+        reason = _load_compiled(directory, digests(directory)).fault
+    if reason:
+        for stale in (TABLES, PROGRAM):
+            (directory / stale).unlink(missing_ok=True)
     files = digests(directory)
     # What cannot be loaded again must not leave the training run.
     load_runtime(directory, files)
@@ -127,6 +125,7 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
     """Verify a bundle, load it, and let it repeat its probe answers.
 
     A compiled bundle needs numpy alone: neither scikit-learn nor pandas is imported.
+    Where its answers are others here, as on another processor, scikit-learn serves.
 
     Parameters
     ----------
@@ -142,31 +141,57 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
         foreign type, or at the first probe row answered otherwise than at training.
     """
     verify_bundle(directory, files)
-    signature = _decode(directory, files, SIGNATURE, Signature)
-    runtime: Runtime
-    tolerance = 0.0
     if PROGRAM in files:
-        from ml_assets.serving.runtime.compiled import load_tables
-        from ml_assets.serving.runtime.program import Program, TablesError
+        compiled = _load_compiled(directory, files)
+        if not compiled.fault:
+            return compiled.runtime
+        log("scikit-learn serves", WARNING, reason=compiled.fault)
+    from ml_assets.serving.runtime.fallback import SklearnRuntime
 
-        program = _decode(directory, files, PROGRAM, Program)
-        tables = read_verified(directory, TABLES, files)
-        try:
-            runtime = load_tables(signature, program, tables)
-        except TablesError as error:
-            raise BundleError(f"{directory / TABLES}: {error}") from error
-        if program.kernel == "linear":
-            tolerance = LINEAR_TOLERANCE
-    else:
-        from ml_assets.serving.runtime.fallback import SklearnRuntime
-
-        pipeline = load_pipeline(directory, files)
-        # Two BLAS libraries add up a dot product in two orders.
-        tolerance = 0.0 if _is_tree(pipeline) else LINEAR_TOLERANCE
-        runtime = SklearnRuntime(pipeline, signature)
-    probe = _decode(directory, files, PROBE, Probe)
-    _compare(runtime, probe, tolerance)
+    signature = _decode(directory, files, SIGNATURE, Signature)
+    runtime = SklearnRuntime(load_pipeline(directory, files), signature)
+    fault = _fault(runtime, _decode(directory, files, PROBE, Probe))
+    if fault:
+        raise BundleError(fault)
     return runtime
+
+
+class _Compiled(NamedTuple):
+    runtime: Runtime
+    fault: str
+
+
+def _load_compiled(directory: Path, files: Mapping[str, str]) -> _Compiled:
+    """The compiled runtime, and which probe row it answers otherwise."""
+    from ml_assets.serving.runtime.compiled import load_tables
+    from ml_assets.serving.runtime.program import Program, TablesError
+
+    signature = _decode(directory, files, SIGNATURE, Signature)
+    program = _decode(directory, files, PROGRAM, Program)
+    tables = read_verified(directory, TABLES, files)
+    try:
+        runtime = load_tables(signature, program, tables)
+    except TablesError as error:
+        raise BundleError(f"{directory / TABLES}: {error}") from error
+    return _Compiled(runtime, _fault(runtime, _decode(directory, files, PROBE, Probe)))
+
+
+def _compile(
+    directory: Path, pipeline: Any, signature: Signature, rows: list[list[Any]]
+) -> str:
+    """Write the compiled tables; why there are none where there are none."""
+    from ml_assets.serving.compiler import NotCompiled, compile_pipeline
+
+    try:
+        program, tables = compile_pipeline(pipeline, signature, rows)
+    except NotCompiled as error:
+        return str(error)
+    except Exception as error:
+        # A fault of the compiler costs speed, and not the version.
+        return f"the compiler failed: {error!r}"
+    write_bytes(directory / PROGRAM, encode(program))
+    write_bytes(directory / TABLES, tables)
+    return ""
 
 
 def load_pipeline(directory: Path, files: Mapping[str, str]) -> Any:
@@ -184,12 +209,6 @@ def load_pipeline(directory: Path, files: Mapping[str, str]) -> Any:
         return load_skops(data)
     except UntrustedError as error:
         raise BundleError(f"{directory / MODEL}: {error}") from error
-
-
-def _is_tree(pipeline: Any) -> bool:
-    return type(pipeline[-1]).__module__.startswith(
-        ("sklearn.ensemble", "sklearn.tree")
-    )
 
 
 def _decode(
@@ -218,63 +237,63 @@ def _requests(signature: Signature, probe: "pd.DataFrame") -> list[list[Any]]:
 
 def _reference(
     pipeline: Any, signature: Signature, probe: "pd.DataFrame", rows: list[list[Any]]
-) -> list[float]:
-    """Scikit-learn's answers, which the request rows must get as well."""
+) -> tuple[list[list[Any]], list[float]]:
+    """Scikit-learn's answers, which requests must get as well, and the rows to ask.
+
+    A row at a step of the model, such as one between two neighbours, may get another
+    answer alone than in a batch from scikit-learn itself, and proves nothing.
+    """
     from ml_assets.serving.runtime.fallback import SklearnRuntime
 
     try:
         runtime = SklearnRuntime(pipeline, signature)
         served = runtime.predict_many(rows)
+        alone = [runtime.predict_one(list(row)) for row in zip(*rows)]
     except ValueError as error:
         raise BundleError(f"the pipeline refuses its probe rows: {error}") from error
     names = [column.name for column in signature.columns]
     trained = pipeline.predict_proba(probe[names])[:, runtime.positive]
-    for row, (one, other) in enumerate(zip(served, trained, strict=True)):
-        if not np.isclose(one, other, rtol=LINEAR_TOLERANCE, atol=0):
-            raise BundleError(
-                f"probe row {row}: {other!r} from the training frame, but {one!r} from"
-                " the same values in a request"
-            )
-    return [float(answer) for answer in served]
+    for row in np.flatnonzero(~agree(served, trained)):
+        raise BundleError(
+            f"probe row {row}: {trained[row]!r} from the training frame, but"
+            f" {served[row]!r} from the same values in a request"
+        )
+    steady = np.flatnonzero(agree(alone, served))
+    if not len(steady):
+        raise BundleError(
+            "scikit-learn answers every probe row alone otherwise than in a batch, the"
+            f" first with {alone[0]!r} and {served[0]!r}: no answer could be verified"
+        )
+    kept = [[column[row] for row in steady] for column in rows]
+    return kept, [float(served[row]) for row in steady]
 
 
 def _dump(pipeline: Any) -> bytes:
-    import skops.io
-    from skops.io.exceptions import UnsupportedTypeException
-
-    from ml_assets.serving.trusted import UntrustedError, check_skops
+    from ml_assets.serving.trusted import UntrustedError, dump_skops
 
     try:
-        data: bytes = skops.io.dumps(pipeline)
-        check_skops(data)
-    except (UnsupportedTypeException, UntrustedError) as error:
+        return dump_skops(pipeline)
+    except UntrustedError as error:
         raise BundleError(f"the pipeline cannot be packaged: {error}") from error
-    return data
 
 
-def _compare(runtime: Runtime, probe: Probe, tolerance: float) -> None:
-    """Score the probe rows at once and the first of them alone."""
+def _fault(runtime: Runtime, probe: Probe) -> str:
+    """Score the probe rows at once and the first of them alone; the first misfit."""
     expected = np.array(probe.answers)
     try:
         many = runtime.predict_many(probe.columns)
         if many.shape != expected.shape:
-            raise BundleError(
-                f"{many.shape[0]} probe answers, expected {expected.shape[0]}"
-            )
-        for row, (found, wanted) in enumerate(_answers(runtime, probe, many, expected)):
-            if not abs(found - wanted) <= tolerance * abs(wanted):
-                raise BundleError(
-                    f"probe row {row} is answered {found!r} by the {runtime.kind}"
-                    f" runtime, expected {wanted!r} as at training"
-                )
+            return f"{many.shape[0]} probe answers, expected {expected.shape[0]}"
+        alone = [
+            runtime.predict_one(list(row)) for row in islice(zip(*probe.columns), ALONE)
+        ]
     except Refused as error:
-        raise BundleError(f"the runtime refuses its probe rows: {error}") from error
-
-
-def _answers(
-    runtime: Runtime, probe: Probe, many: Any, expected: Any
-) -> Iterator[tuple[float, float]]:
-    yield from zip(many.tolist(), expected.tolist(), strict=True)
-    for row in range(min(8, len(expected))):
-        values = [column[row] for column in probe.columns]
-        yield runtime.predict_one(values), float(expected[row])
+        return f"the {runtime.kind} runtime refuses its probe rows: {error}"
+    for found in (many, np.array(alone)):
+        for row in np.flatnonzero(~agree(found, expected[: len(found)])):
+            return (
+                f"probe row {row} is answered {float(found[row])!r} by the"
+                f" {runtime.kind} runtime, expected {float(expected[row])!r} as at"
+                " training"
+            )
+    return ""

@@ -14,10 +14,11 @@ MAX_SCHEMA_BYTES = 256 * 2**20
 
 _ESTIMATORS = {
     "sklearn.calibration": "CalibratedClassifierCV _CalibratedClassifier"
-    " _SigmoidCalibration",
+    " _SigmoidCalibration _TemperatureScaling",
     "sklearn.compose._column_transformer": "ColumnTransformer",
     "sklearn.discriminant_analysis": "LinearDiscriminantAnalysis"
     " QuadraticDiscriminantAnalysis",
+    "sklearn.decomposition._pca": "PCA",
     "sklearn.dummy": "DummyClassifier",
     "sklearn.ensemble._bagging": "BaggingClassifier",
     "sklearn.ensemble._forest": "ExtraTreesClassifier RandomForestClassifier",
@@ -29,25 +30,39 @@ _ESTIMATORS = {
     "sklearn.ensemble._stacking": "StackingClassifier",
     "sklearn.ensemble._voting": "VotingClassifier",
     "sklearn.ensemble._weight_boosting": "AdaBoostClassifier",
+    "sklearn.gaussian_process._gpc": "GaussianProcessClassifier"
+    " _BinaryGaussianProcessClassifierLaplace",
+    "sklearn.gaussian_process.kernels": "ConstantKernel Product RBF",
     "sklearn.impute._base": "SimpleImputer MissingIndicator",
     "sklearn.isotonic": "IsotonicRegression",
     "sklearn.linear_model._logistic": "LogisticRegression LogisticRegressionCV",
+    "sklearn.linear_model._passive_aggressive": "PassiveAggressiveClassifier",
+    "sklearn.linear_model._perceptron": "Perceptron",
+    "sklearn.linear_model._ridge": "RidgeClassifier RidgeClassifierCV",
     "sklearn.linear_model._stochastic_gradient": "SGDClassifier",
-    "sklearn.metrics._dist_metrics": "EuclideanDistance64 ManhattanDistance64"
-    " MinkowskiDistance64",
+    "sklearn.metrics._dist_metrics": "ChebyshevDistance64 EuclideanDistance64"
+    " ManhattanDistance64 MinkowskiDistance64",
+    "sklearn.multiclass": "OneVsRestClassifier",
     "sklearn.naive_bayes": "BernoulliNB CategoricalNB ComplementNB GaussianNB"
     " MultinomialNB",
     "sklearn.neighbors._ball_tree": "BallTree",
-    "sklearn.neighbors._classification": "KNeighborsClassifier",
+    "sklearn.neighbors._classification": "KNeighborsClassifier"
+    " RadiusNeighborsClassifier",
     "sklearn.neighbors._kd_tree": "KDTree",
+    "sklearn.neighbors._nearest_centroid": "NearestCentroid",
     "sklearn.neural_network._multilayer_perceptron": "MLPClassifier",
     "sklearn.neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
     "sklearn.pipeline": "Pipeline",
-    "sklearn.preprocessing._data": "StandardScaler MinMaxScaler RobustScaler",
+    "sklearn.preprocessing._data": "MaxAbsScaler MinMaxScaler Normalizer"
+    " PowerTransformer QuantileTransformer RobustScaler StandardScaler",
+    "sklearn.preprocessing._discretization": "KBinsDiscretizer",
     "sklearn.preprocessing._encoders": "OneHotEncoder OrdinalEncoder",
     "sklearn.preprocessing._function_transformer": "FunctionTransformer",
     "sklearn.preprocessing._label": "LabelBinarizer LabelEncoder",
-    "sklearn.svm._classes": "SVC",
+    "sklearn.preprocessing._polynomial": "PolynomialFeatures",
+    "sklearn.semi_supervised._label_propagation": "LabelPropagation LabelSpreading",
+    "sklearn.semi_supervised._self_training": "SelfTrainingClassifier",
+    "sklearn.svm._classes": "LinearSVC NuSVC SVC",
     "sklearn.tree._classes": "DecisionTreeClassifier DecisionTreeRegressor"
     " ExtraTreeClassifier",
     "sklearn._loss.link": "HalfLogitLink Interval LogitLink",
@@ -67,6 +82,9 @@ TRUSTED: dict[str, frozenset[str]] = {
         {
             "sklearn._loss._loss.CyExponentialLoss",
             "sklearn._loss._loss.CyHalfBinomialLoss",
+            "sklearn.linear_model._sgd_fast.Hinge",
+            "sklearn.linear_model._sgd_fast.ModifiedHuber",
+            "sklearn.linear_model._sgd_fast.SquaredHinge",
         }
     ),
     "DictNode": frozenset({"builtins.dict", "sklearn.utils._bunch.Bunch"}),
@@ -165,6 +183,25 @@ def _check_node(node: dict[str, Any]) -> None:
             f"the model names {name} ({loader}), which is not on the list of trusted"
             " types of ml_assets.serving.trusted"
         )
+
+
+def dump_skops(model: Any) -> bytes:
+    """`model` as a skops file that `load_skops` takes.
+
+    Raises
+    ------
+    UntrustedError
+        If it holds anything outside the allow-list, or that skops cannot write.
+    """
+    import skops.io
+    from skops.io.exceptions import UnsupportedTypeException
+
+    try:
+        data: bytes = skops.io.dumps(model)
+    except UnsupportedTypeException as error:
+        raise UntrustedError(f"skops cannot write the model: {error}") from error
+    check_skops(data)
+    return data
 
 
 def load_skops(data: bytes) -> Any:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.serving.agreement import agree
 from ml_assets.serving.compiler.errors import NotCompiled
 from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.runtime.program import Program
@@ -44,9 +45,8 @@ def check_answers(
         At the first row that is answered otherwise, or by one of the two alone.
     """
     edges = list(zip(*_edge_rows(compiled.signature, rows, program, cuts)))
-    is_exact = program.kernel != "linear"
-    _compare(compiled, reference, rows, is_exact)
-    _compare(compiled, reference, edges, is_exact)
+    _compare(compiled, reference, rows)
+    _compare(compiled, reference, edges)
 
 
 def _edge_rows(
@@ -85,9 +85,7 @@ def _edge_values(
     return [*(value for value in numbers if np.isfinite(value)), *missing]
 
 
-def _compare(
-    compiled: Runtime, reference: Runtime, columns: list[Any], is_exact: bool
-) -> None:
+def _compare(compiled: Runtime, reference: Runtime, columns: list[Any]) -> None:
     alone = np.array([_answer(compiled, row) for row in zip(*columns)])
     taken = np.flatnonzero(~np.isnan(alone))
     _check_refused(reference, columns, np.flatnonzero(np.isnan(alone)))
@@ -100,10 +98,7 @@ def _compare(
     except Refused as error:
         raise NotCompiled(f"scikit-learn alone refuses a row: {error}") from error
     for found in (alone[taken], batch):
-        if is_exact:
-            same = found == expected
-        else:
-            same = np.isclose(found, expected, rtol=1e-12, atol=1e-15)
+        same = agree(found, expected)
         if not same.all():
             row = int(np.argmin(same))
             raise NotCompiled(
