@@ -70,7 +70,28 @@ digits, dots, hyphens and underscores
 
 def home() -> Path:
     """Directory of the local state: ``ML_ASSETS_HOME``, by default ``./.ml_assets``."""
-    return directory(os.environ.get("ML_ASSETS_HOME") or ".ml_assets", "ML_ASSETS_HOME")
+    name = "ML_ASSETS_HOME"
+    found = directory(os.environ.get(name) or ".ml_assets", name)
+    require_address(found, name)
+    return found
+
+
+def require_address(path: Path, name: str) -> None:
+    """Refuse a directory that SQLite databases of Dagster and MLflow cannot be in.
+
+    They are opened by URL, in which both write a path as it is.
+
+    Raises
+    ------
+    StorageError
+        With the characters that mean something else in a URL.
+    """
+    found = re.search(r"\?|%[0-9A-Fa-f]{2}", str(path.absolute()))
+    if found:
+        raise StorageError(
+            f"{name} {path} holds '{found[0]}', which the URLs of the databases in it"
+            " cannot carry: choose a directory without ? and without % before digits"
+        )
 
 
 def storage_root() -> Path:

@@ -11,7 +11,7 @@ import click
 
 import ml_assets
 from ml_assets.cli.output import Failed
-from ml_assets.storage import home, locked, write_bytes
+from ml_assets.storage import home, locked, require_address, write_bytes
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
@@ -36,6 +36,7 @@ def prepare(directory: Path, refresh: bool = False) -> None:
     refresh : bool, default False
         Replace its ``dagster.yaml`` by the project's.
     """
+    require_address(directory, "DAGSTER_HOME")
     target = directory / "dagster.yaml"
     directory.mkdir(parents=True, exist_ok=True)
     if refresh or not target.exists():

@@ -1,12 +1,16 @@
-"""The port that a server listens on."""
+"""The port that a server listens on, and where its Unix sockets are."""
 
 import logging
+import os
 import socket
+import tempfile
 
 from ml_assets.serving.logs import log
 
 # Connections that wait to be taken.
 BACKLOG = 1024
+# Leaves room for a directory and a name in the 107 bytes of a path of a Unix socket.
+LONGEST_DIRECTORY = 70
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -38,3 +42,12 @@ def cannot_listen(host: str, port: int, error: OSError) -> int:
         logging.ERROR,
     )
     return 1
+
+
+def socket_directory() -> str | None:
+    """Where Unix sockets go whose path has 107 bytes: a long ``TMPDIR`` is passed by.
+
+    None is the usual place for temporary files.
+    """
+    is_long = len(os.fsencode(tempfile.gettempdir())) > LONGEST_DIRECTORY
+    return "/tmp" if is_long else None  # nosec B108 # a directory of its own is made

@@ -15,7 +15,12 @@ import msgspec
 from ml_assets.serving.logs import log
 from ml_assets.serving.metrics_port import Workers, serve_metrics
 from ml_assets.serving.settings import ServerSettings
-from ml_assets.serving.sockets import BACKLOG, cannot_listen, listen
+from ml_assets.serving.sockets import (
+    BACKLOG,
+    cannot_listen,
+    listen,
+    socket_directory,
+)
 
 _POLL_SECONDS = 0.1
 _FIRST_DELAY = 0.5
@@ -123,7 +128,12 @@ def supervise(settings: ServerSettings) -> int:
         return cannot_listen(settings.host, settings.port, error)
     settings = msgspec.structs.replace(settings, port=listener.getsockname()[1])
     # Short, because the name of a socket may have 107 bytes, and ours alone.
-    with listener, tempfile.TemporaryDirectory(prefix="ml-assets-") as sockets:
+    with (
+        listener,
+        tempfile.TemporaryDirectory(
+            prefix="ml-assets-", dir=socket_directory()
+        ) as sockets,
+    ):
         return _supervise(settings, listener, Path(sockets))
 
 

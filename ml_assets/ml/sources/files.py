@@ -1,7 +1,8 @@
 """CSV and Parquet files in a directory or behind any fsspec URL.
 
 A path may be a glob; a Parquet path may be a directory. The files that it names are the
-parts of the source, in the order of their names.
+parts of the source, in the order of their names; directories called ``column=value``
+below the one that they share are columns.
 """
 
 from functools import partial
@@ -12,11 +13,11 @@ import pandas as pd
 from ml_assets.ml.sources.columnar import read_parquet
 from ml_assets.ml.sources.environment import Expanded, expand
 from ml_assets.ml.sources.errors import SourceError
+from ml_assets.ml.sources.listing import list_files
+from ml_assets.ml.sources.partitions import Values, partitions, with_partitions
 from ml_assets.ml.sources.text import read_csv
 from ml_assets.ml.sources.text_faults import Opener
 from ml_assets.model import SourceSpec
-
-GLOB = "*?["
 
 
 class File(NamedTuple):
@@ -30,11 +31,14 @@ class File(NamedTuple):
         What errors call it.
     open : callable
         Opens it.
+    values : dict
+        Columns that stand in its path.
     """
 
     name: str
     shown: str
     open: Opener
+    values: Values
 
 
 def find_files(spec: SourceSpec) -> list[File]:
@@ -51,8 +55,10 @@ def find_files(spec: SourceSpec) -> list[File]:
 def read_file(spec: SourceSpec, file: File) -> pd.DataFrame:
     """Read one of them; CSV files ``.gz`` and the like are unpacked."""
     if spec.type == "csv":
-        return read_csv(file.open, spec.read, file.shown)
-    return read_parquet(file.open, file.shown)
+        frame = read_csv(file.open, spec.read, file.shown)
+    else:
+        frame = read_parquet(file.open, file.shown)
+    return with_partitions(frame, file.values)
 
 
 def _found(where: Expanded, kind: str) -> list[File]:
@@ -62,38 +68,22 @@ def _found(where: Expanded, kind: str) -> list[File]:
     reason = None
     try:
         system, root = url_to_fs(where.value)
-        paths = _paths(system, root, kind)
+        paths, top = list_files(system, root, kind)
+    except SourceError as error:
+        raise SourceError(f"{name} {where.redact(str(error))}") from None
     except (ImportError, OSError, ValueError) as error:
         reason = where.redact(str(error)) or type(error).__name__
     if reason is not None:
         raise SourceError(f"{name} cannot be opened: {reason}")
     if not paths:
         raise SourceError(f"{name} does not exist; check the path")
-    if len(paths) == 1:
-        return [File("", name, partial(_open, system, paths[0], kind, name))]
-    top = _directory(root)
+    names = [path.removeprefix(top) for path in paths]
     found = []
-    for path in paths:
-        below = path.removeprefix(top)
-        shown = f"{name} ({below})"
-        found.append(File(below, shown, partial(_open, system, path, kind, shown)))
+    for path, below, values in zip(paths, names, partitions(names), strict=True):
+        shown = name if len(paths) == 1 else f"{name} ({below})"
+        opener = partial(_open, system, path, kind, shown)
+        found.append(File("" if len(paths) == 1 else below, shown, opener, values))
     return found
-
-
-def _directory(root: str) -> str:
-    """The part of a glob, or of a directory, that all its files share."""
-    marks = [root.index(mark) for mark in GLOB if mark in root]
-    return root[: root.rindex("/", 0, min(marks)) + 1] if marks else f"{root}/"
-
-
-def _paths(system: Any, root: str, kind: str) -> list[str]:
-    if system.isfile(root):
-        return [root]
-    if kind == "parquet" and system.isdir(root):
-        root = f"{root.rstrip('/')}/*.parquet"
-    if any(mark in root for mark in GLOB):
-        return sorted(path for path in system.glob(root) if system.isfile(path))
-    return []
 
 
 def _open(system: Any, path: str, kind: str, name: str) -> IO[bytes]:

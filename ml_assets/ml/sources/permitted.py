@@ -4,6 +4,7 @@ Who writes the YAML is trusted with the variables and the network of the code lo
 who fills in a launchpad only with what the YAML lets them choose.
 """
 
+import contextlib
 import os
 import posixpath
 import re
@@ -146,14 +147,21 @@ def _are_below(place: str, top: Path, is_public: bool = False) -> bool:
 
 
 def _matches(place: str) -> list[Path]:
-    """Where the files of a glob are, by the library that reads them."""
-    if not _MARKS.search(place):
-        return []
+    """Where the files of a path, a glob or a directory are, as they are read."""
     from fsspec.implementations.local import (  # type: ignore[import-untyped]
         LocalFileSystem,
     )
 
-    return [Path(item).resolve() for item in LocalFileSystem().glob(place)]
+    from ml_assets.ml.sources.errors import SourceError
+    from ml_assets.ml.sources.listing import list_files
+
+    system = LocalFileSystem()
+    root = system._strip_protocol(place)
+    # What the reader would leave out, as hidden, is asked for all the same.
+    found = system.glob(place) if _MARKS.search(place) else []
+    with contextlib.suppress(SourceError):  # by which the reader says why it has none
+        found += list_files(system, root, "parquet").paths
+    return [Path(item).resolve() for item in found]
 
 
 def _is_below(place: str, beginning: str) -> bool:
