@@ -72,7 +72,7 @@ def gate_verdicts(
 ) -> Iterator[Announcement]:
     """Versions that were put to the gate."""
     store = VersionStore(root)
-    for record in _materializations(instance, model, "evaluation", after):
+    for record in materializations(instance, model, "evaluation", after):
         version = str(_metadata(record).get("version", ""))
         evaluation = store.evaluation(model, version) if version else None
         # Retention may have removed it; one that a person reported by hand has none.
@@ -95,7 +95,7 @@ def drifts(
     instance: dg.DagsterInstance, model: str, after: int
 ) -> Iterator[Announcement]:
     """Comparisons that found drift."""
-    for record in _materializations(instance, model, "drift", after):
+    for record in materializations(instance, model, "drift", after):
         found = _metadata(record)
         if found.get("drifted"):
             yield Announcement(
@@ -169,9 +169,10 @@ def _release_name(entry: Entry) -> str:
     return f"{name}" if name in (digest, entry.version) else f"{name} ({digest})"
 
 
-def _materializations(
+def materializations(
     instance: dg.DagsterInstance, model: str, stage: str, after: int
 ) -> Iterator[Any]:
+    """Records of a stage's materializations after an event, oldest first."""
     wanted = dg.AssetRecordsFilter(dg.AssetKey([model, stage]), after_storage_id=after)
 
     def fetch(cursor: str | None) -> Any:

@@ -1,5 +1,6 @@
 """What is kept of a model, read from the storage for `ml_assets.retention`."""
 
+import contextlib
 import datetime as dt
 import itertools
 import mmap
@@ -63,7 +64,7 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
             for path in tables.glob("*/current.json")
         ),
         pointers=dict(_pointers(tables.glob("*/runs/[!.]*.json"))),
-        reports=_times((root / "reports" / model).rglob("[!.]*.json"), root),
+        reports=_times((root / "reports" / model).rglob("[!.]*.*"), root),
         steps=_times((root / "steps" / model).glob("[!.]*"), root),
         leftovers=_times(_leftovers(root, model), root),
     )
@@ -86,7 +87,12 @@ def _of(plan: ServingPlan) -> frozenset[str]:
 
 
 def _times(paths: Iterator[Path], root: Path) -> dict[str, float]:
-    return {path.relative_to(root).as_posix(): path.lstat().st_mtime for path in paths}
+    found = {}
+    for path in paths:
+        # What a server leaves goes with its end, or when the next one starts.
+        with contextlib.suppress(FileNotFoundError):
+            found[path.relative_to(root).as_posix()] = path.lstat().st_mtime
+    return found
 
 
 def _pointers(paths: Iterator[Path]) -> Iterator[tuple[Pointer, float]]:
@@ -97,7 +103,7 @@ def _pointers(paths: Iterator[Path]) -> Iterator[tuple[Pointer, float]]:
 
 
 def _leftovers(root: Path, model: str) -> Iterator[Path]:
-    """What killed writers left: temporary names, and versions without a record."""
+    """What the killed left: temporary names, versions without a record, servers."""
     kinds = (
         "tables",
         "versions",
@@ -112,6 +118,7 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
         yield from (root / kind / model).rglob(f"{TEMPORARY}*")
     for kind in ("contracts", "ledger"):
         yield from (root / kind).glob(f"{TEMPORARY}*-{model}.*")
+    yield from PlanStore(root).dead_servers()
     for path in (root / "versions" / model).glob("*"):
         if STAMPED.fullmatch(path.name) and not (path / "record.json").exists():
             yield path

@@ -17,33 +17,59 @@ def is_installed() -> bool:
     return (TOOLS / "initdb").exists()
 
 
-@contextlib.contextmanager
-def running() -> Iterator[str]:
-    """A new cluster without durability; gives the URL of its database."""
-    prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    directory = Path(tempfile.mkdtemp(prefix="pg-"))
-    if prefix:
-        shutil.chown(directory, "postgres", "postgres")
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port = probe.getsockname()[1]
-    data = str(directory / "data")
-    settings = f"-p {port} -k {directory} -c fsync=off -c listen_addresses=127.0.0.1"
+class Cluster:
+    """A new cluster without durability, which is not started yet.
 
-    def call(tool: str, *arguments: str) -> None:
+    Attributes
+    ----------
+    url
+        Of its database.
+    """
+
+    def __init__(self) -> None:
+        self._prefix = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+        self._directory = Path(tempfile.mkdtemp(prefix="pg-"))
+        if self._prefix:
+            shutil.chown(self._directory, "postgres", "postgres")
+        with socket.create_server(("127.0.0.1", 0)) as probe:
+            self.port = probe.getsockname()[1]
+        self.url = f"postgresql://postgres@127.0.0.1:{self.port}/postgres"
+        self._call("initdb", "-A", "trust", "-U", "postgres")
+
+    def start(self) -> None:
+        """Start it, and wait until it answers."""
+        settings = (
+            f"-p {self.port} -k {self._directory} -c fsync=off"
+            " -c listen_addresses=127.0.0.1"
+        )
+        log = f"{self._directory}/log"
+        self._call("pg_ctl", "-w", "-l", log, "-o", settings, "start")
+
+    def remove(self) -> None:
+        """Stop it, and remove its files."""
+        if (self._directory / "data" / "postmaster.pid").exists():
+            self._call("pg_ctl", "-m", "immediate", "stop")
+        shutil.rmtree(self._directory)
+
+    def _call(self, tool: str, *arguments: str) -> None:
+        data = str(self._directory / "data")
         subprocess.run(
-            [*prefix, str(TOOLS / tool), *arguments],
+            [*self._prefix, str(TOOLS / tool), "-D", data, *arguments],
             check=True,
             stdout=subprocess.DEVNULL,
-            cwd=directory,
+            cwd=self._directory,
         )
 
-    call("initdb", "-D", data, "-A", "trust", "-U", "postgres")
-    call("pg_ctl", "-D", data, "-w", "-l", f"{directory}/log", "-o", settings, "start")
+
+@contextlib.contextmanager
+def running() -> Iterator[str]:
+    """A new cluster that answers; gives the URL of its database."""
+    cluster = Cluster()
     try:
-        yield f"postgresql://postgres@127.0.0.1:{port}/postgres"
+        cluster.start()
+        yield cluster.url
     finally:
-        call("pg_ctl", "-D", data, "-m", "immediate", "stop")
-        shutil.rmtree(directory)
+        cluster.remove()
 
 
 def dagster_yaml(url: str) -> str:

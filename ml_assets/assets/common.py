@@ -1,10 +1,13 @@
 """What every stage says of itself in the same way."""
 
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
 from ml_assets.model import ModelSpec
+from ml_assets.storage import write_bytes
 
 TRAIN_STAGES = ("raw", "features", "model", "evaluation")
 DEPLOY_STAGES = ("deployment", "monitoring")
@@ -59,13 +62,12 @@ def column_schema(columns: dict[str, str]) -> dg.TableSchema:
     )
 
 
-def table_metadata(frame: Any, preview: int = 5) -> dict[str, Any]:
-    """Row count, column schema and first rows of a pandas table."""
+def table_metadata(frame: Any) -> dict[str, Any]:
+    """Row count and column schema of a pandas table; its rows are in the storage."""
     kinds = {str(name): str(kind) for name, kind in frame.dtypes.items()}
     return {
         "dagster/row_count": len(frame),
         "dagster/column_schema": column_schema(kinds),
-        "preview": dg.MetadataValue.md(markdown_table(frame.head(preview))),
     }
 
 
@@ -79,9 +81,23 @@ def markdown_table(frame: Any) -> str:
     return "\n".join([line(frame.columns), line("---" for _ in frame.columns), *rows])
 
 
-def plot(png: bytes) -> dg.MetadataValue:
-    """A PNG as an image inside the Dagster UI."""
-    import base64
+def keep_plots(
+    directory: Path, about: str, images: Mapping[str, bytes]
+) -> dict[str, Any]:
+    """Keep PNGs as files, and say where: metadata would be in the event log for ever.
 
-    data = base64.b64encode(png).decode()
-    return dg.MetadataValue.md(f"![plot](data:image/png;base64,{data})")
+    Parameters
+    ----------
+    directory : Path
+        In the storage; what removes what is there removes them.
+    about : str
+        Beginning of the files' names.
+    images : dict of str to bytes
+        Name of a plot to its PNG. One that is there is replaced.
+    """
+    found = {}
+    for name, png in images.items():
+        path = directory / f"{about}{name}.png"
+        write_bytes(path, png)
+        found[f"plot_{name}"] = dg.MetadataValue.path(str(path))
+    return found

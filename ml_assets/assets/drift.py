@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
-from ml_assets.assets.common import MAY_SKIP, key, markdown_table, plot, stage_arguments
+from ml_assets.assets.common import (
+    MAY_SKIP,
+    keep_plots,
+    key,
+    markdown_table,
+    stage_arguments,
+)
 from ml_assets.model import ModelSpec
 from ml_assets.resources.tables import MissingTableError, TableStore
 from ml_assets.serving.plan import ServingPlan
@@ -85,7 +91,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             report = context.log.warning if item.report.drifted else context.log.info
             report(f"{item.source}: {item.report.sentence}")
         worst = (drifted or found)[0]
-        yield dg.MaterializeResult(metadata=describe(worst, found))
+        yield dg.MaterializeResult(metadata=describe(spec, worst, found))
         yield _check(spec, [item.to_dict() for item in found])
 
     return dg.Definitions(assets=[drift])
@@ -239,9 +245,14 @@ def _check(spec: ModelSpec, reports: list[dict[str, Any]]) -> dg.AssetCheckResul
     )
 
 
-def describe(worst: Comparison, found: list[Comparison]) -> dict[str, Any]:
+def describe(
+    spec: ModelSpec, worst: Comparison, found: list[Comparison]
+) -> dict[str, Any]:
     """What the UI shows: the table and the plots of the report that matters most."""
-    from ml_assets.ml import live_plots
+    from ml_assets.ml.live_plots import distributions, drift
+
+    report = worst.report
+    images = {"drift": drift(report), "distributions": distributions(report)}
 
     raw = {name: text for name, text in worst.about.items() if name == "raw_version"}
     return {
@@ -253,8 +264,7 @@ def describe(worst: Comparison, found: list[Comparison]) -> dict[str, Any]:
         "finding": worst.report.sentence,
         "rows": worst.report.rows_window,
         "columns": dg.MetadataValue.md(table(worst.report)),
-        "plot_drift": plot(live_plots.drift(worst.report)),
-        "plot_distributions": plot(live_plots.distributions(worst.report)),
+        **keep_plots(_path(spec, worst.id).parent, f"{worst.id}.", images),
         "reports": dg.MetadataValue.json([item.id for item in found]),
     }
 

@@ -7,9 +7,9 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    keep_plots,
     key,
     markdown_table,
-    plot,
     skipped,
     stage_arguments,
 )
@@ -167,7 +167,8 @@ def judge(
         if value is not None
     }
     metadata["test_rows"] = len(y)
-    metadata |= {f"plot_{name}": plot(png) for name, png in images.items()}
+    directory = VersionStore(storage_root()).directory(spec.name, record.version)
+    metadata |= keep_plots(directory / "plots", "", images)
     if found.slices:
         metadata["slices"] = dg.MetadataValue.md(_slices(found))
     if problem:

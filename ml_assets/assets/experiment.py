@@ -8,15 +8,16 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    keep_plots,
     key,
     markdown_table,
-    plot,
     stage_arguments,
     who_runs,
 )
 from ml_assets.conclusions import Outcome, conclude
 from ml_assets.experiments import Standing
 from ml_assets.model import ModelSpec
+from ml_assets.storage import storage_root
 from ml_assets.targets import RolloutError
 from ml_assets.targets.choose import target
 
@@ -66,7 +67,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         if outcome.warning:
             context.log.warning(outcome.warning)
         context.log.info(f"{found.decision.verdict}: {sentence}")
-        yield dg.MaterializeResult(metadata=describe(outcome))
+        yield dg.MaterializeResult(metadata=describe(spec, outcome))
         passed = found.decision.verdict != "roll_back"
         yield _check(spec, passed, f"{found.decision.verdict}: {sentence}")
 
@@ -83,7 +84,7 @@ def _check(spec: ModelSpec, passed: bool, sentence: str) -> dg.AssetCheckResult:
     )
 
 
-def describe(outcome: Outcome) -> dict[str, Any]:
+def describe(spec: ModelSpec, outcome: Outcome) -> dict[str, Any]:
     """What the UI shows of an experiment."""
     from ml_assets.ml import live_plots
 
@@ -91,6 +92,8 @@ def describe(outcome: Outcome) -> dict[str, Any]:
     image = live_plots.evidence(
         found.trace, found.evidence.threshold, found.evidence.describe()
     )
+    # It goes from the experiment's start to now: one file an experiment.
+    directory = storage_root() / "reports" / spec.name / "experiment"
     shown = {
         "experiment": str(found.plan.experiment),
         "champion": found.plan.live.version,
@@ -99,7 +102,7 @@ def describe(outcome: Outcome) -> dict[str, Any]:
         "days": round(found.days, 2),
         "labels": found.evidence.n,
         "figures": dg.MetadataValue.md(table(found)),
-        "plot_evidence": plot(image),
+        **keep_plots(directory, f"{found.plan.experiment}.", {"evidence": image}),
         "state": dg.MetadataValue.json(found.to_dict()),
     }
     if outcome.rollout is not None:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
-from ml_assets.assets.common import MAY_SKIP, key, markdown_table, plot, stage_arguments
+from ml_assets.assets.common import (
+    MAY_SKIP,
+    keep_plots,
+    key,
+    markdown_table,
+    stage_arguments,
+)
 from ml_assets.assets.monitoring import AUC
 from ml_assets.model import ModelSpec
 from ml_assets.segments import label_text
@@ -82,7 +88,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             return
         report = context.log.warning if found.degraded else context.log.info
         report(found.sentence)
-        yield dg.MaterializeResult(metadata=describe(found))
+        yield dg.MaterializeResult(metadata=describe(spec, found))
         yield _check(spec, not found.degraded, found.sentence)
 
     return dg.Definitions(assets=[performance])
@@ -187,7 +193,7 @@ def _check(spec: ModelSpec, passed: bool, sentence: str) -> dg.AssetCheckResult:
     )
 
 
-def describe(found: Performance) -> dict[str, Any]:
+def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
     """What the UI shows: every version on all days, then day by day."""
     from ml_assets.ml import live_plots
 
@@ -207,7 +213,9 @@ def describe(found: Performance) -> dict[str, Any]:
         image = live_plots.performance(
             found.periods, found.champion, found.offline["accuracy"]
         )
-        shown["plot_accuracy"] = plot(image)
+        # It has all days: the newest one of a version tells what the earlier ones did.
+        directory = storage_root() / "reports" / spec.name / "performance"
+        shown |= keep_plots(directory, f"{found.champion}.", {"accuracy": image})
     if live is not None and live.auc is not None:
         shown["roc_auc"] = live.auc
     return {

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
@@ -14,7 +15,7 @@ from ml_assets.model import ModelSpec
 from ml_assets.segments import label_text
 from ml_assets.serving.plan import ServingPlan, Signature
 from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
+from ml_assets.storage import below, storage_root, write_json
 from ml_assets.versions import UnknownVersionError, VersionRecord, VersionStore
 
 if TYPE_CHECKING:
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 REPLAY_CHECK = "replay"
 COLUMNS = ("arm", "version", "p", "label", "us", "error", "x")
-EXAMPLES = 5
 
 
 class ReplayConfig(dg.Config):
@@ -71,8 +71,18 @@ class Summary(NamedTuple):
         told = [("misfits", self.misfits), ("errors", self.errors)]
         for name, found in told:
             if found:
-                text += f"; {name}: {found.total():,}, such as {next(iter(found))}"
-        return text + (f"; it crashed: {self.crash}" if self.crash else "")
+                text += f"; {name}: {found.total():,} of {len(found):,} kinds"
+        return text + (f"; it crashed {self.crashed_at}" if self.crash else "")
+
+    @property
+    def crashed_at(self) -> str:
+        """Which request it was; what it said may hold values, and is in the report."""
+        return self.crash.rpartition(", ")[2]
+
+
+def report_path(model: str, run_id: str) -> Path:
+    """What a replay found, with the words of each refusal and error."""
+    return below(storage_root() / "reports", model) / "replay" / f"{run_id}.json"
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -118,7 +128,12 @@ def build(spec: ModelSpec) -> dg.Definitions:
             severity=dg.AssetCheckSeverity.WARN,
             description=found.sentence,
         )
-        yield dg.MaterializeResult(metadata=describe(found), check_results=[result])
+        path = report_path(spec.name, context.run.run_id)
+        write_json(path, found._asdict())
+        yield dg.MaterializeResult(
+            metadata={**describe(found), "report": dg.MetadataValue.path(str(path))},
+            check_results=[result],
+        )
 
     return dg.Definitions(assets=[replay])
 
@@ -235,9 +250,11 @@ def _summary(record: VersionRecord, rows: "pd.DataFrame", done: "Replayed") -> S
 
 
 def describe(found: Summary) -> dict[str, Any]:
-    """What the UI shows of a replay."""
-    shown = found._asdict()
-    for name in ("misfits", "errors"):
-        most = dict(shown[name].most_common(EXAMPLES))
-        shown[name] = dg.MetadataValue.json(most)
+    """What the UI shows of a replay; what refusals say may hold values of requests."""
+    shown = {
+        **found._asdict(),
+        "misfits": found.misfits.total(),
+        "errors": found.errors.total(),
+        "crash": found.crashed_at,
+    }
     return {"finding": found.sentence, "harmless": found.harmless, **shown}

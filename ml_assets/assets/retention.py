@@ -1,6 +1,7 @@
 """``<model>/retention``: what nothing needs any more, removed every day."""
 
 import time
+from collections import Counter
 
 import dagster as dg
 from pydantic import Field
@@ -9,7 +10,7 @@ from ml_assets.assets.common import key, stage_arguments
 from ml_assets.model import ModelSpec
 
 DAILY = "0 4 * * *"
-SHOWN = 200
+SHOWN = 20
 
 
 class RetentionConfig(dg.Config):
@@ -42,6 +43,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             f"| {item.kind} | {item.name} | {item.reason} |"
             for item in cleaned.deletions[:SHOWN]
         ]
+        kinds = [item.kind for item in cleaned.deletions]
         head = ["| what | name | why |", "| --- | --- | --- |"]
         return dg.MaterializeResult(
             metadata={
@@ -49,6 +51,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
                 "removed": len(cleaned.deletions),
                 "bytes": cleaned.bytes,
                 "put_off": len(cleaned.postponed),
+                "kinds": dg.MetadataValue.json(dict(Counter(kinds))),
                 "items": dg.MetadataValue.md("\n".join(head + rows)),
             }
         )

@@ -1,7 +1,7 @@
 """Blocking checks on ``<model>/raw``: its expectations, and the schema contract."""
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,29 @@ if TYPE_CHECKING:
 
 CONTRACT = "schema_contract"
 LISTED = 20
+# Rules whose figure is a count or a statistic of many rows.
+FIGURES = {
+    "expect_table_row_count_to_be_between",
+    "expect_table_row_count_to_equal",
+    "expect_table_column_count_to_be_between",
+    "expect_table_column_count_to_equal",
+    "expect_column_mean_to_be_between",
+    "expect_column_median_to_be_between",
+    "expect_column_stdev_to_be_between",
+    "expect_column_unique_value_count_to_be_between",
+    "expect_column_proportion_of_unique_values_to_be_between",
+    "expect_column_proportion_of_non_null_values_to_be_between",
+}
+# Rules of the contract whose messages hold names, counts and shares only.
+TELLS_NO_VALUES = {
+    "row_count",
+    "column_order",
+    "repeated_column",
+    "new_column",
+    "clashing_column",
+    "missing_column",
+    "missing_values",
+}
 
 
 def contract_path(model: str) -> Path:
@@ -75,35 +98,68 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
     if report["summary"]["passed"]:
         learnt = Contract.learn(raw).to_json().encode()
         write_bytes(contract_path(spec.name), learnt)
-    for outcome in outcomes:
+    told = without_values(report)
+    for item in told["expectations"]:
+        count = item["unexpected_count"]
         yield dg.AssetCheckResult(
-            check_name=outcome.name,
+            check_name=item["name"],
             asset_key=key(spec, "raw"),
-            passed=outcome.passed,
-            description=outcome.message,
-            metadata=_unexpected(outcome),
+            passed=item["passed"],
+            description=item["message"],
+            # Drawn as a curve over runs.
+            metadata={} if count is None else {"unexpected_count": count},
         )
-    errors = [item for item in violations if item.severity == "error"]
+    broken = told["violations"]
+    errors = [item for item in broken if item["severity"] == "error"]
     yield dg.AssetCheckResult(
         check_name=CONTRACT,
         asset_key=key(spec, "raw"),
         passed=not errors,
-        description=_told([item.message for item in errors or violations]),
+        description=_listed([item["message"] for item in errors or broken]),
         metadata={
-            "report": dg.MetadataValue.md(summarise(report)),
+            "report": dg.MetadataValue.md(summarise(told)),
             "report_path": dg.MetadataValue.path(str(path)),
         },
     )
 
 
-def _unexpected(outcome: Any) -> dict[str, Any]:
-    """How many values broke a rule, drawn as a curve over runs, and some of them."""
-    found: dict[str, Any] = {}
-    if outcome.unexpected_count is not None:
-        found["unexpected_count"] = outcome.unexpected_count
-    if outcome.examples:
-        found["examples"] = dg.MetadataValue.json(list(outcome.examples))
-    return found
+def without_values(report: Mapping[str, Any]) -> dict[str, Any]:
+    """A report whose messages hold no value of a row: the event log is for everybody.
+
+    Values that broke a rule are in the report's file, where the data is.
+    """
+    expectations = [
+        {**item, "message": _finding(item)} for item in report["expectations"]
+    ]
+    violations = [{**item, "message": _breach(item)} for item in report["violations"]]
+    return {**report, "expectations": expectations, "violations": violations}
+
+
+def _finding(item: Mapping[str, Any]) -> str:
+    """What an expectation found, in counts and statistics."""
+    from ml_assets.quality.messages import subject
+
+    if item["passed"]:
+        return str(item["message"])
+    rule, count, observed = (
+        item[name] for name in ("expectation", "unexpected_count", "observed")
+    )
+    about = f"{subject(rule, item['kwargs'])}: {rule}"
+    if item["error"] is not None:
+        return f"{about} cannot be evaluated"
+    if count is not None:
+        share = f" ({item['unexpected_percent']:.3g} %)"
+        return f"{about} fails for {count:,} of the values{share}"
+    # The figure of a rule on values, such as the set of them, holds the values.
+    is_figure = rule in FIGURES and isinstance(observed, int | float)
+    return f"{about} does not hold" + (f", found {observed:g}" if is_figure else "")
+
+
+def _breach(item: Mapping[str, Any]) -> str:
+    """How a column breaks the contract."""
+    if item["rule"] in TELLS_NO_VALUES:
+        return str(item["message"])
+    return f"column {item['column']}: {item['rule'].replace('_', ' ')}"
 
 
 def _contract_violations(model: str, raw: "pd.DataFrame") -> list[Any]:
@@ -115,7 +171,7 @@ def _contract_violations(model: str, raw: "pd.DataFrame") -> list[Any]:
     return Contract.from_json(path.read_bytes()).compare(raw)
 
 
-def _told(messages: list[str]) -> str:
+def _listed(messages: list[str]) -> str:
     more = len(messages) - LISTED
     listed = "; ".join(messages[:LISTED]) or "as learnt from the last accepted data"
     return f"{listed}; and {more} more" if more > 0 else listed

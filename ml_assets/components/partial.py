@@ -7,6 +7,7 @@ others from training, and is shown in the UI with its reason.
 import logging
 import re
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -30,8 +31,10 @@ _LOGGER = logging.getLogger("ml_assets")
 Place = tuple[Path, int]
 
 
-def load(place: Path, shared: dg.Definitions) -> dg.Definitions:
-    """The definitions of the project at `place`, `shared`, and what is broken.
+def load(
+    place: Path, completed: Callable[[dg.Definitions], dg.Definitions]
+) -> dg.Definitions:
+    """The definitions of the project at `place`, `completed`, and what is broken.
 
     A model whose YAML is wrong, or whose definitions cannot be built, or that shares a
     name with another, is an asset ``<folder>/broken``, described by the reason.
@@ -41,19 +44,19 @@ def load(place: Path, shared: dg.Definitions) -> dg.Definitions:
     if not broken:
         try:
             models = dg.load_from_defs_folder(path_within_project=place)
-            found = dg.Definitions.merge(models, shared)
+            found = completed(models)
             # It is kept, so that Dagster does not make it a second time.
             found.get_repository_def()
             return found
         except Exception:  # which of them it was, and why, is found below
             _LOGGER.debug("the definitions do not load together", exc_info=True)
     seed = _Seed(place, broken)
-    seed.sort_out(shared)
+    seed.sort_out(completed)
     models = _Seed(place, broken).tree.build_defs()
     for (folder, _), reason in broken.items():
         _LOGGER.error("%s is broken and left out: %s", folder, reason)
     shown = [_shown(top, place, reason) for place, reason in sorted(broken.items())]
-    return dg.Definitions.merge(models, shared, dg.Definitions(assets=shown))
+    return completed(dg.Definitions.merge(models, dg.Definitions(assets=shown)))
 
 
 def component(folder: Path, number: int) -> dg.Component:
@@ -88,14 +91,14 @@ class _Seed:
         declared = self._declare(context) or _folder(context, {})
         self.tree.state_tracker.set_cache_data(location, component_decl=declared)
 
-    def sort_out(self, shared: dg.Definitions) -> None:
+    def sort_out(self, completed: Callable[[dg.Definitions], dg.Definitions]) -> None:
         """Note each document that cannot be built, alone or beside the others."""
         names: dict[str, list[Place]] = defaultdict(list)
-        of_all = _names(shared)
+        of_all = _names(completed(dg.Definitions()))
         for place, declared in self.documents.items():
             try:
                 built = self.tree.build_defs_at_path(declared.loc)
-                own = _names(dg.Definitions.merge(built, shared)) - of_all
+                own = _names(completed(built)) - of_all
             except Exception as error:  # whatever it is, it is this document's
                 self.broken[place] = _reason(error)
                 continue

@@ -154,6 +154,7 @@ def _registered(root: Path) -> Iterator[str]:
     """Hold a lease under a fresh name, so that deployers wait for this server."""
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
     lease = ServerLease(root, name)
+    PlanStore(root).remove_dead_servers()
     try:
         yield name
     finally:

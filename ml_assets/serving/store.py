@@ -14,6 +14,7 @@ committed.
 
 import fcntl
 import os
+import shutil
 import uuid
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -199,6 +200,30 @@ class PlanStore:
             item.name.startswith(f"{host}-") and self.door_mark(item.name).exists()
             for item in self._living_servers()
         )
+
+    def remove_dead_servers(self) -> None:
+        """Remove what servers that were killed left of themselves.
+
+        A lease that nobody holds is of a dead server: its name is never taken again,
+        whatever process has its number by now. One without a lease may be starting.
+        """
+        for item in self.dead_servers():
+            lease = item / "lease"
+            # In this order: one that is starting takes its lease at any moment.
+            if lease.exists() and not ServerLease.is_held(lease):
+                shutil.rmtree(item, ignore_errors=True)
+
+    def dead_servers(self) -> list[Path]:
+        """Directories of servers that hold no lease, or none yet."""
+        servers = self.root / "servers"
+        found = sorted(servers.iterdir()) if servers.is_dir() else []
+        return [
+            item
+            for item in found
+            if item.is_dir()
+            and is_name(item.name)
+            and not ServerLease.is_held(item / "lease")
+        ]
 
     def _living_servers(self) -> Iterator[Path]:
         servers = self.root / "servers"

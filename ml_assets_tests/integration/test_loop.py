@@ -48,7 +48,9 @@ def test_a_model_goes_from_its_source_to_its_plan(
     shown = metadata_of(trained, "evaluation")
     assert shown["version"] == version
     assert {"accuracy", "roc_auc", "plot_roc", "plot_calibration"} <= shown.keys()
-    assert shown["plot_roc"].startswith("![plot](data:image/png;base64,")
+    plots = home / "versions/churn" / version / "plots"
+    assert shown["plot_roc"] == str(plots / "roc.png")
+    assert (plots / "roc.png").read_bytes().startswith(b"\x89PNG")
     checks = {e.check_name: e.passed for e in trained.get_asset_check_evaluations()}
     assert checks == {"churned_not_null": True, "schema_contract": True, "gate": True}
 

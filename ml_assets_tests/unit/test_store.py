@@ -1,6 +1,7 @@
 """Plans: numbered, never changed, committed by one; and what servers say of them."""
 
 import fcntl
+import os
 import signal
 import subprocess
 import sys
@@ -227,6 +228,49 @@ def test_the_reports_of_a_dead_server_are_not_counted(
     assert (tmp_path / "servers/one/churn.json").exists()
     (left,) = store.reports("churn")
     assert left is not None and left.server == "two"
+
+
+@pytest.mark.parametrize(
+    "name, is_held, is_kept",
+    [
+        ("here-999999-0a1b2c3d", True, True),
+        (f"here-{os.getpid()}-0a1b2c3d", False, False),
+        ("here-1-0a1b2c3d", False, False),
+        ("starting-1-0a1b2c3d", None, True),
+    ],
+    ids=[
+        "it lives, though its number is nobody's here",
+        "it is dead, and we have its number by now",
+        "it is dead, and its number is always somebody's",
+        "it has no lease yet",
+    ],
+)
+def test_what_a_killed_server_left_goes_and_a_living_one_stays(
+    name: str, is_held: bool | None, is_kept: bool, store: PlanStore, tmp_path: Path
+) -> None:
+    directory = tmp_path / "servers" / name
+    if is_held is None:
+        directory.mkdir(parents=True)
+    else:
+        lease = ServerLease(tmp_path, name)
+        (directory / "churn.json").write_text("{}")
+        if not is_held:
+            lease.release()
+    store.remove_dead_servers()
+    assert directory.exists() is is_kept
+
+
+def test_the_next_server_removes_what_one_that_was_killed_left(
+    store: PlanStore, servers: list[Server], tmp_path: Path
+) -> None:
+    from ml_assets.serving.server import _registered
+
+    servers[0].report("churn", 1, "ready")
+    servers[0].kill()
+    with _registered(tmp_path) as name:
+        left = {path.name for path in (tmp_path / "servers").iterdir()}
+        assert left == {"two", name}
+    assert [path.name for path in (tmp_path / "servers").iterdir()] == ["two"]
 
 
 def test_a_server_that_stops_gives_its_lease_back(tmp_path: Path) -> None:

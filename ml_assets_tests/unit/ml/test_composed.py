@@ -203,17 +203,17 @@ def test_every_classifier_is_served_or_refused_before_it_is_fitted(
         (
             CALIBRATED,
             {"estimator": {"type": "os.system"}},
-            "estimator.params.estimator: must be the import path .* 'os.system'",
+            "params.estimator.type.*'os.system' is not the import path",
         ),
         (
             CALIBRATED,
             {"estimator": {"type": "sklearn.svm.Nothing"}},
-            "estimator.params.estimator: sklearn.svm.Nothing is not",
+            "params.estimator.type.*'sklearn.svm.Nothing' is not",
         ),
         (
             CALIBRATED,
             {"estimator": {"type": "sklearn.svm.LinearSVC", "params": {"c": 1}}},
-            "estimator.params.estimator: sklearn.svm.LinearSVC has no parameter 'c'",
+            "params.estimator.params.c.*LinearSVC has no parameter 'c'",
         ),
         (
             CALIBRATED,
@@ -259,19 +259,19 @@ def test_every_classifier_is_served_or_refused_before_it_is_fitted(
                     },
                 }
             },
-            "estimator.params.estimator.params.estimators.a: .* no parameter 'kernle'",
+            "params.estimator.params.estimators.a.params.kernle.* no parameter 'kernle'",
         ),
         (
             "sklearn.model_selection.GridSearchCV",
             {},
-            "GridSearchCV is not a scikit-learn classifier that model",
+            "GridSearchCV' is not the import path of a scikit-learn classifier",
         ),
-        ("sklearn.linear_model.LinearRegression", {}, "servers load"),
-        ("sklearn.preprocessing.StandardScaler", {}, "not a scikit-learn classifier"),
+        ("sklearn.linear_model.LinearRegression", {}, "of a scikit-learn classifier"),
+        ("sklearn.preprocessing.StandardScaler", {}, "of a scikit-learn classifier"),
     ],
 )
 def test_a_part_is_refused_with_its_place(kind, params, message):
-    with pytest.raises(EstimatorError, match=message):
+    with pytest.raises(ValueError, match=f"(?s){message}"):
         make_estimator(EstimatorSpec(type=kind, params=params))
 
 

@@ -5,6 +5,7 @@ import logging
 import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -159,6 +160,92 @@ def test_whatever_a_process_logs_is_json_where_the_environment_says_so() -> None
     ]
     assert found[3]["error.type"] == "ZeroDivisionError"
     assert found[4]["error.message"] == "the end"
+
+
+# Ways in which a record reaches the console by two handlers.
+LOGGER = """
+import logging, sys
+logger = logging.getLogger("ml_assets.library")
+logger.setLevel("INFO")
+logger.addHandler(logging.StreamHandler(sys.stdout))
+"""
+RUN = """
+import logging
+import dagster as dg
+from dagster._utils.log import configure_loggers
+configure_loggers()
+
+@dg.op
+def step(context):
+    {before}
+    {call}
+
+@dg.job(executor_def=dg.in_process_executor)
+def steps():
+    step()
+
+with dg.instance_for_test(
+    overrides={{"python_logs": {{"managed_python_loggers": ["ml_assets"]}}}}
+) as instance:
+    steps.execute_in_process(instance=instance)
+"""
+MODULE = 'logging.getLogger("ml_assets.deep").warning("said")'
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        LOGGER + 'logging.warning("by the way")\nlogger.info("said")',
+        LOGGER + 'logging.basicConfig(force=True)\nlogger.info("said")',
+        LOGGER + "logger.addHandler(logging.StreamHandler())\nlogger.info('said')",
+        LOGGER + "logging.getLogger('ml_assets').addHandler(logging.StreamHandler())\n"
+        "logger.info('said')",
+        RUN.format(before="logging.warning('by the way')", call=MODULE),
+        RUN.format(before="pass", call=MODULE),
+        RUN.format(before="logging.warning('so')", call="context.log.warning('said')"),
+        RUN.format(
+            before="logging.warning('so')",
+            call="dg.get_dagster_logger().warning('said')",
+        ),
+        RUN.format(
+            before="logging.getLogger('ml_assets.deep').addHandler("
+            "logging.StreamHandler())",
+            call=MODULE,
+        ),
+    ],
+    ids=[
+        "the root logger got a handler by a call of logging.warning",
+        "a library configured the root logger",
+        "a logger has two handlers",
+        "a logger and the one above it have handlers",
+        "a module logs in a run, and the root logger got a handler",
+        "a module logs in a run",
+        "a step logs, and the root logger got a handler",
+        "Dagster's logger in a run, and the root logger got a handler",
+        "a module has a handler of its own, and logs in a run",
+    ],
+)
+def test_a_record_is_one_line_however_many_handlers_it_meets(program: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, **json_environment()},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    lines = [json.loads(text) for text in (done.stdout + done.stderr).splitlines()]
+    assert [item["message"] for item in lines].count("said") == 1, done.stderr
+
+
+def test_files_get_what_the_console_got_before(tmp_path: Path) -> None:
+    program = (
+        LOGGER
+        + f"logger.addHandler(logging.FileHandler({str(tmp_path / 'kept.log')!r}))\n"
+        "logger.info('said')"
+    )
+    environ = {**os.environ, **json_environment()}
+    subprocess.run([sys.executable, "-c", program], env=environ, check=True)
+    assert (tmp_path / "kept.log").read_text() == "said\n"
 
 
 def test_without_it_the_same_process_writes_text() -> None:
