@@ -22,6 +22,8 @@ EVERYTHING = {
     "dashboards": {"enabled": True},
     "alertmanager": {"enabled": True, "slack": {"channel": "#models"}},
     "ray": {"enabled": True},
+    # The one image that nobody publishes.
+    "images": {"ray": {"repository": "registry.example.com/ml-assets"}},
 }
 
 Object = dict[str, Any]

@@ -25,12 +25,16 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* An image by digest or by tag: pass a dict of root and image. */}}
+{{/* An image by digest or by tag, as docker/publish.sh names them: pass a dict of root and
+     image, which is a key of images. */}}
 {{- define "ml-assets.image" -}}
-{{- if .image.digest -}}
-{{ .image.repository }}@{{ .image.digest }}
+{{- $image := get .root.Values.images .image -}}
+{{- $target := get (dict "server" "production") .image | default .image -}}
+{{- $repository := required (printf "images.%s.repository is empty: name where that image is, see values.yaml" .image) $image.repository -}}
+{{- if $image.digest -}}
+{{ $repository }}@{{ $image.digest }}
 {{- else -}}
-{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{ $repository }}:{{ $image.tag | default (printf "v%s-%s" .root.Chart.AppVersion $target) }}
 {{- end -}}
 {{- end }}
 
