@@ -38,6 +38,22 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- end -}}
 {{- end }}
 
+{{/* What the Deployment of a model runs: pass a dict of root and name. Where releases of the
+     platform change it, the image is theirs (docs/kubernetes.md, "Who owns which field"):
+     what the last one put there is written again, so that no upgrade sets it back. */}}
+{{- define "ml-assets.serverImage" -}}
+{{- $live := dict -}}
+{{- if .root.Values.deployer.codeLocation -}}
+{{- $live = lookup "apps/v1" "Deployment" .root.Release.Namespace .name | default dict -}}
+{{- end -}}
+{{- $template := dig "spec" "template" dict $live -}}
+{{- if hasKey (dig "metadata" "annotations" dict $template | default dict) "ml-assets.dev/release" -}}
+{{- get (first (dig "spec" "containers" list $template)) "image" -}}
+{{- else -}}
+{{- include "ml-assets.image" (dict "root" .root "image" "server") -}}
+{{- end -}}
+{{- end }}
+
 {{/* The Deployment and Service of a model: underscores are no part of a DNS name. */}}
 {{- define "ml-assets.modelName" -}}
 {{- printf "%s-%s" (include "ml-assets.fullname" .root) (replace "_" "-" .model) -}}
