@@ -39,7 +39,7 @@ class Pod(NamedTuple):
     @property
     def containers(self) -> list[Object]:
         """Its containers, those that run first included."""
-        return [*self.spec.get("initContainers", []), *self.spec["containers"]]
+        return [*(self.spec.get("initContainers") or []), *self.spec["containers"]]
 
 
 def render(

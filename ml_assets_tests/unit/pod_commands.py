@@ -66,11 +66,11 @@ def target_of(image: str) -> str:
 
 
 def _box(container: Object, spec: Object, objects: list[Object], root: Path) -> Box:
-    volumes = {item["name"]: item for item in spec.get("volumes", [])}
+    volumes = {item["name"]: item for item in spec.get("volumes") or []}
     maps = {
         label(item): item["data"] for item in objects if item["kind"] == "ConfigMap"
     }
-    mounts = container.get("volumeMounts", [])
+    mounts = container.get("volumeMounts") or []
     for mount in mounts:
         place = root / mount["mountPath"].strip("/")
         volume = volumes.get(mount["name"])
@@ -115,12 +115,14 @@ def _ray_start(parameters: Object) -> list[str]:
 
 
 def _wrong(container: Object, found: Started, box: Box) -> Iterator[str]:
-    ports = {item["name"]: item["containerPort"] for item in container.get("ports", [])}
+    ports = {
+        item["name"]: item["containerPort"] for item in container.get("ports") or []
+    }
     for name, port in ports.items():
         if port not in found.listens:
             yield f"nothing listens on its port {name}, {port}"
-    hooks = container.get("lifecycle", {})
-    handlers = {name: container[name] for name in PROBES if name in container} | hooks
+    hooks = container.get("lifecycle") or {}
+    handlers = {name: container[name] for name in PROBES if container.get(name)} | hooks
     for name, handler in handlers.items():
         try:
             for ask in _asks(handler, ports, box):

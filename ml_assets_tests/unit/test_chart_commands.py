@@ -175,7 +175,7 @@ def test_the_check_refuses_a_parameter_of_ray_that_it_does_not_have() -> None:
 
 @pytest.mark.skipif(
     not dagster_chart.is_there(),
-    reason=f"{dagster_chart.ARCHIVE} does not name the official chart",
+    reason="DAGSTER_CHART does not name the official chart",
 )
 @pytest.mark.parametrize("values_file", VALUES_FILES)
 def test_what_the_official_chart_itself_renders_is_there(values_file: str) -> None:
