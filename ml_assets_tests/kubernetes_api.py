@@ -1,10 +1,11 @@
 """A Kubernetes API server in small, over real HTTP, for Deployments, pods and events.
 
 It keeps to what the API documents: resourceVersion and 409, metadata.generation and
-status.observedGeneration, JSON merge patches, watches that end, 410 for a version that
-is forgotten. It demands the bearer token, and grants list and watch of Deployments only
-to requests with the field selector of one name, as the chart's role does. Faults are
-injected by `fail`, `cut`, `is_down` and `forget`.
+status.observedGeneration, JSON merge patches, who owns a field, server-side apply,
+watches that end, 410 for a version that is forgotten. It demands the bearer token, and
+grants list and watch of Deployments only to requests with the field selector of one
+name, as the chart's role does. Faults are injected by `fail`, `cut`, `is_down` and
+`forget`.
 """
 
 import copy
@@ -19,6 +20,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from ml_assets.resources.clusters import Cluster, Connection
 from ml_assets_tests.kubernetes_controller import Object, Pod, ReplicaSets, sync
+from ml_assets_tests.kubernetes_fields import Owners
 
 TOKEN = "t0ken"
 NAMESPACE = "ml"
@@ -32,6 +34,7 @@ class KubernetesApi:
         self.changed = threading.Condition(threading.RLock())
         self.deployments: dict[str, Object] = {}
         self.sets: dict[str, ReplicaSets] = {}
+        self.owners: dict[str, Owners] = {}
         self.history: list[tuple[int, Object]] = []
         self.oldest = 0
         self.version = 0
@@ -93,6 +96,7 @@ class KubernetesApi:
                 },
             }
             self.sets[name] = ReplicaSets()
+            self.owners[name] = Owners()
             self._store(name, "ADDED")
 
     def template(self, name: str) -> Object:
@@ -132,16 +136,30 @@ class KubernetesApi:
             self.oldest = self.version
             self.changed.notify_all()
 
-    def edit(self, name: str, change: Callable[[Object], None]) -> None:
+    def edit(
+        self, name: str, change: Callable[[Object], None], manager: str = "kubectl"
+    ) -> None:
         """Change a Deployment as somebody else would."""
         with self.changed:
             before = copy.deepcopy(self.deployments[name]["spec"])
             change(self.deployments[name])
-            if self.deployments[name]["spec"] != before:
+            spec = self.deployments[name]["spec"]
+            self.owners[name].update(manager, before, spec)
+            if spec != before:
                 self.deployments[name]["metadata"]["generation"] += 1
             self._store(name, "MODIFIED")
 
-    def patch(self, name: str, patch: Object) -> tuple[int, Object]:
+    def apply(self, name: str, spec: Object, manager: str, force: bool = False) -> None:
+        """Server-side apply of a spec; raises `Conflict` as the API answers 409."""
+        with self.changed:
+            found = self.deployments[name]
+            after = self.owners[name].apply(manager, found["spec"], spec, force)
+            if after != found["spec"]:
+                found["spec"] = after
+                found["metadata"]["generation"] += 1
+            self._store(name, "MODIFIED")
+
+    def patch(self, name: str, patch: Object, manager: str) -> tuple[int, Object]:
         self.before_patch(name, patch)
         with self.changed:
             current = self.deployments[name]["metadata"]["resourceVersion"]
@@ -150,7 +168,7 @@ class KubernetesApi:
                 return 409, _status(409, "the object has been modified")
             self.patches.append((name, patch))
             change = {**patch, "metadata": {}}
-            self.edit(name, lambda found: found.update(merged(found, change)))
+            self.edit(name, lambda found: found.update(merged(found, change)), manager)
             return 200, copy.deepcopy(self.deployments[name])
 
     def _store(self, name: str, kind: str) -> None:
@@ -247,7 +265,10 @@ class KubernetesApi:
                         return 200, copy.deepcopy(api.deployments[name])
                 if self.headers["Content-Type"] != "application/merge-patch+json":
                     return 415, _status(415, "unsupported media type")
-                return api.patch(name, body)
+                # Without a name the API would call the manager by the client's agent.
+                if "fieldManager" not in query:
+                    return 400, _status(400, "the test wants fieldManager")
+                return api.patch(name, body, query["fieldManager"])
 
             def _watch(self, query: dict[str, str]) -> tuple[int, Object] | None:
                 selector = query.get("fieldSelector", "")

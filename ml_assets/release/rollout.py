@@ -32,6 +32,8 @@ from ml_assets.serving.store import PlanStore
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
 
 ANNOTATION = "ml-assets.dev/release"
+# The owner of that field and of the images.
+MANAGER = "ml-assets-delivery"
 RETURNED = "-returned"
 # The image that Dagster starts runs from.
 CURRENT_IMAGE = "DAGSTER_CURRENT_IMAGE"
@@ -179,7 +181,7 @@ class Fleet:
         return found
 
     def _deployment(self, name: str) -> Deployment:
-        return Deployment(self._cluster, name)
+        return Deployment(self._cluster, name, MANAGER)
 
 
 def _refuse_later(template: Object, number: int, suffix: str) -> None:

@@ -36,6 +36,8 @@ from ml_assets.targets.stored import StoredTarget
 from ml_assets.targets.trial import try_arm
 
 ANNOTATION = "ml-assets.dev/generation"
+# The owner of that field and of nothing else.
+MANAGER = "ml-assets-deployer"
 TRIAL_SECONDS = 120.0
 
 
@@ -88,7 +90,8 @@ class KubernetesTarget(StoredTarget):
 
         Of a plan that is in force already the rollout is only waited for.
         """
-        deployment = Deployment(self._cluster, deployment_name(plan.model))
+        name = deployment_name(plan.model)
+        deployment = Deployment(self._cluster, name, MANAGER)
         before = self.store.current(plan.model)
         try:
             if before == plan:

@@ -203,7 +203,9 @@ def image(kind: str) -> Object:
         return {"repository": repository, "tag": tag}
     values = yaml.safe_load((CHART / "values.yaml").read_text())
     version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-    return {"repository": values["images"][kind]["repository"], "tag": version}
+    target = {"server": "production", "base": "base"}[kind]
+    repository = values["images"][kind]["repository"]
+    return {"repository": repository, "tag": f"v{version}-{target}"}
 
 
 def reference(kind: str) -> str:

@@ -116,6 +116,17 @@ def run_once(image: str, *command: str, options: list[str] | None = None) -> str
 
 
 @contextmanager
+def network() -> Iterator[str]:
+    """A network with a name service of its own, which is gone afterwards."""
+    name = f"ml-assets-test-{uuid.uuid4().hex}"
+    docker("network", "create", name)
+    try:
+        yield name
+    finally:
+        docker("network", "rm", name)
+
+
+@contextmanager
 def volume() -> Iterator[str]:
     """A volume that is gone afterwards."""
     name = f"ml-assets-test-{uuid.uuid4().hex}"

@@ -11,17 +11,23 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.release.environments import CODE_LOCATION_DEPLOYMENT
 from ml_assets_tests.integration.docker_kit import (
     ROOT,
     USER,
     build,
     docker,
     missing_engine,
+    network,
     run_once,
     running,
     volume,
 )
-from ml_assets_tests.unit.chart_kit import CHART, pick, render
+from ml_assets_tests.processes import await_true
+from ml_assets_tests.unit import dagster_chart
+from ml_assets_tests.unit.chart_kit import CHART, pick, pods, render
+from ml_assets_tests.unit.pod_commands import target_of
+from ml_assets_tests.unit.pod_programs import copied, programs
 
 pytestmark = pytest.mark.slow
 TARGETS = ("base", "production", "observability")
@@ -126,6 +132,48 @@ def test_the_code_location_is_healthy_until_it_cannot_answer(
         assert "unhealthy" in container.await_health("unhealthy")
         container.signal("SIGCONT")
         container.await_health("healthy")
+
+
+def test_a_pod_waits_for_the_code_location_and_probes_it_as_the_charts_say(
+    images: dict[str, str],
+) -> None:
+    """The very script of the init container, arguments and probe of both charts."""
+    objects = dagster_chart.described(dagster_chart.values())
+    found = {pod.owner: pod.spec for pod in pods(objects)}
+    (code,) = found[f"Deployment/{CODE_LOCATION_DEPLOYMENT}"]["containers"]
+    (waiting,) = found["Deployment/dagster-daemon"]["initContainers"]
+    assert target_of(code["image"]) == target_of(waiting["image"]) == "base"
+    script = waiting["command"]
+    with network() as name:
+        wired = [f"--network={name}"]
+        init = [*wired, f"--entrypoint={script[0]}"]
+        with running(images["base"], *script[1:], options=init) as pod:
+            await_true(lambda: "waiting" in pod.logs(), "the name is looked up")
+            assert pod.inspect("{{.State.Running}}") == "true"
+            with pytest.raises(AssertionError, match="nslookup|docker exec: "):
+                pod.run("nslookup", "ml-assets")
+            options = [*wired, "--network-alias=ml-assets"]
+            with running(images["base"], *code["args"], options=options) as location:
+                assert docker("wait", pod.id) == "0"
+                assert "ml-assets" in run_once(
+                    images["base"], "nslookup", "ml-assets", options=wired
+                )
+                probe = code["livenessProbe"]["exec"]["command"]
+                location.await_health("healthy")
+                assert location.run(*probe) == ""
+                with pytest.raises(AssertionError, match="unhealthy"):
+                    location.run(*probe[:-1], "127.0.0.1:4001")
+
+
+@pytest.mark.parametrize("target", TARGETS)
+def test_an_image_has_the_programs_that_the_test_of_the_charts_counts_on(
+    images: dict[str, str], target: str
+) -> None:
+    names = sorted(programs(target))
+    script = 'for name; do command -v "$name" >/dev/null || echo "$name"; done'
+    assert run_once(images[target], "sh", "-c", script, "-", *names) == ""
+    places = [place for _, place in copied(target)]
+    run_once(images[target], "ls", *places)
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,8 @@ EVERYTHING = {
     "dashboards": {"enabled": True},
     "alertmanager": {"enabled": True, "slack": {"channel": "#models"}},
     "ray": {"enabled": True},
+    # The one image that nobody publishes.
+    "images": {"ray": {"repository": "registry.example.com/ml-assets"}},
 }
 
 Object = dict[str, Any]
@@ -37,7 +39,7 @@ class Pod(NamedTuple):
     @property
     def containers(self) -> list[Object]:
         """Its containers, those that run first included."""
-        return [*self.spec.get("initContainers", []), *self.spec["containers"]]
+        return [*(self.spec.get("initContainers") or []), *self.spec["containers"]]
 
 
 def render(

@@ -89,7 +89,7 @@ def test_both_charts_name_the_image_of_this_version() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     values = yaml.safe_load((FOLDER / "values.yaml").read_text())
     assert chart["appVersion"] == ml_assets.__version__
-    assert values["dagsterDaemon"]["image"]["tag"] == ml_assets.__version__
+    assert values["dagsterDaemon"]["image"]["tag"] == f"v{ml_assets.__version__}-base"
     server = pick(render(), "Deployment", "ml-assets-mlflow")
     (container,) = server["spec"]["template"]["spec"]["containers"]
     image = values["dagsterDaemon"]["image"]

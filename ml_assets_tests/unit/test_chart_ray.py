@@ -9,6 +9,7 @@ import yaml
 
 from ml_assets_tests.unit.chart_kit import (
     CHART,
+    EVERYTHING,
     Object,
     pick,
     pods,
@@ -27,7 +28,12 @@ WORKERS = {
 
 @pytest.fixture(scope="module")
 def objects() -> list[Object]:
-    return render({"ray": {"enabled": True}})
+    return render({"ray": {"enabled": True}, "images": EVERYTHING["images"]})
+
+
+def test_without_its_image_the_chart_says_what_to_name() -> None:
+    with pytest.raises(Exception, match="images.ray.repository is empty"):
+        render({"ray": {"enabled": True}})
 
 
 @pytest.fixture(scope="module")

@@ -61,6 +61,10 @@ SCHEMA = json.loads((CHART / "values.schema.json").read_text())
             {"modelServer": {"podAnnotations": {"ml-assets.dev/generation": "7"}}},
             "invalid propertyName 'ml-assets.dev/generation'",
         ),
+        (
+            {"models": {"churn": {"podAnnotations": {"ml-assets.dev/release": "7"}}}},
+            "invalid propertyName 'ml-assets.dev/release'",
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_with_its_path(

@@ -25,12 +25,32 @@ app.kubernetes.io/managed-by: {{ .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 
-{{/* An image by digest or by tag: pass a dict of root and image. */}}
+{{/* An image by digest or by tag, as docker/publish.sh names them: pass a dict of root and
+     image, which is a key of images. */}}
 {{- define "ml-assets.image" -}}
-{{- if .image.digest -}}
-{{ .image.repository }}@{{ .image.digest }}
+{{- $image := get .root.Values.images .image -}}
+{{- $target := get (dict "server" "production") .image | default .image -}}
+{{- $repository := required (printf "images.%s.repository is empty: name where that image is, see values.yaml" .image) $image.repository -}}
+{{- if $image.digest -}}
+{{ $repository }}@{{ $image.digest }}
 {{- else -}}
-{{ .image.repository }}:{{ .image.tag | default .root.Chart.AppVersion }}
+{{ $repository }}:{{ $image.tag | default (printf "v%s-%s" .root.Chart.AppVersion $target) }}
+{{- end -}}
+{{- end }}
+
+{{/* What the Deployment of a model runs: pass a dict of root and name. Where releases of the
+     platform change it, the image is theirs (docs/kubernetes.md, "Who owns which field"):
+     what the last one put there is written again, so that no upgrade sets it back. */}}
+{{- define "ml-assets.serverImage" -}}
+{{- $live := dict -}}
+{{- if .root.Values.deployer.codeLocation -}}
+{{- $live = lookup "apps/v1" "Deployment" .root.Release.Namespace .name | default dict -}}
+{{- end -}}
+{{- $template := dig "spec" "template" dict $live -}}
+{{- if hasKey (dig "metadata" "annotations" dict $template | default dict) "ml-assets.dev/release" -}}
+{{- get (first (dig "spec" "containers" list $template)) "image" -}}
+{{- else -}}
+{{- include "ml-assets.image" (dict "root" .root "image" "server") -}}
 {{- end -}}
 {{- end }}
 

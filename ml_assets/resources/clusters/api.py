@@ -43,18 +43,23 @@ class Cluster:
         """The object, or the list, at `path` below the API's root."""
         return self._answered("GET", path, params=params)
 
-    def merge(self, path: str, patch: Mapping[str, Any]) -> dict[str, Any]:
+    def merge(
+        self, path: str, patch: Mapping[str, Any], manager: str
+    ) -> dict[str, Any]:
         """The object at `path` after a JSON merge patch.
 
-        The patch should name the ``resourceVersion`` that it was made for: then it is
-        safe to send it again when an answer was lost.
+        What it changes belongs to the field manager `manager` from then on: who applies
+        another value is told so, by that name. The patch should name the
+        ``resourceVersion`` that it was made for: then it is safe to send it again when
+        an answer was lost.
 
         Raises
         ------
         ConflictError
             If the object has another ``resourceVersion`` by now.
         """
-        return self._answered("PATCH", path, body=patch)
+        params = {"fieldManager": manager}
+        return self._answered("PATCH", path, params=params, body=patch)
 
     def watch(self, path: str, seconds: int, **params: str) -> Iterator[dict[str, Any]]:
         """Events of the list at `path`, for so many seconds; ends early when cut.

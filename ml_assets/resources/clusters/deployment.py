@@ -17,11 +17,20 @@ POLL_SECONDS = 1.0
 
 
 class Deployment:
-    """The Deployment `name` in the cluster's namespace."""
+    """The Deployment `name` in the cluster's namespace.
 
-    def __init__(self, cluster: Cluster, name: str) -> None:
+    Parameters
+    ----------
+    cluster : Cluster
+    name : str
+    manager : str
+        Whose the changed fields are; see "Who owns which field" in docs/kubernetes.md.
+    """
+
+    def __init__(self, cluster: Cluster, name: str, manager: str) -> None:
         self.cluster = cluster
         self.name = name
+        self.manager = manager
         namespace = cluster.connection.namespace
         self._list = f"/apis/apps/v1/namespaces/{namespace}/deployments"
         self._path = f"{self._list}/{name}"
@@ -62,7 +71,7 @@ class Deployment:
                 "spec": {"template": merge_patch(before, after)},
             }
             try:
-                return self.cluster.merge(self._path, patch)
+                return self.cluster.merge(self._path, patch, self.manager)
             except ConflictError:
                 failures += 1
                 wait = BACK_OFF.wait(failures)

@@ -29,19 +29,16 @@ class AssetMetrics:
             "ml_assets_dagster_asset_last_materialization_timestamp_seconds",
             "When an asset was last materialized.",
             labels,
-            folded,
         )
         self._rows = Gauges(
             "ml_assets_dagster_asset_rows",
             "Rows of the last materialization.",
             labels,
-            folded,
         )
         self._bytes = Gauges(
             "ml_assets_dagster_asset_bytes",
             "Bytes of the last materialization.",
             labels,
-            folded,
         )
         self._live = LiveMetrics()
 

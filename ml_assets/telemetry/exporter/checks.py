@@ -29,13 +29,11 @@ class CheckMetrics:
             "ml_assets_dagster_check_passed",
             "1 if the last result of a check was good.",
             labels,
-            folded,
         )
         self._last = Gauges(
             "ml_assets_dagster_check_last_timestamp_seconds",
             "When a check was last made.",
             labels,
-            folded,
         )
         self._verdicts = Counts(
             "ml_assets_gate_verdicts_total",

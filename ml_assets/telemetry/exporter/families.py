@@ -1,10 +1,15 @@
 """Tables of numbers by label values, and the metric families that they become.
 
-A family holds at most `LIMIT` series. Label values come from definitions, so that it
-is never reached in earnest; an event log that someone fills with names of its own is
-folded into one series, and counts on.
+A counter or histogram holds at most `LIMIT` series. Label values come from definitions,
+so that it is never reached in earnest; an event log that someone fills with names of
+its own is folded into one series, and counts on. That is told: by a metric for each
+family, an alert on it, and one line in the log.
+
+A gauge has a series for everything that exists, however much that is: two numbers do
+not fold into one, and one that is left out looks like a thing that is gone.
 """
 
+import logging
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -15,9 +20,11 @@ from prometheus_client.core import (
     Metric,
 )
 
-LIMIT = 2_000
+LIMIT = 10_000
 OTHER = "other"
 Labels = tuple[str, ...]
+
+logger = logging.getLogger("ml_assets.exporter")
 
 
 class Folded:
@@ -27,7 +34,13 @@ class Folded:
         self.counts: dict[str, int] = {}
 
     def add(self, family: str) -> None:
-        """Count one."""
+        """Count one; the first of a family is logged."""
+        if family not in self.counts:
+            logger.warning(
+                "%s has %s series, and what comes besides is told as %r:"
+                " ml_assets_exporter_series_folded_total counts it",
+                *(family, LIMIT, OTHER),
+            )
         self.counts[family] = self.counts.get(family, 0) + 1
 
 
@@ -59,22 +72,12 @@ class Counts:
 class Gauges:
     """Numbers that go up and down."""
 
-    def __init__(
-        self,
-        name: str,
-        text: str,
-        labels: Iterable[str] = (),
-        folded: Folded | None = None,
-    ):
+    def __init__(self, name: str, text: str, labels: Iterable[str] = ()):
         self.name, self._text, self._labels = name, text, tuple(labels)
         self._values: dict[Labels, float] = {}
-        self._folded = folded or Folded()
 
     def set(self, *labels: str, value: float) -> None:
-        """Set one number; one too many is left out."""
-        if labels not in self._values and len(self._values) >= LIMIT:
-            self._folded.add(self.name)
-            return
+        """Set one number."""
         self._values[labels] = value
 
     def raise_to(self, *labels: str, value: float) -> None:

@@ -11,7 +11,7 @@ from ml_assets.ledger import RELEASE
 from ml_assets.serving.store import PlanStore
 from ml_assets.telemetry.exporter.announcements import announcements
 from ml_assets.telemetry.exporter.drift import DriftMetrics
-from ml_assets.telemetry.exporter.families import LIMIT, Folded
+from ml_assets.telemetry.exporter.families import Folded
 from ml_assets.telemetry.exporter.ledgers import LedgerMetrics
 from ml_assets.telemetry.exporter.plans import PlanMetrics
 from ml_assets.telemetry.exporter.versions import VersionMetrics
@@ -50,7 +50,7 @@ class Models:
 
     def _names(self) -> list[str]:
         """Every model that something is kept of."""
-        return sorted({*self._found()} - {RELEASE})[:LIMIT]
+        return sorted({*self._found()} - {RELEASE})
 
     def _found(self) -> Iterator[str]:
         yield from PlanStore(self._root).models()

@@ -4,7 +4,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from dagster import DagsterInstance, DagsterRunStatus, RunsFilter
+from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from prometheus_client.core import Metric
 
 from ml_assets.telemetry.exporter.families import Folded, Gauges
@@ -17,8 +17,8 @@ UNDER_WAY = {
     DagsterRunStatus.STARTED: "started",
     DagsterRunStatus.CANCELING: "canceling",
 }
-# Of more runs under way, only the number that waits is told.
-MOST_RUNS = 1_000
+# Runs of one query.
+BATCH = 1_000
 
 
 class Now:
@@ -38,12 +38,8 @@ class Now:
 
 
 def _runs(instance: DagsterInstance) -> Iterator[Metric]:
-    records = instance.get_run_records(
-        RunsFilter(statuses=[*UNDER_WAY]), limit=MOST_RUNS, ascending=True
-    )
-    runs = Gauges(
-        "ml_assets_dagster_runs", "Runs under way.", ("job", "status"), Folded()
-    )
+    records = _under_way(instance)
+    runs = Gauges("ml_assets_dagster_runs", "Runs under way.", ("job", "status"))
     depth = Gauges("ml_assets_dagster_queue_depth", "Runs that wait.")
     oldest = Gauges(
         "ml_assets_dagster_queue_oldest_timestamp_seconds",
@@ -62,14 +58,22 @@ def _runs(instance: DagsterInstance) -> Iterator[Metric]:
         for item in records
         if item.dagster_run.status == DagsterRunStatus.QUEUED
     ]
-    number = len(waiting)
-    if len(records) == MOST_RUNS:
-        number = instance.get_runs_count(RunsFilter(statuses=[DagsterRunStatus.QUEUED]))
-    depth.set(value=number)
+    depth.set(value=len(waiting))
     if waiting:
         oldest.set(value=min(waiting))
     for table in (runs, depth, oldest):
         yield table.metric()
+
+
+def _under_way(instance: DagsterInstance) -> list[RunRecord]:
+    """Every run under way, the oldest first."""
+    wanted, found = RunsFilter(statuses=[*UNDER_WAY]), list[RunRecord]()
+    while True:
+        after = found[-1].dagster_run.run_id if found else None
+        records = instance.get_run_records(wanted, BATCH, ascending=True, cursor=after)
+        found += records
+        if len(records) < BATCH:
+            return found
 
 
 def _daemons(instance: DagsterInstance) -> Iterator[Metric]:

@@ -38,7 +38,6 @@ class RunMetrics:
             "ml_assets_dagster_run_last_timestamp_seconds",
             "When a run of the job last ended so.",
             labels,
-            folded,
         )
         self._seconds = Histograms(
             "ml_assets_dagster_run_duration_seconds",

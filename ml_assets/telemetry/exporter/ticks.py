@@ -79,7 +79,6 @@ class TickMetrics:
             "ml_assets_dagster_tick_last_timestamp_seconds",
             "The last tick that ended so.",
             labels,
-            folded,
         )
         self._running = self._switches()
 
@@ -111,7 +110,6 @@ class TickMetrics:
             "ml_assets_dagster_instigator_running",
             "1 if a schedule or sensor is switched on.",
             ("type", "name"),
-            self._folded,
         )
 
     def _take_last(

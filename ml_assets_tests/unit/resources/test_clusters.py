@@ -20,7 +20,7 @@ from ml_assets_tests.kubernetes_api import KubernetesApi
 from ml_assets_tests.kubernetes_controller import Pod
 from ml_assets_tests.processes import await_true
 
-NAME = "code-location"
+NAME, MANAGER = "code-location", "tests"
 OLD, NEW, BROKEN = "server@sha256:1", "server@sha256:2", "server@sha256:bad"
 
 
@@ -52,7 +52,7 @@ def set_image(image: str) -> Any:
 
 
 def release(api: KubernetesApi, image: str, **options: Any) -> dict[str, Any]:
-    deployment = Deployment(api.cluster(), NAME)
+    deployment = Deployment(api.cluster(), NAME, MANAGER)
     return roll(deployment, set_image(image), set_image(OLD), **options)
 
 
@@ -184,7 +184,7 @@ def test_a_server_that_is_away_in_the_middle_is_waited_for(api: KubernetesApi) -
         api.is_down = True
         threading.Timer(1.5, setattr, (api, "is_down", False)).start()
 
-    deployment = Deployment(api.cluster(patience=20), NAME)
+    deployment = Deployment(api.cluster(patience=20), NAME, MANAGER)
     api.before_patch = go_down
     roll(deployment, set_image(NEW), set_image(OLD))
     assert api.is_complete(NAME)
@@ -198,7 +198,7 @@ def test_a_server_that_stays_away_is_said_and_nothing_is_claimed(
 
     api.before_patch = go_down
     with pytest.raises(RollError, match="cannot be followed") as caught:
-        deployment = Deployment(api.cluster(patience=1), NAME)
+        deployment = Deployment(api.cluster(patience=1), NAME, MANAGER)
         deployment.change(lambda template: None)
         changed = set_image(NEW)
         roll(deployment, changed, set_image(OLD))
@@ -233,7 +233,7 @@ def test_a_cancelled_run_takes_its_change_back(api: KubernetesApi) -> None:
 
 def test_a_refusal_is_told_at_once(api: KubernetesApi) -> None:
     with pytest.raises(ClusterError, match='404: deployments.apps "nobody" not found'):
-        Deployment(api.cluster(), "nobody").read()
+        Deployment(api.cluster(), "nobody", MANAGER).read()
 
 
 def test_a_server_and_a_token_are_enough(api: KubernetesApi) -> None:
