@@ -259,7 +259,7 @@ def test_every_classifier_is_served_or_refused_before_it_is_fitted(
                     },
                 }
             },
-            "params.estimator.params.estimators.a.params.kernle.* no parameter 'kernle'",
+            "params.estimators.a.params.kernle.* no parameter 'kernle'",
         ),
         (
             "sklearn.model_selection.GridSearchCV",
