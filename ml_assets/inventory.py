@@ -116,7 +116,7 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
     )
     for kind in kinds:
         yield from (root / kind / model).rglob(f"{TEMPORARY}*")
-    for kind in ("contracts", "ledger"):
+    for kind in ("contracts", "classes", "ledger"):
         yield from (root / kind).glob(f"{TEMPORARY}*-{model}.*")
     yield from PlanStore(root).dead_servers()
     for path in (root / "versions" / model).glob("*"):

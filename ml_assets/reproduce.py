@@ -62,7 +62,7 @@ def reproduce(model: str, version: str) -> Reproduction:
     from ml_assets.serving.bundle import load_pipeline
 
     record = VersionStore(storage_root()).get(model, version)
-    spec = _configuration(record).on_this_machine()
+    spec = _in_its_classes(record, _configuration(record).on_this_machine())
     features = _verified(record, "features", record.features_version)
     notes = [*_surroundings(record), *_chain(record, spec)]
     held_out = features[HELD_OUT].to_numpy()
@@ -103,6 +103,17 @@ def _configuration(record: VersionRecord) -> ModelSpec:
             f"{path} was altered: its SHA-256 is {found}, expected {expected}"
         )
     return ModelSpec.model_validate(read_json(path))
+
+
+def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
+    """The configuration with the positive class that the version was trained with."""
+    from ml_assets.classes import signature_of_version
+
+    try:
+        signature = signature_of_version(record)
+    except (BundleError, RegistryError) as error:
+        raise ReproduceError(f"version {record.version}: {error}") from error
+    return spec.model_copy(update={"positive": signature.positive})
 
 
 def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame":

@@ -231,7 +231,7 @@ def _check_gate(
     if champion == evaluation["champion"]:
         return
     # Another version was deployed since the evaluation: compare with that one.
-    rows, y = held_out_rows(spec, record.features_version)
+    rows, y = held_out_rows(spec, record)
     found = evaluate(y, score(load(record), rows))
     figures, _ = gate_figures(spec, found, rows, y)
     decision = Gate(spec.gate.model_copy(update={"slices": {}})).decide(figures)

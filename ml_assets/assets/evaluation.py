@@ -70,7 +70,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
                 description=reason,
             )
             return
-        rows, y = held_out_rows(spec, record.features_version)
+        rows, y = held_out_rows(spec, record)
         pipeline = load(record)
         probability = score(pipeline, rows)
         figures, decision, found, metadata = judge(

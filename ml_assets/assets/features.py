@@ -63,6 +63,7 @@ def feature_table(
     spec: ModelSpec, raw: "pd.DataFrame"
 ) -> tuple["pd.DataFrame", list[str]]:
     """The feature table with its mask of held-out rows, and notes on its changes."""
+    from ml_assets.classes import pinned_classes
     from ml_assets.ml.prepare import prepare
     from ml_assets.ml.split import with_test_rows
 
@@ -76,5 +77,7 @@ def feature_table(
         raw = raw.assign(**{HELD_OUT: mask})
         keep = [HELD_OUT, *keep]
     features = without(spec, keep)
-    prepared = prepare(raw, features, spec.target, spec.positive, keep=keep)
+    prepared = prepare(
+        raw, features, spec.target, spec.positive, keep, pinned_classes(spec)
+    )
     return hold_out(spec, prepared), prepared.notes

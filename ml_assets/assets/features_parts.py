@@ -100,6 +100,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
     def join(
         context: dg.OpExecutionContext, parts: list[dict[str, Any]]
     ) -> dg.Output[Any]:
+        from ml_assets.classes import pinned_classes
         from ml_assets.ml.prepare_parts import join_prepared
 
         store, keep = TableStore(storage_root()), columns_to_keep(spec)
@@ -109,7 +110,14 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
         ]
         features = without(spec, keep)
         with refusing_features():
-            prepared = join_prepared(tables, features, spec.target, spec.positive, keep)
+            prepared = join_prepared(
+                tables,
+                features,
+                spec.target,
+                spec.positive,
+                keep,
+                pinned_classes(spec),
+            )
             table = hold_out(spec, prepared)
         metadata = finish(context.log, table, prepared.notes)
         return dg.Output(

@@ -39,7 +39,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             return
         store = VersionStore(storage_root())
         record = store.get(spec.name, newest_of(plan))
-        rows, y = held_out_rows(spec, record.features_version)
+        rows, y = held_out_rows(spec, record)
         pipeline = load(record)
         inputs = rows[list(pipeline.feature_names_in_)]
         probability = score(pipeline, rows)

@@ -20,16 +20,17 @@ class IncomparableError(Exception):
 
 
 def held_out_rows(
-    spec: ModelSpec, features_version: str
+    spec: ModelSpec, record: VersionRecord
 ) -> "tuple[pd.DataFrame, NDArray[np.int64]]":
-    """The held-out rows of a feature table, and their target as 0 and 1."""
-    from ml_assets.ml.prepare import encode_target
+    """The held-out rows of a version, and their target as 0 and 1 in its classes."""
+    from ml_assets.classes import classes_of, signature_of_version
+    from ml_assets.ml.classes import as_classes
 
     store = TableStore(storage_root())
-    table = store.read(spec.name, "features", features_version)
-    mask = table[HELD_OUT].to_numpy()
-    y = encode_target(table[spec.target], spec.positive).y
-    return table[mask], y[mask]
+    table = store.read(spec.name, "features", record.features_version)
+    rows = table[table[HELD_OUT].to_numpy()]
+    classes = classes_of(signature_of_version(record))
+    return rows, as_classes(rows[spec.target], classes)
 
 
 def load(record: VersionRecord) -> Any:
@@ -69,4 +70,25 @@ def champion_metrics(
     from ml_assets.ml.evaluation import evaluate
 
     record = VersionStore(storage_root()).get(model, champion)
-    return dict(evaluate(y, score(load(record), rows)).metrics)
+    return dict(evaluate(y, _score_as(record, rows, y)).metrics)
+
+
+def _score_as(
+    record: VersionRecord, rows: "pd.DataFrame", y: "NDArray[np.int64]"
+) -> "NDArray[np.float64]":
+    """Probability of what `y` calls 1, by a version that may call the other one so."""
+    from ml_assets.classes import classes_of, signature_of_version
+    from ml_assets.ml.classes import as_classes
+    from ml_assets.ml.retype import FeatureError
+
+    signature = signature_of_version(record)
+    if signature.target not in rows.columns:
+        raise IncomparableError(
+            f"it predicts '{signature.target}', which the rows do not have"
+        )
+    try:
+        own = as_classes(rows[signature.target], classes_of(signature))
+    except FeatureError as error:
+        raise IncomparableError(str(error)) from error
+    probability = score(load(record), rows)
+    return probability if (own == y).all() else 1 - probability

@@ -130,11 +130,16 @@ def train_version(
     spec: ModelSpec, features: "pd.DataFrame", made_by: str, run_id: str
 ) -> VersionRecord:
     """Train, package and register one version; its record is written last."""
+    from ml_assets.classes import pin_classes
+    from ml_assets.ml.classes import encode_target
     from ml_assets.ml.training import train
 
+    # Before fitting, so that of two first trainings both fit the same classes.
+    target = features[spec.target]
+    pinned = pin_classes(spec, encode_target(target, spec.positive).classes)
     store = VersionStore(storage_root())
     held_out = features[HELD_OUT].to_numpy()
-    trained = train(features.drop(columns=HELD_OUT), spec, test=held_out)
+    trained = train(features.drop(columns=HELD_OUT), spec, held_out, pinned)
     version = store.reserve(spec.name, run_id)
     tags = {
         "version": version,

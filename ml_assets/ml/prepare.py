@@ -2,29 +2,19 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from ml_assets.ml.classes import Classes
+from ml_assets.ml.classes import Label as Label
+from ml_assets.ml.classes import Labels as Labels
+from ml_assets.ml.classes import encode_target as encode_target
 from ml_assets.ml.columns import derive, with_columns
 from ml_assets.ml.expressions import Expression
 from ml_assets.ml.retype import Columns
 from ml_assets.ml.retype import FeatureError as FeatureError
 from ml_assets.ml.retype import keep_useful, retype, whole_numbers
 from ml_assets.model import FeaturesSpec
-
-Label = str | int | float | bool
-
-
-@dataclass(frozen=True)
-class Labels:
-    """The target as 0 and 1, and which value is which."""
-
-    y: NDArray[np.int64]
-    negative: Label
-    positive: Label
 
 
 @dataclass(frozen=True)
@@ -61,6 +51,7 @@ def prepare(
     target: str,
     positive: Label | None = None,
     keep: Sequence[str] = (),
+    pinned: Classes | None = None,
 ) -> Prepared:
     """Drop, retype and derive columns, and encode the target.
 
@@ -73,10 +64,12 @@ def prepare(
     target : str
         The column to predict. Rows without it are left out.
     positive : str, int, float or bool, optional
-        Its value that counts as 1; by default the rarer one.
+        Its value that counts as 1; by default that of `pinned`, else the rarer one.
     keep : sequence of str
         Columns that stay in the table even where `spec` drops them, such as the one
         that orders the rows in time.
+    pinned : Classes, optional
+        The classes of the model's first training.
 
     Raises
     ------
@@ -106,7 +99,8 @@ def prepare(
     if not inputs:
         raise FeatureError(f"no input column is left beside the target '{target}'")
     table = assemble(frame, inputs, spec, target, keep)
-    return Prepared(table, list(inputs), encode_target(frame[target], positive), notes)
+    labels = encode_target(frame[target], positive, pinned)
+    return Prepared(table, list(inputs), labels, notes)
 
 
 def assemble(
@@ -127,52 +121,6 @@ def input_columns(table: pd.DataFrame, spec: FeaturesSpec, target: str) -> list[
     """The raw input columns inside a prepared table, in their order."""
     others = {target, *spec.drop, *spec.derive}
     return [name for name in table.columns if name not in others]
-
-
-def encode_target(column: "pd.Series[Any]", positive: Label | None = None) -> Labels:
-    """The target as 0 and 1.
-
-    Parameters
-    ----------
-    column : Series of shape (n_rows,)
-        Two distinct values and none missing.
-    positive : str, int, float or bool, optional
-        The value that counts as 1. By default the rarer one; of two that are equally
-        frequent, the one that sorts last.
-
-    Raises
-    ------
-    FeatureError
-        If there are other than two values, or `positive` is none of them.
-
-    Examples
-    --------
-    >>> encode_target(pd.Series(["no", "yes", "no"]))
-    Labels(y=array([0, 1, 0]), negative='no', positive='yes')
-    """
-    counts = column.value_counts()
-    counts = counts[counts > 0]
-    found = sorted(counts.index.tolist())
-    if len(found) != 2:
-        raise FeatureError(
-            f"the target '{column.name}' must have two values, found {len(found)}:"
-            f" {', '.join(map(repr, found[:5]))}"
-        )
-    if positive is None:
-        positive = found[0] if counts[found[0]] < counts[found[1]] else found[1]
-    elif positive not in found:
-        # YAML reads 1 and true as numbers; the column may hold them as texts.
-        alike = [value for value in found if str(value) == str(positive)]
-        if not alike:
-            raise FeatureError(
-                f"the target '{column.name}' has no value {positive!r}; it has"
-                f" {found[0]!r} and {found[1]!r}"
-            )
-        positive = alike[0]
-    positive = found[found.index(positive)]
-    negative = found[1 - found.index(positive)]
-    y = np.asarray(column == positive).astype(np.int64)
-    return Labels(y, negative, positive)
 
 
 def check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
+from ml_assets.ml.classes import Classes
 from ml_assets.ml.parts import join_parts
 from ml_assets.ml.prepare import (
     Label,
@@ -56,6 +57,7 @@ def join_prepared(
     target: str,
     positive: Label | None = None,
     keep: Sequence[str] = (),
+    pinned: Classes | None = None,
 ) -> Prepared:
     """What `~ml_assets.ml.prepare.prepare` makes of all rows, from the pieces' tables.
 
@@ -83,5 +85,5 @@ def join_prepared(
     if not inputs:
         raise FeatureError(f"no input column is left beside the target '{target}'")
     table = table.drop(columns=[name for name in columns if name not in inputs])
-    labels = encode_target(table[target], positive)
+    labels = encode_target(table[target], positive, pinned)
     return Prepared(table, list(inputs), labels, notes)

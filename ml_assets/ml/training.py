@@ -12,11 +12,12 @@ from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from ml_assets.ml.classes import Classes, Label, encode_target
 from ml_assets.ml.columns import plain_texts
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline
-from ml_assets.ml.prepare import Label, encode_target, input_columns
+from ml_assets.ml.prepare import input_columns
 from ml_assets.ml.rehearsal import rehearse
 from ml_assets.ml.split import check_mask, held_out
 from ml_assets.model import ModelSpec, SearchSpec
@@ -89,6 +90,7 @@ def train(
     table: pd.DataFrame,
     spec: ModelSpec,
     test: NDArray[np.bool_] | None = None,
+    pinned: Classes | None = None,
 ) -> Trained:
     """Fit the pipeline of `spec` on the training rows of `table`.
 
@@ -100,6 +102,8 @@ def train(
         Its features, estimator, search, split and resources are used.
     test : ndarray of bool, shape (n_rows,), optional
         The rows to hold out; by default those of ``spec.split``.
+    pinned : Classes, optional
+        The classes of the model's first training; ``spec.positive`` has the last word.
 
     Raises
     ------
@@ -120,7 +124,7 @@ def train(
     >>> trained.inputs, int(trained.test.sum())
     (['days'], 20)
     """
-    labels = encode_target(table[spec.target], spec.positive)
+    labels = encode_target(table[spec.target], spec.positive, pinned)
     inputs = input_columns(table, spec.features, spec.target)
     x, y = table[inputs], labels.y
     if test is None:

@@ -347,7 +347,7 @@ def as_requests(home: Path, shift: float, rows: int = 400) -> Lines:
 
     plan = plan_now(home)
     record = VersionStore(home).get("churn", plan.live.version)
-    frame, _ = held_out_rows(spec_of(), record.features_version)
+    frame, _ = held_out_rows(spec_of(), record)
     frame = frame.sample(rows, replace=True, random_state=0)
     signature = signature_of(home, plan.live.bundle)
     number = next(c.name for c in signature.columns if c.kind == "number")
@@ -465,7 +465,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     run(spec, "deploy")
     plan = plan_now(home)
     record = VersionStore(home).get("churn", plan.live.version)
-    frame, y = held_out_rows(spec, record.features_version)
+    frame, y = held_out_rows(spec, record)
     names = [column.name for column in read_signature(home, plan).columns]
     given = json.loads(frame[names].to_json(orient="records"))
     with Server(home) as server:

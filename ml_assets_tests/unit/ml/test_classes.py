@@ -1,0 +1,88 @@
+"""The classes of a model are those of its first training, whatever comes later."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_assets.ml.classes import Classes, as_classes, encode_target
+from ml_assets.ml.retype import FeatureError
+
+YES = Classes("no", "yes")
+
+
+def target(*values: Any) -> "pd.Series[Any]":
+    return pd.Series(values, name="churned")
+
+
+@pytest.mark.parametrize("share", [0.05, 0.47, 0.5, 0.53, 0.95])
+@pytest.mark.parametrize("pinned", [YES, Classes("yes", "no")])
+def test_the_positive_class_does_not_depend_on_which_is_rarer(
+    share: float, pinned: Classes
+) -> None:
+    column = pd.Series(np.where(np.arange(100) < share * 100, "yes", "no"))
+    labels = encode_target(column, pinned=pinned)
+    assert labels.positive == pinned.positive
+    assert labels.y.tolist() == (column == pinned.positive).astype(int).tolist()
+
+
+@pytest.mark.parametrize("negative, positive", [(0, 1), ("0", "1"), (False, True)])
+@pytest.mark.parametrize(
+    "column",
+    [
+        target(0, 1, 1),
+        target(0.0, 1.0, 1.0),
+        target("0", "1", "1"),
+        target("0.0", "1.0", "1.0"),
+        target(False, True, True),
+        target("False", "True", "True"),
+        target("false", "TRUE", "TRUE"),
+        target("0", "1", "1").astype("category"),
+    ],
+    ids=str,
+)
+def test_one_class_in_another_spelling_is_the_same_class(
+    column: "pd.Series[Any]", negative: Any, positive: Any
+) -> None:
+    pinned = Classes(negative, positive)
+    for said in (None, positive):
+        labels = encode_target(column, said, pinned)
+        assert labels.y.tolist() == [0, 1, 1]
+        # Answers keep the spelling of the first training.
+        assert labels.classes == pinned
+        assert type(labels.positive) is type(positive)
+    assert as_classes(column, pinned).tolist() == [0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    "column, told",
+    [
+        (target("no", "maybe"), "'maybe' is new, 'yes' is gone"),
+        (target("no", "yes", "maybe"), "'maybe' is new"),
+        (target("no", "no"), "'yes' is gone"),
+        (target("n", "y"), "'n', 'y' are new, 'no' and 'yes' are gone"),
+    ],
+)
+def test_a_class_that_comes_or_goes_is_named(
+    column: "pd.Series[Any]", told: str
+) -> None:
+    with pytest.raises(FeatureError, match=told):
+        encode_target(column, pinned=YES)
+
+
+def test_an_explicit_choice_wins_over_the_first_training() -> None:
+    labels = encode_target(target("no", "yes", "no"), "no", YES)
+    assert (labels.positive, labels.y.tolist()) == ("no", [1, 0, 1])
+
+
+def test_renamed_classes_are_taken_where_the_yaml_says_the_positive() -> None:
+    with pytest.raises(FeatureError, match="the key `positive`"):
+        encode_target(target("stays", "leaves"), pinned=YES)
+    assert encode_target(target("stays", "leaves"), "leaves", YES).negative == "stays"
+
+
+def test_rows_of_one_class_are_scored_in_the_classes_of_a_version() -> None:
+    assert as_classes(target("no", "no"), YES).tolist() == [0, 0]
+    with pytest.raises(FeatureError, match="has the value 'maybe'"):
+        as_classes(target("no", "maybe"), YES)
