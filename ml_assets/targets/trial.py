@@ -34,5 +34,7 @@ def try_arm(root: Path, arm: Arm, timeout: float) -> None:
             f"version {arm.version} crashed while loading (signal {-done.returncode})"
         )
     if done.returncode:
-        reason = done.stderr.decode(errors="replace").strip()
+        # What it logged on the way stands above.
+        told = done.stderr.decode(errors="replace").strip().splitlines()
+        reason = told[-1] if told else f"exit status {done.returncode}"
         raise RolloutError(f"version {arm.version} was refused: {reason}")

@@ -18,7 +18,7 @@ SERVICE = "ml-assets"
 # What is the same in every line, or says where our code stands and not what happened.
 _LEFT_OUT = ("log.original", "log.origin", "process.thread", "process.name")
 _FIRST = ("@timestamp", "log.level", "message")
-_STANDARD = frozenset(logging.makeLogRecord({}).__dict__)
+_STANDARD = frozenset(logging.LogRecord("", 0, "", 0, "", (), None).__dict__)
 
 # Fields of every line that is written while a request is answered.
 context: ContextVar[Mapping[str, str]] = ContextVar("log_context", default={})
@@ -59,7 +59,10 @@ class EcsLines(StdlibFormatter):
         if isinstance(plain["exc_info"], str):
             # Dagster writes the exceptions of its sensors into the record.
             given["error.stack_trace"], plain["exc_info"] = plain["exc_info"], None
-        found = self.format_to_ecs(logging.makeLogRecord(plain))
+        # Not by the factory of records, to which Ray adds a field of its own.
+        bare = logging.LogRecord("", 0, "", 0, "", (), None)
+        bare.__dict__.update(plain)
+        found = self.format_to_ecs(bare)
         line = {**_flat(found), **given}
         first = {name: line.pop(name) for name in _FIRST}
         return json.dumps(self._clean({**first, **line}), default=str)

@@ -397,11 +397,20 @@ def test_a_full_disk_is_said_and_the_next_download_is_whole(
     assert len(read_source(http(stand), tmp_path, clock.retry())) == 2000
 
 
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/t.csv", "t.csv"])
+def test_an_address_that_is_not_http_is_refused_with_the_yaml(url: str) -> None:
+    with pytest.raises(ValueError, match="must begin with http://"):
+        SourceSpec(type="http", url=url)
+
+
 @pytest.mark.parametrize("url", ["ftp://127.0.0.1/t.csv", "t.csv", "http://[::1/t"])
-def test_an_address_that_is_not_http_is_refused(url: str, tmp_path: Path) -> None:
-    with pytest.raises(SourceError) as caught:
-        read_source(SourceSpec(type="http", url=url), tmp_path)
-    assert str(caught.value).startswith(f"http source {url}: no usable HTTP address")
+def test_what_a_variable_holds_is_looked_at_when_it_is_read(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_SOURCE_PLACE", url)
+    spec = SourceSpec(type="http", url="${ML_ASSETS_SOURCE_PLACE}")
+    with pytest.raises(SourceError, match="no usable HTTP address"):
+        read_source(spec, tmp_path)
 
 
 def test_a_wrong_digest_is_refused_and_a_right_one_spares_the_request(

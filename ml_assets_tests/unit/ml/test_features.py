@@ -133,7 +133,10 @@ def test_a_dropped_column_can_be_kept_beside_the_inputs(frame):
         ({"derive": {"a": "wages + 1"}}, "reads 'wages', which is not an input"),
         ({"derive": {"a": "wage"}, "drop": ["wage"]}, "reads 'wage', which is not an"),
         ({"derive": {"a": "sex + 1"}}, "must hold numbers, found str"),
-        ({"numeric": ["age"], "categorical": ["age"]}, "'age' is under"),
+        (
+            {"numeric": ["age"], "categorical": ["age"]},
+            "'age' stands under numeric, too",
+        ),
         ({"drop": ["age", "wage", "sex", "member"]}, "no input column is left"),
     ],
 )

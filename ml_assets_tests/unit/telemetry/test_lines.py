@@ -45,6 +45,19 @@ def test_what_libraries_attach_to_a_record_is_not_told() -> None:
     assert found["labels.rows"] == 1
 
 
+def test_what_a_factory_of_records_adds_is_not_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    # Ray replaces it in each process that imports Ray.
+    def factory(*given: Any, **named: Any) -> logging.LogRecord:
+        record = logging.LogRecord(*given, **named)
+        record._ray_timestamp_ns = 1
+        return record
+
+    monkeypatch.setattr(logging, "_logRecordFactory", factory)
+    assert "_ray_timestamp_ns" not in line({"msg": "sent"})
+
+
 def test_lines_of_a_request_bear_its_ids() -> None:
     token = context.set({"trace.id": "ab", "http.request.id": "r-1"})
     try:
