@@ -137,7 +137,9 @@ def train_version(
     # Before fitting, so that of two first trainings both fit the same classes.
     target = features[spec.target]
     pinned = pin_classes(spec, encode_target(target, spec.positive).classes)
-    store = VersionStore(storage_root())
+    store, registry = VersionStore(storage_root()), Registry()
+    # A registry that takes no run is found out before hours of fitting.
+    registry.experiment(spec.name)
     held_out = features[HELD_OUT].to_numpy()
     trained = train(features.drop(columns=HELD_OUT), spec, held_out, pinned)
     version = store.reserve(spec.name, run_id)
@@ -160,7 +162,7 @@ def train_version(
             for n, value in trained.params.items()
         }
         params["estimator"] = spec.estimator.type
-        entry = Registry().register(spec.name, bundle, tags, params)
+        entry = registry.register(spec.name, bundle, tags, params)
     origins = _keep_origins(spec, version, tags)
     record = VersionRecord(
         model=spec.name,

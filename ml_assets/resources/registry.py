@@ -111,7 +111,7 @@ class Registry:
     ) -> Registered:
         """Track a run with `tags` and `params`; register the bundle in `directory`."""
         client = self.client
-        experiment = self._experiment(model)
+        experiment = self.experiment(model)
         run = client.create_run(experiment, run_name=tags["version"], tags=dict(tags))
         run_id = run.info.run_id
         for name, value in params.items():
@@ -242,11 +242,15 @@ class Registry:
             ) from error
         return {str(alias): str(number) for alias, number in found.items()}
 
-    def _experiment(self, model: str) -> str:
+    def experiment(self, model: str) -> str:
+        """The id of the experiment of `model`, made or restored where needed."""
         from mlflow.exceptions import MlflowException
 
         found = self.client.get_experiment_by_name(model)
         if found is not None:
+            if found.lifecycle_stage == "deleted":
+                # MLflow keeps the name of what was deleted, and takes no run for it.
+                self.client.restore_experiment(found.experiment_id)
             return str(found.experiment_id)
         location = None
         if tracking_uri().startswith("sqlite:"):
@@ -259,6 +263,13 @@ class Registry:
             if again is None:
                 raise
             return str(again.experiment_id)
+
+    def deleted_experiments(self) -> list[str]:
+        """Names of experiments that somebody deleted, which MLflow keeps."""
+        from mlflow.entities import ViewType
+
+        found = self.client.search_experiments(ViewType.DELETED_ONLY)
+        return sorted(str(experiment.name) for experiment in found)
 
     def _ensure_registered_model(self, model: str) -> None:
         from mlflow.exceptions import MlflowException

@@ -4,7 +4,7 @@ import datetime as dt
 from collections.abc import Iterator
 from functools import partial
 
-from ml_assets.cli.checks import Finding, guarded, ok, problem
+from ml_assets.cli.checks import Finding, guarded, ok, problem, warning
 from ml_assets.resources.registry import CHAMPION, Registry, tracking_uri
 from ml_assets.serving.files import BundleError, verify_bundle
 from ml_assets.serving.store import PlanStore
@@ -21,6 +21,12 @@ def check() -> Iterator[Finding]:
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     client.set_experiment_tag(DEFAULT_EXPERIMENT, "ml_assets.doctor", now)
     yield ok("registry", f"{_shown(tracking_uri())} answers and is writable")
+    for name in Registry().deleted_experiments():
+        yield warning(
+            f"experiment {name}",
+            "was deleted in MLflow",
+            "the next training of a model of this name restores it",
+        )
     for model in PlanStore(storage_root()).models():
         yield from guarded(f"plan of {model}", partial(_plan, model))
 

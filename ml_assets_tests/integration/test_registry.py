@@ -1,0 +1,62 @@
+"""What somebody deletes in MLflow stops no training."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml_assets.cli.checks import registry as checks
+from ml_assets.components import TabularClassifier
+from ml_assets.resources.registry import Registry
+from ml_assets.versions import VersionStore
+
+Run = Callable[..., dg.ExecuteInProcessResult]
+FORCED = {"churn__model": {"config": {"force": True}}}
+
+
+def delete_experiment() -> None:
+    client = Registry().client
+    found = client.get_experiment_by_name("churn")
+    client.delete_experiment(found.experiment_id)
+
+
+def delete_registered_model() -> None:
+    Registry().client.delete_registered_model("churn")
+
+
+def delete_both() -> None:
+    delete_registered_model()
+    delete_experiment()
+
+
+@pytest.mark.parametrize(
+    "delete", [delete_experiment, delete_registered_model, delete_both]
+)
+def test_the_next_training_makes_good_what_was_deleted(
+    delete: Callable[[], None],
+    make_spec: Callable[..., TabularClassifier],
+    run_job: Run,
+    home: Path,
+) -> None:
+    spec = make_spec()
+    assert run_job(spec, "train").success
+    delete()
+    deleted = [f.message for f in checks.check() if f.status == "warning"]
+    assert bool(deleted) == (delete is not delete_registered_model)
+    assert run_job(spec, "train", FORCED).success
+    assert len(VersionStore(home).names("churn")) == 2
+    assert [f for f in checks.check() if f.status != "ok"] == []
+
+
+def test_a_registry_that_takes_no_run_is_found_out_before_fitting(
+    make_spec: Callable[..., TabularClassifier],
+    run_job: Run,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    fitted: list[Any] = []
+    monkeypatch.setattr("ml_assets.ml.training.train", lambda *a: fitted.append(a))
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "sqlite:////proc/none.db")
+    assert not run_job(make_spec(), "train").success
+    assert fitted == []
