@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess  # nosec B404 # runs our own programs with fixed arguments only
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,25 @@ T = TypeVar("T")
 POLL_SECONDS = 0.1
 STOP_SECONDS = 15.0
 SHOWN_LINES = 15
+# Leaves room for the name of a socket in its path.
+LONGEST_TMPDIR = 90
 
 
 def script(name: str) -> str:
-    """A program of the environment that this interpreter belongs to."""
+    """A program of Dagster in the environment that this interpreter belongs to.
+
+    Raises
+    ------
+    Failed
+        If its code servers could not answer, as ``TMPDIR`` is too long.
+    """
+    length = len(os.fsencode(tempfile.gettempdir()))
+    if length > LONGEST_TMPDIR:
+        raise Failed(
+            f"TMPDIR has {length} bytes, and Dagster's code servers answer on Unix"
+            f" sockets in it, whose paths have 107: set it to a directory of at most"
+            f" {LONGEST_TMPDIR}, such as /tmp"
+        )
     return str(Path(sys.executable).with_name(name))
 
 

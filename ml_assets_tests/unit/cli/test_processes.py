@@ -81,6 +81,16 @@ def test_programs_are_those_beside_the_interpreter() -> None:
     assert done.stdout.startswith(b"ml-assets, version ")
 
 
+def test_a_place_for_sockets_that_is_too_long_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", "/" + "t" * 90)
+    with pytest.raises(Failed, match="TMPDIR has 91 bytes.*of at most 90"):
+        script("dagster")
+    monkeypatch.setattr("tempfile.tempdir", "/" + "t" * 89)
+    assert script("dagster").endswith("dagster")
+
+
 def test_the_demo_starts_from_an_empty_directory(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
