@@ -6,6 +6,7 @@ others from training, and is shown in the UI with its reason.
 
 import logging
 import re
+import warnings
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
@@ -50,13 +51,33 @@ def load(
             return found
         except Exception:  # which of them it was, and why, is found below
             _LOGGER.debug("the definitions do not load together", exc_info=True)
-    seed = _Seed(place, broken)
-    seed.sort_out(completed)
-    models = _Seed(place, broken).tree.build_defs()
+    with warnings.catch_warnings():
+        # What is new in Dagster, of which it says nothing where it loads all itself.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        try:
+            found = _without(place, broken, completed)
+        except Exception:  # a fault that only building shows; each is built alone
+            _Seed(place, broken).sort_out(completed)
+            found = _without(place, broken, completed)
     for (folder, _), reason in broken.items():
         _LOGGER.error("%s is broken and left out: %s", folder, reason)
+    return found
+
+
+def _without(
+    place: Path,
+    broken: dict[Place, str],
+    completed: Callable[[dg.Definitions], dg.Definitions],
+) -> dg.Definitions:
+    """All but what is broken, which is shown instead."""
+    tree = _Seed(place, broken).tree
+    top = tree.defs_module_path
     shown = [_shown(top, place, reason) for place, reason in sorted(broken.items())]
-    return completed(dg.Definitions.merge(models, dg.Definitions(assets=shown)))
+    models = dg.Definitions.merge(tree.build_defs(), dg.Definitions(assets=shown))
+    found = completed(models)
+    found.get_repository_def()
+    return found
 
 
 def component(folder: Path, number: int) -> dg.Component:

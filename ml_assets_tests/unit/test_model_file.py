@@ -200,7 +200,7 @@ def test_a_wrong_meaning_is_refused_at_its_line(
         "a tab": (GOOD + "\tschedule: null\n", 6, "is no YAML"),
         "a colon in a value": (GOOD + "  description: a: b\n", 6, "is no YAML"),
         "an unknown alias": (GOOD + "  description: *a\n", 6, "is no YAML"),
-        "a list for a key": (GOOD + "  ? [a]\n  : b\n", 1, "cannot be read"),
+        "a list for a key": (GOOD + "  ? [a]\n  : b\n", 6, "unhashable key"),
         "a null character": (GOOD + "  description: \0\n", 1, "cannot be read"),
     }.values(),
 )
