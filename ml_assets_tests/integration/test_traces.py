@@ -4,7 +4,6 @@ import json
 import logging
 import signal
 import socket
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -81,18 +80,23 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
     with Server(storage) as server:
         server.wait_for("plan loaded")
-        slowest = 0.0
         for _ in range(200):
-            started = time.perf_counter()
             ask(server)
-            slowest = max(slowest, time.perf_counter() - started)
-        # No answer waited for the collector.
-        assert slowest < 0.4
         await_true(lambda: lost(server) > 0, "lost spans are counted", 30)
         server.has_said("the collector does not take traces")
-        started = time.perf_counter()
         assert server.stop() == 0
-        assert time.perf_counter() - started < 8
+
+
+def test_no_answer_waits_for_the_collector(
+    storage: Path, silent: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Longer than the client waits: an answer behind the collector's would not come.
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_TIMEOUT", "3600")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", silent)
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        for _ in range(200):
+            ask(server)
 
 
 def test_training_and_deployment_are_traces_that_are_linked(

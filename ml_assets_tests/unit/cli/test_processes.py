@@ -5,7 +5,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -135,10 +134,12 @@ def test_a_taken_port_is_told_with_the_way_out() -> None:
     require_free(port, "ui-port")
 
 
-def test_a_stop_takes_no_longer_than_the_process_needs(tmp_path: Path) -> None:
+def test_a_stop_takes_no_longer_than_the_process_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Who waited for it would not come back today.
+    monkeypatch.setattr("ml_assets.cli.processes.STOP_SECONDS", 1e6)
     with Children() as children:
         log = tmp_path / "log"
         children.start("sleeper", SLEEP, log)
         await_true(log.read_text, "it started")
-        started = time.monotonic()
-    assert time.monotonic() - started < 5

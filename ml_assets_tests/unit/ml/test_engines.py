@@ -3,7 +3,6 @@
 import os
 import socket
 import sys
-import time
 
 import pytest
 from threadpoolctl import threadpool_info
@@ -55,16 +54,13 @@ def test_an_address_that_is_none_is_told(monkeypatch, address):
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_a_cluster_where_nobody_listens_is_told_at_once(monkeypatch, scheme):
+def test_a_cluster_where_nobody_listens_is_told(monkeypatch, scheme):
     address = f"{scheme}127.0.0.1:{free_port()}"
     monkeypatch.setenv(ADDRESS, address)
-    started = time.monotonic()
 
     with pytest.raises(EngineError, match=f"{address} .RAY_ADDRESS.*refused"):
         with workers("ray"):
             pass
-
-    assert time.monotonic() - started < 10
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
