@@ -137,7 +137,7 @@ def without_values(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _finding(item: Mapping[str, Any]) -> str:
     """What an expectation found, in counts and statistics."""
-    from ml_assets.quality.messages import subject
+    from ml_assets.quality.messages import listed, subject
 
     if item["passed"]:
         return str(item["message"])
@@ -147,6 +147,10 @@ def _finding(item: Mapping[str, Any]) -> str:
     about = f"{subject(rule, item['kwargs'])}: {rule}"
     if item["error"] is not None:
         return f"{about} cannot be evaluated"
+    examples = f", e.g. {listed(item['examples'])}"
+    if item["examples"] and str(item["message"]).count(examples) == 1:
+        # The rest is counts, and what the YAML says.
+        return str(item["message"]).replace(examples, "")
     if count is not None:
         share = f" ({item['unexpected_percent']:.3g} %)"
         return f"{about} fails for {count:,} of the values{share}"

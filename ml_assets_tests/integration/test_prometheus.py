@@ -91,7 +91,12 @@ def test_hastened_rules_wait_less_and_are_the_same_otherwise() -> None:
     assert shorter.count("for: 1m") == 1, "an hour, of a model that grows stale"
 
 
-@pytest.mark.parametrize("name", alerts())
+# Its trouble is ten thousand series, which promtool's cases and the exporter's own test
+# have.
+REAL = [name for name in alerts() if name != "MlAssetsSeriesFolded"]
+
+
+@pytest.mark.parametrize("name", REAL)
 def test_every_alert_fires_where_its_trouble_is_real(told: Told, name: str) -> None:
     rule = alerts()[name]
     assert told.seen[name]
