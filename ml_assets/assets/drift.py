@@ -253,17 +253,16 @@ def describe(
 
     report = worst.report
     images = {"drift": drift(report), "distributions": distributions(report)}
-
     raw = {name: text for name, text in worst.about.items() if name == "raw_version"}
     return {
-        "drifted": worst.report.drifted,
+        "drifted": report.drifted,
         "report_id": worst.id,
         "source": worst.source,
         "version": worst.version,
         **raw,
-        "finding": worst.report.sentence,
-        "rows": worst.report.rows_window,
-        "columns": dg.MetadataValue.md(table(worst.report)),
+        "finding": report.sentence,
+        "rows": report.rows_window,
+        "columns": dg.MetadataValue.md(table(report)),
         **keep_plots(_path(spec, worst.id).parent, f"{worst.id}.", images),
         "reports": dg.MetadataValue.json([item.id for item in found]),
     }

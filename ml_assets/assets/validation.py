@@ -137,23 +137,14 @@ def without_values(report: Mapping[str, Any]) -> dict[str, Any]:
 
 def _finding(item: Mapping[str, Any]) -> str:
     """What an expectation found, in counts and statistics."""
-    from ml_assets.quality.messages import listed, subject
+    from ml_assets.quality.messages import subject
 
-    if item["passed"]:
-        return str(item["message"])
-    rule, count, observed = (
-        item[name] for name in ("expectation", "unexpected_count", "observed")
-    )
+    if item["passed"] or item["finding"] is not None:
+        return str(item["finding"] or item["message"])
+    rule, observed = item["expectation"], item["observed"]
     about = f"{subject(rule, item['kwargs'])}: {rule}"
     if item["error"] is not None:
         return f"{about} cannot be evaluated"
-    examples = f", e.g. {listed(item['examples'])}"
-    if item["examples"] and str(item["message"]).count(examples) == 1:
-        # The rest is counts, and what the YAML says.
-        return str(item["message"]).replace(examples, "")
-    if count is not None:
-        share = f" ({item['unexpected_percent']:.3g} %)"
-        return f"{about} fails for {count:,} of the values{share}"
     # The figure of a rule on values, such as the set of them, holds the values.
     is_figure = rule in FIGURES and isinstance(observed, int | float)
     return f"{about} does not hold" + (f", found {observed:g}" if is_figure else "")

@@ -3,6 +3,8 @@
 from collections import defaultdict
 from pathlib import Path
 
+from pydantic import ValidationError
+
 import ml_assets
 from ml_assets import model_file
 from ml_assets.cli.output import Failed
@@ -42,11 +44,14 @@ def _models(path: Path) -> list[Document]:
 
 
 def _spec(document: Document) -> ModelSpec:
+    if not model_file.has_template(document.attributes):
+        try:
+            return ModelSpec.model_validate(document.attributes)
+        except ValidationError:
+            raise ModelFileError(model_file.problems(document)) from None
     problems = model_file.problems(document)
     if problems:
         raise ModelFileError(problems)
-    if not model_file.has_template(document.attributes):
-        return ModelSpec.model_validate(document.attributes)
     # What a template stands for is Dagster's business, which takes a second to import.
     from ml_assets.components.partial import component
 

@@ -41,8 +41,9 @@ def load(
     name with another, is an asset ``<folder>/broken``, described by the reason.
     """
     top = ComponentTree.for_project(place).defs_module_path
-    broken = _wrong_documents(top)
-    if not broken:
+    # What a file means is looked at by Dagster's own load, but for keys that are there
+    # twice, of which it takes the last.
+    if not _wrong_documents(top, is_meant=False):
         try:
             models = dg.load_from_defs_folder(path_within_project=place)
             found = completed(models)
@@ -51,6 +52,7 @@ def load(
             return found
         except Exception:  # which of them it was, and why, is found below
             _LOGGER.debug("the definitions do not load together", exc_info=True)
+    broken = _wrong_documents(top)
     with warnings.catch_warnings():
         # What is new in Dagster, of which it says nothing where it loads all itself.
         warnings.simplefilter("ignore", dg.BetaWarning)
@@ -58,7 +60,7 @@ def load(
         try:
             found = _without(place, broken, completed)
         except Exception:  # a fault that only building shows; each is built alone
-            _Seed(place, broken).sort_out(completed)
+            _PartialTree(place, broken).sort_out(completed)
             found = _without(place, broken, completed)
     for (folder, _), reason in broken.items():
         _LOGGER.error("%s is broken and left out: %s", folder, reason)
@@ -71,7 +73,7 @@ def _without(
     completed: Callable[[dg.Definitions], dg.Definitions],
 ) -> dg.Definitions:
     """All but what is broken, which is shown instead."""
-    tree = _Seed(place, broken).tree
+    tree = _PartialTree(place, broken).tree
     top = tree.defs_module_path
     shown = [_shown(top, place, reason) for place, reason in sorted(broken.items())]
     models = dg.Definitions.merge(tree.build_defs(), dg.Definitions(assets=shown))
@@ -82,17 +84,18 @@ def _without(
 
 def component(folder: Path, number: int) -> dg.Component:
     """The component that a document declares, with its templates resolved."""
-    seed = _Seed(folder, _wrong_documents(folder))
-    return seed.tree.load_component(seed.documents[folder, number].loc)
+    partial = _PartialTree(folder, _wrong_documents(folder))
+    return partial.tree.load_component(partial.documents[folder, number].loc)
 
 
-def _wrong_documents(top: Path) -> dict[Place, str]:
-    """What the reader of models finds wrong, before Dagster looks."""
+def _wrong_documents(top: Path, is_meant: bool = True) -> dict[Place, str]:
+    """What the reader of models finds wrong in the YAML, and in what it means."""
     found: dict[Place, str] = {}
     for file in model_file.files(top):
         try:
             for document in model_file.read(file):
-                told = model_file.problems(document) if document.is_model else []
+                looked_at = is_meant and document.is_model
+                told = model_file.problems(document) if looked_at else []
                 if told:
                     found[file.parent, document.number] = "\n".join(map(str, told))
         except ModelFileError as error:
@@ -100,7 +103,7 @@ def _wrong_documents(top: Path) -> dict[Place, str]:
     return found
 
 
-class _Seed:
+class _PartialTree:
     """A tree of components that leaves out what is broken, and notes what is."""
 
     def __init__(self, place: Path, broken: dict[Place, str]) -> None:

@@ -14,10 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.ml.retype import FeatureError
+from ml_assets.serving.spelling import plain, truth
 
 Label = str | int | float | bool
 
-_FLAGS = {"true": "1", "false": "0"}
 _SHOWN = 5
 
 
@@ -54,14 +54,9 @@ def spelling(value: Label) -> str:
     >>> [spelling(value) for value in (1, 1.0, "1", "1.0", True, "True", "yes")]
     ['1', '1', '1', '1', '1', '1', 'yes']
     """
-    text = str(value).strip()
-    if text.lower() in _FLAGS:
-        return _FLAGS[text.lower()]
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else repr(number)
+    found = truth(value)
+    # A column of 0 and 1 may be read as one of truth values in another week.
+    return str(int(found)) if found is not None else plain(value) or str(value)
 
 
 def encode_target(

@@ -20,6 +20,9 @@ class ExpectationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     passed : bool
     message : str
         One sentence: the column, what was found and what was expected.
+    finding : str or None
+        The same in counts and the words of the YAML, without a value of a row; None
+        where `message` cannot be said so.
     unexpected_count : int or None
         Values that break a rule on single values; None for a rule on the whole column
         or table, and where the rule could not be evaluated.
@@ -39,6 +42,7 @@ class ExpectationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     kwargs: dict[str, Any]
     passed: bool
     message: str
+    finding: str | None = None
     unexpected_count: int | None = None
     unexpected_percent: float | None = None
     examples: tuple[Any, ...] = ()

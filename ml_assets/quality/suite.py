@@ -204,13 +204,15 @@ def _outcome(
     if expectation == "expect_column_values_to_not_be_null":
         shown = ()
     counted = counted and observed is None
+    finding = None
     if not counted:
         message = messages.whole(expectation, kwargs, passed, observed, shown)
     elif passed:
-        message = messages.passed_values(expectation, kwargs, bad)
+        finding = message = messages.passed_values(expectation, kwargs, bad)
     else:
         total = _looked_at(expectation, detail)
         message = messages.failed_values(expectation, kwargs, bad, total, shown)
+        finding = messages.failed_values(expectation, kwargs, bad, total, ())
     # Great Expectations leaves the percentage of no rows open.
     percent = plain(detail.get("unexpected_percent")) or 0.0
     return ExpectationOutcome(
@@ -219,6 +221,7 @@ def _outcome(
         kwargs=dict(kwargs),
         passed=passed,
         message=message,
+        finding=finding,
         unexpected_count=bad if counted else None,
         unexpected_percent=percent if counted else None,
         examples=shown,

@@ -1,6 +1,5 @@
 """One attempt at Slack, over real sockets."""
 
-import time
 from collections.abc import Iterator
 
 import pytest
@@ -45,10 +44,8 @@ def test_an_answer_is_read_as_slack_means_it(
 
 def test_silence_after_the_request_is_an_unknown_outcome(double: SlackDouble) -> None:
     double.answer = "hang"
-    started = time.monotonic()
     outcome = Slack(double.url, timeout=0.2).send(MESSAGE)
     assert outcome == Outcome("unknown", "no answer: timed out")
-    assert time.monotonic() - started < 2.0
     assert double.received == [MESSAGE]
 
 

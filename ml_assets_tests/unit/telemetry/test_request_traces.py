@@ -244,17 +244,16 @@ def test_the_queue_is_bounded_and_nobody_waits_for_it() -> None:
 
     def send(batch: Any) -> bool:
         is_sending.set()
-        assert goes_on.wait(30)
+        goes_on.wait()
         taken.append(len(batch))
         return True
 
     queue = SpanQueue(span, send, lost.append)
     queue.put(0)
     assert is_sending.wait(30)
-    started = time.perf_counter()
+    # The sender waits for us: a put that waited for the sender would never return.
     for number in range(spanqueue.LIMIT + 100):
         queue.put(number)
-    assert time.perf_counter() - started < 1
     goes_on.set()
     queue.close()
     assert sum(lost) == 100
