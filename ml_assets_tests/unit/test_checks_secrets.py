@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from checks.secrets import ROOT, candidates, scan
+from checks.secrets import candidates, scan
 
 # Put together here, so that this file does not hold what it looks for.
 TOKEN = "ghp_" + "a1B2c3D4e5F6g7H8i9J0" * 2
@@ -21,10 +21,6 @@ def repository(tmp_path: Path) -> Path:
     (tmp_path / "code.py").write_text("answer = 42\n")
     subprocess.run(["git", "add", "."], cwd=tmp_path, check=True)
     return tmp_path
-
-
-def test_this_project_has_no_secret() -> None:
-    assert scan(ROOT) == []
 
 
 @pytest.mark.parametrize(

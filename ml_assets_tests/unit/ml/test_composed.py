@@ -138,9 +138,9 @@ COMPOSED = {
             "passthrough": True,
         },
     ),
-    "bagging of linear models": (BAGGING, {"estimator": LOGISTIC}),
-    "bagging of what only decides": (BAGGING, {"estimator": SVC}),
-    "boosting of linear models": (BOOSTING, {"estimator": LOGISTIC}),
+    "bagging of linear models": (BAGGING, {"estimator": LOGISTIC, "n_estimators": 3}),
+    "bagging of what only decides": (BAGGING, {"estimator": SVC, "n_estimators": 3}),
+    "boosting of linear models": (BOOSTING, {"estimator": LOGISTIC, "n_estimators": 4}),
     "boosting of trees": (BOOSTING, {"estimator": TREE, "n_estimators": 5}),
     "a pipeline": (PIPELINE, {"steps": [["scale", SCALER], ["fit", LOGISTIC]]}),
     "a calibrated pipeline": (
@@ -170,6 +170,12 @@ NEEDED = {
     "SGDClassifier": {"loss": "log_loss"},
     "RadiusNeighborsClassifier": {"radius": 50.0},
     "QuadraticDiscriminantAnalysis": {"reg_param": 0.5},
+    # What is asked does not depend on how many there are.
+    "AdaBoostClassifier": {"n_estimators": 4},
+    "ExtraTreesClassifier": {"n_estimators": 4},
+    "GradientBoostingClassifier": {"n_estimators": 4},
+    "HistGradientBoostingClassifier": {"max_iter": 4},
+    "RandomForestClassifier": {"n_estimators": 4},
 }
 # Encodings that give what these take: no negative numbers.
 COUNTS = ("CategoricalNB", "ComplementNB", "MultinomialNB")

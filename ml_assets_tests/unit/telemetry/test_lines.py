@@ -197,8 +197,8 @@ def step(context):
 def steps():
     step()
 
-with dg.instance_for_test(
-    overrides={{"python_logs": {{"managed_python_loggers": ["ml_assets"]}}}}
+with dg.DagsterInstance.ephemeral(
+    settings={{"python_logs": {{"managed_python_loggers": ["ml_assets"]}}}}
 ) as instance:
     steps.execute_in_process(instance=instance)
 """
