@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
+from ml_assets import waiting
 from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
 from ml_assets.assets.retries import next_attempt
 from ml_assets.ml.gate import Gate, GateFigures
@@ -62,7 +63,8 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
     """Deploys every version that passes the gate, each exactly once.
 
     It walks the evaluations in the order of the event log, so that none is passed over
-    however many came since the last tick, and asks for one run per version.
+    however many came since the last tick, and asks for one run per version. While a
+    challenger is under test, a newer version waits until the experiment has ended.
     """
     gate = Gate(spec.gate)
     deployment = "__".join(key(spec, "deployment").path)
@@ -76,16 +78,22 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         seen = Seen.parse(context.cursor)
+        tried = waiting.under_test(spec)
         requests, refusals = [], []
         for storage_id, metadata in _evaluations(context, spec, seen):
             seen = seen.with_event(storage_id)
             version = str(metadata["version"].value)
             decision = gate.decide(GateFigures.from_dict(metadata["figures"].value))
-            if decision.passed:
-                requests.append(_request(spec, deployment, version))
-            else:
+            if not decision.passed:
                 refusals.append(f"version {version} is not deployed: {decision.reason}")
+            elif tried not in (None, version):
+                refusals.append(f"version {version} waits: {tried} is under test")
+            else:
+                requests.append(_request(spec, deployment, version))
         requests = requests or [*_failed_before(context, spec, job.name, deployment)]
+        if not requests and tried is None:
+            after = waiting.after_experiment(context.instance, spec, job.name)
+            requests = [_request(spec, deployment, version) for version in after]
         for refusal in refusals:
             context.log.info(refusal)
         reason = "; ".join(refusals) or "no new evaluation"

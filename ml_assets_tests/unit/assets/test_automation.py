@@ -13,7 +13,10 @@ from ml_assets.automation import BATCH, OVERLAP, build
 from ml_assets.ledger import Ledger
 from ml_assets.ml.gate import GateFigures
 from ml_assets.resources.registry import RegistryError
+from ml_assets.serving.store import PlanStore
+from ml_assets.strategy import challenge, drop
 from ml_assets.targets import UnreachableError
+from ml_assets.versions import VersionStore
 from ml_assets_tests.records_kit import add_version
 from ml_assets_tests.runs_kit import end_newest, long_ago, run_of
 
@@ -276,3 +279,57 @@ def test_training_is_scheduled_on_sundays_at_two_utc(make_spec: Any) -> None:
 
 def test_a_model_without_schedule_has_none(make_spec: Any) -> None:
     assert not build(make_spec(schedule=None)).schedules
+
+
+@pytest.mark.parametrize("strategy", ["shadow", "split", "canary", "rolling"])
+def test_weekly_versions_wait_until_the_experiment_has_ended(
+    strategy: str,
+    instance: dg.DagsterInstance,
+    make_spec: Callable[..., Any],
+    home: Path,
+) -> None:
+    spec = make_spec(serving={"strategy": strategy})
+    (sensor,) = build(spec).sensors or []
+    plans, versions = PlanStore(home), VersionStore(home)
+    cursor = None
+
+    def look() -> tuple[list[str], str]:
+        """One tick, and the deployments that it asks for."""
+        nonlocal cursor
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        result = sensor(context)  # type: ignore[operator]
+        cursor = result.cursor
+        for name in launched(result):
+            run_of(
+                instance, "churn_deploy", {"version": name}, dg.DagsterRunStatus.STARTED
+            )
+            end_newest(instance, dg.DagsterRunStatus.SUCCESS)
+            record = versions.get("churn", name)
+            plans.commit(challenge(plans.current("churn"), record, spec.serving, ""))
+        return launched(result), told(result) if not launched(result) else ""
+
+    def week(day: int) -> tuple[list[str], str]:
+        version = f"202611{day:02}T020000Z"
+        add_version(home, version)
+        found = figures(0.9)
+        versions.save_evaluation("churn", version, {"figures": found.to_dict()})
+        report(instance, version, found)
+        return look()
+
+    first, second, third, fourth = (
+        f"202611{day}T020000Z" for day in "01 08 15 22".split()
+    )
+    assert week(1)[0] == [first]
+    assert week(8)[0] == [second]
+    if strategy == "rolling":
+        assert week(15)[0] == [third]
+        return
+    for day, version in ((15, third), (22, fourth)):
+        waits = f"version {version} waits: {second} is under test"
+        assert week(day) == ([], waits)
+        assert look() == ([], "no new evaluation")
+    plan = plans.current("churn")
+    assert plan is not None
+    plans.commit(drop(plan, "two weeks are over"))
+    assert look()[0] == [fourth]
+    assert look() == ([], "no new evaluation")
