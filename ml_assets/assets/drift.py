@@ -135,7 +135,7 @@ def _window(
     until = newest_time(root, spec.name)
     span = spec.monitoring.window_hours * HOUR_SECONDS
     since = max(until - span, 0.0)
-    columns, parts = ("arm", "p", "error", "x"), []
+    columns, parts = ("arm", "entity", "p", "error", "x"), []
     for day in predictions(root, spec.name, columns, since, [version]):
         parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -145,7 +145,8 @@ def _window(
     step = -(-len(rows) // MAX_ROWS)
     rows = rows.iloc[::step]
     frame = inputs(rows["x"].tolist(), signature_of(root, plan.live.bundle))
-    report = _compare(spec, reference, frame, rows["p"].to_numpy())
+    entities = rows["entity"].astype(object).where(rows["entity"].notna(), None)
+    report = _compare(spec, reference, frame, rows["p"].to_numpy(), entities.tolist())
     about = {"since": _stamp(since), "until": _stamp(until)}
     return Comparison(report_id, "predictions", version, report, about)
 
@@ -198,6 +199,7 @@ def _compare(
     reference: "Profile",
     frame: "pd.DataFrame",
     probability: Any = None,
+    entities: list[str | None] | None = None,
 ) -> "DriftReport":
     from ml_assets.ml.drift import compare
 
@@ -206,6 +208,7 @@ def _compare(
         reference,
         frame,
         probability,
+        entities=entities,
         ignore=watched.ignore,
         floor=watched.psi_floor,
     )
@@ -262,6 +265,7 @@ def describe(
         **raw,
         "finding": report.sentence,
         "rows": report.rows_window,
+        "rows without repetitions": report.rows_counted,
         "columns": dg.MetadataValue.md(table(report)),
         **keep_plots(_path(spec, worst.id).parent, f"{worst.id}.", images),
         "reports": dg.MetadataValue.json([item.id for item in found]),

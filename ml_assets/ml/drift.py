@@ -1,6 +1,6 @@
 """Drift: does a window of rows still look like what the version was trained on?"""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
@@ -15,6 +15,7 @@ from ml_assets.ml.drift_columns import (
     prediction_drift,
 )
 from ml_assets.ml.drift_measures import holm
+from ml_assets.ml.drift_repeats import witnesses
 from ml_assets.ml.profile import Profile
 
 
@@ -24,6 +25,8 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     Parameters
     ----------
     rows_reference, rows_window : int
+    rows_counted : int
+        Of the window, without repeated rows and entities.
     alpha, floor : float
         As given to `compare`.
     enough : bool
@@ -38,6 +41,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
 
     rows_reference: int
     rows_window: int
+    rows_counted: int
     alpha: float
     floor: float
     enough: bool
@@ -56,6 +60,7 @@ def compare(
     frame: pd.DataFrame,
     probability: ArrayLike | None = None,
     *,
+    entities: Sequence[str | None] | None = None,
     ignore: Collection[str] = (),
     alpha: float = 0.01,
     floor: float = 0.1,
@@ -76,6 +81,8 @@ def compare(
         The window, with every column of the profile; others are ignored.
     probability : array-like of shape (n_predictions,), optional
         What was predicted for the window; compared as one more column.
+    entities : sequence of str or None, of length n_rows, optional
+        Whom each row is about; see `~ml_assets.ml.drift_repeats.witnesses`.
     ignore : collection of str
         Columns that are not compared, because they have a season.
     alpha : float
@@ -83,7 +90,7 @@ def compare(
     floor : float
         Least excess of PSI that counts as drift; 0.1 is the customary "moderate".
     minimum_rows : int
-        Below it nothing is found, and the report says so.
+        Of those that count; below it nothing is found, and the report says so.
 
     Raises
     ------
@@ -109,12 +116,18 @@ def compare(
             f"the window has no column '{absent[0]}' of the reference profile;"
             f" it has {', '.join(map(str, frame.columns))}"
         )
-    rows = len(frame)
-    enough = rows >= minimum_rows
-    if not rows:
-        found: list[ColumnDrift] = []
-    else:
-        found = _columns(reference, frame, probability, ignore)
+    counted = witnesses(
+        frame[sorted({*reference.numbers, *reference.categories} & {*frame.columns})],
+        reference.alike,
+        entities,
+    )
+    enough = len(counted) >= minimum_rows
+    found: list[ColumnDrift] = []
+    if len(counted):
+        predicted = None if probability is None else np.asarray(probability)
+        if predicted is not None and len(predicted) == len(frame):
+            predicted = predicted[counted]
+        found = _columns(reference, frame.iloc[counted], predicted, ignore)
     adjusted = holm([column.p_value for column in found])
     columns = [
         msgspec.structs.replace(
@@ -127,12 +140,13 @@ def compare(
     columns.sort(key=lambda column: -column.excess)
     return DriftReport(
         rows_reference=reference.rows,
-        rows_window=rows,
+        rows_window=len(frame),
+        rows_counted=len(counted),
         alpha=alpha,
         floor=floor,
         enough=enough,
         drifted=any(column.drifted for column in columns),
-        sentence=_sentence(columns, rows, minimum_rows),
+        sentence=_sentence(columns, len(frame), len(counted), minimum_rows),
         columns=tuple(columns),
     )
 
@@ -171,14 +185,19 @@ def _told_apart(column: ColumnDrift, taken: Collection[str]) -> ColumnDrift:
     return msgspec.structs.replace(column, column=name)
 
 
-def _sentence(columns: list[ColumnDrift], rows: int, minimum_rows: int) -> str:
-    if rows < minimum_rows:
-        return f"{rows:,} rows are too few to tell; {minimum_rows:,} are needed"
+def _sentence(
+    columns: list[ColumnDrift], rows: int, counted: int, minimum_rows: int
+) -> str:
+    over = f"{rows:,} rows"
+    if counted < rows:
+        over += f" ({counted:,} without repetitions)"
+    if counted < minimum_rows:
+        return f"{over} are too few to tell; {minimum_rows:,} are needed"
     drifted = [column for column in columns if column.drifted]
     if not drifted:
-        return f"none of {len(columns)} columns drifted over {rows:,} rows"
+        return f"none of {len(columns)} columns drifted over {over}"
     named = ", ".join(f"{column.column} (PSI {column.psi:.2f})" for column in drifted)
-    told = f"{len(drifted)} of {len(columns)} columns drifted over {rows:,} rows: "
+    told = f"{len(drifted)} of {len(columns)} columns drifted over {over}: "
     hints = [
         f"; {column.column}: {column.hint}: if it is, name it in monitoring.ignore"
         for column in drifted

@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml_assets.ml.drift_repeats import Alike, alike
+
 PROBABILITY_BINS = 20
 # A whole number as a float writes it: what one missing cell makes of an integer code.
 WHOLE = re.compile(r"(-?\d+)\.0+")
@@ -57,6 +59,8 @@ class Profile:
         Rows by predicted probability, in bins of equally many rows.
     positives : int or None
         Predictions of the positive class; None where an older profile has not counted.
+    alike : Alike or None
+        How often two of the rows are alike; None where an older profile has not counted.
     """
 
     rows: int
@@ -64,6 +68,7 @@ class Profile:
     categories: dict[str, CategoryProfile]
     probability: NumberProfile
     positives: int | None = None
+    alike: Alike | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -81,6 +86,7 @@ class Profile:
             },
             probability=_probability(value["probability"]),
             positives=value.get("positives"),
+            alike=Alike(*value["alike"]) if value.get("alike") else None,
         )
 
 
@@ -121,6 +127,7 @@ def profile(
         categories=categories,
         probability=_counted(predicted, _edges(predicted, PROBABILITY_BINS)),
         positives=int((predicted >= 0.5).sum()),
+        alike=alike(frame),
     )
 
 

@@ -350,3 +350,106 @@ def test_a_report_says_where_a_column_moves_by_itself(before, after, hint):
     assert report.drifted
     assert report.columns[0].hint == hint
     assert ("monitoring.ignore" in report.sentence) == bool(hint)
+
+
+def people(seed, n, kind):
+    """Rows of a table in which rows are told apart by different columns."""
+    random = np.random.default_rng(seed)
+    job = random.choice(["clerk", "nurse", "pilot"], n, p=[0.6, 0.3, 0.1])
+    owner = random.random(n) < 0.9
+    if kind == "one number that tells":
+        return pd.DataFrame({"fee": random.gamma(2, 20, n), "owner": owner})
+    if kind == "numbers":
+        return pd.DataFrame(random.normal(size=(n, 4)), columns=[*"abcd"])
+    whole = {name: random.integers(18, 90, n) for name in ("age", "hours", "tenure")}
+    return pd.DataFrame({**whole, "job": job, "owner": owner})
+
+
+KINDS = ["one number that tells", "numbers", "whole numbers and categories"]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "repeat",
+    [
+        lambda rows, n, _: rows[:100].loc[lambda frame: frame.index.repeat(20)],
+        lambda rows, n, _: rows[:500].sample(2_000, replace=True, random_state=1),
+        lambda rows, n, _: pd.concat([rows, rows[:60], rows[:60], rows[:60]]),
+    ],
+    ids=["each twenty times", "drawn again", "some thrice"],
+)
+def test_rows_that_are_sent_again_raise_no_alarm(kind, repeat):
+    reference = people(0, 20_000, kind)
+    found = profile(reference, np.full(1, 0.5))
+
+    reports = [
+        compare(found, repeat(people(seed, 2_000, kind), 2_000, seed), alpha=0.01)
+        for seed in range(1, 41)
+    ]
+
+    assert sum(report.drifted for report in reports) <= 1
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", [300, 2_000, 20_000])
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda column: 0,
+        lambda column: np.nan,
+        lambda column: column.where(np.arange(len(column)) % 5 > 0, 0),
+        lambda column: column.where(np.arange(len(column)) % 3 > 0),
+        lambda column: (column // 20) * 20 if column.max() > 20 else column.round(),
+    ],
+    ids=["one value", "none", "a fifth of zeros", "a third missing", "rounded"],
+)
+def test_a_column_that_loses_its_values_is_no_repetition(kind, rows, break_it):
+    found = profile(people(0, 20_000, kind), np.full(1, 0.5))
+    window = people(5, rows, kind)
+    name = window.columns[0]
+
+    report = compare(found, window.assign(**{name: break_it(window[name])}))
+
+    assert [c.column for c in report.columns if c.drifted] == [name], report.sentence
+    assert report.rows_counted > 0.9 * rows
+
+
+def test_an_entity_with_many_requests_is_one_witness():
+    reference = people(0, 20_000, "numbers")
+    found = profile(reference, np.full(1, 0.5))
+    window = people(1, 2_000, "numbers")
+    # Half of the requests are one person's, each with other values.
+    window.loc[1_000:, "a"] += 3
+    entities = [f"e{number}" for number in range(1_000)] + ["busy"] * 1_000
+
+    assert compare(found, window).drifted
+    report = compare(found, window, entities=entities)
+
+    assert not report.drifted
+    assert "2,000 rows (1,001 without repetitions)" in report.sentence
+
+
+def test_one_row_that_is_asked_for_all_the_time_does_not_blind():
+    reference = people(0, 20_000, "whole numbers and categories")
+    found = profile(reference, np.full(1, 0.5))
+    window = people(1, 2_000, "whole numbers and categories")
+    window.loc[1_200:] = window.loc[0].to_list()
+    window = window.astype(reference.dtypes)
+    window.loc[:1_199, "age"] += 40
+
+    report = compare(found, window)
+
+    assert report.enough
+    assert "age" in [c.column for c in report.columns if c.drifted]
+
+
+def test_a_profile_without_counts_of_rows_alike_compares_all_rows():
+    value = profile(people(0, 5_000, "numbers"), np.full(1, 0.5)).to_dict()
+    old = json.loads(json.dumps(value))
+    assert Profile.from_dict(old).alike is not None
+    del old["alike"]
+    window = people(1, 200, "numbers").iloc[np.arange(400) % 200]
+
+    report = compare(Profile.from_dict(old), window)
+
+    assert report.rows_counted == report.rows_window == 400

@@ -1,0 +1,158 @@
+"""Rows that say the same thing twice are not two witnesses.
+
+A client that asks again and again, or an entity with many requests, makes a window look
+larger than it is, and any test of it too sure. But a column that loses its values makes
+rows alike as well, and that is drift: what counts as a repetition may not hide it.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Hashes = NDArray[np.uint64]
+# A value that chance gives to fewer rows of the window than this is a row's own.
+FEW = 0.05
+# It is in few other rows than those that are identical, and in few rows at all: a value
+# that a broken source writes into every row is no row's own.
+ELSEWHERE, MOST, LEAST = 1.5, 0.05, 5
+# A window is thinned from this factor on; below it, chance makes as much.
+NOTABLE = 1.5
+
+
+class Alike(NamedTuple):
+    """How often two rows of training are alike.
+
+    Attributes
+    ----------
+    columns : dict of str to float
+        Chance that two rows have the same value of a column; missing ones never have.
+    but_one : float
+        Chance that two rows are identical but for one column, whichever tells most: if
+        that column lost its values, they would be identical.
+    """
+
+    columns: dict[str, float]
+    but_one: float
+
+
+def alike(frame: pd.DataFrame) -> Alike:
+    """Count how often rows of a table are alike.
+
+    Examples
+    --------
+    >>> table = pd.DataFrame({"age": [20.5, 31.0, 40.5], "owner": [True, True, False]})
+    >>> found = alike(table)
+    >>> found.columns["age"], round(found.columns["owner"], 2), round(found.but_one, 2)
+    (0.0, 0.33, 0.33)
+    """
+    hashes = _columns(frame)
+    rows = _summed(hashes, len(frame))
+    return Alike(
+        {
+            name: _chance(values[frame[name].notna().to_numpy()], len(frame))
+            for name, values in hashes.items()
+        },
+        max((_chance(rows - h, len(frame)) for h in hashes.values()), default=1.0),
+    )
+
+
+def witnesses(
+    frame: pd.DataFrame, reference: Alike | None, entities: Any = None
+) -> NDArray[np.int64]:
+    """Positions of the rows that count, in their order.
+
+    An entity counts once, by its last row. Of rows without an entity, identical ones
+    count once if they share a value that is a row's own. A window that is still more
+    repetitive than a table like that of training which lost a column is thinned evenly:
+    shares stay what they are, and the number of rows becomes what they are worth.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+        The window, with the columns of the reference.
+    reference : Alike, optional
+        Of the rows of training; None where an older profile does not tell.
+    entities : sequence of str or None, of length n_rows, optional
+        Whom each row is about.
+
+    Examples
+    --------
+    >>> training = pd.DataFrame({"age": np.arange(50) / 7, "owner": [True, False] * 25})
+    >>> polled = training.iloc[[*range(40), *[3] * 2]]
+    >>> len(witnesses(polled, alike(training)))
+    40
+    >>> witnesses(polled[:4], None, ["a", "b", None, "a"]).tolist()
+    [1, 2, 3]
+    """
+    named = np.zeros(len(frame), dtype=bool)
+    places = np.arange(len(frame))
+    if entities is not None:
+        who = pd.Series(list(entities), dtype=object)
+        named = who.notna().to_numpy()
+        places = places[~(named & who.duplicated(keep="last").to_numpy())]
+    rest = places[~named[places]]
+    if reference is not None and len(rest) and len(frame.columns) > 1:
+        rest = rest[_once(frame.iloc[rest], reference)]
+        rest = rest[_thinned(frame.iloc[rest], reference)]
+    return np.sort(np.concatenate([places[named[places]], rest]))
+
+
+def _once(frame: pd.DataFrame, reference: Alike) -> NDArray[np.bool_]:
+    """False for each row that repeats an earlier one."""
+    hashes, n = _columns(frame), len(frame)
+    rows = _summed(hashes, n)
+    identical = _sizes(rows)
+    own = np.zeros(n, dtype=bool)
+    for name, values in hashes.items():
+        if reference.columns.get(name, 1.0) * n < FEW:
+            same = _sizes(values)
+            few = (same <= ELSEWHERE * identical) & (same <= max(MOST * n, LEAST))
+            own |= few & frame[name].notna().to_numpy()
+    return ~(own & pd.Series(rows).duplicated().to_numpy())
+
+
+def _thinned(frame: pd.DataFrame, reference: Alike) -> NDArray[np.int64]:
+    """Positions of as many rows as the window is worth, by Kish's design effect."""
+    n = len(frame)
+    rows = _summed(_columns(frame), n)
+    # No single row, such as that of a probe, makes all the others worthless.
+    sizes = np.minimum(np.unique(rows, return_counts=True)[1], max(MOST * n, 1.0))
+    natural = 1 + (n - 1) * reference.but_one
+    effect = float((sizes**2).sum() / sizes.sum() / natural)
+    if effect < NOTABLE:
+        return np.arange(n)
+    worth = max(int(n / effect), 1)
+    steps = np.floor((np.arange(worth) + 0.5) * n / worth).astype(np.int64)
+    # In the order of their content, so that each content keeps its share.
+    return np.sort(np.argsort(rows, kind="stable")[steps])
+
+
+def _columns(frame: pd.DataFrame) -> dict[str, Hashes]:
+    """A number for each value, and of each column another one for the same value."""
+    found: dict[str, Hashes] = {}
+    for at, name in enumerate(frame.columns):
+        values = pd.util.hash_pandas_object(frame[name], index=False)
+        # Odd factors, so that the same value in two columns is not the same number.
+        found[str(name)] = np.asarray(values, np.uint64) * np.uint64(2 * at + 1)
+    return found
+
+
+def _summed(hashes: dict[str, Hashes], n: int) -> Hashes:
+    return sum(hashes.values(), np.zeros(n, dtype=np.uint64))
+
+
+def _sizes(values: Hashes) -> NDArray[np.int64]:
+    """How many rows have the value of each row."""
+    _, places, counts = np.unique(values, return_inverse=True, return_counts=True)
+    found: NDArray[np.int64] = counts[places]
+    return found
+
+
+def _chance(values: Hashes, n: int) -> float:
+    """That two of n rows have the same of these values."""
+    if n < 2:
+        return 1.0
+    sizes = np.unique(values, return_counts=True)[1].astype(np.float64)
+    return float((sizes * (sizes - 1)).sum() / (n * (n - 1)))
