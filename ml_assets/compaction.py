@@ -44,7 +44,7 @@ SKEW_SECONDS = 60.0
 
 
 class Note(NamedTuple):
-    """A batch that is being made: its segments, and when it was begun (unix seconds)."""
+    """A batch that is being made: its segments, and when it was begun (unix time)."""
 
     segments: list[str]
     begun: float

@@ -61,7 +61,8 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
         },
         current=frozenset(
             Table(path.parent.name, read_json(path)["data_version"])
-            for path in tables.glob("*/current.json")
+            # The newest may wait for its checks.
+            for path in (*tables.glob("*/current.json"), *tables.glob("*/newest.json"))
         ),
         pointers=dict(_pointers(tables.glob("*/runs/[!.]*.json"))),
         reports=_times((root / "reports" / model).rglob("[!.]*.*"), root),
@@ -78,7 +79,8 @@ def made(version: str) -> float:
 
 def pointers_of(stage: Path) -> set[str]:
     """Data versions of the tables in `stage` that a run or the stage points at."""
-    paths = [stage / "current.json", *(stage / "runs").glob("[!.]*.json")]
+    names = ("current.json", "newest.json")
+    paths = [*(stage / name for name in names), *(stage / "runs").glob("[!.]*.json")]
     return {item["data_version"] for item in map(read_json, paths) if item}
 
 

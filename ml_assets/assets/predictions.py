@@ -48,8 +48,8 @@ def _compacted(
         context.log.warning(f"{done.unreadable} line(s) could not be read")
     if done.ahead:
         context.log.warning(
-            f"{done.ahead} row(s) are dated ahead of this machine's clock, which counts:"
-            " the clock of a server, or this one, is wrong"
+            f"{done.ahead} row(s) are dated ahead of this machine's clock, which"
+            " counts: the clock of a server, or this one, is wrong"
         )
     return dg.MaterializeResult(metadata=describe(done))
 
