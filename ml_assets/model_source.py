@@ -125,6 +125,9 @@ class SourceSpec(Part):
     file: str | None = Field(None, description="kaggle: file inside the dataset")
     query: str | None = Field(None, description="sql: a SELECT with an ORDER BY")
     read: CsvFormat | None = None
+    unlabelled: Literal["refuse", "drop"] = Field(
+        "refuse", description="rows without a target: drop leaves them out"
+    )
     timeout_seconds: float = Field(60.0, gt=0)
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="http: expected digest of the file"
@@ -142,7 +145,7 @@ class SourceSpec(Part):
         missing = sorted(name for name in needed if getattr(self, name) is None)
         if missing:
             raise ValueError(f"source type '{self.type}' needs {', '.join(missing)}")
-        surplus = sorted(given - needed - optional)
+        surplus = sorted(given - needed - optional - {"unlabelled"})
         if surplus:
             takes = ", ".join(sorted(needed | optional)) or "no other key"
             raise ValueError(

@@ -56,17 +56,24 @@ def accept(
     spec: ModelSpec, source: SourceSpec, frame: "pd.DataFrame"
 ) -> dict[str, Any]:
     """Name the content of a raw table in its ``attrs``; what the UI shows of it."""
-    from ml_assets.ml.tables import DataError, check_target, content_hash
+    from ml_assets.ml.tables import NAMELESS, DataError, check_target, content_hash
+
+    # A source that is given for one run need not say again what the YAML says.
+    may_lack = "drop" in (source.unlabelled, spec.source.unlabelled)
 
     with refusing_data():
         taken = reserved(spec, frame.columns)
         if taken:
             raise DataError(taken)
-        check_target(frame, spec.target)
+        check_target(frame, spec.target, may_lack)
+    empty = [str(name) for name in frame.columns if frame[name].isna().all()]
     frame.attrs[DATA_VERSION] = content_hash(frame)
     return {
         **table_metadata(frame),
         "source": dg.MetadataValue.json(shown(source)),
+        "columns_without_name": int(frame.attrs.pop(NAMELESS, 0)),
+        "columns_without_value": ", ".join(empty) or "none",
+        "rows_without_target": int(frame[spec.target].isna().sum()),
     }
 
 

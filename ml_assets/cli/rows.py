@@ -97,7 +97,8 @@ def _csv(stream: BinaryIO, columns: dict[str, Column]) -> Iterator[Row]:
     reader = csv.reader(text)
     try:
         header = [name.strip() for name in next(reader, [])]
-        twice = {name for name in header if header.count(name) > 1}
+        # Without a name it is an index, as pandas writes it, and no input.
+        twice = {name for name in header if name and header.count(name) > 1}
         if twice:
             raise Failed(f"the CSV header names {', '.join(sorted(twice))} twice")
         for cells in reader:
@@ -109,7 +110,7 @@ def _csv(stream: BinaryIO, columns: dict[str, Column]) -> Iterator[Row]:
                     f" expected {len(header)} as in the header"
                 )
             pairs = zip(header, cells, strict=True)
-            yield {name: _cell(text, columns.get(name)) for name, text in pairs}
+            yield {name: _cell(t, columns.get(name)) for name, t in pairs if name}
     except UnicodeDecodeError as error:
         raise Failed(f"the CSV is not UTF-8: {error.reason}") from error
     except csv.Error as error:

@@ -46,6 +46,9 @@ def column_violations(
     if column.isna().all():
         # Nothing is left that could have a type, a category or a range.
         return
+    if learned.missing == 1:
+        # What had no value then had no type, no category and no range.
+        return
     changed = list(_kind(learned, column))
     yield from changed
     if any(violation.severity == "error" for violation in changed):

@@ -63,10 +63,6 @@ FILES = {
         csv(HEADER + ROWS),
         "column 'churned' has 1 value ('yes'); a binary classifier needs 2",
     ),
-    "all-NaN column": (
-        csv(HEADER + "1,,1.5,yes\n2,,2.5,no\n"),
-        "column 'plan' has no value in any of 2 rows",
-    ),
     "unlabelled rows": (
         csv(HEADER + "1,a,1.5,yes\n2,b,2.5,no\n3,b,2.5,\n"),
         "target column 'churned' has no value in 1 of 3 rows",

@@ -139,3 +139,8 @@ def test_a_dropped_column_may_be_of_any_type_and_a_key_may_not():
 )
 def test_a_feature_is_no_identifier(values):
     assert not grows(pd.Series(values))
+
+
+@pytest.mark.parametrize("after", [["a", "b"] * ROWS, [1.5] * 2 * ROWS, [True] * ROWS])
+def test_a_column_that_had_no_value_may_hold_anything_once_it_has(after):
+    assert errors([np.nan] * len(after), after) == []
