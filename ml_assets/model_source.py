@@ -79,6 +79,11 @@ class CsvFormat(Part):
     )
     encoding: str = "utf-8"
     strip: bool = Field(True, description="trim blanks around cells")
+    decimal: Literal[".", ","] = Field(".", description="mark before a fraction")
+    thousands: Literal[",", ".", "'", " "] | None = Field(
+        None, description="mark between thousands"
+    )
+    skip_rows: int = Field(0, ge=0, description="lines before the header")
 
     @field_validator("separator")
     @classmethod
@@ -97,8 +102,12 @@ class CsvFormat(Part):
         return value
 
     @model_validator(mode="after")
-    def _names_stand_once(self) -> "CsvFormat":
+    def _marks_differ(self) -> "CsvFormat":
         refuse((("columns", *at), told) for at, told in twice(self.columns))
+        if self.thousands == self.decimal:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        if self.decimal == self.separator:
+            raise ValueError(f"decimal and separator are both {self.decimal!r}")
         return self
 
 

@@ -66,6 +66,9 @@ def accept(
         if taken:
             raise DataError(taken)
         check_target(frame, spec.target, may_lack)
+    dressed = _numbers_in_texts(frame.drop(columns=spec.target))
+    for told in dressed:
+        dg.get_dagster_logger().warning(told)
     empty = [str(name) for name in frame.columns if frame[name].isna().all()]
     frame.attrs[DATA_VERSION] = content_hash(frame)
     return {
@@ -73,8 +76,25 @@ def accept(
         "source": dg.MetadataValue.json(shown(source)),
         "columns_without_name": int(frame.attrs.pop(NAMELESS, 0)),
         "columns_without_value": ", ".join(empty) or "none",
+        "numbers_in_texts": "; ".join(dressed) or "none",
         "rows_without_target": int(frame[spec.target].isna().sum()),
     }
+
+
+def _numbers_in_texts(frame: "pd.DataFrame") -> list[str]:
+    """What to say of columns that are texts, and hold numbers all the same."""
+    from ml_assets.ml.sources.text_numbers import dressed
+
+    found = []
+    for name in frame.select_dtypes("category"):
+        number, cells = dressed(frame[name]), int(frame[name].notna().sum())
+        if number:
+            found.append(
+                f"column '{name}' is text, and {number:,} of its {cells:,} values are"
+                " numbers: read.decimal and read.thousands say how they are written,"
+                " and features.numeric takes what is no number as missing"
+            )
+    return found
 
 
 def shown(source: SourceSpec) -> dict[str, Any]:

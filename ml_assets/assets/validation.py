@@ -114,14 +114,15 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
 
     version = str(raw.attrs[DATA_VERSION])
     outcomes = run_expectations(raw, spec.expect)
-    violations = _contract_violations(spec, raw)
+    held = _held(spec, raw)
+    violations = _contract_violations(spec, held)
     report = build_report(spec.name, version, outcomes, violations, len(raw))
     path = report_path(spec.name, version)
     write_json(path, report)
     told = without_values(report)
     broken = told["violations"]
     errors = [item["message"] for item in broken if item["severity"] == "error"]
-    remedy = _conclude(spec.name, version, raw, report["summary"]["passed"], errors)
+    remedy = _conclude(spec.name, version, held, report["summary"]["passed"], errors)
     for item in told["expectations"]:
         count = item["unexpected_count"]
         yield dg.AssetCheckResult(
@@ -177,6 +178,13 @@ def _breach(item: Mapping[str, Any]) -> str:
     if item["rule"] in TELLS_NO_VALUES:
         return str(item["message"])
     return f"column {item['column']}: {item['rule'].replace('_', ' ')}"
+
+
+def _held(spec: ModelSpec, raw: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows that the contract is about: those that something is made of."""
+    if spec.source.unlabelled != "drop" or spec.target not in raw.columns:
+        return raw
+    return raw[raw[spec.target].notna()]
 
 
 def _conclude(

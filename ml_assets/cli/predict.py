@@ -15,6 +15,7 @@ import msgspec
 from ml_assets.cli import rows as sources
 from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.client import ServerClient
+from ml_assets.cli.layout import layout_of
 from ml_assets.cli.outcomes import Outcome, outcomes, reason, told
 from ml_assets.cli.output import EXIT_CODES, Failed
 from ml_assets.cli.rows import Row
@@ -111,7 +112,8 @@ def command(
     with ExitStack() as stack:
         scorer = _scorer(stack, model, url, chunk)
         kind = kind or sources.detect(str(getattr(file, "name", "")), stream)
-        read = sources.read(stream, kind, scorer.columns)
+        layout = layout_of(scorer.model, scorer.version)
+        read = sources.read(stream, kind, scorer.columns, layout)
         if ignore_unknown:
             names = {column.name for column in scorer.columns}
             read = ({n: v for n, v in row.items() if n in names} for row in read)

@@ -213,3 +213,41 @@ def test_only_accepted_data_becomes_current(home: Path) -> None:
     refuse_failed("churn", "1" * 8)
     with pytest.raises(dg.Failure, match="failed its checks"):
         refuse_failed("churn", "2" * 8)
+
+
+@pytest.mark.parametrize("unlabelled, passes", [("refuse", False), ("drop", True)])
+def test_rows_that_may_lack_a_target_are_no_breach(
+    moved: Path, unlabelled: str, passes: bool
+) -> None:
+    source = SPEC.source.model_copy(update={"unlabelled": unlabelled})
+    spec = SPEC.model_copy(update={"source": source})
+    frame = table("2" * 8)
+    frame["churned"] = frame["churned"].where(frame.index % 5 > 0)
+    for _ in range(2):
+        TableStore(moved).write("churn", "raw", "run", frame)
+        found = {item.check_name: item for item in check(spec, frame)}
+        assert found[CONTRACT].passed == passes
+
+
+def test_what_is_left_out_and_what_is_text_is_told_of_a_table() -> None:
+    from ml_assets.assets.ingestion_source import accept as accept_table
+    from ml_assets.ml.tables import tidy
+
+    frame = tidy(
+        pd.DataFrame(
+            {
+                "": [0, 1, 2, 3],
+                "price": ["1,5", "12%", "$3.00", "free"],
+                "empty": [None] * 4,
+                "churned": ["yes", "no", None, "no"],
+            }
+        )
+    )
+    source = SPEC.source.model_copy(update={"unlabelled": "drop"})
+    told = accept_table(SPEC, source, frame)
+    assert told["columns_without_name"] == 1
+    assert told["columns_without_value"] == "empty"
+    assert told["rows_without_target"] == 1
+    assert (
+        "'price' is text, and 3 of its 4 values are numbers" in told["numbers_in_texts"]
+    )

@@ -214,6 +214,21 @@ def test_rows_that_are_all_refused_are_a_failure() -> None:
         assert result.exit_code == 1 and "all 1 rows are refused" in result.stderr
 
 
+def test_a_csv_is_read_as_the_version_in_service_was_trained(storage: Path) -> None:
+    usual = json.loads(invoke("predict", "income", "--json", stdin=CSV).stdout)
+    configuration = storage / f"versions/income/{VERSION}/spec.json"
+    read = {"separator": ";", "decimal": ",", "missing": ["-"], "skip_rows": 1}
+    configuration.write_text(json.dumps({"source": {"read": read}}))
+    try:
+        rows = "of today\nage;sex\n41,0;f\n-;m\n55;NA\n"
+        found = json.loads(invoke("predict", "income", "--json", stdin=rows).stdout)
+    finally:
+        configuration.unlink()
+    assert [item["probability"] for item in found["predictions"]] == [
+        item["probability"] for item in usual["predictions"]
+    ]
+
+
 def test_an_index_without_a_name_is_no_column() -> None:
     rows = ",age,sex\n0,41,f\n1,50,m\n"
     assert invoke("predict", "income", stdin=rows).exit_code == 0
