@@ -150,7 +150,7 @@ def train_version(
     version = store.reserve(spec.name, run_id)
     tags = {
         "version": version,
-        "raw_version": _made_of(spec, features, run_id),
+        "raw_version": made_of(spec, features, run_id),
         "features_version": str(features.attrs[DATA_VERSION]),
         "code_version": provenance.code_hash(),
         "git_commit": provenance.git_commit(),
@@ -198,7 +198,7 @@ def train_version(
     return record
 
 
-def _made_of(spec: ModelSpec, features: "pd.DataFrame", run_id: str) -> str:
+def made_of(spec: ModelSpec, features: "pd.DataFrame", run_id: str) -> str:
     """The raw data that the features were made of, whatever came in since."""
     found = features.attrs.get(MADE_OF)
     # Features that an older release made do not say.

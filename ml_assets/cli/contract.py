@@ -8,9 +8,14 @@ from ml_assets.cli.output import EXIT_CODES, told
 from ml_assets.storage import storage_root
 
 
-@click.group("contract")
+@click.group("contract", epilog=EXIT_CODES)
 def command() -> None:
-    """Accept data that moved on purpose."""
+    """Accept data that moved on purpose.
+
+    \b
+    Example:
+      ml-assets contract accept churn --reason "the new tariff is on sale"
+    """
 
 
 @command.command("accept", epilog=EXIT_CODES)

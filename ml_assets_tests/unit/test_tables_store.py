@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from ml_assets import contracts
-from ml_assets.assets import validation
+from ml_assets.assets import training, validation
 from ml_assets.assets.common import TABLES
 from ml_assets.model import ModelSpec
 from ml_assets.resources.tables import (
@@ -165,3 +165,18 @@ def test_a_failure_without_a_number_is_told_in_its_own_words(
     monkeypatch.setattr(pd.DataFrame, "to_parquet", fail)
     with pytest.raises(TableWriteError, match="the mount went away; make room"):
         store.write("churn", "raw", "run1", table("abc"))
+
+
+def test_a_version_names_the_data_that_its_features_were_made_of(
+    home: Path,
+) -> None:
+    spec = ModelSpec.model_validate(
+        {"name": "churn", "source": {"type": "csv", "path": "x.csv"}, "target": "sex"}
+    )
+    TableStore(home).write("churn", "raw", "run1", table("newer"))
+    TableStore(home).accept("churn", "raw", "newer")
+    features = table("f1")
+    # As an older release left it.
+    assert training.made_of(spec, features, "run2") == "newer"
+    features.attrs["made_of"] = "older"
+    assert training.made_of(spec, features, "run2") == "older"
