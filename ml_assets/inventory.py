@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ml_assets.compaction import batch_of
+from ml_assets.compaction import batch_of, pending
 from ml_assets.deployments import previous_version
 from ml_assets.holds import on_hold
 from ml_assets.model import RetentionSpec
@@ -52,7 +52,7 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
         proposed=frozenset().union(*map(_of, coming)),
         previous=previous_version(history, {*held, *gone}),
         held=frozenset(held),
-        batches=_batches(root, model, now - policy.predictions_days * DAY),
+        batches=_batches(root, model, now - policy.predictions_days * DAY, now),
         segment_versions=frozenset(_segment_versions(root, model)),
         labels=_times((root / "labels" / model).glob("[0-9a-f]*.parquet"), root),
         tables={
@@ -61,7 +61,8 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
         },
         current=frozenset(
             Table(path.parent.name, read_json(path)["data_version"])
-            for path in tables.glob("*/current.json")
+            # The newest may wait for its checks.
+            for path in (*tables.glob("*/current.json"), *tables.glob("*/newest.json"))
         ),
         pointers=dict(_pointers(tables.glob("*/runs/[!.]*.json"))),
         reports=_times((root / "reports" / model).rglob("[!.]*.*"), root),
@@ -78,7 +79,8 @@ def made(version: str) -> float:
 
 def pointers_of(stage: Path) -> set[str]:
     """Data versions of the tables in `stage` that a run or the stage points at."""
-    paths = [stage / "current.json", *(stage / "runs").glob("[!.]*.json")]
+    names = ("current.json", "newest.json")
+    paths = [*(stage / name for name in names), *(stage / "runs").glob("[!.]*.json")]
     return {item["data_version"] for item in map(read_json, paths) if item}
 
 
@@ -124,23 +126,30 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
             yield path
 
 
-def _batches(root: Path, model: str, expiry: float) -> list[Batch]:
+def _batches(root: Path, model: str, expiry: float, now: float) -> list[Batch]:
     directory = root / "predictions" / model
-    pending = batch_of(read_json(directory / "batches" / "pending.json") or [])
+    begun = batch_of(pending(directory).segments)
     files: dict[str, list[Path]] = {}
     for path in directory.glob("????-??-??/[0-9a-f]*.parquet"):
         files.setdefault(path.stem, []).append(path)
     found = []
     for name, paths in sorted(files.items()):
-        end = max(_end_of_day(path.parent.name) for path in paths)
+        end = max(_end_of(path, now) for path in paths)
         versions = {v for path in paths if end >= expiry for v in _versions_in(path)}
-        if name != pending:
+        if name != begun:
             found.append(Batch(name, end, frozenset(versions)))
     return found
 
 
-def _end_of_day(day: str) -> float:
-    return dt.datetime.fromisoformat(f"{day}T00:00:00+00:00").timestamp() + DAY
+def _end_of(path: Path, now: float) -> float:
+    """When the last prediction in a file was made, at the latest.
+
+    A day of ids that is still to come is that of a server whose clock was ahead, maybe
+    by years: then it is when the file was written.
+    """
+    day = dt.datetime.fromisoformat(f"{path.parent.name}T00:00:00+00:00")
+    end = day.timestamp() + DAY
+    return end if end <= now + DAY else path.stat().st_mtime
 
 
 def _versions_in(path: Path) -> set[str]:

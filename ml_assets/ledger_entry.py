@@ -19,6 +19,7 @@ Kind = Literal[
     "approval",
     "experiment",
     "signing",
+    "contract",
     "release_staging",
     "release_production",
     "release_failure",

@@ -79,6 +79,11 @@ class CsvFormat(Part):
     )
     encoding: str = "utf-8"
     strip: bool = Field(True, description="trim blanks around cells")
+    decimal: Literal[".", ","] = Field(".", description="mark before a fraction")
+    thousands: Literal[",", ".", "'", " "] | None = Field(
+        None, description="mark between thousands"
+    )
+    skip_rows: int = Field(0, ge=0, description="lines before the header")
 
     @field_validator("separator")
     @classmethod
@@ -97,8 +102,12 @@ class CsvFormat(Part):
         return value
 
     @model_validator(mode="after")
-    def _names_stand_once(self) -> "CsvFormat":
+    def _marks_differ(self) -> "CsvFormat":
         refuse((("columns", *at), told) for at, told in twice(self.columns))
+        if self.thousands == self.decimal:
+            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
+        if self.decimal == self.separator:
+            raise ValueError(f"decimal and separator are both {self.decimal!r}")
         return self
 
 
@@ -125,6 +134,9 @@ class SourceSpec(Part):
     file: str | None = Field(None, description="kaggle: file inside the dataset")
     query: str | None = Field(None, description="sql: a SELECT with an ORDER BY")
     read: CsvFormat | None = None
+    unlabelled: Literal["refuse", "drop"] = Field(
+        "refuse", description="rows without a target: drop leaves them out"
+    )
     timeout_seconds: float = Field(60.0, gt=0)
     sha256: str | None = Field(
         None, pattern="^[0-9a-f]{64}$", description="http: expected digest of the file"
@@ -142,7 +154,7 @@ class SourceSpec(Part):
         missing = sorted(name for name in needed if getattr(self, name) is None)
         if missing:
             raise ValueError(f"source type '{self.type}' needs {', '.join(missing)}")
-        surplus = sorted(given - needed - optional)
+        surplus = sorted(given - needed - optional - {"unlabelled"})
         if surplus:
             takes = ", ".join(sorted(needed | optional)) or "no other key"
             raise ValueError(

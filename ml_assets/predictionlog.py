@@ -5,6 +5,7 @@ A prediction has the columns ``id``, ``time``, ``request``, ``version``, ``arm``
 JSON text in the order of the version's signature).
 """
 
+import time
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -45,14 +46,26 @@ def days(root: Path, model: str, since: float = 0.0) -> list[str]:
     return sorted(day for day in found if day >= first)
 
 
-def newest_time(root: Path, model: str) -> float:
-    """Unix seconds of the newest prediction; 0 where there is none."""
-    import pyarrow.parquet as pq
+def newest_time(root: Path, model: str, now: float | None = None) -> float:
+    """Unix seconds of the newest prediction up to `now`; 0 where there is none.
 
-    last = days(root, model)[-1:]
-    paths = [path for day in last for path in _files(root, model, day)]
-    read = (pq.read_table(path, columns=["time"], partitioning=None) for path in paths)
-    return max((float(max(part["time"].to_numpy())) for part in read), default=0.0)
+    An answer that is dated later was given by a server whose clock was ahead; if it
+    ruled a window, none would end before its date. `now` is by default our own clock's.
+    """
+    now = time.time() if now is None else now
+    newest, today = 0.0, day_at(now)
+    for day in reversed(days(root, model)):
+        found = [_newest_in(path, now) for path in _files(root, model, day)]
+        newest = max([newest, *found])
+        # A day that is still to come may hold answers of today.
+        if newest and day <= today:
+            break
+    return newest
+
+
+def _newest_in(path: Path, now: float) -> float:
+    times = _read(path, ["time"], [("time", "<=", now)])["time"]
+    return float(times.max()) if len(times) else 0.0
 
 
 def predictions(

@@ -181,7 +181,7 @@ def raw_to_compare(spec: ModelSpec, plan: ServingPlan) -> str | None:
     root = storage_root()
     tables = TableStore(root)
     try:
-        newest = tables.version(spec.name, "raw", run_id="")
+        newest = tables.version(spec.name, "raw")
         trained_on = VersionStore(root).get(spec.name, plan.live.version).raw_version
     except (MissingTableError, UnknownVersionError):
         return None

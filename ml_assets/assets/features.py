@@ -16,6 +16,7 @@ from ml_assets.assets.features_table import (
     refusing_features,
     without,
 )
+from ml_assets.assets.validation import refuse_failed
 from ml_assets.model import ModelSpec
 from ml_assets.resources.tables import DATA_VERSION
 from ml_assets.storage import home
@@ -45,11 +46,15 @@ def build(spec: ModelSpec) -> dg.Definitions:
         context: dg.AssetExecutionContext, raw: Any
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         if raw is None:
-            yield skipped(spec, "features", f"{spec.name}/raw was never materialized")
+            yield skipped(
+                spec, "features", f"no data of {spec.name}/raw was accepted yet"
+            )
             return
+        version = str(raw.attrs[DATA_VERSION])
+        refuse_failed(spec.name, version)
         with refusing_features():
             table, notes = feature_table(spec, raw)
-        metadata = finish(context.log, table, notes)
+        metadata = finish(context.log, table, notes, version)
         yield dg.MaterializeResult(
             value=table,
             data_version=dg.DataVersion(table.attrs[DATA_VERSION]),

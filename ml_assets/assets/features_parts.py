@@ -14,8 +14,9 @@ from ml_assets.assets.features_table import (
     without,
 )
 from ml_assets.assets.steps import each, says, step_arguments
+from ml_assets.assets.validation import refuse_failed
 from ml_assets.model import ModelSpec
-from ml_assets.resources.tables import DATA_VERSION, TableStore
+from ml_assets.resources.tables import DATA_VERSION, TableStore, runs_of
 from ml_assets.storage import storage_root
 
 STAGE = "features_parts"
@@ -54,7 +55,8 @@ def _find(spec: ModelSpec) -> dg.OpDefinition:
         from ml_assets.ml.retype import whole_numbers
 
         store = TableStore(storage_root())
-        version = store.version(spec.name, "raw", context.run_id)
+        version = store.version(spec.name, "raw", *runs_of(context.run))
+        refuse_failed(spec.name, version)
         # Whether a column holds whole numbers only is seen in all rows together.
         wanted = store.columns(spec.name, "raw", version) & {*spec.features.categorical}
         some = store.read(spec.name, "raw", version, sorted(wanted))
@@ -86,7 +88,8 @@ def _prepare(spec: ModelSpec) -> dg.OpDefinition:
         store.write(spec.name, STAGE, mark, table)
         context.add_output_metadata({"rows": len(table)})
         version = table.attrs[DATA_VERSION]
-        return {"number": part["number"], DATA_VERSION: version, "lost": lost}
+        same = {name: part[name] for name in ("number", "raw")}
+        return {**same, DATA_VERSION: version, "lost": lost}
 
     return prepare
 
@@ -119,7 +122,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
                 pinned_classes(spec),
             )
             table = hold_out(spec, prepared)
-        metadata = finish(context.log, table, prepared.notes)
+        metadata = finish(context.log, table, prepared.notes, parts[0]["raw"])
         return dg.Output(
             table,
             data_version=dg.DataVersion(table.attrs[DATA_VERSION]),

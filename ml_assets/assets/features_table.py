@@ -10,7 +10,7 @@ from ml_assets import provenance
 from ml_assets.assets.common import key, table_metadata
 from ml_assets.model import FeaturesSpec, ModelSpec
 from ml_assets.reserved import HELD_OUT as HELD_OUT
-from ml_assets.resources.tables import DATA_VERSION
+from ml_assets.resources.tables import DATA_VERSION, MADE_OF
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,15 +61,18 @@ def hold_out(spec: ModelSpec, prepared: "Prepared") -> "pd.DataFrame":
     return table.assign(**{HELD_OUT: mask})
 
 
-def finish(log: Any, table: "pd.DataFrame", notes: list[str]) -> dict[str, Any]:
-    """Name the content of a feature table in its ``attrs``; what the UI shows of it."""
+def finish(
+    log: Any, table: "pd.DataFrame", notes: list[str], raw_version: str
+) -> dict[str, Any]:
+    """Name content and origin of a feature table in its ``attrs``, for the UI too."""
     from ml_assets.ml.tables import content_hash
 
     for note in notes:
         log.warning(note)
-    table.attrs[DATA_VERSION] = content_hash(table)
+    table.attrs |= {DATA_VERSION: content_hash(table), MADE_OF: raw_version}
     return {
         **table_metadata(table),
+        "raw_version": raw_version,
         "held_out_rows": int(table[HELD_OUT].sum()),
         "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in notes)),
     }

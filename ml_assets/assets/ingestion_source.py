@@ -56,18 +56,45 @@ def accept(
     spec: ModelSpec, source: SourceSpec, frame: "pd.DataFrame"
 ) -> dict[str, Any]:
     """Name the content of a raw table in its ``attrs``; what the UI shows of it."""
-    from ml_assets.ml.tables import DataError, check_target, content_hash
+    from ml_assets.ml.tables import NAMELESS, DataError, check_target, content_hash
+
+    # A source that is given for one run need not say again what the YAML says.
+    may_lack = "drop" in (source.unlabelled, spec.source.unlabelled)
 
     with refusing_data():
         taken = reserved(spec, frame.columns)
         if taken:
             raise DataError(taken)
-        check_target(frame, spec.target)
+        check_target(frame, spec.target, may_lack)
+    dressed = _numbers_in_texts(frame.drop(columns=spec.target))
+    for told in dressed:
+        dg.get_dagster_logger().warning(told)
+    empty = [str(name) for name in frame.columns if frame[name].isna().all()]
     frame.attrs[DATA_VERSION] = content_hash(frame)
     return {
         **table_metadata(frame),
         "source": dg.MetadataValue.json(shown(source)),
+        "columns_without_name": int(frame.attrs.pop(NAMELESS, 0)),
+        "columns_without_value": ", ".join(empty) or "none",
+        "numbers_in_texts": "; ".join(dressed) or "none",
+        "rows_without_target": int(frame[spec.target].isna().sum()),
     }
+
+
+def _numbers_in_texts(frame: "pd.DataFrame") -> list[str]:
+    """What to say of columns that are texts, and hold numbers all the same."""
+    from ml_assets.ml.sources.text_numbers import dressed
+
+    found = []
+    for name in frame.select_dtypes("category"):
+        number, cells = dressed(frame[name]), int(frame[name].notna().sum())
+        if number:
+            found.append(
+                f"column '{name}' is text, and {number:,} of its {cells:,} values are"
+                " numbers: read.decimal and read.thousands say how they are written,"
+                " and features.numeric takes what is no number as missing"
+            )
+    return found
 
 
 def shown(source: SourceSpec) -> dict[str, Any]:

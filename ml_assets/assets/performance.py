@@ -16,7 +16,7 @@ from ml_assets.assets.common import (
 )
 from ml_assets.assets.monitoring import AUC
 from ml_assets.model import ModelSpec
-from ml_assets.segments import label_text
+from ml_assets.segments import day_at, label_text
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import read_json, storage_root
@@ -127,11 +127,9 @@ def assess(spec: ModelSpec) -> Performance | None:
 
 def as_outcomes(rows: "pd.DataFrame", positive: Any) -> "pd.DataFrame":
     """Labelled predictions with ``day``, and classes as True and False."""
-    from ml_assets.segments import day_of
-
     told = label_text(positive)
     return rows.assign(
-        day=[day_of(str(value)) for value in rows["id"]],
+        day=[day_at(at) for at in rows[["time", "received"]].min(axis=1)],
         probability=rows["p"].astype("float64"),
         predicted=(rows["label"] == told).to_numpy(dtype=bool),
         label=(rows["truth"] == told).to_numpy(dtype=bool),

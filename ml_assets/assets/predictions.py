@@ -38,11 +38,19 @@ def _compacted(
 
     # A server that was killed ships nothing; its open segments are taken over.
     adopted = adopt(home(), storage_root(), spec.name)
-    if adopted:
-        context.log.info(f"took over {len(adopted)} segment(s) of servers that died")
+    if adopted.paths:
+        number = len(adopted.paths)
+        context.log.info(f"took over {number} segment(s) of servers that died")
+    for failure in adopted.failures:
+        context.log.warning(f"a segment of a server that died stays there: {failure}")
     done = compact(storage_root(), spec.name, kind)
     if done.unreadable:
         context.log.warning(f"{done.unreadable} line(s) could not be read")
+    if done.ahead:
+        context.log.warning(
+            f"{done.ahead} row(s) are dated ahead of this machine's clock, which"
+            " counts: the clock of a server, or this one, is wrong"
+        )
     return dg.MaterializeResult(metadata=describe(done))
 
 

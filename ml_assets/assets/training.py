@@ -1,6 +1,5 @@
 """``<model>/model``: a new version, trained, packaged and registered."""
 
-import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,14 @@ from ml_assets.assets.features import HELD_OUT
 from ml_assets.assets.validation import report_path
 from ml_assets.model import ModelSpec
 from ml_assets.resources.registry import Registry
-from ml_assets.resources.tables import DATA_VERSION, TableStore
-from ml_assets.storage import sha256_file, storage_root, write_bytes, write_json
+from ml_assets.resources.tables import DATA_VERSION, MADE_OF, TableStore
+from ml_assets.storage import (
+    atomic_path,
+    sha256_file,
+    storage_root,
+    write_bytes,
+    write_json,
+)
 from ml_assets.versions import VersionRecord, VersionStore
 
 if TYPE_CHECKING:
@@ -145,7 +150,7 @@ def train_version(
     version = store.reserve(spec.name, run_id)
     tags = {
         "version": version,
-        "raw_version": TableStore(storage_root()).version(spec.name, "raw", run_id),
+        "raw_version": made_of(spec, features, run_id),
         "features_version": str(features.attrs[DATA_VERSION]),
         "code_version": provenance.code_hash(),
         "git_commit": provenance.git_commit(),
@@ -153,16 +158,17 @@ def train_version(
         "dagster_run": run_id,
         "fingerprint": made_by,
     }
-    with tempfile.TemporaryDirectory() as scratch:
-        bundle = Path(scratch) / "bundle"
-        manifest = package(spec, trained, bundle)
-        # A composed one has a parameter of that name itself.
-        params = {
-            "estimator__" + n if n == "estimator" else n: value
-            for n, value in trained.params.items()
-        }
-        params["estimator"] = spec.estimator.type
-        entry = registry.register(spec.name, bundle, tags, params)
+    # Where it is looked for, so that nobody downloads what was packaged here.
+    bundle = store.directory(spec.name, version) / "bundle"
+    with atomic_path(bundle) as temporary:
+        manifest = package(spec, trained, temporary)
+    # A composed one has a parameter of that name itself.
+    params = {
+        "estimator__" + n if n == "estimator" else n: value
+        for n, value in trained.params.items()
+    }
+    params["estimator"] = spec.estimator.type
+    entry = registry.register(spec.name, bundle, tags, params)
     origins = _keep_origins(spec, version, tags)
     record = VersionRecord(
         model=spec.name,
@@ -190,6 +196,13 @@ def train_version(
     )
     store.save(record)
     return record
+
+
+def made_of(spec: ModelSpec, features: "pd.DataFrame", run_id: str) -> str:
+    """The raw data that the features were made of, whatever came in since."""
+    found = features.attrs.get(MADE_OF)
+    # Features that an older release made do not say.
+    return str(found or TableStore(storage_root()).version(spec.name, "raw", run_id))
 
 
 def _search(trained: "Trained") -> dict[str, Any]:

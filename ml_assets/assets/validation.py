@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets.assets.common import TABLES, key
+from ml_assets import contracts
+from ml_assets.assets.common import key
 from ml_assets.model import ModelSpec
 from ml_assets.quality.names import expectation_names
-from ml_assets.resources.tables import DATA_VERSION
-from ml_assets.storage import below, storage_root, write_bytes, write_json
+from ml_assets.resources.tables import DATA_VERSION, TableStore, runs_of
+from ml_assets.storage import below, read_json, storage_root, write_json
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -43,15 +44,30 @@ TELLS_NO_VALUES = {
 }
 
 
-def contract_path(model: str) -> Path:
-    """What the last accepted raw data of a model looked like."""
-    return below(storage_root() / "contracts", f"{model}.json")
+# Rules on values and shares, which the world moves; the others are about the source.
+MOVES = {"unseen_category", "out_of_range", "missing_values"}
 
 
 def report_path(model: str, data_version: str) -> Path:
     """The validation report of one raw table."""
     reports = below(storage_root() / "reports", model)
     return below(reports / "validation", f"{data_version}.json")
+
+
+def refuse_failed(model: str, data_version: str) -> None:
+    """Fail a run that would go on with raw data whose checks have failed.
+
+    They stop the run that they are in; this is for one that was asked for without them.
+    """
+    path = report_path(model, data_version)
+    report = read_json(path)
+    if report is not None and not report["summary"]["passed"]:
+        raise dg.Failure(
+            f"raw data {data_version[:12]} of {model} failed its checks, so that"
+            f" nothing is made of it; {path} says what they found; materialize"
+            f" {model}/raw with its checks again",
+            allow_retries=False,
+        )
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -75,30 +91,38 @@ def build(spec: ModelSpec) -> dg.Definitions:
     @dg.multi_asset_check(
         name=f"{spec.name}__raw_checks",
         specs=[*specs, contract],
-        ins={"raw": dg.AssetIn(raw, input_manager_key=TABLES)},
         description=f"Great Expectations and the schema contract on {spec.name}/raw.",
     )
-    def raw_checks(raw: Any) -> Iterator[dg.AssetCheckResult]:
-        yield from check(spec, raw)
+    def raw_checks(
+        context: dg.AssetCheckExecutionContext,
+    ) -> Iterator[dg.AssetCheckResult]:
+        store = TableStore(storage_root())
+        # Not as its input, which would be the last data that was accepted.
+        made = store.pointer(spec.name, "raw", *runs_of(context.run), unchecked=True)
+        yield from check(spec, store.read(spec.name, "raw", made[DATA_VERSION]))
 
     return dg.Definitions(asset_checks=[raw_checks])
 
 
 def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]:
-    """Validate one raw table, keep the report, and learn from data that is accepted."""
-    from ml_assets.ml.contract import Contract
+    """Validate one raw table, and keep the report.
+
+    Data that is accepted becomes the model's current one, and the contract is learnt
+    from it; data that breaks the contract is noted, so that it can be accepted.
+    """
     from ml_assets.quality import build_report, run_expectations, summarise
 
     version = str(raw.attrs[DATA_VERSION])
     outcomes = run_expectations(raw, spec.expect)
-    violations = _contract_violations(spec.name, raw)
+    held = _held(spec, raw)
+    violations = _contract_violations(spec, held)
     report = build_report(spec.name, version, outcomes, violations, len(raw))
     path = report_path(spec.name, version)
     write_json(path, report)
-    if report["summary"]["passed"]:
-        learnt = Contract.learn(raw).to_json().encode()
-        write_bytes(contract_path(spec.name), learnt)
     told = without_values(report)
+    broken = told["violations"]
+    errors = [item["message"] for item in broken if item["severity"] == "error"]
+    remedy = _conclude(spec.name, version, held, report["summary"]["passed"], errors)
     for item in told["expectations"]:
         count = item["unexpected_count"]
         yield dg.AssetCheckResult(
@@ -109,13 +133,12 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
             # Drawn as a curve over runs.
             metadata={} if count is None else {"unexpected_count": count},
         )
-    broken = told["violations"]
-    errors = [item for item in broken if item["severity"] == "error"]
+    listed = _listed(errors or [item["message"] for item in broken])
     yield dg.AssetCheckResult(
         check_name=CONTRACT,
         asset_key=key(spec, "raw"),
         passed=not errors,
-        description=_listed([item["message"] for item in errors or broken]),
+        description=f"{listed}; {remedy}" if remedy else listed,
         metadata={
             "report": dg.MetadataValue.md(summarise(told)),
             "report_path": dg.MetadataValue.path(str(path)),
@@ -157,13 +180,57 @@ def _breach(item: Mapping[str, Any]) -> str:
     return f"column {item['column']}: {item['rule'].replace('_', ' ')}"
 
 
-def _contract_violations(model: str, raw: "pd.DataFrame") -> list[Any]:
+def _held(spec: ModelSpec, raw: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows that the contract is about: those that something is made of."""
+    if spec.source.unlabelled != "drop" or spec.target not in raw.columns:
+        return raw
+    return raw[raw[spec.target].notna()]
+
+
+def _conclude(
+    model: str, version: str, raw: "pd.DataFrame", passed: bool, errors: list[str]
+) -> str:
+    """Keep what follows from a validation; what to do where data moved on purpose."""
     from ml_assets.ml.contract import Contract
 
-    path = contract_path(model)
+    if passed:
+        contracts.keep(model, Contract.learn(raw))
+        TableStore(storage_root()).accept(model, "raw", version)
+        return ""
+    if not errors:
+        return ""
+    try:
+        contract = Contract.learn(raw)
+    except ValueError:
+        # No rows, or one name twice: there is nothing that could be accepted.
+        return ""
+    contracts.block(model, version, errors, contract)
+    return contracts.remedy(model)
+
+
+def _contract_violations(spec: ModelSpec, raw: "pd.DataFrame") -> list[Any]:
+    """How `raw` breaks the contract, less what is known from answered requests."""
+    from ml_assets.ml.contract import Contract
+
+    path = contracts.contract_path(spec.name)
     if not path.exists():
         return []
-    return Contract.from_json(path.read_bytes()).compare(raw)
+    contract = Contract.from_json(path.read_bytes())
+    keys = [spec.split.column] if spec.split.column else []
+    found = contract.compare(raw, spec.features.drop, keys)
+    told = contracts.told_by_drift(storage_root(), spec.name)
+    return [_known(item, told) for item in found]
+
+
+def _known(violation: Any, told: Mapping[str, str]) -> Any:
+    """A violation that drift reports have told of is a warning: requests moved, too."""
+    import msgspec
+
+    report = told.get(violation.column or "")
+    if violation.rule not in MOVES or report is None:
+        return violation
+    message = f"{violation.message}; as drift report {report} says of requests"
+    return msgspec.structs.replace(violation, severity="warning", message=message)
 
 
 def _listed(messages: list[str]) -> str:

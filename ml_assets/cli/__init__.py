@@ -13,6 +13,7 @@ from ml_assets.storage import StorageError, storage_root
 
 COMMANDS = {
     "approve": ("approve", "Let a version of the platform into production."),
+    "contract": ("contract", "Accept data that moved on purpose."),
     "demo": ("demo", "Run the whole loop on bundled data, from nothing."),
     "deploy": ("deploy", "Put a version in service."),
     "dev": ("dev", "Dagster UI and model server, until Ctrl-C."),

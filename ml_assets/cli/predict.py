@@ -1,9 +1,13 @@
 """``ml-assets predict MODEL [FILE]``: score rows with the version in service."""
 
 import io
-from collections.abc import Iterator
-from contextlib import ExitStack
-from typing import BinaryIO, cast
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import BinaryIO, TextIO, cast
 
 import click
 import msgspec
@@ -11,17 +15,22 @@ import msgspec
 from ml_assets.cli import rows as sources
 from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.client import ServerClient
+from ml_assets.cli.layout import layout_of
+from ml_assets.cli.outcomes import Outcome, outcomes, reason, told
 from ml_assets.cli.output import EXIT_CODES, Failed
 from ml_assets.cli.rows import Row
-from ml_assets.cli.scorers import PlanScorer, Refusal, Scorer, ServerScorer
+from ml_assets.cli.scorers import (
+    PlanScorer,
+    Prediction,
+    Refusal,
+    Scorer,
+    ServerScorer,
+)
 from ml_assets.cli.writers import WRITERS, Writer
-from ml_assets.serving.problems import FieldError
-from ml_assets.storage import storage_root
+from ml_assets.storage import atomic_path, storage_root
 
 # What a server takes at once by default, with room for wide rows.
 CHUNK = 1_000
-# What a refusal finds in a column that the model does not take.
-UNKNOWN = "an unknown column"
 
 
 @click.command("predict", epilog=EXIT_CODES)
@@ -48,6 +57,18 @@ UNKNOWN = "an unknown column"
     help="Leave out columns that the model does not take, such as its target.",
 )
 @click.option(
+    "--on-error",
+    type=click.Choice(["fail", "skip", "collect"]),
+    default="fail",
+    show_default=True,
+    help="Of rows that the model refuses: fail, leave them out, or print why.",
+)
+@click.option(
+    "--to",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write predictions to this file, once all of them are there.",
+)
+@click.option(
     "--chunk",
     type=click.IntRange(min=1, max=10_000),
     default=CHUNK,
@@ -62,12 +83,15 @@ def command(
     output: str,
     as_json: bool,
     ignore_unknown: bool,
+    on_error: str,
+    to: Path | None,
     chunk: int,
 ) -> None:
     """Score the rows of FILE (- for standard input) with MODEL's version in service.
 
     Needs no server: the plan in force is verified and loaded in this process, and
     refuses what a server would refuse. Empty cells of a CSV are missing values.
+    Predictions are written once all of them are there: a file is whole, or not there.
 
     \b
     Examples:
@@ -75,10 +99,12 @@ def command(
       ml-assets predict breast_cancer rows.parquet --output csv > scored.csv
       echo '{"age": 41, "sex": "Male"}' | ml-assets predict adult --json
       ml-assets predict adult rows.jsonl --url http://127.0.0.1:8080
+      ml-assets predict adult rows.csv --on-error collect --output csv --to scored.csv
 
-    JSON keys: model, version, predictions (row, id, probability, label), rows, error.
+    JSON keys: model, version, predictions (row, id, probability, label; or row, error),
+    rows, refused, error.
     """
-    writer = WRITERS["json" if as_json else output]()
+    output = "json" if as_json else output
     if isinstance(file, io.BufferedReader):
         stream = file
     else:
@@ -86,11 +112,21 @@ def command(
     with ExitStack() as stack:
         scorer = _scorer(stack, model, url, chunk)
         kind = kind or sources.detect(str(getattr(file, "name", "")), stream)
-        read = sources.read(stream, kind, scorer.columns)
+        layout = layout_of(scorer.model, scorer.version)
+        read = sources.read(stream, kind, scorer.columns, layout)
         if ignore_unknown:
             names = {column.name for column in scorer.columns}
             read = ({n: v for n, v in row.items() if n in names} for row in read)
-        _run(scorer, read, writer, chunk)
+        try:
+            with _whole(to) as out:
+                writer = WRITERS[output](out, on_error == "collect")
+                _run(scorer, read, writer, chunk, on_error)
+        except Failed as failure:
+            if output == "json" and to is None:
+                empty = WRITERS[output](sys.stdout, False)
+                empty.start(scorer.model, scorer.version)
+                empty.end(0, 0, failure.message)
+            raise
 
 
 def _scorer(stack: ExitStack, model: str, url: str | None, chunk: int) -> Scorer:
@@ -102,43 +138,52 @@ def _scorer(stack: ExitStack, model: str, url: str | None, chunk: int) -> Scorer
     return ServerScorer(client, model)
 
 
-def _run(scorer: Scorer, read: Iterator[Row], writer: Writer, chunk: int) -> None:
-    """Print predictions chunk by chunk; what follows a refused chunk is not read."""
-    done, error = 0, None
+@contextmanager
+def _whole(to: Path | None) -> Iterator[TextIO]:
+    """Where predictions go; nothing of it is seen unless all of them are there."""
+    if to is not None:
+        with atomic_path(to) as path, path.open("w", encoding="utf-8") as out:
+            yield out
+        return
+    with tempfile.TemporaryFile("w+", encoding="utf-8", newline="") as spool:
+        yield spool
+        spool.seek(0)
+        shutil.copyfileobj(spool, sys.stdout)
+
+
+def _run(
+    scorer: Scorer, read: Iterator[Row], writer: Writer, chunk: int, on_error: str
+) -> None:
+    """Write predictions chunk by chunk, and what becomes of rows that are refused."""
+    done = refused = 0
+    first = ""
     writer.start(scorer.model, scorer.version)
+    for rows in sources.chunks(read, chunk):
+        for number, outcome in enumerate(_scored(scorer, rows, done, on_error), 1):
+            if isinstance(outcome, Prediction):
+                writer.row(done + number, outcome)
+                continue
+            refused += 1
+            first = first or f"row {done + number}, {reason(outcome)}"
+            if on_error == "collect":
+                writer.refused(done + number, reason(outcome))
+        done += len(rows)
+    if not done:
+        raise Failed("there are no rows to score")
+    if refused == done:
+        raise Failed(f"all {done:,} rows are refused, the first of them: {first}")
+    writer.end(done - refused, refused, None)
+    if refused:
+        kept = "are left out" if on_error == "skip" else "have an error and no answer"
+        click.echo(f"{refused:,} of {done:,} rows {kept}; {first}", err=True)
+
+
+def _scored(
+    scorer: Scorer, rows: list[Row], done: int, on_error: str
+) -> Sequence[Outcome]:
+    if on_error != "fail":
+        return outcomes(scorer, rows)
     try:
-        for rows in sources.chunks(read, chunk):
-            try:
-                predictions = scorer.score(msgspec.json.encode({"rows": rows}))
-            except Refusal as refusal:
-                raise Failed(_told(refusal, done)) from refusal
-            for prediction in predictions:
-                done += 1
-                writer.row(done, prediction)
-        if not done:
-            raise Failed("there are no rows to score")
-    except Failed as failure:
-        error = failure.message
-        raise
-    finally:
-        writer.end(done, error)
-
-
-def _told(refusal: Refusal, done: int) -> str:
-    """What is wrong where, with rows counted from 1 over the whole file."""
-    if not refusal.errors:
-        return f"rows from {done + 1:,} on are refused: {refusal}"
-    # The same fault of each row is told once, at its first row.
-    first: dict[tuple[str | None, str, str], FieldError] = {}
-    for error in refusal.errors:
-        first.setdefault((error.column, error.expected, error.found), error)
-    lines = [str(_counted(error, done)) for error in first.values()]
-    if any(error.found == UNKNOWN for error in refusal.errors):
-        lines.append("leave out what the model does not take: --ignore-unknown")
-    return "\n  ".join(["the rows do not fit the model:", *lines])
-
-
-def _counted(error: FieldError, done: int) -> FieldError:
-    if error.row is None:
-        return error
-    return msgspec.structs.replace(error, row=error.row + done + 1)
+        return scorer.score(msgspec.json.encode({"rows": rows}))
+    except Refusal as refusal:
+        raise Failed(told(refusal, done)) from refusal

@@ -2,16 +2,20 @@
 
 import csv
 import io
+import itertools
 import math
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from pathlib import PurePath
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import msgspec
 
 from ml_assets.cli.output import Failed
 from ml_assets.serving.plan import Column
+
+if TYPE_CHECKING:
+    from ml_assets.model_source import CsvFormat
 
 Row = dict[str, Any]
 
@@ -22,8 +26,6 @@ SUFFIXES = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
 }
-# Cell texts that mean a missing value, unless the column has such a category.
-MISSING = frozenset({"", "?", "NA", "NaN", "nan", "null", "NULL"})
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -52,7 +54,12 @@ def _is_whole(line: tuple[bytes, bytes, bytes]) -> bool:
     return isinstance(value, dict) and not set(value) <= {"rows", "columns"}
 
 
-def read(stream: BinaryIO, kind: str, columns: Iterable[Column]) -> Iterator[Row]:
+def read(
+    stream: BinaryIO,
+    kind: str,
+    columns: Iterable[Column],
+    layout: "CsvFormat | None" = None,
+) -> Iterator[Row]:
     """Yield the rows of `stream`.
 
     Parameters
@@ -63,6 +70,9 @@ def read(stream: BinaryIO, kind: str, columns: Iterable[Column]) -> Iterator[Row
         ``csv``, ``json``, ``jsonl`` or ``parquet``.
     columns : iterable of Column
         What the model takes; CSV knows only texts, and these say what they mean.
+    layout : CsvFormat, optional
+        How the CSV is written that the model learnt from. A file whose header lacks
+        its separator is an ordinary CSV all the same.
 
     Raises
     ------
@@ -70,7 +80,7 @@ def read(stream: BinaryIO, kind: str, columns: Iterable[Column]) -> Iterator[Row
         With the line where the file is not what it should be.
     """
     if kind == "csv":
-        return _csv(stream, {column.name: column for column in columns})
+        return _csv(stream, {column.name: column for column in columns}, layout)
     readers: dict[str, Callable[[BinaryIO], Iterator[Row]]] = {
         "json": _json,
         "jsonl": _json_lines,
@@ -92,15 +102,30 @@ def chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _csv(stream: BinaryIO, columns: dict[str, Column]) -> Iterator[Row]:
-    text = io.TextIOWrapper(stream, encoding="utf-8-sig", newline="")
-    reader = csv.reader(text)
+def _csv(
+    stream: BinaryIO, columns: dict[str, Column], layout: "CsvFormat | None"
+) -> Iterator[Row]:
+    from ml_assets.model_source import CsvFormat
+
+    layout = layout or CsvFormat()
+    is_utf8 = layout.encoding.lower().replace("-", "") == "utf8"
+    encoding = "utf-8-sig" if is_utf8 else layout.encoding
+    text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+    reader = None
     try:
-        header = [name.strip() for name in next(reader, [])]
-        twice = {name for name in header if header.count(name) > 1}
+        for _ in range(layout.skip_rows):
+            text.readline()
+        first = text.readline()
+        if layout.header and layout.separator not in first and "," in first:
+            layout = CsvFormat()
+        lines = itertools.chain([first] if first else [], text)
+        reader = csv.reader(lines, delimiter=layout.separator)
+        header, below = _header(reader, layout)
+        # Without a name it is an index, as pandas writes it, and no input.
+        twice = {name for name in header if name and header.count(name) > 1}
         if twice:
             raise Failed(f"the CSV header names {', '.join(sorted(twice))} twice")
-        for cells in reader:
+        for cells in below:
             if not cells:
                 continue
             if len(cells) != len(header):
@@ -109,37 +134,54 @@ def _csv(stream: BinaryIO, columns: dict[str, Column]) -> Iterator[Row]:
                     f" expected {len(header)} as in the header"
                 )
             pairs = zip(header, cells, strict=True)
-            yield {name: _cell(text, columns.get(name)) for name, text in pairs}
-    except UnicodeDecodeError as error:
-        raise Failed(f"the CSV is not UTF-8: {error.reason}") from error
+            yield {
+                name: _cell(t, columns.get(name), layout) for name, t in pairs if name
+            }
+    except UnicodeError as error:
+        raise Failed(f"the CSV is not {layout.encoding.upper()}: {error}") from error
     except csv.Error as error:
-        raise Failed(f"line {reader.line_num} of the CSV: {error}") from error
+        number = reader.line_num if reader else 1
+        raise Failed(f"line {number} of the CSV: {error}") from error
 
 
-def _cell(text: str, column: Column | None) -> Any:
+def _header(
+    reader: Iterator[list[str]], layout: "CsvFormat"
+) -> tuple[list[str], Iterator[list[str]]]:
+    """The names of the columns, as training had them, and the rows below."""
+    first = next(reader, [])
+    below = reader if layout.header else itertools.chain([first], reader)
+    if layout.columns:
+        return layout.columns, below
+    if layout.header:
+        return [name.strip() for name in first], below
+    return [f"f{number}" for number in range(len(first))], below
+
+
+def _cell(text: str, column: Column | None, layout: "CsvFormat") -> Any:
     """The value that a cell stands for; a text where it stands for none."""
-    text = text.strip()
+    text = text.strip() if layout.strip else text
     if column is None or (column.categories and text in column.categories):
         return text
-    if text in MISSING:
+    if text in layout.missing:
         return None
     if column.kind == "boolean":
         return BOOLEANS.get(text.lower(), text)
     if column.kind in ("number", "integer"):
-        return _number(text)
+        return _number(text, layout)
     return text
 
 
-def _number(text: str) -> Any:
-    # Python's own spellings 1_000 and inf are no numbers of a CSV.
-    if "_" in text:
-        return text
+def _number(text: str, layout: "CsvFormat") -> Any:
+    """The number that a cell stands for, as training reads it; else its text."""
+    from ml_assets.cell_numbers import number_of
+
+    plain = number_of(text.strip(), layout)
     try:
-        return int(text)
+        return text if plain is None else int(plain)
     except ValueError:
         pass
     try:
-        value = float(text)
+        value = float(plain or "")
     except ValueError:
         return text
     return value if math.isfinite(value) else text

@@ -137,12 +137,20 @@ def _raw(found: dict[str, Any]) -> list[str]:
     # The kind first; JSON has sorted the keys.
     source = sorted(found["source"].items(), key=lambda item: item[0] != "type")
     place = " ".join(str(value) for _, value in source if value is not None)
-    return [f"{found['dagster/row_count']:,} rows of {columns} columns from {place}"]
+    told = [f"{found['dagster/row_count']:,} rows of {columns} columns from {place}"]
+    if found.get("columns_without_name"):
+        told.append(
+            f"{found['columns_without_name']} column(s) without a name left out"
+        )
+    dressed = found.get("numbers_in_texts", "none")
+    return told + (dressed.split("; ") if dressed != "none" else [])
 
 
 def _features(found: dict[str, Any]) -> list[str]:
     rows, test = found["dagster/row_count"], found["held_out_rows"]
-    return [f"{rows - test:,} rows to train with, {test:,} held out to test"]
+    told = [f"{rows - test:,} rows to train with, {test:,} held out to test"]
+    # A list in Markdown of what was left out, retyped or lost.
+    return told + [note.removeprefix("- ") for note in found["notes"].splitlines()]
 
 
 def _model(found: dict[str, Any]) -> list[str]:

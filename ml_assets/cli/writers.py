@@ -2,19 +2,19 @@
 
 import csv
 import json
-import sys
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TextIO
 
 import click
 
 from ml_assets.cli.scorers import Prediction
 
 FIELDS = ("row", "label", "probability", "id")
+REFUSED = "refused"
 
 
 class Writer(Protocol):
-    """Prints predictions as they come."""
+    """Writes predictions as they come."""
 
     def start(self, model: str, version: str) -> None:
         """Before the first row."""
@@ -22,8 +22,11 @@ class Writer(Protocol):
     def row(self, number: int, prediction: Prediction) -> None:
         """The answer to row `number`, counted from 1."""
 
-    def end(self, rows: int, error: str | None) -> None:
-        """After the last row; `error` says why it is not the last of the file."""
+    def refused(self, number: int, reason: str) -> None:
+        """Why there is no answer to row `number`."""
+
+    def end(self, rows: int, refused: int, error: str | None) -> None:
+        """After the last row; `error` says why there is none."""
 
 
 class TableWriter:
@@ -31,60 +34,88 @@ class TableWriter:
 
     _layout = "{:>7}  {:<16}  {:>11}  {}"
 
+    def __init__(self, out: TextIO, collects: bool) -> None:
+        self._out = out
+
     def start(self, model: str, version: str) -> None:
         """Say what answers, beside the data."""
         click.echo(f"{model} version {version}", err=True)
+        header = click.style(self._layout.format(*FIELDS), bold=True)
+        click.echo(header, file=self._out)
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One line, after the header."""
-        if number == 1:
-            click.echo(click.style(self._layout.format(*FIELDS), bold=True))
         shown = f"{prediction.probability:.6f}"
         label = str(prediction.label)
-        click.echo(self._layout.format(number, label, shown, prediction.id))
+        line = self._layout.format(number, label, shown, prediction.id)
+        click.echo(line, file=self._out)
 
-    def end(self, rows: int, error: str | None) -> None:
+    def refused(self, number: int, reason: str) -> None:
+        """One line with the reason."""
+        line = self._layout.format(number, REFUSED, "", reason)
+        click.echo(line, file=self._out)
+
+    def end(self, rows: int, refused: int, error: str | None) -> None:
         """How many there were."""
-        if rows:
+        if error is None:
             click.echo(f"{rows:,} predictions", err=True)
 
 
 class CsvWriter:
     """For spreadsheets; probabilities with all their digits."""
 
+    def __init__(self, out: TextIO, collects: bool) -> None:
+        self._writer = csv.writer(out, lineterminator="\n")
+        self._more = ("",) if collects else ()
+
     def start(self, model: str, version: str) -> None:
-        """The header."""
-        self._writer = csv.writer(sys.stdout, lineterminator="\n")
-        self._writer.writerow(FIELDS)
+        """The header, with a column for errors where they are collected."""
+        self._writer.writerow((*FIELDS, *("error" for _ in self._more)))
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One line."""
-        probability = repr(prediction.probability)
-        self._writer.writerow((number, prediction.label, probability, prediction.id))
+        values = (prediction.label, repr(prediction.probability), prediction.id)
+        self._writer.writerow((number, *values, *self._more))
 
-    def end(self, rows: int, error: str | None) -> None:
+    def refused(self, number: int, reason: str) -> None:
+        """One line that holds the reason only."""
+        self._writer.writerow((number, "", "", "", reason))
+
+    def end(self, rows: int, refused: int, error: str | None) -> None:
         """Nothing follows the rows."""
 
 
 class JsonWriter:
-    """For programs: one document, written as it grows and closed on failure too."""
+    """For programs: one document, which says why where there are no answers."""
+
+    def __init__(self, out: TextIO, collects: bool) -> None:
+        self._out = out
+        self._separator = ""
 
     def start(self, model: str, version: str) -> None:
         """Open the document."""
         head = f'{{"model": {json.dumps(model)}, "version": {json.dumps(version)}'
-        click.echo(f'{head}, "predictions": [', nl=False)
+        self._out.write(f'{head}, "predictions": [')
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One object."""
-        value = {"row": number, **prediction._asdict()}
-        click.echo(("" if number == 1 else ",") + "\n" + json.dumps(value), nl=False)
+        self._item({"row": number, **prediction._asdict()})
 
-    def end(self, rows: int, error: str | None) -> None:
+    def refused(self, number: int, reason: str) -> None:
+        """One object that holds the reason only."""
+        self._item({"row": number, "error": reason})
+
+    def end(self, rows: int, refused: int, error: str | None) -> None:
         """Close the document."""
-        click.echo(f'\n], "rows": {rows}, "error": {json.dumps(error)}}}')
+        counts = f'"rows": {rows}, "refused": {refused}'
+        self._out.write(f'\n], {counts}, "error": {json.dumps(error)}}}\n')
+
+    def _item(self, value: dict[str, object]) -> None:
+        self._out.write(f"{self._separator}\n{json.dumps(value)}")
+        self._separator = ","
 
 
-WRITERS: dict[str, Callable[[], Writer]] = {
+WRITERS: dict[str, Callable[[TextIO, bool], Writer]] = {
     "table": TableWriter,
     "csv": CsvWriter,
     "json": JsonWriter,

@@ -6,6 +6,7 @@ import dagster as dg
 
 from ml_assets import automation, automation_monitor
 from ml_assets.assets import (
+    contract,
     deployment,
     drift,
     evaluation,
@@ -42,6 +43,7 @@ STAGES = (
     records,
     rollback,
     retention,
+    contract,
     automation,
     automation_monitor,
 )

@@ -7,12 +7,17 @@ columns there are, of which types, with which categories and ranges.
 import difflib
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 import msgspec
 import pandas as pd
 
-from ml_assets.ml.contract_columns import ColumnContract, Violation, learn_column
+from ml_assets.ml.contract_columns import (
+    ColumnContract,
+    Violation,
+    learn_column,
+    without_values,
+)
 from ml_assets.ml.contract_rules import column_violations, percent
 from ml_assets.serving.plan import encode
 
@@ -59,16 +64,30 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         columns = (learn_column(str(name), frame[name]) for name in frame.columns)
         return cls(rows=len(frame), columns=tuple(columns))
 
-    def compare(self, frame: pd.DataFrame) -> list[Violation]:
+    def compare(
+        self,
+        frame: pd.DataFrame,
+        dropped: Collection[str] = (),
+        keys: Collection[str] = (),
+    ) -> list[Violation]:
         """How `frame` breaks this contract: the table first, then column by column.
 
         An error is: a missing or repeated column, a new column that is a learnt one
         spelt otherwise, less than half the rows, a changed type, more than 1 % of the
         rows with unseen categories or with numbers beyond the learnt range by more than
         its width, and a rise of the missing share by more than 10 points. Lesser
-        changes of the same sort are warnings.
+        changes of the same sort are warnings. Dates and identifiers are not held to
+        their old values.
+
+        Parameters
+        ----------
+        frame : DataFrame of shape (n_rows, n_columns)
+        dropped : collection of str
+            Columns that nothing reads: they need to be there, no more.
+        keys : collection of str
+            Columns that are not held to their old values.
         """
-        return list(self._violations(frame))
+        return list(self._violations(frame, dropped, keys))
 
     def to_json(self) -> str:
         """The contract as JSON text, the same text for the same data."""
@@ -79,7 +98,9 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         """The contract that `to_json` wrote."""
         return msgspec.json.decode(text, type=cls)
 
-    def _violations(self, frame: pd.DataFrame) -> Iterator[Violation]:
+    def _violations(
+        self, frame: pd.DataFrame, dropped: Collection[str], keys: Collection[str]
+    ) -> Iterator[Violation]:
         yield from self._rows(len(frame))
         twice = _repeated(frame)
         for name in twice:
@@ -105,8 +126,9 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         for column in self.columns:
             if column.name not in found:
                 yield _missing_column(column.name, found, known)
-            elif column.name not in twice:
-                yield from column_violations(column, self.rows, frame[column.name])
+            elif column.name not in twice and column.name not in dropped:
+                held = without_values(column) if column.name in keys else column
+                yield from column_violations(held, self.rows, frame[column.name])
 
     def _rows(self, rows: int) -> Iterator[Violation]:
         if rows < ROWS_KEPT * self.rows:

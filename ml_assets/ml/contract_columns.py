@@ -6,6 +6,7 @@ import msgspec
 import numpy as np
 import pandas as pd
 
+from ml_assets.ml.contract_growth import grows
 from ml_assets.ml.schema import MAX_CATEGORIES, kind_of
 from ml_assets.serving.plan import Kind
 
@@ -40,9 +41,10 @@ class ColumnContract(msgspec.Struct, frozen=True, kw_only=True):
     missing : float
         Share of the rows without a value, 0 to 1.
     categories : dict of str to int, or None
-        Rows of each value of a string column; None where it has more than 1,000.
+        Rows of each value of a string column; None where it has more than 1,000, and
+        where they are new by nature, such as dates and identifiers.
     low, high : float or None
-        Smallest and largest finite value of a numeric column.
+        Smallest and largest finite value of a numeric column whose values are not.
     """
 
     name: str
@@ -69,16 +71,23 @@ def learn_column(name: str, column: pd.Series) -> ColumnContract:
     ('integer', 38.0, 50.0, False)
     """
     kind = column_kind(column)
-    low, high = _bounds(column) if kind in ("number", "integer") else (None, None)
+    is_held = not grows(column)
+    is_number = is_held and kind in ("number", "integer")
+    low, high = _bounds(column) if is_number else (None, None)
     return ColumnContract(
         name=name,
         kind=kind,
         dtype=str(column.dtype),
         missing=missing_share(column),
-        categories=_counts(column) if kind == "string" else None,
+        categories=_counts(column) if is_held and kind == "string" else None,
         low=low,
         high=high,
     )
+
+
+def without_values(learned: ColumnContract) -> ColumnContract:
+    """What was `learned` of a column, less its values and its range."""
+    return msgspec.structs.replace(learned, categories=None, low=None, high=None)
 
 
 def column_kind(column: pd.Series) -> Kind | Literal["other"]:

@@ -19,9 +19,12 @@ from ml_assets.ml.contract_columns import (
     numbers,
     value_counts,
 )
+from ml_assets.ml.contract_growth import grows
 
 # Up to this share of the rows, an odd value is a slip; above it the source changed.
 SLIP = 0.01
+# And so few rows are an entry in the source, whatever share of a small table they are.
+FEW_ROWS, FEW_SHARE = 5, 0.10
 # A rise of the missing share, in parts of all rows.
 MISSING_WARNING, MISSING_ERROR = 0.02, 0.10
 # A category that this share of the rows had, and this many rows should have now,
@@ -43,9 +46,15 @@ def column_violations(
     if column.isna().all():
         # Nothing is left that could have a type, a category or a range.
         return
+    if learned.missing == 1:
+        # What had no value then had no type, no category and no range.
+        return
     changed = list(_kind(learned, column))
     yield from changed
     if any(violation.severity == "error" for violation in changed):
+        return
+    if grows(column):
+        # Learnt before that was looked at, or of too few rows to tell.
         return
     if learned.kind == "string" and learned.categories is not None:
         yield from _categories(learned, learned.categories, learned_rows, column)
@@ -121,13 +130,16 @@ def _categories(
     counts = value_counts(column)
     unseen = {value: rows for value, rows in counts.items() if value not in categories}
     if unseen:
-        share = sum(unseen.values()) / len(column)
+        rows = sum(unseen.values())
+        share = rows / len(column)
+        # What was seen once tells how much of a long tail was not seen (Good, Turing).
+        usual = sum(seen == 1 for seen in categories.values()) / learned_rows
         yield Violation(
             rule="unseen_category",
-            severity="error" if share > SLIP else "warning",
+            severity="warning" if _is_little(rows, share, usual) else "error",
             column=learned.name,
             message=(
-                f"column {learned.name}: {sum(unseen.values()):,} of {len(column):,}"
+                f"column {learned.name}: {rows:,} of {len(column):,}"
                 f" rows ({percent(share)}) hold values never seen before:"
                 f" {_shown(unseen)}; expected one of {_shown(categories)}"
             ),
@@ -136,8 +148,8 @@ def _categories(
             ),
             expected=sorted(categories),
         )
-    for value, rows in categories.items():
-        usual = rows / learned_rows
+    for value, seen in categories.items():
+        usual = seen / learned_rows
         is_common = usual >= COMMON and usual * len(column) >= COMMON_ROWS
         if is_common and value not in counts:
             yield Violation(
@@ -153,6 +165,11 @@ def _categories(
             )
 
 
+def _is_little(rows: int, share: float, usual: float) -> bool:
+    """Whether no more is new than slips and a long tail of rare values bring."""
+    return share <= SLIP + 2 * usual or (rows <= FEW_ROWS and share <= FEW_SHARE)
+
+
 def _range(
     name: str, low: float, high: float, column: pd.Series
 ) -> Iterator[Violation]:
@@ -166,7 +183,7 @@ def _range(
     width = (high - low) or max(abs(high), 1.0)
     far = values[(values < low - width) | (values > high + width)]
     outside = values[(values < low) | (values > high)]
-    many_far = far.size > SLIP * len(column)
+    many_far = not _is_little(far.size, far.size / len(column), 0.0)
     if not far.size and outside.size <= SLIP * len(column):
         return
     odd = far if far.size else outside

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import pandas as pd
 
@@ -88,19 +89,47 @@ def prepare(
     2     1     2 -1.0     0
     """
     check_columns(frame, spec, target)
-    notes = []
-    labelled = frame[target].notna()
-    if not labelled.all():
-        notes.append(f"{int((~labelled).sum()):,} rows without '{target}' left out")
-        frame = frame[labelled].reset_index(drop=True)
+    notes: list[str] = []
+    frame, unlabelled = labelled(frame, target)
+    notes += told_of(unlabelled, target)
     retyped, lost = retype(frame, spec, target, whole_numbers(frame, spec))
     inputs = keep_useful(retyped, lost, notes)
     check_inputs(inputs, spec)
     if not inputs:
         raise FeatureError(f"no input column is left beside the target '{target}'")
+    if unlabelled:
+        frame = frame.assign(**{target: as_if_never_missing(frame[target])})
     table = assemble(frame, inputs, spec, target, keep)
     labels = encode_target(frame[target], positive, pinned)
     return Prepared(table, list(inputs), labels, notes)
+
+
+def labelled(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, int]:
+    """The rows that have a target, and how many have none."""
+    known = frame[target].notna()
+    if known.all():
+        return frame, 0
+    return frame[known].reset_index(drop=True), int((~known).sum())
+
+
+def told_of(unlabelled: int, target: str) -> list[str]:
+    """What is told of rows that have no target."""
+    return [f"{unlabelled:,} rows without '{target}' left out"] if unlabelled else []
+
+
+def as_if_never_missing(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The target as it would be read if no row had lacked it.
+
+    Examples
+    --------
+    >>> as_if_never_missing(pd.Series([1.0, 0.0])).tolist()
+    [1, 0]
+    """
+    if pd.api.types.is_float_dtype(column) and (column % 1 == 0).all():
+        return column.astype("int64")
+    if {*column.unique()} <= {"True", "False"}:
+        return column.astype(object) == "True"
+    return column
 
 
 def assemble(

@@ -13,10 +13,13 @@ from ml_assets.ml.parts import join_parts
 from ml_assets.ml.prepare import (
     Label,
     Prepared,
+    as_if_never_missing,
     assemble,
     check_columns,
     check_inputs,
     encode_target,
+    labelled,
+    told_of,
 )
 from ml_assets.ml.retype import FeatureError, keep_useful, retype
 from ml_assets.model import FeaturesSpec
@@ -34,7 +37,7 @@ def prepare_part(
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_columns)
-        Some rows of a tidy table, none without the target.
+        Some rows of a tidy table; those without the target are left out.
     whole : collection of str
         What `~ml_assets.ml.prepare.whole_numbers` found in the whole table.
 
@@ -43,11 +46,13 @@ def prepare_part(
     table : DataFrame of shape (n_rows, n_inputs + n_derived + 1)
         As `~ml_assets.ml.prepare.prepare` makes it, but for columns that teach nothing.
     lost : dict of str to int
-        How many values of a column are no numbers.
+        How many values of a column are no numbers, and rows lack the target.
     """
     check_columns(frame, spec, target)
+    frame, unlabelled = labelled(frame, target)
     columns, lost = retype(frame, spec, target, whole)
     check_inputs(columns, spec)
+    lost[target] = unlabelled
     return assemble(frame, columns, spec, target, keep), lost
 
 
@@ -79,11 +84,13 @@ def join_prepared(
     lost = {name: sum(count[name] for _, count in parts) for name in parts[0][1]}
     others = {target, *spec.derive, *keep}
     columns = {name: table[name] for name in table.columns if name not in others}
-    notes: list[str] = []
+    notes = told_of(lost.get(target, 0), target)
     inputs = keep_useful(columns, lost, notes)
     check_inputs(inputs, spec)
     if not inputs:
         raise FeatureError(f"no input column is left beside the target '{target}'")
     table = table.drop(columns=[name for name in columns if name not in inputs])
+    if lost.get(target):
+        table = table.assign(**{target: as_if_never_missing(table[target])})
     labels = encode_target(table[target], positive, pinned)
     return Prepared(table, list(inputs), labels, notes)

@@ -14,6 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+# In a table's ``attrs``: how many columns without a name were left out.
+NAMELESS = "nameless"
+
 
 class DataError(ValueError):
     """A table that cannot be used as it is; the message names the column."""
@@ -27,8 +30,7 @@ def tidy(frame: pd.DataFrame, is_part: bool = False) -> pd.DataFrame:
     frame : DataFrame of shape (n_rows, n_columns)
         Columns of any pandas type.
     is_part : bool
-        Whether it is one of several that make up a table: then it may lack rows, and a
-        column all its values, which becomes float64.
+        Whether it is one of several that make up a table: then it may lack rows.
 
     Returns
     -------
@@ -36,13 +38,14 @@ def tidy(frame: pd.DataFrame, is_part: bool = False) -> pd.DataFrame:
         Integers are int64, or float64 where a cell is missing; other numbers are
         float64; Booleans are bool, or the categories "False" and "True" where a cell
         is missing; texts are categories; dates are categories in ISO 8601, so that
-        they sort by time.
+        they sort by time. A column without any value is float64. One without a name,
+        such as the index that pandas writes, is left out; ``attrs`` tell how many.
 
     Raises
     ------
     DataError
-        No columns or rows; a column without a name, a name used twice, a column with
-        no value at all, or one that holds something else than plain values.
+        No columns or rows; a name used twice, or a column that holds something else
+        than plain values.
 
     Examples
     --------
@@ -52,17 +55,20 @@ def tidy(frame: pd.DataFrame, is_part: bool = False) -> pd.DataFrame:
     sex    category
     dtype: object
     """
-    _check_names([str(name) for name in frame.columns])
-    if frame.empty and not is_part:
+    named = frame.loc[:, [bool(str(name).strip()) for name in frame.columns]]
+    _check_names([str(name) for name in named.columns])
+    if named.empty and not is_part:
         raise DataError("there are columns but no rows")
     columns = {
-        str(name): _tidy_column(str(name), column.reset_index(drop=True), is_part)
-        for name, column in frame.items()
+        str(name): _tidy_column(str(name), column.reset_index(drop=True))
+        for name, column in named.items()
     }
-    return pd.DataFrame(columns)
+    tidied = pd.DataFrame(columns)
+    tidied.attrs[NAMELESS] = len(frame.columns) - len(named.columns)
+    return tidied
 
 
-def check_target(frame: pd.DataFrame, target: str) -> None:
+def check_target(frame: pd.DataFrame, target: str, unlabelled: bool = False) -> None:
     """Refuse a table whose target column cannot train a binary classifier.
 
     Parameters
@@ -71,6 +77,8 @@ def check_target(frame: pd.DataFrame, target: str) -> None:
         A tidy table.
     target : str
         Name of the column to predict.
+    unlabelled : bool
+        Whether rows without it are left out later, and may be there.
 
     Raises
     ------
@@ -96,13 +104,14 @@ a binary classifier needs 2
         raise DataError(f"there is no column beside the target '{target}'")
     column = frame[target]
     missing = int(column.isna().sum())
-    if missing:
+    if missing == len(column) or (missing and not unlabelled):
         raise DataError(
             f"target column '{target}' has no value in {missing:,} of"
             f" {len(column):,} rows; a classifier learns from labelled rows only: leave"
-            " the others out at the source"
+            " the others out at the source, or say so in the YAML"
+            " (source: {unlabelled: drop})"
         )
-    values = sorted(column.unique().tolist(), key=str)
+    values = sorted(column.dropna().unique().tolist(), key=str)
     if len(values) != 2:
         noun = "value" if len(values) == 1 else "values"
         raise DataError(
@@ -172,20 +181,16 @@ def _check_names(names: list[str]) -> None:
     if not names:
         raise DataError("there are no columns")
     seen: set[str] = set()
-    for position, name in enumerate(names, start=1):
-        if not name.strip():
-            raise DataError(f"column {position} of {len(names)} has no name")
+    for name in names:
         if name in seen:
             raise DataError(f"column '{name}' appears {names.count(name)} times")
         seen.add(name)
 
 
-def _tidy_column(name: str, column: pd.Series[Any], is_part: bool) -> pd.Series[Any]:
+def _tidy_column(name: str, column: pd.Series[Any]) -> pd.Series[Any]:
     missing = column.isna()
     if missing.all():
-        if is_part:
-            return pd.Series(np.full(len(column), np.nan))
-        raise DataError(f"column '{name}' has no value in any of {len(column):,} rows")
+        return pd.Series(np.full(len(column), np.nan))
     if isinstance(column.dtype, pd.CategoricalDtype):
         if pd.api.types.infer_dtype(column.cat.categories) == "string":
             return _sorted_categories(column)

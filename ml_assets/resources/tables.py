@@ -2,6 +2,8 @@
 
 ``tables/<model>/<stage>/<data version>.parquet`` is written once. Which one a run made
 is noted per run, so that two runs of a model at once never read each other's data.
+``current.json`` names the one that runs read which made none: of a stage that is
+checked, the last that was accepted, while ``newest.json`` names the last one written.
 """
 
 import os
@@ -24,6 +26,10 @@ if TYPE_CHECKING:
 
 DATA_VERSION = "data_version"
 PART_ROWS = "part_rows"
+# The data version of the raw table that a table was made of.
+MADE_OF = "made_of"
+# Stages whose tables become current when their checks accept them.
+CHECKED = frozenset({"raw"})
 
 
 class TableWriteError(OSError):
@@ -56,7 +62,12 @@ class TableStore:
         """
         version = str(frame.attrs[DATA_VERSION])
         path = self.path(model, stage, version)
-        pointer = {DATA_VERSION: version}
+        pointer = {
+            name: str(frame.attrs[name])
+            for name in (DATA_VERSION, MADE_OF)
+            if name in frame.attrs
+        }
+        last = "newest.json" if stage in CHECKED else "current.json"
         try:
             # A cleanup must not remove a table between its finding and its pointer.
             with locked(path.parent / ".lock"):
@@ -64,7 +75,7 @@ class TableStore:
                     with atomic_path(path) as temporary:
                         _write_parquet(frame, temporary)
                 write_json(below(path.parent / "runs", f"{run_id}.json"), pointer)
-                write_json(path.parent / "current.json", pointer)
+                write_json(path.parent / last, pointer)
         except OSError as error:
             raise TableWriteError(
                 f"table {model}/{stage} cannot be written to {path.parent}:"
@@ -72,6 +83,12 @@ class TableStore:
                 " (ML_ASSETS_STORAGE), then run again"
             ) from error
         return path
+
+    def accept(self, model: str, stage: str, version: str) -> None:
+        """Make a table that was checked the current one of its stage."""
+        directory = self._existing(model, stage, version).parent
+        with locked(directory / ".lock"):
+            write_json(directory / "current.json", {DATA_VERSION: version})
 
     def read(
         self, model: str, stage: str, version: str, columns: list[str] | None = None
@@ -119,16 +136,43 @@ class TableStore:
             )
         return path
 
-    def version(self, model: str, stage: str, run_id: str) -> str:
-        """The data version that the run made, else the newest one; '' is no run."""
+    def version(self, model: str, stage: str, *run_ids: str) -> str:
+        """The data version that the first of these runs made, else the current one."""
+        return str(self.pointer(model, stage, *run_ids)[DATA_VERSION])
+
+    def pointer(
+        self, model: str, stage: str, *run_ids: str, unchecked: bool = False
+    ) -> dict[str, str]:
+        """The data version, and what it was made of, where that is known.
+
+        Parameters
+        ----------
+        *run_ids : str
+            Runs whose table is wanted: a run, and those that it takes up again.
+        unchecked : bool
+            Where no run made one, take the last one written, accepted or not.
+        """
         directory = below(self.root / "tables", model, stage)
-        made = below(directory / "runs", f"{run_id}.json") if run_id else None
-        pointer = (made and read_json(made)) or read_json(directory / "current.json")
-        if pointer is None:
+        paths = [below(directory / "runs", f"{run_id}.json") for run_id in run_ids]
+        paths += [directory / "newest.json"] if unchecked else []
+        for path in (*paths, directory / "current.json"):
+            pointer: dict[str, str] | None = read_json(path)
+            if pointer is not None:
+                return pointer
+        if (directory / "newest.json").exists():
             raise NoTableYetError(
-                f"table {model}/{stage} was never materialized; materialize it first"
+                f"no table {model}/{stage} was accepted yet: its checks have not"
+                " passed; run them, or see what they say"
             )
-        return str(pointer[DATA_VERSION])
+        raise NoTableYetError(
+            f"table {model}/{stage} was never materialized; materialize it first"
+        )
+
+
+def runs_of(run: dg.DagsterRun) -> list[str]:
+    """The run, and those that it takes up again where they failed."""
+    found = (run.run_id, run.parent_run_id, run.root_run_id)
+    return [run_id for run_id in dict.fromkeys(found) if run_id]
 
 
 def _write_parquet(frame: "pd.DataFrame", path: Path) -> None:
@@ -172,7 +216,10 @@ class TableIOManager(dg.ConfigurableIOManager):
         model, stage = context.asset_key.path
         store = TableStore(storage_root())
         try:
-            version = store.version(model, stage, context.step_context.run_id)
+            runs = runs_of(context.step_context.dagster_run)
+            pointer = store.pointer(model, stage, *runs)
         except NoTableYetError:
             return None
-        return store.read(model, stage, version)
+        frame = store.read(model, stage, pointer[DATA_VERSION])
+        frame.attrs |= pointer
+        return frame

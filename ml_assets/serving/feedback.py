@@ -61,7 +61,7 @@ def take(model: ServedModel, payload: dict[str, Any], into: PredictionLog) -> Re
         raise invalid(checker.errors[:MAX_ERRORS])
     kept = [line for line in lines if line is not None]
     try:
-        into.labels.append(encode(kept))
+        into.labels.append_for_good(encode(kept), len(kept))
     except OSError as error:
         log("labels were refused", logging.WARNING, reason=str(error.strerror))
         detail = "the labels cannot be kept now; send them again later"

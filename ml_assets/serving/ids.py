@@ -8,11 +8,15 @@ import time
 _FIRST, _END = 0x8000, 0xC000
 _COUNTERS = [f"{counter:x}" for counter in range(_FIRST, _END)]
 _TAIL_BYTES = 6
+# A clock that is set back by more was wrong, and its date must not stay in the ids.
+_BACK_MILLISECONDS = 60_000
 _POOL = 512
 
 
 class PredictionIds:
     """A source of UUIDv7 texts that strictly increase within the process.
+
+    They do so while the clock does, and where it is set back by less than a minute.
 
     The 12 bits after the version are random and hold for a millisecond; the next 14
     count within it from a random start, and when they run out the millisecond is moved
@@ -37,9 +41,9 @@ class PredictionIds:
     def one(self) -> str:
         """The next id."""
         with self._lock:
-            # A clock that is set back must not make ids go back.
+            # A clock that is set back a little must not make ids go back.
             now = time.time_ns() // 1_000_000
-            if now > self._millisecond:
+            if not 0 <= self._millisecond - now <= _BACK_MILLISECONDS:
                 self._start(now)
             return self._next()
 

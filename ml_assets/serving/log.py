@@ -8,7 +8,7 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_assets.serving.logs import log, logger
@@ -44,18 +44,43 @@ class PredictionLog:
     def append(self, data: bytes, lines: int) -> None:
         """Write the lines of one request; if that fails, count them as lost."""
         try:
-            self.predictions.append(data)
+            self.predictions.append(data, lines)
         except OSError as error:
             self._lose(lines, error)
             return
         if self._causes:
             self._recover()
 
+    def close_retired(self) -> list[OSError]:
+        """Close the segments that have ended; why some are still open."""
+        failures = []
+        for kind, writer in (
+            ("predictions", self.predictions),
+            ("labels", self.labels),
+        ):
+            closed = writer.close_retired()
+            failures += closed.failures
+            if not closed.lost:
+                continue
+            if kind == "predictions":
+                with self._lock:
+                    self._count_lost(closed.lost)
+            log(
+                f"the disk has dropped logged {kind}",
+                logging.ERROR,
+                model=self.model,
+                lost=closed.lost,
+            )
+        return failures
+
+    def _count_lost(self, lines: int) -> None:
+        lost = self._metrics.lost
+        lost[self.model] = lost.get(self.model, 0) + lines
+
     def _lose(self, lines: int, error: OSError) -> None:
         cause = errno.errorcode.get(error.errno or 0, type(error).__name__)
         with self._lock:
-            lost = self._metrics.lost
-            lost[self.model] = lost.get(self.model, 0) + lines
+            self._count_lost(lines)
             self._lost_at = time.monotonic()
             if cause in self._causes:
                 return
@@ -133,10 +158,10 @@ class LogKeeper:
         for item in self._all():
             item.predictions.retire(at_once=True)
             item.labels.retire(at_once=True)
-        if self._attempt(self._ship):
-            for item in self._all():
-                if item.directory.is_dir():
-                    item.directory.rmdir()
+        self._attempt(self._ship)
+        for item in self._all():
+            if item.directory.is_dir() and not any(item.directory.iterdir()):
+                item.directory.rmdir()
 
     def _run(self) -> None:
         self._attempt(self._adopt)
@@ -144,35 +169,49 @@ class LogKeeper:
             if not self._attempt(self._ship):
                 self._stop.wait(RETRY_SECONDS)
 
-    def _attempt(self, step: Callable[[], None]) -> bool:
-        """Whether `step` went well; if not, the reason is told once."""
+    def _attempt(self, step: Callable[[], list[OSError]]) -> bool:
+        """Whether `step` went well; if not, the reasons are told once."""
         try:
-            step()
+            failures: Sequence[Exception] = step()
         except Exception as error:
             # The thread must outlive whatever the disks do.
+            failures = [error]
+        reason = "; ".join(dict.fromkeys(str(error) for error in failures))
+        if failures:
             self._metrics.shipping_errors += 1
-            if str(error) != self._reason:
-                self._reason = str(error)
-                logger.error("segments could not be shipped", exc_info=True)
-                log("segments are kept here", logging.WARNING, reason=self._reason)
-            return False
-        self._reason = ""
-        return True
+        if failures and reason != self._reason:
+            logger.error("segments could not be shipped", exc_info=failures[0])
+            log("segments are kept here", logging.WARNING, reason=reason)
+        self._reason = reason
+        return not failures
 
-    def _adopt(self) -> None:
+    def _adopt(self) -> list[OSError]:
         logs = self._home / "log"
+        failures = []
         for item in sorted(logs.iterdir()) if logs.is_dir() else []:
-            for path in adopt(self._home, self._storage, item.name):
+            try:
+                adopted = adopt(self._home, self._storage, item.name)
+            except OSError as error:
+                # Of one model: those of the others are not behind it.
+                failures.append(error)
+                continue
+            failures += adopted.failures
+            for path in adopted.paths:
                 log("segment adopted", model=item.name, segment=path.name)
+        return failures
 
-    def _ship(self) -> None:
+    def _ship(self) -> list[OSError]:
+        """Ship what has ended; of each model, the first reason why something waits."""
+        failures = []
         for item in self._all():
-            for writer in (item.predictions, item.labels):
-                writer.retire()
-                writer.close_retired()
-            number = len(ship_all(item.directory, self._storage))
+            item.predictions.retire()
+            item.labels.retire()
+            left = item.close_retired()
+            paths, unshipped = ship_all(item.directory, self._storage)
             shipped = self._metrics.shipped
-            shipped[item.model] = shipped.get(item.model, 0) + number
+            shipped[item.model] = shipped.get(item.model, 0) + len(paths)
+            failures += (left + unshipped)[:1]
+        return failures
 
     def _all(self) -> list[PredictionLog]:
         with self._lock:

@@ -6,26 +6,17 @@ newline is there: what a killed server left after the last one was never answere
 """
 
 import errno
-import mmap
 import os
 import threading
 import time
+import zlib
 from pathlib import Path
 from typing import NamedTuple
 
+from ml_assets.serving.closing import CLOSED, OPEN, Retired
 from ml_assets.storage import sync_directory
 
-OPEN = ".open"
-CLOSED = ".jsonl"
 LABELS = ".labels"
-
-
-class Retired(NamedTuple):
-    """A segment that is appended to no more, its descriptor, and how much is valid."""
-
-    path: Path
-    descriptor: int
-    size: int
 
 
 class Kept(NamedTuple):
@@ -33,6 +24,13 @@ class Kept(NamedTuple):
 
     begun: float
     size: int
+
+
+class Closed(NamedTuple):
+    """What closing came to: lines that may be lost, and why segments stay open."""
+
+    lost: int
+    failures: list[OSError]
 
 
 class SegmentWriter:
@@ -61,12 +59,15 @@ class SegmentWriter:
         self._number = 0
         self._descriptor = -1
         self._size = 0
+        self._lines = 0
+        self._checksum = 0
         self._begun = 0.0
         self._retired: list[Retired] = []
+        self._made: list[Path] = []
         self._here: dict[int, float] = {}
 
-    def append(self, data: bytes) -> None:
-        """Append whole lines with one write, or nothing at all.
+    def append(self, data: bytes, lines: int) -> None:
+        """Append `lines` whole lines with one write, or nothing at all.
 
         Raises
         ------
@@ -74,19 +75,32 @@ class SegmentWriter:
             If they could not be written. A part that was written is cut off again.
         """
         with self._lock:
+            self._append(data, lines)
+            self._retire_if_full()
+
+    def append_for_good(self, data: bytes, lines: int) -> None:
+        """Append as `append` does, and return when a power cut takes nothing back.
+
+        Raises
+        ------
+        OSError
+            If that cannot be promised. None of the lines stays, and what is appended
+            next goes to another segment: a flush that failed tells of it only once.
+        """
+        with self._lock:
             if self._descriptor < 0:
                 self._open()
+            before = self._size, self._lines, self._checksum
+            self._append(data, lines)
             try:
-                written = os.write(self._descriptor, data)
+                os.fsync(self._descriptor)
+                if not before[0]:
+                    sync_directory(self.directory)
             except OSError:
-                self._cut()
+                self._size, self._lines, self._checksum = before
+                self._retire(is_suspect=True)
                 raise
-            if written != len(data):
-                self._cut()
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-            self._size += written
-            if self._size >= self._max_bytes:
-                self._retire()
+            self._retire_if_full()
 
     def retire(self, at_once: bool = False) -> None:
         """End the open segment if it is old enough, or `at_once`."""
@@ -95,21 +109,18 @@ class SegmentWriter:
             if self._descriptor >= 0 and (at_once or age >= self._max_seconds):
                 self._retire()
 
-    def close_retired(self) -> None:
-        """Close the segments that have ended; those that cannot be are tried again.
-
-        Raises
-        ------
-        OSError
-            At the first that cannot be closed.
-        """
-        while self._retired:
-            path, descriptor, size = self._retired[0]
-            if os.fstat(descriptor).st_size > size:
-                os.ftruncate(descriptor, size)
-            finish(path, descriptor)
-            os.close(descriptor)
-            self._retired.pop(0)
+    def close_retired(self) -> Closed:
+        """Close the segments that have ended; those that cannot be are tried again."""
+        lost, failures = 0, []
+        for segment in self._retired.copy():
+            try:
+                lost += segment.close()
+            except OSError as error:
+                failures.append(error)
+                continue
+            self._retired.remove(segment)
+            os.close(segment.descriptor)
+        return Closed(lost, failures)
 
     def unshipped(self) -> list[Kept]:
         """The segments of this writer that are still in its directory, with lines."""
@@ -127,15 +138,38 @@ class SegmentWriter:
                 self._here.pop(number, None)
         return found
 
+    def _append(self, data: bytes, lines: int) -> None:
+        if self._descriptor < 0:
+            self._open()
+        try:
+            written = os.write(self._descriptor, data)
+        except OSError:
+            self._cut()
+            raise
+        if written != len(data):
+            self._cut()
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._size += written
+        self._lines += lines
+        self._checksum = zlib.crc32(data, self._checksum)
+
     def _open(self) -> None:
-        self.directory.mkdir(parents=True, exist_ok=True)
+        self._make_directory()
         path = self._path(self._number + 1)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND
+        flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._descriptor = os.open(path, flags, 0o640)
         self._number += 1
-        self._size = 0
+        self._size = self._lines = self._checksum = 0
         self._begun = time.monotonic()
         self._here[self._number] = self._begun
+
+    def _make_directory(self) -> None:
+        parents = (self.directory, *self.directory.parents)
+        self._made += [path for path in parents if not path.exists()]
+        self.directory.mkdir(parents=True, exist_ok=True)
+        while self._made:
+            sync_directory(self._made[-1].parent)
+            self._made.pop()
 
     def _cut(self) -> None:
         """Take back what was written of lines that did not fit."""
@@ -145,9 +179,21 @@ class SegmentWriter:
             # Nothing may follow half a line: it is cut when the segment is closed.
             self._retire()
 
-    def _retire(self) -> None:
-        path = self._path(self._number)
-        self._retired.append(Retired(path, self._descriptor, self._size))
+    def _retire_if_full(self) -> None:
+        if self._size >= self._max_bytes:
+            self._retire()
+
+    def _retire(self, is_suspect: bool = False) -> None:
+        self._retired.append(
+            Retired(
+                self._path(self._number),
+                self._descriptor,
+                self._size,
+                self._lines,
+                self._checksum,
+                is_suspect,
+            )
+        )
         self._descriptor = -1
 
     def _path(self, number: int) -> Path:
@@ -162,37 +208,3 @@ def _size_of(path: Path) -> int | None:
         except FileNotFoundError:
             continue
     return None
-
-
-def finish(path: Path, descriptor: int) -> Path | None:
-    """Make a segment that is whole survive a power cut, and give it its last name.
-
-    An empty one is removed.
-    """
-    if os.fstat(descriptor).st_size == 0:
-        path.unlink()
-        return None
-    os.fsync(descriptor)
-    closed = path.with_suffix(CLOSED)
-    os.rename(path, closed)
-    sync_directory(path.parent)
-    return closed
-
-
-def close_orphan(path: Path) -> Path | None:
-    """Close a segment whose server is dead, without its torn last line."""
-    descriptor = os.open(path, os.O_RDWR)
-    try:
-        os.ftruncate(descriptor, whole_bytes(descriptor))
-        return finish(path, descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def whole_bytes(descriptor: int) -> int:
-    """How many bytes of a file its last newline ends, in bytes."""
-    size = os.fstat(descriptor).st_size
-    if size == 0:
-        return 0
-    with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
-        return data.rfind(b"\n") + 1

@@ -8,12 +8,22 @@ there.
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple, TypeVar
 
-from ml_assets.serving.segments import CLOSED, OPEN, close_orphan
+from ml_assets.serving.closing import CLOSED, OPEN, close_orphan
 from ml_assets.serving.store import ServerLease
 from ml_assets.storage import atomic_path, locked, sync_directory
+
+T = TypeVar("T")
+
+
+class Shipped(NamedTuple):
+    """Segments that are in the storage now, and why others are not."""
+
+    paths: list[Path]
+    failures: list[OSError]
 
 
 def directory_of(home: Path, model: str, server: str = "") -> Path:
@@ -43,16 +53,18 @@ def ship(segment: Path, storage: Path) -> Path:
     return target
 
 
-def ship_all(directory: Path, storage: Path) -> list[Path]:
-    """Ship every closed segment of one server, oldest first."""
-    found = directory.glob(f"*{CLOSED}") if directory.is_dir() else []
-    return [ship(item, storage) for item in sorted(found)]
+def ship_all(directory: Path, storage: Path) -> Shipped:
+    """Ship every closed segment of one server, oldest first; none waits for another."""
+    found = sorted(directory.glob(f"*{CLOSED}")) if directory.is_dir() else []
+    files = [item for item in found if item.is_file()]
+    return Shipped(*_each(lambda item: ship(item, storage), files))
 
 
-def adopt(home: Path, storage: Path, model: str) -> list[Path]:
+def adopt(home: Path, storage: Path, model: str) -> Shipped:
     """Close and ship the segments of `model` whose servers are dead.
 
-    A last line without its newline is cut: its prediction was never answered.
+    A last line without its newline is cut: its prediction was never answered. What
+    cannot be closed or shipped stays where it is, and keeps nothing else back.
 
     Parameters
     ----------
@@ -62,22 +74,32 @@ def adopt(home: Path, storage: Path, model: str) -> list[Path]:
         Root of the storage, in which servers hold their leases.
     model
         Name of the model.
-
-    Returns
-    -------
-    list of Path
-        The shipped segments.
     """
-    shipped: list[Path] = []
+    shipped = Shipped([], [])
     if not any(_orphans(home, storage, model)):
         return shipped
     with locked(directory_of(home, model) / ".lock"):
         for directory in _orphans(home, storage, model):
-            for item in sorted(directory.glob(f"*{OPEN}")):
-                close_orphan(item)
-            shipped += ship_all(directory, storage)
-            shutil.rmtree(directory)
+            _, failures = _each(close_orphan, sorted(directory.glob(f"*{OPEN}")))
+            paths, unshipped = ship_all(directory, storage)
+            shipped.paths.extend(paths)
+            shipped.failures.extend(failures + unshipped)
+            if not failures + unshipped:
+                shutil.rmtree(directory)
     return shipped
+
+
+def _each(
+    step: Callable[[Path], T], paths: Iterable[Path]
+) -> tuple[list[T], list[OSError]]:
+    """What `step` gives for each path, and the errors of those that it fails for."""
+    done, failures = [], []
+    for path in paths:
+        try:
+            done.append(step(path))
+        except OSError as error:
+            failures.append(error)
+    return done, failures
 
 
 def _orphans(home: Path, storage: Path, model: str) -> Iterator[Path]:

@@ -9,6 +9,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.resources.registry import Registry
+from ml_assets.resources.tables import TableStore
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import read_json
 from ml_assets.versions import VersionStore
@@ -163,7 +164,11 @@ def test_bad_data_stops_before_features_and_keeps_its_report(
 
 
 def test_a_changed_schema_stops_and_the_contract_stays(
-    make_spec: Any, run_job: Run, home: Path, tmp_path: Path
+    make_spec: Any,
+    run_job: Run,
+    home: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     from ml_assets.ml.synthetic import synthetic
 
@@ -172,6 +177,8 @@ def test_a_changed_schema_stops_and_the_contract_stays(
     table.to_csv(good, index=False)
     column = next(name for name in table.columns if name != "churned")
     table.drop(columns=column).to_csv(bad, index=False)
+    # What a run packaged itself is not downloaded again.
+    monkeypatch.delattr(Registry, "fetch")
     first = run_job(make_spec(source={"type": "csv", "path": str(good)}), "train")
     assert first.success, failure_of(first)
     accepted = (home / "contracts/churn.json").read_text()
@@ -184,6 +191,11 @@ def test_a_changed_schema_stops_and_the_contract_stays(
     ]
     assert f"column {column}: missing" in str(contract.description)
     assert (home / "contracts/churn.json").read_text() == accepted
+    # What failed is no version's data, whoever asks after it.
+    (record,) = VersionStore(home).records("churn")
+    assert TableStore(home).version("churn", "raw") == record.raw_version
+    features = TableStore(home).pointer("churn", "features")
+    assert features["made_of"] == record.raw_version
 
 
 def test_an_altered_artifact_is_refused_and_the_old_plan_stays(

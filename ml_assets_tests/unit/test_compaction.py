@@ -1,17 +1,20 @@
 """Segments become Parquet: every line once, also when the process is killed."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
 
+from ml_assets import compaction
 from ml_assets.compaction import BATCH_BYTES, batch_of, compact
-from ml_assets.predictionlog import days, labels, predictions
+from ml_assets.predictionlog import days, labels, newest_time, predictions
 from ml_assets.segments import waiting
 from ml_assets.storage import read_json, sha256_file
 from ml_assets_tests.log_kit import NOON, line, ship, truth
@@ -109,7 +112,8 @@ def test_what_a_batch_wrote_goes_when_its_segment_was_taken_away(home: Path) -> 
     compact(home, "churn", "predictions")
     (manifest,) = (home / "predictions/churn/batches").glob("*.json")
     manifest.unlink()
-    (manifest.parent / "pending.json").write_text('["a.jsonl", "b.jsonl"]')
+    note = {"segments": ["a.jsonl", "b.jsonl"], "begun": NOON}
+    (manifest.parent / "pending.json").write_text(json.dumps(note))
     (gone.parent / "a.jsonl").write_bytes(kept["a.jsonl"])
     compact(home, "churn", "predictions")
     assert len(ids(home)) == 1
@@ -164,3 +168,42 @@ def test_a_kill_at_any_change_of_the_disk_neither_loses_nor_doubles(
     assert killed > 10
     assert ids(home) == sorted(expected)
     assert waiting(home, "churn", "predictions") == []
+
+
+YEAR = 365 * 86_400.0
+
+
+@pytest.mark.parametrize("ahead", [0.0, 90.0, 7200.0, 10 * YEAR])
+def test_what_is_dated_ahead_was_made_when_it_came(home: Path, ahead: float) -> None:
+    before = time.time()
+    ship(home, [line(before + ahead, 1), line(before - 5, 2)])
+    ship(home, [truth("a", "no", before + ahead), truth("a", "no", 5.0)], "a.labels")
+    done = compact(home, "churn", "predictions")
+    told = compact(home, "churn", "labels")
+    after = time.time()
+    times = [t for day in predictions(home, "churn", []) for t in day["time"]]
+    received = labels(home, "churn")["received"].tolist()
+    assert before <= max(times) <= after and before <= max(received) <= after
+    assert (min(times), min(received)) == (before - 5, 5.0)
+    assert done.ahead == told.ahead == (ahead > 60)
+    assert before <= newest_time(home, "churn") <= after
+
+
+def test_a_batch_that_is_made_again_after_a_kill_has_the_same_times(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ship(home, [line(time.time() + YEAR, 1)])
+    at = []
+    for _ in range(2):
+        with monkeypatch.context() as patch:
+            patch.setattr(compaction, "create_bytes", killed)
+            with pytest.raises(InterruptedError):
+                compact(home, "churn", "predictions")
+        at += [day["time"].tolist() for day in predictions(home, "churn", [])]
+    compact(home, "churn", "predictions")
+    at += [day["time"].tolist() for day in predictions(home, "churn", [])]
+    assert at[0] == at[1] == at[2] and len(at) == 3
+
+
+def killed(*_: object) -> None:
+    raise InterruptedError

@@ -1,6 +1,7 @@
 """From a prediction id to everything that led to the answer, wherever its line is."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from ml_assets import loglookup
 from ml_assets.compaction import compact
 from ml_assets.deployments import evidence_of
 from ml_assets.ledger import Ledger
@@ -242,3 +244,13 @@ def test_the_command_tells_it_and_fails_where_something_was_altered(
     altered = CliRunner().invoke(main, ["explain", logged["id"]])
     assert altered.exit_code == 1
     assert "record.json was altered" in altered.stderr
+
+
+@pytest.mark.parametrize("ahead", [0.0, 3600.0, 3e8])
+def test_an_answer_of_a_clock_that_is_ahead_is_found_in_its_segment(
+    home: Path, ahead: float
+) -> None:
+    wanted = line(time.time() + ahead, 1)
+    shipped(home, [wanted])
+    found = loglookup.find(home, home, wanted["id"])
+    assert found is not None and found.lines[0]["id"] == wanted["id"]

@@ -22,7 +22,7 @@ def logged(home: Path) -> Path:
     ]
     ship(home, lines)
     told = [
-        truth(item["id"], "no", NOON + 9 * DAY - at) for at, item in enumerate(lines)
+        truth(item["id"], "no", NOON + 3.1 * DAY - at) for at, item in enumerate(lines)
     ]
     ship(home, told, "a.labels")
     compact(home, "churn", "predictions")
@@ -87,3 +87,17 @@ def test_what_is_no_prediction_id_has_no_day(text: str) -> None:
 
 def test_an_id_tells_its_moment() -> None:
     assert moment_of(line(NOON, 1)["id"]) == NOON
+
+
+def test_answers_that_an_older_release_dated_ahead_rule_no_window(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As it was written before times were bounded by the compaction's own clock.
+    monkeypatch.setattr("ml_assets.compaction.min", lambda time, _: time, raising=False)
+    moments = (NOON, NOON + 2 * DAY, NOON + 400 * DAY, NOON + 4000 * DAY)
+    ship(home, [line(moment, at) for at, moment in enumerate(moments)])
+    compact(home, "churn", "predictions")
+    assert newest_time(home, "churn", NOON - 1) == 0.0
+    assert newest_time(home, "churn", NOON + DAY) == NOON
+    assert newest_time(home, "churn", NOON + 3 * DAY) == NOON + 2 * DAY
+    assert newest_time(home, "churn", NOON + 401 * DAY) == NOON + 400 * DAY

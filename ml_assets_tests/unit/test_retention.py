@@ -383,3 +383,16 @@ def test_a_killed_cleanup_is_finished_by_the_next(
 
 def test_a_version_is_as_old_as_its_name() -> None:
     assert made("20251123T120000Z") == NOW
+
+
+def test_predictions_that_are_dated_ahead_go_when_their_file_is_old(home: Path) -> None:
+    from ml_assets.inventory import _end_of
+
+    ahead = home / "predictions/churn/2090-01-01/0a.parquet"
+    honest = home / "predictions/churn/2025-02-01/0a.parquet"
+    for path in (ahead, honest):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (NOW - 9 * DAY, NOW - 9 * DAY))
+    assert _end_of(ahead, NOW) == NOW - 9 * DAY
+    assert _end_of(honest, NOW) < NOW

@@ -7,7 +7,7 @@ import pandas as pd
 from ml_assets.ml.parts import join_parts
 from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.retry import Retry
-from ml_assets.ml.tables import DataError, tidy
+from ml_assets.ml.tables import NAMELESS, DataError, tidy
 from ml_assets.model import SourceSpec
 
 __all__ = ["Retry", "SourceError", "join", "part_names", "read_part", "read_source"]
@@ -92,7 +92,9 @@ def join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFram
     SourceError
         A file has other columns than the first, or other kinds of values in them.
     """
-    return _tidy(_join(spec, parts), describe(spec))
+    joined = _tidy(_join(spec, parts), describe(spec))
+    joined.attrs[NAMELESS] = sum(part.attrs.get(NAMELESS, 0) for _, part in parts)
+    return joined
 
 
 def _join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
@@ -109,12 +111,16 @@ def _read_files(spec: SourceSpec) -> pd.DataFrame:
         (file.name, _tidy(read_file(spec, file), file.shown, is_part=True))
         for file in find_files(spec)
     ]
-    return _join(spec, parts)
+    joined = _join(spec, parts)
+    joined.attrs[NAMELESS] = sum(part.attrs[NAMELESS] for _, part in parts)
+    return joined
 
 
 def _tidy(frame: pd.DataFrame, shown: str, is_part: bool = False) -> pd.DataFrame:
     try:
-        return tidy(frame, is_part)
+        tidied = tidy(frame, is_part)
+        tidied.attrs[NAMELESS] += frame.attrs.get(NAMELESS, 0)
+        return tidied
     except DataError as error:
         fault = str(error)
     raise SourceError(f"{shown}: {fault}")

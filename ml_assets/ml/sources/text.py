@@ -13,6 +13,11 @@ from ml_assets.ml.sources.text_faults import (
     ends_in_line_break,
     wrong_row,
 )
+from ml_assets.ml.sources.text_numbers import (
+    as_numbers,
+    has_codes,
+    may_have_codes,
+)
 from ml_assets.model_source import CsvFormat
 from ml_assets.serving.spelling import FALSE, TRUE
 
@@ -63,20 +68,40 @@ def read_csv(open_file: Opener, read: CsvFormat | None, name: str) -> pd.DataFra
 
 
 def _read_tidily(open_file: Opener, layout: CsvFormat) -> Any:
-    """An Arrow table of numbers, Booleans and texts; dates stay as they are written."""
+    """An Arrow table of numbers, Booleans and texts; dates and codes stay texts."""
     import pyarrow as pa
 
     table = _read(open_file, layout, {})
-    dates = {
+    names, kinds = table.column_names, table.schema.types
+    numbers: set[str] = set()
+    with open_file() as stream:
+        if may_have_codes(stream, layout):
+            numbers = {name for name, kind in zip(names, kinds) if _is_number(kind)}
+    as_text = {
         name: pa.dictionary(pa.int32(), pa.string())
-        for name, kind in zip(table.column_names, table.schema.types)
-        if pa.types.is_temporal(kind)
+        for name, kind in zip(names, kinds)
+        if pa.types.is_temporal(kind) or name in numbers
     }
-    if dates:
-        table = _read(open_file, layout, dates)
+    if as_text:
+        texts = _read(open_file, layout, as_text)
+        for place, name in enumerate(names):
+            column = texts.column(place)
+            # Read as numbers the first time, and with right where none is a code.
+            if name in as_text and (name not in numbers or _holds_codes(column)):
+                table = table.set_column(place, name, column)
     if _has_bytes(table):
         raise ValueError("bytes that are no text")
     return table
+
+
+def _is_number(kind: Any) -> bool:
+    import pyarrow as pa
+
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _holds_codes(column: Any) -> bool:
+    return any(has_codes(chunk.dictionary) for chunk in column.chunks)
 
 
 def _read(open_file: Opener, layout: CsvFormat, types: dict[str, Any]) -> Any:
@@ -90,7 +115,7 @@ def _read(open_file: Opener, layout: CsvFormat, types: dict[str, Any]) -> Any:
                 encoding="utf8" if _is_utf8(layout) else layout.encoding,
                 column_names=layout.columns or None,
                 autogenerate_column_names=not layout.header and not named_here,
-                skip_rows=int(layout.header and named_here),
+                skip_rows=layout.skip_rows + int(layout.header and named_here),
             ),
             parse_options=csv.ParseOptions(
                 delimiter=layout.separator,
@@ -98,6 +123,7 @@ def _read(open_file: Opener, layout: CsvFormat, types: dict[str, Any]) -> Any:
                 invalid_row_handler=_skip_blank,
             ),
             convert_options=csv.ConvertOptions(
+                decimal_point=layout.decimal,
                 null_values=_with_blanks(layout),
                 strings_can_be_null=True,
                 true_values=[*TRUE],
@@ -149,17 +175,16 @@ def _stripped(column: Any, layout: CsvFormat) -> Any:
     # A quote after a blank is none to Arrow.
     bare = compute.replace_substring_regex(texts, r'(?s)^\s+"(.*)"\s*$', r"\1")
     trimmed = compute.utf8_trim_whitespace(bare)
-    if trimmed.equals(texts):
+    is_usual = layout.decimal == "." and not layout.thousands
+    if trimmed.equals(texts) and is_usual:
         return column
     marks = pa.array(layout.missing, pa.string())
     kept = compute.if_else(compute.is_in(trimmed, marks), None, trimmed)
     if compute.all(compute.is_in(kept.drop_null(), pa.array(TRUE + FALSE))).as_py():
         return kept.cast(pa.bool_()).take(column.indices)
-    for number in (pa.int64(), pa.float64()):
-        try:
-            return kept.cast(number).take(column.indices)
-        except pa.ArrowInvalid:
-            continue
+    numbers = as_numbers(kept, layout)
+    if numbers is not None:
+        return numbers.take(column.indices)
     # Trimming can make two texts equal, so they are encoded anew.
     encoded = kept.dictionary_encode()
     codes = encoded.indices.take(column.indices)

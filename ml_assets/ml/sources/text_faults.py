@@ -44,9 +44,11 @@ def wrong_row(open_file: Opener, layout: CsvFormat) -> str | None:
     """Which row has another length or quotes that do not pair; None where none has."""
     with open_file() as stream:
         lines = io.StringIO(stream.read().decode(layout.encoding), newline="")
+    for _ in range(layout.skip_rows):
+        lines.readline()
     rows = csv.reader(lines, delimiter=layout.separator, strict=True)
     width = len(layout.columns)
-    begin = 1
+    begin = layout.skip_rows + 1
     try:
         for row in rows:
             if "".join(row).strip():
@@ -54,7 +56,7 @@ def wrong_row(open_file: Opener, layout: CsvFormat) -> str | None:
                 if len(row) != width:
                     cells = f"{len(row):,} cell{'s' * (len(row) != 1)}"
                     return f"line {begin} has {cells} where {width:,} were expected"
-            begin = rows.line_num + 1
+            begin = layout.skip_rows + rows.line_num + 1
     except csv.Error as error:
         return f"the quotes that open in line {begin} are not closed ({error})"
     return None

@@ -8,6 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.cli.outcomes import outcomes
+from ml_assets.cli.scorers import Prediction, Refusal
+from ml_assets.serving.problems import FieldError
 from ml_assets_tests.cli_kit import VERSION, deploy_small_model, invoke
 
 CSV = "age,sex\n41,f\n,m\n55,NA\n"
@@ -52,7 +55,9 @@ def test_csv_and_json_give_the_same_probabilities() -> None:
 
 def test_json_has_its_documented_keys() -> None:
     document = json.loads(invoke("predict", "income", "--json", stdin=CSV).stdout)
-    assert list(document) == ["model", "version", "predictions", "rows", "error"]
+    assert list(document) == [
+        "model", "version", "predictions", "rows", "refused", "error",
+    ]  # fmt: skip
     assert (document["model"], document["version"]) == ("income", VERSION)
     assert list(document["predictions"][0]) == ["row", "id", "probability", "label"]
     assert (document["rows"], document["error"]) == (3, None)
@@ -101,8 +106,132 @@ def test_a_late_refusal_counts_rows_from_the_start_of_the_file() -> None:
     assert result.exit_code == 1
     assert "row 6, column 'age'" in result.stderr
     document = json.loads(result.stdout)
-    assert document["rows"] == 4
+    assert (document["rows"], document["predictions"]) == (0, [])
     assert "row 6" in document["error"]
+
+
+@pytest.mark.parametrize(
+    "row, message, output",
+    [
+        ("41,x", "column 'sex'", "csv"),
+        ("old,f", "column 'age'", "json"),
+        ("old,x", "column 'age'", "table"),
+    ],
+    ids=["an unknown category", "no number", "two faults"],
+)
+@pytest.mark.parametrize("at", [{701}, {1, 2, 3, 700, 1000}, {*range(60)}])
+def test_rows_that_are_refused_end_no_batch(
+    at: set[int], row: str, message: str, output: str
+) -> None:
+    lines = [row if n in at else f"{n % 90},f" for n in range(1, 1001)]
+    rows = "age,sex\n" + "\n".join(lines) + "\n"
+    asked = ("predict", "income", "--chunk", "300", "--output", output)
+    bad = at - {0}
+    result = invoke(*asked, stdin=rows)
+    assert result.exit_code == 1 and f"row {min(bad)}" in result.stderr
+    assert "41" not in result.stdout and "yes" not in result.stdout
+    result = invoke(*asked, "--on-error", "skip", stdin=rows)
+    assert result.exit_code == 0
+    assert f"{len(bad)} of 1,000 rows are left out; row {min(bad)}" in result.stderr
+    assert numbers(result.stdout, output) == sorted({*range(1, 1001)} - bad)
+    result = invoke(*asked, "--on-error", "collect", stdin=rows)
+    assert result.exit_code == 0 and message in result.stdout
+    assert numbers(result.stdout, output) == [*range(1, 1001)]
+
+
+def numbers(text: str, output: str) -> list[int]:
+    """The rows that an output speaks of."""
+    if output == "json":
+        return [item["row"] for item in json.loads(text)["predictions"]]
+    lines = text.splitlines()[1:]
+    return [int(line.replace(",", " ").split()[0]) for line in lines]
+
+
+def test_answers_do_not_change_beside_rows_that_are_refused() -> None:
+    clean = json.loads(invoke("predict", "income", "--json", stdin=CSV).stdout)
+    mixed = "age,sex\nold,f\n" + CSV.partition("\n")[2] + "1,x\n"
+    given = ("--json", "--on-error", "collect")
+    found = json.loads(invoke("predict", "income", *given, stdin=mixed).stdout)
+    assert (found["rows"], found["refused"], found["error"]) == (3, 2, None)
+    answers = [item for item in found["predictions"] if "error" not in item]
+    assert [item["row"] for item in answers] == [2, 3, 4]
+    assert [item["probability"] for item in answers] == [
+        item["probability"] for item in clean["predictions"]
+    ]
+
+
+@pytest.mark.parametrize("before", [None, "of yesterday"])
+def test_a_file_is_written_whole_or_not_at_all(
+    tmp_path: Path, before: str | None
+) -> None:
+    target = tmp_path / "scored.csv"
+    if before:
+        target.write_text(before)
+    asked = ("predict", "income", "--output", "csv", "--to", str(target))
+    late = "age,sex\n" + "41,f\n" * 5 + "old,f\n"
+    assert invoke(*asked, "--chunk", "2", stdin=late).exit_code == 1
+    assert (target.read_text() if target.exists() else None) == before
+    assert invoke(*asked, stdin=CSV).exit_code == 0
+    assert len(target.read_text().splitlines()) == 4
+    assert [item.name for item in tmp_path.iterdir()] == ["scored.csv"]
+
+
+class Fussy:
+    """A scorer that refuses rows, and names none, some, or at most two of them."""
+
+    model, version, columns = "m", "v", ()
+
+    def __init__(self, names: int) -> None:
+        self.names, self.asked = names, 0
+
+    def score(self, body: bytes) -> list[Prediction]:
+        self.asked += 1
+        rows = json.loads(body)["rows"]
+        bad = [n for n, row in enumerate(rows) if row["x"] < 0]
+        if bad:
+            named = bad[: self.names]
+            errors = [FieldError(row=n, expected="x", found="y") for n in named]
+            raise Refusal("no", errors)
+        return [Prediction(str(row["x"]), 0.5, "yes") for row in rows]
+
+
+@pytest.mark.parametrize("names", [0, 1, 2, 20])
+@pytest.mark.parametrize("bad", [{7}, {0, 199}, {*range(0, 200, 3)}, {*range(200)}])
+def test_each_row_has_its_own_outcome_however_few_a_refusal_names(
+    names: int, bad: set[int]
+) -> None:
+    rows = [{"x": -1 if n in bad else n} for n in range(200)]
+    found = outcomes(Fussy(names), rows)
+    assert {n for n, item in enumerate(found) if isinstance(item, Refusal)} == bad
+    answered = [item.id for item in found if isinstance(item, Prediction)]
+    assert answered == [str(n) for n in range(200) if n not in bad]
+
+
+def test_rows_that_are_all_refused_are_a_failure() -> None:
+    for how in ("skip", "collect"):
+        rows = "age,sex\nold,f\n"
+        result = invoke("predict", "income", "--on-error", how, stdin=rows)
+        assert result.exit_code == 1 and "all 1 rows are refused" in result.stderr
+
+
+def test_a_csv_is_read_as_the_version_in_service_was_trained(storage: Path) -> None:
+    usual = json.loads(invoke("predict", "income", "--json", stdin=CSV).stdout)
+    configuration = storage / f"versions/income/{VERSION}/spec.json"
+    read = {"separator": ";", "decimal": ",", "missing": ["-"], "skip_rows": 1}
+    configuration.write_text(json.dumps({"source": {"read": read}}))
+    try:
+        rows = "of today\nage;sex\n41,0;f\n-;m\n55;NA\n"
+        found = json.loads(invoke("predict", "income", "--json", stdin=rows).stdout)
+    finally:
+        configuration.unlink()
+    assert [item["probability"] for item in found["predictions"]] == [
+        item["probability"] for item in usual["predictions"]
+    ]
+
+
+def test_an_index_without_a_name_is_no_column() -> None:
+    rows = ",age,sex\n0,41,f\n1,50,m\n"
+    assert invoke("predict", "income", stdin=rows).exit_code == 0
 
 
 def test_the_same_fault_of_every_row_is_told_once() -> None:

@@ -3,12 +3,15 @@
 import io
 import json
 import math
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import chunks, detect, read
+from ml_assets.ml.sources import read_source
+from ml_assets.model_source import CsvFormat, SourceSpec
 from ml_assets.serving.plan import Column
 
 COLUMNS = (
@@ -156,3 +159,59 @@ def test_a_csv_is_read_no_further_than_the_chunks_that_are_asked_for() -> None:
     found = chunks(read(endless, "csv", COLUMNS), 3)
     assert next(found) == [{"age": 100}] * 3
     assert json.dumps(next(found)) == json.dumps([{"age": 100}] * 3)
+
+
+LAYOUTS: dict[str, tuple[dict[str, Any], str]] = {
+    "as usual": ({}, "age,state,zip\n41,CA,01234\n,NA,98765\n2.5,CA,00501\n"),
+    "German": (
+        {"separator": ";", "decimal": ",", "thousands": "."},
+        "age;state;zip\n1.234,5;CA;01234\n;NY;98765\n2;CA;00501\n",
+    ),
+    "a comma file of a model of semicolons": (
+        {"separator": ";", "decimal": ","},
+        "age,state,zip\n1.5,CA,01234\n",
+    ),
+    "a report's head": (
+        {"skip_rows": 2, "separator": "\t"},
+        "Report, 2026\n\nage\tstate\tzip\n41\tCA\t01234\n",
+    ),
+    "no header": (
+        {"header": False, "columns": ["age", "state", "zip"]},
+        "41,CA,01234\n,NY,98765\n",
+    ),
+    "other names": ({"columns": ["age", "state", "zip"]}, "a,b,c\n41,CA,01234\n"),
+    "other marks for missing": (
+        {"missing": ["-9", "n/a"]},
+        "age,state,zip\n-9,n/a,01234\n4,CA,n/a\n",
+    ),
+    "another encoding": (
+        {"encoding": "utf-16"},
+        "age,state,zip\n41,Zürich,01234\n",
+    ),
+    "blanks": ({}, "age,state,zip\n 41 , CA , 01234 \n"),
+    "an index": ({}, ",age,state,zip\n0,41,CA,01234\n"),
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_a_csv_is_read_for_scoring_as_it_was_for_training(
+    name: str, tmp_path: Path
+) -> None:
+    given, text = LAYOUTS[name]
+    layout = CsvFormat(**given)
+    path = tmp_path / "rows.csv"
+    path.write_text(text, encoding=layout.encoding)
+    columns = (
+        Column(name="age", kind="number", nullable=True),
+        Column(name="state", kind="string", nullable=True),
+        Column(name="zip", kind="string", nullable=True),
+    )
+    with path.open("rb") as stream:
+        scored = list(read(stream, "csv", columns, layout))
+    usual = layout.separator not in text and layout.header
+    trained = read_source(
+        SourceSpec(type="csv", path=str(path), read=None if usual else layout),
+        tmp_path,
+    )
+    wanted = trained.astype(object).where(trained.notna(), None).to_dict("records")
+    assert scored == wanted

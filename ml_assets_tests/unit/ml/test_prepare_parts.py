@@ -7,7 +7,7 @@ import pytest
 from ml_assets.ml.prepare import FeatureError, prepare
 from ml_assets.ml.prepare_parts import join_prepared, prepare_part
 from ml_assets.ml.retype import whole_numbers
-from ml_assets.ml.tables import tidy
+from ml_assets.ml.tables import content_hash, tidy
 from ml_assets.model import FeaturesSpec
 
 CUTS = [(0, 1), (1, 4), (4, 4), (4, 9), (9, 40)]
@@ -76,3 +76,28 @@ def test_a_derived_column_over_one_that_teaches_nothing_is_refused_alike(raw):
     for make in (in_pieces, lambda raw, spec: prepare(raw, spec, "left")):
         with pytest.raises(FeatureError, match="reads 'same', which is not an input"):
             make(raw, features)
+
+
+@pytest.mark.parametrize(
+    "target, labels",
+    [
+        ([1.0, None, 0.0, 1.0, None], [1, 0, 1]),
+        (["True", None, "False", "True", None], [True, False, True]),
+        (["yes", None, "no", "yes", None], ["yes", "no", "yes"]),
+    ],
+    ids=["numbers", "Booleans", "texts"],
+)
+@pytest.mark.parametrize("cut", [1, 2, 3])
+def test_rows_without_a_target_are_left_out_and_told_alike(target, labels, cut):
+    raw = tidy(pd.DataFrame({"a": range(5), "empty": None, "y": target}))
+    spec = FeaturesSpec(drop=["empty"])
+    whole = prepare(raw, spec, "y")
+    pieces = [
+        prepare_part(piece.reset_index(drop=True), spec, "y", ())
+        for piece in (raw[:cut], raw[cut:])
+    ]
+    joined = join_prepared(pieces, spec, "y")
+    assert whole.table["y"].tolist() == joined.table["y"].tolist() == labels
+    assert whole.notes == joined.notes == ["2 rows without 'y' left out"]
+    assert content_hash(whole.table) == content_hash(joined.table)
+    assert {whole.labels.positive, whole.labels.negative} == {*labels}

@@ -62,8 +62,7 @@ def test_the_index_is_dropped() -> None:
         (pd.DataFrame(), "there are no columns"),
         (pd.DataFrame({"a": []}), "there are columns but no rows"),
         (pd.DataFrame([[1, 2]], columns=["a", "a"]), "column 'a' appears 2 times"),
-        (pd.DataFrame([[1, 2]], columns=["a", " "]), "column 2 of 2 has no name"),
-        (pd.DataFrame({"a": [None]}), "column 'a' has no value in any of 1 rows"),
+        (pd.DataFrame([[1, 2]], columns=["", " "]), "there are no columns"),
         (
             pd.DataFrame({"a": [timedelta(1)]}),
             "column 'a' holds timedelta64 values; numbers, texts, Booleans and dates"
@@ -119,7 +118,8 @@ def test_a_target_with_two_values_is_accepted(target: list[Any]) -> None:
         (
             {"x": [1, 2, 3], "y": ["a", None, "b"]},
             "target column 'y' has no value in 1 of 3 rows; a classifier learns from"
-            " labelled rows only: leave the others out at the source",
+            " labelled rows only: leave the others out at the source, or say so in the"
+            " YAML (source: {unlabelled: drop})",
         ),
     ],
 )
@@ -129,6 +129,27 @@ def test_a_target_that_trains_no_classifier_is_refused(
     with pytest.raises(DataError) as caught:
         check_target(tidy(pd.DataFrame(columns)), "y")
     assert str(caught.value) == message
+
+
+def test_rows_without_a_target_may_be_left_out_later_but_not_all() -> None:
+    some = tidy(pd.DataFrame({"x": [1, 2, 3], "y": ["a", None, "b"]}))
+    check_target(some, "y", unlabelled=True)
+    none = tidy(pd.DataFrame({"x": [1, 2, 3], "y": [None] * 3}))
+    with pytest.raises(DataError, match="no value in 3 of 3 rows"):
+        check_target(none, "y", unlabelled=True)
+
+
+@pytest.mark.parametrize("cells", [[None, None], [np.nan, np.nan], ["", None][1:] * 2])
+def test_a_column_without_a_value_is_a_number_that_is_missing(cells: Any) -> None:
+    table = tidy(pd.DataFrame({"a": [1, 2], "b": cells}))
+    assert table["b"].dtype == "float64" and table["b"].isna().all()
+
+
+@pytest.mark.parametrize("names", [["", "a"], [" ", "a"], ["", " ", "a"]])
+def test_columns_without_a_name_are_left_out_and_counted(names: list[str]) -> None:
+    table = tidy(pd.DataFrame([[7] * len(names)], columns=names))
+    assert list(table.columns) == ["a"]
+    assert table.attrs == {"nameless": len(names) - 1}
 
 
 def edited(**columns: Any) -> pd.DataFrame:

@@ -35,11 +35,17 @@ def test_ids_of_one_call_after_another_never_run_out_of_counter():
     assert found == sorted(set(found))
 
 
-def test_ids_do_not_go_back_with_the_clock(monkeypatch):
-    ids = PredictionIds()
+@pytest.mark.parametrize(
+    "seconds, goes_back", [(1, False), (59, False), (61, True), (3e8, True)]
+)
+def test_ids_go_back_with_a_clock_that_was_wrong_and_not_with_one_that_is_set(
+    monkeypatch, seconds, goes_back
+):
+    ids, now = PredictionIds(), time.time_ns()
+    monkeypatch.setattr(ids_module.time, "time_ns", lambda: now)
     first = ids.one()
-    monkeypatch.setattr(ids_module.time, "time_ns", lambda: 0)
-    assert ids.one() > first
+    monkeypatch.setattr(ids_module.time, "time_ns", lambda: now - int(seconds * 1e9))
+    assert (ids.one() < first) == goes_back
 
 
 def test_ids_of_several_threads_are_distinct():

@@ -189,3 +189,19 @@ def test_a_server_without_a_memory_says_so(kit):
     kit.app.state = State(state.models, frozenset(), True, kit.metrics)
     assert kit.feedback([{"id": ID, "label": ">50K"}]).status == 503
     assert ask(kit.app, f"/predictions/{ID}").status == 404
+
+
+def test_labels_that_a_power_cut_could_take_are_not_acknowledged(kit, monkeypatch):
+    labels = [{"id": ID, "label": ">50K"}]
+    flushed = []
+    fsync = os.fsync
+
+    def broken(descriptor):
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", broken)
+        assert kit.feedback(labels).status == 503
+    monkeypatch.setattr(os, "fsync", lambda fd: flushed.append(fd) or fsync(fd))
+    assert kit.feedback(labels).status == 202
+    assert flushed

@@ -6,9 +6,10 @@ import os
 
 import pytest
 
+from ml_assets.serving.closing import close_orphan
 from ml_assets.serving.log import LogKeeper, PredictionLog, adopt
 from ml_assets.serving.metrics import Metrics
-from ml_assets.serving.segments import SegmentWriter, close_orphan
+from ml_assets.serving.segments import SegmentWriter
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.shipping import directory_of, ship
 from ml_assets.serving.store import ServerLease
@@ -25,7 +26,7 @@ def names(directory):
 def test_lines_go_to_one_open_segment_until_it_is_full(tmp_path):
     log = writer(tmp_path, max_bytes=10)
     for line in (b"12345\n", b"67890\n", b"next\n"):
-        log.append(line)
+        log.append(line, 1)
     assert names(tmp_path) == ["00000001.open", "00000002.open"]
     log.close_retired()
     assert names(tmp_path) == ["00000001.jsonl", "00000002.open"]
@@ -35,7 +36,7 @@ def test_lines_go_to_one_open_segment_until_it_is_full(tmp_path):
 @pytest.mark.parametrize("age, closed", [(0.0, True), (1000.0, False)])
 def test_an_old_segment_ends_and_a_young_one_does_not(tmp_path, age, closed):
     log = writer(tmp_path, max_seconds=age)
-    log.append(b"line\n")
+    log.append(b"line\n", 1)
     log.retire()
     log.close_retired()
     assert names(tmp_path) == ["00000001.jsonl" if closed else "00000001.open"]
@@ -50,7 +51,7 @@ def test_nothing_was_written_so_nothing_is_there(tmp_path):
 
 def test_labels_have_segments_of_their_own(tmp_path):
     log = writer(tmp_path, infix=".labels")
-    log.append(b"line\n")
+    log.append(b"line\n", 1)
     log.retire(at_once=True)
     log.close_retired()
     assert names(tmp_path) == ["00000001.labels.jsonl"]
@@ -70,7 +71,7 @@ def part_of(monkeypatch, count):
 @pytest.mark.parametrize("can_cut", [True, False])
 def test_a_part_of_a_line_never_stays(tmp_path, monkeypatch, can_cut):
     log = writer(tmp_path)
-    log.append(b"first\n")
+    log.append(b"first\n", 1)
     part_of(monkeypatch, 3)
     if not can_cut:
 
@@ -80,11 +81,11 @@ def test_a_part_of_a_line_never_stays(tmp_path, monkeypatch, can_cut):
         with monkeypatch.context() as patch:
             patch.setattr(os, "ftruncate", refuse)
             with pytest.raises(OSError, match="No space left"):
-                log.append(b"second\n")
+                log.append(b"second\n", 1)
     else:
         with pytest.raises(OSError, match="No space left"):
-            log.append(b"second\n")
-    log.append(b"third\n")
+            log.append(b"second\n", 1)
+    log.append(b"third\n", 1)
     log.retire(at_once=True)
     log.close_retired()
     files = sorted((tmp_path / "server").iterdir())
@@ -120,7 +121,7 @@ def orphan(home, server="dead", model="census"):
 def test_segments_of_a_dead_server_are_adopted_once(tmp_path):
     home, storage = tmp_path / "home", tmp_path / "storage"
     directory = orphan(home)
-    found = adopt(home, storage, "census")
+    found = adopt(home, storage, "census").paths
     assert {item.name: item.read_bytes() for item in found} == {
         "dead-00000001.jsonl": b"1\n",
         "dead-00000002.jsonl": b"2\n",
@@ -128,16 +129,16 @@ def test_segments_of_a_dead_server_are_adopted_once(tmp_path):
     }
     assert {item.parent for item in found} == {storage / "segments" / "census"}
     assert not directory.exists()
-    assert adopt(home, storage, "census") == []
+    assert adopt(home, storage, "census") == ([], [])
 
 
 def test_segments_of_a_living_server_are_left_alone(tmp_path):
     directory = orphan(tmp_path)
     lease = ServerLease(tmp_path, "dead")
-    assert adopt(tmp_path, tmp_path, "census") == []
+    assert adopt(tmp_path, tmp_path, "census") == ([], [])
     assert len(names(directory)) == 3
     lease.release()
-    assert len(adopt(tmp_path, tmp_path, "census")) == 3
+    assert len(adopt(tmp_path, tmp_path, "census").paths) == 3
 
 
 def test_a_segment_is_copied_to_another_file_system(tmp_path, monkeypatch):
@@ -166,7 +167,7 @@ def test_a_server_that_stops_leaves_nothing_behind(tmp_path):
     logs = keeper(tmp_path)
     logs.start()
     logs.log_of("census").append(b"1\n", 1)
-    logs.log_of("census").labels.append(b"2\n")
+    logs.log_of("census").labels.append(b"2\n", 1)
     logs.close()
     lease.release()
     assert names(tmp_path / "storage" / "segments") == [

@@ -1,0 +1,39 @@
+"""``ml-assets contract``: what data of a model has to look like, and what moved."""
+
+import click
+
+from ml_assets.cli.actor import who
+from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.output import EXIT_CODES, told
+from ml_assets.storage import storage_root
+
+
+@click.group("contract", epilog=EXIT_CODES)
+def command() -> None:
+    """Accept data that moved on purpose.
+
+    \b
+    Example:
+      ml-assets contract accept churn --reason "the new tariff is on sale"
+    """
+
+
+@command.command("accept", epilog=EXIT_CODES)
+@click.argument("model")
+@click.option("--reason", required=True, help="Why, for the ledger.")
+def accept_command(model: str, reason: str) -> None:
+    """Accept what moved in the data of MODEL: the next run is held to it.
+
+    \b
+    Example:
+      ml-assets contract accept churn --reason "the new tariff is on sale"
+    """
+    require_known(model, storage_root())
+    from ml_assets.contracts import ContractError, accept
+
+    with told(ContractError):
+        entry, note = accept(model, who(), reason)
+    for sentence in note.moved:
+        click.echo(f"accepted  {sentence}")
+    click.echo(f"entry {entry.seq} in the ledger of {model}; train again with")
+    click.echo(f"  ml-assets train {model}")
