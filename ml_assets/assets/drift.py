@@ -2,7 +2,7 @@
 
 import datetime as dt
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -124,12 +124,8 @@ def _window(
     """The champion's answers of the last hours, up to the newest of them."""
     import pandas as pd
 
-    from ml_assets.predictionlog import (
-        inputs,
-        newest_time,
-        predictions,
-        signature_of,
-    )
+    from ml_assets.interface import observed
+    from ml_assets.predictionlog import newest_time, predictions
 
     root, version = storage_root(), plan.live.version
     until = newest_time(root, spec.name)
@@ -144,8 +140,9 @@ def _window(
         return None
     step = -(-len(rows) // MAX_ROWS)
     rows = rows.iloc[::step]
-    frame = inputs(rows["x"].tolist(), signature_of(root, plan.live.bundle))
-    report = _compare(spec, reference, frame, rows["p"].to_numpy())
+    frame, unsent = observed(root, plan, rows["x"].tolist())
+    # What no caller sends is no news of the data.
+    report = _compare(spec, reference, frame, rows["p"].to_numpy(), unsent)
     about = {"since": _stamp(since), "until": _stamp(until)}
     return Comparison(report_id, "predictions", version, report, about)
 
@@ -198,6 +195,7 @@ def _compare(
     reference: "Profile",
     frame: "pd.DataFrame",
     probability: Any = None,
+    unsent: Sequence[str] = (),
 ) -> "DriftReport":
     from ml_assets.ml.drift import compare
 
@@ -206,7 +204,7 @@ def _compare(
         reference,
         frame,
         probability,
-        ignore=watched.ignore,
+        ignore=[*watched.ignore, *unsent],
         floor=watched.psi_floor,
     )
 

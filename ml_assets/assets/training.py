@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import msgspec
 from pydantic import Field
 
 from ml_assets import provenance
@@ -131,6 +130,7 @@ def train_version(
 ) -> VersionRecord:
     """Train, package and register one version; its record is written last."""
     from ml_assets.classes import pin_classes
+    from ml_assets.interface import left_out
     from ml_assets.ml.classes import encode_target
     from ml_assets.ml.training import train
 
@@ -155,7 +155,8 @@ def train_version(
     }
     with tempfile.TemporaryDirectory() as scratch:
         bundle = Path(scratch) / "bundle"
-        manifest = package(spec, trained, bundle)
+        others = left_out(spec, tags["raw_version"], trained.inputs)
+        manifest = package(spec, trained, bundle, others)
         # A composed one has a parameter of that name itself.
         params = {
             "estimator__" + n if n == "estimator" else n: value
@@ -233,22 +234,15 @@ def _keep_origins(
     }
 
 
-def package(spec: ModelSpec, trained: "Trained", directory: Path) -> Any:
+def package(
+    spec: ModelSpec, trained: "Trained", directory: Path, others: Mapping[str, Any]
+) -> Any:
     """Write the bundle of a version: MLflow's files and the server's."""
-    from ml_assets.ml.schema import signature_columns
+    from ml_assets.interface import request_signature
     from ml_assets.serving.bundle import write_bundle
-    from ml_assets.serving.plan import Signature
     from ml_assets.serving.trusted import TRUSTED_NAMES
 
-    columns = signature_columns(trained.x, trained.inputs)
-    if spec.serving.unknown_category == "accept":
-        columns = tuple(msgspec.structs.replace(c, categories=None) for c in columns)
-    signature = Signature(
-        columns=columns,
-        target=spec.target,
-        negative=trained.negative,
-        positive=trained.positive,
-    )
+    signature = request_signature(spec, trained, others)
     probe = trained.x_test.head(PROBE_ROWS)
     Registry().save_model(trained.pipeline, directory, TRUSTED_NAMES)
     return write_bundle(directory, trained.pipeline, signature, probe)

@@ -94,7 +94,7 @@ def prepare(
         notes.append(f"{int((~labelled).sum()):,} rows without '{target}' left out")
         frame = frame[labelled].reset_index(drop=True)
     retyped, lost = retype(frame, spec, target, whole_numbers(frame, spec))
-    inputs = keep_useful(retyped, lost, notes)
+    inputs = keep_useful(retyped, lost, spec, notes)
     check_inputs(inputs, spec)
     if not inputs:
         raise FeatureError(f"no input column is left beside the target '{target}'")

@@ -132,7 +132,7 @@ def train(
         test = held_out(table[content], y, spec.split)
     check_mask(test, y)
     estimator = make_estimator(spec.estimator)
-    pipeline = build_pipeline(x, spec.features, estimator)
+    pipeline = build_pipeline(x[~test], spec.features, estimator)
     space = _space(pipeline, spec.search)
     rows, target = plain_texts(x[~test]), y[~test]
     with threadpool_limits(spec.resources.threads):

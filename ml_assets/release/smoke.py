@@ -95,7 +95,7 @@ def try_pipeline(directory: Path) -> Smoke:
     held_out = table[HELD_OUT].to_numpy()
     trained = train(table.drop(columns=HELD_OUT), spec, test=held_out)
     # A bundle is loaded again, and repeats the answers of training, or there is none.
-    manifest = package(spec, trained, directory)
+    manifest = package(spec, trained, directory, {})
     scores = probabilities(trained.pipeline, trained.x_test)
     found = evaluate(trained.y_test, scores)
     accuracy, majority = found.metrics["accuracy"], found.majority["accuracy"]

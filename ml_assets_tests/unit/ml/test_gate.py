@@ -78,6 +78,7 @@ def test_a_refusal_names_only_what_failed_but_keeps_every_clause():
         ("threshold", False),
         ("majority", False),
         ("champion", True),
+        ("interface", True),
     ]
     assert "champion" not in decision.reason
 
