@@ -58,6 +58,20 @@ def request_signature(
     return wide if unknown != "reject" else _closed(wide, signature)
 
 
+def interface_notes(signature: Signature) -> list[str]:
+    """What requests may hold beside the values that training saw, in sentences."""
+    loose = [column.name for column in signature.inputs if column.open]
+    lacking = [column.name for column in signature.inputs if column.optional]
+    unread = [column.name for column in signature.columns if column.ignored]
+    lines = {
+        "training cannot have seen every value, so that others are taken as unknown":
+            loose,
+        "requests may leave out, because those of the version in service may": lacking,
+        "taken in requests and not read": unread,
+    }  # fmt: skip
+    return [f"{text}: {', '.join(names)}" for text, names in lines.items() if names]
+
+
 def left_out(spec: ModelSpec, raw_version: str, inputs: list[str]) -> dict[str, Kind]:
     """Columns of the raw table that the YAML does not drop and no input reads."""
     store = TableStore(storage_root())

@@ -13,6 +13,7 @@ from ml_assets.assets.common import (
     MAY_SKIP,
     TABLES,
     key,
+    notes_metadata,
     skipped,
     stage_arguments,
 )
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.training import Trained
+    from ml_assets.serving.plan import Signature
 
 # What of the YAML changes a trained version; data is told by its own hash.
 TRAINED_BY = ("name", "target", "positive", "features", "estimator", "search", "split")
@@ -76,6 +78,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
             return
         # A version that was trained but never judged is taken up, not made again.
         record = known or train_version(spec, features, made_by, context.run.run_id)
+        for note in record.notes:
+            context.log.warning(note)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),
             metadata=describe(record),
@@ -130,7 +134,7 @@ def train_version(
 ) -> VersionRecord:
     """Train, package and register one version; its record is written last."""
     from ml_assets.classes import pin_classes
-    from ml_assets.interface import left_out
+    from ml_assets.interface import interface_notes, left_out, request_signature
     from ml_assets.ml.classes import encode_target
     from ml_assets.ml.training import train
 
@@ -156,7 +160,8 @@ def train_version(
     with tempfile.TemporaryDirectory() as scratch:
         bundle = Path(scratch) / "bundle"
         others = left_out(spec, tags["raw_version"], trained.inputs)
-        manifest = package(spec, trained, bundle, others)
+        signature = request_signature(spec, trained, others)
+        manifest = package(trained, bundle, signature)
         # A composed one has a parameter of that name itself.
         params = {
             "estimator__" + n if n == "estimator" else n: value
@@ -188,6 +193,7 @@ def train_version(
         fit_seconds=round(trained.seconds, 3),
         origins=origins,
         search=_search(trained),
+        notes=[*trained.notes, *interface_notes(signature)],
     )
     store.save(record)
     return record
@@ -234,15 +240,11 @@ def _keep_origins(
     }
 
 
-def package(
-    spec: ModelSpec, trained: "Trained", directory: Path, others: Mapping[str, Any]
-) -> Any:
+def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:
     """Write the bundle of a version: MLflow's files and the server's."""
-    from ml_assets.interface import request_signature
     from ml_assets.serving.bundle import write_bundle
     from ml_assets.serving.trusted import TRUSTED_NAMES
 
-    signature = request_signature(spec, trained, others)
     probe = trained.x_test.head(PROBE_ROWS)
     Registry().save_model(trained.pipeline, directory, TRUSTED_NAMES)
     return write_bundle(directory, trained.pipeline, signature, probe)
@@ -259,6 +261,7 @@ def describe(record: VersionRecord) -> dict[str, Any]:
         "test_rows": record.test_rows,
         "fit_seconds": record.fit_seconds,
         **({"search": dg.MetadataValue.json(record.search)} if record.search else {}),
+        **({"notes": notes_metadata(record.notes)} if record.notes else {}),
         "runtime": record.runtime,
         "runtime_reason": record.runtime_reason or "every step compiles",
         "registry": f"{record.model} version {record.registry_version}",

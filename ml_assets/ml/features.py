@@ -22,6 +22,7 @@ __all__ = ["DeriveColumns", "FeatureError", "Prepared", "build_pipeline", "prepa
 
 # Each is a column of a dense matrix: 8 bytes a row.
 MAX_INDICATORS = 100
+MANY = "many_categories"
 # Ensembles of trees, and trees: they split on codes as well as on indicator columns.
 TREE_MODULES = ("sklearn.ensemble.", "sklearn.tree.")
 
@@ -103,7 +104,8 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     if _wants_codes(estimator, spec):
         encode = _codes(categories, numbers, get_tags(estimator).input_tags.allow_nan)
     else:
-        encode = _indicators(categories, numbers, many_categories(frame, categories))
+        many = many_categories(frame, categories)
+        encode = _indicators(categories, numbers, many, _takes_sparse(estimator))
     steps: list[tuple[str, Any]] = [("encode", encode), ("estimator", estimator)]
     if spec.derive:
         steps.insert(0, ("derive", DeriveColumns(dict(spec.derive))))
@@ -158,26 +160,55 @@ def many_categories(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, list
     return found
 
 
+def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
+    """What the encoding does not tell apart, each a sentence with counts."""
+    notes = []
+    for name, encoder, columns in pipeline.named_steps["encode"].transformers:
+        if name != MANY:
+            continue
+        for column, kept in zip(columns, encoder.categories, strict=True):
+            known = frame[column].notna()
+            rare = (known & ~frame[column].isin(kept)).sum() / known.sum()
+            notes.append(
+                f"column '{column}' has {frame[column].nunique():,} values: the"
+                f" {len(kept)} most frequent are told apart, the others, in {rare:.1%}"
+                " of the rows, count as unknown"
+            )
+    return notes
+
+
 def _indicators(
-    categories: list[str], numbers: list[str], many: dict[str, list[Any]]
+    categories: list[str],
+    numbers: list[str],
+    many: dict[str, list[Any]],
+    takes_sparse: bool,
 ) -> Any:
-    common: dict[str, Any] = {"handle_unknown": "ignore", "sparse_output": False}
+    # A hundred indicators of which one is set are not worth a hundred numbers a row.
+    sparse = bool(many) and takes_sparse
+    common: dict[str, Any] = {"handle_unknown": "ignore", "sparse_output": sparse}
     few = [name for name in categories if name not in many]
     scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     return _columns(
         ("categories", OneHotEncoder(**common), few),
         (
-            "many_categories",
+            MANY,
             OneHotEncoder(categories=list(many.values()), **common),
             list(many),
         ),
         ("numbers", scaled, numbers),
+        sparse_threshold=1.0 if sparse else 0.0,
     )
 
 
-def _columns(*parts: tuple[str, Any, list[str]]) -> ColumnTransformer:
+def _takes_sparse(estimator: Any) -> bool:
+    return bool(get_tags(estimator).input_tags.sparse)
+
+
+def _columns(
+    *parts: tuple[str, Any, list[str]], sparse_threshold: float = 0.0
+) -> ColumnTransformer:
     return ColumnTransformer(
         [part for part in parts if part[2]],
-        sparse_threshold=0,
+        sparse_threshold=sparse_threshold,
         verbose_feature_names_out=False,
     )
