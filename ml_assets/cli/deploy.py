@@ -47,7 +47,9 @@ def command(model: str, version: str | None, accept: bool, as_json: bool) -> Non
         except UnknownVersionError as error:
             raise Failed(str(error)) from error
     tags = {"version": version} if version else {}
-    config = {"version": version, "accept_interface_change": accept}
+    config: dict[str, Any] = {"version": version}
+    if accept:
+        config["accept_interface_change"] = True
     done = run_job(model, "deploy", {"deployment": config}, tags)
     if not done.succeeded:
         raise Failed(f"run {done.run_id} failed: {'; '.join(done.story.errors)}")

@@ -1,4 +1,4 @@
-"""Columns that name rows or moments are no inputs, and their values are told nowhere."""
+"""Columns that name rows or moments are no inputs; their values are told nowhere."""
 
 import numpy as np
 import pandas as pd
