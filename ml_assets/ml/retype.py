@@ -71,12 +71,19 @@ def keep_useful(
         if useless and (name not in read or column.isna().all()):
             notes.append(f"column '{name}' left out: {useless}")
         elif naming and name not in spec.categorical and name not in read:
-            notes.append(
-                f"column '{name}' left out: {naming}; features.categorical keeps it"
-            )
+            notes.append(f"column '{name}' left out: {naming}; {_way_out(column)}")
         else:
             inputs[name] = column
     return inputs
+
+
+def _way_out(column: "pd.Series[Any]") -> str:
+    """What of the YAML makes an input of a column that names rows."""
+    distinct = pd.Series(column.dropna().unique().tolist())
+    numbers = pd.to_numeric(distinct, errors="coerce").notna()
+    if numbers.mean() < 0.5:
+        return "features.categorical keeps it"
+    return "features.numeric reads its numbers, features.categorical keeps it as it is"
 
 
 def _retype(

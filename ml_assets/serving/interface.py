@@ -159,9 +159,10 @@ def _requests(new: Signature, before: Signature) -> Iterator[str]:
 
 def _faults(now: Column, then: Column) -> Iterator[str]:
     if not _takes_kind(now, then):
+        keeps = ", which features.categorical keeps" if then.kind == "string" else ""
         yield (
             f"expected {_KINDS[now.kind]}, found {_KINDS[then.kind]} in requests until"
-            " now"
+            f" now{keeps}"
         )
     elif now.kind == "string" and not now.open and not _takes_texts(now, then):
         yield "other values than those of its list were taken until now"
