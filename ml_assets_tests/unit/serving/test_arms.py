@@ -104,6 +104,17 @@ def test_an_arm_gets_what_the_live_one_does_not_know_as_missing(tmp_path, rows):
     assert {len(column) for column in seen} == {rows}
 
 
+def test_what_a_shadow_got_as_missing_is_so_in_its_log(tmp_path):
+    more = Column(name="visits", kind="number", nullable=True, optional=True)
+    columns = (more, *SIGNATURE.columns)
+    signature = msgspec.structs.replace(SIGNATURE, columns=columns)
+    kit = Kit(tmp_path, "shadow", Other(signature=signature))
+    # Rows that are logged as they were sent.
+    assert kit.ask(json.dumps({"rows": [ROW, ROW]}).encode()).status == 200
+    found = {line["arm"]: line["x"] for line in kit.lines()}
+    assert found["shadow"] == [None, *found["live"]]
+
+
 def test_a_line_holds_the_answer_and_its_input(tmp_path):
     kit = Kit(tmp_path, "shadow", Other())
     answer = kit.ask({"rows": [ROW]}, headers={"x-entity": "p1", "x-request-id": "r"})
