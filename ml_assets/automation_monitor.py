@@ -8,7 +8,7 @@ import dagster as dg
 import msgspec
 
 from ml_assets.assets.common import key
-from ml_assets.assets.drift import raw_to_compare
+from ml_assets.assets.drift_comparison import raw_to_compare
 from ml_assets.model import ModelSpec
 from ml_assets.pods import executor_of, pod_tags
 from ml_assets.segments import waiting

@@ -12,8 +12,10 @@ class ServingSpec(Part):
     """How a deployed version answers, and how a new one is tried beside it."""
 
     strategy: Literal["rolling", "shadow", "split", "canary"] = "rolling"
-    unknown_category: Literal["reject", "accept"] = Field(
-        "reject", description="answer 422 to a category that training never saw"
+    unknown_category: Literal["auto", "reject", "accept"] = Field(
+        "auto",
+        description="a category that training never saw: reject answers 422, auto does"
+        " so only where training saw every one",
     )
     log_sample: float = Field(
         1.0, ge=0, le=1, description="share of requests that are logged"

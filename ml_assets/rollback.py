@@ -7,6 +7,7 @@ registry down it is done all the same, and the registry's aliases are set later.
 from typing import Any, NamedTuple
 
 from ml_assets.bundles import fetch_bundle
+from ml_assets.classes import signature_of_version
 from ml_assets.deployments import (
     evidence_of,
     finish,
@@ -18,7 +19,9 @@ from ml_assets.deployments import (
 )
 from ml_assets.holds import on_hold
 from ml_assets.ledger import Entry, Ledger
+from ml_assets.resources.registry import RegistryError
 from ml_assets.serving.files import BundleError
+from ml_assets.serving.interface import misfits, told
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.storage import storage_root
 from ml_assets.targets import Rollout, Target
@@ -33,7 +36,8 @@ class RolledBack(NamedTuple):
     """What a rollback did.
 
     ``left`` is the version that served before, ``held`` whether it is on hold now, and
-    ``warning`` says what of the registry is still to be set, if anything.
+    ``warning`` says what of the registry is still to be set, and which requests are
+    answered otherwise now, if any.
     """
 
     rollout: Rollout
@@ -88,7 +92,29 @@ def rollback(
         is_held = left > rollout.plan.live.version
         if is_held:
             _hold(rollout.plan, left, who, why)
-        return RolledBack(rollout, left, is_held, relabel(target, model))
+        warning = _also(relabel(target, model), _interface(rollout.plan, left))
+        return RolledBack(rollout, left, is_held, warning)
+
+
+def _interface(plan: ServingPlan, left: str) -> str:
+    """What callers of the version that was left will find otherwise; it is no reason
+    to keep a version that has to go."""
+    store = VersionStore(storage_root())
+    try:
+        pair = [
+            signature_of_version(store.get(plan.model, version))
+            for version in (plan.live.version, left)
+        ]
+    except (UnknownVersionError, BundleError, RegistryError, OSError) as error:
+        return f"whether it takes the requests to {left} is not known: {error}"
+    found = misfits(*pair)
+    if not found:
+        return ""
+    return f"it does not answer every request as {left} did: {told(found)}"
+
+
+def _also(*warnings: str) -> str:
+    return "; ".join(filter(None, warnings))
 
 
 def _roll_back(

@@ -101,11 +101,16 @@ _decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 
 def _in_order(row: msgspec.Raw, columns: list[str]) -> msgspec.Raw:
-    """The values of a row that was sent by column, as one array."""
+    """The values of a row that was sent by column, as one array.
+
+    A shadow may read a column that the requests of the live version do not have.
+    """
     values = _decode_row(row)
-    return msgspec.Raw(b"[%b]" % b",".join(bytes(values[name]) for name in columns))
+    given = (bytes(values.get(name, _NULL)) for name in columns)
+    return msgspec.Raw(b"[%b]" % b",".join(given))
 
 
+_NULL = msgspec.Raw(b"null")
 # The first key that the server writes tells the lines of answers from the others.
 _ANSWER = b'{"ids":'
 _decode_answer = msgspec.json.Decoder(AnswerLine).decode

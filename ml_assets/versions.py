@@ -42,6 +42,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``files`` is the SHA-256 manifest of the registered bundle; it is kept here, outside
     the registry, so that bytes altered there are noticed before they are loaded.
+    ``notes`` says what training bounded, and what its requests may hold besides inputs.
     """
 
     model: str
@@ -66,6 +67,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     fit_seconds: float
     origins: dict[str, str] = {}
     search: dict[str, Any] = {}
+    notes: list[str] = []
 
     @property
     def bundle(self) -> str:

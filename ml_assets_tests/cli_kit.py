@@ -128,7 +128,7 @@ def deploy_small_model(root: Path, model: str = "income") -> None:
     pipeline = Pipeline([("encode", encode), ("estimator", LogisticRegression())])
     pipeline.fit(x, y)
     signature = Signature(
-        columns=signature_columns(x, x.columns),
+        columns=signature_columns(x, x.columns, "reject"),
         target="income",
         negative="no",
         positive="yes",

@@ -1,6 +1,6 @@
 """What every stage says of itself in the same way."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -60,6 +60,11 @@ def column_schema(columns: dict[str, str]) -> dg.TableSchema:
     return dg.TableSchema(
         [dg.TableColumn(name, kind) for name, kind in columns.items()]
     )
+
+
+def notes_metadata(notes: Iterable[str]) -> dg.MetadataValue[Any]:
+    """Sentences as a list."""
+    return dg.MetadataValue.md("\n".join(f"- {note}" for note in notes))
 
 
 def table_metadata(frame: Any) -> dict[str, Any]:

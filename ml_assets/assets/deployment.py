@@ -1,6 +1,6 @@
 """``<model>/deployment``: the version that serves, put in force by a rollout."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import dagster as dg
@@ -12,8 +12,9 @@ from ml_assets.assets.evaluation import gate_figures, passed
 from ml_assets.assets.retries import retrying, verdict
 from ml_assets.deployments import evidence_of, finish, mirror, put_in_force
 from ml_assets.ledger import Kind, Ledger, held
-from ml_assets.ml.gate import Gate, GateFigures
+from ml_assets.ml.gate import INTERFACE, Gate, GateFigures
 from ml_assets.model import ModelSpec
+from ml_assets.serving.interface import told
 from ml_assets.serving.plan import ServingPlan
 from ml_assets.storage import storage_root
 from ml_assets.strategy import challenge
@@ -26,8 +27,10 @@ class DeploymentConfig(dg.Config):
     """Options of a run."""
 
     version: str | None = Field(
-        None,
-        description="version to deploy; the newest that passed its gate by default",
+        None, description="by default the newest that passed its gate"
+    )
+    accept_interface_change: bool = Field(
+        False, description="also a version that refuses requests that are taken now"
     )
 
 
@@ -54,7 +57,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
         run_id, who = context.run.run_id, who_runs(context)
         try:
             with retrying(context):
-                rollout = deploy(spec, target(), config.version, run_id, who)
+                overruled = [INTERFACE] if config.accept_interface_change else []
+                rollout = deploy(spec, target(), config.version, run_id, who, overruled)
         except DoneError as reason:
             context.log.info(str(reason))
             yield dg.AssetObservation(
@@ -72,11 +76,17 @@ def build(spec: ModelSpec) -> dg.Definitions:
 
 
 def deploy(
-    spec: ModelSpec, target: Target, version: str | None, run_id: str, who: str
+    spec: ModelSpec,
+    target: Target,
+    version: str | None,
+    run_id: str,
+    who: str,
+    overruled: Sequence[str] = (),
 ) -> Rollout:
     """Put a version that passed its gate in force, once.
 
-    A refusal is written into the ledger as well.
+    A refusal is written into the ledger as well. Clauses of the gate in `overruled` are
+    not asked.
 
     Raises
     ------
@@ -93,9 +103,9 @@ def deploy(
     store = VersionStore(storage_root())
     with target.lock(spec.name):
         finish(target, spec.name)
-        record = _choose(store, spec.name, version)
+        record = _choose(store, spec.name, version, overruled)
         try:
-            rollout = _deploy(spec, target, store, record, run_id, who)
+            rollout = _deploy(spec, target, store, record, run_id, who, overruled)
         except UnreachableError:
             # Nothing is known of the version.
             raise
@@ -122,8 +132,10 @@ def _deploy(
     record: VersionRecord,
     run_id: str,
     who: str,
+    overruled: Sequence[str],
 ) -> Rollout:
     from ml_assets.bundles import fetch_bundle
+    from ml_assets.interface import refused_by
     from ml_assets.serving.files import BundleError
 
     before = target.current(spec.name)
@@ -132,12 +144,19 @@ def _deploy(
     else:
         _check_not_done(target, record, before)
         _check_not_held(record)
-        _check_gate(spec, store, record, before)
+        _check_gate(spec, store, record, before, overruled)
         try:
             fetch_bundle(record)
+            changes = told(refused_by(spec.name, record))
         except BundleError as error:
             raise RolloutError(f"version {record.version}: {error}") from error
+        if changes and INTERFACE not in overruled:
+            raise RefusedError(
+                f"version {record.version} answers requests otherwise than the one that"
+                f" serves: {changes}; --accept-interface-change deploys it all the same"
+            )
         reason = _reason(spec, record, before)
+        reason += f"; accepted with it: {changes}" if changes else ""
         plan = challenge(before, record, spec.serving, reason, run_id)
     evidence = evidence_of(record)
     key = f"deployment:{record.version}"
@@ -156,12 +175,15 @@ def _reason(spec: ModelSpec, record: VersionRecord, before: ServingPlan | None) 
     return reason
 
 
-def _choose(store: VersionStore, model: str, version: str | None) -> VersionRecord:
+def _choose(
+    store: VersionStore, model: str, version: str | None, overruled: Sequence[str]
+) -> VersionRecord:
     if version is not None:
         return store.get(model, version)
     on_hold = held(Ledger(store.root).entries(model))
     for name in reversed(store.names(model)):
-        if name not in on_hold and passed(store.evaluation(model, name)):
+        evaluation = store.evaluation(model, name)
+        if name not in on_hold and passed(evaluation, overruled):
             return store.get(model, name)
     # Nobody asked for a certain version, so that there is none is no failure.
     raise DoneError(f"no version of {model} has passed its gate")
@@ -214,6 +236,7 @@ def _check_gate(
     store: VersionStore,
     record: VersionRecord,
     before: ServingPlan | None,
+    overruled: Sequence[str],
 ) -> None:
     """Refuse a version that did not pass, or that today's champion has overtaken."""
     from ml_assets.assets.scoring import held_out_rows, load, score
@@ -222,7 +245,7 @@ def _check_gate(
     evaluation = store.evaluation(spec.name, record.version)
     if evaluation is None:
         raise RefusedError(f"version {record.version} was not evaluated")
-    if not evaluation["gate"]["passed"]:
+    if not passed(evaluation, overruled):
         raise RefusedError(
             f"version {record.version} did not pass its gate:"
             f" {evaluation['gate']['reason']}"

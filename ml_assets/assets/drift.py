@@ -1,10 +1,7 @@
 """``<model>/drift``: requests and new data beside what the champion learnt from."""
 
-import datetime as dt
-import json
 from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
@@ -15,43 +12,15 @@ from ml_assets.assets.common import (
     markdown_table,
     stage_arguments,
 )
+from ml_assets.assets.drift_comparison import Comparison, compare_all, report_path
 from ml_assets.model import ModelSpec
-from ml_assets.resources.tables import MissingTableError, TableStore
-from ml_assets.serving.plan import ServingPlan
 from ml_assets.serving.store import PlanStore
-from ml_assets.storage import create_bytes, read_json, storage_root
-from ml_assets.versions import UnknownVersionError, VersionStore
+from ml_assets.storage import read_json, storage_root
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from ml_assets.ml.drift import DriftReport
-    from ml_assets.ml.profile import Profile
 
 DRIFT_CHECK = "drift"
-# Of a longer window, rows are taken evenly: more would not be more certain.
-MAX_ROWS = 100_000
-HOUR_SECONDS = 3_600.0
-
-
-class Comparison(NamedTuple):
-    """One report, what it is called, and what was compared."""
-
-    id: str
-    source: str
-    version: str
-    report: "DriftReport"
-    about: dict[str, Any]
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON knows it."""
-        return {
-            "id": self.id,
-            "source": self.source,
-            "version": self.version,
-            **self.about,
-            **self.report.to_dict(),
-        }
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -97,131 +66,6 @@ def build(spec: ModelSpec) -> dg.Definitions:
     return dg.Definitions(assets=[drift])
 
 
-def compare_all(spec: ModelSpec) -> list[Comparison]:
-    """Compare what was not compared yet, and keep the reports."""
-    root = storage_root()
-    plan = PlanStore(root).current(spec.name)
-    reference = _reference(spec, plan)
-    if plan is None or reference is None:
-        return []
-    found = [_window(spec, plan, reference), _raw(spec, plan, reference)]
-    return [item for item in found if item is not None and _keep(spec, item)]
-
-
-def _reference(spec: ModelSpec, plan: ServingPlan | None) -> "Profile | None":
-    from ml_assets.ml.profile import Profile
-
-    if plan is None:
-        return None
-    store = VersionStore(storage_root())
-    value = read_json(store.profile_path(spec.name, plan.live.version))
-    return None if value is None else Profile.from_dict(value)
-
-
-def _window(
-    spec: ModelSpec, plan: ServingPlan, reference: "Profile"
-) -> Comparison | None:
-    """The champion's answers of the last hours, up to the newest of them."""
-    import pandas as pd
-
-    from ml_assets.predictionlog import (
-        inputs,
-        newest_time,
-        predictions,
-        signature_of,
-    )
-
-    root, version = storage_root(), plan.live.version
-    until = newest_time(root, spec.name)
-    span = spec.monitoring.window_hours * HOUR_SECONDS
-    since = max(until - span, 0.0)
-    columns, parts = ("arm", "entity", "p", "error", "x"), []
-    for day in predictions(root, spec.name, columns, since, [version]):
-        parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
-    rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
-    report_id = f"predictions-{version}-{_stamp(until)}"
-    if rows.empty or _path(spec, report_id).exists():
-        return None
-    step = -(-len(rows) // MAX_ROWS)
-    rows = rows.iloc[::step]
-    frame = inputs(rows["x"].tolist(), signature_of(root, plan.live.bundle))
-    entities = rows["entity"].astype(object).where(rows["entity"].notna(), None)
-    report = _compare(spec, reference, frame, rows["p"].to_numpy(), entities.tolist())
-    about = {"since": _stamp(since), "until": _stamp(until)}
-    return Comparison(report_id, "predictions", version, report, about)
-
-
-def _raw(spec: ModelSpec, plan: ServingPlan, reference: "Profile") -> Comparison | None:
-    """The newest raw table, unless the champion was trained on it."""
-    import pandas as pd
-
-    from ml_assets.ml.columns import with_columns
-
-    raw_version = raw_to_compare(spec, plan)
-    if raw_version is None:
-        return None
-    frame = TableStore(storage_root()).read(spec.name, "raw", raw_version)
-    # A column that is gone is what the schema contract is about, and stopped there.
-    watched = {*reference.numbers, *reference.categories} - {*spec.monitoring.ignore}
-    if watched - {*frame.columns}:
-        return None
-    # A column that the YAML retypes: what is no number is missing.
-    numbers = {
-        name: pd.to_numeric(frame[name], "coerce")
-        for name in reference.numbers
-        if name in watched
-    }
-    report = _compare(spec, reference, with_columns(frame, numbers))
-    version, about = plan.live.version, {"raw_version": raw_version}
-    return Comparison(_raw_id(plan, raw_version), "raw", version, report, about)
-
-
-def raw_to_compare(spec: ModelSpec, plan: ServingPlan) -> str | None:
-    """Data version of a raw table that was not compared with the champion's data."""
-    root = storage_root()
-    tables = TableStore(root)
-    try:
-        newest = tables.version(spec.name, "raw")
-        trained_on = VersionStore(root).get(spec.name, plan.live.version).raw_version
-    except (MissingTableError, UnknownVersionError):
-        return None
-    is_known = _path(spec, _raw_id(plan, newest)).exists()
-    is_there = tables.path(spec.name, "raw", newest).exists()
-    return newest if newest != trained_on and is_there and not is_known else None
-
-
-def _raw_id(plan: ServingPlan, raw_version: str) -> str:
-    return f"raw-{plan.live.version}-{raw_version[:16]}"
-
-
-def _compare(
-    spec: ModelSpec,
-    reference: "Profile",
-    frame: "pd.DataFrame",
-    probability: Any = None,
-    entities: list[str | None] | None = None,
-) -> "DriftReport":
-    from ml_assets.ml.drift import compare
-
-    watched = spec.monitoring
-    return compare(
-        reference,
-        frame,
-        probability,
-        entities=entities,
-        ignore=watched.ignore,
-        floor=watched.psi_floor,
-    )
-
-
-def _keep(spec: ModelSpec, item: Comparison) -> bool:
-    """Keep a report that tells; whether it does."""
-    if not item.report.enough:
-        return False
-    data = json.dumps(item.to_dict(), indent=2, sort_keys=True).encode() + b"\n"
-    return create_bytes(_path(spec, item.id), data)
-
-
 def latest(spec: ModelSpec) -> list[dict[str, Any]]:
     """The newest report of each source on the version that serves."""
     plan = PlanStore(storage_root()).current(spec.name)
@@ -230,7 +74,7 @@ def latest(spec: ModelSpec) -> list[dict[str, Any]]:
     found = []
     for source in ("predictions", "raw"):
         pattern = f"{source}-{plan.live.version}-*.json"
-        paths = list(_path(spec, "x").parent.glob(pattern))
+        paths = list(report_path(spec, "x").parent.glob(pattern))
         if paths:
             found.append(read_json(max(paths, key=lambda path: path.stat().st_mtime)))
     return found
@@ -267,7 +111,7 @@ def describe(
         "rows": report.rows_window,
         "rows without repetitions": report.rows_counted,
         "columns": dg.MetadataValue.md(table(report)),
-        **keep_plots(_path(spec, worst.id).parent, f"{worst.id}.", images),
+        **keep_plots(report_path(spec, worst.id).parent, f"{worst.id}.", images),
         "reports": dg.MetadataValue.json([item.id for item in found]),
     }
 
@@ -293,12 +137,3 @@ def table(report: "DriftReport") -> str:
         for column in report.columns
     ]
     return markdown_table(pd.DataFrame(rows))
-
-
-def _path(spec: ModelSpec, report_id: str) -> Path:
-    return storage_root() / "reports" / spec.name / "drift" / f"{report_id}.json"
-
-
-def _stamp(moment: float) -> str:
-    at = dt.datetime.fromtimestamp(moment, dt.UTC)
-    return at.strftime("%Y%m%dT%H%M%S.%f")[:-3] + "Z"

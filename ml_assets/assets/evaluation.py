@@ -1,6 +1,7 @@
 """``<model>/evaluation``: how good a version is, and whether it passes the gate."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
@@ -147,6 +148,7 @@ def judge(
     pipeline: Any,
 ) -> tuple[GateFigures, GateDecision, dict[str, Any], dict[str, Any]]:
     """Figures, the gate's decision, the whole evaluation, and metadata for the UI."""
+    from ml_assets.interface import refused_by
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.importance import importances
     from ml_assets.ml.plots import plots
@@ -154,6 +156,7 @@ def judge(
     sliced = sorted({*spec.gate.slices, *spec.monitoring.slices} & {*rows.columns})
     found = evaluate(y, probability, rows[sliced] if sliced else None)
     figures, problem = gate_figures(spec, found, rows, y)
+    figures = replace(figures, refuses=refused_by(spec.name, record))
     decision = Gate(spec.gate).decide(figures)
     inputs = rows[list(pipeline.feature_names_in_)]
     importance = importances(pipeline, inputs, y)
@@ -223,6 +226,15 @@ def _slices(found: Any) -> str:
     return markdown_table(frame.round(4))
 
 
-def passed(evaluation: Mapping[str, Any] | None) -> bool:
-    """Whether a stored evaluation says that the version may be deployed."""
-    return evaluation is not None and bool(evaluation["gate"]["passed"])
+def passed(
+    evaluation: Mapping[str, Any] | None, overruled: Collection[str] = ()
+) -> bool:
+    """Whether a stored evaluation says that the version may be deployed.
+
+    Clauses that were `overruled` are not asked.
+    """
+    if evaluation is None:
+        return False
+    gate = evaluation["gate"]
+    failed = {clause["name"] for clause in gate["clauses"] if not clause["passed"]}
+    return bool(gate["passed"]) or (bool(failed) and failed <= {*overruled})

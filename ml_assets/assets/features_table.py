@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 
 from ml_assets import provenance
-from ml_assets.assets.common import key, table_metadata
+from ml_assets.assets.common import key, notes_metadata, table_metadata
 from ml_assets.model import FeaturesSpec, ModelSpec
 from ml_assets.reserved import HELD_OUT as HELD_OUT
 from ml_assets.resources.tables import DATA_VERSION, MADE_OF
@@ -74,7 +74,7 @@ def finish(
         **table_metadata(table),
         "raw_version": raw_version,
         "held_out_rows": int(table[HELD_OUT].sum()),
-        "notes": dg.MetadataValue.md("\n".join(f"- {note}" for note in notes)),
+        "notes": notes_metadata(notes),
     }
 
 

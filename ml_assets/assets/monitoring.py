@@ -30,6 +30,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def monitoring() -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         from ml_assets.assets.scoring import held_out_rows, load, score
+        from ml_assets.interface import CONSTANTS, constants, with_constants
         from ml_assets.ml.performance_auc import auc_interval
         from ml_assets.ml.profile import profile
 
@@ -43,17 +44,19 @@ def build(spec: ModelSpec) -> dg.Definitions:
         pipeline = load(record)
         inputs = rows[list(pipeline.feature_names_in_)]
         probability = score(pipeline, rows)
-        reference = profile(inputs, probability, spec.monitoring.bins)
+        same = constants(record)
+        watched = with_constants(inputs, same)
+        reference = profile(watched, probability, spec.monitoring.bins)
         path = store.profile_path(spec.name, record.version)
         # What live labels are held against has to be known before the first of them.
         auc = dict(zip(AUC, auc_interval(probability, y, AUC_CONFIDENCE), strict=True))
-        write_json(path, reference.to_dict() | auc)
+        write_json(path, reference.to_dict() | auc | {CONSTANTS: same})
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),
             metadata={
                 "version": record.version,
                 "rows": reference.rows,
-                "columns": len(inputs.columns),
+                "columns": len(watched.columns),
                 "path": dg.MetadataValue.path(str(path)),
             },
         )

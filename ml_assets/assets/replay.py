@@ -213,8 +213,9 @@ def _signature(spec: ModelSpec, version: str) -> Signature:
 def _body(signature: Signature, text: str) -> bytes:
     """The logged row as the body of the request that brought it."""
     values = msgspec.json.decode(text)
-    names = [column.name for column in signature.columns]
-    row = dict(zip(names, values, strict=True))
+    pairs = zip(signature.columns, values, strict=True)
+    # What may be left out was, for all that the log says.
+    row = {c.name: v for c, v in pairs if v is not None or not c.optional}
     return msgspec.json.encode({"rows": [row]})
 
 

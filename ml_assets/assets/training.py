@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
-import msgspec
 from pydantic import Field
 
 from ml_assets import provenance
@@ -13,6 +12,7 @@ from ml_assets.assets.common import (
     MAY_SKIP,
     TABLES,
     key,
+    notes_metadata,
     skipped,
     stage_arguments,
 )
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.training import Trained
+    from ml_assets.serving.plan import Signature
 
 # What of the YAML changes a trained version; data is told by its own hash.
 TRAINED_BY = ("name", "target", "positive", "features", "estimator", "search", "split")
@@ -82,6 +83,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
             return
         # A version that was trained but never judged is taken up, not made again.
         record = known or train_version(spec, features, made_by, context.run.run_id)
+        for note in record.notes:
+            context.log.warning(note)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),
             metadata=describe(record),
@@ -136,6 +139,7 @@ def train_version(
 ) -> VersionRecord:
     """Train, package and register one version; its record is written last."""
     from ml_assets.classes import pin_classes
+    from ml_assets.interface import interface_notes, left_out, request_signature
     from ml_assets.ml.classes import encode_target
     from ml_assets.ml.training import train
 
@@ -158,10 +162,12 @@ def train_version(
         "dagster_run": run_id,
         "fingerprint": made_by,
     }
+    others = left_out(spec, tags["raw_version"], trained.inputs)
+    signature = request_signature(spec, trained, others)
     # Where it is looked for, so that nobody downloads what was packaged here.
     bundle = store.directory(spec.name, version) / "bundle"
     with atomic_path(bundle) as temporary:
-        manifest = package(spec, trained, temporary)
+        manifest = package(trained, temporary, signature)
     # A composed one has a parameter of that name itself.
     params = {
         "estimator__" + n if n == "estimator" else n: value
@@ -193,6 +199,7 @@ def train_version(
         fit_seconds=round(trained.seconds, 3),
         origins=origins,
         search=_search(trained),
+        notes=[*trained.notes, *interface_notes(signature)],
     )
     store.save(record)
     return record
@@ -246,22 +253,11 @@ def _keep_origins(
     }
 
 
-def package(spec: ModelSpec, trained: "Trained", directory: Path) -> Any:
+def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:
     """Write the bundle of a version: MLflow's files and the server's."""
-    from ml_assets.ml.schema import signature_columns
     from ml_assets.serving.bundle import write_bundle
-    from ml_assets.serving.plan import Signature
     from ml_assets.serving.trusted import TRUSTED_NAMES
 
-    columns = signature_columns(trained.x, trained.inputs)
-    if spec.serving.unknown_category == "accept":
-        columns = tuple(msgspec.structs.replace(c, categories=None) for c in columns)
-    signature = Signature(
-        columns=columns,
-        target=spec.target,
-        negative=trained.negative,
-        positive=trained.positive,
-    )
     probe = trained.x_test.head(PROBE_ROWS)
     Registry().save_model(trained.pipeline, directory, TRUSTED_NAMES)
     return write_bundle(directory, trained.pipeline, signature, probe)
@@ -278,6 +274,7 @@ def describe(record: VersionRecord) -> dict[str, Any]:
         "test_rows": record.test_rows,
         "fit_seconds": record.fit_seconds,
         **({"search": dg.MetadataValue.json(record.search)} if record.search else {}),
+        **({"notes": notes_metadata(record.notes)} if record.notes else {}),
         "runtime": record.runtime,
         "runtime_reason": record.runtime_reason or "every step compiles",
         "registry": f"{record.model} version {record.registry_version}",

@@ -17,13 +17,21 @@ from ml_assets.versions import UnknownVersionError, VersionStore
 @click.option(
     "--version", help="Version to deploy; by default the newest that passed its gate."
 )
+@click.option(
+    "--accept-interface-change",
+    "accept",
+    is_flag=True,
+    help="Also a version that refuses requests which are taken now.",
+)
 @json_option
-def command(model: str, version: str | None, as_json: bool) -> None:
+def command(model: str, version: str | None, accept: bool, as_json: bool) -> None:
     """Put a version of MODEL in service, if it passed its gate.
 
     Does what the gate sensor does by itself: loads the version in a process of its own,
     lets running servers prepare it, compares its answers with those at training, and
-    only then swaps. A version that was in service before is left alone.
+    only then swaps. A version that was in service before is left alone. One that would
+    refuse requests which the version in service takes, or answer them for the other
+    class, needs your word that its callers know.
 
     \b
     Examples:
@@ -39,7 +47,10 @@ def command(model: str, version: str | None, as_json: bool) -> None:
         except UnknownVersionError as error:
             raise Failed(str(error)) from error
     tags = {"version": version} if version else {}
-    done = run_job(model, "deploy", {"deployment": {"version": version}}, tags)
+    config: dict[str, Any] = {"version": version}
+    if accept:
+        config["accept_interface_change"] = True
+    done = run_job(model, "deploy", {"deployment": config}, tags)
     if not done.succeeded:
         raise Failed(f"run {done.run_id} failed: {'; '.join(done.story.errors)}")
     result = _result(model, done)

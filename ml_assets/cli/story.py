@@ -148,15 +148,23 @@ def _raw(found: dict[str, Any]) -> list[str]:
 
 def _features(found: dict[str, Any]) -> list[str]:
     rows, test = found["dagster/row_count"], found["held_out_rows"]
-    told = [f"{rows - test:,} rows to train with, {test:,} held out to test"]
-    # A list in Markdown of what was left out, retyped or lost.
-    return told + [note.removeprefix("- ") for note in found["notes"].splitlines()]
+    return [
+        *_notes(found),
+        f"{rows - test:,} rows to train with, {test:,} held out to test",
+    ]
+
+
+def _notes(found: dict[str, Any]) -> list[str]:
+    """What was left out, retyped, bounded or lost, a line each."""
+    lines = str(found.get("notes") or "").splitlines()
+    return [line.removeprefix("- ") for line in lines]
 
 
 def _model(found: dict[str, Any]) -> list[str]:
     return [
         f"version {found['version']}: {found['estimator']}, fitted in"
         f" {found['fit_seconds']:.2f} s on {found['train_rows']:,} rows",
+        *_notes(found),
         f"registered as {found['registry']}",
         _runtime(found["runtime"], found.get("runtime_reason", "")),
     ]

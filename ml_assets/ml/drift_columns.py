@@ -17,6 +17,7 @@ from ml_assets.ml.profile import (
     category_counts,
     category_text,
 )
+from ml_assets.serving.plan import LISTED
 
 Kind = Literal["number", "category", "prediction"]
 PREDICTION, POSITIVE = "probability", "predicted positive"
@@ -269,7 +270,10 @@ def _group_labels(labels: list[str], numbers: NDArray[Any], kind: Kind) -> list[
     names = []
     for group in range(int(numbers.max()) + 1):
         members = [label for label, at in zip(labels, numbers) if at == group]
-        if len(members) == 1:
+        if kind == "category" and len(labels) > LISTED:
+            # So many values may name whom the rows are about.
+            names.append(f"value {group + 1}")
+        elif len(members) == 1:
             names.append(members[0])
         elif kind == "category":
             names.append(RARE)

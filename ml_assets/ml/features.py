@@ -1,5 +1,6 @@
 """The features inside the pipeline: derived columns, then encoding."""
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,9 @@ from ml_assets.model import FeaturesSpec
 
 __all__ = ["DeriveColumns", "FeatureError", "Prepared", "build_pipeline", "prepare"]
 
+# Each is a column of a dense matrix: 8 bytes a row.
+MAX_INDICATORS = 100
+MANY = "many_categories"
 # Ensembles of trees, and trees: they split on codes as well as on indicator columns.
 TREE_MODULES = ("sklearn.ensemble.", "sklearn.tree.")
 
@@ -69,7 +73,8 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_inputs)
-        Input columns of the training rows; only their names and types matter.
+        Input columns of the training rows: their names and types matter, and which
+        values are the most frequent ones of a column that has many.
     spec : FeaturesSpec
         Derived columns and the encoding. ``auto`` gives trees the codes of categories
         (`OrdinalEncoder`), and everything else indicator columns and scaled numbers.
@@ -81,7 +86,8 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     Pipeline
         Steps ``derive`` (where there are derived columns), ``encode``, ``estimator``.
         Both encodings put categories (with booleans) before numbers, each in the order
-        of `frame`. Codes of an unknown category are missing, indicators all zero.
+        of `frame`. Codes of an unknown category are missing, indicators all zero, and
+        so are those of a rare one, where a column has more than `MAX_INDICATORS`.
 
     Examples
     --------
@@ -98,7 +104,8 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     if _wants_codes(estimator, spec):
         encode = _codes(categories, numbers, get_tags(estimator).input_tags.allow_nan)
     else:
-        encode = _indicators(categories, numbers)
+        many = many_categories(frame, categories)
+        encode = _indicators(categories, numbers, many, _takes_sparse(estimator))
     steps: list[tuple[str, Any]] = [("encode", encode), ("estimator", estimator)]
     if spec.derive:
         steps.insert(0, ("derive", DeriveColumns(dict(spec.derive))))
@@ -130,17 +137,78 @@ def _codes(categories: list[str], numbers: list[str], keep_nan: bool) -> Any:
     return _columns(("categories", codes, categories), ("numbers", plain, numbers))
 
 
-def _indicators(categories: list[str], numbers: list[str]) -> Any:
-    indicators = OneHotEncoder(handle_unknown="ignore", sparse_output=False)
+def many_categories(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, list[Any]]:
+    """The columns that have more categories than indicators, with the frequent ones.
+
+    Examples
+    --------
+    >>> values = [*"ab" * 9, *map(str, range(200))]
+    >>> found = many_categories(pd.DataFrame({"city": values}), ["city"])
+    >>> len(found["city"]), found["city"][-2:]
+    (100, ['a', 'b'])
+    """
+    found = {}
+    for name in names:
+        counts = frame[name].value_counts()
+        counts = counts[counts > 0]
+        if len(counts) > MAX_INDICATORS:
+            # Of equally frequent ones the same in whatever order the rows come.
+            ordered = sorted(
+                zip(-counts.to_numpy(), counts.index.tolist(), strict=True)
+            )
+            found[name] = sorted(value for _, value in ordered[:MAX_INDICATORS])
+    return found
+
+
+def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
+    """What the encoding does not tell apart, each a sentence with counts."""
+    notes = []
+    for name, encoder, columns in pipeline.named_steps["encode"].transformers:
+        if name != MANY:
+            continue
+        for column, kept in zip(columns, encoder.categories, strict=True):
+            known = frame[column].notna()
+            rare = (known & ~frame[column].isin(kept)).sum() / known.sum()
+            notes.append(
+                f"column '{column}' has {frame[column].nunique():,} values: the"
+                f" {len(kept)} most frequent are told apart, the others, in {rare:.1%}"
+                " of the rows, count as unknown"
+            )
+    return notes
+
+
+def _indicators(
+    categories: list[str],
+    numbers: list[str],
+    many: dict[str, list[Any]],
+    takes_sparse: bool,
+) -> Any:
+    # A hundred indicators of which one is set are not worth a hundred numbers a row.
+    sparse = bool(many) and takes_sparse
+    common: dict[str, Any] = {"handle_unknown": "ignore", "sparse_output": sparse}
+    few = [name for name in categories if name not in many]
     scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
     return _columns(
-        ("categories", indicators, categories), ("numbers", scaled, numbers)
+        ("categories", OneHotEncoder(**common), few),
+        (
+            MANY,
+            OneHotEncoder(categories=list(many.values()), **common),
+            list(many),
+        ),
+        ("numbers", scaled, numbers),
+        sparse_threshold=1.0 if sparse else 0.0,
     )
 
 
-def _columns(*parts: tuple[str, Any, list[str]]) -> ColumnTransformer:
+def _takes_sparse(estimator: Any) -> bool:
+    return bool(get_tags(estimator).input_tags.sparse)
+
+
+def _columns(
+    *parts: tuple[str, Any, list[str]], sparse_threshold: float = 0.0
+) -> ColumnTransformer:
     return ColumnTransformer(
         [part for part in parts if part[2]],
-        sparse_threshold=0,
+        sparse_threshold=sparse_threshold,
         verbose_feature_names_out=False,
     )

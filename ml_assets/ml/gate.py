@@ -5,12 +5,16 @@ travel as JSON; nothing heavy is imported, because the sensor asks every few sec
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ml_assets.ml.intervals import lower_bound
 from ml_assets.model import GateSpec
+from ml_assets.serving.interface import told
+
+# The one clause that somebody may overrule, who knows the callers.
+INTERFACE = "interface"
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class GateFigures:
         The champion's metrics.
     slices : dict of str to dict of str to Group
         Column, then group.
+    refuses : sequence of str
+        What requests to the champion the version would refuse, or answer otherwise.
     """
 
     n: int
@@ -47,6 +53,7 @@ class GateFigures:
     champion: str | None = None
     champion_metrics: Mapping[str, float] = field(default_factory=dict)
     slices: Mapping[str, Mapping[str, Group]] = field(default_factory=dict)
+    refuses: Sequence[str] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it; NaN becomes null."""
@@ -62,6 +69,7 @@ class GateFigures:
                 }
                 for column, groups in self.slices.items()
             },
+            "refuses": list(self.refuses),
         }
 
     @classmethod
@@ -80,6 +88,7 @@ class GateFigures:
                 }
                 for column, groups in value.get("slices", {}).items()
             },
+            refuses=tuple(value.get("refuses", ())),
         )
 
 
@@ -143,6 +152,8 @@ class Gate:
             clauses.append(self._bound(figures, self.spec.confidence))
         for column, least in self.spec.slices.items():
             clauses.append(_slice(figures, column, least))
+        if figures.champion is not None:
+            clauses.append(_interface(figures))
         return GateDecision(tuple(clauses))
 
     def _value(self, metrics: Mapping[str, float]) -> float:
@@ -179,6 +190,20 @@ class Gate:
         bound = lower_bound(accuracy, figures.n, confidence)
         what = f"the lower {confidence:.0%} confidence bound of accuracy"
         return _above("confidence", what, bound, self.spec.threshold)
+
+
+def _interface(figures: GateFigures) -> Clause:
+    champion = figures.champion
+    if not figures.refuses:
+        sentence = f"it takes every request that the champion {champion} takes"
+        return Clause(INTERFACE, True, sentence)
+    return Clause(
+        INTERFACE,
+        False,
+        f"it does not answer every request as the champion {champion} does:"
+        f" {told(figures.refuses)}; `ml-assets deploy --accept-interface-change` puts"
+        " it in force all the same",
+    )
 
 
 def _slice(figures: GateFigures, column: str, least: float) -> Clause:

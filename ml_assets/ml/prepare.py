@@ -93,7 +93,7 @@ def prepare(
     frame, unlabelled = labelled(frame, target)
     notes += told_of(unlabelled, target)
     retyped, lost = retype(frame, spec, target, whole_numbers(frame, spec))
-    inputs = keep_useful(retyped, lost, notes)
+    inputs = keep_useful(retyped, lost, spec, notes)
     check_inputs(inputs, spec)
     if not inputs:
         raise FeatureError(f"no input column is left beside the target '{target}'")

@@ -85,7 +85,7 @@ def join_prepared(
     others = {target, *spec.derive, *keep}
     columns = {name: table[name] for name in table.columns if name not in others}
     notes = told_of(lost.get(target, 0), target)
-    inputs = keep_useful(columns, lost, notes)
+    inputs = keep_useful(columns, lost, spec, notes)
     check_inputs(inputs, spec)
     if not inputs:
         raise FeatureError(f"no input column is left beside the target '{target}'")

@@ -60,7 +60,7 @@ class Profile:
     positives : int or None
         Predictions of the positive class; None where an older profile has not counted.
     alike : Alike or None
-        How often two of the rows are alike; None where an older profile has not counted.
+        How often two rows are alike; None where an older profile has not counted.
     """
 
     rows: int

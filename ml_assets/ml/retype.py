@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_assets.ml.expressions import Expression
+from ml_assets.ml.naming import names_rows
 from ml_assets.model import FeaturesSpec
 
 Columns = dict[str, "pd.Series[Any]"]
@@ -49,20 +51,39 @@ def whole_numbers(frame: pd.DataFrame, spec: FeaturesSpec) -> list[str]:
     return [name for name in floats if (frame[name].dropna() % 1 == 0).all()]
 
 
-def keep_useful(columns: Columns, lost: Mapping[str, int], notes: list[str]) -> Columns:
-    """Those columns that can teach something; `notes` gets what is told of each."""
+def keep_useful(
+    columns: Columns, lost: Mapping[str, int], spec: FeaturesSpec, notes: list[str]
+) -> Columns:
+    """Those columns that can teach something; `notes` gets what is told of each.
+
+    What a derived column reads is kept, and so is a category that the YAML asks for,
+    though each row may have its own.
+    """
+    parsed = [Expression.parse(text) for text in spec.derive.values()]
+    read = {name for item in parsed for name in item.columns}
     inputs = {}
     for name, column in columns.items():
         if lost.get(name):
             notes.append(
                 f"{lost[name]:,} values of '{name}' are no numbers: taken as missing"
             )
-        reason = _useless(column)
-        if reason:
-            notes.append(f"column '{name}' left out: {reason}")
+        useless, naming = _useless(column), names_rows(column)
+        if useless and (name not in read or column.isna().all()):
+            notes.append(f"column '{name}' left out: {useless}")
+        elif naming and name not in spec.categorical and name not in read:
+            notes.append(f"column '{name}' left out: {naming}; {_way_out(column)}")
         else:
             inputs[name] = column
     return inputs
+
+
+def _way_out(column: "pd.Series[Any]") -> str:
+    """What of the YAML makes an input of a column that names rows."""
+    distinct = pd.Series(column.dropna().unique().tolist())
+    numbers = pd.to_numeric(distinct, errors="coerce").notna()
+    if numbers.mean() < 0.5:
+        return "features.categorical keeps it"
+    return "features.numeric reads its numbers, features.categorical keeps it as it is"
 
 
 def _retype(

@@ -1,14 +1,21 @@
 """The request schema of a model, read off its training data."""
 
 from collections.abc import Iterable
+from typing import Literal
 
 import pandas as pd
 from pandas.api import types
 
-from ml_assets.serving.plan import Column, Kind
+from ml_assets.ml.naming import names_rows
+from ml_assets.serving.interface import MAX_CATEGORIES as MAX_CATEGORIES
+from ml_assets.serving.plan import LISTED, Column, Kind
 
-# Above this many values a column is free text or an identifier, not a choice.
-MAX_CATEGORIES = 1_000
+# As many rows in a thousand may hold a value that no other row holds, in a column whose
+# values training has all seen: by Good and Turing, as many of the next rows will hold
+# one that it has not.
+COMPLETE = 0.001
+
+Unknown = Literal["auto", "reject", "accept"]
 
 
 def kind_of(column: pd.Series) -> Kind:
@@ -63,7 +70,7 @@ def categories_of(column: pd.Series) -> list[str]:
 
 
 def signature_columns(
-    frame: pd.DataFrame, columns: Iterable[str]
+    frame: pd.DataFrame, columns: Iterable[str], unknown: Unknown = "auto"
 ) -> tuple[Column, ...]:
     """The request schema of `columns`, as the training rows `frame` show it.
 
@@ -73,6 +80,9 @@ def signature_columns(
         The training rows. Strings may be ``str``, ``object`` or ``category``.
     columns : iterable of str
         Raw input columns of the model, in the order of the signature.
+    unknown : {'auto', 'reject', 'accept'}
+        Whether a value that training never saw is taken. ``auto`` refuses it where the
+        rows say that they hold every value; ``reject`` wherever values are a choice.
 
     Returns
     -------
@@ -100,19 +110,36 @@ def signature_columns(
             f"the training data has no column {', '.join(missing)};"
             f" it has {', '.join(map(str, frame.columns))}"
         )
-    return tuple(_column(name, frame[name]) for name in wanted)
+    return tuple(_column(name, frame[name], unknown) for name in wanted)
 
 
-def _column(name: str, values: pd.Series) -> Column:
-    kind = kind_of(values)
+def is_complete(values: pd.Series) -> bool:
+    """Whether rows to come will hold a value of `values`, but for very few.
+
+    Examples
+    --------
+    >>> is_complete(pd.Series(["a", "b"] * 500))
+    True
+    >>> is_complete(pd.Series(["a", "a", "b"]))
+    False
+    """
+    counts = values.value_counts()
+    return bool((counts == 1).sum() <= COMPLETE * counts.sum())
+
+
+def _column(name: str, values: pd.Series, unknown: Unknown) -> Column:
+    kind, nullable = kind_of(values), bool(values.isna().any())
+    if kind != "string":
+        return Column(name=name, kind=kind, nullable=nullable)
+    found = categories_of(values)
+    if len(found) > MAX_CATEGORIES or names_rows(values):
+        # Values that name rows are nobody's to read, and no list of them has an end.
+        return Column(name=name, kind=kind, nullable=nullable, open=True)
+    is_choice = len(found) <= LISTED and is_complete(values)
     return Column(
         name=name,
         kind=kind,
-        nullable=bool(values.isna().any()),
-        categories=_choices(values) if kind == "string" else None,
+        nullable=nullable,
+        categories=tuple(found),
+        open=unknown == "accept" or (unknown == "auto" and not is_choice),
     )
-
-
-def _choices(values: pd.Series) -> tuple[str, ...] | None:
-    found = categories_of(values)
-    return tuple(found) if len(found) <= MAX_CATEGORIES else None

@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from ml_assets.ml.classes import Classes, Label, encode_target
 from ml_assets.ml.columns import plain_texts
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
-from ml_assets.ml.features import build_pipeline
+from ml_assets.ml.features import build_pipeline, encoding_notes
 from ml_assets.ml.prepare import input_columns
 from ml_assets.ml.rehearsal import rehearse
 from ml_assets.ml.split import check_mask, held_out
@@ -61,6 +61,8 @@ class Trained:
         Wall-clock time of fitting, search included.
     workers : Workers or None
         What fitted the candidates of a search; None without one.
+    notes : list of str
+        What the encoding bounded, each a sentence with counts.
     """
 
     pipeline: Pipeline
@@ -74,6 +76,7 @@ class Trained:
     candidates: list[Candidate]
     seconds: float
     workers: Workers | None
+    notes: list[str] = field(default_factory=list)
 
     @property
     def x_test(self) -> pd.DataFrame:
@@ -132,7 +135,7 @@ def train(
         test = held_out(table[content], y, spec.split)
     check_mask(test, y)
     estimator = make_estimator(spec.estimator)
-    pipeline = build_pipeline(x, spec.features, estimator)
+    pipeline = build_pipeline(x[~test], spec.features, estimator)
     space = _space(pipeline, spec.search)
     rows, target = plain_texts(x[~test]), y[~test]
     with threadpool_limits(spec.resources.threads):
@@ -152,6 +155,7 @@ def train(
         candidates=candidates,
         seconds=seconds,
         workers=used,
+        notes=encoding_notes(x[~test], pipeline),
     )
 
 

@@ -81,6 +81,7 @@ def try_pipeline(directory: Path) -> Smoke:
     """Train, package, load and score a small model; the bundle goes to `directory`."""
     from ml_assets.assets.features import HELD_OUT, feature_table
     from ml_assets.assets.training import package
+    from ml_assets.interface import request_signature
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.sources import read_source
     from ml_assets.ml.training import probabilities, train
@@ -95,7 +96,8 @@ def try_pipeline(directory: Path) -> Smoke:
     held_out = table[HELD_OUT].to_numpy()
     trained = train(table.drop(columns=HELD_OUT), spec, test=held_out)
     # A bundle is loaded again, and repeats the answers of training, or there is none.
-    manifest = package(spec, trained, directory)
+    signature = request_signature(spec, trained, {})
+    manifest = package(trained, directory, signature)
     scores = probabilities(trained.pipeline, trained.x_test)
     found = evaluate(trained.y_test, scores)
     accuracy, majority = found.metrics["accuracy"], found.majority["accuracy"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_assets.serving.plan import Kind
 from ml_assets.storage import (
     atomic_path,
     below,
@@ -109,6 +110,22 @@ class TableStore:
         from pyarrow import parquet
 
         return {*parquet.read_schema(self._existing(model, stage, version)).names}
+
+    def kinds(self, model: str, stage: str, version: str) -> dict[str, Kind]:
+        """What the columns of a table hold, in their order."""
+        from pyarrow import parquet, types
+
+        schema = parquet.read_schema(self._existing(model, stage, version))
+        kinds: dict[str, Kind] = {}
+        for field in schema:
+            if types.is_boolean(field.type):
+                kinds[field.name] = "boolean"
+            elif types.is_integer(field.type):
+                kinds[field.name] = "integer"
+            else:
+                is_number = types.is_floating(field.type)
+                kinds[field.name] = "number" if is_number else "string"
+        return kinds
 
     def parts(self, model: str, stage: str, version: str) -> int:
         """How many parts of a table can be read alone."""

@@ -6,14 +6,17 @@ import msgspec
 
 from ml_assets.serving.batch import Batch, Value
 from ml_assets.serving.ids import PredictionIds
-from ml_assets.serving.plan import Arm, Signature
+from ml_assets.serving.plan import Arm, Column, Signature
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.request import RowDecoder
 from ml_assets.serving.runtime import Refused, Runtime
+from ml_assets.serving.values import respelt
 from ml_assets.serving.weaving import json_texts
 
 _REFUSED = "expected values in the range of the model, found one beyond it"
 _NUMERIC = ("number", "integer")
+# What stands for a column that the requests of the live version do not have.
+_NOTHING = -1
 
 Label = str | int | float | bool
 
@@ -80,9 +83,13 @@ class ServedArm:
             msgspec.json.encode(label).decode() for label in self.labels
         )
         self._order: tuple[int, ...] | None = None
+        self._respelt: dict[int, Column] = {}
 
     def read_like(self, live: "ServedArm") -> None:
         """Take the rows that `live` takes, whose columns may stand in another order.
+
+        What this version may do without, and `live` does not know, is missing; a truth
+        value that one of the two takes for a category is spelt as this version has it.
 
         Raises
         ------
@@ -96,24 +103,46 @@ class ServedArm:
             )
         given = {item.name: index for index, item in enumerate(live.signature.columns)}
         kinds = {item.name: item.kind for item in live.signature.columns}
-        for column in self.signature.columns:
+        self._respelt = {}
+        for place, column in enumerate(self.signature.columns):
             found = kinds.get(column.name)
-            if found != column.kind and not {found, column.kind} <= {*_NUMERIC}:
+            if column.ignored or (found is None and column.optional):
+                continue
+            kinds_of_both = {found, column.kind}
+            if kinds_of_both == {"boolean", "string"}:
+                self._respelt[place] = column
+            elif len(kinds_of_both) == 2 and not kinds_of_both <= {*_NUMERIC}:
                 raise ValueError(
                     f"version {self.version} needs column {column.name!r} of kind"
                     f" {column.kind}, found {found or 'no such column'} in the requests"
                     f" of version {live.version}"
                 )
-        order = tuple(given[item.name] for item in self.signature.columns)
-        self._order = None if order == tuple(range(len(given))) else order
+        order = tuple(given.get(item.name, _NOTHING) for item in self.signature.columns)
+        is_same = order == tuple(range(len(given))) and not self._respelt
+        self._order = None if is_same else order
 
     def values(self, row: Sequence[Value]) -> Sequence[Value]:
         """A row of the live version in the order of this version's signature."""
-        return row if self._order is None else tuple(row[at] for at in self._order)
+        if self._order is None:
+            return row
+        values = [None if at == _NOTHING else row[at] for at in self._order]
+        for place, column in self._respelt.items():
+            values[place] = respelt(column, values[place])
+        return tuple(values)
 
     def reordered(self, rows: Sequence[Sequence[Value]]) -> Sequence[Sequence[Value]]:
         """Rows of the live version in the order of this version's signature."""
         return rows if self._order is None else [self.values(row) for row in rows]
+
+    def _columns(
+        self, given: Sequence[Sequence[Value]], size: int
+    ) -> Sequence[Sequence[Value]]:
+        """Columns of the live version in the order of this version's signature."""
+        order = self._order or ()
+        columns = [[None] * size if at == _NOTHING else given[at] for at in order]
+        for place, column in self._respelt.items():
+            columns[place] = [respelt(column, value) for value in columns[place]]
+        return columns
 
     def score(self, batch: Batch, request_id: str) -> Scored:
         """Predict a batch under new ids."""
@@ -138,7 +167,7 @@ class ServedArm:
             else:
                 columns = batch.columns
                 if self._order is not None:
-                    columns = [columns[at] for at in self._order]
+                    columns = self._columns(columns, batch.size)
                 answers = self.runtime.predict_many(columns)
                 lowest, highest = answers.min(), answers.max()
                 probabilities = answers.tolist()

@@ -251,7 +251,7 @@ def _reference(
         alone = [runtime.predict_one(list(row)) for row in zip(*rows)]
     except ValueError as error:
         raise BundleError(f"the pipeline refuses its probe rows: {error}") from error
-    names = [column.name for column in signature.columns]
+    names = [column.name for column in signature.inputs]
     trained = pipeline.predict_proba(probe[names])[:, runtime.positive]
     for row in np.flatnonzero(~agree(served, trained)):
         raise BundleError(

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from ml_assets.serving.explain import expected
 from ml_assets.serving.messages import Response
+from ml_assets.serving.plan import Column
 from ml_assets.serving.router import ServedModel
 from ml_assets.serving.schemas import example
+from ml_assets.serving.values import expected
 
 _STATIC = Path(__file__).parent / "static"
 # The page may talk to its own server and load nothing else.
@@ -42,7 +43,7 @@ def _section(template: Template, model: ServedModel) -> str:
     signature = model.live.signature
     rows = "".join(
         f"<tr><td><code>{html.escape(item.name)}</code></td>"
-        f"<td>{html.escape(expected(item))}</td></tr>"
+        f"<td>{html.escape(_words(item))}</td></tr>"
         for item in signature.columns
     )
     body = json.dumps({"rows": [example(signature)]}, indent=2)
@@ -55,6 +56,12 @@ def _section(template: Template, model: ServedModel) -> str:
         positive=html.escape(str(signature.positive)),
         negative=html.escape(str(signature.negative)),
         columns=rows,
-        count=len(signature.columns),
+        count=len(signature.inputs),
         example=html.escape(body),
     )
+
+
+def _words(column: Column) -> str:
+    if column.ignored:
+        return "ignored: it may be there, or not"
+    return expected(column) + (", or left out" if column.optional else "")

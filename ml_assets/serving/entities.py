@@ -7,8 +7,9 @@ from typing import Annotated
 import msgspec
 
 from ml_assets.serving.batch import Batch
-from ml_assets.serving.explain import MAX_ERRORS, found, is_text
+from ml_assets.serving.explain import MAX_ERRORS
 from ml_assets.serving.problems import FieldError, Problem, invalid
+from ml_assets.serving.values import found, is_text
 
 ENTITY_LENGTH = 256
 ENTITY = Annotated[str, msgspec.Meta(min_length=1, max_length=ENTITY_LENGTH)]

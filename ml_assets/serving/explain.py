@@ -6,20 +6,17 @@ what was expected and what was found.
 """
 
 import json
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.serving.batch import Batch, of_columns
 from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.problems import FieldError, Problem, invalid
-from ml_assets.serving.spelling import category, truth
+from ml_assets.serving.values import BAD, clean, expected, found
 
 MAX_ERRORS = 20
-_SHOWN_CATEGORIES = 12
+_WHOLE_ROW = "at least one column"
 _NAME_LENGTH = 80
-_INT64 = range(-(2**63), 2**63)
-_BAD = object()
 
 
 def loads(body: bytes) -> Any:
@@ -84,7 +81,7 @@ def check_rows(signature: Signature, rows: object, max_rows: int) -> Batch:
         else:
             if row.keys() != names:
                 errors += _names(columns, row, number)
-            values.append([row.get(column.name, _BAD) for column in columns])
+            values.append([row.get(item.name, _absent(item)) for item in columns])
             _check_row(columns, values[-1], number, errors)
         if len(errors) >= MAX_ERRORS:
             break
@@ -93,15 +90,20 @@ def check_rows(signature: Signature, rows: object, max_rows: int) -> Batch:
     return of_columns([list(column) for column in zip(*values, strict=True)])
 
 
+def _absent(column: Column) -> Any:
+    """What stands for a column that a row leaves out."""
+    return None if column.optional else BAD
+
+
 def _check_row(
     columns: Sequence[Column], row: list[Any], number: int, errors: list[FieldError]
 ) -> None:
     for index, column in enumerate(columns):
         value = row[index]
-        if value is _BAD:
+        if value is BAD:
             continue
         row[index] = cleaned = clean(column, value)
-        if cleaned is _BAD:
+        if cleaned is BAD:
             errors.append(_refusal(column, number, value))
 
 
@@ -110,22 +112,26 @@ def check_columns(
 ) -> Batch:
     """Check rows that are given as one list of values per column."""
     errors = _names(signature.columns, given, None)
-    lists: list[list[Any]] = []
+    lists: dict[str, list[Any]] = {}
     for column in signature.columns:
         values = given.get(column.name, [])
-        if isinstance(values, list):
-            lists.append(values)
-        else:
+        if not isinstance(values, list):
             found_ = found(values)
             errors.append(
                 FieldError(column=column.name, expected="an array", found=found_)
             )
+        elif column.name in given:
+            lists[column.name] = values
+    if not errors and not lists:
+        errors.append(FieldError(expected=_WHOLE_ROW, found="none"))
     if errors:
         raise invalid(errors[:MAX_ERRORS])
-    size = len(lists[0])
-    for column, values in zip(signature.columns, lists, strict=True):
+    first = next(iter(lists))
+    size = len(lists[first])
+    for column in signature.columns:
+        values = lists.setdefault(column.name, [None] * size)
         if len(values) != size:
-            expected = f"{size} values, as in column {signature.columns[0].name!r}"
+            expected = f"{size} values, as in column {first!r}"
             errors.append(
                 FieldError(
                     column=column.name, expected=expected, found=str(len(values))
@@ -134,7 +140,11 @@ def check_columns(
     if errors:
         raise invalid(errors[:MAX_ERRORS])
     check_size(size, max_rows)
-    return of_columns(_clean_lists(signature.columns, lists))
+    return of_columns(
+        _clean_lists(
+            signature.columns, [lists[item.name] for item in signature.columns]
+        )
+    )
 
 
 def _clean_lists(
@@ -145,7 +155,7 @@ def _clean_lists(
     for column, values in zip(columns, lists, strict=True):
         cleaned.append([clean(column, value) for value in values])
         for number, value in enumerate(cleaned[-1]):
-            if value is _BAD:
+            if value is BAD:
                 errors.append(_refusal(column, number, values[number]))
             if len(errors) == MAX_ERRORS:
                 raise invalid(errors)
@@ -164,7 +174,7 @@ def _names(
             row=row, column=column.name, expected=expected(column), found="nothing"
         )
         for column in columns
-        if column.name not in given
+        if column.name not in given and not column.optional
     ]
     unknown = [
         FieldError(
@@ -186,97 +196,3 @@ def _refusal(column: Column, row: int, value: object) -> FieldError:
     return FieldError(
         row=row, column=column.name, expected=expected(column), found=text
     )
-
-
-def expected(column: Column) -> str:
-    """What a column takes, in words.
-
-    Examples
-    --------
-    >>> expected(Column(name="sex", kind="string", categories=("Female", "Male")))
-    "one of 'Female', 'Male'"
-    >>> expected(Column(name="age", kind="number", nullable=True))
-    'a number or null'
-    """
-    text = _KINDS[column.kind][1]
-    if column.kind == "string" and column.categories is not None:
-        shown_ = [repr(name) for name in column.categories[:_SHOWN_CATEGORIES]]
-        more = len(column.categories) - len(shown_)
-        text = "one of " + ", ".join(shown_) + (f" and {more} more" if more else "")
-    return f"{text} or null" if column.nullable else text
-
-
-def found(value: object) -> str:
-    """The kind of a value, in words that do not repeat it."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return "a boolean"
-        case float() if not math.isfinite(value):
-            return "a number that is not finite"
-        case float() if not value.is_integer():
-            return "a number with a fraction"
-        case int() if value not in _INT64:
-            return "an integer beyond 64 bits"
-        case int() | float():
-            return "a number"
-        case str():
-            return "a string"
-        case list():
-            return "an array"
-        case _:
-            return "an object"
-
-
-def clean(column: Column, value: Any) -> Any:
-    """`value` as the runtime takes it, or a mark that says it may not stand here."""
-    if value is None:
-        return None if column.nullable else _BAD
-    if column.categories is not None:
-        found_ = category(column.categories, value)
-        return _BAD if found_ is None else found_
-    return _KINDS[column.kind][0](value)
-
-
-def _number(value: Any) -> Any:
-    if type(value) not in (int, float):
-        return _BAD
-    try:
-        number = float(value)
-    except OverflowError:
-        return _BAD
-    return number if math.isfinite(number) else _BAD
-
-
-def _integer(value: Any) -> Any:
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and value in _INT64 else _BAD
-
-
-def _boolean(value: Any) -> Any:
-    found_ = truth(value)
-    return _BAD if found_ is None else found_
-
-
-def _string(value: Any) -> Any:
-    return value if is_text(value) else _BAD
-
-
-def is_text(value: object) -> bool:
-    """Whether `value` is a string that can be written down.
-
-    JSON can spell half of a surrogate pair, which no text can hold.
-    """
-    if type(value) is not str:
-        return False
-    return value.isascii() or not any("\ud800" <= item <= "\udfff" for item in value)
-
-
-_KINDS: dict[str, tuple[Callable[[Any], Any], str]] = {
-    "number": (_number, "a number"),
-    "integer": (_integer, "an integer"),
-    "boolean": (_boolean, "true or false"),
-    "string": (_string, "a string"),
-}

@@ -9,7 +9,7 @@ import msgspec
 from ml_assets.segments import label_text
 from ml_assets.serving import explain
 from ml_assets.serving.entities import ENTITY_LENGTH, is_entity
-from ml_assets.serving.explain import MAX_ERRORS, found, loads
+from ml_assets.serving.explain import MAX_ERRORS, loads
 from ml_assets.serving.lines import LabelLine, encode, now
 from ml_assets.serving.log import PredictionLog
 from ml_assets.serving.logs import log
@@ -18,6 +18,7 @@ from ml_assets.serving.moments import EXPECTED, NotATime, unix_seconds
 from ml_assets.serving.problems import FieldError, Problem, invalid
 from ml_assets.serving.request import require_object
 from ml_assets.serving.router import ServedModel
+from ml_assets.serving.values import found
 
 # A UUID of version 7, as `ml_assets.serving.ids` makes them.
 ID_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"

@@ -6,11 +6,12 @@ import msgspec
 
 from ml_assets.serving.batch import Batch
 from ml_assets.serving.counting import ArmSeries
-from ml_assets.serving.explain import check_size, found, loads, shown
+from ml_assets.serving.explain import check_size, loads, shown
 from ml_assets.serving.messages import Request, Response
 from ml_assets.serving.problems import FieldError, Problem, invalid
 from ml_assets.serving.request import RowDecoder, require_object
 from ml_assets.serving.router import ServedModel
+from ml_assets.serving.values import found
 
 FORMS = ("dataframe_split", "dataframe_records", "inputs")
 

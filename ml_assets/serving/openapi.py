@@ -12,10 +12,12 @@ from ml_assets.serving.operations import (
     post,
     ref,
 )
+from ml_assets.serving.plan import Column
 from ml_assets.serving.records_schema import record_paths
 from ml_assets.serving.router import ServedModel
 from ml_assets.serving.schemas import (
     column_schema,
+    column_schemas,
     entity_schema,
     example,
     prediction,
@@ -67,10 +69,7 @@ def _model_paths(model: ServedModel) -> dict[str, Any]:
     row = example(signature)
     rows = {"type": "array", "minItems": 1, "items": ref(f"{name}_row")}
     columns = strict_object(
-        {
-            item.name: {"type": "array", "minItems": 1, "items": column_schema(item)}
-            for item in signature.columns
-        },
+        *column_schemas(signature, _values),
         description="All arrays have the same length.",
     )
     entity = entity_schema() | {"type": ["string", "null"]}
@@ -102,13 +101,17 @@ def _model_paths(model: ServedModel) -> dict[str, Any]:
             f"infer_{name}",
             name,
             tensors(signature),
-            {"inputs": [tensor_example(item, row) for item in signature.columns]},
+            {"inputs": [tensor_example(item, row) for item in signature.inputs]},
             {"type": "object", "required": ["model_name", "outputs"]},
         ),
     }
     for path in (f"/models/{name}/predict", f"/v2/models/{name}/infer"):
         paths[path]["post"]["parameters"] = [ENTITY_PARAMETER]
     return paths
+
+
+def _values(column: Column) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "items": column_schema(column)}
 
 
 def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:

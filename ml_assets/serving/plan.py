@@ -11,16 +11,46 @@ Kind = Literal["number", "integer", "boolean", "string"]
 Mode = Literal["live", "split", "shadow"]
 
 
-class Column(msgspec.Struct, frozen=True, kw_only=True):
-    """One input column of a model, as training saw it.
+# A column of more categories than these is told by their number alone: so many values
+# are no choice that a caller makes, and may name people.
+LISTED = 64
 
-    ``categories`` lists the values that a ``string`` column may take; None means any.
+
+class Column(msgspec.Struct, frozen=True, kw_only=True):
+    """One column of a model's requests.
+
+    ``categories`` lists the values of a ``string`` column that the model knows; None
+    means any. An ``open`` one takes other values as well, as unknown. A row may leave
+    out an ``optional`` one, which is a missing value. An ``ignored`` one is a column of
+    the source that the model does not read: whatever a row has there is taken.
     """
 
     name: str
     kind: Kind
     nullable: bool = False
     categories: tuple[str, ...] | None = None
+    open: bool = False
+    optional: bool = False
+    ignored: bool = False
+
+    @property
+    def listed(self) -> tuple[str, ...] | None:
+        """The categories, where they are few enough to be told to anybody."""
+        known = self.categories
+        return known if known is not None and len(known) <= LISTED else None
+
+
+def ignored(name: str, kind: Kind) -> Column:
+    """A column that requests may have and that no answer depends on.
+
+    Examples
+    --------
+    >>> ignored("country", "string").optional
+    True
+    """
+    # A whole number of today may have a fraction tomorrow.
+    wide: Kind = "number" if kind == "integer" else kind
+    return Column(name=name, kind=wide, nullable=True, optional=True, ignored=True)
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,6 +60,11 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     target: str
     negative: str | int | float | bool
     positive: str | int | float | bool
+
+    @property
+    def inputs(self) -> tuple[Column, ...]:
+        """The columns that the model reads."""
+        return tuple(column for column in self.columns if not column.ignored)
 
 
 class Arm(msgspec.Struct, frozen=True, kw_only=True):

@@ -9,15 +9,10 @@ import numpy as np
 
 from ml_assets.serving.batch import Batch
 from ml_assets.serving.entities import ENTITY, check_entities
-from ml_assets.serving.explain import (
-    check_columns,
-    check_rows,
-    found,
-    loads,
-    shown,
-)
+from ml_assets.serving.explain import check_columns, check_rows, loads, shown
 from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.problems import FieldError, Problem, invalid
+from ml_assets.serving.values import found
 
 _INTEGER = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _LONG = 4096
@@ -53,6 +48,7 @@ class RowDecoder:
         self._decode = _fast_decoder(signature.columns)
         self.names = tuple(column.name for column in signature.columns)
         self._width = len(signature.columns)
+        self._may_lack = any(column.optional for column in signature.columns)
         self._plain_names = not any(":" in item.name for item in signature.columns)
 
     def decode(self, body: bytes) -> Batch:
@@ -73,20 +69,24 @@ class RowDecoder:
         size = len(rows)
         if not 0 < size <= self.max_rows:
             return self._explain(body)
-        colons = 1 + size * self._width
+        values = [*map(msgspec.structs.astuple, rows)]
+        left_out = sum(map(_left_out, values)) if self._may_lack else 0
+        colons = 1 + size * self._width - left_out
         if entities is not msgspec.UNSET:
             colons += 1
             if len(entities) != size:
                 return self._explain(body)
         if not self._plain_names or _colons(body) != colons:
-            # Each key has a colon, and all are mandatory: with no other colon in the
-            # body, no key stands twice. msgspec would take the last.
+            # Each key has a colon: with no other colon in the body than those of the
+            # keys that were found, no key stands twice. msgspec would take the last.
             return self._explain(body)
+        if left_out:
+            values = [*map(_filled, values)]
         if size == 1:
-            batch = Batch(1, msgspec.structs.astuple(rows[0]), ())
+            batch = Batch(1, values[0], ())
         else:
-            values = [*map(msgspec.structs.astuple, rows)]
-            text = None if b"\n" in body else _array(body)
+            # Rows that lack a key are no text from which each column can be read.
+            text = None if left_out or b"\n" in body else _array(body)
             batch = Batch(size, None, list(zip(*values)), values, None, text)
         if entities is msgspec.UNSET:
             return batch
@@ -160,7 +160,9 @@ def _decode_nothing(_: bytes) -> Any:
 def _body_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
     row: Any = msgspec.defstruct(
         "Row",
-        [(f"c{index}", _type(column)) for index, column in enumerate(columns)],
+        [(f"c{index}", *_field(column)) for index, column in enumerate(columns)],
+        # Else the optional ones would have to be the last.
+        kw_only=True,
         rename={f"c{index}": column.name for index, column in enumerate(columns)},
         forbid_unknown_fields=True,
         gc=False,
@@ -174,6 +176,22 @@ def _body_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
         ],
         forbid_unknown_fields=True,
     )
+
+
+def _left_out(row: tuple[Any, ...]) -> int:
+    return row.count(msgspec.UNSET)
+
+
+def _filled(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    return tuple(None if value is msgspec.UNSET else value for value in row)
+
+
+def _field(column: Column) -> tuple[Any, ...]:
+    """The type of a field, and what it is where a row leaves it out, if it may."""
+    kind = _type(column)
+    if not column.optional:
+        return (kind,)
+    return (kind | msgspec.UnsetType, msgspec.UNSET)
 
 
 def _type(column: Column) -> Any:

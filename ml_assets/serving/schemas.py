@@ -1,5 +1,6 @@
 """JSON schemas of what a model takes and gives."""
 
+from collections.abc import Callable
 from typing import Any
 
 from ml_assets.serving.entities import ENTITY_LENGTH
@@ -17,7 +18,16 @@ _TYPES: dict[str, dict[str, Any]] = {
 
 def row_schema(signature: Signature) -> dict[str, Any]:
     """The JSON schema of one row."""
-    return strict_object({item.name: column_schema(item) for item in signature.columns})
+    return strict_object(*column_schemas(signature, column_schema))
+
+
+def column_schemas(
+    signature: Signature, schema: Callable[[Column], dict[str, Any]]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The schemas of the columns that a request must have, and may have."""
+    must = {item.name: schema(item) for item in signature.columns if not item.optional}
+    may = {item.name: schema(item) for item in signature.columns if item.optional}
+    return must, may
 
 
 def column_schema(column: Column) -> dict[str, Any]:
@@ -29,21 +39,28 @@ def column_schema(column: Column) -> dict[str, Any]:
     {'type': ['number', 'null']}
     """
     schema = dict(_TYPES[column.kind])
-    if column.categories is not None:
-        schema["enum"] = [*column.categories, *([None] if column.nullable else [])]
+    if column.ignored:
+        schema["description"] = "No input of the model: it may be there, or not."
+    if column.listed is not None and not column.open:
+        schema["enum"] = [*column.listed, *([None] if column.nullable else [])]
     if column.nullable:
         schema["type"] = [schema["type"], "null"]
     return schema
 
 
 def example(signature: Signature) -> dict[str, Any]:
-    """A row that the model takes."""
+    """A row that the model takes, of the columns that it reads."""
     samples: dict[str, Any] = {
         "number": 1.5, "integer": 1, "boolean": True, "string": "text",
     }  # fmt: skip
+    # A closed list needs one of its values, however many there are.
     return {
-        item.name: item.categories[0] if item.categories else samples[item.kind]
-        for item in signature.columns
+        item.name: (
+            item.categories[0]
+            if item.categories and (item.listed or not item.open)
+            else samples[item.kind]
+        )
+        for item in signature.inputs
     }
 
 
@@ -58,12 +75,12 @@ def tensors(signature: Signature) -> dict[str, Any]:
                 "data": {"type": "array", "minItems": 1, "items": column_schema(item)},
             }
         )
-        for item in signature.columns
+        for item in signature.inputs
     ]
     inputs = {
         "type": "array",
         "description": "One tensor per column, in any order, all of shape [n] or"
-        " [n, 1].",
+        " [n, 1]. Optional columns may be left out.",
         "minItems": len(items),
         "prefixItems": items,
         "items": False,
@@ -82,11 +99,11 @@ def split(signature: Signature) -> dict[str, Any]:
     """The JSON schema of MLflow's ``dataframe_split``."""
     row = {
         "type": "array",
-        "minItems": len(signature.columns),
-        "prefixItems": [column_schema(item) for item in signature.columns],
+        "minItems": len(signature.inputs),
+        "prefixItems": [column_schema(item) for item in signature.inputs],
         "items": False,
     }
-    names = {"const": [item.name for item in signature.columns]}
+    names = {"const": [item.name for item in signature.inputs]}
     return strict_object(
         {"columns": names, "data": {"type": "array", "minItems": 1, "items": row}},
         optional={"index": {"type": "array"}},

@@ -16,6 +16,7 @@ from ml_assets.serving.messages import (
 from ml_assets.serving.metrics import Metrics, Series
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.router import ServedModel
+from ml_assets.serving.schemas import example
 
 PREDICTIONS = "/predictions/"
 Answer = Callable[[ServedModel, ArmSeries, Request], Response]
@@ -204,6 +205,7 @@ def describe(model: ServedModel) -> dict[str, object]:
     """A model, its plan and its schema, for people and clients."""
     live = model.live
     signature = live.signature
+    samples = example(signature)
     return {
         "name": model.name,
         "version": live.version,
@@ -226,7 +228,11 @@ def describe(model: ServedModel) -> dict[str, object]:
                 "name": column.name,
                 "kind": column.kind,
                 "nullable": column.nullable,
-                "categories": column.categories,
+                "categories": column.listed,
+                "open": column.open,
+                "optional": column.optional,
+                "ignored": column.ignored,
+                "example": samples.get(column.name),
             }
             for column in signature.columns
         ],

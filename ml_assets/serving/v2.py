@@ -7,12 +7,13 @@ import msgspec
 import ml_assets
 from ml_assets.serving.batch import Batch
 from ml_assets.serving.counting import ArmSeries
-from ml_assets.serving.explain import found, is_text, loads, shown
+from ml_assets.serving.explain import loads, shown
 from ml_assets.serving.messages import Request, Response
 from ml_assets.serving.plan import Column, Kind
 from ml_assets.serving.problems import FieldError, Problem, invalid
 from ml_assets.serving.request import RowDecoder, require_object
 from ml_assets.serving.router import Scored, ServedModel
+from ml_assets.serving.values import found, is_text
 
 _INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 # The first of each is the one that the model's metadata names.
@@ -49,9 +50,9 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
                 "name": item.name,
                 "datatype": DATATYPES[item.kind][0],
                 "shape": [-1],
-                "parameters": {"nullable": item.nullable},
+                "parameters": {"nullable": item.nullable, "optional": item.optional},
             }
-            for item in signature.columns
+            for item in signature.inputs
         ],
         "outputs": [
             {"name": name, "datatype": datatype, "shape": [-1]}
@@ -104,7 +105,7 @@ def read(decoder: RowDecoder, inputs: object) -> Batch:
             )
         if name in columns:
             raise Problem(422, "invalid-request", f"input {shown(name)} stands twice")
-        if name in kinds:
+        if name in kinds and not kinds[name].ignored:
             _check_datatype(kinds[name], parts.get("datatype"))
         columns[name] = _data(name, parts.get("shape"), parts.get("data"))
     return decoder.check_columns(columns)

@@ -59,11 +59,20 @@ def _row(description: dict[str, Any]) -> dict[str, Any]:
     """A row that the model must take, by the columns that it publishes."""
     try:
         return {
-            column["name"]: (column.get("categories") or [SAMPLES[column["kind"]]])[0]
+            column["name"]: _sample(column)
             for column in description["columns"]
+            if not column.get("ignored")
         }
     except (KeyError, TypeError) as error:
         raise ContractError(f"its description has no usable columns: {error}") from None
+
+
+def _sample(column: dict[str, Any]) -> Any:
+    """A value that the column takes: its own example, which older servers lack."""
+    example = column.get("example")
+    if example is not None:
+        return example
+    return (column.get("categories") or [SAMPLES[column["kind"]]])[0]
 
 
 def _check_answer(answer: dict[str, Any], description: dict[str, Any]) -> None:

@@ -10,7 +10,7 @@ from ml_assets.serving.plan import Column, Signature
 
 
 def frame_of(signature: Signature, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:
-    """Request columns as a DataFrame whose types do not depend on the values.
+    """The inputs among request columns, as types that do not depend on the values.
 
     Numbers and integers become float64, strings ``str``, and booleans bool, or object
     where the column may be missing.
@@ -27,6 +27,7 @@ def frame_of(signature: Signature, columns: Sequence[Sequence[Any]]) -> pd.DataF
         {
             column.name: _series(column, values)
             for column, values in zip(signature.columns, columns, strict=True)
+            if not column.ignored
         }
     )
 
@@ -42,6 +43,8 @@ def _series(column: Column, values: Sequence[Any]) -> "pd.Series[Any]":
 def columns_of(signature: Signature, frame: pd.DataFrame) -> list[list[Any]]:
     """The columns of `frame` as request values, missing values as None.
 
+    Columns that are no inputs are not looked for, and left empty.
+
     Raises
     ------
     KeyError
@@ -55,6 +58,9 @@ def columns_of(signature: Signature, frame: pd.DataFrame) -> list[list[Any]]:
     }
     found = []
     for column in signature.columns:
+        if column.ignored:
+            found.append([None] * len(frame))
+            continue
         values = frame[column.name]
         function = convert[column.kind]
         found.append(

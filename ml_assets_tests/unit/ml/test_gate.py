@@ -4,10 +4,12 @@ import json
 import math
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
-from ml_assets.ml.gate import Gate, GateFigures, Group, digits
+from ml_assets.assets.evaluation import passed as evaluation_passed
+from ml_assets.ml.gate import INTERFACE, Gate, GateFigures, Group, digits
 from ml_assets.ml.intervals import lower_bound, wilson
 from ml_assets.model import GateSpec
 
@@ -78,6 +80,7 @@ def test_a_refusal_names_only_what_failed_but_keeps_every_clause():
         ("threshold", False),
         ("majority", False),
         ("champion", True),
+        ("interface", True),
     ]
     assert "champion" not in decision.reason
 
@@ -191,3 +194,27 @@ def test_importing_the_gate_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     )
     assert found.stdout.strip() == "[]"
+
+
+CHANGED = ("column 'fee': it is needed, and was not until now",)
+
+
+@pytest.mark.parametrize(
+    "champion, refuses, passed",
+    [(0.7, (), True), (0.7, CHANGED, False), (None, (), True)],
+)
+def test_a_version_that_refuses_requests_of_the_champion_fails_by_its_column(
+    champion, refuses, passed
+):
+    given = replace(figures(accuracy=0.9, champion=champion), refuses=refuses)
+    # The sensor decides on what was kept as JSON.
+    decision = Gate(GateSpec()).decide(GateFigures.from_dict(given.to_dict()))
+    assert decision.passed is passed
+    assert passed or "column 'fee'" in decision.reason
+    evaluation = {"gate": decision.to_dict()}
+    assert evaluation_passed(evaluation) is passed
+    # Who knows the callers overrules this clause, and no other.
+    assert evaluation_passed(evaluation, [INTERFACE])
+    worse = replace(given, metrics={"accuracy": 0.75})
+    evaluation = {"gate": Gate(GateSpec()).decide(worse).to_dict()}
+    assert not evaluation_passed(evaluation, [INTERFACE])

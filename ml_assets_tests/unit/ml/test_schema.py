@@ -45,7 +45,9 @@ def test_values_that_json_cannot_carry_are_refused_by_column(values, found):
 def test_categories_are_sorted_and_those_that_no_row_holds_are_left_out():
     sex = pd.Categorical(["b", None, "a"], categories=["b", "unused", "a"])
     assert signature_columns(pd.DataFrame({"sex": sex}), ["sex"]) == (
-        Column(name="sex", kind="string", nullable=True, categories=("a", "b")),
+        Column(
+            name="sex", kind="string", nullable=True, categories=("a", "b"), open=True
+        ),
     )
 
 
@@ -53,9 +55,30 @@ def test_categories_are_sorted_and_those_that_no_row_holds_are_left_out():
     "distinct, is_listed", [(MAX_CATEGORIES, True), (MAX_CATEGORIES + 1, False)]
 )
 def test_free_text_has_no_list_of_categories(distinct, is_listed):
-    frame = pd.DataFrame({"id": [f"id-{n}" for n in range(distinct)]})
+    frame = pd.DataFrame({"id": [f"id-{n}" for n in range(distinct)] * 3})
     (column,) = signature_columns(frame, ["id"])
     assert (column.categories is not None) is is_listed
+
+
+@pytest.mark.parametrize(
+    "counts, unknown, is_open",
+    [
+        ([500, 500], "auto", False),
+        ([1000, 999, 1], "auto", False),
+        ([400, 399, 1], "auto", True),
+        ([20, 5, 1, 1], "auto", True),
+        ([20] * 64, "auto", False),
+        ([20] * 65, "auto", True),
+        ([20, 5, 1, 1], "reject", False),
+        ([20] * 65, "reject", False),
+        ([500, 500], "accept", True),
+        ([1] * 150, "reject", True),
+    ],
+)
+def test_a_list_is_closed_where_the_rows_say_that_it_is_whole(counts, unknown, is_open):
+    values = [f"value {n:03}" for n, count in enumerate(counts) for _ in range(count)]
+    (column,) = signature_columns(pd.DataFrame({"a": values}), ["a"], unknown)
+    assert column.open is is_open
 
 
 def test_columns_come_in_the_order_asked_for():

@@ -11,7 +11,7 @@ from ml_assets.serving.arms import ServedArm
 from ml_assets.serving.ids import PredictionIds
 from ml_assets.serving.log import PredictionLog
 from ml_assets.serving.metrics import Metrics
-from ml_assets.serving.plan import Arm, Column, ServingPlan, Signature
+from ml_assets.serving.plan import Arm, Column, ServingPlan, Signature, ignored
 from ml_assets.serving.recorder import Recorder
 from ml_assets.serving.router import ServedModel
 from ml_assets.serving.settings import ServerSettings
@@ -87,6 +87,32 @@ class Kit:
 
 def entities(count):
     return [f"e{index}" for index in range(count)]
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_an_arm_gets_what_the_live_one_does_not_know_as_missing(tmp_path, rows):
+    age, hours, married, sex, note = SIGNATURE.columns
+    spelt = Column(name="married", kind="string", categories=("False", "True"))
+    more = Column(name="visits", kind="number", nullable=True, optional=True)
+    columns = (more, sex, spelt, ignored("note", "string"), age, hours)
+    signature = msgspec.structs.replace(SIGNATURE, columns=columns)
+    challenger = Other(signature=signature)
+    kit = Kit(tmp_path, "split", challenger, share=1.0)
+    assert kit.ask({"rows": [ROW] * rows}).status == 200
+    (seen,) = challenger.seen
+    assert [column[0] for column in seen] == [None, "Male", "True", "x", 41.0, 40]
+    assert {len(column) for column in seen} == {rows}
+
+
+def test_what_a_shadow_got_as_missing_is_so_in_its_log(tmp_path):
+    more = Column(name="visits", kind="number", nullable=True, optional=True)
+    columns = (more, *SIGNATURE.columns)
+    signature = msgspec.structs.replace(SIGNATURE, columns=columns)
+    kit = Kit(tmp_path, "shadow", Other(signature=signature))
+    # Rows that are logged as they were sent.
+    assert kit.ask(json.dumps({"rows": [ROW, ROW]}).encode()).status == 200
+    found = {line["arm"]: line["x"] for line in kit.lines()}
+    assert found["shadow"] == [None, *found["live"]]
 
 
 def test_a_line_holds_the_answer_and_its_input(tmp_path):

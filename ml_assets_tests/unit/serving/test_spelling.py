@@ -5,11 +5,11 @@ import json
 import pytest
 
 from ml_assets.serving import mlflow_protocol, v2
-from ml_assets.serving.explain import clean
 from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.problems import Problem
 from ml_assets.serving.request import RowDecoder
 from ml_assets.serving.spelling import category
+from ml_assets.serving.values import clean
 
 MOMENT = "2026-11-27T09:30:00"
 

@@ -1,0 +1,151 @@
+"""Requests that were valid in the first week are valid in every later one."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+
+from ml_assets.classes import served_signature
+from ml_assets.components import TabularClassifier
+from ml_assets.serving.bundle import load_runtime
+from ml_assets.serving.request import RowDecoder
+from ml_assets.serving.store import PlanStore
+from ml_assets.storage import read_json
+from ml_assets.versions import VersionStore
+from ml_assets_tests.cli_kit import invoke
+from ml_assets_tests.conftest import failure_of
+
+Run = Callable[..., dg.ExecuteInProcessResult]
+
+
+def week(path: Path, seed: int, rows: int = 400, **changes: Any) -> pd.DataFrame:
+    """Visits, each with its own ticket; `changes` replace columns."""
+    random = np.random.default_rng(seed)
+    age = random.integers(20, 60, rows)
+    frame = pd.DataFrame(
+        {
+            "ticket": [f"T-{seed}-{number:05}" for number in range(rows)],
+            "day": pd.date_range("2026-01-01", periods=rows).strftime("%Y-%m-%d"),
+            "country": "NL",
+            "age": age,
+            "fee": random.integers(1, 9, rows) / 2,
+            "plan": random.choice(["basic", "plus", "old"], rows),
+            "came": np.where(age + random.normal(size=rows) > 40, "yes", "no"),
+        }
+    ).assign(**{name: value for name, value in changes.items() if value is not None})
+    frame = frame.drop(columns=[name for name, v in changes.items() if v is None])
+    frame.to_csv(path, index=False)
+    return frame
+
+
+def model(path: Path, **more: Any) -> TabularClassifier:
+    return TabularClassifier.model_validate(
+        {
+            "name": "visits",
+            "source": {"type": "csv", "path": str(path)},
+            "target": "came",
+            "positive": "yes",
+            "estimator": {"type": "sklearn.linear_model.LogisticRegression"},
+            "gate": {"beat_champion": False, "beat_majority": False},
+            **more,
+        }
+    )
+
+
+def taken(home: Path, row: dict[str, Any]) -> float:
+    """What the version in service answers to a request of one row."""
+    plan = PlanStore(home).current("visits")
+    assert plan is not None
+    runtime = load_runtime(home / plan.live.bundle, plan.live.files)
+    batch = RowDecoder(runtime.signature, 10).decode(
+        json.dumps({"rows": [row]}).encode()
+    )
+    assert batch.row is not None
+    return float(runtime.predict_one(batch.row))
+
+
+def deploy(run_job: Run, spec: TabularClassifier, **config: Any) -> Any:
+    return run_job(spec, "deploy", {"visits__deployment": {"config": config}})
+
+
+def newest_gate(home: Path) -> dict[str, Any]:
+    store = VersionStore(home)
+    evaluation = store.evaluation("visits", store.names("visits")[-1])
+    assert evaluation is not None
+    gate: dict[str, Any] = evaluation["gate"]
+    return gate
+
+
+def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
+    run_job: Run, home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    first = week(path, seed=1)
+    spec = model(path)
+    done = run_job(spec, "train")
+    assert done.success, failure_of(done)
+    assert deploy(run_job, spec).success
+    signature = served_signature("visits")
+    assert signature is not None
+    assert [column.name for column in signature.inputs] == ["age", "fee", "plan"]
+    assert {c.name for c in signature.columns if c.ignored} == {
+        "ticket",
+        "day",
+        "country",
+    }
+    # The profile watches what was constant, and holds no ticket.
+    plan = PlanStore(home).current("visits")
+    assert plan is not None
+    profile = VersionStore(home).profile_path("visits", plan.live.version)
+    assert read_json(profile)["categories"]["country"]["counts"] == {"NL": 80}
+    assert "T-1-" not in profile.read_text()
+    whole = {name: first.iloc[0][name] for name in first.columns if name != "came"}
+    whole["age"] = int(whole["age"])
+    short = {"age": 55, "fee": 2.5, "plan": "old"}
+    answers = [taken(home, row) for row in (whole, short)]
+
+    # Whole fees, no "old" plan, a country that varies, a column more: one week later.
+    random = np.random.default_rng(2)
+    (home / "contracts" / "visits.json").unlink()
+    week(
+        path,
+        seed=2,
+        fee=random.integers(1, 9, 400),
+        plan=random.choice(["basic", "plus"], 400),
+        country=random.choice(["NL", "BE"], 400),
+        visits=random.integers(1, 9, 400),
+    )
+    done = run_job(spec, "train")
+    assert done.success, failure_of(done)
+    clauses = {item["name"]: item for item in newest_gate(home)["clauses"]}
+    assert clauses["interface"]["passed"], clauses
+    assert deploy(run_job, spec).success
+    again = [taken(home, row) for row in (whole, short)]
+    # They mean the same, by another model.
+    assert [value > 0.5 for value in again] == [value > 0.5 for value in answers]
+    assert taken(home, {**short, "country": "BE", "visits": 3}) > 0
+
+    # The plan becomes a number: what callers send until now has no meaning any more.
+    (home / "contracts" / "visits.json").unlink()
+    week(path, seed=3, plan=random.integers(1, 3, 400))
+    done = run_job(spec, "train")
+    assert done.success, failure_of(done)
+    gate = newest_gate(home)
+    assert not gate["passed"]
+    assert "column 'plan': expected whole numbers, found texts" in gate["reason"]
+    version = VersionStore(home).names("visits")[-1]
+    refused = deploy(run_job, spec, version=version)
+    assert not refused.success
+    assert "--accept-interface-change" in failure_of(refused)
+    assert deploy(run_job, spec, accept_interface_change=True).success
+    plan = PlanStore(home).current("visits")
+    assert plan is not None and plan.live.version == version
+    assert "accepted with it: column 'plan'" in plan.reason
+
+    back = invoke("rollback", "visits", "--reason", "complaints")
+    assert back.exit_code == 0, back.output
+    assert f"it does not answer every request as {version} did: column" in back.output
