@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.ml.retype import FeatureError
+from ml_assets.serving.plan import LISTED
 from ml_assets.serving.spelling import plain, truth
 
 Label = str | int | float | bool
@@ -172,7 +173,8 @@ def _against(found: Iterable[Any], pinned: Classes | None) -> str:
         return ""
     known = {spelling(value): value for value in (pinned.negative, pinned.positive)}
     today = {spelling(value): value for value in found}
-    new = [repr(value) for key, value in today.items() if key not in known]
+    few = today if len(today) <= LISTED else {}
+    new = [repr(value) for key, value in few.items() if key not in known]
     gone = [repr(value) for key, value in known.items() if key not in today]
     told = f"; since its first training the model tells {pinned} apart"
     told += f", {', '.join(new[:_SHOWN])} {_be(new)} new" if new else ""
@@ -184,6 +186,8 @@ def _be(values: list[str]) -> str:
 
 
 def _listing(values: list[Any]) -> str:
+    if len(values) > LISTED:
+        return "too many to be classes"
     shown = ", ".join(map(repr, values[:_SHOWN]))
     more = len(values) - _SHOWN
     return shown + (f" and {more:,} more" if more > 0 else "")

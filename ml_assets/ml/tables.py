@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml_assets.serving.plan import LISTED
+
 # In a table's ``attrs``: how many columns without a name were left out.
 NAMELESS = "nameless"
 
@@ -114,8 +116,10 @@ a binary classifier needs 2
     values = sorted(column.dropna().unique().tolist(), key=str)
     if len(values) != 2:
         noun = "value" if len(values) == 1 else "values"
+        # So many values may name people, and are no classes in any case.
+        shown = f" ({_listing(values)})" if len(values) <= LISTED else ""
         raise DataError(
-            f"column '{target}' has {len(values):,} {noun} ({_listing(values)});"
+            f"column '{target}' has {len(values):,} {noun}{shown};"
             " a binary classifier needs 2"
         )
 

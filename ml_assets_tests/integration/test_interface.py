@@ -134,6 +134,10 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     week(path, seed=3, plan=random.integers(1, 3, 400))
     done = run_job(spec, "train")
     assert done.success, failure_of(done)
+    (note,) = (
+        VersionStore(home).get("visits", VersionStore(home).names("visits")[-1]).notes
+    )
+    assert note.startswith("taken in requests and not read: ticket, day, country")
     gate = newest_gate(home)
     assert not gate["passed"]
     assert "column 'plan': expected whole numbers, found texts" in gate["reason"]
@@ -141,6 +145,15 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     refused = deploy(run_job, spec, version=version)
     assert not refused.success
     assert "--accept-interface-change" in failure_of(refused)
+    # So it is where another champion served when it was evaluated.
+    store = VersionStore(home)
+    evaluation = store.evaluation("visits", version)
+    assert evaluation is not None
+    elsewhere = {**evaluation, "gate": {**evaluation["gate"], "passed": True}}
+    store.save_evaluation("visits", version, elsewhere)
+    refused = deploy(run_job, spec, version=version)
+    assert "requests otherwise than the one that serves" in failure_of(refused)
+    store.save_evaluation("visits", version, evaluation)
     assert deploy(run_job, spec, accept_interface_change=True).success
     plan = PlanStore(home).current("visits")
     assert plan is not None and plan.live.version == version

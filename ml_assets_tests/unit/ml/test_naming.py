@@ -6,15 +6,18 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
+from ml_assets.ml.classes import Classes
 from ml_assets.ml.columns import plain_texts
 from ml_assets.ml.features import (
     MAX_INDICATORS,
+    FeatureError,
     build_pipeline,
     encoding_notes,
     prepare,
 )
 from ml_assets.ml.naming import names_rows
 from ml_assets.ml.schema import signature_columns
+from ml_assets.ml.tables import DataError, check_target
 from ml_assets.model import FeaturesSpec
 from ml_assets.serving.compiler import compile_pipeline
 from ml_assets.serving.plan import Signature
@@ -107,6 +110,16 @@ def test_what_a_derived_column_reads_stays_in_a_week_in_which_it_is_constant():
     frame = rows().assign(b=1)
     spec = FeaturesSpec(derive={"sum": "a + b"})
     assert prepare(frame, spec, "y").inputs == ["a", "b"]
+
+
+@pytest.mark.parametrize("pinned", [None, Classes("no", "yes")])
+def test_an_id_that_is_taken_for_the_target_is_not_told_value_by_value(pinned):
+    frame = pd.DataFrame({"a": range(ROWS), "y": NAMES["ids"]})
+    with pytest.raises(DataError, match="has 300 values; a binary") as first:
+        check_target(frame, "y")
+    with pytest.raises(FeatureError, match="found 300: too many") as second:
+        prepare(frame, FeaturesSpec(), "y", pinned=pinned)
+    assert "C-00" not in f"{first.value}{second.value}"
 
 
 @pytest.fixture(scope="module")

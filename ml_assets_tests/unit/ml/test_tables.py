@@ -112,8 +112,7 @@ def test_a_target_with_two_values_is_accepted(target: list[Any]) -> None:
         ),
         (
             {"x": range(2000), "y": range(2000)},
-            "column 'y' has 2,000 values (0, 1, 10, 100, 1000, 1001, 1002, 1003 and"
-            " 1,992 more); a binary classifier needs 2",
+            "column 'y' has 2,000 values; a binary classifier needs 2",
         ),
         (
             {"x": [1, 2, 3], "y": ["a", None, "b"]},
