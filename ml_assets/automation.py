@@ -81,7 +81,7 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
             seen = seen.with_event(storage_id)
             version = str(metadata["version"].value)
             decision = gate.decide(GateFigures.from_dict(metadata["figures"].value))
-            if decision.passed:
+            if decision.deploys:
                 requests.append(_request(spec, deployment, version))
             else:
                 refusals.append(f"version {version} is not deployed: {decision.reason}")

@@ -8,7 +8,7 @@ import msgspec
 from pydantic import Field
 
 from ml_assets.assets.common import MAY_SKIP, key, stage_arguments, who_runs
-from ml_assets.assets.evaluation import gate_figures, passed
+from ml_assets.assets.evaluation import decision_on, gate_figures, passed
 from ml_assets.assets.retries import retrying, verdict
 from ml_assets.deployments import evidence_of, finish, mirror, put_in_force
 from ml_assets.ledger import Kind, Ledger, held
@@ -93,7 +93,7 @@ def deploy(
     store = VersionStore(storage_root())
     with target.lock(spec.name):
         finish(target, spec.name)
-        record = _choose(store, spec.name, version)
+        record = _choose(store, spec, version)
         try:
             rollout = _deploy(spec, target, store, record, run_id, who)
         except UnreachableError:
@@ -130,8 +130,9 @@ def _deploy(
     if before is not None and _is_unfinished(store, record, before):
         plan = before
     else:
-        _check_not_done(target, record, before)
+        # Who asks for a version on hold is told so, whatever else is true of it.
         _check_not_held(record)
+        _check_not_done(target, record, before)
         _check_gate(spec, store, record, before)
         try:
             fetch_bundle(record)
@@ -156,12 +157,13 @@ def _reason(spec: ModelSpec, record: VersionRecord, before: ServingPlan | None) 
     return reason
 
 
-def _choose(store: VersionStore, model: str, version: str | None) -> VersionRecord:
+def _choose(store: VersionStore, spec: ModelSpec, version: str | None) -> VersionRecord:
+    model = spec.name
     if version is not None:
         return store.get(model, version)
     on_hold = held(Ledger(store.root).entries(model))
     for name in reversed(store.names(model)):
-        if name not in on_hold and passed(store.evaluation(model, name)):
+        if name not in on_hold and passed(spec, store.evaluation(model, name)):
             return store.get(model, name)
     # Nobody asked for a certain version, so that there is none is no failure.
     raise DoneError(f"no version of {model} has passed its gate")
@@ -222,27 +224,33 @@ def _check_gate(
     evaluation = store.evaluation(spec.name, record.version)
     if evaluation is None:
         raise RefusedError(f"version {record.version} was not evaluated")
-    if not evaluation["gate"]["passed"]:
+    decision = decision_on(spec, evaluation)
+    if decision.to_dict() != evaluation["gate"]:
+        # The YAML asks for something else now; the ledger tells of what decides.
+        evaluation = {**evaluation, "gate": decision.to_dict()}
+        store.save_evaluation(spec.name, record.version, evaluation)
+    if not decision.passed:
         raise RefusedError(
-            f"version {record.version} did not pass its gate:"
-            f" {evaluation['gate']['reason']}"
+            f"version {record.version} did not pass its gate: {decision.reason}"
         )
+    if decision.repeats:
+        raise DoneError(f"version {record.version}: {decision.reason}")
     champion = before.live.version if before else None
     if champion == evaluation["champion"]:
         return
     # Another version was deployed since the evaluation: compare with that one.
     rows, y = held_out_rows(spec, record)
     found = evaluate(y, score(load(record), rows))
-    figures, _ = gate_figures(spec, found, rows, y)
+    figures = gate_figures(spec, record, found)
     decision = Gate(spec.gate.model_copy(update={"slices": {}})).decide(figures)
-    if not decision.passed:
+    if not decision.deploys:
         raise DoneError(
             f"version {record.version} was overtaken by {champion}: {decision.reason}"
         )
     if champion is not None and _is_late(spec, record, champion, figures):
         raise DoneError(
             f"version {record.version} was overtaken by {champion}, which is newer and"
-            f" has the same {spec.gate.metric}"
+            f" has the same {spec.gate.main}"
         )
 
 
@@ -250,8 +258,8 @@ def _is_late(
     spec: ModelSpec, record: VersionRecord, champion: str, figures: GateFigures
 ) -> bool:
     """Whether the champion is newer and just as good: the order of runs is chance."""
-    metric = spec.gate.metric
-    equal = figures.metrics.get(metric) == figures.champion_metrics.get(metric)
+    metric, own = spec.gate.main, figures.own_metrics or figures.metrics
+    equal = own.get(metric) == figures.champion_metrics.get(metric)
     return equal and record.version < champion
 
 

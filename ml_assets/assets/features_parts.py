@@ -118,8 +118,10 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
                 keep,
                 pinned_classes(spec),
             )
-            table = hold_out(spec, prepared)
-        metadata = finish(context.log, table, prepared.notes)
+            raw = store.version(spec.name, "raw", context.run_id)
+            rows = store.read(spec.name, "raw", raw)
+            table, notes = hold_out(spec, prepared, rows)
+        metadata = finish(context.log, table, notes)
         return dg.Output(
             table,
             data_version=dg.DataVersion(table.attrs[DATA_VERSION]),
