@@ -491,7 +491,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
         assert server.stop() == 0
     done = run(spec, "monitor")
     shown = metadata_of(done, "experiment")
-    # Trained on the same rows, the two versions never differ.
+    # One iteration apart, the two versions hardly differ.
     assert shown["labels"] == len(ids) and shown["verdict"] == "not_yet"
     assert f"of {len(ids)} labels the models differ on" in shown["finding"]
     versions = [plan.live.version, str(plan.experiment)]
