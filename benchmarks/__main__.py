@@ -15,6 +15,7 @@ NAMES = (
     "lineage",
     "decisions",
     "drift",
+    "gate_rates",
     "search",
 )
 

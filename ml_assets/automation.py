@@ -84,7 +84,7 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
             seen = seen.with_event(storage_id)
             version = str(metadata["version"].value)
             decision = gate.decide(GateFigures.from_dict(metadata["figures"].value))
-            if not decision.passed:
+            if not decision.deploys:
                 refusals.append(f"version {version} is not deployed: {decision.reason}")
             elif tried not in (None, version):
                 refusals.append(f"version {version} waits: {tried} is under test")

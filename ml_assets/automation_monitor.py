@@ -9,6 +9,7 @@ import msgspec
 
 from ml_assets.assets.common import key
 from ml_assets.assets.drift_comparison import raw_to_compare
+from ml_assets.assets.training import DRIFT
 from ml_assets.model import ModelSpec
 from ml_assets.pods import executor_of, pod_tags
 from ml_assets.segments import waiting
@@ -125,9 +126,9 @@ class DriftEvent(NamedTuple):
 def drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
     """Trains a version when drift is found, once per report and not too often.
 
-    The new version has to pass the gate like any other.
+    Nothing is trained where the source has no other data than the newest version saw:
+    that is no remedy. The new version has to pass the gate like any other.
     """
-    model = "__".join(key(spec, "model").path)
 
     @dg.sensor(
         name=f"{spec.name}_drift",
@@ -154,8 +155,7 @@ def drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
             requests.append(
                 dg.RunRequest(
                     run_key=event.report,
-                    run_config={"ops": {model: {"config": {"force": True}}}},
-                    tags={"model": spec.name, "drift": event.report},
+                    tags={"model": spec.name, DRIFT: event.report},
                 )
             )
         text = "; ".join(reasons) or "no new drift report"

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ml_assets import meaning
 from ml_assets.cron import why_no_cron
 from ml_assets.ledger import RELEASE
+from ml_assets.model_gate import GateSpec as GateSpec
 from ml_assets.model_operation import MonitoringSpec as MonitoringSpec
 from ml_assets.model_operation import ResourcesSpec as ResourcesSpec
 from ml_assets.model_operation import RetentionSpec as RetentionSpec
@@ -103,9 +104,14 @@ class SearchSpec(Part):
 class SplitSpec(Part):
     """Which rows are held out to test."""
 
-    type: Literal["stratified", "time", "file"] = "stratified"
+    type: Literal["stratified", "time", "order", "file"] = "stratified"
     test_size: float = Field(0.2, gt=0, lt=1)
     seed: int = 0
+    key: list[str] = Field(
+        default_factory=list,
+        description="stratified: columns that name what a row is about; rows that"
+        " agree in them stay together",
+    )
     column: str | None = Field(None, description="time: rows are ordered by it")
     source: SourceSpec | None = Field(None, description="file: the test rows")
 
@@ -115,30 +121,9 @@ class SplitSpec(Part):
             raise ValueError("split type 'time' needs column, and only it takes one")
         if (self.type == "file") != (self.source is not None):
             raise ValueError("split type 'file' needs source, and only it takes one")
+        if self.type != "stratified" and self.key:
+            raise ValueError("only split type 'stratified' takes key")
         return self
-
-
-class GateSpec(Part):
-    """The rule that a version must pass to be deployed."""
-
-    metric: Literal[
-        "accuracy", "balanced_accuracy", "roc_auc", "average_precision", "f1"
-    ] = "accuracy"
-    threshold: float = Field(0.8, ge=0, lt=1, description="the metric must exceed it")
-    beat_majority: bool = Field(True, description="better than the majority class")
-    beat_champion: bool = Field(
-        True, description="not worse than the champion on the same test rows"
-    )
-    confidence: float | None = Field(
-        None,
-        gt=0.5,
-        lt=1,
-        description="also the lower confidence bound of accuracy exceeds the threshold",
-    )
-    slices: dict[str, float] = Field(
-        default_factory=dict,
-        description="column: accuracy that each of its groups must exceed",
-    )
 
 
 class ModelSpec(Part):
@@ -226,6 +211,8 @@ class ModelSpec(Part):
                 yield place, f"the target '{target}' cannot make the groups"
         if self.split.column == target:
             yield ("split", "column"), f"the target '{target}' is no time"
+        if target in self.split.key:
+            yield ("split", "key"), f"the target '{target}' names no row"
         if self.search:
             found = meaning.search_faults(self.estimator.type, self.search.params)
             for at, told in found:

@@ -49,7 +49,7 @@ def after_experiment(
         figures = (store.evaluation(spec.name, version) or {}).get("figures")
         if figures is None or instance.get_runs_count(asked):
             continue
-        if not Gate(spec.gate).decide(GateFigures.from_dict(figures)).passed:
+        if not Gate(spec.gate).decide(GateFigures.from_dict(figures)).deploys:
             continue
         entries = Ledger(store.root).entries(spec.name)
         if version not in {entry.version for entry in entries}:

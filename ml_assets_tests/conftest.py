@@ -101,6 +101,22 @@ def run_job(
     return run
 
 
+def another(spec: Any) -> Any:
+    """The model with one iteration more for each version that there is.
+
+    What answers as the champion does is never deployed, however often it is trained.
+    """
+    from ml_assets.storage import storage_root
+    from ml_assets.versions import VersionStore
+
+    count = len(VersionStore(storage_root()).names(spec.name))
+    params = spec.estimator.params
+    params = {**params, "max_iter": params["max_iter"] + count}
+    estimator = spec.estimator.model_copy(update={"params": params})
+    gate = spec.gate.model_copy(update={"beat_champion": False})
+    return spec.model_copy(update={"estimator": estimator, "gate": gate})
+
+
 def definitions_of(*specs: Any) -> dg.Definitions:
     """The code location as if its YAML files were `specs`."""
     from ml_assets.assets.common import STEPS, TABLES

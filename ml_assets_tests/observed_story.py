@@ -137,6 +137,8 @@ def _wrong_answers(site: Site) -> None:
 
 def _altered_files(site: Site) -> None:
     """Somebody changes a version's files between its training and its deployment."""
+    # The champion again would not be deployed at all.
+    site.write_model(churn.SLOW_BOOSTING)
     version = site.runs.run(TRAIN, FORCE).metadata["model"]["version"]
     record = VersionStore(site.home).get(MODEL, version)
     file = site.home / record.bundle / "model.skops"
@@ -144,6 +146,7 @@ def _altered_files(site: Site) -> None:
     with pytest.raises(Failed):
         site.runs.launch(GATE, DEPLOY)
     site.await_alert("MlAssetsDeploymentFailed", model=MODEL)
+    site.write_model(churn.BOOSTING)
 
 
 def _rollback_by_hand(site: Site) -> None:

@@ -8,11 +8,18 @@ import msgspec
 from pydantic import Field
 
 from ml_assets.assets.common import MAY_SKIP, key, stage_arguments, who_runs
-from ml_assets.assets.evaluation import gate_figures, passed
+from ml_assets.assets.deployment_checks import (
+    DoneError,
+    RefusedError,
+    check_gate,
+    check_not_done,
+    check_not_held,
+)
+from ml_assets.assets.evaluation import passed
 from ml_assets.assets.retries import retrying, verdict
 from ml_assets.deployments import evidence_of, finish, mirror, put_in_force
 from ml_assets.ledger import Kind, Ledger, held
-from ml_assets.ml.gate import INTERFACE, Gate, GateFigures
+from ml_assets.ml.gate import INTERFACE
 from ml_assets.model import ModelSpec
 from ml_assets.serving.interface import told
 from ml_assets.serving.plan import ServingPlan
@@ -32,14 +39,6 @@ class DeploymentConfig(dg.Config):
     accept_interface_change: bool = Field(
         False, description="also a version that refuses requests that are taken now"
     )
-
-
-class RefusedError(Exception):
-    """The version may not be deployed."""
-
-
-class DoneError(Exception):
-    """There is nothing to do: the version was deployed before, or was overtaken."""
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -103,7 +102,7 @@ def deploy(
     store = VersionStore(storage_root())
     with target.lock(spec.name):
         finish(target, spec.name)
-        record = _choose(store, spec.name, version, overruled)
+        record = _choose(store, spec, version, overruled)
         try:
             rollout = _deploy(spec, target, store, record, run_id, who, overruled)
         except UnreachableError:
@@ -142,9 +141,10 @@ def _deploy(
     if before is not None and _is_unfinished(store, record, before):
         plan = before
     else:
-        _check_not_done(target, record, before)
-        _check_not_held(record)
-        _check_gate(spec, store, record, before, overruled)
+        # Who asks for a version on hold is told so, whatever else is true of it.
+        check_not_held(record)
+        check_not_done(target, record, before)
+        check_gate(spec, store, record, before, overruled)
         try:
             fetch_bundle(record)
             changes = told(refused_by(spec.name, record))
@@ -176,14 +176,16 @@ def _reason(spec: ModelSpec, record: VersionRecord, before: ServingPlan | None) 
 
 
 def _choose(
-    store: VersionStore, model: str, version: str | None, overruled: Sequence[str]
+    store: VersionStore, spec: ModelSpec, version: str | None, overruled: Sequence[str]
 ) -> VersionRecord:
+    model = spec.name
     if version is not None:
         return store.get(model, version)
     on_hold = held(Ledger(store.root).entries(model))
     for name in reversed(store.names(model)):
-        evaluation = store.evaluation(model, name)
-        if name not in on_hold and passed(evaluation, overruled):
+        if name in on_hold:
+            continue
+        if passed(spec, store.evaluation(model, name), overruled):
             return store.get(model, name)
     # Nobody asked for a certain version, so that there is none is no failure.
     raise DoneError(f"no version of {model} has passed its gate")
@@ -198,84 +200,6 @@ def _is_unfinished(
     """
     path = store.profile_path(record.model, record.version)
     return newest_of(plan) == record.version and not path.exists()
-
-
-def _check_not_done(
-    target: Target, record: VersionRecord, before: ServingPlan | None
-) -> None:
-    for plan in target.history(record.model):
-        if plan.live.version == record.version:
-            raise DoneError(
-                f"version {record.version} was put in force before,"
-                f" as plan {plan.generation} of {record.model}"
-            )
-        if plan.experiment == record.version:
-            raise DoneError(
-                f"version {record.version} was tried before,"
-                f" in plan {plan.generation} of {record.model}"
-            )
-    challenger = before.experiment if before else None
-    if challenger is not None and record.version < challenger:
-        raise DoneError(
-            f"version {record.version} was overtaken by the challenger {challenger},"
-            " which is newer"
-        )
-
-
-def _check_not_held(record: VersionRecord) -> None:
-    entry = held(Ledger(storage_root()).entries(record.model)).get(record.version)
-    if entry is not None:
-        raise RefusedError(
-            f"version {record.version} is on hold since {entry.time}: {entry.why};"
-            f" `ml-assets release {record.model} {record.version}` takes it off"
-        )
-
-
-def _check_gate(
-    spec: ModelSpec,
-    store: VersionStore,
-    record: VersionRecord,
-    before: ServingPlan | None,
-    overruled: Sequence[str],
-) -> None:
-    """Refuse a version that did not pass, or that today's champion has overtaken."""
-    from ml_assets.assets.scoring import held_out_rows, load, score
-    from ml_assets.ml.evaluation import evaluate
-
-    evaluation = store.evaluation(spec.name, record.version)
-    if evaluation is None:
-        raise RefusedError(f"version {record.version} was not evaluated")
-    if not passed(evaluation, overruled):
-        raise RefusedError(
-            f"version {record.version} did not pass its gate:"
-            f" {evaluation['gate']['reason']}"
-        )
-    champion = before.live.version if before else None
-    if champion == evaluation["champion"]:
-        return
-    # Another version was deployed since the evaluation: compare with that one.
-    rows, y = held_out_rows(spec, record)
-    found = evaluate(y, score(load(record), rows))
-    figures, _ = gate_figures(spec, found, rows, y)
-    decision = Gate(spec.gate.model_copy(update={"slices": {}})).decide(figures)
-    if not decision.passed:
-        raise DoneError(
-            f"version {record.version} was overtaken by {champion}: {decision.reason}"
-        )
-    if champion is not None and _is_late(spec, record, champion, figures):
-        raise DoneError(
-            f"version {record.version} was overtaken by {champion}, which is newer and"
-            f" has the same {spec.gate.metric}"
-        )
-
-
-def _is_late(
-    spec: ModelSpec, record: VersionRecord, champion: str, figures: GateFigures
-) -> bool:
-    """Whether the champion is newer and just as good: the order of runs is chance."""
-    metric = spec.gate.metric
-    equal = figures.metrics.get(metric) == figures.champion_metrics.get(metric)
-    return equal and record.version < champion
 
 
 def newest_of(plan: ServingPlan) -> str:

@@ -1,11 +1,13 @@
 """``<model>/evaluation``: how good a version is, and whether it passes the gate."""
 
+import math
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
+from ml_assets import provenance
 from ml_assets.assets.common import (
     MAY_SKIP,
     keep_plots,
@@ -14,13 +16,8 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.assets.scoring import (
-    IncomparableError,
-    champion_metrics,
-    held_out_rows,
-    load,
-    score,
-)
+from ml_assets.assets.comparison import compare
+from ml_assets.assets.scoring import held_out_rows, load, score
 from ml_assets.ml.gate import Gate, GateDecision, GateFigures
 from ml_assets.model import ModelSpec
 from ml_assets.resources.registry import Registry
@@ -43,8 +40,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
         GATE_CHECK,
         asset=evaluation_key,
         description=(
-            f"{spec.gate.metric} above {spec.gate.threshold}, better than the majority"
-            " class, and not worse than the champion on the same rows."
+            f"{_demands(spec)}, better than the best constant answer beyond chance, and"
+            " not worse than the champion on rows that neither was trained on."
         ),
     )
 
@@ -97,6 +94,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
                 "metrics": found["metrics"],
                 "evaluation": found,
                 "champion": figures.champion,
+                "judged_by": judged_by(spec),
             },
         )
         yield dg.MaterializeResult(
@@ -124,19 +122,35 @@ def newest_of_run(store: VersionStore, model: str, run_id: str) -> VersionRecord
     return store.get(model, names[-1])
 
 
-def gate_figures(
-    spec: ModelSpec, found: Any, rows: "pd.DataFrame", y: "NDArray[np.int64]"
-) -> tuple[GateFigures, str]:
-    """The gate's figures with today's champion, and why that one has none, if so."""
+def gate_figures(spec: ModelSpec, record: VersionRecord, found: Any) -> GateFigures:
+    """The gate's figures of a version, with today's champion."""
     plan = PlanStore(storage_root()).current(spec.name)
     if plan is None:
-        return found.gate_figures(), ""
-    champion, metrics, problem = plan.live.version, {}, ""
-    try:
-        metrics = champion_metrics(spec.name, champion, rows, y)
-    except IncomparableError as error:
-        problem = f"the champion {champion} cannot be compared: {error}"
-    return found.gate_figures(champion, metrics), problem
+        figures: GateFigures = found.gate_figures()
+        return figures
+    compared = compare(spec, record, plan.live.version)
+    figures = found.gate_figures(**compared._asdict())
+    return figures
+
+
+def judged_by(spec: ModelSpec) -> str:
+    """Hash of what an evaluation was held against, and of what it reports."""
+    return provenance.fingerprint(
+        provenance.spec_hash(spec.gate), *sorted(spec.monitoring.slices)
+    )
+
+
+def is_judged_otherwise(spec: ModelSpec, evaluation: Mapping[str, Any]) -> bool:
+    """Whether the gate would be asked something else than it was.
+
+    The YAML asks for something else, or a version that was refused beside one champion
+    has another one now.
+    """
+    if evaluation.get("judged_by") != judged_by(spec):
+        return True
+    plan = PlanStore(storage_root()).current(spec.name)
+    champion = plan.live.version if plan else None
+    return not evaluation["gate"]["passed"] and champion != evaluation["champion"]
 
 
 def judge(
@@ -155,7 +169,7 @@ def judge(
 
     sliced = sorted({*spec.gate.slices, *spec.monitoring.slices} & {*rows.columns})
     found = evaluate(y, probability, rows[sliced] if sliced else None)
-    figures, problem = gate_figures(spec, found, rows, y)
+    figures = gate_figures(spec, record, found)
     figures = replace(figures, refuses=refused_by(spec.name, record))
     decision = Gate(spec.gate).decide(figures)
     inputs = rows[list(pipeline.feature_names_in_)]
@@ -174,9 +188,14 @@ def judge(
     metadata |= keep_plots(directory / "plots", "", images)
     if found.slices:
         metadata["slices"] = dg.MetadataValue.md(_slices(found))
-    if problem:
-        metadata["champion_problem"] = problem
+    if figures.problem:
+        metadata["champion_problem"] = figures.problem
     return figures, decision, whole, metadata
+
+
+def _demands(spec: ModelSpec) -> str:
+    asked = [f"{metric} above {least}" for metric, least in spec.gate.demands.items()]
+    return " and ".join(asked)
 
 
 def _labels(target: Any, y: Any) -> tuple[Any, Any]:
@@ -191,11 +210,12 @@ def _check(
     figures: GateFigures,
     decision: GateDecision,
 ) -> dg.AssetCheckResult:
-    value = figures.metrics.get(spec.gate.metric)
-    # Shown as a curve over the versions; NaN cannot be.
-    shown: dict[str, Any] = (
-        {} if value is None or value != value else {spec.gate.metric: value}
-    )
+    # Shown as curves over the versions; NaN cannot be.
+    shown: dict[str, Any] = {
+        metric: figures.metrics[metric]
+        for metric in spec.gate.demands
+        if not math.isnan(figures.metrics.get(metric, math.nan))
+    }
     return dg.AssetCheckResult(
         check_name=GATE_CHECK,
         asset_key=key(spec, "evaluation"),
@@ -226,15 +246,20 @@ def _slices(found: Any) -> str:
     return markdown_table(frame.round(4))
 
 
+def decision_on(spec: ModelSpec, evaluation: Mapping[str, Any]) -> GateDecision:
+    """What today's gate says of a stored evaluation."""
+    return Gate(spec.gate).decide(GateFigures.from_dict(evaluation["figures"]))
+
+
 def passed(
-    evaluation: Mapping[str, Any] | None, overruled: Collection[str] = ()
+    spec: ModelSpec,
+    evaluation: Mapping[str, Any] | None,
+    overruled: Collection[str] = (),
 ) -> bool:
-    """Whether a stored evaluation says that the version may be deployed.
+    """Whether a version with that evaluation is to be deployed.
 
     Clauses that were `overruled` are not asked.
     """
     if evaluation is None:
         return False
-    gate = evaluation["gate"]
-    failed = {clause["name"] for clause in gate["clauses"] if not clause["passed"]}
-    return bool(gate["passed"]) or (bool(failed) and failed <= {*overruled})
+    return decision_on(spec, evaluation).without(overruled).deploys

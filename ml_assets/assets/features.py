@@ -85,4 +85,4 @@ def feature_table(
     prepared = prepare(
         raw, features, spec.target, spec.positive, keep, pinned_classes(spec)
     )
-    return hold_out(spec, prepared), prepared.notes
+    return hold_out(spec, prepared, raw)

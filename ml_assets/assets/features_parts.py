@@ -121,8 +121,9 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
                 keep,
                 pinned_classes(spec),
             )
-            table = hold_out(spec, prepared)
-        metadata = finish(context.log, table, prepared.notes, parts[0]["raw"])
+            raw = parts[0]["raw"]
+            table, notes = hold_out(spec, prepared, store.read(spec.name, "raw", raw))
+        metadata = finish(context.log, table, notes, raw)
         return dg.Output(
             table,
             data_version=dg.DataVersion(table.attrs[DATA_VERSION]),

@@ -180,7 +180,7 @@ def _chosen(spec: ModelSpec, plan: ServingPlan, version: str | None) -> VersionR
     for candidate in reversed(store.names(spec.name)):
         if candidate == plan.live.version:
             break
-        if passed(store.evaluation(spec.name, candidate)):
+        if passed(spec, store.evaluation(spec.name, candidate)):
             return store.get(spec.name, candidate)
     raise NothingToReplayError(
         f"{spec.name} has no version newer than {plan.live.version} that passed its"

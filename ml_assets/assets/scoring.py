@@ -1,13 +1,16 @@
 """A version's probabilities on rows that were held out."""
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.assets.features import HELD_OUT
 from ml_assets.bundles import fetch_bundle
 from ml_assets.model import ModelSpec
 from ml_assets.resources.tables import TableStore
+from ml_assets.serving.plan import Column
+from ml_assets.serving.spelling import category, plain, truth
 from ml_assets.storage import storage_root
-from ml_assets.versions import VersionRecord, VersionStore
+from ml_assets.versions import VersionRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -41,54 +44,57 @@ def load(record: VersionRecord) -> Any:
 
 
 def score(pipeline: Any, rows: "pd.DataFrame") -> "NDArray[np.float64]":
-    """Probability of positive for each row.
-
-    Raises
-    ------
-    IncomparableError
-        If the rows lack a column that the version reads.
-    """
+    """Probability of positive for each row."""
     from ml_assets.ml.training import probabilities
 
-    wanted = list(pipeline.feature_names_in_)
-    absent = [name for name in wanted if name not in rows.columns]
-    if absent:
-        raise IncomparableError(f"it reads the column {absent[0]}, which is gone")
-    return probabilities(pipeline, rows[wanted])
+    return probabilities(pipeline, rows[list(pipeline.feature_names_in_)])
 
 
-def champion_metrics(
-    model: str, champion: str, rows: "pd.DataFrame", y: "NDArray[np.int64]"
-) -> dict[str, float]:
-    """The champion's figures on `rows`; empty, which the gate takes as NaN, if none.
+def as_read(
+    columns: Iterable[Column], table: "pd.DataFrame", cells: "pd.DataFrame"
+) -> "pd.DataFrame":
+    """Rows of a feature table as a version reads them that another table taught.
+
+    What this week's table left out, such as a column with one value, comes from the raw
+    `cells` of the same rows.
 
     Raises
     ------
     IncomparableError
-        If the champion cannot score these rows.
+        If neither has a column that the version reads.
     """
-    from ml_assets.ml.evaluation import evaluate
+    import pandas as pd
 
-    record = VersionStore(storage_root()).get(model, champion)
-    return dict(evaluate(y, _score_as(record, rows, y)).metrics)
+    found = {}
+    for column in columns:
+        rows = table if column.name in table.columns else cells
+        if column.name not in rows.columns:
+            raise IncomparableError(
+                f"it reads the column '{column.name}', which the data no longer has"
+            )
+        found[column.name] = _as_kind(rows[column.name].reset_index(drop=True), column)
+    return pd.DataFrame(found)
 
 
-def _score_as(
-    record: VersionRecord, rows: "pd.DataFrame", y: "NDArray[np.int64]"
-) -> "NDArray[np.float64]":
-    """Probability of what `y` calls 1, by a version that may call the other one so."""
-    from ml_assets.classes import classes_of, signature_of_version
-    from ml_assets.ml.classes import as_classes
-    from ml_assets.ml.retype import FeatureError
+def _as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
+    """The values as the version's kind of column, however this week spells them."""
+    from pandas import to_numeric
+    from pandas.api import types
 
-    signature = signature_of_version(record)
-    if signature.target not in rows.columns:
-        raise IncomparableError(
-            f"it predicts '{signature.target}', which the rows do not have"
+    is_truth = types.is_bool_dtype(values.dtype)
+    is_number = types.is_numeric_dtype(values.dtype) and not is_truth
+    if column.kind == "string":
+        if not (is_truth or is_number):
+            return values
+        known = column.categories or ()
+        return values.map(
+            lambda value: category(known, value) or plain(value), "ignore"
         )
-    try:
-        own = as_classes(rows[signature.target], classes_of(signature))
-    except FeatureError as error:
-        raise IncomparableError(str(error)) from error
-    probability = score(load(record), rows)
-    return probability if (own == y).all() else 1 - probability
+    if column.kind == "boolean":
+        return values if is_truth else values.astype(object).map(_as_truth, "ignore")
+    return values if is_number else to_numeric(values.astype(object), errors="coerce")
+
+
+def _as_truth(value: Any) -> bool:
+    found = truth(value)
+    return bool(float(value)) if found is None else found

@@ -16,6 +16,7 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
+from ml_assets.assets.evaluation import is_judged_otherwise
 from ml_assets.assets.features import HELD_OUT
 from ml_assets.assets.validation import report_path
 from ml_assets.model import ModelSpec
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 # What of the YAML changes a trained version; data is told by its own hash.
 TRAINED_BY = ("name", "target", "positive", "features", "estimator", "search", "split")
 PROBE_ROWS = 32
+# Tag of a run that a drift report asked for.
+DRIFT = "drift"
 # Evaluations among which that of the newest version is looked for.
 RECENT = 20
 
@@ -76,7 +79,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         if known is not None and _was_judged(context, store, spec, known.version):
             reason = (
                 f"skipped: data, code and configuration are those of version"
-                f" {known.version}; set force to train anyway"
+                f" {known.version}; {_remedy(context)}"
             )
             context.log.info(reason)
             yield skipped(spec, "model", reason)
@@ -91,6 +94,13 @@ def build(spec: ModelSpec) -> dg.Definitions:
         )
 
     return dg.Definitions(assets=[model])
+
+
+def _remedy(context: dg.AssetExecutionContext) -> str:
+    """What the reader of a skipped training may want to do."""
+    if context.run.tags.get(DRIFT) is None:
+        return "set force to train anyway"
+    return "the drift needs data that shows it: training again on the same is no remedy"
 
 
 def fingerprint(spec: ModelSpec, features_version: str) -> str:
@@ -122,9 +132,11 @@ def _was_judged(
 ) -> bool:
     """Whether the version was evaluated, and the event is there that the sensor reads.
 
-    A run that dies between the two would else leave a version that never deploys.
+    A run that dies between the two would else leave a version that never deploys. One
+    that the gate would be asked about otherwise now was not judged either.
     """
-    if store.evaluation(spec.name, version) is None:
+    evaluation = store.evaluation(spec.name, version)
+    if evaluation is None or is_judged_otherwise(spec, evaluation):
         return False
     found = context.instance.fetch_materializations(
         key(spec, "evaluation"), limit=RECENT

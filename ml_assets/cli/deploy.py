@@ -7,6 +7,7 @@ import click
 from ml_assets.cli.catalogue import spec_of
 from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
+from ml_assets.cli.service import mode_of
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import storage_root
 from ml_assets.versions import UnknownVersionError, VersionStore
@@ -29,9 +30,10 @@ def command(model: str, version: str | None, accept: bool, as_json: bool) -> Non
 
     Does what the gate sensor does by itself: loads the version in a process of its own,
     lets running servers prepare it, compares its answers with those at training, and
-    only then swaps. A version that was in service before is left alone. One that would
-    refuse requests which the version in service takes, or answer them for the other
-    class, needs your word that its callers know.
+    only then swaps. A version that was in service before is left alone; the exit code
+    is 1 if the version that was asked for does not serve then. One that would refuse
+    requests which the version in service takes, or answer them for the other class,
+    needs your word that its callers know.
 
     \b
     Examples:
@@ -54,8 +56,8 @@ def command(model: str, version: str | None, accept: bool, as_json: bool) -> Non
     if not done.succeeded:
         raise Failed(f"run {done.run_id} failed: {'; '.join(done.story.errors)}")
     result = _result(model, done)
-    if result["version"] is None:
-        raise Failed(result["skipped"])
+    if result["version"] is None or not _serves(model, version):
+        raise Failed(result["skipped"] or f"version {version} does not serve")
     if as_json:
         echo_json(result)
     else:
@@ -64,6 +66,12 @@ def command(model: str, version: str | None, accept: bool, as_json: bool) -> Non
             or f"version {result['version']} of {model} is in service,"
             f" plan {result['generation']}"
         )
+
+
+def _serves(model: str, version: str | None) -> bool:
+    """Whether what was asked for answers now, alone or under test."""
+    plan = PlanStore(storage_root()).current(model)
+    return version is None or mode_of(version, plan) is not None
 
 
 def _result(model: str, done: Executed) -> dict[str, Any]:

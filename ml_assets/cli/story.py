@@ -128,6 +128,8 @@ def gate_lines(gate: Mapping[str, Any]) -> list[str]:
         word = "passed" if clause["passed"] else click.style("FAILED", fg="red")
         lines.append(f"{word}  {clause['name']}: {clause['sentence']}")
     verdict = "the version passes" if gate["passed"] else "the version is refused"
+    if gate["passed"] and gate.get("repeats"):
+        verdict = "the version is the champion again: nothing to deploy"
     colour = "green" if gate["passed"] else "yellow"
     return [*lines, click.style(verdict, fg=colour, bold=True)]
 

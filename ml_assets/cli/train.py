@@ -132,6 +132,10 @@ def _wait(result: dict[str, Any], timeout: float) -> None:
     if not gate["passed"]:
         raise Failed(f"version {result['version']} is not deployed: {gate['reason']}")
     version = result["version"]
+    result["in_service"] = False
+    if gate.get("repeats"):
+        click.echo(f"version {version} is the champion again", err=True)
+        return
     plan = await_service(result["model"], version, timeout)
     result["in_service"] = True
     mode = mode_of(version, plan)

@@ -1,7 +1,6 @@
 """How well probabilities agree with what happened: the figures of a version."""
 
 import math
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,7 +9,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ml_assets.ml.gate import GateFigures, Group
+from ml_assets.ml.chance import p_values
+from ml_assets.ml.gate_figures import GateFigures, Group
 from ml_assets.ml.intervals import wilson
 from ml_assets.ml.slices import groups_of
 
@@ -68,8 +68,11 @@ class Evaluation:
         ``calibration_error`` (expected calibration error over ten bins). NaN where the
         rows do not define one.
     majority : dict of str to float
-        What always saying the more frequent class would give, for the metrics that a
-        gate may look at.
+        What the best constant answer would give: of always saying one class and always
+        saying the other, whichever the metric likes more.
+    chance : dict of str to float
+        How probable it is that an answer which knows nothing of a row looks as good
+        (see `~ml_assets.ml.chance.p_values`).
     accuracy_interval : tuple of float
         Wilson's 95 % interval.
     confusion : Confusion, optional
@@ -83,17 +86,14 @@ class Evaluation:
     threshold: float
     metrics: dict[str, float]
     majority: dict[str, float]
+    chance: dict[str, float]
     accuracy_interval: tuple[float, float]
     confusion: Confusion | None
     calibration: tuple[CalibrationBin, ...]
     slices: tuple[SliceRow, ...]
 
-    def gate_figures(
-        self,
-        champion: str | None = None,
-        champion_metrics: Mapping[str, float] | None = None,
-    ) -> GateFigures:
-        """What the gate looks at, with the champion's metrics on the same rows."""
+    def gate_figures(self, **champion: Any) -> GateFigures:
+        """What the gate looks at; `champion` is what it is told of that one."""
         slices: dict[str, dict[str, Group]] = {}
         for row in self.slices:
             groups = slices.setdefault(row.column, {})
@@ -102,9 +102,9 @@ class Evaluation:
             n=self.n,
             metrics=self.metrics,
             majority=self.majority,
-            champion=champion,
-            champion_metrics=champion_metrics or {},
+            chance=self.chance,
             slices=slices,
+            **champion,
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -157,7 +157,8 @@ def evaluate(
         positives=int(y.sum()),
         threshold=threshold,
         metrics=metrics,
-        majority=_majority(y, threshold),
+        majority=_best_constant(y, threshold),
+        chance=p_values(y, p, threshold),
         accuracy_interval=wilson(metrics["accuracy"], len(y)),
         confusion=None if np.isnan(p).any() else _confusion(y, p, threshold),
         calibration=_calibration(y, p),
@@ -205,6 +206,8 @@ METRICS = (
     "recall",
     "calibration_error",
 )
+# No gate asks for these, and no constant of two is best for them.
+LOWER_IS_BETTER = ("log_loss", "brier", "calibration_error")
 
 
 def _ratio(part: int, whole: int) -> float:
@@ -225,13 +228,23 @@ def _log_loss(y: Outcomes, p: Floats) -> float:
     return float(-np.log(of_truth).mean())
 
 
-def _majority(y: Outcomes, threshold: float) -> dict[str, float]:
-    """Figures of always saying the more frequent class, by the very same arithmetic.
+def _best_constant(y: Outcomes, threshold: float) -> dict[str, float]:
+    """Figures of the best constant answer, by the very same arithmetic.
 
     Computed otherwise, a constant model could beat it by the last bit.
     """
-    constant = float(2 * y.sum() > len(y))
-    return _metrics(y, np.full(len(y), constant), threshold)
+    never, always = (
+        _metrics(y, np.full(len(y), constant), threshold) for constant in (0.0, 1.0)
+    )
+    return {
+        name: _best(never[name], always[name])
+        for name in METRICS
+        if name not in LOWER_IS_BETTER
+    }
+
+
+def _best(one: float, other: float) -> float:
+    return other if math.isnan(one) or other > one else one
 
 
 def _calibration(y: Outcomes, p: Floats) -> tuple[CalibrationBin, ...]:

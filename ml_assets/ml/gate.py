@@ -5,91 +5,29 @@ travel as JSON; nothing heavy is imported, because the sensor asks every few sec
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Collection
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from ml_assets.ml.intervals import lower_bound
+from ml_assets.ml.gate_figures import GateFigures as GateFigures
+from ml_assets.ml.intervals import lower_bound, upper_bound
 from ml_assets.model import GateSpec
 from ml_assets.serving.interface import told
 
 # The one clause that somebody may overrule, who knows the callers.
 INTERFACE = "interface"
 
-
-@dataclass(frozen=True)
-class Group:
-    """Accuracy within one group of a slice, over `n` test rows."""
-
-    n: int
-    accuracy: float
-
-
-@dataclass(frozen=True)
-class GateFigures:
-    """What the gate looks at, all on the same test rows.
-
-    Attributes
-    ----------
-    n : int
-        Number of test rows.
-    metrics : dict of str to float
-        The version's metrics; at least the gate's.
-    majority : dict of str to float
-        The same metrics of a model that always says the more frequent class.
-    champion : str, optional
-        The version that is serving; None where there is none.
-    champion_metrics : dict of str to float
-        The champion's metrics.
-    slices : dict of str to dict of str to Group
-        Column, then group.
-    refuses : sequence of str
-        What requests to the champion the version would refuse, or answer otherwise.
-    """
-
-    n: int
-    metrics: Mapping[str, float]
-    majority: Mapping[str, float]
-    champion: str | None = None
-    champion_metrics: Mapping[str, float] = field(default_factory=dict)
-    slices: Mapping[str, Mapping[str, Group]] = field(default_factory=dict)
-    refuses: Sequence[str] = ()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON knows it; NaN becomes null."""
-        return {
-            "n": self.n,
-            "metrics": _without_nan(self.metrics),
-            "majority": _without_nan(self.majority),
-            "champion": self.champion,
-            "champion_metrics": _without_nan(self.champion_metrics),
-            "slices": {
-                column: {
-                    name: _without_nan(asdict(group)) for name, group in groups.items()
-                }
-                for column, groups in self.slices.items()
-            },
-            "refuses": list(self.refuses),
-        }
-
-    @classmethod
-    def from_dict(cls, value: Mapping[str, Any]) -> "GateFigures":
-        """The inverse of `to_dict`."""
-        return cls(
-            n=int(value["n"]),
-            metrics=_with_nan(value["metrics"]),
-            majority=_with_nan(value["majority"]),
-            champion=value.get("champion"),
-            champion_metrics=_with_nan(value.get("champion_metrics", {})),
-            slices={
-                column: {
-                    name: Group(int(group["n"]), _number(group["accuracy"]))
-                    for name, group in groups.items()
-                }
-                for column, groups in value.get("slices", {}).items()
-            },
-            refuses=tuple(value.get("refuses", ())),
-        )
+# How often chance may look like knowledge, or a good group like a bad one.
+LEVEL = 0.05
+# In a group of fewer rows, a few of them decide.
+MIN_GROUP = 30
+RANKING = "ranking"
+RANKED = ("roc_auc", "average_precision")
+BEST_CONSTANT = {
+    "accuracy": "the majority class",
+    "f1": "always saying the positive class",
+    "precision": "always saying the positive class",
+}
 
 
 @dataclass(frozen=True)
@@ -103,9 +41,13 @@ class Clause:
 
 @dataclass(frozen=True)
 class GateDecision:
-    """Every clause; the gate is passed when all are."""
+    """Every clause; the gate is passed when all are.
+
+    ``repeats``: the version is the champion again, so that nothing is to be deployed.
+    """
 
     clauses: tuple[Clause, ...]
+    repeats: bool = False
 
     @property
     def passed(self) -> bool:
@@ -113,15 +55,28 @@ class GateDecision:
         return all(clause.passed for clause in self.clauses)
 
     @property
+    def deploys(self) -> bool:
+        """Whether the version is to be deployed."""
+        return self.passed and not self.repeats
+
+    @property
     def reason(self) -> str:
         """Why not, or, where it may, why."""
+        if self.passed and self.repeats:
+            return next(c.sentence for c in self.clauses if c.name == "champion")
         told = [c.sentence for c in self.clauses if c.passed == self.passed]
         return "; ".join(told)
+
+    def without(self, overruled: Collection[str]) -> "GateDecision":
+        """The decision, if these clauses are not asked."""
+        kept = tuple(c for c in self.clauses if c.name not in overruled)
+        return GateDecision(kept, self.repeats)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
         return {
             "passed": self.passed,
+            "repeats": self.repeats,
             "reason": self.reason,
             "clauses": [asdict(clause) for clause in self.clauses],
         }
@@ -143,53 +98,89 @@ class Gate:
 
     def decide(self, figures: GateFigures) -> GateDecision:
         """Hold `figures` against every clause. NaN passes none."""
-        clauses = [self._threshold(figures)]
-        if self.spec.beat_majority:
-            clauses.append(self._majority(figures))
-        if self.spec.beat_champion:
-            clauses.append(self._champion(figures))
+        clauses = []
+        for metric, least in self.spec.demands.items():
+            which = f" {metric}" if self.spec.metrics else ""
+            value = figures.metrics.get(metric, math.nan)
+            what = _words(metric)
+            clauses.append(_above(f"threshold{which}", what, value, least))
+            # A constant has a recall of 1, which nothing beats.
+            if self.spec.beat_majority and metric != "recall":
+                clauses.append(_majority(f"majority{which}", metric, figures))
+        if figures.repeats:
+            clauses.append(_repetition(figures))
+        elif self.spec.beat_champion:
+            clauses.append(_champion(self.spec.main, figures))
         if self.spec.confidence is not None:
             clauses.append(self._bound(figures, self.spec.confidence))
         for column, least in self.spec.slices.items():
             clauses.append(_slice(figures, column, least))
         if figures.champion is not None:
             clauses.append(_interface(figures))
-        return GateDecision(tuple(clauses))
-
-    def _value(self, metrics: Mapping[str, float]) -> float:
-        return metrics.get(self.spec.metric, math.nan)
-
-    def _threshold(self, figures: GateFigures) -> Clause:
-        value = self._value(figures.metrics)
-        return _above("threshold", _words(self.spec.metric), value, self.spec.threshold)
-
-    def _majority(self, figures: GateFigures) -> Clause:
-        other = self._value(figures.majority)
-        value = self._value(figures.metrics)
-        what = _words(self.spec.metric)
-        return _above("majority", what, value, other, " of the majority class")
-
-    def _champion(self, figures: GateFigures) -> Clause:
-        if figures.champion is None:
-            return Clause("champion", True, "there is no champion to compare with")
-        value = self._value(figures.metrics)
-        other = self._value(figures.champion_metrics)
-        passed = value >= other
-        shown, against = digits(value, other)
-        relation = "is not below" if passed else "is not shown to be at least"
-        if value < other:
-            relation = "is below"
-        sentence = (
-            f"{_words(self.spec.metric)} {shown} {relation} {against} of the champion"
-            f" {figures.champion} on the same {figures.n:,} test rows"
-        )
-        return Clause("champion", passed, sentence)
+        return GateDecision(tuple(clauses), figures.repeats)
 
     def _bound(self, figures: GateFigures, confidence: float) -> Clause:
         accuracy = figures.metrics.get("accuracy", math.nan)
         bound = lower_bound(accuracy, figures.n, confidence)
         what = f"the lower {confidence:.0%} confidence bound of accuracy"
-        return _above("confidence", what, bound, self.spec.threshold)
+        least = self.spec.demands.get("accuracy", self.spec.demands[self.spec.main])
+        return _above("confidence", what, bound, least)
+
+
+def _majority(name: str, metric: str, figures: GateFigures) -> Clause:
+    """Better than the best constant, in a way and by an order that chance has not."""
+    value = figures.metrics.get(metric, math.nan)
+    other = figures.majority.get(metric, math.nan)
+    whose = f" of {BEST_CONSTANT.get(metric, 'any constant answer')}"
+    found = _above(name, _words(metric), value, other, whose)
+    tests = (
+        {metric: RANKING} if metric in RANKED else {metric: metric, RANKING: RANKING}
+    )
+    told = {
+        _words(what): figures.chance[test]
+        for what, test in tests.items()
+        if test in figures.chance
+    }
+    if not found.passed or not told:
+        return found
+    levels = " and ".join(f"p = {p:.2g} for {what}" for what, p in told.items())
+    # NaN is no evidence.
+    if all(p <= LEVEL for p in told.values()):
+        return Clause(name, True, f"{found.sentence}, beyond chance ({levels})")
+    why = f"not beyond chance ({levels}; {LEVEL:g} at most is asked)"
+    return Clause(name, False, f"{found.sentence}, but {why}")
+
+
+def _repetition(figures: GateFigures) -> Clause:
+    sentence = (
+        f"it is the champion {figures.champion} again, made of the same or with the"
+        " same answers: there is nothing to deploy"
+    )
+    return Clause("champion", True, sentence)
+
+
+def _champion(metric: str, figures: GateFigures) -> Clause:
+    if figures.champion is None:
+        return Clause("champion", True, "there is no champion to compare with")
+    other = figures.champion_metrics.get(metric, math.nan)
+    if figures.problem or math.isnan(other):
+        told = figures.problem or f"its {_words(metric)} on these rows is not defined"
+        sentence = (
+            f"the champion {figures.champion} cannot be compared: {told}; mend that, or"
+            " deploy once without comparing (gate: {beat_champion: false})"
+        )
+        return Clause("champion", False, sentence)
+    value = (figures.own_metrics or figures.metrics).get(metric, math.nan)
+    shown, against = digits(value, other)
+    relation = "is below" if value < other else "is not below"
+    if math.isnan(value):
+        relation = "is not shown to be at least"
+    rows = figures.compared_on or f"the same {figures.n:,} test rows"
+    sentence = (
+        f"{_words(metric)} {shown} {relation} {against} of the champion"
+        f" {figures.champion} on {rows}"
+    )
+    return Clause("champion", value >= other, sentence)
 
 
 def _interface(figures: GateFigures) -> Clause:
@@ -211,19 +202,28 @@ def _slice(figures: GateFigures, column: str, least: float) -> Clause:
     name = f"slice {column}"
     if not groups:
         return Clause(name, False, f"there are no figures for the groups of {column}")
+    judged = {group: item for group, item in groups.items() if item.n >= MIN_GROUP}
+    if not judged:
+        sentence = f"no group of {column} has {MIN_GROUP} test rows: none is judged"
+        return Clause(name, True, sentence)
+    # Of many groups that are good enough, one would look bad by chance.
+    confidence = 1 - LEVEL / len(judged)
+    highest = {
+        group: upper_bound(item.accuracy, item.n, confidence)
+        for group, item in judged.items()
+    }
     failed = [
-        _above(
-            name,
-            f"accuracy of {column} {group} ({item.n:,} rows)",
-            item.accuracy,
-            least,
-        )
-        for group, item in groups.items()
-        if not item.accuracy > least
+        f"accuracy of {column} {group} ({judged[group].n:,} rows)"
+        f" {judged[group].accuracy:.4f} is not above {least}, and at most {bound:.4f}"
+        for group, bound in highest.items()
+        if not bound >= least
     ]
     if failed:
-        return Clause(name, False, ", ".join(clause.sentence for clause in failed))
-    return Clause(name, True, f"accuracy of every group of {column} is above {least}")
+        return Clause(name, False, ", ".join(failed))
+    small = len(groups) - len(judged)
+    rest = f" ({small} with fewer than {MIN_GROUP} rows not judged)" if small else ""
+    sentence = f"no group of {column} is shown to be at {least} or below{rest}"
+    return Clause(name, True, sentence)
 
 
 def _above(name: str, what: str, value: float, limit: float, whose: str = "") -> Clause:
@@ -251,18 +251,5 @@ def digits(value: float, other: float) -> tuple[str, str]:
 
 
 def _words(metric: str) -> str:
-    return {"roc_auc": "ROC AUC", "f1": "F1"}.get(metric, metric.replace("_", " "))
-
-
-def _number(value: Any) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _with_nan(values: Mapping[str, Any]) -> dict[str, float]:
-    return {name: _number(value) for name, value in values.items()}
-
-
-def _without_nan(values: Mapping[str, float]) -> dict[str, float | None]:
-    return {
-        name: None if math.isnan(value) else value for name, value in values.items()
-    }
+    special = {"roc_auc": "ROC AUC", "f1": "F1", RANKING: "the ranking"}
+    return special.get(metric, metric.replace("_", " "))

@@ -26,6 +26,17 @@ def lower_bound(proportion: float, n: int, confidence: float) -> float:
     return _limits(proportion, n, NormalDist().inv_cdf(confidence))[0]
 
 
+def upper_bound(proportion: float, n: int, confidence: float) -> float:
+    """What the true proportion is below with `confidence` (one-sided).
+
+    Examples
+    --------
+    >>> round(upper_bound(0.0, 1, 0.95), 4), round(upper_bound(0.7, 1_000, 0.95), 4)
+    (0.7301, 0.7233)
+    """
+    return _limits(proportion, n, NormalDist().inv_cdf(confidence))[1]
+
+
 def _limits(proportion: float, n: int, z: float) -> tuple[float, float]:
     if n == 0 or math.isnan(proportion):
         return math.nan, math.nan

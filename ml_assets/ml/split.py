@@ -1,11 +1,9 @@
 """Which rows are held out to test: the same rows, whenever it is asked.
 
-Each row is given a number by a hash of its content and the seed, and of each class the
-rows with the lowest numbers are the test rows. Nothing depends on the order of the
-rows, and when rows are added later the earlier ones keep their numbers: what was a
-test row stays one, but for the few rows at the cut, which moves a little (about
-``sqrt(added rows * test_size)`` of them). A champion that was trained earlier is
-therefore compared on rows of which it has seen next to none.
+Each row has a number, which its raw cells and the seed decide (see
+`~ml_assets.ml.identity`), and the rows whose number is below the share `test_size` of
+all numbers are the test rows. So a row stays on its side for ever, whatever is added,
+dropped, retyped or derived beside it, and identical rows stand on one side.
 """
 
 from typing import Any
@@ -14,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml_assets.ml.identity import Identity, row_numbers
 from ml_assets.model import SplitSpec
 
 
@@ -22,19 +21,22 @@ class SplitError(ValueError):
 
 
 def held_out(
-    frame: pd.DataFrame, y: NDArray[np.int64], spec: SplitSpec
+    frame: pd.DataFrame, y: NDArray[np.int64], spec: SplitSpec, identity: Identity
 ) -> NDArray[np.bool_]:
     """True for the rows that are held out.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_columns)
-        The rows; for a split by time, with its column.
+        The raw rows.
     y : ndarray of shape (n_rows,)
         The target as 0 and 1.
     spec : SplitSpec
-        ``stratified``: the share `test_size` of each class. ``time``: the latest rows;
-        rows of one moment stay together, and rows without a time are trained on.
+        ``stratified``: about the share `test_size`, and some of each class. ``time``:
+        the latest rows; rows of one moment stay together, and rows without a time are
+        trained on. ``order``: the last rows of the table.
+    identity : Identity
+        What tells the rows apart; only ``stratified`` asks.
 
     Raises
     ------
@@ -43,17 +45,23 @@ def held_out(
 
     Examples
     --------
-    >>> frame = pd.DataFrame({"a": range(10)})
-    >>> y = np.array([0] * 5 + [1] * 5)
-    >>> int(held_out(frame, y, SplitSpec(test_size=0.4)).sum())
-    4
+    >>> frame = pd.DataFrame({"a": range(1_000)})
+    >>> y = np.array([0, 1] * 500)
+    >>> int(held_out(frame, y, SplitSpec(test_size=0.4), Identity(("a",))).sum())
+    382
+    >>> held_out(frame, y, SplitSpec(type="order"), Identity(()))[798:802].tolist()
+    [False, False, True, True]
     """
     if spec.type == "file":
         raise SplitError("split type 'file' brings its own rows: use with_test_rows")
     if spec.type == "time":
         mask = _latest(frame, str(spec.column), spec.test_size)
+    elif spec.type == "order":
+        last = max(round(len(frame) * spec.test_size), 1)
+        mask = np.arange(len(frame)) >= len(frame) - last
     else:
-        mask = _lowest_of_each_class(row_hash(frame, spec.seed), y, spec.test_size)
+        numbers = row_numbers(frame, identity, spec.seed)
+        mask = _of_each_class(numbers, y, spec.test_size)
     check_mask(mask, y)
     return mask
 
@@ -91,44 +99,19 @@ def _joined(first: "pd.Series[Any]", second: "pd.Series[Any]") -> "pd.Series[Any
     return pd.concat([first, second], ignore_index=True)
 
 
-def row_hash(frame: pd.DataFrame, seed: int) -> NDArray[np.uint64]:
-    """A number for each row, from its content and `seed` alone.
-
-    It is the same for 1 and 1.0, since one missing cell turns a column of integers into
-    floats, and whatever the order of the columns.
-    """
-    columns = {name: _hashable(frame[name]) for name in sorted(frame.columns)}
-    hashed = pd.util.hash_pandas_object(pd.DataFrame(columns), index=False)
-    return _mixed(hashed.to_numpy(dtype=np.uint64) ^ _mixed(np.array([seed])))
-
-
-def _hashable(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    if pd.api.types.is_numeric_dtype(column.dtype):
-        # Adding zero makes one value of 0.0 and -0.0.
-        return column.astype(np.float64) + 0.0
-    return column.astype("category")
-
-
-def _mixed(value: NDArray[Any]) -> NDArray[np.uint64]:
-    """The finaliser of splitmix64: every bit of the input moves every bit out."""
-    with np.errstate(over="ignore"):
-        mixed = value.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return mixed ^ (mixed >> np.uint64(31))
-
-
-def _lowest_of_each_class(
-    hashes: NDArray[np.uint64], y: NDArray[np.int64], test_size: float
+def _of_each_class(
+    numbers: NDArray[np.uint64], y: NDArray[np.int64], test_size: float
 ) -> NDArray[np.bool_]:
-    mask = np.zeros(len(y), dtype=bool)
+    mask = numbers < np.uint64(int(test_size * 2.0**64))
     for label in np.unique(y):
-        rows = np.flatnonzero(y == label)
-        # A class of two rows or more is found on both sides.
-        most = max(len(rows) - 1, 0)
-        count = min(max(round(len(rows) * test_size), 1), most)
-        # Stable: identical rows stand together, and the cut may part one group at most.
-        mask[rows[np.argsort(hashes[rows], kind="stable")[:count]]] = True
+        # A class so rare that it is on one side: the nearest of its rows changes it.
+        of_class = numbers[y == label]
+        if of_class.min() == of_class.max():
+            continue
+        if not mask[y == label].any():
+            mask |= numbers == of_class.min()
+        elif mask[y == label].all():
+            mask &= numbers != of_class.max()
     return mask
 
 

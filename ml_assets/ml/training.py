@@ -17,6 +17,7 @@ from ml_assets.ml.columns import plain_texts
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline, encoding_notes
+from ml_assets.ml.identity import identity_of
 from ml_assets.ml.prepare import input_columns
 from ml_assets.ml.rehearsal import rehearse
 from ml_assets.ml.split import check_mask, held_out
@@ -131,8 +132,9 @@ def train(
     inputs = input_columns(table, spec.features, spec.target)
     x, y = table[inputs], labels.y
     if test is None:
-        content = [name for name in table.columns if name not in spec.features.derive]
-        test = held_out(table[content], y, spec.split)
+        others = {*spec.features.drop, *spec.features.derive}
+        identity = identity_of(table, spec.target, others, spec.split.key)
+        test = held_out(table, y, spec.split, identity)
     check_mask(test, y)
     estimator = make_estimator(spec.estimator)
     pipeline = build_pipeline(x[~test], spec.features, estimator)

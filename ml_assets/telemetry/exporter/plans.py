@@ -36,8 +36,8 @@ class PlanMetrics:
     def take(self, model: str, plan: ServingPlan | None) -> None:
         """Tell of one model."""
         gate = self._gate(model)
-        if gate is not None:
-            self._threshold.set(model, gate.metric, value=gate.threshold)
+        for metric, least in (gate.demands if gate else {}).items():
+            self._threshold.set(model, metric, value=least)
         if plan is None:
             return
         for arm in plan.arms:

@@ -10,6 +10,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.cli import jobs
+from ml_assets.versions import VersionStore
 from ml_assets_tests.cli_kit import evaluated, in_service, invoke
 
 MODEL, VERSION = "breast_cancer", "20261122T020000Z"
@@ -235,6 +236,18 @@ def test_waiting_for_a_refused_version_fails_with_the_reason(home: Path) -> None
     assert "accuracy 0.7000 is not above 0.8" in result.stderr
 
 
+def test_waiting_for_the_champion_again_ends_at_once(home: Path) -> None:
+    evaluated(home, MODEL, VERSION, 0.95, passed=True)
+    store = VersionStore(home)
+    evaluation = store.evaluation(MODEL, VERSION)
+    assert evaluation is not None
+    evaluation["gate"]["repeats"] = True
+    store.save_evaluation(MODEL, VERSION, evaluation)
+    result = invoke("train", MODEL, "--force", "--wait")
+    assert result.exit_code == 0
+    assert "is the champion again: nothing to deploy" in result.stdout
+
+
 def test_deploying_tells_the_plan(home: Path, shared: Path) -> None:
     evaluated(home, MODEL, VERSION, 0.95, passed=True)
     in_service(home, MODEL, VERSION)
@@ -244,6 +257,16 @@ def test_deploying_tells_the_plan(home: Path, shared: Path) -> None:
     assert document["version"] == VERSION
     assert (document["generation"], document["servers"]) == (1, 1)
     assert newest_run(shared).tags["version"] == VERSION
+
+
+def test_deploying_fails_if_another_version_serves_afterwards(home: Path) -> None:
+    other = "20261130T020000Z"
+    evaluated(home, MODEL, VERSION, 0.95, passed=True)
+    evaluated(home, MODEL, other, 0.95, passed=True)
+    in_service(home, MODEL, VERSION)
+    result = invoke("deploy", MODEL, "--version", other)
+    assert result.exit_code == 1
+    assert f"version {other} does not serve" in result.stderr
 
 
 def test_deploying_an_unknown_version_fails_before_anything_runs(shared: Path) -> None:

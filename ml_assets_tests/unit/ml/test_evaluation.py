@@ -62,12 +62,14 @@ def test_certain_and_wrong_costs_what_scikit_learn_says():
 @pytest.mark.parametrize(
     "y, expected",
     [
-        ([0, 0, 0, 1], {"accuracy": 0.75, "f1": 0.0, "average_precision": 0.25}),
+        ([0, 0, 0, 1], {"accuracy": 0.75, "f1": 0.4, "average_precision": 0.25}),
+        ([0, 0, 0, 1], {"precision": 0.25, "recall": 1.0, "balanced_accuracy": 0.5}),
         ([0, 1, 1, 1], {"accuracy": 0.75, "f1": 6 / 7, "average_precision": 0.75}),
         ([0, 1], {"accuracy": 0.5, "balanced_accuracy": 0.5, "roc_auc": 0.5}),
+        ([0, 0], {"accuracy": 1.0, "f1": 0.0}),
     ],
 )
-def test_the_majority_class_sets_the_floor(y, expected):
+def test_the_best_constant_answer_sets_the_floor(y, expected):
     majority = evaluate(np.array(y), np.full(len(y), 0.1)).majority
 
     assert {name: majority[name] for name in expected} == pytest.approx(expected)
@@ -167,7 +169,9 @@ def test_numbers_with_many_values_are_cut_into_quarters(values, names):
 def test_the_gate_gets_the_figures_of_the_same_rows():
     evaluation = evaluate(Y, P, slices=pd.DataFrame({"half": Y}))
 
-    figures = evaluation.gate_figures("20261116T020000Z", {"accuracy": 0.7})
+    figures = evaluation.gate_figures(
+        champion="20261116T020000Z", champion_metrics={"accuracy": 0.7}
+    )
 
     assert figures.n == 500
     assert figures.metrics == evaluation.metrics

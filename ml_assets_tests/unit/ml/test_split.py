@@ -4,8 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.ml.split import SplitError, held_out, row_hash, with_test_rows
+from ml_assets.ml.identity import Identity, identity_of
+from ml_assets.ml.split import SplitError, held_out, with_test_rows
 from ml_assets.model import SourceSpec, SplitSpec
+
+ABC = Identity(("a", "b", "c"))
+NONE = Identity(())
 
 
 def rows(n, seed=0):
@@ -21,21 +25,23 @@ def rows(n, seed=0):
 
 
 @pytest.mark.parametrize("test_size", [0.1, 0.2, 0.5])
-def test_each_class_gives_its_share(test_size):
-    frame, y = rows(1_000)
+def test_each_class_gives_about_its_share(test_size):
+    frame, y = rows(10_000)
 
-    mask = held_out(frame, y, SplitSpec(test_size=test_size))
+    mask = held_out(frame, y, SplitSpec(test_size=test_size), ABC)
 
     for label in (0, 1):
-        assert mask[y == label].sum() == round((y == label).sum() * test_size)
+        of_class = y == label
+        error = np.sqrt(test_size * (1 - test_size) / of_class.sum())
+        assert abs(mask[of_class].mean() - test_size) < 4 * error
 
 
 def test_the_order_of_rows_and_columns_does_not_matter():
     frame, y = rows(500)
     order = np.random.default_rng(1).permutation(500)
 
-    mask = held_out(frame, y, SplitSpec())
-    shuffled = held_out(frame.iloc[order][["c", "a", "b"]], y[order], SplitSpec())
+    mask = held_out(frame, y, SplitSpec(), ABC)
+    shuffled = held_out(frame.iloc[order][["c", "a", "b"]], y[order], SplitSpec(), ABC)
 
     np.testing.assert_array_equal(shuffled, mask[order])
 
@@ -43,53 +49,75 @@ def test_the_order_of_rows_and_columns_does_not_matter():
 def test_another_seed_holds_out_other_rows():
     frame, y = rows(500)
 
-    first, second = (held_out(frame, y, SplitSpec(seed=seed)) for seed in (0, 1))
+    first, second = (held_out(frame, y, SplitSpec(seed=seed), ABC) for seed in (0, -1))
 
     assert 0.1 < (first & second).sum() / first.sum() < 0.35
 
 
-def test_rows_added_later_leave_earlier_test_rows_in_test():
+@pytest.mark.parametrize("before", [100, 5_000, 10_999])
+def test_rows_added_later_move_no_earlier_row(before):
     frame, y = rows(11_000)
 
-    before = held_out(frame[:10_000], y[:10_000], SplitSpec())
-    after = held_out(frame, y, SplitSpec())[:10_000]
+    first = held_out(frame[:before], y[:before], SplitSpec(), ABC)
+    after = held_out(frame, y, SplitSpec(), ABC)[:before]
 
-    # Only rows at the cut may change sides.
-    assert (before != after).sum() <= 3 * np.sqrt(1_000 * 0.2)
-
-
-def test_a_missing_cell_that_arrives_later_does_not_move_other_rows():
-    frame, y = rows(500)
-    late = pd.concat([frame, frame.head(1).assign(b=np.nan)], ignore_index=True)
-
-    assert str(late["b"].dtype) == "float64"
-    np.testing.assert_array_equal(row_hash(frame, 0), row_hash(late, 0)[:500])
+    np.testing.assert_array_equal(first, after)
 
 
-def test_texts_hash_alike_whatever_their_dtype():
-    frame, _ = rows(50)
-    retyped = frame.assign(c=frame["c"].astype(str).astype(object))
-
-    np.testing.assert_array_equal(row_hash(frame, 3), row_hash(retyped, 3))
-
-
-def test_a_rare_class_is_found_on_both_sides():
+@pytest.mark.parametrize("test_size", [0.01, 0.99])
+def test_a_rare_class_is_found_on_both_sides(test_size):
     frame, y = rows(50)
     y[:] = 0
     y[:2] = 1
 
-    mask = held_out(frame, y, SplitSpec(test_size=0.01))
+    mask = held_out(frame, y, SplitSpec(test_size=test_size), ABC)
 
     assert mask[y == 1].sum() == 1
-    assert mask[y == 0].sum() == 1
+    assert 0 < mask[y == 0].sum() < 48
 
 
-def test_identical_rows_can_be_divided():
-    frame = pd.DataFrame({"a": [1] * 10})
+def test_twins_stand_on_one_side_whatever_became_of_them():
+    frame, y = rows(2_000)
+    twins = pd.concat([frame, frame], ignore_index=True)
 
-    mask = held_out(frame, np.array([0, 1] * 5), SplitSpec(test_size=0.4))
+    mask = held_out(twins, np.concatenate([y, 1 - y]), SplitSpec(), ABC)
 
-    assert mask.sum() == 4
+    np.testing.assert_array_equal(mask[:2_000], mask[2_000:])
+
+
+def test_rows_of_one_key_stand_on_one_side():
+    frame, y = rows(2_000)
+    identity = identity_of(frame.assign(late=y), "late", key=["b"])
+
+    mask = held_out(frame, y, SplitSpec(key=["b"]), identity)
+
+    assert set(pd.Series(mask).groupby(frame["b"]).nunique()) == {1}
+    assert 0.05 < mask.mean() < 0.4
+
+
+@pytest.mark.parametrize("kinds", [1, 2, 8, 60])
+def test_rows_of_a_few_kinds_are_divided_and_stay_where_they_are(kinds):
+    frame = pd.DataFrame({"a": np.arange(5_000) % kinds})
+    y = (np.arange(5_000) % 7 == 0).astype(np.int64)
+    identity = identity_of(frame.assign(late=y), "late")
+
+    before = held_out(frame[:3_000], y[:3_000], SplitSpec(), identity)
+    after = held_out(frame, y, SplitSpec(), identity)
+
+    assert 0.17 < after.mean() < 0.23
+    np.testing.assert_array_equal(before, after[:3_000])
+
+
+@pytest.mark.parametrize("n, held", [(10, 2), (11, 2), (3, 1), (1_000, 200)])
+def test_split_by_order_holds_out_the_last_rows(n, held):
+    mask = held_out(
+        pd.DataFrame({"a": [1] * n}),
+        np.arange(n) % 2,
+        SplitSpec(type="order"),
+        NONE,
+    )
+
+    assert mask.sum() == held and mask[-held:].all()
 
 
 @pytest.mark.parametrize(
@@ -105,7 +133,7 @@ def test_split_by_time_holds_out_the_latest(moments):
     frame = pd.DataFrame({"when": moments})
     spec = SplitSpec(type="time", column="when", test_size=0.4)
 
-    mask = held_out(frame, np.array([0, 1, 0, 1, 0]), spec)
+    mask = held_out(frame, np.array([0, 1, 0, 1, 0]), spec, NONE)
 
     assert mask.tolist() == [True, False, True, False, False]
 
@@ -114,7 +142,7 @@ def test_rows_of_one_moment_stay_together():
     frame = pd.DataFrame({"when": [1, 1, 2, 3, 3]})
     spec = SplitSpec(type="time", column="when", test_size=0.2)
 
-    assert held_out(frame, np.array([0, 1, 0, 1, 0]), spec).sum() == 2
+    assert held_out(frame, np.array([0, 1, 0, 1, 0]), spec, NONE).sum() == 2
 
 
 @pytest.mark.parametrize(
@@ -130,7 +158,7 @@ def test_a_split_that_nothing_could_be_learnt_from_is_refused(moments, y, messag
     spec = SplitSpec(type="time", column="when", test_size=0.2)
 
     with pytest.raises(SplitError, match=message):
-        held_out(pd.DataFrame({"when": moments}), np.array(y), spec)
+        held_out(pd.DataFrame({"when": moments}), np.array(y), spec, NONE)
 
 
 def test_a_missing_time_column_is_named():
@@ -139,7 +167,7 @@ def test_a_missing_time_column_is_named():
     with pytest.raises(
         SplitError, match="needs the column 'day'; the data has a, b, c"
     ):
-        held_out(*rows(10), spec)
+        held_out(*rows(10), spec, NONE)
 
 
 def test_given_test_rows_come_behind_the_training_rows():
@@ -163,4 +191,4 @@ def test_a_split_by_file_needs_its_rows():
     spec = SplitSpec(type="file", source=SourceSpec(type="csv", path="test.csv"))
 
     with pytest.raises(SplitError, match="use with_test_rows"):
-        held_out(*rows(10), spec)
+        held_out(*rows(10), spec, NONE)
