@@ -1,4 +1,4 @@
-"""What keeps a version from being deployed: a refusal, or nothing that is to be done."""
+"""What keeps a version from being deployed: a refusal, or nothing to be done."""
 
 from collections.abc import Sequence
 
