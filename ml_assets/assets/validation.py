@@ -216,7 +216,7 @@ def _contract_violations(spec: ModelSpec, raw: "pd.DataFrame") -> list[Any]:
     if not path.exists():
         return []
     contract = Contract.from_json(path.read_bytes())
-    keys = [spec.split.column] if spec.split.column else []
+    keys = [*spec.split.key, *([spec.split.column] if spec.split.column else [])]
     found = contract.compare(raw, spec.features.drop, keys)
     told = contracts.told_by_drift(storage_root(), spec.name)
     return [_known(item, told) for item in found]
