@@ -184,6 +184,11 @@ def _fit(
         raise EstimatorError(
             f"{spec.estimator.type} cannot be fitted: {error}"
         ) from error
+    if np.isnan(search.cv_results_["mean_test_score"]).all():
+        raise EstimatorError(
+            f"search found no candidate with a {spec.search.metric}: a fold has one class"
+            " only, or an answer is no number; give it more rows or fewer folds"
+        )
     return search.best_estimator_, _candidates(search.cv_results_), used
 
 
@@ -218,7 +223,10 @@ def _search(pipeline: Pipeline, spec: SearchSpec, space: dict[str, list[Any]]) -
     from sklearn.experimental import enable_halving_search_cv  # noqa: F401
     from sklearn.model_selection import HalvingRandomSearchCV
 
-    return HalvingRandomSearchCV(pipeline, space, n_candidates=count, **common)
+    # The last round has as many rows as there are; else the first begins with twenty.
+    return HalvingRandomSearchCV(
+        pipeline, space, n_candidates=count, min_resources="exhaust", **common
+    )
 
 
 def _candidates(results: dict[str, Any]) -> list[Candidate]:

@@ -101,7 +101,7 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     plan = PlanStore(home).current("visits")
     assert plan is not None
     profile = VersionStore(home).profile_path("visits", plan.live.version)
-    assert read_json(profile)["categories"]["country"]["counts"] == {"NL": 80}
+    assert {*read_json(profile)["categories"]["country"]["counts"]} == {"NL"}
     assert "T-1-" not in profile.read_text()
     whole = {name: first.iloc[0][name] for name in first.columns if name != "came"}
     whole["age"] = int(whole["age"])
@@ -149,7 +149,8 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     store = VersionStore(home)
     evaluation = store.evaluation("visits", version)
     assert evaluation is not None
-    elsewhere = {**evaluation, "gate": {**evaluation["gate"], "passed": True}}
+    figures = {**evaluation["figures"], "refuses": []}
+    elsewhere = {**evaluation, "figures": figures}
     store.save_evaluation("visits", version, elsewhere)
     refused = deploy(run_job, spec, version=version)
     assert "requests otherwise than the one that serves" in failure_of(refused)

@@ -34,5 +34,5 @@ def test_what_is_odd_about_a_table_is_told(
 )
 def test_what_features_left_out_is_told(notes: str, told: list[str]) -> None:
     found = {"dagster/row_count": 10, "held_out_rows": 2, "notes": notes}
-    first = "8 rows to train with, 2 held out to test"
-    assert TELLERS["features"](found) == [first, *told]
+    last = "8 rows to train with, 2 held out to test"
+    assert TELLERS["features"](found) == [*told, last]
