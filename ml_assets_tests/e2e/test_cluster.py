@@ -26,7 +26,6 @@ pytestmark = [
 NAMESPACE = "ml-assets-e2e"
 MODEL = "breast_cancer"
 SERVERS = "ml-assets-breast-cancer"
-FORCED = {f"{MODEL}__model": {"force": True}}
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +98,12 @@ def test_a_second_version_comes_under_load_and_no_request_is_lost(
     site: Site, clients: str
 ) -> None:
     before = site.load(clients)
-    site.launch(f"{MODEL}_train", **FORCED)
+    site.start("another", reference("base"), "train_another.py", MODEL)
+    phase = site.await_phase("another", "Succeeded", "Failed")
+    log = site.log("another")
+    site.stop("another")
+    assert phase == "Succeeded", log
+    site.launch(f"{MODEL}_deploy")
     await_generation(site, 2)
     found = await_requests(site, clients)
     assert len(found["versions"]) == 2

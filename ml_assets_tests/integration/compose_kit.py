@@ -159,6 +159,11 @@ class Platform:
             for run in found
         ]
 
+    def execute(self, service: str, code: str, *arguments: str) -> None:
+        """Run Python code in the container of a service."""
+        (id_,) = self.containers(f"com.docker.compose.service={service}")
+        docker("exec", id_, "python", "-c", code, *arguments, timeout=600)
+
     def file(self, path: str) -> str:
         """Content of a file below the storage root."""
         (door,) = self.containers("ml-assets.dev/role=door")

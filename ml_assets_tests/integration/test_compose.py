@@ -6,10 +6,12 @@ import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ml_assets_tests.e2e import train_another
 from ml_assets_tests.integration.compose_kit import Platform, compose_command
 from ml_assets_tests.integration.docker_kit import docker, missing_engine
 from ml_assets_tests.integration.serving.serving_kit import Load
@@ -18,6 +20,7 @@ from ml_assets_tests.processes import await_true
 pytestmark = pytest.mark.slow
 MODEL = "breast_cancer"
 TRAIN, DEPLOY = f"{MODEL}_train", f"{MODEL}_deploy"
+ANOTHER = Path(train_another.__file__).read_text()
 # Grafana and Jaeger have no package to stand in for them.
 SERVICES = ["webserver", "daemon", "model-server", "rollout", "exporter", "prometheus"]
 
@@ -70,8 +73,8 @@ def test_the_next_version_replaces_the_container_under_load(platform: Platform) 
     (before,) = server_containers(platform)
 
     async def train_and_deploy() -> None:
-        again = {f"{MODEL}__model": {"force": True}}
-        await asyncio.to_thread(platform.launch, TRAIN, **again)
+        await asyncio.to_thread(platform.execute, "daemon", ANOTHER, MODEL)
+        await asyncio.to_thread(platform.launch, DEPLOY)
         await asyncio.to_thread(
             await_true,
             lambda: ledger(platform) == ["deployment"] * 2
