@@ -186,8 +186,8 @@ def _fit(
         ) from error
     if np.isnan(search.cv_results_["mean_test_score"]).all():
         raise EstimatorError(
-            f"search found no candidate with a {spec.search.metric}: a fold has one class"
-            " only, or an answer is no number; give it more rows or fewer folds"
+            f"search found no candidate with a {spec.search.metric}: a fold has one"
+            " class only, or an answer is no number; give it more rows or fewer folds"
         )
     return search.best_estimator_, _candidates(search.cv_results_), used
 
