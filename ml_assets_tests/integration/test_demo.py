@@ -46,7 +46,7 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
     for said in (
         "569 rows of 31 columns from sklearn breast_cancer",
         "passed  schema contract",
-        "456 rows to train with, 113 held out to test",
+        "454 rows to train with, 115 held out to test",
         "fitted in",
         "balanced accuracy",
         "passed  majority: accuracy",

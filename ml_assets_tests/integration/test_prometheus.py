@@ -166,7 +166,6 @@ def test_the_series_of_the_instance_are_what_happened(
         ('rollbacks_total{model="churn", trigger="manual"}', 1),
         ('gate_verdicts_total{model="churn", verdict="passed"}', 4),
         ('model_info{model="churn", role="live"}', 1),
-        ('drift_detected{model="churn", source="predictions"}', 1),
         ('live_degraded{model="churn"}', 1),
         ('releases_total{environment="staging", outcome="success"}', 1),
         ('releases_total{environment="production", outcome="failure"}', 1),
