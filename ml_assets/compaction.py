@@ -101,7 +101,11 @@ def batch_of(names: Iterable[str]) -> str:
 
 def pending(directory: Path) -> Note:
     """The batch of `directory` that was begun; without segments where there is none."""
-    found = read_json(directory / "batches" / "pending.json")
+    path = directory / "batches" / "pending.json"
+    found = read_json(path)
+    if isinstance(found, list):
+        # An older release noted the segments alone.
+        return Note(found, path.stat().st_mtime)
     return Note(**found) if found else Note([], time.time())
 
 

@@ -131,9 +131,16 @@ class Ledger:
     def _write(self, entry: Entry, known: list[bytes]) -> None:
         line = canonical(as_written(entry)) + b"\n"
         with self.path(entry.model).open("ab") as stream:
+            before = stream.tell()
             stream.write(line)
             stream.flush()
-            os.fsync(stream.fileno())
+            try:
+                os.fsync(stream.fileno())
+            except OSError:
+                # The kernel may have dropped it, and shows it until it needs the room:
+                # who tries again is to write it, and not to find it.
+                stream.truncate(before)
+                raise
         head: dict[str, Any] = {"seq": entry.seq, "hash": entry.hash}
         signature = sign(_head_text(head), known)
         if signature is not None:

@@ -7,8 +7,8 @@ experiment would ever end.
 
 import dagster as dg
 
+from ml_assets.assets.evaluation import passed
 from ml_assets.ledger import Ledger
-from ml_assets.ml.gate import Gate, GateFigures
 from ml_assets.model import ModelSpec
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import storage_root
@@ -46,10 +46,9 @@ def after_experiment(
     store = VersionStore(storage_root())
     for version in store.names(spec.name)[-1:]:
         asked = dg.RunsFilter(job_name=job, tags={"version": version})
-        figures = (store.evaluation(spec.name, version) or {}).get("figures")
-        if figures is None or instance.get_runs_count(asked):
+        if instance.get_runs_count(asked):
             continue
-        if not Gate(spec.gate).decide(GateFigures.from_dict(figures)).deploys:
+        if not passed(spec, store.evaluation(spec.name, version)):
             continue
         entries = Ledger(store.root).entries(spec.name)
         if version not in {entry.version for entry in entries}:

@@ -119,7 +119,7 @@ def _answers(
 ) -> "NDArray[np.float64]":
     from ml_assets.classes import signature_of_version
 
-    columns = signature_of_version(record).columns
+    columns = signature_of_version(record).inputs
     inputs = as_read(columns, rows.table[chosen], rows.cells[chosen])
     try:
         return score(load(record), inputs)

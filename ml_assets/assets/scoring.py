@@ -68,11 +68,13 @@ def as_read(
     found = {}
     for column in columns:
         rows = table if column.name in table.columns else cells
-        if column.name not in rows.columns:
+        if column.name not in rows.columns and not column.optional:
             raise IncomparableError(
                 f"it reads the column '{column.name}', which the data no longer has"
             )
-        found[column.name] = _as_kind(rows[column.name].reset_index(drop=True), column)
+        # What a request may leave out is missing where the data lacks it, too.
+        values = rows.get(column.name, pd.Series(None, rows.index, dtype=object))
+        found[column.name] = _as_kind(values.reset_index(drop=True), column)
     return pd.DataFrame(found)
 
 

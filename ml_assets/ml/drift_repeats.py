@@ -94,15 +94,22 @@ def witnesses(
         places = places[~(named & who.duplicated(keep="last").to_numpy())]
     rest = places[~named[places]]
     if reference is not None and len(rest) and len(frame.columns) > 1:
-        rest = rest[_once(frame.iloc[rest], reference)]
-        rest = rest[_thinned(frame.iloc[rest], reference)]
+        part = frame.iloc[rest]
+        hashes = _columns(part)
+        rows = _summed(hashes, len(part))
+        once = _once(part, hashes, rows, reference)
+        rest = rest[once][_thinned(rows[once], reference.but_one)]
     return np.sort(np.concatenate([places[named[places]], rest]))
 
 
-def _once(frame: pd.DataFrame, reference: Alike) -> NDArray[np.bool_]:
+def _once(
+    frame: pd.DataFrame, hashes: dict[str, Hashes], rows: Hashes, reference: Alike
+) -> NDArray[np.bool_]:
     """False for each row that repeats an earlier one."""
-    hashes, n = _columns(frame), len(frame)
-    rows = _summed(hashes, n)
+    n = len(frame)
+    repeats = pd.Series(rows).duplicated().to_numpy()
+    if not repeats.any():
+        return ~repeats
     identical = _sizes(rows)
     own = np.zeros(n, dtype=bool)
     for name, values in hashes.items():
@@ -110,17 +117,15 @@ def _once(frame: pd.DataFrame, reference: Alike) -> NDArray[np.bool_]:
             same = _sizes(values)
             few = (same <= ELSEWHERE * identical) & (same <= max(MOST * n, LEAST))
             own |= few & frame[name].notna().to_numpy()
-    return ~(own & pd.Series(rows).duplicated().to_numpy())
+    return ~(own & repeats)
 
 
-def _thinned(frame: pd.DataFrame, reference: Alike) -> NDArray[np.int64]:
+def _thinned(rows: Hashes, but_one: float) -> NDArray[np.int64]:
     """Positions of as many rows as the window is worth, by Kish's design effect."""
-    n = len(frame)
-    rows = _summed(_columns(frame), n)
+    n = len(rows)
     # No single row, such as that of a probe, makes all the others worthless.
     sizes = np.minimum(np.unique(rows, return_counts=True)[1], max(MOST * n, 1.0))
-    natural = 1 + (n - 1) * reference.but_one
-    effect = float((sizes**2).sum() / sizes.sum() / natural)
+    effect = float((sizes**2).sum() / sizes.sum() / (1 + (n - 1) * but_one))
     if effect < NOTABLE:
         return np.arange(n)
     worth = max(int(n / effect), 1)

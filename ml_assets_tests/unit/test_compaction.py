@@ -207,3 +207,17 @@ def test_a_batch_that_is_made_again_after_a_kill_has_the_same_times(
 
 def killed(*_: object) -> None:
     raise InterruptedError
+
+
+def test_a_batch_that_an_older_release_began_is_finished(home: Path) -> None:
+    ship(home, [line(NOON, 1)], "s-00000001")
+    (segment,) = waiting(home, "churn", "predictions")
+    # It noted the segments alone.
+    note = home / "predictions/churn/batches/pending.json"
+    note.parent.mkdir(parents=True)
+    note.write_text(json.dumps([segment]))
+
+    assert compact(home, "churn", "predictions").rows == 1
+
+    assert len(ids(home)) == 1
+    assert not note.exists()

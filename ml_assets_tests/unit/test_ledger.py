@@ -1,7 +1,9 @@
 """The ledger notices what was edited, removed or torn, and says which entry it is."""
 
+import errno
 import json
 import multiprocessing
+import os
 from pathlib import Path
 from typing import Any
 
@@ -236,3 +238,25 @@ def test_it_is_sound_whenever_one_looks_while_others_append(tmp_path: Path) -> N
     finally:
         writer.kill()
         writer.join()
+
+
+@pytest.mark.parametrize("key", ["deployment:v6", None])
+def test_an_entry_whose_flush_failed_is_written_anew_and_not_found(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, key: str | None
+) -> None:
+    """The kernel shows what it could not write until it needs the room."""
+    before = ledger.path("churn").read_bytes()
+
+    def fail(_: int) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("ml_assets.ledger.os.fsync", fail)
+        with pytest.raises(OSError, match="Input/output error"):
+            add(ledger, "v6", key=key)
+    assert ledger.path("churn").read_bytes() == before
+
+    again = add(ledger, "v6", key=key)
+
+    assert again.seq == 6 and ledger.entries("churn")[-1] == again
+    assert messages(ledger) == []

@@ -154,3 +154,15 @@ def test_a_column_that_is_gone_is_named() -> None:
 
     with pytest.raises(IncomparableError, match="reads the column 'x', which the data"):
         as_read([Column(name="x", kind="number")], lacks, lacks)
+
+
+def test_what_a_request_may_leave_out_is_missing_where_the_data_lacks_it() -> None:
+    lacks = pd.DataFrame({"y": [0, 0]})
+    columns = [
+        Column(name="x", kind="number", nullable=True, optional=True),
+        Column(name="y", kind="number"),
+    ]
+
+    found = as_read(columns, lacks, lacks)
+
+    assert found["x"].isna().all() and found["y"].tolist() == [0, 0]
