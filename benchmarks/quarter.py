@@ -18,11 +18,7 @@ import datetime as dt
 import json
 import logging
 import os
-import select
-import subprocess
 import sys
-import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,100 +26,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from benchmarks.moved_clock import Clock, in_moved_time
+from benchmarks.quarter_rows import FAULTS, START, drawn
+
 WEEKS, NEW_ROWS, FIRST_ROWS, REQUESTS = 13, 250, 1_500, 300
-START = dt.datetime(2026, 3, 1, 2, tzinfo=dt.UTC)
-LIBRARIES = "/usr/lib/*/faketime/libfaketimeMT.so.1"
-# Week, and what is put into that week's rows; who is to see it.
-FAULTS = {
-    ("fees", 5): "cents instead of euros in requests",
-    ("fees", 9): "half of the export is missing",
-    ("visits", 4): "the outcome is turned round in the table",
-    ("visits", 8): "a column loses most of its values",
-    ("basket", 7): "what customers do has changed",
-}
-
-
-class Clock:
-    """The moved clock of this process; it runs on from where it was set."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def set(self, moment: dt.datetime) -> None:
-        """Go to a moment, which is never before the last one."""
-        self.path.write_text(moment.strftime("@%Y-%m-%d %H:%M:%S"))
-        os.utime(self.path)
-
-
-def in_moved_time(arguments: list[str]) -> int:
-    """Run this module again in a process whose clock can be moved."""
-    found = sorted(Path("/").glob(LIBRARIES.lstrip("/")))
-    if not found:
-        raise SystemExit("libfaketime is missing: install the package faketime")
-    with tempfile.TemporaryDirectory() as directory:
-        clock = Path(directory, "clock")
-        Clock(clock).set(START)
-        environment = {
-            **os.environ,
-            "LD_PRELOAD": str(found[0]),
-            "FAKETIME_TIMESTAMP_FILE": str(clock),
-            "FAKETIME_NO_CACHE": "1",
-            # Waits and timeouts take as long as ever.
-            "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-            "TZ": "UTC",
-            "ML_ASSETS_HOME": str(Path(directory, "home")),
-            "QUARTER_CLOCK": str(clock),
-        }
-        command = [sys.executable, "-m", "benchmarks.quarter", *arguments]
-        return subprocess.run(command, env=environment, check=False).returncode
-
-
-def drawn(name: str, week: int, rows: int, turned: bool = False) -> pd.DataFrame:
-    """New rows of a week, as the source has them then."""
-    random = np.random.default_rng([week, rows, *name.encode()])
-    age = random.integers(18, 80, rows)
-    spend = random.gamma(2.0, 30.0, rows).round(2)
-    days = START.date() + dt.timedelta(days=7 * (week - 1))
-    frame = pd.DataFrame(
-        {
-            "customer": [f"{name[0].upper()}{week:02}{at:06}" for at in range(rows)],
-            "day": [
-                str(days + dt.timedelta(days=int(d)))
-                for d in random.integers(0, 7, rows)
-            ],
-            "age": age,
-            "spend": spend,
-            "region": random.choice(
-                ["north", "south", "west"], rows, p=[0.5, 0.3, 0.2]
-            ),
-        }
-    )
-    score = (age - 49) / 12 + (spend - 60) / 40 + random.normal(0, 0.6, rows)
-    if name == "basket":
-        # 47 % say yes in one week and 53 % in the next; a channel comes and goes.
-        frame["channel"] = random.choice(["web", "shop"], rows)
-        if week in (3, 7, 8, 12):
-            frame.loc[random.integers(0, rows, 2), "channel"] = "fax"
-        cut = np.quantile(score, 0.53 if week % 2 else 0.47)
-    elif name == "visits":
-        frame["country"] = "NL"
-        if week >= 7:
-            frame["country"] = random.choice(["NL", "BE"], rows, p=[0.7, 0.3])
-        if week >= 5:
-            frame["visits"] = random.poisson(3, rows)
-        if week < 9:
-            frame["legacy"] = random.choice(["a", "b"], rows)
-        cut = np.quantile(score, 0.7)
-    else:
-        # Half euros in some weeks only; some weeks have no missing fee.
-        halves = week in (1, 2, 11)
-        whole = random.integers(1, 20, rows)
-        frame["fee"] = whole + random.integers(0, 2, rows) / 2 if halves else whole
-        if week % 3 == 1:
-            frame.loc[random.random(rows) < 0.03, "fee"] = np.nan
-        cut = np.quantile(score, 0.6)
-    outcome = (score > cut) != turned
-    return frame.assign(bought=np.where(outcome, "yes", "no"))
+OTHER = {"yes": "no", "no": "yes"}
 
 
 class Life:
@@ -188,25 +95,19 @@ class Life:
         return list(found.run_requests or [])
 
     def arrives(self, week: int) -> None:
-        """The source as it is on this Sunday: what was kept of eight weeks."""
-        fault = self.faults.get(week, "")
-        new = drawn(
-            self.name, week, NEW_ROWS if week > 1 else FIRST_ROWS, "turned" in fault
-        )
-        if "loses" in fault:
-            new.loc[new.index % 10 > 0, "spend"] = np.nan
-        table = pd.concat([self.rows, new], ignore_index=True)
+        """The source as it is on this Sunday: every row so far."""
+        new = drawn(self.name, week, NEW_ROWS if week > 1 else FIRST_ROWS)
+        self.rows = pd.concat([self.rows, new], ignore_index=True)
+        table, fault = self.rows.copy(), self.faults.get(week, "")
         if self.name == "visits" and week >= 9:
-            table = table.drop(columns="legacy", errors="ignore")
+            table = table.drop(columns="legacy")
         if "turned" in fault:
-            flip = {"yes": "no", "no": "yes"}
-            table["bought"] = table["bought"].map(flip)
+            table["bought"] = table["bought"].map(OTHER)
         if "loses" in fault:
             table.loc[table.index % 10 > 0, "spend"] = np.nan
-        kept = table[: len(table) * 2 // 5] if "half" in fault else table
-        kept.to_csv(self.path, index=False)
-        good = drawn(self.name, week, NEW_ROWS if week > 1 else FIRST_ROWS)
-        self.rows = pd.concat([self.rows, good], ignore_index=True)
+        if "half" in fault:
+            table = table[: len(table) * 2 // 5]
+        table.to_csv(self.path, index=False)
 
     def trains(self, week: int) -> str:
         """Sunday's run, and what the gate's sensor makes of it."""
@@ -261,7 +162,7 @@ class Life:
             today["fee"] *= 100
         answers = today.pop("bought")
         if "changed" in self.faults.get(week, ""):
-            answers = answers.map({"yes": "no", "no": "yes"})
+            answers = answers.map(OTHER)
         # Clients write for the version that answers them: they send a new column once
         # it is known, and one that the source has lost for as long as it is read.
         known = {column.name for column in runtime.signature.columns}
@@ -347,11 +248,10 @@ def _plain(row: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def weeks(faults: bool) -> Iterator[tuple[int, Life, str, str, str]]:
+def weeks(clock: Clock, faults: bool) -> Iterator[tuple[int, Life, str, str, str]]:
     """Every week of every model."""
     home = Path(os.environ["ML_ASSETS_HOME"])
     home.mkdir(parents=True)
-    clock = Clock(Path(os.environ["QUARTER_CLOCK"]))
     lives = [Life(name, home, faults) for name in ("basket", "visits", "fees")]
     for week in range(1, WEEKS + 1):
         sunday = START + dt.timedelta(days=7 * (week - 1))
@@ -371,15 +271,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", action="store_true", help="put five faults in")
     options = parser.parse_args(arguments)
-    if "QUARTER_CLOCK" not in os.environ:
-        return in_moved_time(sys.argv[1:])
+    clock = Clock.of_this_process()
+    if clock is None:
+        return in_moved_time("benchmarks.quarter", sys.argv[1:], START)
     logging.disable(logging.CRITICAL)
-    # With a moved clock, libfaketime refuses the absolute sleeps of Python.
-    time.sleep = lambda seconds: select.select([], [], [], seconds) and None
     notes = []
     print("| week | model | training | requests | monitor | put in |")
     print("|---|---|---|---|---|---|")
-    for week, life, *found in weeks(options.faults):
+    for week, life, *found in weeks(clock, options.faults):
         fault = life.faults.get(week, "")
         print(f"| {week} | {life.name} | {' | '.join(found)} | {fault} |", flush=True)
         notes += [f"- {life.name}, {text}" for text in life.told]

@@ -120,13 +120,18 @@ def command(
         try:
             with _whole(to) as out:
                 writer = WRITERS[output](out, on_error == "collect")
-                _run(scorer, read, writer, chunk, on_error)
+                answered, note = _run(scorer, read, writer, chunk, on_error)
         except Failed as failure:
             if output == "json" and to is None:
                 empty = WRITERS[output](sys.stdout, False)
                 empty.start(scorer.model, scorer.version)
                 empty.end(0, 0, failure.message)
             raise
+    # Below the predictions, of which none was shown until now.
+    if output == "table":
+        click.echo(f"{answered:,} predictions", err=True)
+    if note:
+        click.echo(note, err=True)
 
 
 def _scorer(stack: ExitStack, model: str, url: str | None, chunk: int) -> Scorer:
@@ -153,8 +158,8 @@ def _whole(to: Path | None) -> Iterator[TextIO]:
 
 def _run(
     scorer: Scorer, read: Iterator[Row], writer: Writer, chunk: int, on_error: str
-) -> None:
-    """Write predictions chunk by chunk, and what becomes of rows that are refused."""
+) -> tuple[int, str]:
+    """Write predictions chunk by chunk; how many, and what became of refused rows."""
     done = refused = 0
     first = ""
     writer.start(scorer.model, scorer.version)
@@ -173,9 +178,10 @@ def _run(
     if refused == done:
         raise Failed(f"all {done:,} rows are refused, the first of them: {first}")
     writer.end(done - refused, refused, None)
-    if refused:
-        kept = "are left out" if on_error == "skip" else "have an error and no answer"
-        click.echo(f"{refused:,} of {done:,} rows {kept}; {first}", err=True)
+    if not refused:
+        return done, ""
+    kept = "are left out" if on_error == "skip" else "have an error and no answer"
+    return done - refused, f"{refused:,} of {done:,} rows {kept}; {first}"
 
 
 def _scored(

@@ -56,9 +56,7 @@ class TableWriter:
         click.echo(line, file=self._out)
 
     def end(self, rows: int, refused: int, error: str | None) -> None:
-        """How many there were."""
-        if error is None:
-            click.echo(f"{rows:,} predictions", err=True)
+        """Nothing follows the rows."""
 
 
 class CsvWriter:
