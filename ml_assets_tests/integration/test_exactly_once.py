@@ -273,6 +273,8 @@ def test_rejected_versions_are_told_by_the_tick_and_never_deployed(site: Site) -
             "accuracy 0.8500 is below 0.8600 of the champion c",
         ),
     }
+    spec = json.loads(site.spec.read_text()) | {"gate": {"beat_champion": True}}
+    site.spec.write_text(json.dumps(spec))
     for version, (accuracy, others, _) in rejected.items():
         given: dict[str, Any] = {"n": 100, "majority": {"accuracy": 0.7}} | others
         figures = GateFigures(metrics={"accuracy": accuracy}, **given)
