@@ -154,6 +154,8 @@ def _whole(to: Path | None) -> Iterator[TextIO]:
         yield spool
         spool.seek(0)
         shutil.copyfileobj(spool, sys.stdout)
+        # What stderr says afterwards comes after it in a pipe, too.
+        sys.stdout.flush()
 
 
 def _run(
