@@ -86,8 +86,10 @@ TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/test_chart_checkov.py) \
 
 test-slow: test-processes test-containers ## Run the slow tests but those of the chart
 
+# They wait more than they compute, so that three of them share two cores.
 test-processes: tools ## Slow tests: whole processes, a browser, crash tests
-	$(SLOW) -n 2 --dist loadfile $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
+	$(SLOW) -n 3 --dist loadfile --no-loadscope-reorder \
+		$(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
 		$(AGAIN) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS))
 
 test-containers: $(READY) ## Slow tests: the images, Docker Compose, the target docker

@@ -47,17 +47,13 @@ def two_versions(
 # finds temporary names too, [!.] only final ones.
 TRAINING = {
     "writes the raw table": "tables/churn/raw/*.parquet",
-    "has the raw table": "tables/churn/raw/[!.]*.parquet",
     "learns the contract": "contracts/*.json",
     "writes the features": "tables/churn/features/*.parquet",
     "reserves the version": "versions/churn/*/reserved",
     "uploads the bundle": "mlartifacts/churn/**/model.skops",
-    "registers the bundle": "mlartifacts/churn/**/runtime.npz",
     "writes the record": "versions/churn/*/*record.json",
-    "fetches the bundle": "versions/churn/*/*bundle",
     "has the bundle": "versions/churn/*/bundle",
     "writes the evaluation": "versions/churn/*/*evaluation.json",
-    "has the evaluation": "versions/churn/*/evaluation.json",
 }
 
 
@@ -144,7 +140,7 @@ def test_kills_at_random_moments_leave_old_or_new(
         platform.complete(job, **config)
         seconds[job] = time.monotonic() - began
     outcomes: Counter[str] = Counter()
-    for _ in range(5):
+    for _ in range(3):
         for job, config in (("train", {"force": True}), ("deploy", {})):
             ends = time.monotonic() + dice.uniform(0.2, 1.1) * seconds[job]
             before = len(platform.versions.names(MODEL)), len(platform.deployed())

@@ -76,8 +76,10 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
     ]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("said", [b"Dagster daemon start", b"checking the rows"])
+@pytest.mark.parametrize(
+    "said, number",
+    [(b"Dagster daemon start", signal.SIGTERM), (b"checking the rows", signal.SIGINT)],
+)
 def test_a_demo_that_is_stopped_fails_and_leaves_nothing(
     home: Path, tmp_path: Path, said: bytes, number: signal.Signals
 ) -> None:

@@ -177,8 +177,6 @@ def committed(site: Site) -> bool:
 
 KILLS: dict[str, tuple[Callable[[Site], bool], Callable[[Daemon], None]]] = {
     "daemon, after the tick": (launched, Daemon.kill),
-    "daemon, during the run": (working, Daemon.kill),
-    "everything, after the tick": (launched, Daemon.kill_everything),
     "everything, during the run": (working, Daemon.kill_everything),
     "everything, after the commit": (committed, Daemon.kill_everything),
 }
