@@ -56,10 +56,29 @@ class Runs:
         Failed
             If it fails, with the reason.
         """
-        spec, definitions = self._definitions()
-        story = Story(spec.name, lambda _: None)
+        definitions = self._definitions()
+        return self._execute(definitions.resolve_job_def(job), config, tags)
+
+    def materialize_all(self) -> Story:
+        """What a click on *Materialize all* in the model's group of the UI runs.
+
+        Raises
+        ------
+        Failed
+            If it fails, with the reason.
+        """
+        definitions = self._definitions()
+        return self._execute(definitions.resolve_implicit_global_asset_job_def())
+
+    def _execute(
+        self,
+        job: dg.JobDefinition,
+        config: Mapping[str, Any] | None = None,
+        tags: Mapping[str, str] | None = None,
+    ) -> Story:
+        story = Story(self.spec.name, lambda _: None)
         try:
-            done = definitions.resolve_job_def(job).execute_in_process(
+            done = job.execute_in_process(
                 instance=self._instance,
                 run_config={**(config or {}), "loggers": LOGGERS},
                 tags=dict(tags or {}),
@@ -70,7 +89,7 @@ class Runs:
         for event in done.all_events:
             story(event)
         if not done.success:
-            raise Failed(f"the run of {job} failed: {'; '.join(story.errors)}")
+            raise Failed(f"the run of {job.name} failed: {'; '.join(story.errors)}")
         return story
 
     def launch(self, sensor: str, job: str) -> Story:
@@ -81,7 +100,7 @@ class Runs:
         Failed
             If it does not ask for one run, with its reason, or the run fails.
         """
-        found = self._definitions()[1].resolve_sensor_def(sensor)
+        found = self._definitions().resolve_sensor_def(sensor)
         context = dg.build_sensor_context(
             self._instance, cursor=self._cursors.get(sensor), sensor_name=sensor
         )
@@ -96,10 +115,10 @@ class Runs:
         tags = {**requests[0].tags, "dagster/sensor_name": sensor}
         return self.run(job, requests[0].run_config, tags)
 
-    def _definitions(self) -> tuple["ModelSpec", dg.Definitions]:
+    def _definitions(self) -> dg.Definitions:
         spec = self.spec
         shared = dg.Definitions(
             resources={TABLES: TableIOManager()}, executor=dg.in_process_executor
         )
         built = (stage.build(spec) for stage in STAGES)
-        return spec, dg.Definitions.merge(*built, shared)
+        return dg.Definitions.merge(*built, shared)

@@ -54,6 +54,8 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
         "is in service: plan 1, runtime compiled; 1 running server(s)",
         "POST http://127.0.0.1:",
         "held-out rows right",
+        "Materialize all, as in the UI",
+        "had nothing to do yet, and none failed",
         "experiment  promote: the challenger is better",
         "experiment  roll back: guardrail breached: slow answers",
         "churn_drift asks for a training",
