@@ -56,7 +56,9 @@ def _champion(stage: Stage) -> None:
     tell_all("", str(churn.SMALL_TREE).splitlines())
     _write(stage, churn.SMALL_TREE)
     story = stage.runs.materialize_all()
-    tell("run", f"Materialize all, as in the UI: {len(story.metadata)} assets were made")
+    tell(
+        "run", f"Materialize all, as in the UI: {len(story.metadata)} assets were made"
+    )
     tell("", f"{len(story.skipped)} had nothing to do yet, and none failed")
     plan = _deploy(stage, story)
     tell("service", f"plan {plan.generation}: it answers alone")
