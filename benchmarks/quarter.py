@@ -3,11 +3,11 @@
     python -m benchmarks.quarter
     python -m benchmarks.quarter --faults
 
-Each week new rows arrive, the weekly training runs, the gate's sensor deploys what
+Each week new rows arrive, the weekly schedule trains, the gate's sensor deploys what
 passes, clients send the week's rows (and a few of them again and again), labels come
-in, and the monitor job looks. Jobs and sensors are the platform's own, in this process;
-the clock is moved by libfaketime, which is Debian's package faketime. Ordinary life is
-in the tables: ids and dates grow, a rare category comes and goes, classes are nearly
+in, and the hourly schedule looks. A real Dagster daemon does all of it, in processes
+whose clock is moved by libfaketime, which is Debian's package faketime. Ordinary life
+is in the tables: ids and dates grow, a rare category comes and goes, classes are nearly
 balanced, fees are whole for weeks, a constant begins to vary, one column is added and
 one is dropped, which the operator accepts. With ``--faults`` five real faults are put
 in, and the last column says who saw each.
@@ -23,11 +23,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dagster as dg
 import numpy as np
 import pandas as pd
 
 from benchmarks.moved_clock import Clock, in_moved_time
+from benchmarks.quarter_daemon import Daemon, running
+from benchmarks.quarter_location import MODELS
 from benchmarks.quarter_rows import FAULTS, START, drawn
+from ml_assets.assets.training import DRIFT
+from ml_assets.automation_monitor import QUARTER
+from ml_assets.serving.store import PlanStore
 
 WEEKS, NEW_ROWS, FIRST_ROWS, REQUESTS = 13, 250, 1_500, 300
 OTHER = {"yes": "no", "no": "yes"}
@@ -36,63 +42,16 @@ OTHER = {"yes": "no", "no": "yes"}
 class Life:
     """One model over the weeks, and what was decided for it."""
 
-    def __init__(self, name: str, home: Path, faults: bool) -> None:
-        import dagster as dg
-
-        from ml_assets.automation import gate_sensor
-        from ml_assets.automation_monitor import drift_sensor
-        from ml_assets.components import TabularClassifier
-        from ml_assets_tests.conftest import definitions_of
-
-        self.name, self.home = name, home
+    def __init__(self, name: str, home: Path, daemon: Daemon, faults: bool) -> None:
+        self.name, self.home, self.daemon = name, home, daemon
         self.faults = {week: text for (n, week), text in FAULTS.items() if n == name}
         if not faults:
             self.faults = {}
         self.path = home / f"{name}.csv"
-        self.spec = TabularClassifier.model_validate(
-            {
-                "name": name,
-                "source": {"type": "csv", "path": str(self.path)},
-                "target": "bought",
-                "estimator": {"type": "sklearn.linear_model.LogisticRegression"},
-                "gate": {"threshold": 0.7},
-                "monitoring": {"window_hours": 48},
-            }
-        )
-        self.definitions = definitions_of(self.spec)
-        self.instance = dg.DagsterInstance.ephemeral()
-        self.gate = gate_sensor(
-            self.spec, self.definitions.resolve_job_def(f"{name}_deploy")
-        )
-        self.drift = drift_sensor(self.spec)
-        self.cursors: dict[str, str | None] = {"gate": None, "drift": None}
         self.rows = pd.DataFrame()
         self.first: list[dict[str, Any]] = []
         self.meant: list[bool] = []
         self.told: list[str] = []
-
-    def run(self, job: str, ops: Any = None, tags: Any = None) -> Any:
-        """A run of a job; failures are returned."""
-        return self.definitions.resolve_job_def(
-            f"{self.name}_{job}"
-        ).execute_in_process(
-            instance=self.instance,
-            run_config=ops or {},
-            tags=tags or {},
-            raise_on_error=False,
-        )
-
-    def ticks(self, which: str) -> list[Any]:
-        """What a sensor asks for now."""
-        import dagster as dg
-
-        sensor = {"gate": self.gate, "drift": self.drift}[which]
-        with dg.build_sensor_context(
-            instance=self.instance, cursor=self.cursors[which]
-        ) as context:
-            found = sensor.evaluate_tick(context)
-        self.cursors[which] = found.cursor or self.cursors[which]
-        return list(found.run_requests or [])
 
     def arrives(self, week: int) -> None:
         """The source as it is on this Sunday: every row so far."""
@@ -109,36 +68,63 @@ class Life:
             table = table[: len(table) * 2 // 5]
         table.to_csv(self.path, index=False)
 
-    def trains(self, week: int) -> str:
-        """Sunday's run, and what the gate's sensor makes of it."""
+    def trains(self, week: int, due: dt.datetime) -> bool:
+        """Await Sunday's run; the operator accepts what has changed on purpose."""
         from ml_assets.contracts import accept, blocked
+
+        run = self.daemon.await_tick(f"{self.name}_schedule", due)
+        if run is None:
+            self.told.append(f"week {week}: the schedule skipped")
+            return False
+        waits = blocked(self.name)
+        if not run.is_success and waits is not None and self.faults.get(week):
+            self.told.append(f"week {week}: contract: {waits.moved[0]}")
+        elif not run.is_success and waits is not None:
+            self.told.append(f"week {week}: accepted: {waits.moved[0]}")
+            accept(self.name, "operator", "the source has changed on purpose")
+            return self._trains_once_more(week)
+        elif not run.is_success:
+            self._tell_failure(week, run.run_id)
+        return run.is_success
+
+    def _trains_once_more(self, week: int) -> bool:
+        """As ``ml-assets train`` does, in this process."""
+        from benchmarks.quarter_location import defs
+
+        done = (
+            defs()
+            .resolve_job_def(f"{self.name}_train")
+            .execute_in_process(instance=self.daemon.instance, raise_on_error=False)
+        )
+        if not done.success:
+            self._tell_failure(week, done.run_id)
+        return done.success
+
+    def _tell_failure(self, week: int, run_id: str) -> None:
+        from ml_assets.cli.story import failure
+
+        events = self.daemon.events(run_id, dg.DagsterEventType.STEP_FAILURE)
+        told = "; ".join(failure(event) for event in events) or "the run failed"
+        self.told.append(f"week {week}: {told[:200]}")
+
+    def decided(self, week: int, due: dt.datetime, trained: bool) -> str:
+        """What became of Sunday's version."""
         from ml_assets.versions import VersionStore
-        from ml_assets_tests.conftest import failure_of
 
         store = VersionStore(self.home)
-        before = store.names(self.name)
-        done = self.run("train")
-        waits = blocked(self.name)
-        if not done.success and waits is not None:
-            self.told.append(f"week {week}: contract: {waits.moved[0]}")
-            if self.faults.get(week):
-                return "stopped by the contract"
-            accept(self.name, "operator", "the source has changed on purpose")
-            done = self.run("train")
-        if not done.success:
-            self.told.append(f"week {week}: {failure_of(done)[:200]}")
-            return "failed"
-        if store.names(self.name) == before:
+        if not trained:
+            return "stopped by the contract" if self.faults.get(week) else "failed"
+        moment = due.strftime("%Y%m%dT%H%M%SZ")
+        version = next((n for n in store.names(self.name) if n >= moment), None)
+        if version is None:
             return "nothing new"
-        request = [*self.ticks("gate")]
-        for item in request:
-            deployed = self.run("deploy", item.run_config, item.tags)
-            if not deployed.success:
-                self.told.append(f"week {week}: {failure_of(deployed)[:200]}")
-                return "deployment failed"
-        if request:
+        deployments = self.daemon.runs(f"{self.name}_deploy", due)
+        for run in deployments:
+            if not run.is_success:
+                self._tell_failure(week, run.run_id)
+        plan = PlanStore(self.home).current(self.name)
+        if plan is not None and plan.live.version == version:
             return "promoted"
-        version = store.names(self.name)[-1]
         gate = (store.evaluation(self.name, version) or {})["gate"]
         self.told.append(f"week {week}: gate: {gate['reason'][:160]}")
         return "kept the champion"
@@ -149,7 +135,6 @@ class Life:
         from ml_assets.serving.problems import Problem
         from ml_assets.serving.request import RowDecoder
         from ml_assets.serving.runtime.protocol import Refused
-        from ml_assets.serving.store import PlanStore
         from ml_assets_tests.log_kit import line, truth
 
         plan = PlanStore(self.home).current(self.name)
@@ -224,20 +209,27 @@ class Life:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("".join(json.dumps(item) + "\n" for item in lines))
 
-    def watches(self, week: int) -> str:
-        """The monitor job, and what the drift sensor makes of it."""
-        done = self.run("monitor")
+    def watches(self, week: int, hour: dt.datetime) -> None:
+        """Await the hourly look, whose minute is the model's own."""
+        run = self.daemon.await_tick(f"{self.name}_monitor_schedule", hour)
+        if run is not None and not run.is_success:
+            self._tell_failure(week, run.run_id)
+
+    def seen(self, week: int, since: dt.datetime) -> str:
+        """What was found, and whether a training was asked for."""
         found = []
-        for check in done.get_asset_check_evaluations():
-            if not check.passed:
-                found.append(check.check_name)
-                self.told.append(
-                    f"week {week}: {check.check_name}: {str(check.description)[:160]}"
-                )
-        if not done.success:
-            found.append("failed")
-        asked = self.ticks("drift")
-        return ", ".join(found + ["training asked for"] * bool(asked)) or "quiet"
+        for run in self.daemon.runs(f"{self.name}_monitor", since):
+            kind = dg.DagsterEventType.ASSET_CHECK_EVALUATION
+            for event in self.daemon.events(run.run_id, kind):
+                check = event.asset_check_evaluation_data
+                if not check.passed:
+                    found.append(check.check_name)
+                    said = str(check.description)[:160]
+                    self.told.append(f"week {week}: {check.check_name}: {said}")
+            found += ["failed"] * (not run.is_success)
+        if any(DRIFT in r.tags for r in self.daemon.runs(f"{self.name}_train", since)):
+            found.append("training asked for")
+        return ", ".join(sorted({*found})) or "quiet"
 
 
 def _plain(row: dict[str, Any]) -> dict[str, Any]:
@@ -252,18 +244,31 @@ def weeks(clock: Clock, faults: bool) -> Iterator[tuple[int, Life, str, str, str
     """Every week of every model."""
     home = Path(os.environ["ML_ASSETS_HOME"])
     home.mkdir(parents=True)
-    lives = [Life(name, home, faults) for name in ("basket", "visits", "fees")]
-    for week in range(1, WEEKS + 1):
-        sunday = START + dt.timedelta(days=7 * (week - 1))
-        for number, life in enumerate(lives):
-            clock.set(sunday + dt.timedelta(minutes=10 * number))
-            life.arrives(week)
-            trained = life.trains(week)
-            monday = sunday + dt.timedelta(hours=34, minutes=10 * number)
+    with running() as daemon:
+        lives = [Life(name, home, daemon, faults) for name in MODELS]
+        for week in range(1, WEEKS + 1):
+            sunday = START + dt.timedelta(days=7 * (week - 1))
+            for life in lives:
+                life.arrives(week)
+            clock.set(sunday - dt.timedelta(seconds=1))
+            trained = [life.trains(week, sunday) for life in lives]
+            daemon.settle()
+            decided = [
+                life.decided(week, sunday, is_trained)
+                for life, is_trained in zip(lives, trained, strict=True)
+            ]
+            # Not at a minute at which the hourly looks are due.
+            monday = sunday + dt.timedelta(hours=34, minutes=20)
             clock.set(monday)
-            served = life.serves(week, clock, monday)
-            clock.set(monday + dt.timedelta(hours=3))
-            yield week, life, trained, served, life.watches(week)
+            served = [life.serves(week, clock, monday) for life in lives]
+            # Of an hour's looks, those that also compare the source.
+            hour = sunday + dt.timedelta(hours=37)
+            clock.set(hour + dt.timedelta(minutes=QUARTER, seconds=-5))
+            for life in lives:
+                life.watches(week, hour)
+            daemon.settle()
+            seen = [life.seen(week, sunday) for life in lives]
+            yield from zip([week] * len(lives), lives, decided, served, seen)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -273,7 +278,9 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     clock = Clock.of_this_process()
     if clock is None:
-        return in_moved_time("benchmarks.quarter", sys.argv[1:], START)
+        return in_moved_time(
+            "benchmarks.quarter", sys.argv[1:], START - dt.timedelta(hours=1)
+        )
     logging.disable(logging.CRITICAL)
     notes = []
     print("| week | model | training | requests | monitor | put in |")
