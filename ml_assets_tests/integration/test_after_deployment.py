@@ -23,6 +23,8 @@ from ml_assets_tests.conftest import another, definitions_of, failure_of
 from ml_assets_tests.log_kit import line, ship, truth
 from ml_assets_tests.processes import await_true
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dg.ExecuteInProcessResult]
 PNG = b"\x89PNG"
 Lines = list[dict[str, Any]]

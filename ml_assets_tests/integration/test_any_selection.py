@@ -49,6 +49,7 @@ def test_all_assets_of_a_fresh_model_end_well_and_once_more(materialize: Any) ->
         assert result.success, failure_of(result)
 
 
+@pytest.mark.slow
 def test_all_assets_one_by_one_against_the_order_end_well(materialize: Any) -> None:
     for stage in (*reversed(STAGES), *STAGES):
         result = materialize(stage)

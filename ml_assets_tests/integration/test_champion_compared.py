@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pandas as pd
+import pytest
 
 from ml_assets.components import TabularClassifier
 from ml_assets.holds import hold
@@ -14,6 +15,8 @@ from ml_assets.serving.store import PlanStore
 from ml_assets.targets.local import LocalTarget
 from ml_assets.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 ROWS = 900

@@ -54,6 +54,7 @@ def answer(home: Path, x: float) -> float:
     return float(runtime.predict_one([row[name] for name in names]))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("shares", [(0.47, 0.53), (0.5, 0.51, 0.49)])
 def test_probability_means_the_same_in_every_week(
     shares: tuple[float, ...], run_job: Run, home: Path, tmp_path: Path

@@ -18,6 +18,8 @@ from ml_assets_tests.cli_kit import invoke
 from ml_assets_tests.conftest import definitions_of, failure_of
 from ml_assets_tests.log_kit import line, ship, truth
 
+pytestmark = pytest.mark.slow
+
 # What the log, the labels, reports, requests and tables call things, and the names of
 # arguments that take columns by keyword.
 NAMES = (

@@ -11,6 +11,8 @@ import pytest
 from ml_assets.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dg.ExecuteInProcessResult]
 # Before plots and previews were files, a training left 608,486 bytes of events.
 TRAINING, OTHERS = 100_000, 60_000

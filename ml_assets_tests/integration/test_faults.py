@@ -247,6 +247,7 @@ def train(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [200, 401])
 def test_the_kaggle_key_is_sent_and_recorded_nowhere(
     status: int,
@@ -275,6 +276,7 @@ def test_the_kaggle_key_is_sent_and_recorded_nowhere(
         assert anywhere(home, secret) == []
 
 
+@pytest.mark.slow
 def test_a_password_in_an_address_is_recorded_nowhere(
     make_spec: Any,
     registry: Path,

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import numpy as np
 import pandas as pd
+import pytest
 
 from ml_assets.classes import served_signature
 from ml_assets.components import TabularClassifier
@@ -18,6 +19,8 @@ from ml_assets.storage import read_json
 from ml_assets.versions import VersionStore
 from ml_assets_tests.cli_kit import invoke
 from ml_assets_tests.conftest import failure_of
+
+pytestmark = pytest.mark.slow
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 

@@ -104,6 +104,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
     assert plan is not None and (plan.generation, plan.live.version) == (1, version)
 
 
+@pytest.mark.slow
 def test_the_source_of_a_run_can_be_another_one(make_spec: Any, run_job: Run) -> None:
     other = {"type": "synthetic", "rows": 250, "seed": 7}
     result = run_job(
@@ -115,6 +116,7 @@ def test_the_source_of_a_run_can_be_another_one(make_spec: Any, run_job: Run) ->
     assert shown["source"] == other
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "estimator, reason",
     [
@@ -172,6 +174,7 @@ def test_bad_data_stops_before_features_and_keeps_its_report(
     assert not (home / "contracts").exists()
 
 
+@pytest.mark.slow
 def test_a_changed_schema_stops_and_the_contract_stays(
     make_spec: Any,
     run_job: Run,
@@ -207,6 +210,7 @@ def test_a_changed_schema_stops_and_the_contract_stays(
     assert features["made_of"] == record.raw_version
 
 
+@pytest.mark.slow
 def test_an_altered_artifact_is_refused_and_the_old_plan_stays(
     make_spec: Any, run_job: Run, home: Path
 ) -> None:
@@ -226,6 +230,7 @@ def test_an_altered_artifact_is_refused_and_the_old_plan_stays(
     assert plan is not None and plan.generation == 1
 
 
+@pytest.mark.slow
 def test_a_version_overtaken_by_a_better_champion_is_not_deployed(
     make_spec: Any, run_job: Run, home: Path
 ) -> None:

@@ -58,6 +58,7 @@ def steps(result: Any) -> Counter[str]:
     return Counter(str(event.step_key).partition("[")[0] for event in events)
 
 
+@pytest.mark.slow
 def test_tables_made_of_parts_are_those_made_at_once(
     data: Path, run_job: RunJob
 ) -> None:

@@ -29,6 +29,8 @@ from ml_assets.targets.local import LocalTarget
 from ml_assets.versions import UnknownVersionError, VersionStore
 from ml_assets_tests.conftest import another, definitions_of, failure_of
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dg.ExecuteInProcessResult]
 SMALL = {
     "name": "churn",

@@ -12,6 +12,8 @@ from ml_assets.components import TabularClassifier
 from ml_assets.resources.registry import Registry
 from ml_assets.versions import VersionStore
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dg.ExecuteInProcessResult]
 FORCED = {"churn__model": {"config": {"force": True}}}
 

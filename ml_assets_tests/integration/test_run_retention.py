@@ -19,6 +19,8 @@ from ml_assets_tests.conftest import definitions_of, failure_of
 from ml_assets_tests.processes import CONTEXT
 from ml_assets_tests.runs_kit import end_newest, run_of
 
+pytestmark = pytest.mark.slow
+
 Run = Callable[..., dg.ExecuteInProcessResult]
 FAILURE, SUCCESS = dg.DagsterRunStatus.FAILURE, dg.DagsterRunStatus.SUCCESS
 OURS = Owner(None, frozenset({"churn_train", "churn_deploy", "churn_rollback", "idle"}))
@@ -264,7 +266,6 @@ def _purge_and_die(home: str, at: int) -> None:
 
 
 # Of one run: its events, the run, what Dagster tries of its events, and their file.
-@pytest.mark.slow
 @pytest.mark.parametrize("at", range(1, 10))
 def test_a_purge_that_is_killed_is_finished_by_the_next(
     at: int, home: Path, instance: dg.DagsterInstance

@@ -25,6 +25,8 @@ from ml_assets_tests.integration.serving.serving_kit import (
     slow_client,
 )
 
+pytestmark = pytest.mark.slow
+
 
 def wait_for_report(store, wanted) -> ServerReport:
     deadline = time.monotonic() + 30
@@ -303,7 +305,6 @@ def test_a_body_that_never_ends_is_refused_and_not_kept(storage):
         assert client.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-@pytest.mark.slow
 def test_64_bodies_of_8_mib_stay_within_the_memory_of_a_pod(storage, versions):
     """The limit of the chart is 512 MiB; who is refused is told when to come again."""
     _, _, given, _ = versions
@@ -481,7 +482,6 @@ def test_one_port_tells_the_metrics_of_every_worker(storage, versions):
         assert server.stop() == 0
 
 
-@pytest.mark.slow
 def test_256_connections_for_10_seconds_get_only_right_answers(storage, versions):
     _, arms, given, expected = versions
     queue = ("--max-queue", "256")

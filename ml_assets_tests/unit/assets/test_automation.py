@@ -219,6 +219,7 @@ def test_a_version_that_a_later_one_follows_is_not_asked_for_again(
     assert launched(tick(evaluated)) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", [RegistryError, UnreachableError])
 def test_a_fault_of_infrastructure_is_retried_and_no_verdict(
     run_job: Any,

@@ -16,6 +16,8 @@ from ml_assets.serving.bundle import load_runtime, write_bundle
 from ml_assets.serving.plan import Signature
 from ml_assets.serving.runtime.frames import columns_of
 
+pytestmark = pytest.mark.slow
+
 LOGISTIC = {"type": "sklearn.linear_model.LogisticRegression"}
 SVC = {"path": "sklearn.svm.LinearSVC", "params": {"C": 0.5}}
 TREE = {"type": "sklearn.tree.DecisionTreeClassifier", "params": {"max_depth": 3}}

@@ -240,6 +240,7 @@ def one(generator, share, n):
     return pd.DataFrame({"flag": (generator.random(n) < share).astype(float)})
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("categories", [2, 30, 300, 5_000])
 @pytest.mark.parametrize("of_reference", [2_000, 10_000])
 @pytest.mark.parametrize("n", [100, 1_000])

@@ -59,6 +59,7 @@ def test_a_late_label_counts_for_the_share_that_its_request_had():
     assert state.phases[0] == late_last.phases[0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("difference, share", [(-0.1, 0.1), (0.0, 0.5), (0.1, 0.1)])
 def test_the_interval_covers_the_truth_at_every_look(difference, share):
     missed = 0

@@ -24,6 +24,8 @@ from ml_assets.release.way_back import roll_back
 from ml_assets_tests.environment_double import FIRST, Environment, environments
 from ml_assets_tests.oci_kit import COMMITS, RegistryDouble, build, registry_double
 
+pytestmark = pytest.mark.slow
+
 
 class Site:
     """A registry and two environments; the numbers of runs are given out here."""

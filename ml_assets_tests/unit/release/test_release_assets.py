@@ -17,6 +17,8 @@ from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.environment_double import FIRST, Environment, environments
 from ml_assets_tests.oci_kit import COMMITS, RegistryDouble, build, registry_double
 
+pytestmark = pytest.mark.slow
+
 STARTED = dg.DagsterRunStatus.STARTED
 
 

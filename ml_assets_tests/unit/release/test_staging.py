@@ -31,6 +31,8 @@ from ml_assets_tests.environment_double import (
 from ml_assets_tests.oci_kit import COMMITS, build, registry_double
 from ml_assets_tests.processes import await_true
 
+pytestmark = pytest.mark.slow
+
 
 class Site:
     """A registry with images of commits, staging, and the ledger of releases."""
@@ -132,7 +134,6 @@ def test_what_fails_is_taken_back_to_what_ran_before(
     assert "what ran before runs again" in last.why
 
 
-@pytest.mark.slow
 def test_a_code_location_that_does_not_load_fails_the_release(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -303,7 +304,6 @@ def test_of_two_runs_at_once_one_has_an_effect(site: Site) -> None:
     assert site.kinds() == ["release_staging"] and site.staging.launches == 1
 
 
-@pytest.mark.slow
 def test_what_cannot_be_taken_back_is_told_and_returned_to_later(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -88,6 +88,7 @@ TREES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("encoding", ["ordinal", "onehot"])
 @pytest.mark.parametrize("missing", [False, True])
 @pytest.mark.parametrize("name", TREES)
@@ -161,6 +162,7 @@ def test_any_row_gets_the_same_answer(loaded, values):
     assert [runtime.predict_one(item) for item in values] == expected.tolist()
 
 
+@pytest.mark.slow
 @settings(max_examples=4, deadline=None)
 @given(
     st.sampled_from([2, 5, 31, 40, None]),
