@@ -72,8 +72,8 @@ test: $(READY) ## Run the quick tests; COVERAGE=1 also tells which lines ran
 	$(BIN)/python -m pytest -n 2 -rs --junitxml=reports/junit.xml \
 		$(if $(COVERAGE),$(MEASURED))
 
-# They watch real processes against deadlines, which a loaded machine can break: what
-# failed is run once more, alone.
+# Those of them that watch real processes have deadlines, which a loaded machine can
+# break: what failed is run once more, alone.
 SLOW = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@.xml
 AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
 	--last-failed --last-failed-no-failures none
@@ -87,7 +87,7 @@ TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/test_chart_checkov.py) \
 test-slow: test-processes test-containers ## Run the slow tests but those of the chart
 
 # They wait more than they compute, so that three of them share two cores.
-test-processes: tools ## Slow tests: whole processes, a browser, crash tests
+test-processes: tools ## Slow tests: many trainings, whole processes, a browser
 	$(SLOW) -n 3 --dist loadfile --no-loadscope-reorder \
 		$(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
 		$(AGAIN) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS))
