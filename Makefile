@@ -38,7 +38,8 @@ ci: ## What .github/workflows/ci.yml runs, less what needs GitHub or a cluster
 	$(MAKE) data-quality
 	$(MAKE) test
 	$(MAKE) chart
-	$(MAKE) test-slow
+	# The tests in containers wait more than they compute.
+	$(MAKE) test-slow --jobs=2
 
 lint: $(READY) ## Form, types, secrets, known faults, import contracts, workflows
 	$(BIN)/black --check --quiet $(CODE)
@@ -74,8 +75,9 @@ test: $(READY) ## Run the quick tests; COVERAGE=1 also tells which lines ran
 
 # Those of them that watch real processes have deadlines, which a loaded machine can
 # break: what failed is run once more, alone.
-SLOW = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@.xml
-AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
+SLOW = $(BIN)/python -m pytest -rs -m slow -o cache_dir=.pytest_cache/$@ --junitxml=reports/junit-$@.xml
+AGAIN = $(BIN)/python -m pytest -rs -m slow -o cache_dir=.pytest_cache/$@ \
+	--junitxml=reports/junit-$@-again.xml \
 	--last-failed --last-failed-no-failures none
 CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py compose.py docker_target.py)
 CHART_TESTS := $(wildcard ml_assets_tests/unit/test_chart*.py)
@@ -86,9 +88,8 @@ TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/test_chart_checkov.py) \
 
 test-slow: test-processes test-containers ## Run the slow tests but those of the chart
 
-# They wait more than they compute, so that three of them share two cores.
 test-processes: tools ## Slow tests: many trainings, whole processes, a browser
-	$(SLOW) -n 3 --dist loadfile --no-loadscope-reorder \
+	$(SLOW) -n 2 --dist loadfile --no-loadscope-reorder \
 		$(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
 		$(AGAIN) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS))
 

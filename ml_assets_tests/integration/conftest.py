@@ -11,7 +11,7 @@ LONGEST = (
     "test_demo.py",
     "test_search_engines.py",
     "test_slack.py",
-    "test_logs.py",
+    "test_parts.py",
 )
 
 

@@ -14,6 +14,11 @@ from typing import Any
 
 import pytest
 
+from ml_assets_tests.integration.test_logs import (
+    SECRETS,
+    require_lines_of_a_demo,
+    require_no_secret,
+)
 from ml_assets_tests.processes import await_true, free_ports, processes_with
 
 pytestmark = pytest.mark.slow
@@ -36,8 +41,10 @@ def running(log: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 
 
 def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
-    home: Path, tmp_path: Path
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    for name, value in SECRETS.items():
+        monkeypatch.setenv(name, value)
     log = tmp_path / "log"
     with running(log, "demo") as process:
         code = process.wait(400)
@@ -64,6 +71,8 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
     ):
         assert said in output
     assert "Traceback" not in output
+    require_no_secret(output)
+    require_lines_of_a_demo(home / "demo")
     assert processes_with(f"ML_ASSETS_HOME={home}") == []
     (plan,) = (home / "demo" / "plans" / "breast_cancer").glob("0*.json")
     assert json.loads(plan.read_text())["generation"] == 1
