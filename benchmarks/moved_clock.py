@@ -8,6 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
+ROOT = Path(__file__).parents[1]
 LIBRARIES = "usr/lib/*/faketime/libfaketimeMT.so.1"
 FILE, BASE = "FAKETIME_TIMESTAMP_FILE", "BENCHMARK_CLOCK_BASE"
 # libfaketime refuses the absolute sleeps of Python.
@@ -71,7 +72,7 @@ def in_moved_time(module: str, arguments: list[str], start: dt.datetime) -> int:
             # Waits and timeouts take as long as ever.
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
             "TZ": "UTC",
-            "PYTHONPATH": os.pathsep.join((directory, str(Path.cwd()))),
+            "PYTHONPATH": os.pathsep.join((directory, str(ROOT))),
             "ML_ASSETS_HOME": str(Path(directory, "home")),
             "DAGSTER_HOME": str(Path(directory, "home", "dagster")),
         }
