@@ -9,6 +9,8 @@ export ML_ASSETS_HOME ?= $(CURDIR)/.ml_assets
 # Two threads on shared cores make the same fit up to eight times slower.
 export OMP_NUM_THREADS ?= 1
 export DAGSTER_HOME ?= $(ML_ASSETS_HOME)/dagster
+# Or the first process that imports a module compiles it.
+export UV_COMPILE_BYTECODE ?= 1
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test test-slow lint format bench pictures lock image clean
@@ -23,7 +25,7 @@ setup: $(READY) ## Make the virtual environment from the lock file
 $(READY): requirements.lock pyproject.toml setup.cfg
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet uv==0.13.9
-	$(UV) pip sync --quiet --compile-bytecode --python $(BIN)/python requirements.lock
+	$(UV) pip sync --quiet --python $(BIN)/python requirements.lock
 	$(UV) pip install --quiet --python $(BIN)/python --no-deps --editable .
 	@touch $(READY)
 
@@ -38,8 +40,7 @@ ci: ## What .github/workflows/ci.yml runs, less what needs GitHub or a cluster
 	$(MAKE) data-quality
 	$(MAKE) test
 	$(MAKE) chart
-	# The tests in containers wait more than they compute.
-	$(MAKE) test-slow --jobs=2
+	$(MAKE) test-slow
 
 lint: $(READY) ## Form, types, secrets, known faults, import contracts, workflows
 	$(BIN)/black --check --quiet $(CODE)
@@ -75,10 +76,10 @@ test: $(READY) ## Run the quick tests; COVERAGE=1 also tells which lines ran
 
 # Those of them that watch real processes have deadlines, which a loaded machine can
 # break: what failed is run once more, alone.
-SLOW = $(BIN)/python -m pytest -rs -m slow -o cache_dir=.pytest_cache/$@ --junitxml=reports/junit-$@.xml
-AGAIN = $(BIN)/python -m pytest -rs -m slow -o cache_dir=.pytest_cache/$@ \
-	--junitxml=reports/junit-$@-again.xml \
-	--last-failed --last-failed-no-failures none
+SLOW = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@.xml \
+	-n 2 --dist loadfile --no-loadscope-reorder $(CHOSEN)
+AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
+	--last-failed --last-failed-no-failures none $(CHOSEN)
 CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py compose.py docker_target.py)
 CHART_TESTS := $(wildcard ml_assets_tests/unit/test_chart*.py)
 # They have more dependencies than the project, so they stand apart.
@@ -86,15 +87,17 @@ VERSION_IN = $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' $(1))
 TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/test_chart_checkov.py) \
 	safety==$(call VERSION_IN,checks/vulnerabilities.py)
 
-test-slow: test-processes test-containers ## Run the slow tests but those of the chart
+test-slow: CHOSEN = $(addprefix --ignore=,$(CHART_TESTS))
+test-slow: tools ## Run the slow tests but those of the chart
+	$(SLOW) || $(AGAIN)
 
+test-processes: CHOSEN = $(addprefix --ignore=,$(CHART_TESTS) $(CONTAINER_TESTS))
 test-processes: tools ## Slow tests: many trainings, whole processes, a browser
-	$(SLOW) -n 2 --dist loadfile --no-loadscope-reorder \
-		$(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS)) || \
-		$(AGAIN) $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART_TESTS))
+	$(SLOW) || $(AGAIN)
 
+test-containers: CHOSEN = $(CONTAINER_TESTS)
 test-containers: $(READY) ## Slow tests: the images, Docker Compose, the target docker
-	$(SLOW) $(CONTAINER_TESTS) || $(AGAIN) $(CONTAINER_TESTS)
+	$(SLOW) || $(AGAIN)
 
 tools: $(READY) ## Fetch Checkov and Safety, where that is possible
 	@for tool in $(TOOLS); do \

@@ -14,7 +14,7 @@ from ml_assets.release.oci import Manifest, Repository
 from ml_assets.release.oci_http import NotInRegistryError
 from ml_assets.release.refusals import ReleaseError
 from ml_assets.serving.plan import encode
-from ml_assets.storage import create_bytes, read_json, write_json
+from ml_assets.storage import below, create_bytes, read_json, write_json
 
 COMMIT = "org.opencontainers.image.revision"
 VERSION = "org.opencontainers.image.version"
@@ -65,7 +65,8 @@ class ImageStore:
 
     def path(self, digest: str) -> Path:
         """File of one release."""
-        return self.root / "images" / f"{digest.removeprefix('sha256:')}.json"
+        name = f"{digest.removeprefix('sha256:')}.json"
+        return below(self.root / "images", name)
 
     def find(self, digest: str) -> Image | None:
         """The release of this digest, if it was seen."""

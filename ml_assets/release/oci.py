@@ -35,6 +35,8 @@ _IMAGE = re.compile(
     r"/(?P<path>[a-z0-9][a-z0-9._/-]*)"
 )
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+# As the distribution specification has it.
+_TAG = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,127}")
 
 
 class Manifest(NamedTuple):
@@ -89,10 +91,12 @@ class Repository:
         Raises
         ------
         NotInRegistryError
-            If there is none.
+            If there is none, as of what is neither tag nor digest.
         RegistryRefusedError
             If the bytes are not those of the digest.
         """
+        if not (_TAG.fullmatch(reference) or _DIGEST.fullmatch(reference)):
+            raise NotInRegistryError(f"{ascii(reference[:80])} is no tag and no digest")
         answer = self.session.get(f"/v2/{self.path}/manifests/{reference}", ACCEPT)
         actual = _digest(answer.body)
         stated = answer.headers.get("Docker-Content-Digest", actual)

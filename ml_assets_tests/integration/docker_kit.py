@@ -54,7 +54,7 @@ class Container:
     def __init__(self, id_: str) -> None:
         self.id = id_
 
-    def await_health(self, wanted: str, seconds: float = 90.0) -> str:
+    def await_health(self, wanted: str, seconds: float = 180.0) -> str:
         """Wait for the state of the health check; what the check said last."""
         deadline = time.monotonic() + seconds
         state = ""

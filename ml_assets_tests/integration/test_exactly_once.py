@@ -8,6 +8,7 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -163,6 +164,29 @@ def site(registry: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
     site.close()
 
 
+@pytest.fixture(scope="module")
+def one_version(
+    tmp_path_factory: pytest.TempPathFactory, empty_registry: Path
+) -> Path:
+    """A home in which one version has passed its gate."""
+    directory = tmp_path_factory.mktemp("one_version")
+    shutil.copy(empty_registry, directory / "mlflow.db")
+    with pytest.MonkeyPatch.context() as patch:
+        Platform(directory, patch).complete("train")
+    return directory
+
+
+@pytest.fixture
+def trained(
+    one_version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Site]:
+    """A platform with a daemon, whose model has a version that passed its gate."""
+    shutil.copytree(one_version, tmp_path / "trained")
+    site = Site(tmp_path / "trained", monkeypatch)
+    yield site
+    site.close()
+
+
 def launched(site: Site) -> bool:
     return bool(site.deploy_runs())
 
@@ -184,9 +208,9 @@ KILLS: dict[str, tuple[Callable[[Site], bool], Callable[[Daemon], None]]] = {
 
 @pytest.mark.parametrize("moment, kill", KILLS.values(), ids=KILLS)
 def test_a_passing_version_is_deployed_once_whatever_is_killed(
-    site: Site, moment: Callable[[Site], bool], kill: Callable[[Daemon], None]
+    trained: Site, moment: Callable[[Site], bool], kill: Callable[[Daemon], None]
 ) -> None:
-    site.complete("train")
+    site = trained
     (version,) = site.versions.names(MODEL)
     daemon = site.start_daemon()
     await_true(lambda: moment(site), "the moment to kill has come")
@@ -240,8 +264,10 @@ def test_of_two_equal_trainings_one_serves(site: Site) -> None:
     print(f"\n2 equal trainings at once; plans in order: {site.deployed()}")
 
 
-def test_a_sensor_that_forgot_where_it_was_launches_nothing_twice(site: Site) -> None:
-    site.complete("train")
+def test_a_sensor_that_forgot_where_it_was_launches_nothing_twice(
+    trained: Site,
+) -> None:
+    site = trained
     daemon = site.start_daemon()
     await_true(lambda: site.deployed(), "the version serves")
     site.settle()

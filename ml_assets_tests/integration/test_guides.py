@@ -60,6 +60,8 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
     return kept | {
         "PATH": ":".join(path),
+        # Most modules are imported by nobody here, so none is compiled beforehand.
+        "UV_COMPILE_BYTECODE": "0",
         "GIT_CONFIG_COUNT": "1",
         "GIT_CONFIG_KEY_0": f"url.{origin}.insteadOf",
         "GIT_CONFIG_VALUE_0": ADDRESS,

@@ -15,6 +15,7 @@ from ml_assets.release.images import (
     resolve,
 )
 from ml_assets.release.oci import Repository
+from ml_assets.storage import NameFault
 from ml_assets_tests.oci_kit import (
     COMMITS,
     Built,
@@ -83,6 +84,20 @@ def test_a_name_that_does_not_exist_says_which_tags_were_looked_for(
         look(registry, store)
     with pytest.raises(UnknownReleaseError, match="was not seen in the registry"):
         find(Repository(registry.image), store, "sha256:" + "0" * 64)
+
+
+ELSEWHERE = ("../images/x", "x/../../../other/manifests/main", "main?n=1", "", "..")
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_release_leads_to_no_other_file_and_no_other_address(
+    registry: RegistryDouble, store: ImageStore, name: str
+) -> None:
+    with pytest.raises(UnknownReleaseError, match="has no tag"):
+        look(registry, store, name)
+    assert registry.requests == []
+    with pytest.raises(NameFault, match="is no name"):
+        store.get(f"sha256:{name}/")
 
 
 def test_a_push_that_is_under_way_is_no_release(

@@ -10,6 +10,7 @@ from ml_assets_tests.unit.workflows.files import (
     CD,
     CI,
     DEPENDABOT,
+    MAKEFILE,
     ROOT,
     RUN,
     Files,
@@ -47,6 +48,8 @@ LINTERS = {
     *("shellcheck", "yamllint", "zizmor", "python -m checks.secrets"),
     "python -m checks.audit",
 }
+# The slow tests that `make ci` runs at once, and CI in two jobs.
+ALL_BUT_CHART = "\ntest-slow: CHOSEN = $(addprefix --ignore=,$(CHART_TESTS))\n"
 # What keeps a command from failing.
 LENIENT = re.compile(r"\|\||;|--exit-zero|--no-exit-codes|--warn-only|sarif|^\t-")
 # Of ci.yml, and not of `make ci`.
@@ -160,7 +163,10 @@ def at_home(files: Files) -> Iterator[str]:
         for job in JOBS & set(load(files, CI)["jobs"])
         for step in steps_of(files, job)
     }
-    missing = targets - {""} - NEEDS_GITHUB - made_by(files, "ci")
+    made = made_by(files, "ci")
+    if "test-slow" in made and ALL_BUT_CHART in files[MAKEFILE]:
+        made |= {"test-processes", "test-containers"}
+    missing = targets - {""} - NEEDS_GITHUB - made
     if missing:
         yield f"`make ci` does not run {sorted(missing)}"
     if not re.search(r"^make ci$", files[RUN], re.MULTILINE):
