@@ -31,10 +31,13 @@ def command(host: str, port: int, path: Path) -> None:
       ml-assets serve --door /run/ml-assets/door.sock --port 0
     """
     from ml_assets.serving.door import hold
-    from ml_assets.serving.sockets import cannot_listen
+    from ml_assets.serving.sockets import cannot_listen, require_socket_path
 
     try:
+        require_socket_path(str(path))
         code = hold(host, port, path)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     except OSError as error:
         code = cannot_listen(host, port, error)
     sys.exit(code)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ml_assets.serving.sockets import require_socket_path
 from ml_assets.storage import directory, home, storage_root
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
@@ -130,6 +131,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 f"server settings: generation is {found.generation} and model is"
                 " missing, expected the model whose plan it is"
             )
+        try:
+            require_socket_path(found.door)
+        except ValueError as error:
+            raise ValueError(f"server settings: {error}") from None
         return found
 
     def arguments(self) -> list[str]:

@@ -9,7 +9,8 @@ from ml_assets.serving.logs import log
 
 # Connections that wait to be taken.
 BACKLOG = 1024
-# Leaves room for a directory and a name in the 107 bytes of a path of a Unix socket.
+# Bytes of the path of a Unix socket, and what leaves room for a directory and a name.
+LONGEST_PATH = 107
 LONGEST_DIRECTORY = 70
 
 
@@ -36,12 +37,29 @@ def listen(host: str, port: int) -> socket.socket:
 
 def cannot_listen(host: str, port: int, error: OSError) -> int:
     """Say why a port cannot be had; the exit code."""
+    where = error.filename or f"{host}:{port}"
     log(
-        f"cannot listen on {host}:{port}: {error.strerror};"
+        f"cannot listen on {where}: {error.strerror};"
         " stop what uses the port, or choose another",
         logging.ERROR,
     )
     return 1
+
+
+def require_socket_path(path: str) -> None:
+    """Refuse a path that no Unix socket can have.
+
+    Raises
+    ------
+    ValueError
+        If it is longer than the 107 bytes that the system takes.
+    """
+    length = len(os.fsencode(path))
+    if length > LONGEST_PATH:
+        raise ValueError(
+            f"door is {path}, a Unix socket whose path has {length} bytes,"
+            f" expected at most {LONGEST_PATH}"
+        )
 
 
 def socket_directory() -> str | None:
