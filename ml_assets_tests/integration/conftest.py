@@ -4,8 +4,10 @@ import pytest
 
 LONGEST = (
     "test_guides.py",
+    "test_compose.py",
     "test_crashes.py",
     "test_exactly_once.py",
+    "test_image.py",
     "test_delivery.py",
     "test_prometheus.py",
     "test_demo.py",

@@ -116,38 +116,29 @@ def answer(url: str) -> Any:
         return None
 
 
-def test_dev_serves_all_three_and_stops_cleanly(home: Path, tmp_path: Path) -> None:
-    ui, port, metrics = free_ports(3)
+def test_dev_and_a_training_begin_on_a_new_instance_at_once(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = ("UI_PORT", "PORT", "METRICS_PORT")
+    ui, port, metrics = ports = free_ports(3)
+    for name, number in zip(names, ports, strict=True):
+        monkeypatch.setenv(f"ML_ASSETS_{name}", str(number))
     log = tmp_path / "log"
-    options = (f"--ui-port={ui}", f"--port={port}", f"--metrics-port={metrics}")
-    with running(log, "dev", *options) as process:
+    trained = tmp_path / "trained"
+    with running(log, "dev") as dev, running(trained, "train", "breast_cancer") as run:
+        assert run.wait(240) == 0, trained.read_text()
         await_true(lambda: b"ready   Dagster UI" in log.read_bytes(), "it was ready")
         assert answer(f"http://127.0.0.1:{ui}/server_info") == 200
         assert answer(f"http://127.0.0.1:{port}/models") == 200
         assert answer(f"http://127.0.0.1:{metrics}/metrics") == 200
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        dev.send_signal(signal.SIGTERM)
+        assert dev.wait(60) == 0
+    assert "Error" not in log.read_text()
+    assert "INFO server started server.address=127.0.0.1" in log.read_text()
     await_true(
         lambda: not processes_with(f"ML_ASSETS_HOME={home}"), "all had ended", 10
     )
     assert (home / "dagster" / "dagster.yaml").exists()
-
-
-def test_dev_and_a_training_begin_on_a_new_instance_at_once(
-    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    ports = zip(("UI_PORT", "PORT", "METRICS_PORT"), free_ports(3), strict=True)
-    for name, port in ports:
-        monkeypatch.setenv(f"ML_ASSETS_{name}", str(port))
-    log = tmp_path / "log"
-    trained = tmp_path / "trained"
-    with running(log, "dev") as dev, running(trained, "train", "breast_cancer") as run:
-        assert run.wait(120) == 0, trained.read_text()
-        await_true(lambda: b"ready   Dagster UI" in log.read_bytes(), "it was ready")
-        dev.send_signal(signal.SIGINT)
-        assert dev.wait(60) == 0
-    assert "Error" not in log.read_text()
-    assert "INFO server started server.address=127.0.0.1" in log.read_text()
 
 
 def test_dev_fails_when_one_of_its_processes_dies(

@@ -165,9 +165,7 @@ def site(registry: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterato
 
 
 @pytest.fixture(scope="module")
-def one_version(
-    tmp_path_factory: pytest.TempPathFactory, empty_registry: Path
-) -> Path:
+def one_version(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) -> Path:
     """A home in which one version has passed its gate."""
     directory = tmp_path_factory.mktemp("one_version")
     shutil.copy(empty_registry, directory / "mlflow.db")

@@ -24,7 +24,9 @@ def test_a_socket_can_be_bound_below_a_long_tmpdir(length, tmp_path, monkeypatch
 
 
 @pytest.mark.parametrize("command", ["door", "serve"])
-@pytest.mark.parametrize("name", ["d" * 107, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 54])
+@pytest.mark.parametrize(
+    "name", ["d" * 107, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 54]
+)
 def test_a_door_that_no_socket_can_be_is_refused(command, name):
     done = CliRunner().invoke(main, [command, "--door", f"/{name}", "--port", "0"])
     assert done.exit_code == 2
