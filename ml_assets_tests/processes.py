@@ -57,11 +57,12 @@ def await_true(
 ) -> Any:
     """Look at `condition` until it holds, and return what it gave."""
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
+    while (began := time.monotonic()) < deadline:
         found = condition()
         if found:
             return found
-        time.sleep(0.05)
+        # What is awaited gets most of the time, however dear a look is.
+        time.sleep(max(0.05, 4 * (time.monotonic() - began)))
     raise AssertionError(f"within {seconds:g} s it was not seen that {what}")
 
 
@@ -113,7 +114,7 @@ class JobProcess:
     def kill_when(self, moment: Callable[[], Any]) -> bool:
         """Kill it as soon as `moment` comes; whether it was still running then."""
         while not moment() and not self.is_over:
-            time.sleep(0.0002)
+            time.sleep(0.002)
         return self.kill()
 
     def succeed(self) -> None:

@@ -101,7 +101,7 @@ def test_a_demo_that_is_stopped_fails_and_leaves_nothing(
         assert process.wait(60) == 1
     assert b"Traceback" not in log.read_bytes()
     await_true(
-        lambda: not processes_with(f"ML_ASSETS_HOME={home}/demo"), "all had ended", 10
+        lambda: not processes_with(f"ML_ASSETS_HOME={home}/demo"), "all had ended", 60
     )
 
 
@@ -136,7 +136,7 @@ def test_dev_and_a_training_begin_on_a_new_instance_at_once(
     assert "Error" not in log.read_text()
     assert "INFO server started server.address=127.0.0.1" in log.read_text()
     await_true(
-        lambda: not processes_with(f"ML_ASSETS_HOME={home}"), "all had ended", 10
+        lambda: not processes_with(f"ML_ASSETS_HOME={home}"), "all had ended", 60
     )
     assert (home / "dagster" / "dagster.yaml").exists()
 
@@ -156,5 +156,5 @@ def test_dev_fails_when_one_of_its_processes_dies(
         assert process.wait(60) == 1
     assert "the server ended with exit code -9" in log.read_text()
     await_true(
-        lambda: not processes_with(f"ML_ASSETS_HOME={home}"), "all had ended", 10
+        lambda: not processes_with(f"ML_ASSETS_HOME={home}"), "all had ended", 60
     )

@@ -105,7 +105,8 @@ def made_by(files: Files, target: str) -> set[str]:
     known = recipes(files)
     needs, *lines = known[target].split("\n")
     words = set(needs.partition("##")[0].split())
-    words |= set(re.findall(r"\$\(MAKE\) (\S+)", "\n".join(lines)))
+    for called in re.findall(r"\$\(MAKE\)((?: [a-z-]+)+)", "\n".join(lines)):
+        words |= set(called.split())
     for word in words & set(known):
         found |= made_by(files, word)
     return found
