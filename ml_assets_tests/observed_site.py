@@ -93,10 +93,13 @@ def asks(context):
 @dg.definitions
 def defs():
     (spec,) = read_specs(HOME / "churn.yaml")
+    # No tick is due in this hour, whichever it is.
+    spec = spec.model_copy(update={"schedule": "0 2 29 2 *"})
     model = dg.Definitions.merge(*(stage.build(spec) for stage in STAGES))
     kept = dg.Definitions(
         assets=model.assets, asset_checks=model.asset_checks, jobs=model.jobs,
-        schedules=model.schedules, resources={TABLES: TableIOManager()},
+        schedules=[s for s in model.schedules if s.name == "churn_schedule"],
+        resources={TABLES: TableIOManager()},
         executor=dg.in_process_executor,
     )
     own = dg.Definitions(sensors=[asks])

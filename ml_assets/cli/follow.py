@@ -52,11 +52,14 @@ def following(
     """Tell `listener` of the run with `tags` while the block executes it."""
     done = threading.Event()
     follower = RunFollower(instance, listener)
+    found: list[str] = []
 
     def look() -> None:
-        run = find_run(instance, tags)
-        if run is not None:
-            follower.catch_up(run.run_id)
+        # Which run it is has to be asked until there is one, and never again.
+        if not found and (run := find_run(instance, tags)) is not None:
+            found.append(run.run_id)
+        for run_id in found:
+            follower.catch_up(run_id)
 
     def watch() -> None:
         while not done.wait(POLL_SECONDS):

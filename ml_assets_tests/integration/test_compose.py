@@ -1,26 +1,21 @@
 """compose.yaml as it is, with Debian's Postgres and Prometheus standing in."""
 
-import asyncio
 import json
 import urllib.error
 import urllib.request
 import uuid
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from ml_assets_tests.e2e import train_another
 from ml_assets_tests.integration.compose_kit import Platform, compose_command
 from ml_assets_tests.integration.docker_kit import docker, missing_engine
-from ml_assets_tests.integration.serving.serving_kit import Load
 from ml_assets_tests.processes import await_true
 
 pytestmark = pytest.mark.slow
 MODEL = "breast_cancer"
 TRAIN, DEPLOY = f"{MODEL}_train", f"{MODEL}_deploy"
-ANOTHER = Path(train_another.__file__).read_text()
 # Grafana and Jaeger have no package to stand in for them.
 SERVICES = ["webserver", "daemon", "model-server", "rollout", "exporter", "prometheus"]
 
@@ -67,32 +62,6 @@ def test_a_killed_run_is_retried_and_its_version_is_deployed_once_and_serves(
     answer = predict(platform)
     assert answer["version"] == runs_version(platform)
     assert 0.0 < answer["predictions"][0]["probability"] < 1.0
-
-
-def test_the_next_version_replaces_the_container_under_load(platform: Platform) -> None:
-    (before,) = server_containers(platform)
-
-    async def train_and_deploy() -> None:
-        await asyncio.to_thread(platform.execute, "daemon", ANOTHER, MODEL)
-        await asyncio.to_thread(platform.launch, DEPLOY)
-        await asyncio.to_thread(
-            await_true,
-            lambda: ledger(platform) == ["deployment"] * 2
-            and succeeded(platform, DEPLOY, 2),
-            "a second version is deployed",
-        )
-
-    port = platform.port("model-server", 8080)
-    load = Load(port, [row()], {}, 4, reconnects=True, model=MODEL, pause=0.01)
-    asyncio.run(load.run(train_and_deploy()))
-    print(
-        f"{load.answered.total()} answered, {len(load.lost)} lost,"
-        f" {len(load.wrong)} refused"
-    )
-    assert (load.lost, load.wrong) == ([], [])
-    assert len(load.order) == 2
-    (after,) = server_containers(platform)
-    assert after != before
 
 
 def test_prometheus_finds_the_servers_and_the_exporter(platform: Platform) -> None:

@@ -88,7 +88,6 @@ def deploying(platform: Platform) -> dict[str, Callable[[], bool]]:
         "committed": platform.sees("plans/churn/00000002.json"),
         "labels": lambda: commits() and registry.stat().st_mtime_ns != began,
         "writes the profile": platform.sees(f"versions/churn/{newest}/*profile.json"),
-        "wrote the profile": platform.sees(f"versions/churn/{newest}/profile.json"),
     }
 
 
@@ -99,7 +98,6 @@ def deploying(platform: Platform) -> dict[str, Callable[[], bool]]:
         "committed",
         "labels",
         "writes the profile",
-        "wrote the profile",
     ],
 )
 def test_a_deployment_that_is_killed_is_finished_by_the_next(

@@ -193,14 +193,9 @@ def working(site: Site) -> bool:
     return (site.home / "plans" / MODEL / ".lock").exists()
 
 
-def committed(site: Site) -> bool:
-    return bool(site.plans.history(MODEL))
-
-
 KILLS: dict[str, tuple[Callable[[Site], bool], Callable[[Daemon], None]]] = {
     "daemon, after the tick": (launched, Daemon.kill),
     "everything, during the run": (working, Daemon.kill_everything),
-    "everything, after the commit": (committed, Daemon.kill_everything),
 }
 
 

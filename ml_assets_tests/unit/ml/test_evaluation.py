@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn import metrics
+from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 
 from ml_assets.ml.evaluation import METRICS, evaluate
@@ -208,3 +209,28 @@ def test_importance_ranks_the_column_that_decides_first():
     assert found[0].mean > 0.4 > abs(found[-1].mean)
     assert found == importances(pipeline, frame, y, rows=200)
     assert importances(pipeline, frame, np.zeros(n, dtype=np.int64)) == []
+
+
+def test_importance_is_that_of_scikit_learn():
+    n = 300
+    frame = pd.DataFrame(
+        {
+            "weak": GENERATOR.normal(size=n),
+            "strong": GENERATOR.normal(size=n),
+            "kind": GENERATOR.choice(["a", "b"], n),
+        }
+    )
+    score = frame["weak"] + 3 * frame["strong"] + 2 * (frame["kind"] == "a")
+    y = (score + GENERATOR.normal(size=n) > 1).to_numpy(dtype=np.int64)
+    pipeline = build_pipeline(frame, FeaturesSpec(), LogisticRegression()).fit(frame, y)
+
+    found = {item.column: item for item in importances(pipeline, frame, y, repeats=50)}
+    theirs = permutation_importance(
+        pipeline, frame, y, scoring="roc_auc", n_repeats=50, random_state=1
+    )
+
+    for name, mean, std in zip(
+        frame.columns, theirs.importances_mean, theirs.importances_std, strict=True
+    ):
+        assert found[name].mean == pytest.approx(mean, abs=4 * std / 50**0.5)
+        assert found[name].std == pytest.approx(std, rel=0.5)
