@@ -5,7 +5,9 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
@@ -90,8 +92,15 @@ def test_a_place_for_sockets_that_is_too_long_is_named(
     assert script("dagster").endswith("dagster")
 
 
+@pytest.fixture
+def own_environment() -> Iterator[None]:
+    """The demo changes the environment of its process, which here others share."""
+    with mock.patch.dict(os.environ):
+        yield
+
+
 def test_the_demo_starts_from_an_empty_directory(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, own_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_STORAGE", "/elsewhere")
     monkeypatch.setenv("DAGSTER_HOME", "/elsewhere")
@@ -115,7 +124,7 @@ def test_the_demo_empties_no_directory_that_it_did_not_make(home: Path) -> None:
 
 
 def test_two_demos_in_one_place_do_not_meet(
-    home: Path, monkeypatch: pytest.MonkeyPatch
+    home: Path, own_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with empty_place() as place:
         monkeypatch.setenv("ML_ASSETS_HOME", str(home))
