@@ -27,6 +27,12 @@ NEWEST = {
     "class": "DagsterDaemonScheduler",
     "config": {"max_catchup_runs": 0},
 }
+# A clock that jumps over hours makes no run one that hangs.
+PATIENT = {
+    "enabled": True,
+    "start_timeout_seconds": 30 * 86_400,
+    "max_runtime_seconds": 30 * 86_400,
+}
 # Once a minute it looks what is due; a clock that jumps makes that minute a long one.
 HASTY = """
 import sys
@@ -137,7 +143,8 @@ def running() -> Iterator[Daemon]:
     """A daemon and its code server over an empty ``DAGSTER_HOME``."""
     home = Path(os.environ["DAGSTER_HOME"])
     home.mkdir(parents=True)
-    config = yaml.safe_load(SHIPPED.read_text()) | {"scheduler": NEWEST}
+    changed = {"scheduler": NEWEST, "run_monitoring": PATIENT}
+    config = yaml.safe_load(SHIPPED.read_text()) | changed
     (home / "dagster.yaml").write_text(yaml.safe_dump(config))
     (port,) = free_ports(1)
     place = {"host": "127.0.0.1", "port": port, "location_name": "quarter"}
