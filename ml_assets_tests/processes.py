@@ -61,8 +61,8 @@ def await_true(
         found = condition()
         if found:
             return found
-        # What is awaited gets most of the time, however dear a look is.
-        time.sleep(max(0.05, 4 * (time.monotonic() - began)))
+        # What is awaited gets most of the time where a look is dear.
+        time.sleep(min(max(0.05, 4 * (time.monotonic() - began)), 1.0))
     raise AssertionError(f"within {seconds:g} s it was not seen that {what}")
 
 

@@ -4,7 +4,7 @@ import csv
 import io
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -132,9 +132,7 @@ class Deployed(NamedTuple):
 
 
 @pytest.fixture
-def deployed(
-    case: Case, home: Path, tmp_path: Path, run_job: Run
-) -> Iterator[Deployed]:
+def deployed(case: Case, home: Path, tmp_path: Path, run_job: Run) -> Deployed:
     file = tmp_path / "rows.csv"
     write(file, case)
     source: dict[str, Any] = {"type": "csv", "path": str(file)}
@@ -160,7 +158,7 @@ def deployed(
     rows = tables.read("m", "features", record.features_version)
     raw = tables.read("m", "raw", record.raw_version)
     assert len(rows) == len(raw) == ROWS
-    yield Deployed(home, file, raw, scoring.score(scoring.load(record), rows))
+    return Deployed(home, file, raw, scoring.score(scoring.load(record), rows))
 
 
 def answers(deployed: Deployed, file: Path) -> list[float]:
