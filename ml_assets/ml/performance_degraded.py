@@ -8,10 +8,11 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_assets.ml.intervals import wilson
-from ml_assets.ml.sequential.bernoulli import log_e_above
 
-# Pseudo-observations behind the alternative: looks for drops of a few points first.
-CONCENTRATION = 100.0
+# Rates that are looked for, as shares of the way from what is promised to the worst.
+ALTERNATIVES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
+# A change may begin at any multiple of so many labels.
+BLOCK = 25
 
 
 class Degradation(msgspec.Struct, frozen=True, kw_only=True):
@@ -24,11 +25,14 @@ class Degradation(msgspec.Struct, frozen=True, kw_only=True):
         What the live figure is held against: the lower confidence bound of the offline
         one, less the margin.
     n : int
-        Labels, or pairs of a positive and a negative, that were looked at.
-    log_e, highest_log_e, threshold : float
-        Log e-value now, the highest so far, and what it must reach.
+        Labels, or pairs of a positive and a negative, that are judged.
+    since : int
+        How many came before them, and ended with a recovery.
+    log_e, threshold : float
+        Log e-value now, and what it must reach: against "not below `limit`", and once
+        degraded against "not above".
     degraded : bool
-        Whether it ever did.
+        Whether the metric was shown to be below `limit`, and not to be above it since.
     sentence : str
         The finding in words.
     """
@@ -36,8 +40,8 @@ class Degradation(msgspec.Struct, frozen=True, kw_only=True):
     metric: Literal["accuracy", "roc_auc"]
     limit: float
     n: int
+    since: int
     log_e: float
-    highest_log_e: float
     threshold: float
     degraded: bool
     sentence: str
@@ -126,24 +130,88 @@ def _degraded(
     if not 0 < limit < 1:
         raise ValueError(f"{name} cannot be held against {limit}")
     threshold = -math.log(alpha)
-    if not len(good):
-        log_e = np.zeros(1)
-    else:
-        passed = np.cumsum(good)
-        failed = np.arange(1, len(good) + 1) - passed
-        log_e = log_e_above(failed, passed, 1 - limit, CONCENTRATION)
-    highest = max(float(log_e.max()), 0.0)
-    degraded = highest >= threshold
-    live = f"{good.mean():.4f}" if len(good) else "unknown"
-    relation = "is below" if degraded else "is not shown to be below"
+    since, degraded, log_e = _state(good, limit, threshold)
+    judged = good[since:]
+    live = f"{judged.mean():.4f}" if len(judged) else "unknown"
     what = "labels" if metric == "accuracy" else "pairs"
+    if not degraded:
+        relation = f"is not shown to be below {limit:.4f}"
+    elif judged.mean() < limit:
+        relation = f"is below {limit:.4f}"
+    else:
+        relation = f"was below {limit:.4f} and is not shown to be above it again"
     return Degradation(
         metric=metric,
         limit=limit,
-        n=len(good),
-        log_e=float(log_e[-1]),
-        highest_log_e=highest,
+        n=len(judged),
+        since=since,
+        log_e=log_e,
         threshold=threshold,
         degraded=degraded,
-        sentence=f"live {name} {live} over {len(good):,} {what} {relation} {limit:.4f}",
+        sentence=f"live {name} {live} over {len(judged):,} {what} {relation}",
     )
+
+
+def _state(
+    good: NDArray[np.float64], limit: float, threshold: float
+) -> tuple[int, bool, float]:
+    """Where what is judged now begins, whether it is degraded, and the log e-value.
+
+    The figure is called degraded when it is shown to be below the limit, and no longer
+    when what came after that is shown to be above it; then all begins anew.
+    """
+    since = at = 0
+    degraded = False
+    while True:
+        # Once degraded, it is the right answers whose rate is to be shown to be high.
+        rest = good[at:]
+        log_e = (
+            log_e_since(rest, limit) if degraded else log_e_since(1 - rest, 1 - limit)
+        )
+        shown = np.flatnonzero(log_e >= threshold)
+        if not len(shown):
+            return since, degraded, float(log_e[-1]) if len(log_e) else 0.0
+        at += int(shown[0]) + 1
+        since, degraded = (since if not degraded else at), not degraded
+
+
+def log_e_since(outcomes: NDArray[np.float64], null: float) -> NDArray[np.float64]:
+    """Log e-value, after each outcome, against "their mean is at most `null`".
+
+    It is a bet on each of several higher means, begun anew at every block of labels: a
+    change after thousands of labels is seen as soon as one at the start. The stakes of
+    the beginnings, 1 / k (k + 1), add up to one, so that the sum is an e-process.
+
+    Parameters
+    ----------
+    outcomes : ndarray of shape (n,)
+        Each from 0 to 1, in the order in which they came.
+    null : float
+        The limit, above 0 and below 1.
+
+    Returns
+    -------
+    ndarray of shape (n,)
+        Its exponential exceeds ``1 / alpha`` *ever* with probability at most ``alpha``
+        (Ville's inequality).
+
+    Examples
+    --------
+    >>> late = np.repeat([0.0, 1.0], [5_000, 40])
+    >>> bool(log_e_since(late, 0.2)[-1] > np.log(1_000))
+    True
+    """
+    if not len(outcomes):
+        return np.zeros(0)
+    steps = np.arange(len(outcomes))
+    block = steps // BLOCK + 1
+    stake = np.where(steps % BLOCK == 0, -np.log(block * (block + 1.0)), -np.inf)
+    # What is staked on beginnings that are still to come.
+    found = [-np.log(block + 1.0)]
+    for share in ALTERNATIVES:
+        mean = null + share * (1 - null)
+        gains = np.log1p((mean - null) / (null * (1 - null)) * (outcomes - null))
+        total = np.cumsum(gains)
+        begun = np.logaddexp.accumulate(stake - (total - gains))
+        found.append(total + begun - np.log(len(ALTERNATIVES)))
+    return np.asarray(np.logaddexp.reduce(found))

@@ -133,22 +133,54 @@ def test_a_figure_from_few_test_rows_is_trusted_less():
     assert not accuracy_degraded(right, 0.87, 100).degraded
 
 
-def test_a_version_once_degraded_stays_so_when_it_is_looked_at_later():
-    right = np.repeat([False, True], [60, 5_000])
+def test_a_version_once_degraded_stays_so_until_the_opposite_is_shown():
+    """One week in which clients sent another unit, and weeks of right answers after."""
+    generator = np.random.default_rng(12)
+    week, later = generator.random(300) < 0.6, generator.random(2_000) < 0.91
+    states = [
+        accuracy_degraded(np.concatenate([week, later[:n]]), 0.85, 10_000)
+        for n in (0, 30, 2_000)
+    ]
 
-    found = accuracy_degraded(right, 0.85, 10_000)
+    assert [found.degraded for found in states] == [True, True, False]
+    assert states[0].sentence.endswith("over 300 labels is below 0.8206")
+    # What is judged again is what came after it had recovered.
+    assert states[2].since > 300 and states[2].n == 2_300 - states[2].since
+    assert "is not shown to be below" in states[2].sentence
+
+
+def test_a_figure_that_is_not_below_its_limit_is_not_said_to_be():
+    found = accuracy_degraded(np.repeat([False, True], [6, 30]), 0.85, 10_000)
 
     assert found.degraded
-    assert found.log_e < found.threshold <= found.highest_log_e
+    assert found.sentence == (
+        "live accuracy 0.8333 over 36 labels was below 0.8206 and is not shown to be"
+        " above it again"
+    )
+
+
+@pytest.mark.parametrize("before", [0, 300, 5_000, 100_000])
+@pytest.mark.parametrize("first", [[], [(300, 0.6)]], ids=["first", "second"])
+def test_a_fault_is_seen_however_long_all_was_well(first, before):
+    """One week of 300 labels, in which clients sent another unit."""
+    generator = np.random.default_rng(13)
+    parts = [*first, (2_000 if first else 0, 0.91), (before, 0.87), (300, 0.6)]
+    right = np.concatenate([generator.random(n) < rate for n, rate in parts])
+
+    assert not accuracy_degraded(right[:-300], 0.85, 10_000).degraded
+    assert accuracy_degraded(right, 0.85, 10_000).degraded
 
 
 def test_looking_after_every_label_raises_no_more_false_alarms_than_alpha():
     generator = np.random.default_rng(9)
     alarms = sum(
-        accuracy_degraded(
-            generator.random(1_000) < 0.80, 0.80, 10**9, margin=0.0, alpha=0.1
-        ).degraded
-        for _ in range(1_000)
+        found.degraded or found.since > 0
+        for found in (
+            accuracy_degraded(
+                generator.random(1_000) < 0.80, 0.80, 10**9, margin=0.0, alpha=0.1
+            )
+            for _ in range(1_000)
+        )
     )
 
     # Half of alpha, as the offline figure is as good as exact here.
