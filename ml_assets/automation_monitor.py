@@ -8,7 +8,7 @@ import dagster as dg
 import msgspec
 
 from ml_assets.assets.common import key
-from ml_assets.assets.drift_comparison import raw_to_compare
+from ml_assets.assets.drift_comparison import DRIFTED_COLUMNS, raw_to_compare
 from ml_assets.assets.training import DRIFT
 from ml_assets.model import ModelSpec
 from ml_assets.pods import executor_of, pod_tags
@@ -108,10 +108,22 @@ def _left_behind(spec: ModelSpec) -> bool:
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """The drift sensor's cursor: the last report seen, and when training was asked."""
+    """The drift sensor's cursor.
+
+    Attributes
+    ----------
+    seen
+        The last report, by its number in the event log.
+    trained
+        When training was asked for last, in unix seconds.
+    champion, columns
+        Whose drift, and in which columns, training was asked for.
+    """
 
     seen: int = 0
     trained: float | None = None
+    champion: str = ""
+    columns: frozenset[str] = frozenset()
 
 
 class DriftEvent(NamedTuple):
@@ -121,13 +133,17 @@ class DriftEvent(NamedTuple):
     report: str
     drifted: bool
     raw_version: str
+    champion: str
+    columns: frozenset[str]
 
 
 def drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
     """Trains a version when drift is found, once per report and not too often.
 
     Nothing is trained where the source has no other data than the newest version saw:
-    that is no remedy. The new version has to pass the gate like any other.
+    that is no remedy. Nor is the same drift of the same champion a reason twice, where
+    a schedule trains on: what came of the first training did not pass the gate. A new
+    version has to pass it like any other.
     """
 
     @dg.sensor(
@@ -147,11 +163,17 @@ def drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
         requests, reasons = [], []
         for event in _events(context, spec, progress.seen):
             progress = msgspec.structs.replace(progress, seen=event.storage_id)
-            reason = _why_no_training(spec, event, progress.trained, now)
+            reason = _why_no_training(spec, event, progress, now)
             if reason:
                 reasons.append(f"{event.report}: {reason}")
                 continue
-            progress = msgspec.structs.replace(progress, trained=now)
+            known = progress.columns if event.champion == progress.champion else ()
+            progress = msgspec.structs.replace(
+                progress,
+                trained=now,
+                champion=event.champion,
+                columns=event.columns.union(known),
+            )
             requests.append(
                 dg.RunRequest(
                     run_key=event.report,
@@ -169,7 +191,7 @@ def drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
 
 
 def _why_no_training(
-    spec: ModelSpec, event: DriftEvent, trained: float | None, now: float
+    spec: ModelSpec, event: DriftEvent, progress: Progress, now: float
 ) -> str:
     """Why a report leads to no training; empty where it does."""
     if not event.drifted:
@@ -180,7 +202,10 @@ def _why_no_training(
         store.get(spec.name, name).raw_version == event.raw_version for name in newest
     ):
         return f"version {newest[0]} was trained on that data"
-    hours = spec.monitoring.cooldown_hours
+    is_known = event.champion == progress.champion and event.columns <= progress.columns
+    if spec.schedule and event.columns and is_known:
+        return f"training was asked for this drift from {event.champion} before"
+    hours, trained = spec.monitoring.cooldown_hours, progress.trained
     if trained is not None and now - trained < hours * 3_600:
         return f"drift, and training was asked for less than {hours:g} hours ago"
     return ""
@@ -200,13 +225,17 @@ def _events(
         if event is None:
             continue
         # A report that a person wrote by hand decides nothing.
-        given = {name: item.value for name, item in event.metadata.items()}
+        given: dict[str, Any] = {
+            name: item.value for name, item in event.metadata.items()
+        }
         found.append(
             DriftEvent(
                 record.storage_id,
                 str(given.get("report_id", "")),
                 bool(given.get("drifted", False)),
                 str(given.get("raw_version", "")),
+                str(given.get("version", "")),
+                frozenset(given.get(DRIFTED_COLUMNS) or ()),
             )
         )
     return found

@@ -12,7 +12,12 @@ from ml_assets.assets.common import (
     markdown_table,
     stage_arguments,
 )
-from ml_assets.assets.drift_comparison import Comparison, compare_all, report_path
+from ml_assets.assets.drift_comparison import (
+    DRIFTED_COLUMNS,
+    Comparison,
+    compare_all,
+    report_path,
+)
 from ml_assets.model import ModelSpec
 from ml_assets.serving.store import PlanStore
 from ml_assets.storage import read_json, storage_root
@@ -107,6 +112,9 @@ def describe(
         "source": worst.source,
         "version": worst.version,
         **raw,
+        DRIFTED_COLUMNS: sorted(
+            {c.column for item in found for c in item.report.columns if c.drifted}
+        ),
         "finding": report.sentence,
         "rows": report.rows_window,
         "rows without repetitions": report.rows_counted,

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 # Of a longer window, rows are taken evenly: more would not be more certain.
 MAX_ROWS = 100_000
 HOUR_SECONDS = 3_600.0
+# Names of the columns that drifted, in the metadata of the asset.
+DRIFTED_COLUMNS = "drifted_columns"
 
 
 class Comparison(NamedTuple):

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ml_assets.assets.drift_comparison import DRIFTED_COLUMNS
 from ml_assets.automation_monitor import build, why_not
 from ml_assets.serving.store import PlanStore, ServerLease
 from ml_assets.strategy import challenge
@@ -87,6 +88,40 @@ def test_data_that_a_version_was_trained_on_is_not_trained_on_again(
     VersionStore(home).save(record("churn", "v2", raw_version="new"))
     report(instance, "raw-v1-new", raw_version="new")
     assert told(tick()) == "raw-v1-new: version v2 was trained on that data"
+
+
+def test_the_same_drift_of_the_same_champion_is_a_reason_once(
+    tick: Any, instance: Any
+) -> None:
+    """Weeks go by in which what was trained does not pass its gate."""
+    about: dict[str, Any] = {"version": "v1", DRIFTED_COLUMNS: ["age"]}
+    report(instance, "a", **about)
+    first = tick(cooldown_hours=0)
+    report(instance, "b", **about)
+    second = tick(first.cursor, cooldown_hours=0)
+    assert launched(first) == ["a"] and launched(second) == []
+    assert told(second) == ("b: training was asked for this drift from v1 before")
+    # Another column, and another champion, are other drifts.
+    report(instance, "c", **about | {DRIFTED_COLUMNS: ["age", "fee"]})
+    third = tick(second.cursor, cooldown_hours=0)
+    report(instance, "d", **about | {"version": "v2"})
+    fourth = tick(third.cursor, cooldown_hours=0)
+    report(instance, "e", **about | {"version": "v2"})
+    assert launched(third) == ["c"] and launched(fourth) == ["d"]
+    assert launched(tick(fourth.cursor, cooldown_hours=0)) == []
+
+
+def test_without_a_schedule_drift_is_the_only_reason_and_counts_again(
+    tick: Any, instance: Any, make_spec: Any
+) -> None:
+    about: dict[str, Any] = {"version": "v1", DRIFTED_COLUMNS: ["age"]}
+    (sensor,) = (
+        build(make_spec(schedule=None, monitoring={"cooldown_hours": 0})).sensors or []
+    )
+    for name in ("a", "b"):
+        report(instance, name, **about)
+    found = sensor(dg.build_sensor_context(instance=instance))
+    assert isinstance(found, dg.SensorResult) and launched(found) == ["a", "b"]
 
 
 def test_without_retraining_there_is_no_sensor(make_spec: Any) -> None:
