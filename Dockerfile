@@ -71,7 +71,7 @@ COPY --from=production-packages /opt/venv /opt/venv
 COPY pyproject.toml ./
 COPY ml_assets ml_assets
 RUN python -m compileall -q --invalidation-mode unchecked-hash ml_assets \
- && python -c "import ml_assets.serving.server"
+ && python -c "import ml_assets.serving.process.server"
 ARG REVISION=unknown
 ARG VERSION=unknown
 ARG CREATED=unknown

@@ -51,7 +51,7 @@ lint: $(READY) ## Form, types, secrets, known faults, import contracts, workflow
 		--exit-zero --format json --output reports/bandit.json
 	$(BIN)/bandit --quiet --recursive ml_assets --configfile pyproject.toml
 	$(BIN)/lint-imports
-	$(BIN)/hadolint Dockerfile ml_assets_tests/integration/standins/Dockerfile
+	$(BIN)/hadolint Dockerfile ml_assets_tests/kits/standins/Dockerfile
 	$(BIN)/shellcheck .ci/run .ci/packages $$(git ls-files --cached --others --exclude-standard '*.sh')
 	$(BIN)/yamllint --strict $$(git ls-files --cached --others --exclude-standard '*.yml' '*.yaml')
 	# Not in the format SARIF: with that, it ends well whatever it found.
@@ -80,10 +80,10 @@ SLOW = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@.xml \
 AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
 	--last-failed --last-failed-no-failures none $(CHOSEN)
 CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py compose.py docker_target.py)
-CHART_TESTS := $(wildcard ml_assets_tests/unit/test_chart*.py)
+CHART_TESTS := $(wildcard ml_assets_tests/unit/helm/test_*.py)
 # They have more dependencies than the project, so they stand apart.
 VERSION_IN = $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' $(1))
-TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/test_chart_checkov.py) \
+TOOLS = checkov==$(call VERSION_IN,ml_assets_tests/unit/helm/test_chart_checkov.py) \
 	safety==$(call VERSION_IN,checks/vulnerabilities.py)
 
 test-slow: CHOSEN = $(addprefix --ignore=,$(CHART_TESTS))

@@ -24,8 +24,8 @@ import dagster as dg
 import psycopg2
 
 from benchmarks.serving_process import free_port, memory, processor
-from ml_assets_tests import postgres_instance as postgres_kit
-from ml_assets_tests.exporter_kit import Found, parsed, value
+from ml_assets_tests.kits import postgres_instance as postgres_kit
+from ml_assets_tests.kits.exporter import Found, parsed, value
 
 FLOOR_SECONDS = 0.1
 # What a million events may add to the memory of the process, in MB.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from ml_assets.ml.chance import p_values
 from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures, Group
-from ml_assets.model import GateSpec
+from ml_assets.spec.gate import GateSpec
 
 ROWS = (100, 500, 2_000)
 SHARES = (0.1, 0.4)

@@ -16,9 +16,9 @@ import tempfile
 import time
 from pathlib import Path
 
-from ml_assets.compaction import compact
-from ml_assets_tests.log_kit import line, ship
-from ml_assets_tests.records_kit import add_version, serve_version
+from ml_assets.prediction_log.compaction import compact
+from ml_assets_tests.kits.prediction_log import line, ship
+from ml_assets_tests.kits.records import add_version, serve_version
 
 MIDNIGHT = 1_763_856_000.0  # 2025-11-23T00:00:00Z
 VERSION = "20251122T020000Z"
@@ -57,7 +57,7 @@ def _day(root: Path, count: int) -> list[str]:
 
 
 def _measure(place: str, ids: list[str]) -> None:
-    from ml_assets.lineage import explain
+    from ml_assets.lifecycle.lineage import explain
 
     seconds, matching = [], 0
     for prediction_id in ids:

@@ -32,8 +32,8 @@ from benchmarks.quarter_daemon import Daemon, running
 from benchmarks.quarter_location import MODELS
 from benchmarks.quarter_rows import FAULTS, START, drawn
 from ml_assets.assets.training import DRIFT
-from ml_assets.automation_monitor import QUARTER
-from ml_assets.serving.store import PlanStore
+from ml_assets.automation.monitor import QUARTER
+from ml_assets.serving.models.plan_store import PlanStore
 
 WEEKS, NEW_ROWS, FIRST_ROWS, REQUESTS = 13, 250, 1_500, 300
 OTHER = {"yes": "no", "no": "yes"}
@@ -70,7 +70,7 @@ class Life:
 
     def trains(self, week: int, due: dt.datetime) -> bool:
         """Await Sunday's run; the operator accepts what has changed on purpose."""
-        from ml_assets.contracts import accept, blocked
+        from ml_assets.state.contracts import accept, blocked
 
         run = self.daemon.await_tick(f"{self.name}_schedule", due)
         if run is None:
@@ -101,7 +101,7 @@ class Life:
         return done.success
 
     def _tell_failure(self, week: int, run_id: str) -> None:
-        from ml_assets.cli.story import failure
+        from ml_assets.cli.run_reporter import failure
 
         events = self.daemon.events(run_id, dg.DagsterEventType.STEP_FAILURE)
         told = "; ".join(failure(event) for event in events) or "the run failed"
@@ -109,7 +109,7 @@ class Life:
 
     def decided(self, week: int, due: dt.datetime, trained: bool) -> str:
         """What became of Sunday's version."""
-        from ml_assets.versions import VersionStore
+        from ml_assets.state.versions import VersionStore
 
         store = VersionStore(self.home)
         if not trained:
@@ -131,11 +131,11 @@ class Life:
 
     def serves(self, week: int, clock: Clock, moment: dt.datetime) -> str:
         """Monday's requests in the form of week one and of today, and their labels."""
-        from ml_assets.serving.bundle import load_runtime
-        from ml_assets.serving.problems import Problem
-        from ml_assets.serving.request import RowDecoder
+        from ml_assets.serving.http.problems import Problem
+        from ml_assets.serving.models.bundle import load_runtime
+        from ml_assets.serving.requests.decoder import RowDecoder
         from ml_assets.serving.runtime.protocol import Refused
-        from ml_assets_tests.log_kit import line, truth
+        from ml_assets_tests.kits.prediction_log import line, truth
 
         plan = PlanStore(self.home).current(self.name)
         if plan is None:

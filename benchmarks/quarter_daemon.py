@@ -17,7 +17,7 @@ import yaml
 
 import ml_assets
 from benchmarks.quarter_location import MODELS
-from ml_assets_tests.processes import await_true, free_ports
+from ml_assets_tests.kits.processes import await_true, free_ports
 
 SHIPPED = Path(ml_assets.__file__).parents[1] / "dagster.yaml"
 # The clock jumps over hundreds of ticks of the hourly looks, of which only the newest

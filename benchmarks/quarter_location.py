@@ -6,7 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets import automation, automation_monitor
+from ml_assets.automation import model as automation
+from ml_assets.automation import monitor as automation_monitor
 from ml_assets.components import TabularClassifier
 
 MODELS = ("basket", "visits", "fees")

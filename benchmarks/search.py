@@ -20,7 +20,7 @@ from ml_assets.ml.prepare import prepare
 from ml_assets.ml.synthetic import synthetic
 from ml_assets.ml.tables import tidy
 from ml_assets.ml.training import Trained, train
-from ml_assets.model import ModelSpec
+from ml_assets.spec.model import ModelSpec
 
 ROWS = 20_000
 CANDIDATES = 8

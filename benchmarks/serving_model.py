@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.serving.plan import Arm, Column, ServingPlan, Signature
-from ml_assets.serving.store import PlanStore
+from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
+from ml_assets.serving.models.plan_store import PlanStore
 
 NUMBERS = ["age", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
 CATEGORIES = {
@@ -71,7 +71,7 @@ def build(
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
 
-    from ml_assets.serving.bundle import write_bundle
+    from ml_assets.serving.models.bundle import write_bundle
 
     rows, labels, name = table()
     encoder = OrdinalEncoder(

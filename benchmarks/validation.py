@@ -16,8 +16,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.quality import library, run_expectations
-from ml_assets.quality.definition import build
+from ml_assets.quality import run_expectations
+from ml_assets.spec import expectation_library as library
+from ml_assets.spec.expectations import build
 
 # Column: largest value of a uniform integer.
 NUMBERS = {

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from ml_assets_tests.prometheus_kit import Prometheus, substituted
+from ml_assets_tests.kits.prometheus import Prometheus, substituted
 
 Panel = dict[str, Any]
 

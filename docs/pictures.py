@@ -3,7 +3,7 @@
     python -m docs.pictures
 
 starts an exporter, a model server, a Dagster daemon and a Prometheus that watches them,
-lets happen what `ml_assets_tests.observed_story` tells, and draws every panel of every
+runs the weeks of `ml_assets_tests.kits.observed_weeks`, and draws every panel of every
 dashboard as its JSON describes it: the same queries, units and colours. Needs what that
 test needs: Debian's prometheus and faketime.
 """
@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from docs.panels import DRAWN, INK, LINE, PALE, Source, dots
-from ml_assets_tests.prometheus_kit import DASHBOARDS, Prometheus
+from ml_assets_tests.kits.prometheus import DASHBOARDS, Prometheus
 
 OUT = Path(__file__).parent / "images"
 COLUMNS = 24
@@ -98,8 +98,8 @@ def main() -> None:
         running = Prometheus(given.prometheus)
         draw_all(Source(running, given.began, given.ended), given.out)
         return
-    from ml_assets_tests.observed_site import observed
-    from ml_assets_tests.observed_story import work
+    from ml_assets_tests.kits.observed_site import observed
+    from ml_assets_tests.kits.observed_weeks import work
 
     with tempfile.TemporaryDirectory() as home, observed(Path(home)) as site:
         work(site)

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import dagster as dg
 
-from ml_assets import automation_notify
 from ml_assets.assets import runs
 from ml_assets.assets.common import STEPS, TABLES
-from ml_assets.components import partial
-from ml_assets.release import definitions as release
-from ml_assets.resources.steps import StepIOManager
-from ml_assets.resources.tables import TableIOManager
+from ml_assets.assets.step_values import StepIOManager
+from ml_assets.automation import delivery_definitions as release
+from ml_assets.automation import notify as automation_notify
+from ml_assets.spec import component_tree
+from ml_assets.state.tables import TableIOManager
 
 
 @dg.definitions
 def defs() -> dg.Definitions:
     """Every model's stages, jobs, schedules and sensors, releases, notifications."""
-    return partial.load(Path(__file__).parent, _completed)
+    return component_tree.load(Path(__file__).parent, _completed)
 
 
 def _completed(models: dg.Definitions) -> dg.Definitions:

@@ -66,7 +66,7 @@ def make_spec() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new MLflow database; making one takes seconds, copying it none."""
-    from ml_assets.resources.registry import Registry
+    from ml_assets.state.registry import Registry
 
     directory = tmp_path_factory.mktemp("registry")
     with pytest.MonkeyPatch.context() as patch:
@@ -106,8 +106,8 @@ def another(spec: Any) -> Any:
 
     What answers as the champion does is never deployed, however often it is trained.
     """
-    from ml_assets.storage import storage_root
-    from ml_assets.versions import VersionStore
+    from ml_assets.core.storage import storage_root
+    from ml_assets.state.versions import VersionStore
 
     count = len(VersionStore(storage_root()).names(spec.name))
     params = spec.estimator.params
@@ -120,9 +120,9 @@ def another(spec: Any) -> Any:
 def definitions_of(*specs: Any) -> dg.Definitions:
     """The code location as if its YAML files were `specs`."""
     from ml_assets.assets.common import STEPS, TABLES
+    from ml_assets.assets.step_values import StepIOManager
     from ml_assets.components.tabular_classifier import STAGES
-    from ml_assets.resources.steps import StepIOManager
-    from ml_assets.resources.tables import TableIOManager
+    from ml_assets.state.tables import TableIOManager
 
     return dg.Definitions.merge(
         *(stage.build(spec) for spec in specs for stage in STAGES),

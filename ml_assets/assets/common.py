@@ -6,8 +6,8 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.model import ModelSpec
-from ml_assets.storage import write_bytes
+from ml_assets.core.storage import write_bytes
+from ml_assets.spec.model import ModelSpec
 
 TRAIN_STAGES = ("raw", "features", "model", "evaluation")
 DEPLOY_STAGES = ("deployment", "monitoring")

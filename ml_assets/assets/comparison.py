@@ -8,17 +8,17 @@ the version's training rows.
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.assets.rows import Rows, RowsError, is_among, rows_of
 from ml_assets.assets.scoring import IncomparableError, as_read, load, score
-from ml_assets.model import ModelSpec
-from ml_assets.storage import storage_root
-from ml_assets.versions import VersionRecord, VersionStore
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.rows import Rows, RowsError, is_among, rows_of
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.versions import VersionRecord, VersionStore
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ml_assets.assets.rows import Mask
+    from ml_assets.lifecycle.rows import Mask
 
 # Fewer rows than this decide nothing, where others had to be taken out.
 MIN_ROWS = 30
@@ -99,9 +99,9 @@ def _learnt(spec: ModelSpec, rows: Rows, trained: Rows) -> "Mask":
 
 def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.int64]":
     """The target of the chosen rows in the classes of a version."""
-    from ml_assets.classes import classes_of, signature_of_version
     from ml_assets.ml.classes import as_classes
     from ml_assets.ml.retype import FeatureError
+    from ml_assets.state.classes import classes_of, signature_of_version
 
     signature = signature_of_version(record)
     if signature.target not in rows.table.columns:
@@ -117,7 +117,7 @@ def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.
 def _answers(
     record: VersionRecord, rows: Rows, chosen: "Mask"
 ) -> "NDArray[np.float64]":
-    from ml_assets.classes import signature_of_version
+    from ml_assets.state.classes import signature_of_version
 
     columns = signature_of_version(record).inputs
     inputs = as_read(columns, rows.table[chosen], rows.cells[chosen])

@@ -4,7 +4,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, who_runs
-from ml_assets.model import ModelSpec
+from ml_assets.spec.model import ModelSpec
 
 
 class AcceptConfig(dg.Config):
@@ -23,7 +23,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         out=dg.Out(dg.Nothing),
     )
     def accept_contract(context: dg.OpExecutionContext, config: AcceptConfig) -> None:
-        from ml_assets.contracts import ContractError, NothingBlockedError, accept
+        from ml_assets.state.contracts import ContractError, NothingBlockedError, accept
 
         try:
             entry, note = accept(spec.name, who_runs(context), config.reason)

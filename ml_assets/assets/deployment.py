@@ -17,17 +17,18 @@ from ml_assets.assets.deployment_checks import (
 )
 from ml_assets.assets.evaluation import passed
 from ml_assets.assets.retries import retrying, verdict
-from ml_assets.deployments import evidence_of, finish, mirror, put_in_force
-from ml_assets.ledger import Kind, Ledger, held
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.activation import evidence_of, finish, mirror, put_in_force
+from ml_assets.lifecycle.strategy import challenge
 from ml_assets.ml.gate import INTERFACE
-from ml_assets.model import ModelSpec
-from ml_assets.serving.interface import told
-from ml_assets.serving.plan import ServingPlan
-from ml_assets.storage import storage_root
-from ml_assets.strategy import challenge
+from ml_assets.records.ledger_entry import Kind
+from ml_assets.records.plan import ServingPlan
+from ml_assets.records.signature import told
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.ledger import Ledger, held
+from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
 from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
 from ml_assets.targets.choose import target
-from ml_assets.versions import UnknownVersionError, VersionRecord, VersionStore
 
 
 class DeploymentConfig(dg.Config):
@@ -133,9 +134,9 @@ def _deploy(
     who: str,
     overruled: Sequence[str],
 ) -> Rollout:
-    from ml_assets.bundles import fetch_bundle
-    from ml_assets.interface import refused_by
-    from ml_assets.serving.files import BundleError
+    from ml_assets.core.digests import BundleError
+    from ml_assets.lifecycle.interface import refused_by
+    from ml_assets.state.bundles import fetch_bundle
 
     before = target.current(spec.name)
     if before is not None and _is_unfinished(store, record, before):

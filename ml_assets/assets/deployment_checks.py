@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 
 from ml_assets.assets.evaluation import decision_on, gate_figures
-from ml_assets.ledger import Ledger, held
-from ml_assets.ml.gate import Gate, GateFigures
-from ml_assets.model import ModelSpec
-from ml_assets.serving.plan import ServingPlan
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
+from ml_assets.ml.gate import Gate
+from ml_assets.ml.gate_figures import GateFigures
+from ml_assets.records.plan import ServingPlan
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.ledger import Ledger, held
+from ml_assets.state.versions import VersionRecord, VersionStore
 from ml_assets.targets import Target
-from ml_assets.versions import VersionRecord, VersionStore
 
 
 class RefusedError(Exception):

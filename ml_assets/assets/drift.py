@@ -18,9 +18,9 @@ from ml_assets.assets.drift_comparison import (
     compare_all,
     report_path,
 )
-from ml_assets.model import ModelSpec
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import read_json, storage_root
+from ml_assets.core.storage import read_json, storage_root
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     from ml_assets.ml.drift import DriftReport

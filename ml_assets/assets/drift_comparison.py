@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.model import ModelSpec
-from ml_assets.resources.tables import MissingTableError, TableStore
-from ml_assets.serving.plan import ServingPlan
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import create_bytes, read_json, storage_root
-from ml_assets.versions import UnknownVersionError, VersionStore
+from ml_assets.core.storage import create_bytes, read_json, storage_root
+from ml_assets.records.plan import ServingPlan
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.versions import UnknownVersionError, VersionStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,8 +73,8 @@ def _window(
     """The champion's answers of the last hours, up to the newest of them."""
     import pandas as pd
 
-    from ml_assets.interface import observed
-    from ml_assets.predictionlog import newest_time, predictions
+    from ml_assets.lifecycle.interface import observed
+    from ml_assets.prediction_log.reader import newest_time, predictions
 
     root, version = storage_root(), plan.live.version
     until = newest_time(root, spec.name)

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets import provenance
 from ml_assets.assets.common import (
     MAY_SKIP,
     keep_plots,
@@ -18,12 +17,14 @@ from ml_assets.assets.common import (
 )
 from ml_assets.assets.comparison import compare
 from ml_assets.assets.scoring import held_out_rows, load, score
-from ml_assets.ml.gate import Gate, GateDecision, GateFigures
-from ml_assets.model import ModelSpec
-from ml_assets.resources.registry import Registry
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
-from ml_assets.versions import VersionRecord, VersionStore
+from ml_assets.core import provenance
+from ml_assets.core.storage import storage_root
+from ml_assets.ml.gate import Gate, GateDecision
+from ml_assets.ml.gate_figures import GateFigures
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.registry import Registry
+from ml_assets.state.versions import VersionRecord, VersionStore
 
 if TYPE_CHECKING:
     import numpy as np
@@ -162,7 +163,7 @@ def judge(
     pipeline: Any,
 ) -> tuple[GateFigures, GateDecision, dict[str, Any], dict[str, Any]]:
     """Figures, the gate's decision, the whole evaluation, and metadata for the UI."""
-    from ml_assets.interface import refused_by
+    from ml_assets.lifecycle.interface import refused_by
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.importance import importances
     from ml_assets.ml.plots import plots

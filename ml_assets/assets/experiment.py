@@ -14,10 +14,10 @@ from ml_assets.assets.common import (
     stage_arguments,
     who_runs,
 )
-from ml_assets.conclusions import Outcome, conclude
-from ml_assets.experiments import Standing
-from ml_assets.model import ModelSpec
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.experiments import Standing
+from ml_assets.lifecycle.verdict_actions import Outcome, conclude
+from ml_assets.spec.model import ModelSpec
 from ml_assets.targets import RolloutError
 from ml_assets.targets.choose import target
 

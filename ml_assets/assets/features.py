@@ -1,28 +1,17 @@
 """``<model>/features``: the rows as training sees them, and which are held out."""
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
 from ml_assets.assets import features_parts
 from ml_assets.assets.common import TABLES, key, skipped, stage_arguments
-from ml_assets.assets.features_table import HELD_OUT as HELD_OUT
-from ml_assets.assets.features_table import (
-    columns_to_keep,
-    feature_arguments,
-    finish,
-    hold_out,
-    refusing_features,
-    without,
-)
+from ml_assets.assets.features_table import feature_arguments, finish, refusing_features
 from ml_assets.assets.validation import refuse_failed
-from ml_assets.model import ModelSpec
-from ml_assets.resources.tables import DATA_VERSION
-from ml_assets.storage import home
-
-if TYPE_CHECKING:
-    import pandas as pd
+from ml_assets.lifecycle.feature_table import feature_table
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.tables import DATA_VERSION
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -62,27 +51,3 @@ def build(spec: ModelSpec) -> dg.Definitions:
         )
 
     return dg.Definitions(assets=[features])
-
-
-def feature_table(
-    spec: ModelSpec, raw: "pd.DataFrame"
-) -> tuple["pd.DataFrame", list[str]]:
-    """The feature table with its mask of held-out rows, and notes on its changes."""
-    from ml_assets.classes import pinned_classes
-    from ml_assets.ml.prepare import prepare
-    from ml_assets.ml.split import with_test_rows
-
-    keep = columns_to_keep(spec)
-    if spec.split.source is not None:
-        from ml_assets.ml.sources import read_source
-
-        raw, mask = with_test_rows(
-            raw, read_source(spec.split.source, home() / "cache")
-        )
-        raw = raw.assign(**{HELD_OUT: mask})
-        keep = [HELD_OUT, *keep]
-    features = without(spec, keep)
-    prepared = prepare(
-        raw, features, spec.target, spec.positive, keep, pinned_classes(spec)
-    )
-    return hold_out(spec, prepared, raw)

@@ -5,19 +5,13 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.assets.common import TABLES, key, stage_arguments
-from ml_assets.assets.features_table import (
-    columns_to_keep,
-    feature_arguments,
-    finish,
-    hold_out,
-    refusing_features,
-    without,
-)
+from ml_assets.assets.features_table import feature_arguments, finish, refusing_features
 from ml_assets.assets.steps import each, says, step_arguments
 from ml_assets.assets.validation import refuse_failed
-from ml_assets.model import ModelSpec
-from ml_assets.resources.tables import DATA_VERSION, TableStore, runs_of
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.feature_table import columns_to_keep, hold_out, without
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.tables import DATA_VERSION, TableStore, runs_of
 
 STAGE = "features_parts"
 
@@ -103,8 +97,8 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
     def join(
         context: dg.OpExecutionContext, parts: list[dict[str, Any]]
     ) -> dg.Output[Any]:
-        from ml_assets.classes import pinned_classes
         from ml_assets.ml.prepare_parts import join_prepared
+        from ml_assets.state.classes import pinned_classes
 
         store, keep = TableStore(storage_root()), columns_to_keep(spec)
         tables = [

@@ -5,9 +5,9 @@ import dagster as dg
 from ml_assets.assets import ingestion_parts
 from ml_assets.assets.common import TABLES, stage_arguments
 from ml_assets.assets.ingestion_source import IngestionConfig, accept, refusing_data
-from ml_assets.model import ModelSpec
-from ml_assets.resources.tables import DATA_VERSION
-from ml_assets.storage import home
+from ml_assets.core.storage import home
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.tables import DATA_VERSION
 
 
 def build(spec: ModelSpec) -> dg.Definitions:

@@ -7,9 +7,10 @@ import dagster as dg
 from ml_assets.assets.common import TABLES, stage_arguments
 from ml_assets.assets.ingestion_source import IngestionConfig, accept, refusing_data
 from ml_assets.assets.steps import each, says, step_arguments
-from ml_assets.model import ModelSpec, SourceSpec
-from ml_assets.resources.tables import DATA_VERSION, PART_ROWS, TableStore
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.source import SourceSpec
+from ml_assets.state.tables import DATA_VERSION, PART_ROWS, TableStore
 
 STAGE = "raw_parts"
 FILES = ("csv", "parquet")

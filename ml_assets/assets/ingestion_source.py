@@ -8,9 +8,10 @@ import dagster as dg
 from pydantic import Field, ValidationError
 
 from ml_assets.assets.common import table_metadata
-from ml_assets.model import ModelSpec, SourceSpec
-from ml_assets.reserved import reserved
-from ml_assets.resources.tables import DATA_VERSION
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.reserved import reserved
+from ml_assets.spec.source import SourceSpec
+from ml_assets.state.tables import DATA_VERSION
 
 if TYPE_CHECKING:
     import pandas as pd

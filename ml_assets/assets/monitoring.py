@@ -6,10 +6,10 @@ import dagster as dg
 
 from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
 from ml_assets.assets.deployment import newest_of
-from ml_assets.model import ModelSpec
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root, write_json
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import storage_root, write_json
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.versions import VersionStore
 
 # Beside the profile: ROC AUC on the held-out rows and its interval.
 AUC = ("roc_auc", "roc_auc_low", "roc_auc_high")
@@ -30,7 +30,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def monitoring() -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         from ml_assets.assets.scoring import held_out_rows, load, score
-        from ml_assets.interface import CONSTANTS, constants, with_constants
+        from ml_assets.lifecycle.interface import CONSTANTS, constants, with_constants
         from ml_assets.ml.performance_auc import auc_interval
         from ml_assets.ml.profile import profile
 

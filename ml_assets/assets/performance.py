@@ -15,19 +15,19 @@ from ml_assets.assets.common import (
     stage_arguments,
 )
 from ml_assets.assets.monitoring import AUC
-from ml_assets.model import ModelSpec
-from ml_assets.segments import day_at, label_text
-from ml_assets.serving.plan import ServingPlan
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import read_json, storage_root
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import read_json, storage_root
+from ml_assets.prediction_log.segments import day_at, label_text
+from ml_assets.records.plan import ServingPlan
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.versions import VersionStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.ml.labels import Counts
     from ml_assets.ml.performance import Period
     from ml_assets.ml.performance_degraded import Degradation
+    from ml_assets.prediction_log.labels import Counts
 
 PERFORMANCE_CHECK = "performance"
 # Rows of the table in the UI; the plot and the check look at all.
@@ -101,7 +101,7 @@ def assess(spec: ModelSpec) -> Performance | None:
     were received, because the check may be asked after each of them.
     """
     from ml_assets.ml.performance import by_day
-    from ml_assets.predictionlog import labelled, signature_of
+    from ml_assets.prediction_log.reader import labelled, signature_of
 
     root = storage_root()
     plans = PlanStore(root).history(spec.name)

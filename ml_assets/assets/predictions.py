@@ -5,10 +5,10 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.assets.common import stage_arguments
-from ml_assets.compaction import Compacted, compact
-from ml_assets.model import ModelSpec
-from ml_assets.segments import Kind
-from ml_assets.storage import home, storage_root
+from ml_assets.core.storage import home, storage_root
+from ml_assets.prediction_log.compaction import Compacted, compact
+from ml_assets.prediction_log.segments import Kind
+from ml_assets.spec.model import ModelSpec
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -34,7 +34,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
 def _compacted(
     context: dg.AssetExecutionContext, spec: ModelSpec, kind: Kind
 ) -> dg.MaterializeResult:
-    from ml_assets.serving.shipping import adopt
+    from ml_assets.serving.log.shipping import adopt
 
     # A server that was killed ships nothing; its open segments are taken over.
     adopted = adopt(home(), storage_root(), spec.name)

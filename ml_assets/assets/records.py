@@ -3,7 +3,7 @@
 import dagster as dg
 
 from ml_assets.assets.common import key
-from ml_assets.model import ModelSpec
+from ml_assets.spec.model import ModelSpec
 
 SHOWN = 5
 
@@ -20,9 +20,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
         ),
     )
     def ledger() -> dg.AssetCheckResult:
-        from ml_assets.audit import audit
-        from ml_assets.ledger import Ledger
-        from ml_assets.storage import storage_root
+        from ml_assets.core.storage import storage_root
+        from ml_assets.lifecycle.audit import audit
+        from ml_assets.state.ledger import Ledger
         from ml_assets.targets.choose import target
 
         found = audit(target(), spec.name)

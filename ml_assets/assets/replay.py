@@ -11,17 +11,17 @@ from pydantic import Field
 
 from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
 from ml_assets.assets.evaluation import passed
-from ml_assets.model import ModelSpec
-from ml_assets.segments import label_text
-from ml_assets.serving.plan import ServingPlan, Signature
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import below, storage_root, write_json
-from ml_assets.versions import UnknownVersionError, VersionRecord, VersionStore
+from ml_assets.core.storage import below, storage_root, write_json
+from ml_assets.prediction_log.segments import label_text
+from ml_assets.records.plan import ServingPlan, Signature
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.replay import Replayed
+    from ml_assets.lifecycle.replay import Replayed
 
 REPLAY_CHECK = "replay"
 COLUMNS = ("arm", "version", "p", "label", "us", "error", "x")
@@ -146,9 +146,9 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
     NothingToReplayError
         If nothing serves, no request was logged, or there is no version to try.
     """
-    from ml_assets.bundles import fetch_bundle
-    from ml_assets.deployments import arm
-    from ml_assets.replay import replay
+    from ml_assets.lifecycle.activation import arm
+    from ml_assets.lifecycle.replay import replay
+    from ml_assets.state.bundles import fetch_bundle
 
     root = storage_root()
     plan = PlanStore(root).current(spec.name)
@@ -191,7 +191,7 @@ def _chosen(spec: ModelSpec, plan: ServingPlan, version: str | None) -> VersionR
 def _requests(spec: ModelSpec, config: ReplayConfig) -> "pd.DataFrame":
     import pandas as pd
 
-    from ml_assets.predictionlog import newest_time, predictions
+    from ml_assets.prediction_log.reader import newest_time, predictions
 
     root = storage_root()
     since = max(newest_time(root, spec.name) - 3_600 * config.hours, 0.0)
@@ -204,7 +204,7 @@ def _requests(spec: ModelSpec, config: ReplayConfig) -> "pd.DataFrame":
 
 
 def _signature(spec: ModelSpec, version: str) -> Signature:
-    from ml_assets.predictionlog import signature_of
+    from ml_assets.prediction_log.reader import signature_of
 
     root = storage_root()
     return signature_of(root, VersionStore(root).get(spec.name, version).bundle)
@@ -222,7 +222,7 @@ def _body(signature: Signature, text: str) -> bytes:
 def _summary(record: VersionRecord, rows: "pd.DataFrame", done: "Replayed") -> Summary:
     import numpy as np
 
-    from ml_assets.predictionlog import signature_of
+    from ml_assets.prediction_log.reader import signature_of
 
     signature = signature_of(storage_root(), record.bundle)
     names = (label_text(signature.negative), label_text(signature.positive))

@@ -7,7 +7,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, stage_arguments
-from ml_assets.model import ModelSpec
+from ml_assets.spec.model import ModelSpec
 
 DAILY = "0 4 * * *"
 SHOWN = 20
@@ -33,7 +33,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def retention(
         context: dg.AssetExecutionContext, config: RetentionConfig
     ) -> dg.MaterializeResult[None]:
-        from ml_assets.cleanup import clean
+        from ml_assets.lifecycle.cleanup import clean
         from ml_assets.targets.choose import target
 
         cleaned = clean(target(), spec.name, policy, time.time(), config.dry_run)

@@ -20,7 +20,7 @@ def retrying(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,
 ) -> Iterator[None]:
     """Have the step tried again where the registry or the target does not answer."""
-    from ml_assets.resources.registry import RegistryError
+    from ml_assets.state.registry import RegistryError
     from ml_assets.targets import UnreachableError
 
     try:

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from ml_assets.assets.common import key, who_runs
 from ml_assets.assets.retries import next_attempt, retrying, verdict
-from ml_assets.model import ModelSpec
+from ml_assets.spec.model import ModelSpec
 
 HEALTH_SECONDS = 30
 
@@ -34,10 +34,10 @@ def build(spec: ModelSpec) -> dg.Definitions:
         out=dg.Out(dg.Nothing),
     )
     def roll_back(context: dg.OpExecutionContext, config: RollbackConfig) -> None:
-        from ml_assets.rollback import RollbackError, rollback
+        from ml_assets.lifecycle.rollback import RollbackError, rollback
+        from ml_assets.state.versions import UnknownVersionError
         from ml_assets.targets import RolloutError
         from ml_assets.targets.choose import target
-        from ml_assets.versions import UnknownVersionError
 
         run_id = context.run.run_id
         try:
@@ -96,8 +96,8 @@ def health_sensor(
         description=f"Rolls {spec.name} back when no server can serve its plan.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from ml_assets.serving.store import PlanStore
-        from ml_assets.storage import storage_root
+        from ml_assets.core.storage import storage_root
+        from ml_assets.serving.models.plan_store import PlanStore
 
         store = PlanStore(storage_root())
         plan = store.current(spec.name)

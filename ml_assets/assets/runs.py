@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import dagster as dg
 from pydantic import Field
 
-from ml_assets.run_retention import MOST, REPOSITORY, RUN_DAYS
+from ml_assets.lifecycle.run_retention import MOST, REPOSITORY, RUN_DAYS
 
 DAILY = "30 4 * * *"
 NAME = "runs_retention"
@@ -38,8 +38,8 @@ def build(jobs: Iterable[str]) -> dg.Definitions:
     def retention(
         context: dg.AssetExecutionContext, config: RunRetentionConfig
     ) -> dg.MaterializeResult[None]:
-        from ml_assets.run_retention import Owner, purge
-        from ml_assets.storage import storage_root
+        from ml_assets.core.storage import storage_root
+        from ml_assets.lifecycle.run_retention import Owner, purge
 
         owner = Owner(context.run.tags.get(REPOSITORY), ours)
         now = time.time()

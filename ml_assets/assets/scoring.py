@@ -3,14 +3,14 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.assets.features import HELD_OUT
-from ml_assets.bundles import fetch_bundle
-from ml_assets.model import ModelSpec
-from ml_assets.resources.tables import TableStore
-from ml_assets.serving.plan import Column
-from ml_assets.serving.spelling import category, plain, truth
-from ml_assets.storage import storage_root
-from ml_assets.versions import VersionRecord
+from ml_assets.core.spelling import category, plain, truth
+from ml_assets.core.storage import storage_root
+from ml_assets.records.plan import Column
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.reserved import HELD_OUT
+from ml_assets.state.bundles import fetch_bundle
+from ml_assets.state.tables import TableStore
+from ml_assets.state.versions import VersionRecord
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,8 +26,8 @@ def held_out_rows(
     spec: ModelSpec, record: VersionRecord
 ) -> "tuple[pd.DataFrame, NDArray[np.int64]]":
     """The held-out rows of a version, and their target as 0 and 1 in its classes."""
-    from ml_assets.classes import classes_of, signature_of_version
     from ml_assets.ml.classes import as_classes
+    from ml_assets.state.classes import classes_of, signature_of_version
 
     store = TableStore(storage_root())
     table = store.read(spec.name, "features", record.features_version)
@@ -38,7 +38,7 @@ def held_out_rows(
 
 def load(record: VersionRecord) -> Any:
     """The fitted pipeline of a version, verified."""
-    from ml_assets.serving.bundle import load_pipeline
+    from ml_assets.serving.models.bundle import load_pipeline
 
     return load_pipeline(fetch_bundle(record), record.files)
 

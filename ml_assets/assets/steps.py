@@ -11,7 +11,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.assets.common import STEPS
-from ml_assets.model import ModelSpec
+from ml_assets.spec.model import ModelSpec
 
 ATTEMPTS = dg.RetryPolicy(max_retries=2, delay=1, backoff=dg.Backoff.EXPONENTIAL)
 NAME_LENGTH = 40

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 import dagster as dg
 from pydantic import Field
 
-from ml_assets import provenance
 from ml_assets.assets.common import (
     MAY_SKIP,
     TABLES,
@@ -17,25 +16,26 @@ from ml_assets.assets.common import (
     stage_arguments,
 )
 from ml_assets.assets.evaluation import is_judged_otherwise
-from ml_assets.assets.features import HELD_OUT
 from ml_assets.assets.validation import report_path
-from ml_assets.model import ModelSpec
-from ml_assets.resources.registry import Registry
-from ml_assets.resources.tables import DATA_VERSION, MADE_OF, TableStore
-from ml_assets.storage import (
+from ml_assets.core import provenance
+from ml_assets.core.storage import (
     atomic_path,
     sha256_file,
     storage_root,
     write_bytes,
     write_json,
 )
-from ml_assets.versions import VersionRecord, VersionStore
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.reserved import HELD_OUT
+from ml_assets.state.registry import Registry
+from ml_assets.state.tables import DATA_VERSION, MADE_OF, TableStore
+from ml_assets.state.versions import VersionRecord, VersionStore
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.training import Trained
-    from ml_assets.serving.plan import Signature
+    from ml_assets.records.plan import Signature
 
 # What of the YAML changes a trained version; data is told by its own hash.
 TRAINED_BY = ("name", "target", "positive", "features", "estimator", "search", "split")
@@ -150,10 +150,14 @@ def train_version(
     spec: ModelSpec, features: "pd.DataFrame", made_by: str, run_id: str
 ) -> VersionRecord:
     """Train, package and register one version; its record is written last."""
-    from ml_assets.classes import pin_classes
-    from ml_assets.interface import interface_notes, left_out, request_signature
+    from ml_assets.lifecycle.interface import (
+        interface_notes,
+        left_out,
+        request_signature,
+    )
     from ml_assets.ml.classes import encode_target
     from ml_assets.ml.training import train
+    from ml_assets.state.classes import pin_classes
 
     # Before fitting, so that of two first trainings both fit the same classes.
     target = features[spec.target]
@@ -267,8 +271,8 @@ def _keep_origins(
 
 def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:
     """Write the bundle of a version: MLflow's files and the server's."""
-    from ml_assets.serving.bundle import write_bundle
-    from ml_assets.serving.trusted import TRUSTED_NAMES
+    from ml_assets.core.trusted import TRUSTED_NAMES
+    from ml_assets.serving.models.bundle import write_bundle
 
     probe = trained.x_test.head(PROBE_ROWS)
     Registry().save_model(trained.pipeline, directory, TRUSTED_NAMES)

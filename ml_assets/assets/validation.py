@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets import contracts
 from ml_assets.assets.common import key
-from ml_assets.model import ModelSpec
+from ml_assets.core.storage import below, read_json, storage_root, write_json
 from ml_assets.quality.names import expectation_names
-from ml_assets.resources.tables import DATA_VERSION, TableStore, runs_of
-from ml_assets.storage import below, read_json, storage_root, write_json
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state import contracts
+from ml_assets.state.tables import DATA_VERSION, TableStore, runs_of
 
 if TYPE_CHECKING:
     import pandas as pd

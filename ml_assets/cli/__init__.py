@@ -9,7 +9,7 @@ import click
 import ml_assets
 from ml_assets.cli.lazy import LazyGroup
 from ml_assets.cli.output import told
-from ml_assets.storage import StorageError, storage_root
+from ml_assets.core.storage import StorageError, storage_root
 
 COMMANDS = {
     "approve": ("approve", "Let a version of the platform into production."),

@@ -10,7 +10,7 @@ from ml_assets.cli.output import (
     quiet_libraries,
     told,
 )
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
 
 
 @click.command("approve", epilog=EXIT_CODES)
@@ -32,9 +32,9 @@ def command(tag: str, reason: str, as_json: bool) -> None:
     JSON keys: version, digest, entry, who, staging.
     """
     quiet_libraries()
-    from ml_assets.release.approvals import approve
-    from ml_assets.release.refusals import ReleaseError
-    from ml_assets.release.registry import repository
+    from ml_assets.delivery.approvals import approve
+    from ml_assets.delivery.refusals import ReleaseError
+    from ml_assets.delivery.registry import repository
 
     with told(ReleaseError):
         done = approve(storage_root(), repository(), tag, who(), reason)

@@ -5,7 +5,7 @@ import click
 from ml_assets.cli.actor import who
 from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.output import EXIT_CODES, told
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
 
 
 @click.group("contract", epilog=EXIT_CODES)
@@ -29,7 +29,7 @@ def accept_command(model: str, reason: str) -> None:
       ml-assets contract accept churn --reason "the new tariff is on sale"
     """
     require_known(model, storage_root())
-    from ml_assets.contracts import ContractError, accept
+    from ml_assets.state.contracts import ContractError, accept
 
     with told(ContractError):
         entry, note = accept(model, who(), reason)

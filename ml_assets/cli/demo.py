@@ -18,6 +18,6 @@ def command() -> None:
     Example:
       ml-assets demo
     """
-    from ml_assets.demo.loop import run
+    from ml_assets.cli.demonstration.loop import run
 
     run()

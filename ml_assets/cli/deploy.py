@@ -8,9 +8,9 @@ from ml_assets.cli.catalogue import spec_of
 from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.service import mode_of
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
-from ml_assets.versions import UnknownVersionError, VersionStore
+from ml_assets.core.storage import storage_root
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.versions import UnknownVersionError, VersionStore
 
 
 @click.command("deploy", epilog=EXIT_CODES)

@@ -40,6 +40,6 @@ def command(ui_port: int, port: int, metrics_port: int) -> None:
       ml-assets dev --ui-port 3001 --port 8081 --metrics-port 8001
       ML_ASSETS_UI_PORT=3001 make dev
     """
-    from ml_assets.dev import Ports, run
+    from ml_assets.cli.development import Ports, run
 
     run(Ports(ui_port, port, metrics_port))

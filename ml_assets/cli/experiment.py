@@ -6,7 +6,7 @@ import math
 import click
 
 from ml_assets.cli.actor import who
-from ml_assets.cli.catalogue import require_known, specs
+from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.output import (
     EXIT_CODES,
     Failed,
@@ -17,10 +17,11 @@ from ml_assets.cli.output import (
     told,
 )
 from ml_assets.cli.target import chosen_target
-from ml_assets.experiments import Standing, standing
-from ml_assets.model_operation import ServingSpec
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.experiments import Standing, standing
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.catalogue import specs
+from ml_assets.spec.operation import ServingSpec
 
 
 @click.command("experiment", epilog=EXIT_CODES)
@@ -66,7 +67,7 @@ def command(model: str, stop: str | None, as_json: bool) -> None:
 
 def _stopped(model: str, serving: ServingSpec, why: str) -> Standing:
     quiet_libraries()
-    from ml_assets.conclusions import NoExperimentError, stop
+    from ml_assets.lifecycle.verdict_actions import NoExperimentError, stop
     from ml_assets.targets import RolloutError
 
     with told(NoExperimentError, RolloutError):

@@ -6,7 +6,7 @@ import click
 
 from ml_assets.cli.instance import dagster_home, prepare
 from ml_assets.cli.output import EXIT_CODES, Failed
-from ml_assets.telemetry.logs import configure
+from ml_assets.core.logs import configure
 
 
 @click.command("exporter", epilog=EXIT_CODES)
@@ -45,8 +45,8 @@ def command(host: str, port: int, interval: float) -> None:
             f"DAGSTER_HOME {dagster_home()} cannot be used: {error}"
         ) from error
     configure("ml-assets.exporter", {"ml_assets.exporter": logging.INFO})
-    from ml_assets.storage import storage_root
-    from ml_assets.telemetry.exporter.run import Exporter, serve
+    from ml_assets.core.storage import storage_root
+    from ml_assets.observability.exporter.run import Exporter, serve
 
     exporter = Exporter(dagster_home(), storage_root(), interval)
     try:

@@ -9,15 +9,16 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import click
 import msgspec
 
-from ml_assets.cli.catalogue import require_known, specs
+from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.rows import Row, detect, read
-from ml_assets.segments import LABELS, LabelLine, label_text, moment_of
-from ml_assets.serving.ids import PredictionIds
-from ml_assets.serving.moments import unix_seconds
-from ml_assets.serving.plan import Signature
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root, write_bytes
+from ml_assets.core.storage import storage_root, write_bytes
+from ml_assets.prediction_log.segments import LABELS, LabelLine, label_text, moment_of
+from ml_assets.records.plan import Signature
+from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.requests.moments import unix_seconds
+from ml_assets.spec.catalogue import specs
 
 NEEDED = "id and label, or {entity}, time and label"
 

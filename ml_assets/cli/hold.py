@@ -6,7 +6,7 @@ from ml_assets.cli.actor import who
 from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.output import EXIT_CODES, quiet_libraries, told
 from ml_assets.cli.target import chosen_target
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
 
 
 @click.command("hold", epilog=EXIT_CODES)
@@ -24,9 +24,9 @@ def command(model: str, version: str, reason: str) -> None:
     """
     quiet_libraries()
     require_known(model, storage_root())
-    from ml_assets.holds import HoldError, hold
+    from ml_assets.lifecycle.holds import HoldError, hold
+    from ml_assets.state.versions import UnknownVersionError
     from ml_assets.targets import RolloutError
-    from ml_assets.versions import UnknownVersionError
 
     with told(HoldError, RolloutError, UnknownVersionError):
         entry, warning = hold(chosen_target(), model, version, who(), reason)

@@ -14,7 +14,7 @@ from ml_assets.cli.follow import following
 from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.output import Failed, quiet_libraries
 from ml_assets.cli.processes import heed_termination
-from ml_assets.cli.story import Story
+from ml_assets.cli.run_reporter import Story
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, JobDefinition

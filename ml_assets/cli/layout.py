@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING
 
-from ml_assets.storage import read_json, storage_root
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import read_json, storage_root
+from ml_assets.state.versions import VersionStore
 
 if TYPE_CHECKING:
-    from ml_assets.model_source import CsvFormat
+    from ml_assets.spec.source import CsvFormat
 
 
 def layout_of(model: str, version: str) -> "CsvFormat | None":
@@ -16,6 +16,6 @@ def layout_of(model: str, version: str) -> "CsvFormat | None":
     given = configuration.get("source", {}).get("read")
     if given is None:
         return None
-    from ml_assets.model_source import CsvFormat
+    from ml_assets.spec.source import CsvFormat
 
     return CsvFormat.model_validate(given)

@@ -17,10 +17,10 @@ from ml_assets.cli.output import (
     told,
 )
 from ml_assets.cli.target import chosen_target
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
 
 if TYPE_CHECKING:
-    from ml_assets.ledger import Ledger
+    from ml_assets.state.ledger import Ledger
 
 
 @click.command(
@@ -53,11 +53,12 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     """
     quiet_libraries()
     root = storage_root()
-    from ml_assets.audit import audit, audit_releases
-    from ml_assets.deployments import finish, mirror
-    from ml_assets.ledger import RELEASE, Ledger
-    from ml_assets.resources.registry import RegistryError
-    from ml_assets.signing import SigningKeyError
+    from ml_assets.core.signing import SigningKeyError
+    from ml_assets.lifecycle.activation import finish, mirror
+    from ml_assets.lifecycle.audit import audit, audit_releases
+    from ml_assets.spec.reserved import RELEASE
+    from ml_assets.state.ledger import Ledger
+    from ml_assets.state.registry import RegistryError
     from ml_assets.targets import RolloutError
 
     is_release = model == RELEASE
@@ -102,7 +103,7 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
 
 
 def _sign(ledger: "Ledger", model: str) -> None:
-    from ml_assets.signing import VARIABLE, keys
+    from ml_assets.core.signing import VARIABLE, keys
 
     if not keys():
         raise Failed(f"there is no key: set {VARIABLE}")

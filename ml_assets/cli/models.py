@@ -5,7 +5,6 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.catalogue import survey
 from ml_assets.cli.evaluations import accuracy, summary
 from ml_assets.cli.output import (
     EXIT_CODES,
@@ -15,10 +14,11 @@ from ml_assets.cli.output import (
     json_option,
     verdict,
 )
-from ml_assets.model import ModelSpec
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import storage_root
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.catalogue import survey
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.versions import VersionStore
 
 
 @click.command("models", epilog=EXIT_CODES)

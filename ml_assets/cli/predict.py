@@ -27,7 +27,7 @@ from ml_assets.cli.scorers import (
     ServerScorer,
 )
 from ml_assets.cli.writers import WRITERS, Writer
-from ml_assets.storage import atomic_path, storage_root
+from ml_assets.core.storage import atomic_path, storage_root
 
 # What a server takes at once by default, with room for wide rows.
 CHUNK = 1_000

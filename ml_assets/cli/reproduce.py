@@ -6,7 +6,7 @@ import click
 
 from ml_assets.cli.catalogue import require_known
 from ml_assets.cli.output import echo_json, json_option, quiet_libraries, told
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
 
 
 @click.command(
@@ -32,8 +32,8 @@ def command(model: str, version: str, as_json: bool) -> None:
     """
     quiet_libraries()
     require_known(model, storage_root())
-    from ml_assets.reproduce import ReproduceError, reproduce
-    from ml_assets.versions import UnknownVersionError
+    from ml_assets.lifecycle.reproduce import ReproduceError, reproduce
+    from ml_assets.state.versions import UnknownVersionError
 
     with told(ReproduceError, UnknownVersionError):
         found = reproduce(model, version)

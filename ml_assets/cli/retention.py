@@ -36,7 +36,7 @@ def command(model: str, dry_run: bool, as_json: bool) -> None:
     """
     quiet_libraries()
     spec = spec_of(model)
-    from ml_assets.cleanup import clean
+    from ml_assets.lifecycle.cleanup import clean
     from ml_assets.targets import RolloutError
 
     with told(RolloutError):

@@ -12,7 +12,7 @@ from ml_assets.cli.output import (
     told,
 )
 from ml_assets.cli.target import chosen_target
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
 
 
 @click.command("rollback", epilog=EXIT_CODES)
@@ -38,10 +38,10 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
     """
     quiet_libraries()
     require_known(model, storage_root())
-    from ml_assets.resources.registry import RegistryError
-    from ml_assets.rollback import RollbackError, rollback
+    from ml_assets.lifecycle.rollback import RollbackError, rollback
+    from ml_assets.state.registry import RegistryError
+    from ml_assets.state.versions import UnknownVersionError
     from ml_assets.targets import RolloutError
-    from ml_assets.versions import UnknownVersionError
 
     with told(RegistryError, RollbackError, RolloutError, UnknownVersionError):
         done = rollback(chosen_target(), model, who(), reason, to)

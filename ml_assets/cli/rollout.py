@@ -4,8 +4,8 @@ import click
 
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_table
 from ml_assets.cli.target import chosen_target
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
+from ml_assets.serving.models.plan_store import PlanStore
 
 
 @click.command("rollout", epilog=EXIT_CODES)

@@ -7,9 +7,9 @@ import msgspec
 
 from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
-from ml_assets.serving.plan import Column, Kind
-from ml_assets.serving.problems import FieldError, Problem
-from ml_assets.serving.store import PlanStore
+from ml_assets.records.plan import Column, Kind
+from ml_assets.serving.http.problems import FieldError, Problem
+from ml_assets.serving.models.plan_store import PlanStore
 
 
 class Prediction(NamedTuple):
@@ -44,9 +44,10 @@ class PlanScorer:
     """Answers from the plan in force, loaded and verified as a server does it."""
 
     def __init__(self, root: Path, model: str, max_rows: int) -> None:
-        from ml_assets.serving.bundle import BundleError, load_runtime
-        from ml_assets.serving.ids import PredictionIds
-        from ml_assets.serving.router import ServedArm
+        from ml_assets.core.digests import BundleError
+        from ml_assets.serving.models.arms import ServedArm
+        from ml_assets.serving.models.bundle import load_runtime
+        from ml_assets.serving.models.ids import PredictionIds
 
         plan = PlanStore(root).current(model)
         if plan is None:

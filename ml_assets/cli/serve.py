@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ml_assets.cli.output import EXIT_CODES
-from ml_assets.serving.settings import ServerSettings
+from ml_assets.serving.process.settings import ServerSettings
 
 HELP = {
     "host": "Address to listen on.",
@@ -74,6 +74,6 @@ def command(**arguments: Any) -> None:
         settings = ServerSettings.load(arguments)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
-    from ml_assets.serving.server import serve
+    from ml_assets.serving.process.server import serve
 
     sys.exit(serve(settings))

@@ -3,9 +3,9 @@
 import time
 
 from ml_assets.cli.output import Failed
-from ml_assets.serving.plan import ServingPlan
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
+from ml_assets.records.plan import ServingPlan
+from ml_assets.serving.models.plan_store import PlanStore
 
 POLL_SECONDS = 0.25
 

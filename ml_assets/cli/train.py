@@ -9,11 +9,11 @@ from pydantic import ValidationError
 from ml_assets.cli.catalogue import spec_of
 from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
+from ml_assets.cli.run_reporter import gate_lines
 from ml_assets.cli.service import await_service, mode_of
-from ml_assets.cli.story import gate_lines
-from ml_assets.model import SourceSpec
-from ml_assets.storage import storage_root
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import storage_root
+from ml_assets.spec.source import SourceSpec
+from ml_assets.state.versions import VersionStore
 
 
 def _source(

@@ -17,9 +17,10 @@ from ml_assets.cli.output import (
     verdict,
 )
 from ml_assets.cli.service import mode_of
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
-from ml_assets.versions import STAMP, VersionStore
+from ml_assets.core.storage import storage_root
+from ml_assets.records.version_name import STAMP
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.versions import VersionStore
 
 
 @click.command("versions", epilog=EXIT_CODES)

@@ -12,9 +12,9 @@ from pydantic import GetJsonSchemaHandler, RootModel, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from ml_assets import meaning
-from ml_assets.model import ModelSpec
-from ml_assets.model_file import faults, has_template
+from ml_assets.spec import meaning
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.model_file import faults, has_template
 
 # The keyword of our own in the JSON schema, for what no other keyword can say.
 KEYWORD = "ml-assets-meaning"

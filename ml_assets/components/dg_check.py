@@ -12,9 +12,10 @@ from typing import Any
 import click
 from jsonschema import Draft202012Validator, ValidationError
 
-from ml_assets import model_file
 from ml_assets.components.attributes import KEYWORD
-from ml_assets.model_file import ModelFileError, Problem
+from ml_assets.components.trial import thorough_faults
+from ml_assets.spec import model_file
+from ml_assets.spec.model_file import ModelFileError, Problem
 
 
 def teach() -> None:
@@ -31,7 +32,7 @@ def _meaning(
         tuple(error.absolute_path)
         for error in validator.evolve(schema=form).iter_errors(instance)
     }
-    for place, message in model_file.thorough_faults(instance):
+    for place, message in thorough_faults(instance):
         of_the_form = message in (model_file.SURPLUS, model_file.ABSENT)
         if place not in seen and not of_the_form:
             yield ValidationError(message, path=place)
@@ -54,7 +55,7 @@ def _of_others(instance: Any) -> Iterator[Problem]:
             continue
         for document in documents:
             if document.is_model and document.attributes != instance:
-                for place, message in model_file.thorough_faults(document.attributes):
+                for place, message in thorough_faults(document.attributes):
                     yield document.problem(("attributes", *place), message)
 
 

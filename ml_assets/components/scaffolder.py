@@ -7,7 +7,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.model import NAME
+from ml_assets.spec.model import NAME
 
 TEMPLATE = Path(__file__).with_name("defs.template.yaml")
 

@@ -4,7 +4,6 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets import automation, automation_monitor
 from ml_assets.assets import (
     contract,
     deployment,
@@ -23,9 +22,11 @@ from ml_assets.assets import (
     training,
     validation,
 )
+from ml_assets.automation import model as automation
+from ml_assets.automation import monitor as automation_monitor
 from ml_assets.components.attributes import Attributes, resolved
 from ml_assets.components.scaffolder import TabularClassifierScaffolder
-from ml_assets.model import ModelSpec
+from ml_assets.spec.model import ModelSpec
 
 STAGES = (
     ingestion,

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml_assets.core.spelling import plain, truth
 from ml_assets.ml.retype import FeatureError
-from ml_assets.serving.plan import LISTED
-from ml_assets.serving.spelling import plain, truth
+from ml_assets.records.plan import LISTED
 
 Label = str | int | float | bool
 

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.ml.expressions import Expression
+from ml_assets.core.expressions.expression import Expression
 
 
 def derive(

@@ -19,7 +19,7 @@ from ml_assets.ml.contract_columns import (
     without_values,
 )
 from ml_assets.ml.contract_rules import column_violations, percent
-from ml_assets.serving.plan import encode
+from ml_assets.records.plan import encode
 
 __all__ = ["ColumnContract", "Contract", "Violation"]
 

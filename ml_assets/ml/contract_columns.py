@@ -7,8 +7,9 @@ import numpy as np
 import pandas as pd
 
 from ml_assets.ml.contract_growth import grows
-from ml_assets.ml.schema import MAX_CATEGORIES, kind_of
-from ml_assets.serving.plan import Kind
+from ml_assets.ml.schema import kind_of
+from ml_assets.records.plan import Kind
+from ml_assets.records.signature import MAX_CATEGORIES
 
 Severity = Literal["error", "warning"]
 

@@ -17,7 +17,7 @@ from ml_assets.ml.profile import (
     category_counts,
     category_text,
 )
-from ml_assets.serving.plan import LISTED
+from ml_assets.records.plan import LISTED
 
 Kind = Literal["number", "category", "prediction"]
 PREDICTION, POSITIVE = "probability", "predicted positive"

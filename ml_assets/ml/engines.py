@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import joblib
 
-from ml_assets.model import Engine
+from ml_assets.spec.model import Engine
 
 
 class EngineError(RuntimeError):

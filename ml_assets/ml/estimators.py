@@ -7,8 +7,8 @@ from typing import Any
 
 from sklearn.base import is_classifier
 
-from ml_assets.model import EstimatorSpec
-from ml_assets.serving.trusted import TRUSTED
+from ml_assets.core.trusted import TRUSTED
+from ml_assets.spec.model import EstimatorSpec
 
 # Both name the class of an estimator inside params; `type` as outside of them.
 TYPE_KEYS = ("type", "path")

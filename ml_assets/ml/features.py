@@ -15,8 +15,9 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from ml_assets.ml.columns import derive, with_columns
-from ml_assets.ml.prepare import FeatureError, Prepared, prepare
-from ml_assets.model import FeaturesSpec
+from ml_assets.ml.prepare import Prepared, prepare
+from ml_assets.ml.retype import FeatureError
+from ml_assets.spec.model import FeaturesSpec
 
 __all__ = ["DeriveColumns", "FeatureError", "Prepared", "build_pipeline", "prepare"]
 
@@ -33,7 +34,7 @@ class DeriveColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Parameters
     ----------
     expressions : dict of str to str
-        New column: its `~ml_assets.ml.expressions.Expression`.
+        New column: its `~ml_assets.core.expressions.expression.Expression`.
 
     Examples
     --------

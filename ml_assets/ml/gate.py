@@ -11,8 +11,8 @@ from typing import Any
 
 from ml_assets.ml.gate_figures import GateFigures as GateFigures
 from ml_assets.ml.intervals import lower_bound, upper_bound
-from ml_assets.model import GateSpec
-from ml_assets.serving.interface import told
+from ml_assets.records.signature import told
+from ml_assets.spec.gate import GateSpec
 
 # The one clause that somebody may overrule, who knows the callers.
 INTERFACE = "interface"

@@ -10,8 +10,8 @@ from typing import Any
 
 import pandas as pd
 
+from ml_assets.core.spelling import BOOLEANS
 from ml_assets.ml.tables import DataError
-from ml_assets.serving.spelling import BOOLEANS
 
 Part = tuple[str, pd.DataFrame]
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ml_assets.ml.canvas import BLUE, GREY, ORANGE, figure_of, png, short
+from ml_assets.ml.classes import Label
 from ml_assets.ml.evaluation import Evaluation
 from ml_assets.ml.importance import Importance
-from ml_assets.ml.prepare import Label
 
 MAX_POINTS = 1_000
 MAX_BARS = 15

@@ -6,16 +6,16 @@ from typing import Any
 
 import pandas as pd
 
+from ml_assets.core.expressions.expression import Expression
 from ml_assets.ml.classes import Classes
 from ml_assets.ml.classes import Label as Label
 from ml_assets.ml.classes import Labels as Labels
 from ml_assets.ml.classes import encode_target as encode_target
 from ml_assets.ml.columns import derive, with_columns
-from ml_assets.ml.expressions import Expression
 from ml_assets.ml.retype import Columns
 from ml_assets.ml.retype import FeatureError as FeatureError
 from ml_assets.ml.retype import keep_useful, retype, whole_numbers
-from ml_assets.model import FeaturesSpec
+from ml_assets.spec.model import FeaturesSpec
 
 
 @dataclass(frozen=True)

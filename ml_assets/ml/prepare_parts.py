@@ -8,21 +8,19 @@ from collections.abc import Collection, Mapping, Sequence
 
 import pandas as pd
 
-from ml_assets.ml.classes import Classes
+from ml_assets.ml.classes import Classes, Label, encode_target
 from ml_assets.ml.parts import join_parts
 from ml_assets.ml.prepare import (
-    Label,
     Prepared,
     as_if_never_missing,
     assemble,
     check_columns,
     check_inputs,
-    encode_target,
     labelled,
     told_of,
 )
 from ml_assets.ml.retype import FeatureError, keep_useful, retype
-from ml_assets.model import FeaturesSpec
+from ml_assets.spec.model import FeaturesSpec
 
 
 def prepare_part(

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from ml_assets.core.agreement import agree
+from ml_assets.core.trusted import UntrustedError, dump_skops, load_skops
 from ml_assets.ml.estimators import EstimatorError
-from ml_assets.serving.agreement import agree
-from ml_assets.serving.trusted import UntrustedError, dump_skops, load_skops
 
 # Enough for folds inside folds; few enough for the fit to take a moment.
 ROWS_OF_A_CLASS = 100

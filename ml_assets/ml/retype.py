@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.ml.expressions import Expression
+from ml_assets.core.expressions.expression import Expression
 from ml_assets.ml.naming import names_rows
-from ml_assets.model import FeaturesSpec
+from ml_assets.spec.model import FeaturesSpec
 
 Columns = dict[str, "pd.Series[Any]"]
 

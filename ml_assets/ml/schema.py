@@ -7,8 +7,8 @@ import pandas as pd
 from pandas.api import types
 
 from ml_assets.ml.naming import names_rows
-from ml_assets.serving.interface import MAX_CATEGORIES as MAX_CATEGORIES
-from ml_assets.serving.plan import LISTED, Column, Kind
+from ml_assets.records.plan import LISTED, Column, Kind
+from ml_assets.records.signature import MAX_CATEGORIES
 
 # As many rows in a thousand may hold a value that no other row holds, in a column whose
 # values training has all seen: by Good and Turing, as many of the next rows will hold

@@ -13,7 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.ml.identity import Identity, row_numbers
-from ml_assets.model import SplitSpec
+from ml_assets.spec.model import SplitSpec
 
 
 class SplitError(ValueError):

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.serving.plan import LISTED
+from ml_assets.records.plan import LISTED
 
 # In a table's ``attrs``: how many columns without a name were left out.
 NAMELESS = "nameless"

@@ -21,7 +21,7 @@ from ml_assets.ml.identity import identity_of
 from ml_assets.ml.prepare import input_columns
 from ml_assets.ml.rehearsal import rehearse
 from ml_assets.ml.split import check_mask, held_out
-from ml_assets.model import ModelSpec, SearchSpec
+from ml_assets.spec.model import ModelSpec, SearchSpec
 
 SEED = 0
 
@@ -121,7 +121,7 @@ def train(
 
     Examples
     --------
-    >>> from ml_assets.model import ModelSpec, SourceSpec
+    >>> from ml_assets.spec.model import ModelSpec, SourceSpec
     >>> spec = ModelSpec(name="m", source=SourceSpec(type="synthetic"), target="late")
     >>> table = pd.DataFrame({"days": range(100), "late": [0, 1] * 50})
     >>> trained = train(table, spec)

@@ -8,27 +8,22 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ml_assets.quality.definition import ExpectationError, check_expectations
     from ml_assets.quality.names import expectation_names
     from ml_assets.quality.outcome import ExpectationOutcome
     from ml_assets.quality.report import build_report, summarise
     from ml_assets.quality.suite import run_expectations
 
 __all__ = [
-    "ExpectationError",
     "ExpectationOutcome",
     "build_report",
-    "check_expectations",
     "expectation_names",
     "run_expectations",
     "summarise",
 ]
 
 MODULES = {
-    "ExpectationError": "definition",
     "ExpectationOutcome": "outcome",
     "build_report": "report",
-    "check_expectations": "definition",
     "expectation_names": "names",
     "run_expectations": "suite",
     "summarise": "report",

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple
 import pandas as pd
 from pandas.api import types
 
-from ml_assets.quality.dates import moment
 from ml_assets.quality.names import columns_of
 from ml_assets.quality.values import plain
+from ml_assets.spec.dates import moment
 
 SETS = {
     "expect_column_distinct_values_to_be_in_set",

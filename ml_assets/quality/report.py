@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.ml.contract import Violation
+from ml_assets.ml.contract_columns import Violation
 from ml_assets.quality.outcome import ExpectationOutcome
 from ml_assets.quality.values import plain
 

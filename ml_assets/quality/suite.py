@@ -10,11 +10,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from ml_assets.ml.columns import with_columns
-from ml_assets.quality import arguments, dates, layouts, library, messages
-from ml_assets.quality.definition import build, check_expectations, did_you_mean
+from ml_assets.quality import arguments, layouts, messages
 from ml_assets.quality.names import columns_of, expectation_names
 from ml_assets.quality.outcome import ExpectationOutcome
 from ml_assets.quality.values import distinct, plain
+from ml_assets.spec import dates
+from ml_assets.spec import expectation_library as library
+from ml_assets.spec.expectations import build, check_expectations, did_you_mean
 
 # Great Expectations keeps its current context in a global of its own.
 _LOCK = threading.Lock()

@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager
 from typing import NamedTuple, Protocol
 
-from ml_assets.serving.plan import ServingPlan
+from ml_assets.records.plan import ServingPlan
 
 
 class TargetError(Exception):

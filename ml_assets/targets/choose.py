@@ -4,7 +4,7 @@ import os
 from importlib import import_module
 from typing import cast
 
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
 from ml_assets.targets import Target, TargetError
 
 # The class of each target, in the module of the target's name. Imported only where it

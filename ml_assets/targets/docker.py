@@ -2,9 +2,9 @@
 
 A rollout starts a container that is pinned to the new plan, beside the one that serves.
 It loads the plan, scores the probe rows and says in the storage what came of it. Only
-then is the plan committed, which lets the container step behind the door (see
-`ml_assets.serving.door`), and once it takes requests the old container is told to
-finish and is removed. A plan that does not load is never in force.
+then is the plan committed, which lets the container take connections from the socket
+hand-off (see `ml_assets.serving.process.handoff`). Once it takes requests, the old
+container finishes and is removed. A plan that does not load is never active.
 
 Whoever is killed on the way leaves containers that the next `apply` uses or removes:
 one of a plan that is in force is awaited, one of a plan that never was is taken away.
@@ -14,8 +14,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ml_assets.serving.plan import ServingPlan, digest
-from ml_assets.serving.store import StalePlanError
+from ml_assets.records.plan import ServingPlan, digest
+from ml_assets.serving.models.plan_store import StalePlanError
 from ml_assets.targets import Rollout, RolloutError, TargetError
 from ml_assets.targets.containers import Containers, Server
 from ml_assets.targets.stored import StoredTarget

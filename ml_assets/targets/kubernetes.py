@@ -15,7 +15,11 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ml_assets.resources.clusters import (
+from ml_assets.records.plan import ServingPlan, digest, pin_of
+from ml_assets.serving.models.plan_store import StalePlanError
+from ml_assets.state.database import Held, LockError, deployer_lock
+from ml_assets.targets import Rollout, RolloutError, TargetError, UnreachableError
+from ml_assets.targets.clusters import (
     Cluster,
     ClusterError,
     Deployment,
@@ -28,10 +32,6 @@ from ml_assets.resources.clusters import (
     connect,
     roll,
 )
-from ml_assets.resources.database import Held, LockError, deployer_lock
-from ml_assets.serving.plan import ServingPlan, digest, pin_of
-from ml_assets.serving.store import StalePlanError
-from ml_assets.targets import Rollout, RolloutError, TargetError, UnreachableError
 from ml_assets.targets.stored import StoredTarget
 from ml_assets.targets.trial import try_arm
 

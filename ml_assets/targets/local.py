@@ -11,8 +11,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ml_assets.serving.plan import ServingPlan, digest
-from ml_assets.serving.store import ServerReport, StalePlanError
+from ml_assets.records.plan import ServingPlan, digest
+from ml_assets.serving.models.plan_store import ServerReport, StalePlanError
 from ml_assets.targets import Rollout, RolloutError
 from ml_assets.targets.stored import StoredTarget
 from ml_assets.targets.trial import try_arm

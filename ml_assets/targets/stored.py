@@ -3,8 +3,8 @@
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ml_assets.serving.plan import ServingPlan
-from ml_assets.serving.store import PlanStore
+from ml_assets.records.plan import ServingPlan
+from ml_assets.serving.models.plan_store import PlanStore
 
 
 class StoredTarget:

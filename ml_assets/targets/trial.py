@@ -4,7 +4,7 @@ import subprocess  # nosec B404 # runs this interpreter with fixed arguments onl
 import sys
 from pathlib import Path
 
-from ml_assets.serving.plan import Arm, encode
+from ml_assets.records.plan import Arm, encode
 from ml_assets.targets import RolloutError
 
 
@@ -19,7 +19,7 @@ def try_arm(root: Path, arm: Arm, timeout: float) -> None:
     """
     try:
         done = subprocess.run(  # nosec B603 # fixed arguments
-            [sys.executable, "-m", "ml_assets.serving.preflight", str(root)],
+            [sys.executable, "-m", "ml_assets.serving.models.preflight", str(root)],
             input=encode(arm),
             capture_output=True,
             timeout=timeout,

@@ -13,8 +13,8 @@ import pytest
 from kubernetes import client
 
 from ml_assets.targets.kubernetes import ANNOTATION
-from ml_assets_tests.e2e.cluster_kit import PATIENCE, Site, reference
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits.cluster import PATIENCE, Site, reference
+from ml_assets_tests.kits.processes import await_true
 
 pytestmark = [
     pytest.mark.e2e,

@@ -7,7 +7,11 @@ import ast
 from importlib.util import find_spec
 from pathlib import Path
 
-STARTS = ("ml_assets.cli.serve", "ml_assets.cli.door", "ml_assets.serving.server")
+STARTS = (
+    "ml_assets.cli.serve",
+    "ml_assets.cli.handoff",
+    "ml_assets.serving.process.server",
+)
 # Packaging happens where versions are trained; the server only reads what it wrote.
 OF_TRAINING = {"ml_assets.ml.features"}
 

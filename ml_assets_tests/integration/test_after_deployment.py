@@ -12,16 +12,16 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from ml_assets.ledger import Ledger
-from ml_assets.resources.registry import Registry
-from ml_assets.segments import waiting
-from ml_assets.serving.plan import ServingPlan
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import read_json
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import read_json
+from ml_assets.prediction_log.segments import waiting
+from ml_assets.records.plan import ServingPlan
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.registry import Registry
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import another, definitions_of, failure_of
-from ml_assets_tests.log_kit import line, ship, truth
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits.prediction_log import line, ship, truth
+from ml_assets_tests.kits.processes import await_true
 
 pytestmark = pytest.mark.slow
 
@@ -112,8 +112,8 @@ def metadata_of(done: dg.ExecuteInProcessResult, stage: str) -> dict[str, Any]:
 
 def any_row(plan: ServingPlan) -> list[Any]:
     """A row that the champion takes."""
-    from ml_assets.predictionlog import signature_of
-    from ml_assets.storage import storage_root
+    from ml_assets.core.storage import storage_root
+    from ml_assets.prediction_log.reader import signature_of
 
     columns = signature_of(storage_root(), plan.live.bundle).columns
     return [column.categories[0] if column.categories else 1 for column in columns]
@@ -251,7 +251,7 @@ def test_a_promotion_whose_run_died_is_entered_and_labelled_by_the_next(
         raise SystemError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ml_assets.ledger.Ledger.append", die)
+        patch.setattr("ml_assets.state.ledger.Ledger.append", die)
         job = definitions_of(spec).resolve_job_def("churn_monitor")
         killed = job.execute_in_process(instance=instance, raise_on_error=False)
     assert not killed.success and "killed" in failure_of(killed)
@@ -267,7 +267,7 @@ def test_a_promotion_whose_run_died_is_entered_and_labelled_by_the_next(
 
 
 def test_a_challenger_can_be_taken_out_by_hand(run: Run, home: Path) -> None:
-    from ml_assets_tests.cli_kit import invoke
+    from ml_assets_tests.kits.cli import invoke
 
     run(spec_of(), "deploy")
     plan = plan_now(home)
@@ -284,7 +284,7 @@ def test_a_challenger_can_be_taken_out_by_hand(run: Run, home: Path) -> None:
 
 def split_traffic(plan: ServingPlan, n: int, right: Callable[[bool], bool]) -> Any:
     """One request of each of `n` entities, and the label of each."""
-    from ml_assets.ml.assignment import arm_of
+    from ml_assets.records.assignment import arm_of
 
     now, x = dt.datetime.now(dt.UTC).timestamp(), any_row(plan)
     lines, labels = [], []
@@ -345,7 +345,7 @@ def test_a_canary_grows_by_steps_and_then_waits_for_labels(
 def as_requests(home: Path, shift: float, rows: int = 400) -> Lines:
     """Held-out rows as requests to the champion, a numeric column moved by `shift`."""
     from ml_assets.assets.scoring import held_out_rows, load, score
-    from ml_assets.predictionlog import signature_of
+    from ml_assets.prediction_log.reader import signature_of
 
     plan = plan_now(home)
     record = VersionStore(home).get("churn", plan.live.version)
@@ -460,8 +460,8 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     run: Run, home: Path
 ) -> None:
     from ml_assets.assets.scoring import held_out_rows
-    from ml_assets.predictionlog import labelled
-    from ml_assets_tests.integration.serving.serving_kit import Server
+    from ml_assets.prediction_log.reader import labelled
+    from ml_assets_tests.kits.serving import Server
 
     spec = spec_of()
     run(spec, "deploy")
@@ -504,7 +504,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
 
 
 def read_signature(home: Path, plan: ServingPlan) -> Any:
-    from ml_assets.predictionlog import signature_of
+    from ml_assets.prediction_log.reader import signature_of
 
     return signature_of(home, plan.live.bundle)
 

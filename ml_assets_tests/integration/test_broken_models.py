@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets_tests.unit.test_model_file import GOOD, WRONG, written
+from ml_assets_tests.unit.spec.test_model_file import GOOD, WRONG, written
 
 ROOT = Path(__file__).parents[2]
 DG = Path(sys.executable).with_name("dg")
@@ -180,8 +180,8 @@ def test_texts_stay_texts_and_templates_are_resolved_everywhere(project: Path) -
     script = """
 import os, json
 os.environ["LEAST"] = "0.7"
-from ml_assets.cli.catalogue import specs
-from ml_assets.components.partial import component
+from ml_assets.spec.catalogue import specs
+from ml_assets.spec.component_tree import component
 from pathlib import Path
 import ml_assets
 spec = specs()["broken"]

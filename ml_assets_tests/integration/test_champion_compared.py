@@ -10,10 +10,10 @@ import pandas as pd
 import pytest
 
 from ml_assets.components import TabularClassifier
-from ml_assets.holds import hold
-from ml_assets.serving.store import PlanStore
+from ml_assets.lifecycle.holds import hold
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.versions import VersionStore
 from ml_assets.targets.local import LocalTarget
-from ml_assets.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
 
 pytestmark = pytest.mark.slow

@@ -11,12 +11,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.classes import pin_classes, served_signature
 from ml_assets.components import TabularClassifier
 from ml_assets.ml.classes import Classes
-from ml_assets.serving.bundle import load_runtime
-from ml_assets.serving.store import PlanStore
-from ml_assets.versions import VersionStore
+from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.classes import pin_classes, served_signature
+from ml_assets.state.versions import VersionStore
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 

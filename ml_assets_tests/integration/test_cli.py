@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from ml_assets.cli.checks import registry, serving
+from ml_assets.cli.demonstration.servers import Ports, await_server, start_server
 from ml_assets.cli.processes import Children
-from ml_assets.demo.servers import Ports, await_server, start_server
-from ml_assets.resources.registry import CHAMPION, Registry
-from ml_assets_tests.cli_kit import (
+from ml_assets.state.registry import CHAMPION, Registry
+from ml_assets_tests.kits.cli import (
     VERSION,
     deploy_small_model,
     evaluated,

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.compaction import compact
-from ml_assets.predictionlog import predictions
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import read_json
-from ml_assets_tests.cli_kit import invoke
+from ml_assets.core.storage import read_json
+from ml_assets.prediction_log.compaction import compact
+from ml_assets.prediction_log.reader import predictions
+from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets_tests.conftest import definitions_of, failure_of
-from ml_assets_tests.log_kit import line, ship, truth
+from ml_assets_tests.kits.cli import invoke
+from ml_assets_tests.kits.prediction_log import line, ship, truth
 
 pytestmark = pytest.mark.slow
 
@@ -85,7 +85,7 @@ def test_columns_with_names_of_ours_go_all_the_way(
 
     plan = PlanStore(home).current("churn")
     assert plan is not None
-    from ml_assets.predictionlog import signature_of
+    from ml_assets.prediction_log.reader import signature_of
 
     names = [c.name for c in signature_of(home, plan.live.bundle).columns]
     assert {*NAMES, *SPECIAL} <= {*names}

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ml_assets_tests.integration.compose_kit import Platform, compose_command
-from ml_assets_tests.integration.docker_kit import docker, missing_engine
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits.compose import Platform, compose_command
+from ml_assets_tests.kits.docker import docker, missing_engine
+from ml_assets_tests.kits.processes import await_true
 
 pytestmark = pytest.mark.slow
 MODEL = "breast_cancer"

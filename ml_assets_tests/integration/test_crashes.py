@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.storage import TEMPORARY
-from ml_assets_tests.processes import MODEL, Platform
+from ml_assets.core.storage import TEMPORARY
+from ml_assets_tests.kits.processes import MODEL, Platform
 
 pytestmark = pytest.mark.slow
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from ml_assets.telemetry.logging_environment import SITE
-from ml_assets_tests import postgres_instance
-from ml_assets_tests.processes import await_true, free_ports
+from ml_assets.observability.logging_environment import SITE
+from ml_assets_tests.kits import postgres_instance
+from ml_assets_tests.kits.processes import await_true, free_ports
 
 pytestmark = [
     pytest.mark.slow,

@@ -20,11 +20,13 @@ from click.testing import CliRunner
 
 import ml_assets
 from ml_assets.cli import main
-from ml_assets.ledger import RELEASE, Entry, Ledger
-from ml_assets_tests.environment_double import FIRST, Environment, environments
-from ml_assets_tests.oci_kit import COMMITS, RealRegistry, build, real_registry
-from ml_assets_tests.processes import await_true
-from ml_assets_tests.slack_double import SlackDouble, slack_double
+from ml_assets.records.ledger_entry import Entry
+from ml_assets.spec.reserved import RELEASE
+from ml_assets.state.ledger import Ledger
+from ml_assets_tests.kits.environment import FIRST, Environment, environments
+from ml_assets_tests.kits.oci import COMMITS, RealRegistry, build, real_registry
+from ml_assets_tests.kits.processes import await_true
+from ml_assets_tests.kits.slack import SlackDouble, slack_double
 
 pytestmark = pytest.mark.slow
 

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from ml_assets.ledger import RELEASE, Ledger
-from ml_assets.release.images import ImageStore, resolve
-from ml_assets.release.oci import Repository
-from ml_assets.release.staging import stage
-from ml_assets_tests.environment_double import FIRST, environments
-from ml_assets_tests.oci_kit import COMMITS, build, registry_double
-from ml_assets_tests.processes import CONTEXT
+from ml_assets.delivery.images import ImageStore, resolve
+from ml_assets.delivery.oci import Repository
+from ml_assets.delivery.staging import stage
+from ml_assets.spec.reserved import RELEASE
+from ml_assets.state.ledger import Ledger
+from ml_assets_tests.kits.environment import FIRST, environments
+from ml_assets_tests.kits.oci import COMMITS, build, registry_double
+from ml_assets_tests.kits.processes import CONTEXT
 
 pytestmark = pytest.mark.slow
 

@@ -19,7 +19,7 @@ from ml_assets_tests.integration.test_logs import (
     require_lines_of_a_demo,
     require_no_secret,
 )
-from ml_assets_tests.processes import await_true, free_ports, processes_with
+from ml_assets_tests.kits.processes import await_true, free_ports, processes_with
 
 pytestmark = pytest.mark.slow
 

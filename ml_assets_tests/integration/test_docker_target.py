@@ -16,11 +16,11 @@ from typing import Any
 import msgspec
 import pytest
 
-from ml_assets.serving.plan import Arm, ServingPlan, encode
-from ml_assets.storage import write_bytes
+from ml_assets.core.storage import write_bytes
+from ml_assets.records.plan import Arm, ServingPlan, encode
 from ml_assets.targets import RolloutError
 from ml_assets.targets.docker import DockerTarget
-from ml_assets_tests.integration.docker_kit import (
+from ml_assets_tests.kits.docker import (
     IMPATIENT,
     RESTRICTED,
     Container,
@@ -28,13 +28,7 @@ from ml_assets_tests.integration.docker_kit import (
     docker,
     missing_engine,
 )
-from ml_assets_tests.integration.serving.serving_kit import (
-    Load,
-    answers,
-    plan,
-    rows,
-    write_version,
-)
+from ml_assets_tests.kits.serving import Load, answers, plan, rows, write_version
 
 pytestmark = pytest.mark.slow
 MODEL = "census"

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.versions import VersionStore
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
 
 pytestmark = pytest.mark.slow

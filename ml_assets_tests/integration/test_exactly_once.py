@@ -21,8 +21,8 @@ import pytest
 import yaml
 
 import ml_assets
-from ml_assets.ml.gate import GateFigures
-from ml_assets_tests.processes import MODEL, JobProcess, Platform, await_true
+from ml_assets.ml.gate_figures import GateFigures
+from ml_assets_tests.kits.processes import MODEL, JobProcess, Platform, await_true
 
 pytestmark = pytest.mark.slow
 

@@ -15,8 +15,8 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ml_assets_tests import exporter_kit as kit
-from ml_assets_tests import postgres_instance as postgres_kit
+from ml_assets_tests.kits import exporter as kit
+from ml_assets_tests.kits import postgres_instance as postgres_kit
 
 PATIENCE = 60.0
 DOCS = Path(__file__).parents[2] / "docs" / "observability.md"

@@ -13,10 +13,10 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from ml_assets.resources.tables import TableStore
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import TEMPORARY
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import TEMPORARY
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.tables import TableStore
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import definitions_of, failure_of
 
 Run = Callable[..., dg.ExecuteInProcessResult]

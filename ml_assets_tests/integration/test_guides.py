@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets_tests import postgres_instance
 from ml_assets_tests.conftest import OURS
-from ml_assets_tests.docs_kit import EXECUTED, ROOT
-from ml_assets_tests.integration.guide_kit import Reader, steps
-from ml_assets_tests.processes import free_ports
+from ml_assets_tests.kits import postgres_instance
+from ml_assets_tests.kits.docs import EXECUTED, ROOT
+from ml_assets_tests.kits.guides import Reader, steps
+from ml_assets_tests.kits.processes import free_ports
 
 pytestmark = pytest.mark.slow
 

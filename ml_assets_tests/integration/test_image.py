@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.release.environments import CODE_LOCATION_DEPLOYMENT
-from ml_assets_tests.integration.docker_kit import (
+from ml_assets.delivery.environments import CODE_LOCATION_DEPLOYMENT
+from ml_assets_tests.kits import dagster_chart
+from ml_assets_tests.kits.chart import CHART, pick, pods, render
+from ml_assets_tests.kits.docker import (
     ROOT,
     USER,
     build,
@@ -23,11 +25,9 @@ from ml_assets_tests.integration.docker_kit import (
     running,
     volume,
 )
-from ml_assets_tests.processes import await_true
-from ml_assets_tests.unit import dagster_chart
-from ml_assets_tests.unit.chart_kit import CHART, pick, pods, render
-from ml_assets_tests.unit.pod_commands import target_of
-from ml_assets_tests.unit.pod_programs import copied, programs
+from ml_assets_tests.kits.pod_commands import target_of
+from ml_assets_tests.kits.pod_programs import copied, programs
+from ml_assets_tests.kits.processes import await_true
 
 pytestmark = pytest.mark.slow
 TARGETS = ("base", "production", "observability")

@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.classes import served_signature
 from ml_assets.components import TabularClassifier
-from ml_assets.serving.bundle import load_runtime
-from ml_assets.serving.request import RowDecoder
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import read_json
-from ml_assets.versions import VersionStore
-from ml_assets_tests.cli_kit import invoke
+from ml_assets.core.storage import read_json
+from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.state.classes import served_signature
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
+from ml_assets_tests.kits.cli import invoke
 
 pytestmark = pytest.mark.slow
 

@@ -13,22 +13,17 @@ from typing import Any
 import psycopg2
 import pytest
 
-from ml_assets.resources.database import LockError, advisory_lock, database_url
-from ml_assets.serving.plan import Arm, ServingPlan, encode, pin_of
-from ml_assets.serving.store import PlanStore
+from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.database import LockError, advisory_lock, database_url
 from ml_assets.targets import RolloutError, TargetError
 from ml_assets.targets.choose import target as chosen_target
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
-from ml_assets_tests.integration.serving.serving_kit import (
-    Server,
-    plan,
-    rows,
-    write_version,
-)
-from ml_assets_tests.kubernetes_api import KubernetesApi
-from ml_assets_tests.kubernetes_controller import Pod
-from ml_assets_tests.postgres_kit import postgres
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits.kubernetes_api import KubernetesApi
+from ml_assets_tests.kits.kubernetes_controller import Pod
+from ml_assets_tests.kits.postgres import postgres
+from ml_assets_tests.kits.processes import await_true
+from ml_assets_tests.kits.serving import Server, plan, rows, write_version
 
 __all__ = ["postgres"]
 

@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 
-from ml_assets.telemetry.logging_environment import json_environment
-from ml_assets_tests.elastic_kit import unmapped
+from ml_assets.observability.logging_environment import json_environment
 from ml_assets_tests.integration.serving.conftest import storage, versions
-from ml_assets_tests.integration.serving.serving_kit import Server
+from ml_assets_tests.kits.elastic import unmapped
+from ml_assets_tests.kits.serving import Server
 
 __all__ = ["storage", "versions"]  # fixtures
 

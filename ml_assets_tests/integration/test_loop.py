@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.resources.registry import Registry
-from ml_assets.resources.tables import TableStore
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import read_json
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import read_json
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.registry import Registry
+from ml_assets.state.tables import TableStore
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import another, failure_of
 
 Run = Callable[..., dg.ExecuteInProcessResult]

@@ -15,14 +15,14 @@ import pytest
 
 from ml_assets.assets import scoring
 from ml_assets.components import TabularClassifier
-from ml_assets.resources.tables import TableStore
-from ml_assets.serving.bundle import load_runtime
-from ml_assets.serving.plan import Signature
-from ml_assets.serving.store import PlanStore
-from ml_assets.versions import VersionStore
-from ml_assets_tests.cli_kit import invoke
+from ml_assets.records.plan import Signature
+from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.tables import TableStore
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
-from ml_assets_tests.unit.serving.app_kit import Answer, ask, served, server
+from ml_assets_tests.kits.app import Answer, ask, served, server
+from ml_assets_tests.kits.cli import invoke
 
 pytestmark = pytest.mark.slow
 

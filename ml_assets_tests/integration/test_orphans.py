@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.cleanup import clean
-from ml_assets.model import RetentionSpec
-from ml_assets.resources.registry import Registry
+from ml_assets.lifecycle.cleanup import clean
+from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.registry import Registry
 from ml_assets.targets.local import LocalTarget
-from ml_assets_tests.processes import MODEL, Platform
+from ml_assets_tests.kits.processes import MODEL, Platform
 
 pytestmark = pytest.mark.slow
 DAY = 86_400.0

@@ -13,14 +13,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.bundles import fetch_bundle
-from ml_assets.resources.tables import TableStore
-from ml_assets.serving.bundle import load_pipeline
-from ml_assets.storage import locked, storage_root
-from ml_assets.versions import VersionStore
+from ml_assets.core.storage import locked, storage_root
+from ml_assets.serving.models.bundle import load_pipeline
+from ml_assets.state.bundles import fetch_bundle
+from ml_assets.state.tables import TableStore
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
-from ml_assets_tests.parts_kit import many_processes, part_spec, write_parts
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits.parts import many_processes, part_spec, write_parts
+from ml_assets_tests.kits.processes import await_true
 
 RunJob = Callable[..., dg.ExecuteInProcessResult]
 PARTS = 3

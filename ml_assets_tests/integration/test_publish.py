@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets_tests.integration.publish_kit import SIGNER, Place
-from ml_assets_tests.oci_kit import real_registry
+from ml_assets_tests.kits.oci import real_registry
+from ml_assets_tests.kits.publish import SIGNER, Place
 
 pytestmark = pytest.mark.slow
 

@@ -13,8 +13,9 @@ import pytest
 from sklearn.model_selection import StratifiedShuffleSplit, cross_val_score
 
 from ml_assets.ml.estimators import make_estimator
-from ml_assets.ml.features import build_pipeline, prepare
-from ml_assets.model import EstimatorSpec, FeaturesSpec
+from ml_assets.ml.features import build_pipeline
+from ml_assets.ml.prepare import prepare
+from ml_assets.spec.model import EstimatorSpec, FeaturesSpec
 
 TOLERANCE = 0.003
 ADULT_COLUMNS = (

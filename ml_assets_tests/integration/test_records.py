@@ -15,18 +15,18 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from ml_assets.audit import audit
 from ml_assets.components import TabularClassifier
-from ml_assets.holds import HoldError, hold, on_hold, release
-from ml_assets.ledger import Ledger
-from ml_assets.reproduce import ReproduceError, reproduce
-from ml_assets.resources.registry import Registry
-from ml_assets.rollback import RollbackError, rollback
-from ml_assets.serving.plan import digest
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import sha256_file
+from ml_assets.core.storage import sha256_file
+from ml_assets.lifecycle.audit import audit
+from ml_assets.lifecycle.holds import HoldError, hold, on_hold, release
+from ml_assets.lifecycle.reproduce import ReproduceError, reproduce
+from ml_assets.lifecycle.rollback import RollbackError, rollback
+from ml_assets.records.plan import digest
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.registry import Registry
+from ml_assets.state.versions import UnknownVersionError, VersionStore
 from ml_assets.targets.local import LocalTarget
-from ml_assets.versions import UnknownVersionError, VersionStore
 from ml_assets_tests.conftest import another, definitions_of, failure_of
 
 pytestmark = pytest.mark.slow
@@ -313,7 +313,7 @@ def reproduce_in_a_process(version: str) -> "subprocess.CompletedProcess[str]":
 def test_what_a_version_was_made_from_must_be_what_it_was(
     versions: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ml_assets import provenance
+    from ml_assets.core import provenance
 
     version = versions[0]
     record = VersionStore(home).get("churn", version)

@@ -9,8 +9,8 @@ import pytest
 
 from ml_assets.cli.checks import registry as checks
 from ml_assets.components import TabularClassifier
-from ml_assets.resources.registry import Registry
-from ml_assets.versions import VersionStore
+from ml_assets.state.registry import Registry
+from ml_assets.state.versions import VersionStore
 
 pytestmark = pytest.mark.slow
 

@@ -14,14 +14,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.release import checks
-from ml_assets.release.checks import Finding, Site
-from ml_assets.release.environments import Settings
-from ml_assets.release.images import Image
-from ml_assets.serving.store import PlanStore
-from ml_assets_tests.integration.serving.serving_kit import Server, plan, write_version
+from ml_assets.delivery import checks
+from ml_assets.delivery.checks.finding import Finding, Site
+from ml_assets.delivery.environments import Settings
+from ml_assets.delivery.images import Image
+from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets_tests.integration.test_ui import free_port
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits.processes import await_true
+from ml_assets_tests.kits.serving import Server, plan, write_version
 
 pytestmark = pytest.mark.slow
 

@@ -10,14 +10,14 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets import run_events
 from ml_assets.assets import runs
-from ml_assets.retention import DAY
-from ml_assets.run_retention import REPOSITORY, Owner, Purged, purge
-from ml_assets.versions import VersionStore
+from ml_assets.lifecycle import run_events
+from ml_assets.lifecycle.retention import DAY
+from ml_assets.lifecycle.run_retention import REPOSITORY, Owner, Purged, purge
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import definitions_of, failure_of
-from ml_assets_tests.processes import CONTEXT
-from ml_assets_tests.runs_kit import end_newest, run_of
+from ml_assets_tests.kits.processes import CONTEXT
+from ml_assets_tests.kits.runs import end_newest, run_of
 
 pytestmark = pytest.mark.slow
 

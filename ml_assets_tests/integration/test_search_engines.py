@@ -19,11 +19,11 @@ from ml_assets.ml.prepare import prepare
 from ml_assets.ml.synthetic import synthetic
 from ml_assets.ml.tables import tidy
 from ml_assets.ml.training import Trained, train
-from ml_assets.model import ModelSpec
-from ml_assets.versions import VersionStore
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
-from ml_assets_tests.processes import await_true
-from ml_assets_tests.ray_kit import MARK, kill_marked, marked, ray_cluster
+from ml_assets_tests.kits.processes import await_true
+from ml_assets_tests.kits.ray import MARK, kill_marked, marked, ray_cluster
 
 pytestmark = pytest.mark.slow
 TOKEN = secrets.token_hex(32)

@@ -11,9 +11,9 @@ import yaml
 
 import ml_assets
 from ml_assets.components import TabularClassifier
-from ml_assets.quality import check_expectations
-from ml_assets.serving.store import PlanStore
-from ml_assets.versions import VersionStore
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.spec.expectations import check_expectations
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
 
 DEFS = Path(ml_assets.__file__).parent / "defs"

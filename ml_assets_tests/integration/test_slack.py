@@ -12,9 +12,9 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ml_assets.resources.notifier import read_counts
-from ml_assets_tests.processes import await_true
-from ml_assets_tests.slack_double import SECRET, SlackDouble, closed_port, slack_double
+from ml_assets.observability.notifications.notifier import read_counts
+from ml_assets_tests.kits.processes import await_true
+from ml_assets_tests.kits.slack import SECRET, SlackDouble, closed_port, slack_double
 
 pytestmark = pytest.mark.slow
 

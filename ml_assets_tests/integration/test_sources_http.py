@@ -20,7 +20,7 @@ import requests
 
 from ml_assets.ml.sources import Retry, SourceError, read_source
 from ml_assets.ml.sources.redirects import session_of
-from ml_assets.model import SourceSpec
+from ml_assets.spec.source import SourceSpec
 
 BODY = b"age,income\n" + b"".join(b"%d,<=50K\n" % age for age in range(2000))
 KEY = "s3cret-kaggle-key"
@@ -216,7 +216,7 @@ def test_a_download_that_is_killed_leaves_a_part_that_the_next_one_ends(
     code = (
         "import sys; from pathlib import Path;"
         "from ml_assets.ml.sources import read_source;"
-        "from ml_assets.model import SourceSpec;"
+        "from ml_assets.spec.model import SourceSpec;"
         "read_source(SourceSpec(type='http', url=sys.argv[1]), Path(sys.argv[2]))"
     )
     address = f"{stand.address}/adult.csv"

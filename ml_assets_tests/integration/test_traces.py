@@ -12,17 +12,17 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.telemetry.ids import span_of, trace_of
-from ml_assets.telemetry.otlp import Sender
-from ml_assets.telemetry.runtracer import RunTracer
-from ml_assets.versions import VersionStore
-from ml_assets_tests import exporter_kit
+from ml_assets.core.tracing.otlp import Sender
+from ml_assets.observability.run_tracer import RunTracer
+from ml_assets.observability.trace_ids import span_of, trace_of
+from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.integration.serving.conftest import storage, versions
-from ml_assets_tests.integration.serving.serving_kit import Server
 from ml_assets_tests.integration.test_exporter import exporting, until
-from ml_assets_tests.otlp_kit import Collector, collector
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits import exporter as exporter_kit
+from ml_assets_tests.kits.otlp import Collector, collector
+from ml_assets_tests.kits.processes import await_true
+from ml_assets_tests.kits.serving import Server
 
 __all__ = ["collector", "storage", "versions"]  # fixtures
 pytestmark = pytest.mark.slow
@@ -118,7 +118,7 @@ def test_training_and_deployment_are_traces_that_are_linked(
     training = roots[trace_of(trained.run_id)]
     deployment = roots[trace_of(deployed.run_id)]
     for root in (training, deployment):
-        assert root.attributes["ml_assets.model"] == "churn"
+        assert root.attributes["ml_assets.spec.model"] == "churn"
         assert root.attributes["ml_assets.version"] == version
     ((trace, span, _),) = deployment.links
     assert (trace, span) == (trace_of(trained.run_id), span_of(trained.run_id))

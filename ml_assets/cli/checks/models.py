@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from ml_assets import trial
-from ml_assets.cli.catalogue import CatalogueError, model_files, read_specs
 from ml_assets.cli.checks import Finding, ok, problem, warning
-from ml_assets.model import ModelSpec
+from ml_assets.components import trial
+from ml_assets.spec.catalogue import CatalogueError, model_files, read_specs
+from ml_assets.spec.model import ModelSpec
 
 ADVICE = (
     "create a token at https://www.kaggle.com/settings and set KAGGLE_JSON to the text"
@@ -22,7 +22,7 @@ def check() -> Iterator[Finding]:
         try:
             found = read_specs(path)
         except CatalogueError as error:
-            yield problem("yaml", error.message, "mend the line; the others go on")
+            yield problem("yaml", str(error), "mend the line; the others go on")
             continue
         for spec in found:
             yield from _model(spec)

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from functools import partial
 
 from ml_assets.cli.checks import Finding, guarded, ok, problem, warning
-from ml_assets.resources.registry import CHAMPION, Registry, tracking_uri
-from ml_assets.serving.files import BundleError, verify_bundle
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
-from ml_assets.versions import UnknownVersionError, VersionStore
+from ml_assets.core.digests import BundleError, verify_bundle
+from ml_assets.core.storage import storage_root
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.registry import CHAMPION, Registry, tracking_uri
+from ml_assets.state.versions import UnknownVersionError, VersionStore
 
 # MLflow's default experiment, which exists in every store.
 DEFAULT_EXPERIMENT = "0"

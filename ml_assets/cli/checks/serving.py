@@ -7,8 +7,8 @@ from typing import Any
 from ml_assets.cli.checks import Finding, ok, problem, warning
 from ml_assets.cli.client import ServerClient
 from ml_assets.cli.output import Failed
-from ml_assets.serving.store import PlanStore
-from ml_assets.storage import storage_root
+from ml_assets.core.storage import storage_root
+from ml_assets.serving.models.plan_store import PlanStore
 
 SECONDS = 5.0
 START = "start one: ml-assets serve, or ml-assets dev"

@@ -4,11 +4,11 @@ from pathlib import Path
 
 import pandas as pd
 
+from ml_assets.core.retry import Retry
 from ml_assets.ml.parts import join_parts
 from ml_assets.ml.sources.errors import SourceError
-from ml_assets.ml.sources.retry import Retry
 from ml_assets.ml.tables import NAMELESS, DataError, tidy
-from ml_assets.model import SourceSpec
+from ml_assets.spec.source import SourceSpec
 
 __all__ = ["Retry", "SourceError", "join", "part_names", "read_part", "read_source"]
 

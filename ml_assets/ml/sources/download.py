@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.ml.sources import transfer
+from ml_assets.core import transfer
+from ml_assets.core.retry import Retry
+from ml_assets.core.storage import locked, sync_directory, write_json
 from ml_assets.ml.sources.errors import SourceError
-from ml_assets.ml.sources.retry import Retry
-from ml_assets.storage import locked, sync_directory, write_json
 
 if TYPE_CHECKING:
     import requests

@@ -17,7 +17,7 @@ from ml_assets.ml.sources.listing import list_files
 from ml_assets.ml.sources.partitions import Values, partitions, with_partitions
 from ml_assets.ml.sources.text import read_csv
 from ml_assets.ml.sources.text_faults import Opener
-from ml_assets.model import SourceSpec
+from ml_assets.spec.source import SourceSpec
 
 
 class File(NamedTuple):

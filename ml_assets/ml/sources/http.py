@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from ml_assets.core.retry import Retry
+from ml_assets.core.storage import sha256_file
 from ml_assets.ml.sources.download import Download
 from ml_assets.ml.sources.environment import expand
 from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.payload import read_payload
-from ml_assets.ml.sources.retry import Retry
-from ml_assets.model import SourceSpec
-from ml_assets.storage import sha256_file
+from ml_assets.spec.source import SourceSpec
 
 _REFUSED = "the address needs credentials that it was not given"
 ADVICE = {

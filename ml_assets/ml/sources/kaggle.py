@@ -8,11 +8,11 @@ from urllib.parse import quote
 
 import pandas as pd
 
+from ml_assets.core.retry import Retry
 from ml_assets.ml.sources.download import Download
 from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.payload import read_payload
-from ml_assets.ml.sources.retry import Retry
-from ml_assets.model import SourceSpec
+from ml_assets.spec.source import SourceSpec
 
 ENDPOINT = "https://www.kaggle.com"
 _REMEDY = (

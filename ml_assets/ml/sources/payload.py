@@ -13,7 +13,7 @@ from ml_assets.ml.sources.columnar import MAGIC, read_parquet
 from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.text import read_csv
 from ml_assets.ml.sources.text_faults import Opener
-from ml_assets.model_source import CsvFormat
+from ml_assets.spec.source import CsvFormat
 
 LARGEST_MEMBER = 8 << 30
 """Bytes that one member of an archive may unpack to: more is a zip bomb."""

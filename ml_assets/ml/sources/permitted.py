@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ml_assets.model import SourceSpec
-from ml_assets.storage import home, storage_root
+from ml_assets.core.storage import home, storage_root
+from ml_assets.spec.source import SourceSpec
 
 # Variables that a run's source may name: whoever sets one knows what it is for.
 PREFIX = "ML_ASSETS_SOURCE_"

@@ -6,6 +6,7 @@ from typing import Any
 
 import pandas as pd
 
+from ml_assets.core.spelling import FALSE, TRUE
 from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.text_faults import (
     Opener,
@@ -18,8 +19,7 @@ from ml_assets.ml.sources.text_numbers import (
     has_codes,
     may_have_codes,
 )
-from ml_assets.model_source import CsvFormat
-from ml_assets.serving.spelling import FALSE, TRUE
+from ml_assets.spec.source import CsvFormat
 
 # What a broken disk, connection or archive raises while it is read.
 _DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)

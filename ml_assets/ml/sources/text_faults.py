@@ -5,7 +5,7 @@ import io
 from collections.abc import Callable
 from typing import IO, Any
 
-from ml_assets.model_source import CsvFormat
+from ml_assets.spec.source import CsvFormat
 
 Opener = Callable[[], IO[bytes]]
 """Opens the bytes of a file, from the start, each time that it is called."""

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.cell_numbers import number_of
-from ml_assets.model_source import CsvFormat
+from ml_assets.spec.cell_numbers import number_of
+from ml_assets.spec.source import CsvFormat
 
 # A zero in front makes a code of it: 01234 is another than 1234.
 CODE = r"^\s*[+-]?0\d"

@@ -14,6 +14,7 @@ from sklearn.preprocessing import (
     StandardScaler,
 )
 
+from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.compiler.encoding import (
     CategoryFeature,
     Encoding,
@@ -22,7 +23,6 @@ from ml_assets.serving.compiler.encoding import (
     NumericFeature,
 )
 from ml_assets.serving.compiler.errors import NotCompiled
-from ml_assets.serving.plan import Column, Signature
 from ml_assets.serving.runtime.frames import frame_of
 from ml_assets.serving.runtime.program import CategorySource, NumericSource
 
@@ -77,11 +77,9 @@ def read_encoding(pipeline: Any, signature: Signature, row: list[Any]) -> Encodi
 
 
 def _steps(pipeline: Any) -> tuple[dict[str, str], Any]:
-    from ml_assets.ml.features import DeriveColumns
-
     steps = [step for _, step in pipeline.steps]
     derived: dict[str, str] = {}
-    if len(steps) == 3 and isinstance(steps[0], DeriveColumns):
+    if len(steps) == 3 and _derives(steps[0]):
         derived = steps.pop(0).expressions
     if len(steps) != 2 or not isinstance(steps[0], ColumnTransformer):
         found = ", ".join(type(step).__name__ for _, step in pipeline.steps)
@@ -90,6 +88,15 @@ def _steps(pipeline: Any) -> tuple[dict[str, str], Any]:
             f" estimator, found {found}"
         )
     return derived, steps[0]
+
+
+def _derives(step: Any) -> bool:
+    """Whether a step is `DeriveColumns`, which servers must not import to know it."""
+    kind = type(step)
+    return (kind.__module__, kind.__name__) == (
+        "ml_assets.ml.features",
+        "DeriveColumns",
+    )
 
 
 class _Reader:

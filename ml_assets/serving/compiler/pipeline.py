@@ -11,6 +11,7 @@ from sklearn.linear_model import (
     SGDClassifier,
 )
 
+from ml_assets.records.plan import Signature
 from ml_assets.serving.compiler.check import check_answers
 from ml_assets.serving.compiler.columns import read_encoding
 from ml_assets.serving.compiler.encoding import (
@@ -22,7 +23,6 @@ from ml_assets.serving.compiler.guards import find_guards
 from ml_assets.serving.compiler.masks import build_masks, request_thresholds
 from ml_assets.serving.compiler.matrix import build_linear, build_walk
 from ml_assets.serving.compiler.trees import Ensemble, read_ensemble
-from ml_assets.serving.plan import Signature
 from ml_assets.serving.runtime.compiled import load_tables
 from ml_assets.serving.runtime.fallback import SklearnRuntime
 from ml_assets.serving.runtime.program import Kernel, Program

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.serving.plan import Signature
+from ml_assets.records.plan import Signature
 from ml_assets.serving.runtime.frames import frame_of
 from ml_assets.serving.runtime.protocol import Refused
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.serving.plan import Column, Signature
+from ml_assets.records.plan import Column, Signature
 
 
 def frame_of(signature: Signature, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:
@@ -17,7 +17,7 @@ def frame_of(signature: Signature, columns: Sequence[Sequence[Any]]) -> pd.DataF
 
     Examples
     --------
-    >>> from ml_assets.serving.plan import Column, Signature
+    >>> from ml_assets.records.plan import Column, Signature
     >>> columns = (Column(name="age", kind="integer", nullable=True),)
     >>> signature = Signature(columns=columns, target="y", negative=0, positive=1)
     >>> frame_of(signature, [[39, None]]).age.tolist()

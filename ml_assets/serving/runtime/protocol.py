@@ -6,7 +6,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.serving.plan import Signature
+from ml_assets.records.plan import Signature
 
 
 class Refused(ValueError):

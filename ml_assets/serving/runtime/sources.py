@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.ml.expressions import Expression, ExpressionError
-from ml_assets.serving.plan import Signature
+from ml_assets.core.expressions.expression import Expression
+from ml_assets.core.expressions.grammar import ExpressionError
+from ml_assets.records.plan import Signature
 from ml_assets.serving.runtime.program import (
     CategorySource,
     Program,

@@ -5,13 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.serving.store import PlanStore
-from ml_assets_tests.integration.serving.serving_kit import (
-    answers,
-    plan,
-    rows,
-    write_version,
-)
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets_tests.kits.serving import answers, plan, rows, write_version
 
 
 @pytest.fixture(scope="session")

@@ -15,9 +15,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ml_assets.serving.log import adopt
-from ml_assets_tests.integration.serving.serving_kit import Load, Server, plan
-from ml_assets_tests.log_kit import logged
+from ml_assets.serving.log.shipping import adopt
+from ml_assets_tests.kits.prediction_log import logged
+from ml_assets_tests.kits.serving import Load, Server, plan
 
 ENTITIES = [f"person-{index}" for index in range(10_000)]
 

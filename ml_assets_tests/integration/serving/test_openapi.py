@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets_tests.integration.serving.serving_kit import Server
+from ml_assets_tests.kits.serving import Server
 
 pytest.importorskip("schemathesis", reason="schemathesis is not installed")
 

@@ -4,10 +4,10 @@ import threading
 
 import pytest
 
-from ml_assets.serving.door import Door
-from ml_assets.serving.settings import ServerSettings
-from ml_assets_tests.integration.serving.serving_kit import Server, plan
-from ml_assets_tests.processes import await_true
+from ml_assets.serving.process.handoff import Door
+from ml_assets.serving.process.settings import ServerSettings
+from ml_assets_tests.kits.processes import await_true
+from ml_assets_tests.kits.serving import Server, plan
 
 PIN = ["--model", "census", "--generation"]
 

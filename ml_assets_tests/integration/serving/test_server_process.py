@@ -16,14 +16,9 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from ml_assets.serving.plan import digest, encode
-from ml_assets.serving.store import PlanStore, ServerReport
-from ml_assets_tests.integration.serving.serving_kit import (
-    Load,
-    Server,
-    plan,
-    slow_client,
-)
+from ml_assets.records.plan import digest, encode
+from ml_assets.serving.models.plan_store import PlanStore, ServerReport
+from ml_assets_tests.kits.serving import Load, Server, plan, slow_client
 
 pytestmark = pytest.mark.slow
 

@@ -6,12 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.assets.features import feature_table
-from ml_assets.assets.features_table import HELD_OUT
-from ml_assets.assets.rows import Rows, is_among, labelled
 from ml_assets.assets.scoring import IncomparableError, as_read
-from ml_assets.model import ModelSpec
-from ml_assets.serving.plan import Column
+from ml_assets.lifecycle.feature_table import feature_table
+from ml_assets.lifecycle.rows import Rows, is_among, labelled
+from ml_assets.records.plan import Column
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.reserved import HELD_OUT
 
 TODAY, MORE = 2_000, 1_000
 

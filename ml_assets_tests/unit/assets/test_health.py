@@ -8,9 +8,9 @@ import dagster as dg
 import pytest
 
 from ml_assets.assets import rollback
-from ml_assets.serving.store import PlanStore, ServerLease, ServerReport
-from ml_assets_tests.records_kit import add_version, serve_version
-from ml_assets_tests.runs_kit import end_newest, long_ago, run_of
+from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
+from ml_assets_tests.kits.records import add_version, serve_version
+from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
 
 
 @pytest.fixture

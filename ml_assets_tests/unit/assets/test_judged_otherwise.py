@@ -6,7 +6,7 @@ import pytest
 
 from ml_assets.assets.evaluation import decision_on, is_judged_otherwise, judged_by
 from ml_assets.ml.gate_figures import GateFigures
-from ml_assets.model import ModelSpec
+from ml_assets.spec.model import ModelSpec
 
 FIGURES = GateFigures(100, {"accuracy": 0.85}, {"accuracy": 0.7})
 

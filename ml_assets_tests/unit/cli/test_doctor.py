@@ -9,8 +9,6 @@ import dagster as dg
 import pytest
 from dagster._daemon.types import DaemonHeartbeat
 
-from ml_assets import model_file
-from ml_assets.cli import catalogue
 from ml_assets.cli.checks import (
     Finding,
     guarded,
@@ -23,8 +21,9 @@ from ml_assets.cli.checks import (
     storage,
     warning,
 )
-from ml_assets.model import ModelSpec
-from ml_assets_tests.cli_kit import invoke
+from ml_assets.spec import catalogue, model_file
+from ml_assets.spec.model import ModelSpec
+from ml_assets_tests.kits.cli import invoke
 
 KAGGLE = {"type": "kaggle", "dataset": "a/b", "file": "c.csv"}
 

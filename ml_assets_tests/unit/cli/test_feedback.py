@@ -7,11 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ml_assets.compaction import compact
-from ml_assets.predictionlog import labels
-from ml_assets.segments import waiting
-from ml_assets_tests.cli_kit import deploy_small_model, in_service, invoke
-from ml_assets_tests.log_kit import NOON, prediction_id
+from ml_assets.prediction_log.compaction import compact
+from ml_assets.prediction_log.reader import labels
+from ml_assets.prediction_log.segments import waiting
+from ml_assets_tests.kits.cli import deploy_small_model, in_service, invoke
+from ml_assets_tests.kits.prediction_log import NOON, prediction_id
 
 # Fixed to the last digit: it stands in the names of tests.
 ID = f"{prediction_id(NOON, 1)[:24]}00000000abcd"

@@ -10,8 +10,8 @@ import dagster as dg
 import pytest
 
 from ml_assets.cli import jobs
-from ml_assets.versions import VersionStore
-from ml_assets_tests.cli_kit import evaluated, in_service, invoke
+from ml_assets.state.versions import VersionStore
+from ml_assets_tests.kits.cli import evaluated, in_service, invoke
 
 MODEL, VERSION = "breast_cancer", "20261122T020000Z"
 TRAINED = {

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets_tests.cli_kit import VERSION, evaluated, in_service, invoke
+from ml_assets_tests.kits.cli import VERSION, evaluated, in_service, invoke
 
 MODEL = "breast_cancer"
 

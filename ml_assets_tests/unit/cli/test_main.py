@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from ml_assets.cli import COMMANDS
-from ml_assets.serving.settings import ServerSettings
-from ml_assets_tests.cli_kit import invoke
+from ml_assets.serving.process.settings import ServerSettings
+from ml_assets_tests.kits.cli import invoke
 
 HEAVY = {"dagster", "mlflow", "sklearn", "pandas", "great_expectations", "numpy"}
 
@@ -37,7 +37,7 @@ def test_a_light_command_imports_nothing_heavy(module: str) -> None:
 
 
 def test_the_server_is_served_without_dagster_mlflow_or_scikit_learn() -> None:
-    found = imported_by("import ml_assets.cli.serve, ml_assets.serving.server")
+    found = imported_by("import ml_assets.cli.serve, ml_assets.serving.process.server")
     assert not found & {"dagster", "mlflow", "sklearn", "great_expectations"}
 
 
@@ -76,7 +76,7 @@ def test_serve_refuses_a_wrong_setting_by_name() -> None:
 def test_serve_gives_its_options_to_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[ServerSettings] = []
     monkeypatch.setattr(
-        "ml_assets.serving.server.serve", lambda given: seen.append(given) or 3
+        "ml_assets.serving.process.server.serve", lambda given: seen.append(given) or 3
     )
     monkeypatch.setenv("ML_ASSETS_MAX_ROWS", "50")
     result = invoke("serve", "--port", "0", "--poll-seconds", "0.5")

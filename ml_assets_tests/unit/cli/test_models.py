@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets import model_file
-from ml_assets.cli.catalogue import CatalogueError, read_specs, spec_of
+from ml_assets.cli.catalogue import spec_of
 from ml_assets.cli.output import Failed
-from ml_assets_tests.cli_kit import evaluated, in_service, invoke
+from ml_assets.spec import model_file
+from ml_assets.spec.catalogue import CatalogueError, read_specs
+from ml_assets_tests.kits.cli import evaluated, in_service, invoke
 
 FIRST, SECOND = "20261101T020000Z", "20261108T020000Z"
 

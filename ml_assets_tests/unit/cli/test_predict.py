@@ -10,8 +10,8 @@ import pytest
 
 from ml_assets.cli.outcomes import outcomes
 from ml_assets.cli.scorers import Prediction, Refusal
-from ml_assets.serving.problems import FieldError
-from ml_assets_tests.cli_kit import VERSION, deploy_small_model, invoke
+from ml_assets.serving.http.problems import FieldError
+from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
 
 CSV = "age,sex\n41,f\n,m\n55,NA\n"
 

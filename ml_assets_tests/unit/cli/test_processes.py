@@ -11,11 +11,11 @@ from unittest import mock
 
 import pytest
 
+from ml_assets.cli.demonstration.home import MARKER, empty_place
+from ml_assets.cli.development import require_free
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children, script
-from ml_assets.demo.place import MARKER, empty_place
-from ml_assets.dev import require_free
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits.processes import await_true
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
 # Ignores the request to stop, and has a child that outlives it.

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets_tests.cli_kit import VERSION, deploy_small_model, invoke
+from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
 
 
 @pytest.fixture

@@ -11,8 +11,8 @@ import pytest
 from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import chunks, detect, read
 from ml_assets.ml.sources import read_source
-from ml_assets.model_source import CsvFormat, SourceSpec
-from ml_assets.serving.plan import Column
+from ml_assets.records.plan import Column
+from ml_assets.spec.source import CsvFormat, SourceSpec
 
 COLUMNS = (
     Column(name="age", kind="number", nullable=True),

@@ -6,7 +6,7 @@ import pytest
 from ml_assets.ml.chance import p_values
 from ml_assets.ml.evaluation import evaluate
 from ml_assets.ml.gate import Gate
-from ml_assets.model import GateSpec
+from ml_assets.spec.gate import GateSpec
 
 
 def outcomes(n: int, share: float) -> np.ndarray:

@@ -11,10 +11,10 @@ from sklearn.utils import all_estimators
 from ml_assets.ml.estimators import EstimatorError, make_estimator
 from ml_assets.ml.schema import signature_columns
 from ml_assets.ml.training import train
-from ml_assets.model import EstimatorSpec, ModelSpec
-from ml_assets.serving.bundle import load_runtime, write_bundle
-from ml_assets.serving.plan import Signature
+from ml_assets.records.plan import Signature
+from ml_assets.serving.models.bundle import load_runtime, write_bundle
 from ml_assets.serving.runtime.frames import columns_of
+from ml_assets.spec.model import EstimatorSpec, ModelSpec
 
 pytestmark = pytest.mark.slow
 

@@ -9,7 +9,7 @@ from threadpoolctl import threadpool_info
 
 from ml_assets.ml import ray_engine
 from ml_assets.ml.engines import EngineError, workers
-from ml_assets_tests.ray_kit import free_port
+from ml_assets_tests.kits.ray import free_port
 
 ADDRESS = "RAY_ADDRESS"
 

@@ -14,7 +14,7 @@ from ml_assets.ml.evaluation import METRICS, evaluate
 from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.importance import importances
 from ml_assets.ml.slices import groups_of
-from ml_assets.model import FeaturesSpec
+from ml_assets.spec.model import FeaturesSpec
 
 GENERATOR = np.random.default_rng(0)
 P = GENERATOR.random(500)

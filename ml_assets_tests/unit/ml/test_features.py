@@ -13,10 +13,12 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression
 
+from ml_assets.ml.classes import encode_target
 from ml_assets.ml.columns import plain_texts
-from ml_assets.ml.features import DeriveColumns, FeatureError, build_pipeline, prepare
-from ml_assets.ml.prepare import encode_target, input_columns
-from ml_assets.model import FeaturesSpec
+from ml_assets.ml.features import DeriveColumns, build_pipeline
+from ml_assets.ml.prepare import input_columns, prepare
+from ml_assets.ml.retype import FeatureError
+from ml_assets.spec.model import FeaturesSpec
 
 NAN = np.nan
 

@@ -11,7 +11,7 @@ import pytest
 from ml_assets.ml.gate import INTERFACE, Gate, digits
 from ml_assets.ml.gate_figures import GateFigures, Group
 from ml_assets.ml.intervals import lower_bound, wilson
-from ml_assets.model import GateSpec
+from ml_assets.spec.gate import GateSpec
 
 NAN = math.nan
 

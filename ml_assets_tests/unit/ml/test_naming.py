@@ -8,20 +8,16 @@ from sklearn.linear_model import LogisticRegression
 
 from ml_assets.ml.classes import Classes
 from ml_assets.ml.columns import plain_texts
-from ml_assets.ml.features import (
-    MAX_INDICATORS,
-    FeatureError,
-    build_pipeline,
-    encoding_notes,
-    prepare,
-)
+from ml_assets.ml.features import MAX_INDICATORS, build_pipeline, encoding_notes
 from ml_assets.ml.naming import names_rows
+from ml_assets.ml.prepare import prepare
+from ml_assets.ml.retype import FeatureError
 from ml_assets.ml.schema import signature_columns
 from ml_assets.ml.tables import DataError, check_target
-from ml_assets.model import FeaturesSpec
+from ml_assets.records.plan import Signature
 from ml_assets.serving.compiler import compile_pipeline
-from ml_assets.serving.plan import Signature
 from ml_assets.serving.runtime.frames import columns_of
+from ml_assets.spec.model import FeaturesSpec
 
 ROWS = 300
 DAYS = pd.date_range("2026-01-01", periods=ROWS, freq="37h")

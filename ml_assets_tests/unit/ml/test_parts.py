@@ -7,7 +7,7 @@ import pytest
 
 from ml_assets.ml.sources import SourceError, join, part_names, read_part, read_source
 from ml_assets.ml.tables import content_hash
-from ml_assets.model import SourceSpec
+from ml_assets.spec.source import SourceSpec
 
 HEADER = "age,plan,paid,left\n"
 

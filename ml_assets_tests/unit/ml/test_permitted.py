@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from ml_assets.ml.sources.permitted import why_not
-from ml_assets.model import SourceSpec
+from ml_assets.spec.source import SourceSpec
 
 HTTP = {"type": "http", "url": "https://data.example/exports/may.csv"}
 CSV = {"type": "csv", "path": "/srv/data/may.csv"}

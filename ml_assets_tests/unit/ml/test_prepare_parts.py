@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.ml.prepare import FeatureError, prepare
+from ml_assets.ml.prepare import prepare
 from ml_assets.ml.prepare_parts import join_prepared, prepare_part
-from ml_assets.ml.retype import whole_numbers
+from ml_assets.ml.retype import FeatureError, whole_numbers
 from ml_assets.ml.tables import content_hash, tidy
-from ml_assets.model import FeaturesSpec
+from ml_assets.spec.model import FeaturesSpec
 
 CUTS = [(0, 1), (1, 4), (4, 4), (4, 9), (9, 40)]
 

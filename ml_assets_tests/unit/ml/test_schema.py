@@ -3,8 +3,9 @@
 import pandas as pd
 import pytest
 
-from ml_assets.ml.schema import MAX_CATEGORIES, kind_of, signature_columns
-from ml_assets.serving.plan import Column
+from ml_assets.ml.schema import kind_of, signature_columns
+from ml_assets.records.plan import Column
+from ml_assets.records.signature import MAX_CATEGORIES
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from ml_assets.ml.sources import SourceError, describe, read_source
-from ml_assets.model_source import CsvFormat, SourceSpec
+from ml_assets.spec.source import CsvFormat, SourceSpec
 
 ADULT = (
     "age workclass fnlwgt education education_num marital_status occupation"

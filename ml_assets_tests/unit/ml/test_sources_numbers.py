@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from ml_assets.ml.sources import SourceError, read_source
 from ml_assets.ml.sources.text_numbers import dressed
-from ml_assets.model_source import CsvFormat, SourceSpec
+from ml_assets.spec.source import CsvFormat, SourceSpec
 
 
 def read(tmp_path: Path, content: str, **layout: Any) -> pd.DataFrame:

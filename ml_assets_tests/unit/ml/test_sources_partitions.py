@@ -16,7 +16,7 @@ from ml_assets.ml.sources import (
     read_source,
 )
 from ml_assets.ml.sources.partitions import partitions
-from ml_assets.model import SourceSpec
+from ml_assets.spec.source import SourceSpec
 
 Write = Callable[[str, pd.DataFrame], None]
 

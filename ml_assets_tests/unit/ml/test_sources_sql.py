@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from ml_assets.ml.sources import SourceError, read_source
-from ml_assets.model import SourceSpec
-from ml_assets_tests.postgres_kit import postgres
+from ml_assets.spec.source import SourceSpec
+from ml_assets_tests.kits.postgres import postgres
 
 __all__ = ["postgres"]
 

@@ -6,7 +6,8 @@ import pytest
 
 from ml_assets.ml.identity import Identity, identity_of
 from ml_assets.ml.split import SplitError, held_out, with_test_rows
-from ml_assets.model import SourceSpec, SplitSpec
+from ml_assets.spec.model import SplitSpec
+from ml_assets.spec.source import SourceSpec
 
 ABC = Identity(("a", "b", "c"))
 NONE = Identity(())

@@ -10,7 +10,7 @@ from ml_assets.ml.estimators import EstimatorError, make_estimator
 from ml_assets.ml.prepare import prepare
 from ml_assets.ml.split import SplitError
 from ml_assets.ml.training import probabilities, train
-from ml_assets.model import EstimatorSpec, ModelSpec
+from ml_assets.spec.model import EstimatorSpec, ModelSpec
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 BOOSTING = "sklearn.ensemble.HistGradientBoostingClassifier"

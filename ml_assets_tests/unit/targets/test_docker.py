@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.serving.plan import Arm, ServingPlan
-from ml_assets.serving.store import PlanStore, ServerLease
+from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.serving.models.plan_store import PlanStore, ServerLease
 from ml_assets.targets import RolloutError
 from ml_assets.targets.choose import target
 from ml_assets.targets.containers import Server

@@ -12,18 +12,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ml_assets.serving.plan import Arm, ServingPlan, digest
-from ml_assets.serving.store import PlanStore, ServerLease, ServerReport
-from ml_assets.storage import write_bytes
+from ml_assets.core.storage import write_bytes
+from ml_assets.records.plan import Arm, ServingPlan, digest
+from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
 from ml_assets.targets import RolloutError
 from ml_assets.targets.local import LocalTarget
-from ml_assets_tests.integration.serving.serving_kit import (
-    Server,
-    plan,
-    rows,
-    write_version,
-)
-from ml_assets_tests.processes import await_true
+from ml_assets_tests.kits.processes import await_true
+from ml_assets_tests.kits.serving import Server, plan, rows, write_version
 
 Answer = Callable[[ServingPlan], ServerReport | None]
 

@@ -1,0 +1,1 @@
+"""The language of derived columns: its grammar, its operations, and evaluation."""

@@ -1,0 +1,1 @@
+"""OpenTelemetry's traces: what is sampled, spans as values, and their export."""

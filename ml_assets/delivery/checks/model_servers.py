@@ -1,0 +1,116 @@
+"""Every model server answers by its own schema, and soon enough."""
+
+import math
+import time
+from typing import Any
+
+import requests
+
+from ml_assets.delivery.checks.finding import Finding, Site
+
+CONTRACT, LATENCY = "model_contract", "latency"
+WARM_UP, REQUESTS = 20, 200
+TIMEOUT = (5.0, 10.0)
+SAMPLES = {"number": 1.5, "integer": 1, "boolean": True, "string": "text"}
+
+
+class ContractError(Exception):
+    """A model server does not answer as it says it does."""
+
+
+def check(site: Site) -> list[Finding]:
+    """Ask each model for predictions; its columns say what a row is."""
+    slowest: dict[str, float] = {}
+    with requests.Session() as session:
+        for model, deployment in site.models.items():
+            url = site.settings.models.format(model=model, deployment=deployment)
+            try:
+                slowest[model] = _ask(session, f"{url}/models/{model}")
+            except ContractError as error:
+                return [Finding(CONTRACT, False, f"{model}: {error}")]
+            except requests.RequestException as error:
+                reason = f"{url} cannot be asked: {type(error).__name__}"
+                return [Finding(CONTRACT, False, f"{model}: {reason}")]
+    bound = site.settings.p99_ms
+    late = {name: value for name, value in slowest.items() if value > bound}
+    listed = ", ".join(f"{name} {value:.1f} ms" for name, value in slowest.items())
+    told = f"p99 of {REQUESTS} requests: {listed or 'no model'}; bound {bound:g} ms"
+    contract = f"{len(slowest)} model(s) answer by their schema"
+    return [
+        Finding(CONTRACT, True, contract, {"models": sorted(slowest)}),
+        Finding(LATENCY, not late, told, {"p99_ms": slowest, "bound_ms": bound}),
+    ]
+
+
+def _ask(session: requests.Session, url: str) -> float:
+    """The 99th percentile of the times of answers that fit, in milliseconds."""
+    description = _json(session.get(url, timeout=TIMEOUT))
+    body = {"rows": [_row(description)]}
+    seconds: list[float] = []
+    for _ in range(WARM_UP + REQUESTS):
+        began = time.perf_counter()
+        answer = _json(session.post(f"{url}/predict", json=body, timeout=TIMEOUT))
+        seconds.append(time.perf_counter() - began)
+        _check_answer(answer, description)
+    return percentile(seconds[WARM_UP:], 99) * 1000.0
+
+
+def _row(description: dict[str, Any]) -> dict[str, Any]:
+    """A row that the model must take, by the columns that it publishes."""
+    try:
+        return {
+            column["name"]: _sample(column)
+            for column in description["columns"]
+            if not column.get("ignored")
+        }
+    except (KeyError, TypeError) as error:
+        raise ContractError(f"its description has no usable columns: {error}") from None
+
+
+def _sample(column: dict[str, Any]) -> Any:
+    """A value that the column takes: its own example, which older servers lack."""
+    example = column.get("example")
+    if example is not None:
+        return example
+    return (column.get("categories") or [SAMPLES[column["kind"]]])[0]
+
+
+def _check_answer(answer: dict[str, Any], description: dict[str, Any]) -> None:
+    predictions = answer.get("predictions")
+    if not isinstance(predictions, list) or len(predictions) != 1:
+        raise ContractError(f"one row got {predictions!r}, expected one prediction")
+    found = predictions[0]
+    probability, label = found.get("probability"), found.get("label")
+    if not isinstance(probability, float | int) or not 0.0 <= probability <= 1.0:
+        raise ContractError(f"the probability is {probability!r}, expected 0 to 1")
+    labels = [description["negative"], description["positive"]]
+    if label not in labels:
+        raise ContractError(f"the label is {label!r}, expected one of {labels}")
+    if not found.get("id"):
+        raise ContractError("the prediction has no id")
+
+
+def _json(response: requests.Response) -> dict[str, Any]:
+    if not response.ok:
+        raise ContractError(
+            f"{response.url} answered {response.status_code}: {response.text[:300]}"
+        )
+    try:
+        found = response.json()
+    except requests.JSONDecodeError:
+        found = None
+    if not isinstance(found, dict):
+        raise ContractError(f"{response.url} answered {response.text[:100]!r}, no JSON")
+    return found
+
+
+def percentile(values: list[float], percent: float) -> float:
+    """The smallest value that so many percent do not exceed.
+
+    Examples
+    --------
+    >>> percentile([float(value) for value in range(1, 201)], 99)
+    198.0
+    """
+    rank = math.ceil(len(values) * percent / 100.0)
+    return sorted(values)[max(rank, 1) - 1]

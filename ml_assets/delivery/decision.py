@@ -1,0 +1,129 @@
+"""Whether a release may go to production: a rule over facts, and nothing else."""
+
+from typing import Literal, NamedTuple
+
+from ml_assets.delivery.tags import is_version
+
+Verdict = Literal["go", "wait", "refuse", "done"]
+
+
+class Facts(NamedTuple):
+    """What is known of a release at the moment of the decision.
+
+    Attributes
+    ----------
+    name : str
+        The tag that was asked for, or that was approved.
+    digest : str
+        The release that the approval speaks of.
+    points_at : str or None
+        What the tag points at in the registry now; None where it is gone.
+    staging : bool or None
+        Whether it passed in staging; None where it was not tried.
+    staging_reason : str
+        Why it failed there.
+    approved_by : str or None
+        Who let it into production; None where nobody did.
+    answered : str or None
+        What the approval was used for already.
+    current : str or None
+        The digest that is in production.
+    ledger_problems : tuple of str
+        What is wrong with the ledger itself.
+    """
+
+    name: str
+    digest: str
+    points_at: str | None
+    staging: bool | None = None
+    staging_reason: str = ""
+    approved_by: str | None = None
+    answered: str | None = None
+    current: str | None = None
+    ledger_problems: tuple[str, ...] = ()
+
+
+class Decision(NamedTuple):
+    """What follows, and the sentence that says why.
+
+    ``wait`` becomes ``go`` when somebody does what is missing; ``refuse`` never does.
+    """
+
+    verdict: Verdict
+    reason: str
+
+
+def decide(facts: Facts) -> Decision:
+    """The first clause that speaks against it decides.
+
+    Examples
+    --------
+    >>> decide(Facts("main", "sha256:1", "sha256:1")).reason
+    'main is no version: only tags such as v1.2.3 go to production'
+    >>> passed = Facts("v1.0.0", "sha256:1", "sha256:1", staging=True)
+    >>> decide(passed).verdict, decide(passed._replace(approved_by="user ada")).verdict
+    ('wait', 'go')
+    """
+    return next(
+        (
+            Decision(verdict, reason)
+            for applies, verdict, reason in _clauses(facts)
+            if applies
+        ),
+        Decision(
+            "go", f"{facts.name} passed in staging, approved by {facts.approved_by}"
+        ),
+    )
+
+
+def _clauses(facts: Facts) -> tuple[tuple[bool, Verdict, str], ...]:
+    name, approved = facts.name, facts.approved_by is not None
+    return (
+        (
+            facts.answered is not None,
+            "done",
+            f"this approval of {name} was used: {facts.answered}",
+        ),
+        (
+            bool(facts.ledger_problems),
+            "refuse",
+            "the ledger of releases cannot be trusted: "
+            + "; ".join(facts.ledger_problems),
+        ),
+        (
+            not is_version(name),
+            "refuse",
+            f"{name} is no version: only tags such as v1.2.3 go to production",
+        ),
+        (
+            facts.points_at is None,
+            "refuse",
+            f"the registry has no tag {name} any more",
+        ),
+        (
+            facts.points_at != facts.digest,
+            "refuse",
+            f"{name} points at {facts.points_at} now, and not at the {facts.digest}"
+            " that was approved",
+        ),
+        (
+            facts.current == facts.digest,
+            "done",
+            f"{name} is in production",
+        ),
+        (
+            facts.staging is False,
+            "refuse",
+            f"{name} failed in staging: {facts.staging_reason}",
+        ),
+        (
+            not approved,
+            "wait",
+            f"{name} is not approved: `ml-assets approve {name} --reason ...`",
+        ),
+        (
+            facts.staging is None,
+            "wait",
+            f"{name} has not been through staging yet",
+        ),
+    )

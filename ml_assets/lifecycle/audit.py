@@ -1,0 +1,99 @@
+"""Whether ledger, plans and registry agree, and which of them does not."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from ml_assets.core.storage import sha256_file, storage_root
+from ml_assets.lifecycle.activation import is_labelled, plan_path, roles
+from ml_assets.records.ledger_entry import Entry
+from ml_assets.records.plan import ServingPlan
+from ml_assets.spec.reserved import RELEASE
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.registry import ALIASES, Registry, RegistryError
+from ml_assets.state.versions import VersionStore
+from ml_assets.targets import Target
+
+
+class Finding(NamedTuple):
+    """One disagreement; `is_serious` where a record of the past is not what it was."""
+
+    is_serious: bool
+    message: str
+
+
+def audit(target: Target, model: str) -> list[Finding]:
+    """Everything that is wrong with the records of `model`; empty where nothing is."""
+    ledger = Ledger(storage_root())
+    found = [
+        Finding(True, f"ledger: {problem.message}") for problem in ledger.verify(model)
+    ]
+    plans = target.history(model)
+    found += [Finding(True, text) for text in _plans(ledger.entries(model), plans)]
+    return found + [Finding(False, text) for text in _aliases(target, model)]
+
+
+def audit_releases(root: Path) -> list[Finding]:
+    """What is wrong with the ledger of releases."""
+    return [
+        Finding(True, f"ledger: {problem.message}")
+        for problem in Ledger(root).verify(RELEASE)
+    ]
+
+
+def _plans(entries: list[Entry], plans: list[ServingPlan]) -> Iterator[str]:
+    """Each plan since the first entry has one, and is the one that it speaks of."""
+    by_number = {e.generation: e for e in entries if e.generation is not None}
+    # Plans from before there was a ledger have none.
+    first = min(by_number, default=plans[0].generation if plans else 0)
+    for plan in plans:
+        entry = by_number.pop(plan.generation, None)
+        if entry is None:
+            if plan.generation >= first:
+                yield (
+                    f"plan {plan.generation} (version {plan.live.version}) has no entry"
+                    " in the ledger"
+                )
+        elif entry.evidence.get("plan_sha256") != sha256_file(plan_path(plan)):
+            yield (
+                f"plan {plan.generation} serves version {plan.live.version} and is not"
+                f" the one of entry {entry.seq} (version {entry.version})"
+            )
+    for number, entry in sorted(by_number.items()):
+        yield f"plan {number} of entry {entry.seq} does not exist"
+
+
+def _aliases(target: Target, model: str) -> Iterator[str]:
+    wanted = roles(target, model)
+    if not wanted:
+        return
+    try:
+        found = Registry().aliases(model)
+    except RegistryError as error:
+        yield str(error)
+        return
+    store = VersionStore(storage_root())
+    names = {record.registry_version: record.version for record in store.records(model)}
+    for alias in ALIASES:
+        expected = wanted.get(alias)
+        actual = names.get(found[alias], "unknown") if alias in found else None
+        if actual != expected:
+            yield (
+                f"alias {alias} points at {_shown(actual, found.get(alias))}, expected"
+                f" {_shown(expected)}; {_cause(model)}"
+            )
+
+
+def _shown(version: str | None, number: str | None = None) -> str:
+    if version is None:
+        return "nothing"
+    return f"version {version}" + (f" (registry number {number})" if number else "")
+
+
+def _cause(model: str) -> str:
+    if is_labelled(model):
+        return f"it was moved by hand: `ml-assets ledger {model} --repair` sets it back"
+    return (
+        "the registry could not be reached after the last plan:"
+        f" `ml-assets ledger {model} --repair` sets it"
+    )

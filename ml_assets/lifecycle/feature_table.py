@@ -1,0 +1,94 @@
+"""The feature table of a model: prepared rows, and which are held out to test."""
+
+from typing import TYPE_CHECKING
+
+from ml_assets.core.storage import home
+from ml_assets.lifecycle.rows import RowsError, is_among, labelled, rows_of
+from ml_assets.spec.model import FeaturesSpec, ModelSpec
+from ml_assets.spec.reserved import HELD_OUT
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_assets.lifecycle.rows import Mask
+    from ml_assets.ml.prepare import Prepared
+
+# A feature table, and what there is to say of it.
+Table = tuple["pd.DataFrame", list[str]]
+
+
+def feature_table(spec: ModelSpec, raw: "pd.DataFrame") -> Table:
+    """The feature table with its mask of held-out rows, and notes on its changes."""
+    from ml_assets.ml.prepare import prepare
+    from ml_assets.ml.split import with_test_rows
+    from ml_assets.state.classes import pinned_classes
+
+    keep = columns_to_keep(spec)
+    if spec.split.source is not None:
+        from ml_assets.ml.sources import read_source
+
+        raw, mask = with_test_rows(
+            raw, read_source(spec.split.source, home() / "cache")
+        )
+        raw = raw.assign(**{HELD_OUT: mask})
+        keep = [HELD_OUT, *keep]
+    features = without(spec, keep)
+    prepared = prepare(
+        raw, features, spec.target, spec.positive, keep, pinned_classes(spec)
+    )
+    return hold_out(spec, prepared, raw)
+
+
+def columns_to_keep(spec: ModelSpec) -> list[str]:
+    """Columns that are no inputs and are needed all the same."""
+    return [spec.split.column] if spec.split.column else []
+
+
+def without(spec: ModelSpec, keep: list[str]) -> FeaturesSpec:
+    """The features of `spec`, which do not take those columns for inputs."""
+    return spec.features.model_copy(update={"drop": [*spec.features.drop, *keep]})
+
+
+def hold_out(spec: ModelSpec, prepared: "Prepared", raw: "pd.DataFrame") -> Table:
+    """The prepared table with the mask of the rows that are held out to test.
+
+    Which those are is seen in the raw rows, before anything is dropped or derived.
+    """
+    from ml_assets.ml.identity import Identity
+    from ml_assets.ml.split import check_mask, held_out
+    from ml_assets.state.identities import pin_identity
+
+    table = prepared.table
+    if HELD_OUT in table.columns:
+        return table, prepared.notes
+    rows = labelled(raw, spec.target)
+    is_by_rows = spec.split.type == "stratified"
+    identity, notes = pin_identity(spec, rows) if is_by_rows else (Identity(()), [])
+    mask = held_out(rows, prepared.labels.y, spec.split, identity)
+    if notes:
+        mask = _as_the_champion(spec, rows, mask)
+        check_mask(mask, prepared.labels.y)
+    return table.assign(**{HELD_OUT: mask}), [*prepared.notes, *notes]
+
+
+def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "Mask":
+    """The mask with the champion's rows on the side where that one had them.
+
+    A column is gone by which rows were told apart, and their numbers are others now.
+    """
+    from ml_assets.core.storage import storage_root
+    from ml_assets.serving.models.plan_store import PlanStore
+    from ml_assets.state.versions import VersionStore
+
+    plan = PlanStore(storage_root()).current(spec.name)
+    if plan is None:
+        return mask
+    record = VersionStore(storage_root()).get(spec.name, plan.live.version)
+    try:
+        champion = rows_of(record)
+        learnt = is_among(spec, cells, champion, ~champion.test)
+        tested = is_among(spec, cells, champion, champion.test)
+    except RowsError:
+        # Its tables were removed: the comparison will say so.
+        return mask
+    return (mask | tested) & ~learnt

@@ -1,0 +1,86 @@
+"""Versions that are not to be deployed until somebody says so."""
+
+from typing import NamedTuple
+
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.activation import relabel
+from ml_assets.records.ledger_entry import Entry
+from ml_assets.state.ledger import Ledger, held
+from ml_assets.state.versions import VersionStore
+from ml_assets.targets import Target
+
+
+class HoldError(Exception):
+    """The version cannot be put on hold, or taken off it."""
+
+
+class Held(NamedTuple):
+    """The entry in the ledger, and what of the registry is still to be set, if any.
+
+    A hold and its release change what a rollback returns to, and so the alias previous.
+    """
+
+    entry: Entry
+    warning: str
+
+
+def hold(target: Target, model: str, version: str, who: str, why: str) -> Held:
+    """Keep `version` from being deployed, and from being removed, until its release.
+
+    A version that is on hold stays so; the entry of then is returned.
+
+    Raises
+    ------
+    HoldError
+        If the version is in service.
+    UnknownVersionError
+        If there is no such version.
+    """
+    with target.lock(model):
+        VersionStore(storage_root()).get(model, version)
+        known = on_hold(model).get(version)
+        if known is not None:
+            return Held(known, "")
+        plan = target.current(model)
+        if plan is not None and version in [arm.version for arm in plan.arms]:
+            raise HoldError(
+                f"version {version} of {model} is in service, as plan"
+                f" {plan.generation}; `ml-assets rollback {model}` takes it out and"
+                " puts it on hold"
+            )
+        entry = Ledger(storage_root()).append(
+            model, "hold", version, None, who=who, why=why, evidence={}
+        )
+        return Held(entry, _relabel(target, model))
+
+
+def release(target: Target, model: str, version: str, who: str, why: str) -> Held:
+    """Let `version` be deployed again.
+
+    Raises
+    ------
+    HoldError
+        If it is not on hold.
+    """
+    with target.lock(model):
+        known = on_hold(model)
+        if version not in known:
+            listed = ", ".join(sorted(known)) or "none"
+            raise HoldError(
+                f"version {version} of {model} is not on hold; on hold: {listed}"
+            )
+        evidence = {"hold": known[version].hash}
+        entry = Ledger(storage_root()).append(
+            model, "release_hold", version, None, who=who, why=why, evidence=evidence
+        )
+        return Held(entry, _relabel(target, model))
+
+
+def on_hold(model: str) -> dict[str, Entry]:
+    """Versions of `model` on hold, and the entry that put each there."""
+    return held(Ledger(storage_root()).entries(model))
+
+
+def _relabel(target: Target, model: str) -> str:
+    """A model that never served has no alias to set."""
+    return relabel(target, model) if target.current(model) is not None else ""

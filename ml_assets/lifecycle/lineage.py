@@ -1,0 +1,213 @@
+"""Where an answer came from: version, data, code, checks and the decision to serve it.
+
+Every file that is named was compared with the SHA-256 written when it was made.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ml_assets.core.storage import home, read_json, sha256_file, storage_root
+from ml_assets.lifecycle.activation import plan_path
+from ml_assets.prediction_log.lookup import Logged, find
+from ml_assets.records.ledger_entry import Entry
+from ml_assets.records.plan import ServingPlan, Signature
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
+
+# Kinds of entry that put a plan in force.
+PUTS_IN_FORCE = ("deployment", "promotion", "rollback", "experiment")
+
+
+class LineageError(LookupError):
+    """The prediction is in no log, or what made it is gone."""
+
+
+def explain(prediction_id: str) -> dict[str, Any]:
+    """Everything that led to one answer, as JSON knows it.
+
+    Returns
+    -------
+    dict
+        ``id``, ``model``, ``answer``, ``shadow``, ``input``, ``version``, ``training``,
+        ``data``, ``validation``, ``gate``, ``plan``, ``ledger``, ``hashes`` and
+        ``problems``: a text for each hash that does not match and each thing that is
+        missing; empty where all is as it was written.
+
+    Raises
+    ------
+    LineageError
+        If no log has the id, or its version was removed.
+    """
+    root = storage_root()
+    try:
+        logged = find(home(), root, prediction_id)
+    except (ValueError, OverflowError) as error:
+        raise LineageError(f"{prediction_id} is no prediction id: {error}") from error
+    if logged is None:
+        raise LineageError(
+            f"no log has prediction {prediction_id}: neither segments below {home()}"
+            f" and {root}, nor predictions of its day; it was not logged"
+            " (serving.log_sample) or has expired (retention.predictions_days)"
+        )
+    line = logged.lines[0]
+    try:
+        record = VersionStore(root).get(logged.model, line["version"])
+    except UnknownVersionError as error:
+        raise LineageError(f"prediction {prediction_id}: {error}") from error
+    return _explained(root, logged, record)
+
+
+def _explained(root: Path, logged: Logged, record: VersionRecord) -> dict[str, Any]:
+    line, model = logged.lines[0], logged.model
+    store = VersionStore(root)
+    evaluation = store.evaluation(model, record.version) or {}
+    validation = read_json(store.directory(model, record.version) / "validation.json")
+    plan = _plan(root, model, line["generation"])
+    entries = _entries(root, model, line["generation"])
+    # The latest on the version itself: a plan may be about another one, under test.
+    about = [entry for entry in entries if entry.version == record.version]
+    entry = about[-1] if about else None
+    hashes = list(_hashes(root, record, plan, entries))
+    return {
+        "id": line["id"],
+        "model": model,
+        "answer": _answer(line) | {"log": str(logged.path)},
+        "shadow": [_answer(other) for other in logged.lines[1:]],
+        "input": _input(root, record, line["x"]),
+        "version": _version(record),
+        "training": _training(record),
+        "data": {
+            "raw_version": record.raw_version,
+            "features_version": record.features_version,
+            "train_rows": record.train_rows,
+            "test_rows": record.test_rows,
+        },
+        "validation": validation["summary"] if validation else None,
+        "metrics": evaluation.get("metrics"),
+        "gate": evaluation.get("gate"),
+        "plan": msgspec.to_builtins(plan) if plan else None,
+        "ledger": msgspec.to_builtins(entry) if entry else None,
+        "hashes": hashes,
+        "problems": list(_problems(root, line, plan, entry, hashes, model)),
+    }
+
+
+def _answer(line: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "label": line.get("label"),
+        "probability": line.get("p"),
+        "time": line["time"],
+        "version": line["version"],
+        "arm": line["arm"],
+        "generation": line["generation"],
+        "entity": line.get("entity"),
+        "request": line["request"],
+        "microseconds": line.get("us"),
+        "error": line.get("error"),
+    }
+
+
+def _input(root: Path, record: VersionRecord, values: list[Any]) -> dict[str, Any]:
+    """The row with its column names, which the version's signature has."""
+    path = root / record.bundle / "signature.json"
+    try:
+        signature = msgspec.json.decode(path.read_bytes(), type=Signature)
+    except FileNotFoundError as error:
+        raise LineageError(f"the signature {path} is missing") from error
+    names = [column.name for column in signature.columns]
+    return dict(zip(names, values, strict=True))
+
+
+def _version(record: VersionRecord) -> dict[str, Any]:
+    return {
+        "version": record.version,
+        "estimator": record.estimator,
+        "params": record.params,
+        "runtime": record.runtime,
+        "registry_uri": record.registry_uri,
+        "registry_version": record.registry_version,
+    }
+
+
+def _training(record: VersionRecord) -> dict[str, Any]:
+    return {
+        "run_id": record.run_id,
+        "registry_run": record.registry_run,
+        "git_commit": record.git_commit,
+        "code_version": record.code_version,
+        "environment": record.environment,
+        "seconds": record.fit_seconds,
+    }
+
+
+def _plan(root: Path, model: str, generation: int) -> ServingPlan | None:
+    try:
+        return PlanStore(root).read(model, generation)
+    except FileNotFoundError:
+        return None
+
+
+def _entries(root: Path, model: str, generation: int) -> list[Entry]:
+    """The decisions by which plans came in force, up to that of `generation`."""
+    return [
+        entry
+        for entry in Ledger(root).entries(model)
+        if entry.kind in PUTS_IN_FORCE
+        and entry.generation is not None
+        and entry.generation <= generation
+    ]
+
+
+def _hashes(
+    root: Path, record: VersionRecord, plan: ServingPlan | None, entries: list[Entry]
+) -> Iterator[dict[str, Any]]:
+    """Each file that made the answer, the SHA-256 that it should have and has."""
+    expected = {f"{record.bundle}/{name}": sha for name, sha in record.files.items()}
+    expected |= record.origins
+    for entry in entries:
+        if entry.version == record.version:
+            expected |= entry.evidence.get("sha256", {})
+        if plan is not None and entry.generation == plan.generation:
+            name = plan_path(plan).relative_to(root).as_posix()
+            expected[name] = entry.evidence.get("plan_sha256", "")
+    for name, wanted in sorted(expected.items()):
+        path = root / name
+        yield _hash(name, wanted, sha256_file(path) if path.exists() else None)
+
+
+def _hash(name: str, wanted: str, found: str | None) -> dict[str, Any]:
+    return {
+        "path": name,
+        "expected": wanted,
+        "found": found,
+        "matches": found == wanted,
+    }
+
+
+def _problems(
+    root: Path,
+    line: Mapping[str, Any],
+    plan: ServingPlan | None,
+    entry: Entry | None,
+    hashes: list[dict[str, Any]],
+    model: str,
+) -> Iterator[str]:
+    for item in hashes:
+        if item["found"] is None:
+            yield f"{item['path']} is missing"
+        elif not item["matches"]:
+            yield (
+                f"{item['path']} was altered: its SHA-256 is {item['found']}, expected"
+                f" {item['expected']}"
+            )
+    if plan is None:
+        yield f"plan {line['generation']} of {model} is missing"
+    elif line["version"] not in [arm.version for arm in plan.arms]:
+        yield f"plan {plan.generation} of {model} has no version {line['version']}"
+    if entry is None:
+        yield f"no entry in the ledger of {model} let version {line['version']} through"
+    yield from (f"ledger: {found.message}" for found in Ledger(root).verify(model))

@@ -1,0 +1,135 @@
+"""Score logged requests with another version, in a process that may crash.
+
+``python -m ml_assets.lifecycle.replay ROOT ROWS`` reads the arm as JSON from standard
+input and the bodies of requests from the file ``ROWS``, one a line. For each it prints
+a line of JSON: the probability and the microseconds it took, or why the version refused
+the row. What was printed before a crash says which request crashed it.
+"""
+
+import subprocess  # nosec B404 # runs this interpreter with fixed arguments only
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import msgspec
+
+from ml_assets.records.plan import Arm, encode
+
+if TYPE_CHECKING:
+    from ml_assets.serving.requests.decoder import RowDecoder
+    from ml_assets.serving.runtime import Runtime
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What the version said to one request.
+
+    ``misfit`` says why the row does not fit its request schema, ``error`` names what it
+    raised.
+    """
+
+    p: float | None = None
+    us: int = 0
+    misfit: str | None = None
+    error: str | None = None
+
+
+class Replayed(NamedTuple):
+    """Answers in the order of the requests, as far as they go, and how it ended."""
+
+    answers: list[Answer]
+    crash: str
+
+
+def replay(
+    root: Path, arm: Arm, bodies: Sequence[bytes], timeout: float = 600.0
+) -> Replayed:
+    """Score requests with `arm`.
+
+    Parameters
+    ----------
+    root : Path
+        Of the storage.
+    arm : Arm
+        The version.
+    bodies : sequence of bytes
+        Of requests with one row each.
+    timeout : float
+        Seconds for all of them.
+    """
+    with tempfile.NamedTemporaryFile() as rows:
+        rows.write(b"".join(body + b"\n" for body in bodies))
+        rows.flush()
+        command = [
+            sys.executable,
+            "-m",
+            "ml_assets.lifecycle.replay",
+            str(root),
+            rows.name,
+        ]
+        try:
+            done = subprocess.run(  # nosec B603 # fixed arguments
+                command,
+                input=encode(arm),
+                capture_output=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired as late:
+            return Replayed(_parsed(late.stdout), f"not done within {timeout:g} s")
+    crash = ""
+    if done.returncode < 0:
+        crash = f"the process died of signal {-done.returncode}"
+    elif done.returncode:
+        crash = done.stderr.decode(errors="replace").strip()
+    return Replayed(_parsed(done.stdout), crash)
+
+
+def _parsed(output: bytes | None) -> list[Answer]:
+    lines = (output or b"").split(b"\n")[:-1]
+    return [msgspec.json.decode(line, type=Answer) for line in lines]
+
+
+def main() -> int:
+    """Score every request; the process's exit code."""
+    from ml_assets.core.digests import BundleError
+    from ml_assets.serving.models.bundle import load_runtime
+    from ml_assets.serving.requests.decoder import RowDecoder
+
+    root, rows = Path(sys.argv[1]), Path(sys.argv[2])
+    arm = msgspec.json.decode(sys.stdin.buffer.read(), type=Arm)
+    try:
+        runtime = load_runtime(root / arm.bundle, arm.files)
+    except BundleError as error:
+        print(error, file=sys.stderr)
+        return 1
+    decoder = RowDecoder(runtime.signature, max_rows=1)
+    with rows.open("rb") as stream:
+        for body in stream:
+            answer = _answered(runtime, decoder, body)
+            sys.stdout.buffer.write(msgspec.json.encode(answer) + b"\n")
+            # The next row may be the one that ends the process.
+            sys.stdout.buffer.flush()
+    return 0
+
+
+def _answered(runtime: "Runtime", decoder: "RowDecoder", body: bytes) -> Answer:
+    from ml_assets.serving.http.problems import Problem
+    from ml_assets.serving.runtime import Refused
+
+    started = time.perf_counter_ns()
+    try:
+        row = decoder.decode(body).row
+        p = runtime.predict_one(row or ())
+    except (Problem, Refused) as refusal:
+        return Answer(misfit=str(refusal))
+    except Exception as error:
+        # Whatever it raises is a finding about the version and ends no replay.
+        return Answer(error=f"{type(error).__name__}: {error}")
+    return Answer(p=p, us=(time.perf_counter_ns() - started) // 1_000)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,197 @@
+"""Train a version again from what was recorded of it, and compare the answers.
+
+Same data, configuration, code and environment must give the same answers, bit for bit,
+whatever the number of threads. Code and environment cannot be brought back from here:
+where they are not those recorded, that is said, and the comparison made nevertheless.
+"""
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from ml_assets.core import provenance
+from ml_assets.core.digests import BundleError, read_verified
+from ml_assets.core.storage import read_json, sha256_file, storage_root
+from ml_assets.lifecycle.feature_table import feature_table
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.reserved import HELD_OUT
+from ml_assets.state.bundles import fetch_bundle
+from ml_assets.state.registry import RegistryError
+from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.versions import VersionRecord, VersionStore
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+class ReproduceError(Exception):
+    """What the version was made from is not there, or not what it was."""
+
+
+class Reproduction(NamedTuple):
+    """How the answers of a version compare with those of a training repeated today.
+
+    ``probe_rows`` are the rows stored with the version, ``held_out_rows`` those of its
+    feature table; of each, how many there are and how many are answered otherwise.
+    ``notes`` says what else is not as it was.
+    """
+
+    model: str
+    version: str
+    identical: bool
+    probe_rows: int
+    probe_differing: int
+    held_out_rows: int
+    held_out_differing: int
+    largest_difference: float
+    notes: list[str]
+
+
+def reproduce(model: str, version: str) -> Reproduction:
+    """Train `version` of `model` again and compare, answer by answer.
+
+    Raises
+    ------
+    ReproduceError
+        If its configuration, a table or its bundle is missing or was altered.
+    UnknownVersionError
+        If there is no such version.
+    """
+    from ml_assets.ml.training import probabilities, train
+    from ml_assets.serving.models.bundle import load_pipeline
+
+    record = VersionStore(storage_root()).get(model, version)
+    spec = _in_its_classes(record, _configuration(record).on_this_machine())
+    features = _verified(record, "features", record.features_version)
+    notes = [*_surroundings(record), *_chain(record, spec)]
+    held_out = features[HELD_OUT].to_numpy()
+    trained = train(features.drop(columns=HELD_OUT), spec, test=held_out)
+    try:
+        bundle = fetch_bundle(record)
+        stored = load_pipeline(bundle, record.files)
+        expected, found = _probe(record, trained.pipeline)
+    except (BundleError, RegistryError) as error:
+        raise ReproduceError(f"version {version}: {error}") from error
+    before = probabilities(stored, trained.x_test)
+    after = probabilities(trained.pipeline, trained.x_test)
+    return Reproduction(
+        model=model,
+        version=version,
+        identical=not _differing(expected, found) and not _differing(before, after),
+        probe_rows=len(expected),
+        probe_differing=_differing(expected, found),
+        held_out_rows=len(before),
+        held_out_differing=_differing(before, after),
+        largest_difference=max(_largest(expected, found), _largest(before, after)),
+        notes=notes,
+    )
+
+
+def _configuration(record: VersionRecord) -> ModelSpec:
+    root = storage_root()
+    path = VersionStore(root).directory(record.model, record.version) / "spec.json"
+    expected = record.origins.get(path.relative_to(root).as_posix())
+    if not path.exists() or expected is None:
+        raise ReproduceError(
+            f"version {record.version} of {record.model} has no recorded configuration"
+            f" ({path})"
+        )
+    found = sha256_file(path)
+    if found != expected:
+        raise ReproduceError(
+            f"{path} was altered: its SHA-256 is {found}, expected {expected}"
+        )
+    return ModelSpec.model_validate(read_json(path))
+
+
+def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
+    """The configuration with the positive class that the version was trained with."""
+    from ml_assets.state.classes import signature_of_version
+
+    try:
+        signature = signature_of_version(record)
+    except (BundleError, RegistryError) as error:
+        raise ReproduceError(f"version {record.version}: {error}") from error
+    return spec.model_copy(update={"positive": signature.positive})
+
+
+def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame":
+    """A table whose content is what its data version says."""
+    from ml_assets.ml.tables import content_hash
+
+    store = TableStore(storage_root())
+    try:
+        table = store.read(record.model, stage, version)
+    except MissingTableError as error:
+        raise ReproduceError(str(error)) from error
+    found = content_hash(table)
+    if found != version:
+        raise ReproduceError(
+            f"{store.path(record.model, stage, version)} was altered: its content has"
+            f" the hash {found}, expected {version}"
+        )
+    return table
+
+
+def _surroundings(record: VersionRecord) -> list[str]:
+    """Where code and environment are not those of then."""
+    compared = {
+        "code": (record.code_version, provenance.code_hash()),
+        "environment": (record.environment, provenance.environment()),
+    }
+    return [
+        f"the {name} is not that of the version: {now[:12]}, then {then[:12]}"
+        for name, (then, now) in compared.items()
+        if now != then
+    ]
+
+
+def _chain(record: VersionRecord, spec: ModelSpec) -> list[str]:
+    """Whether today's code makes the same features of the recorded raw data."""
+    from ml_assets.ml.tables import content_hash
+
+    if spec.split.source is not None:
+        return ["features were not made again: their test rows come from elsewhere"]
+    try:
+        raw = _verified(record, "raw", record.raw_version)
+    except ReproduceError as error:
+        return [f"features were not made again: {error}"]
+    found = content_hash(feature_table(spec, raw)[0])
+    if found == record.features_version:
+        return []
+    return [
+        f"features made of raw data {record.raw_version[:12]} are {found[:12]} today,"
+        f" then {record.features_version[:12]}"
+    ]
+
+
+def _probe(
+    record: VersionRecord, pipeline: Any
+) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
+    """The stored answers to the probe rows, and those of `pipeline`."""
+    import numpy as np
+
+    from ml_assets.records.plan import Signature
+    from ml_assets.serving.models.bundle import PROBE, SIGNATURE, Probe
+    from ml_assets.serving.runtime.fallback import SklearnRuntime
+
+    directory = storage_root() / record.bundle
+    probe = msgspec.json.decode(
+        read_verified(directory, PROBE, record.files), type=Probe
+    )
+    signature = msgspec.json.decode(
+        read_verified(directory, SIGNATURE, record.files), type=Signature
+    )
+    found = SklearnRuntime(pipeline, signature).predict_many(probe.columns)
+    return np.array(probe.answers), found
+
+
+def _differing(one: "NDArray[np.float64]", other: "NDArray[np.float64]") -> int:
+    """Rows whose answers are not the same bits."""
+    return int((one.view("u8") != other.view("u8")).sum())
+
+
+def _largest(one: "NDArray[np.float64]", other: "NDArray[np.float64]") -> float:
+    return float(abs(one - other).max(initial=0.0))

@@ -1,0 +1,246 @@
+"""What nothing needs any more: a pure decision over everything that is kept of a model.
+
+Marked are the versions that something refers to; swept is what is old and not marked.
+A reference always goes before what it refers to, so that a process killed half way
+leaves nothing that points at nothing.
+"""
+
+import datetime as dt
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from ml_assets.spec.operation import RetentionSpec
+
+Kind = Literal[
+    "predictions",
+    "labels",
+    "version",
+    "pointer",
+    "table",
+    "report",
+    "steps",
+    "leftover",
+]
+
+DAY = 86_400.0
+# What a killed writer left is not removed while one could still be writing.
+LEFTOVER_SECONDS = DAY
+# Servers go over to a plan after it is in force, and ids are made by their clocks.
+LAG_SECONDS = DAY
+
+
+class Version(NamedTuple):
+    """One version: when it was made, and the tables that it was made from."""
+
+    name: str
+    created: float
+    raw_version: str
+    features_version: str
+
+
+class Service(NamedTuple):
+    """A plan: when it came in force, and the versions in it."""
+
+    since: float
+    versions: frozenset[str]
+
+
+class Batch(NamedTuple):
+    """Compacted predictions: the last day that they are of, and who made them."""
+
+    name: str
+    end: float
+    versions: frozenset[str]
+
+
+class Table(NamedTuple):
+    """A table by stage and data version."""
+
+    stage: str
+    version: str
+
+
+class Pointer(NamedTuple):
+    """Which table a run made of a stage."""
+
+    stage: str
+    run_id: str
+    table: Table
+
+
+@dataclass(frozen=True)
+class State:
+    """Everything that is kept of one model; times are unix seconds.
+
+    Attributes
+    ----------
+    services : list of Service
+        Every plan, oldest first; the last is in force.
+    proposed : frozenset of str
+        Versions of a plan that is being rolled out.
+    segment_versions : frozenset of str
+        Versions with predictions that are not compacted yet.
+    reports : dict of str to float
+        Path to time; a report on raw data is named by its data version.
+    current : frozenset of Table
+        What a stage made last.
+    steps : dict of str to float
+        Path to time of what the steps of one run said to each other.
+    """
+
+    versions: list[Version] = field(default_factory=list)
+    services: list[Service] = field(default_factory=list)
+    proposed: frozenset[str] = frozenset()
+    previous: str | None = None
+    held: frozenset[str] = frozenset()
+    batches: list[Batch] = field(default_factory=list)
+    segment_versions: frozenset[str] = frozenset()
+    labels: Mapping[str, float] = field(default_factory=dict)
+    tables: Mapping[Table, float] = field(default_factory=dict)
+    current: frozenset[Table] = frozenset()
+    pointers: Mapping[Pointer, float] = field(default_factory=dict)
+    reports: Mapping[str, float] = field(default_factory=dict)
+    steps: Mapping[str, float] = field(default_factory=dict)
+    leftovers: Mapping[str, float] = field(default_factory=dict)
+
+
+class Deletion(NamedTuple):
+    """Something that may go, and why."""
+
+    kind: Kind
+    name: str
+    reason: str
+
+
+def plan_retention(state: State, policy: RetentionSpec, now: float) -> list[Deletion]:
+    """What may go, each reference before what it refers to.
+
+    Parameters
+    ----------
+    now : float
+        Unix seconds.
+
+    Examples
+    --------
+    >>> state = State(leftovers={"tables/churn/raw/.tmp-1": 0.0})
+    >>> plan_retention(state, RetentionSpec(), now=2 * 86_400.0)[0].kind
+    'leftover'
+    """
+    marks = marked(state, policy, now)
+    kept = [version for version in state.versions if version.name in marks]
+    oldest = now - policy.days * DAY
+    pointers = {p for p, made in state.pointers.items() if made < oldest}
+    needed = _needed_tables(state, kept, pointers)
+    tables = {
+        table
+        for table, made in state.tables.items()
+        if made < oldest and table not in needed
+    }
+    return [
+        *_predictions(state, policy, now),
+        *(
+            Deletion("version", version.name, _age(version.created, now))
+            for version in state.versions
+            if version.name not in marks
+        ),
+        *(
+            Deletion("pointer", f"{p.stage}/{p.run_id}", _age(state.pointers[p], now))
+            for p in sorted(pointers)
+        ),
+        *(
+            Deletion("table", f"{t.stage}/{t.version}", _age(state.tables[t], now))
+            for t in sorted(tables)
+        ),
+        *(
+            Deletion("report", path, _age(made, now))
+            for path, made in sorted(state.reports.items())
+            if made < oldest and not _is_about(path, needed)
+        ),
+        *(
+            Deletion("steps", path, _age(made, now))
+            for path, made in sorted(state.steps.items())
+            if made < oldest
+        ),
+        *(
+            Deletion("leftover", path, _age(made, now))
+            for path, made in sorted(state.leftovers.items())
+            if made < now - LEFTOVER_SECONDS
+        ),
+    ]
+
+
+def marked(state: State, policy: RetentionSpec, now: float) -> dict[str, str]:
+    """Versions that stay, and the strongest reason for each."""
+    found: dict[str, str] = {}
+    for name, reason in _reasons(state, policy, now):
+        found.setdefault(name, reason)
+    existing = {version.name for version in state.versions}
+    return {name: reason for name, reason in found.items() if name in existing}
+
+
+def _reasons(
+    state: State, policy: RetentionSpec, now: float
+) -> Iterator[tuple[str, str]]:
+    live = state.services[-1].versions if state.services else frozenset()
+    yield from ((name, "in service") for name in live)
+    yield from ((name, "about to be in service") for name in state.proposed)
+    if state.previous is not None:
+        yield state.previous, "a rollback returns to it"
+    yield from ((name, "on hold") for name in state.held)
+    for name in _answering(state, policy, now):
+        yield name, "its predictions are kept"
+    newest = sorted(state.versions, key=lambda version: version.name, reverse=True)
+    for version in newest[: policy.versions]:
+        yield version.name, f"one of the {policy.versions} newest"
+    for version in newest:
+        if version.created >= now - policy.days * DAY:
+            yield version.name, f"younger than {policy.days:g} days"
+
+
+def _answering(state: State, policy: RetentionSpec, now: float) -> Iterator[str]:
+    """Versions with predictions that have not expired."""
+    yield from state.segment_versions
+    for batch in state.batches:
+        if not _has_expired(batch.end, policy, now):
+            yield from batch.versions
+    # Servers elsewhere may hold predictions that were not shipped yet.
+    ends = [service.since for service in state.services[1:]] + [now]
+    for service, end in zip(state.services, ends, strict=False):
+        if not _has_expired(end + LAG_SECONDS, policy, now):
+            yield from service.versions
+
+
+def _has_expired(moment: float, policy: RetentionSpec, now: float) -> bool:
+    return moment < now - policy.predictions_days * DAY
+
+
+def _predictions(state: State, policy: RetentionSpec, now: float) -> Iterator[Deletion]:
+    for batch in state.batches:
+        if _has_expired(batch.end, policy, now):
+            yield Deletion("predictions", batch.name, _age(batch.end, now))
+    for name, received in sorted(state.labels.items()):
+        if _has_expired(received, policy, now):
+            yield Deletion("labels", name, _age(received, now))
+
+
+def _needed_tables(
+    state: State, kept: list[Version], leaving: set[Pointer]
+) -> set[Table]:
+    needed = {*state.current}
+    needed |= {pointer.table for pointer in state.pointers if pointer not in leaving}
+    for version in kept:
+        needed.add(Table("raw", version.raw_version))
+        needed.add(Table("features", version.features_version))
+    return needed
+
+
+def _is_about(path: str, needed: set[Table]) -> bool:
+    """Whether a report is on raw data that is kept."""
+    stem = path.rpartition("/")[2].removesuffix(".json")
+    return "/validation/" in path and Table("raw", stem) in needed
+
+
+def _age(moment: float, now: float) -> str:
+    day = dt.datetime.fromtimestamp(moment, dt.UTC).date()
+    return f"of {day}, {(now - moment) / DAY:.0f} days old, and nothing needs it"

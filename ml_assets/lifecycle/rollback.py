@@ -1,0 +1,202 @@
+"""Return to a version that served before.
+
+A rollback needs the plans and the bundle in the storage and nothing else: with the
+registry down it is done all the same, and the registry's aliases are set later.
+"""
+
+from typing import Any, NamedTuple
+
+from ml_assets.core.digests import BundleError
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.activation import (
+    evidence_of,
+    finish,
+    live_plan,
+    previous_version,
+    put_in_force,
+    relabel,
+    repeat,
+)
+from ml_assets.lifecycle.holds import on_hold
+from ml_assets.records.ledger_entry import Entry
+from ml_assets.records.plan import ServingPlan
+from ml_assets.records.signature import misfits, told
+from ml_assets.state.bundles import fetch_bundle
+from ml_assets.state.classes import signature_of_version
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.registry import RegistryError
+from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
+from ml_assets.targets import Rollout, Target
+
+
+class RollbackError(Exception):
+    """There is nothing to return to, or it may not serve; nothing changed."""
+
+
+class RolledBack(NamedTuple):
+    """What a rollback did.
+
+    ``left`` is the version that served before, ``held`` whether it is on hold now, and
+    ``warning`` says what of the registry is still to be set, and which requests are
+    answered otherwise now, if any.
+    """
+
+    rollout: Rollout
+    left: str
+    held: bool
+    warning: str
+
+
+def rollback(
+    target: Target,
+    model: str,
+    who: str,
+    why: str,
+    to: str | None = None,
+    key: str | None = None,
+    evidence: dict[str, Any] | None = None,
+    run_id: str | None = None,
+) -> RolledBack:
+    """Put a version in force again, and the newer one that it ends on hold.
+
+    Parameters
+    ----------
+    who, why : str
+        For the ledger.
+    to : str, optional
+        The version to return to; by default the one that was live before today's.
+    key : str, optional
+        A rollback with a key that the ledger has is not done again.
+    evidence : dict, optional
+        For the ledger, beside that of the version.
+
+    Raises
+    ------
+    RollbackError
+        If there is no version to return to, or it is on hold, or never passed its gate.
+    RolloutError
+        If it does not load, or answers otherwise than at training.
+    UnknownVersionError
+        If there is no version `to`.
+    RegistryError
+        If its files are not here and the registry cannot be reached.
+    """
+    with target.lock(model):
+        finish(target, model)
+        known = Ledger(storage_root()).find(model, key) if key else None
+        if known is not None:
+            rollout, left = repeat(target, known), str(known.evidence["from"])
+        else:
+            rollout, left = _roll_back(
+                target, model, who, why, to, key, evidence or {}, run_id
+            )
+        is_held = left > rollout.plan.live.version
+        if is_held:
+            _hold(rollout.plan, left, who, why)
+        warning = _also(relabel(target, model), _interface(rollout.plan, left))
+        return RolledBack(rollout, left, is_held, warning)
+
+
+def _interface(plan: ServingPlan, left: str) -> str:
+    """What callers of the version that was left will find otherwise; it is no reason
+    to keep a version that has to go."""
+    store = VersionStore(storage_root())
+    try:
+        pair = [
+            signature_of_version(store.get(plan.model, version))
+            for version in (plan.live.version, left)
+        ]
+    except (UnknownVersionError, BundleError, RegistryError, OSError) as error:
+        return f"whether it takes the requests to {left} is not known: {error}"
+    found = misfits(*pair)
+    if not found:
+        return ""
+    return f"it does not answer every request as {left} did: {told(found)}"
+
+
+def _also(*warnings: str) -> str:
+    return "; ".join(filter(None, warnings))
+
+
+def _roll_back(
+    target: Target,
+    model: str,
+    who: str,
+    why: str,
+    to: str | None,
+    key: str | None,
+    evidence: dict[str, Any],
+    run_id: str | None,
+) -> tuple[Rollout, str]:
+    history = target.history(model)
+    if not history:
+        raise RollbackError(f"{model} was never deployed: there is nothing to leave")
+    before = history[-1]
+    record = _destination(model, history, to)
+    try:
+        fetch_bundle(record)
+    except BundleError as error:
+        raise RollbackError(f"version {record.version}: {error}") from error
+    plan = live_plan(record, before, f"rollback: {why}", run_id)
+    found = {**evidence_of(record), "from": before.live.version, **evidence}
+    unique = key or f"rollback:{plan.generation}"
+    rollout = put_in_force(target, plan, "rollback", who, why, found, unique)
+    return rollout, before.live.version
+
+
+def _destination(
+    model: str, history: list[ServingPlan], to: str | None
+) -> VersionRecord:
+    store, on_hold_now = VersionStore(storage_root()), on_hold(model)
+    served = {plan.live.version for plan in history}
+    if to is None:
+        gone = served - {*store.names(model)}
+        to = previous_version(history, {*on_hold_now, *gone})
+        if to is None:
+            raise RollbackError(
+                f"{model} has no version to return to: of those that served before"
+                f" {history[-1].live.version}, {_counted(on_hold_now)} on hold and"
+                f" {_counted(gone)} gone"
+            )
+    record = _known(store, model, to)
+    if to == history[-1].live.version:
+        raise RollbackError(f"version {to} of {model} is the one that serves now")
+    if to in on_hold_now:
+        entry = on_hold_now[to]
+        raise RollbackError(
+            f"version {to} of {model} is on hold since {entry.time}: {entry.why};"
+            f" `ml-assets release {model} {to}` takes it off"
+        )
+    evaluation = store.evaluation(model, to)
+    if to not in served and not (evaluation and evaluation["gate"]["passed"]):
+        raise RollbackError(
+            f"version {to} of {model} never served and did not pass its gate"
+        )
+    return record
+
+
+def _known(store: VersionStore, model: str, version: str) -> VersionRecord:
+    try:
+        return store.get(model, version)
+    except UnknownVersionError as error:
+        kept = ", ".join(store.names(model)) or "none"
+        raise UnknownVersionError(
+            f"model {model} has no version {version}, or it was removed; kept: {kept}"
+        ) from error
+
+
+def _hold(plan: ServingPlan, version: str, who: str, why: str) -> Entry:
+    return Ledger(storage_root()).append(
+        plan.model,
+        "hold",
+        version,
+        None,
+        who=who,
+        why=f"rolled back: {why}",
+        evidence={"generation": plan.generation},
+        key=f"hold:{version}:{plan.generation}",
+    )
+
+
+def _counted(versions: Any) -> str:
+    return f"{len(versions)} {'is' if len(versions) == 1 else 'are'}"

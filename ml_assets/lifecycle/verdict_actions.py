@@ -1,0 +1,123 @@
+"""What follows from an experiment: the challenger is promoted, dropped, or tried on."""
+
+import datetime as dt
+from typing import NamedTuple
+
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.activation import finish, is_labelled, put_in_force, relabel
+from ml_assets.lifecycle.experiments import Standing, standing
+from ml_assets.lifecycle.strategy import drop, next_step, promote
+from ml_assets.records.ledger_entry import Kind
+from ml_assets.records.plan import ServingPlan
+from ml_assets.spec.operation import ServingSpec
+from ml_assets.targets import Rollout, Target
+
+
+class NoExperimentError(Exception):
+    """The model has no challenger."""
+
+
+class Action(NamedTuple):
+    """The plan that a verdict leads to, and how the ledger calls it."""
+
+    plan: ServingPlan
+    kind: Kind
+    why: str
+    key: str
+
+
+class Outcome(NamedTuple):
+    """What was found and what came of it; no rollout where nothing had to be done.
+
+    ``warning`` says what of the registry is still to be set, if anything.
+    """
+
+    found: Standing
+    rollout: Rollout | None
+    warning: str
+
+
+def conclude(
+    target: Target, model: str, spec: ServingSpec, who: str, run_id: str | None = None
+) -> Outcome | None:
+    """Look at the experiment and do what the verdict says; None where there is none.
+
+    It may be called at any time and by several at once: each step of an experiment has
+    a key in the ledger, and the lock is held from the look to the deed.
+
+    Raises
+    ------
+    RolloutError
+        If the plan that follows was not put in force; what served before serves on.
+    """
+    with target.lock(model):
+        # One who died may have left his entry, or the aliases, to us.
+        finish(target, model)
+        warning = "" if is_labelled(model) else relabel(target, model)
+        plans = target.history(model)
+        now = dt.datetime.now(dt.UTC)
+        found = standing(storage_root(), spec, plans, now)
+        if found is None:
+            return None
+        action = follow(spec, found, run_id)
+        if action is None:
+            return Outcome(found, None, warning)
+        return _act(target, found, action, who)
+
+
+def stop(target: Target, model: str, spec: ServingSpec, who: str, why: str) -> Outcome:
+    """Take the challenger out, whatever the evidence says.
+
+    Raises
+    ------
+    NoExperimentError
+        If there is none.
+    RolloutError
+        If the champion's plan was not put in force; what served before serves on.
+    """
+    with target.lock(model):
+        finish(target, model)
+        plans = target.history(model)
+        found = standing(storage_root(), spec, plans, dt.datetime.now(dt.UTC))
+        if found is None:
+            raise NoExperimentError(f"{model} has no challenger")
+        name = found.plan.experiment
+        following = drop(found.plan, f"{name} is taken out: {why}")
+        key = f"experiment:{name}:stop"
+        return _act(target, found, Action(following, "rollback", why, key), who)
+
+
+def follow(spec: ServingSpec, found: Standing, run_id: str | None) -> Action | None:
+    """What the verdict leads to; None where everything stays as it is."""
+    plan, verdict = found.plan, found.decision.verdict
+    name, why = plan.experiment, found.decision.sentence
+    if verdict == "promote":
+        following = promote(plan, f"version {name} is promoted", run_id)
+        return Action(following, "promotion", why, f"experiment:{name}:{verdict}")
+    if verdict in ("roll_back", "keep"):
+        kind: Kind = "rollback" if verdict == "roll_back" else "experiment"
+        reason = f"version {plan.live.version} stays, {name} goes"
+        following = drop(plan, reason, run_id)
+        return Action(following, kind, why, f"experiment:{name}:{verdict}")
+    if spec.strategy != "canary" or not _may_grow(spec, found):
+        return None
+    why = f"no guardrail is breached after {found.step_requests:,} requests"
+    larger = next_step(plan, spec.steps, f"canary: {why}", run_id)
+    if larger is None:
+        return None
+    share = larger.arms[-1].share
+    return Action(larger, "experiment", why, f"experiment:{name}:share {share:g}")
+
+
+def _may_grow(spec: ServingSpec, found: Standing) -> bool:
+    """Whether a canary has shown enough, at its share, to be given a larger one."""
+    is_split = any(arm.mode == "split" for arm in found.plan.arms)
+    return is_split and found.step_requests >= spec.minimum_requests
+
+
+def _act(target: Target, found: Standing, action: Action, who: str) -> Outcome:
+    """Put the plan in force and set the aliases; the lock is held."""
+    plan, kind, why, key = action
+    evidence = found.to_dict()
+    rollout = put_in_force(target, plan, kind, who, why, evidence, key)
+    return Outcome(found, rollout, relabel(target, plan.model))

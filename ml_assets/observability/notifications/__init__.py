@@ -1,0 +1,1 @@
+"""Messages to people: where they come from, how they read, and who sends them."""

@@ -1,0 +1,201 @@
+"""Where announcements come from: the event log and the ledgers, after given places."""
+
+import datetime as dt
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+
+from ml_assets.observability.notifications.messages import Announcement, Kind
+from ml_assets.records.ledger_entry import Entry
+from ml_assets.spec.reserved import RELEASE
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.versions import VersionStore
+
+PAGE = 100
+WILL_RETRY = "dagster/will_retry"
+RUN_ID = re.compile(r"\brun ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
+
+# Kind of entry to the kind of announcement and what its title says of the model; holds
+# follow from a rollback, or are made by somebody who looks at it.
+TOLD: dict[str, tuple[Kind, str]] = {
+    "deployment": ("deployment", "was deployed"),
+    "experiment": ("deployment", "has an experiment"),
+    "promotion": ("deployment", "was promoted"),
+    "refusal": ("refusal", "was not deployed"),
+    "rollback": ("rollback", "was rolled back"),
+}
+# The same of a release of the platform itself, with the asset that shows it.
+RELEASES = {
+    "release_staging": ("runs in staging", "staging"),
+    "release_production": ("runs in production", "production"),
+    "release_failure": ("failed in {environment}", "{environment}"),
+    "approval": ("was approved for production", "approval"),
+    "refusal": ("was refused for production", "production"),
+    "rollback": ("runs in production again", "production"),
+}
+
+
+def newest_event(instance: dg.DagsterInstance) -> int:
+    """Number of the last event in the log."""
+    return instance.event_log_storage.get_maximum_record_id() or 0
+
+
+def failed_runs(instance: dg.DagsterInstance, after: int) -> Iterator[Announcement]:
+    """Runs that failed and are not tried again by themselves."""
+
+    def fetch(cursor: str | None) -> Any:
+        wanted = dg.RunStatusChangeRecordsFilter(
+            dg.DagsterEventType.RUN_FAILURE, after_storage_id=after
+        )
+        return instance.fetch_run_status_changes(wanted, PAGE, cursor, ascending=True)
+
+    for record in _pages(fetch):
+        run = instance.get_run_by_id(record.run_id)
+        if run is None or run.tags.get(WILL_RETRY) == "true":
+            continue
+        statistics = instance.get_run_step_stats(run.run_id)
+        steps = [step.step_key for step in statistics if _has_failed(step)]
+        yield Announcement(
+            key=f"run_failure:{run.run_id}",
+            kind="run_failure",
+            time=record.timestamp,
+            title=f"{run.job_name} failed",
+            # What an error says may hold values of rows; the run shows it.
+            text=f"in {', '.join(steps)}" if steps else "before or between its steps",
+            run_id=run.run_id,
+        )
+
+
+def gate_verdicts(
+    instance: dg.DagsterInstance, root: Path, model: str, after: int
+) -> Iterator[Announcement]:
+    """Versions that were put to the gate."""
+    store = VersionStore(root)
+    for record in materializations(instance, model, "evaluation", after):
+        version = str(_metadata(record).get("version", ""))
+        evaluation = store.evaluation(model, version) if version else None
+        # Retention may have removed it; one that a person reported by hand has none.
+        if evaluation is None:
+            continue
+        gate = evaluation["gate"]
+        verdict = "passed" if gate["passed"] else "did not pass"
+        yield Announcement(
+            key=f"gate:{model}:{version}:{record.run_id}",
+            kind="gate",
+            time=record.timestamp,
+            title=f"{model} {version} {verdict} its gate",
+            text=str(gate["reason"]),
+            run_id=record.run_id,
+            asset=f"{model}/evaluation",
+        )
+
+
+def drifts(
+    instance: dg.DagsterInstance, model: str, after: int
+) -> Iterator[Announcement]:
+    """Comparisons that found drift."""
+    for record in materializations(instance, model, "drift", after):
+        found = _metadata(record)
+        if found.get("drifted"):
+            yield Announcement(
+                key=f"drift:{model}:{found.get('report_id')}",
+                kind="drift",
+                time=record.timestamp,
+                title=f"{model} drifts",
+                text=str(found.get("finding", "")),
+                run_id=record.run_id,
+                asset=f"{model}/drift",
+            )
+
+
+def decisions(
+    root: Path, seen: dict[str, int]
+) -> Iterator[tuple[str, int, Announcement | None]]:
+    """Model, number of each entry of every ledger after `seen`, and what to tell."""
+    ledger = Ledger(root)
+    for model in ledgers(root):
+        for entry in ledger.entries(model):
+            if entry.seq > seen.get(model, 0):
+                yield model, entry.seq, _decision(entry)
+
+
+def ledgers(root: Path) -> list[str]:
+    """The models that have a ledger."""
+    return sorted(path.stem for path in (root / "ledger").glob("*.jsonl"))
+
+
+def _decision(entry: Entry) -> Announcement | None:
+    told = _of_release(entry) if entry.model == RELEASE else _of_model(entry)
+    if told is None:
+        return None
+    kind, title, text, asset = told
+    run = RUN_ID.search(entry.who)
+    return Announcement(
+        key=f"ledger:{entry.model}:{entry.seq}:{entry.hash[:16]}",
+        kind=kind,
+        time=dt.datetime.fromisoformat(entry.time).timestamp(),
+        title=title,
+        text=text,
+        run_id=run[1] if run else None,
+        asset=asset,
+    )
+
+
+def _of_model(entry: Entry) -> tuple[Kind, str, str, str] | None:
+    if entry.kind not in TOLD:
+        return None
+    kind, done = TOLD[entry.kind]
+    plan = f", plan {entry.generation}" if entry.generation else ""
+    text = f"version {entry.version}{plan}: {entry.why}"
+    return kind, f"{entry.model} {done}", text, f"{entry.model}/deployment"
+
+
+def _of_release(entry: Entry) -> tuple[Kind, str, str, str] | None:
+    if entry.kind not in RELEASES:
+        return None
+    environment = entry.evidence.get("environment", "production")
+    done, asset = (
+        text.format(environment=environment) for text in RELEASES[entry.kind]
+    )
+    title = f"release {_release_name(entry)} {done}"
+    return "release", title, entry.why, f"{RELEASE}/{asset}"
+
+
+def _release_name(entry: Entry) -> str:
+    """The version as people say it: its name, and the beginning of its digest."""
+    digest = entry.version.removeprefix("sha256:")[:12]
+    name = entry.evidence.get("name", digest)
+    return f"{name}" if name in (digest, entry.version) else f"{name} ({digest})"
+
+
+def materializations(
+    instance: dg.DagsterInstance, model: str, stage: str, after: int
+) -> Iterator[Any]:
+    """Records of a stage's materializations after an event, oldest first."""
+    wanted = dg.AssetRecordsFilter(dg.AssetKey([model, stage]), after_storage_id=after)
+
+    def fetch(cursor: str | None) -> Any:
+        return instance.fetch_materializations(wanted, PAGE, cursor, ascending=True)
+
+    return _pages(fetch)
+
+
+def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
+    """Records of one page after the other, oldest first."""
+    cursor, has_more = None, True
+    while has_more:
+        page = fetch(cursor)
+        yield from page.records
+        cursor, has_more = page.cursor, page.has_more
+
+
+def _metadata(record: Any) -> dict[str, Any]:
+    event = record.asset_materialization
+    return {name: item.value for name, item in event.metadata.items()} if event else {}
+
+
+def _has_failed(step: Any) -> bool:
+    return step.status is not None and step.status.value == "FAILURE"

@@ -1,0 +1,1 @@
+"""The prediction log: segments, Parquet, labels, and reading them."""

@@ -1,0 +1,240 @@
+"""Segments of the prediction log and of labels, as servers ship them.
+
+``segments/<model>/<server>-<number>.jsonl`` holds in a line one prediction, or those of
+one answer for several rows; one that ends in ``.labels.jsonl`` holds labels. A segment
+never changes; `ml_assets.prediction_log.compaction` turns it into Parquet and then
+removes it.
+"""
+
+import datetime as dt
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from ml_assets.core.spelling import plain, truth
+from ml_assets.core.storage import below
+
+Kind = Literal["predictions", "labels"]
+LABELS = ".labels.jsonl"
+SUFFIX = ".jsonl"
+
+Label = str | int | float | bool
+
+
+class PredictionLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One logged prediction; ``x`` stays the text that the server wrote."""
+
+    id: str
+    time: float
+    request: str
+    model: str
+    version: str
+    arm: Literal["live", "split", "shadow"]
+    generation: int
+    x: msgspec.Raw
+    us: int
+    entity: str | None = None
+    p: float | None = None
+    label: Label | None = None
+    error: str | None = None
+
+
+class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The predictions of one answer for several rows, in one line."""
+
+    ids: list[str]
+    time: float
+    request: str
+    model: str
+    version: str
+    arm: Literal["live", "split", "shadow"]
+    generation: int
+    entities: list[str | None] | None
+    columns: list[str] | None = None
+    x: list[msgspec.Raw]
+    p: list[float]
+    labels: tuple[Label, Label]
+    us: int
+
+    def lines(self) -> Iterator[PredictionLine]:
+        """Each prediction, as it would be logged alone.
+
+        Raises
+        ------
+        ValueError
+            If the parts differ in length.
+        KeyError
+            If a row lacks a column.
+        """
+        entities = self.entities or [None] * len(self.ids)
+        parts = zip(self.ids, entities, self.x, self.p, strict=True)
+        for id_, entity, row, probability in parts:
+            yield PredictionLine(
+                id=id_,
+                time=self.time,
+                request=self.request,
+                model=self.model,
+                version=self.version,
+                arm=self.arm,
+                generation=self.generation,
+                entity=entity,
+                x=row if self.columns is None else _in_order(row, self.columns),
+                p=probability,
+                label=self.labels[probability > 0.5],
+                us=self.us,
+            )
+
+
+class LabelLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What turned out, by prediction id, or by entity and the time it is about."""
+
+    label: Label
+    received: float
+    id: str | None = None
+    entity: str | None = None
+    time: float | None = None
+
+
+_decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+
+
+def _in_order(row: msgspec.Raw, columns: list[str]) -> msgspec.Raw:
+    """The values of a row that was sent by column, as one array.
+
+    A shadow may read a column that the requests of the live version do not have.
+    """
+    values = _decode_row(row)
+    given = (bytes(values.get(name, _NULL)) for name in columns)
+    return msgspec.Raw(b"[%b]" % b",".join(given))
+
+
+_NULL = msgspec.Raw(b"null")
+# The first key that the server writes tells the lines of answers from the others.
+_ANSWER = b'{"ids":'
+_decode_answer = msgspec.json.Decoder(AnswerLine).decode
+_decode_prediction = msgspec.json.Decoder(PredictionLine).decode
+_decode_label = msgspec.json.Decoder(LabelLine).decode
+
+
+class Parsed(NamedTuple):
+    """Lines of segments by day, and how many could not be read."""
+
+    by_day: dict[str, list[PredictionLine | LabelLine]]
+    unreadable: int
+
+
+def waiting(root: Path, model: str, kind: Kind) -> list[str]:
+    """Names of the shipped segments of one kind, sorted.
+
+    Parameters
+    ----------
+    root : Path
+        Of the storage.
+    """
+    directory = below(root / "segments", model)
+    names = (item.name for item in directory.glob(f"*{SUFFIX}"))
+    wanted = kind == "labels"
+    return sorted(
+        name
+        for name in names
+        if name.endswith(LABELS) == wanted and not name.startswith(".")
+    )
+
+
+def parse(paths: list[Path], kind: Kind) -> Parsed:
+    """The lines of some segments; labels are all of one "day", the empty text."""
+    by_day: dict[str, list[PredictionLine | LabelLine]] = {}
+    unreadable = 0
+    read = _labels_in if kind == "labels" else _dated
+    for line in _lines(paths):
+        try:
+            found = [*read(line)]
+        except (msgspec.MsgspecError, ValueError, KeyError):
+            unreadable += 1
+            continue
+        for day, item in found:
+            by_day.setdefault(day, []).append(item)
+    return Parsed(by_day, unreadable)
+
+
+def _labels_in(line: bytes) -> Iterator[tuple[str, LabelLine]]:
+    yield "", _decode_label(line)
+
+
+def _dated(line: bytes) -> Iterator[tuple[str, PredictionLine]]:
+    for item in predictions_in(line):
+        yield day_of(item.id), item
+
+
+def predictions_in(line: bytes) -> Iterator[PredictionLine]:
+    """The predictions that a line of a segment holds.
+
+    Raises
+    ------
+    msgspec.MsgspecError, ValueError, KeyError
+        If it is no such line.
+    """
+    if line.startswith(_ANSWER):
+        yield from _decode_answer(line).lines()
+    else:
+        yield _decode_prediction(line)
+
+
+def _lines(paths: list[Path]) -> Iterator[bytes]:
+    for path in paths:
+        # Bytes after the last newline were never answered for.
+        yield from path.read_bytes().split(b"\n")[:-1]
+
+
+def moment_of(prediction_id: str) -> float:
+    """Unix seconds at which a UUIDv7 was made.
+
+    Raises
+    ------
+    ValueError
+        If it is no UUIDv7.
+
+    Examples
+    --------
+    >>> moment_of("019aae2f-a000-7000-8000-000000000000")
+    1763858948.096
+    """
+    if len(prediction_id) != 36 or prediction_id[14] != "7":
+        raise ValueError(f"expected a UUIDv7, found {prediction_id!r}")
+    return int(prediction_id[:8] + prediction_id[9:13], 16) / 1000
+
+
+def day_of(prediction_id: str) -> str:
+    """UTC day of a prediction id, such as ``2026-11-23``."""
+    return day_at(moment_of(prediction_id))
+
+
+def day_at(moment: float) -> str:
+    """UTC day of a time in unix seconds.
+
+    Examples
+    --------
+    >>> day_at(0.0)
+    '1970-01-01'
+    """
+    return dt.datetime.fromtimestamp(moment, dt.UTC).date().isoformat()
+
+
+def label_text(value: object) -> str:
+    """A label as text: what a CSV holds and what JSON holds become the same.
+
+    Examples
+    --------
+    >>> label_text(">50K"), label_text(1), label_text(1.0), label_text("1")
+    ('>50K', '1', '1', '1')
+    >>> label_text(True), label_text("True"), label_text("1.0"), label_text("01")
+    ('true', 'true', '1', '01')
+    """
+    found = truth(value)
+    if found is not None:
+        return json.dumps(found)
+    text = plain(value)
+    return json.dumps(value) if text is None else text

@@ -1,0 +1,1 @@
+"""What processes hand to each other: plans, signatures, ledger entries, assignments."""

@@ -1,0 +1,149 @@
+"""One entry of a ledger: its hash, and what can be wrong with it among the others."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple, get_args
+
+import msgspec
+
+from ml_assets.core.signing import is_signed
+
+Kind = Literal[
+    "deployment",
+    "promotion",
+    "rollback",
+    "refusal",
+    "hold",
+    "release_hold",
+    "approval",
+    "experiment",
+    "signing",
+    "contract",
+    "release_staging",
+    "release_production",
+    "release_failure",
+]
+
+KINDS: frozenset[str] = frozenset(get_args(Kind))
+START = "0" * 64
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision.
+
+    Attributes
+    ----------
+    seq : int
+        Number of the entry, from 1.
+    kind : str
+        One of `KINDS`, or one that a later release of this package wrote.
+    time : str
+        When, in UTC, ISO 8601.
+    generation : int or None
+        The plan that came of it; None where none did.
+    key : str or None
+        What makes it unique: an entry with the same key is not made again.
+    previous : str
+        Hash of the entry before; 64 zeros for the first.
+    signature : str or None
+        That of the hash; None where no key was configured.
+    """
+
+    seq: int
+    time: str
+    kind: str
+    model: str
+    version: str
+    generation: int | None
+    who: str
+    why: str
+    evidence: dict[str, Any]
+    key: str | None
+    previous: str
+    hash: str
+    signature: str | None = None
+
+
+class Problem(NamedTuple):
+    """Something that is wrong, and the number of the entry that it is about, if one."""
+
+    seq: int | None
+    message: str
+
+
+def canonical(value: Mapping[str, Any]) -> bytes:
+    """The JSON that is hashed and written.
+
+    Examples
+    --------
+    >>> canonical({"b": 1, "a": None})
+    b'{"a":null,"b":1}'
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return text.encode()
+
+
+def entry_hash(body: Mapping[str, Any]) -> str:
+    """SHA-256 of an entry without its hash."""
+    return hashlib.sha256(canonical(body)).hexdigest()
+
+
+def faults_of(entry: Entry, line: bytes, number: int, before: str) -> list[Problem]:
+    """What is wrong with one entry that should be `number` and follow `before`.
+
+    The hash is that of its `line`: a later release may write fields that are not known.
+    """
+    body = json.loads(line)
+    del body["hash"]
+    body.pop("signature", None)
+    found = []
+    if entry.seq != number:
+        found.append(Problem(number, _misplaced(entry.seq, number)))
+    elif before and entry.previous != before:
+        text = f"the chain is broken before entry {number}: it follows another entry"
+        found.append(Problem(number, text))
+    if entry_hash(body) != entry.hash:
+        text = f"entry {entry.seq} ({entry.kind} of {entry.version}) was edited"
+        found.append(Problem(entry.seq, text))
+    return found
+
+
+def unsigned(entries: list[Entry], known: Sequence[bytes]) -> list[Problem]:
+    """Entries that lack a signature although signing had begun, or have a false one.
+
+    What stands before the first signed entry is covered by it, through the chain.
+    """
+    found = []
+    begun = None
+    for entry in entries:
+        told = f"entry {entry.seq} ({entry.kind} of {entry.version})"
+        if entry.signature is None:
+            if begun is not None:
+                text = f"{told} is not signed, and entry {begun} before it is"
+                found.append(Problem(entry.seq, text))
+            continue
+        begun = begun or entry.seq
+        if known and not is_signed(entry.hash, entry.signature, known):
+            text = f"{told} is signed with another key, or forged"
+            found.append(Problem(entry.seq, text))
+    if known and entries and begun is None:
+        text = "no entry is signed, though there is a key: `--sign` begins"
+        found.append(Problem(None, text))
+    return found
+
+
+def as_written(entry: Entry) -> dict[str, Any]:
+    """An entry as it is written: without a signature where it has none."""
+    body: dict[str, Any] = msgspec.to_builtins(entry)
+    if entry.signature is None:
+        del body["signature"]
+    return body
+
+
+def _misplaced(seq: int, number: int) -> str:
+    if seq < number:
+        return f"entry {seq} stands where entry {number} should"
+    if seq == number + 1:
+        return f"entry {number} is missing"
+    return f"entries {number} to {seq - 1} are missing"

@@ -1,0 +1,1 @@
+"""The HTTP server: heads, bodies, routing to executors, answers and problems."""

@@ -1,0 +1,234 @@
+"""The model server as a bare ASGI application."""
+
+from collections.abc import Awaitable, Callable, MutableMapping
+from time import perf_counter
+from typing import Any
+from urllib.parse import parse_qs
+
+from ml_assets.serving.http.body import (
+    SMALL_BYTES,
+    BodyReader,
+    ClientGone,
+    HeldBytes,
+    Receive,
+)
+from ml_assets.serving.http.executors import Lane
+from ml_assets.serving.http.messages import (
+    Headers,
+    Request,
+    Response,
+    Route,
+    read_headers,
+    require_json,
+)
+from ml_assets.serving.http.problems import Problem, overloaded
+from ml_assets.serving.metrics.metrics import Metrics, Series
+from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.router import ArmError
+from ml_assets.serving.models.served_state import PREDICTIONS, State
+from ml_assets.serving.process.logs import logger
+from ml_assets.serving.process.settings import ServerSettings
+
+Scope = MutableMapping[str, Any]
+Send = Callable[[Any], Awaitable[None]]
+
+_PROBLEM = b"application/problem+json"
+_CLOSE = (b"connection", b"close")
+
+
+class ModelServer:
+    """Answers requests from `state`, which may be swapped at any time."""
+
+    def __init__(
+        self, settings: ServerSettings, metrics: Metrics, ids: PredictionIds
+    ) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.state = State({}, frozenset(), False, metrics)
+        self.is_draining = False
+        self._ids = ids
+        self.bodies = BodyReader(settings.max_body_bytes)
+        self._unknown = metrics.series("unknown")
+        # One thread: slow answers wait in line, and the fast ones pass by them.
+        self._slow = Lane("slow-answers", settings.max_queue)
+        self._files = Lane("files", settings.max_queue)
+        lanes = {"slow": self._slow, "files": self._files}
+        metrics.queues = {name: lane.waiting for name, lane in lanes.items()}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        started = perf_counter()
+        metrics = self.metrics
+        headers = read_headers(scope["headers"])
+        request_id = headers.request_id or self._ids.one()
+        series = self._unknown
+        held = self.bodies.hold()
+        metrics.in_flight += 1
+        try:
+            if metrics.in_flight > self.settings.max_in_flight:
+                raise overloaded("too many requests are in flight")
+            route = self._route(scope, headers)
+            series = route.series
+            response = await self._answer(
+                route, scope, headers, request_id, started, receive, held
+            )
+            series = response.series or series
+        except Problem as problem:
+            response = _refusal(problem, request_id)
+        except ClientGone:
+            held.release()
+            return
+        except Exception as error:
+            response, series = _failure(error, request_id, route, series)
+        finally:
+            metrics.in_flight -= 1
+        _count(response, series, perf_counter() - started)
+        try:
+            await send(
+                {
+                    "type": "http.response.start",
+                    "status": response.status,
+                    "headers": self._headers(response, request_id),
+                }
+            )
+            await send({"type": "http.response.body", "body": response.body})
+        finally:
+            held.release()
+
+    def express(self, address: bytes, headers: Headers) -> Route | None:
+        """The route of a prediction that can be answered as soon as it is read.
+
+        That takes a model whose answers take microseconds, and a body of known, small
+        length that is not compressed; None sends the request the ordinary way.
+        """
+        if headers.encoding or not 0 < headers.length <= SMALL_BYTES:
+            return None
+        return self.state.express.get(address)
+
+    def answer_at_once(
+        self, route: Route, headers: Headers, body: bytes, started: float
+    ) -> tuple[Response, bytes]:
+        """Answer a prediction without waiting for anything; and its request's id.
+
+        The same as calling the application, less what that costs: a task, an event and
+        three messages a request, as much as the prediction itself.
+        """
+        request_id = headers.request_id or self._ids.one()
+        series = route.series
+        try:
+            if self.metrics.in_flight >= self.settings.max_in_flight:
+                raise overloaded("too many requests are in flight")
+            require_json(headers.content_type)
+            response = route.handler(Request(request_id, body, started, headers.entity))
+            series = response.series or series
+        except Problem as problem:
+            response = _refusal(problem, request_id)
+        except Exception as error:
+            response, series = _failure(error, request_id, route, series)
+        _count(response, series, perf_counter() - started)
+        return response, request_id.encode()
+
+    def close(self) -> None:
+        """Stop the threads."""
+        self._slow.close()
+        self._files.close()
+
+    def _route(self, scope: Scope, headers: Headers) -> Route:
+        state = self.state
+        path, method = scope["path"], scope["method"]
+        route = state.routes.get(path)
+        if route is None:
+            if not path.startswith(PREDICTIONS):
+                raise _not_found(state, path)
+            route = state.prediction
+        if method != route.method and not (method == "HEAD" and route.method == "GET"):
+            allow = b"POST" if route.method == "POST" else b"GET, HEAD"
+            detail = f"expected {allow.decode()}"
+            raise Problem(
+                405, "method-not-allowed", detail, headers=[(b"allow", allow)]
+            )
+        if path == "/invocations":
+            require_json(headers.content_type)
+            return state.invocations(_named_model(scope, headers))
+        return route
+
+    async def _answer(
+        self,
+        route: Route,
+        scope: Scope,
+        headers: Headers,
+        request_id: str,
+        started: float,
+        receive: Receive,
+        held: HeldBytes,
+    ) -> Response:
+        body = b""
+        if route.method == "POST":
+            require_json(headers.content_type)
+            body = await self.bodies.read(
+                receive, headers.length, headers.encoding, held
+            )
+        request = Request(request_id, body, started, headers.entity, scope["path"])
+        model = route.model
+        if model is not None and not (model.is_fast and len(body) <= SMALL_BYTES):
+            return await self._slow.run(route.handler, request)
+        if route.uses_files:
+            return await self._files.run(route.handler, request)
+        return route.handler(request)
+
+    def _headers(
+        self, response: Response, request_id: str
+    ) -> list[tuple[bytes, bytes]]:
+        headers = [
+            (b"content-type", response.content_type),
+            (b"content-length", b"%d" % len(response.body)),
+            (b"x-request-id", request_id.encode()),
+        ]
+        headers += response.headers
+        if self.is_draining:
+            headers.append(_CLOSE)
+        return headers
+
+
+def _failure(
+    error: Exception, request_id: str, route: Route, series: Series
+) -> tuple[Response, Series]:
+    """What a client is told of a fault of ours, and for which arm it counts."""
+    about = {"fields": {"http.request.id": request_id}}
+    logger.error("a request failed", exc_info=error.__cause__ or error, extra=about)
+    if isinstance(error, ArmError) and route.arms:
+        series = route.arms.of(error.arm)
+    detail = "the request could not be answered; the log has the reason"
+    return _refusal(Problem(500, "internal-error", detail), request_id), series
+
+
+def _count(response: Response, series: Series, seconds: float) -> None:
+    series.observe(response.status, seconds, response.rows)
+    for other, rows in response.others:
+        other.observe(response.status, seconds, rows)
+
+
+def _refusal(problem: Problem, request_id: str) -> Response:
+    return Response(
+        problem.body(request_id),
+        problem.status,
+        _PROBLEM,
+        headers=tuple(problem.headers),
+    )
+
+
+def _named_model(scope: Scope, headers: Headers) -> str | None:
+    query: bytes = scope["query_string"]
+    if query:
+        values = parse_qs(query.decode("latin-1")).get("model")
+        if values:
+            return values[-1]
+    return headers.model
+
+
+def _not_found(state: State, path: str) -> Problem:
+    for prefix in ("/models/", "/v2/models/"):
+        if path.startswith(prefix):
+            state.require(path.removeprefix(prefix).partition("/")[0])
+    detail = "/docs lists the addresses of this server"
+    return Problem(404, "unknown-route", detail)

@@ -1,0 +1,225 @@
+"""uvicorn's HTTP protocol with the bounds that it lacks: slow and surplus clients.
+
+uvicorn waits without end for a request's headers and body, and takes headers of any
+length. Here every connection knows the phase that it is in and when its request began,
+and the server looks at them once a second. What the phase is, the parser alone says:
+the first bytes of a request may arrive behind the last of the one before.
+"""
+
+import asyncio
+from typing import ClassVar, Literal
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from ml_assets.serving.http.app import ModelServer
+from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.http.request_head import (
+    MAX_HEADER_BYTES,
+    fault_of_head,
+    headers_too_large,
+    without_upgrade,
+)
+from ml_assets.serving.process.settings import ServerSettings
+
+# What a client may go on sending after its body was refused, so that it reads why.
+_DISCARDED_BODIES = 4
+_RELEASE_SECONDS = 10.0
+
+Phase = Literal["headers", "body", "idle"]
+
+
+class GuardedProtocol(HttpToolsProtocol):
+    """One connection."""
+
+    settings: ClassVar[ServerSettings]
+    server_app: ClassVar[ModelServer]
+
+    phase: Phase = "idle"
+    since = 0.0
+    received = 0
+    ahead = 0
+    packet = 0
+    refusal: Problem | None = None
+    is_refused = False
+    closing_since: float | None = None
+
+    def connection_made(  # type: ignore[override]
+        self, transport: asyncio.Transport
+    ) -> None:
+        """Take a connection, closing the longest idle one if there are too many."""
+        super().connection_made(transport)
+        self.since = self.loop.time()
+        if len(self.connections) > self.settings.max_connections:
+            self._make_room()
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came, and bound the headers and what is dropped of a body."""
+        if self.is_refused:
+            return
+        # Only what begins a packet is known to begin with the packet's first byte.
+        self.packet = len(data)
+        self.ahead = 0 if self.is_idle else self.packet
+        self._feed(data)
+        if not self.is_idle:
+            self.received += len(data)
+            self._bound()
+
+    def _feed(self, data: bytes) -> None:
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self._ignore_upgrade(data[upgrade.args[0] :])
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        """Parse a request anew without its wish for another protocol.
+
+        The parser takes what follows such a head for that protocol, and so loses the
+        body.
+        """
+        method, version = self.parser.get_method(), self.parser.get_http_version()
+        if method == b"CONNECT":
+            detail = "expected a request for this server, found one to a proxy"
+            self._refuse(Problem(405, "method-not-allowed", detail))
+            return
+        head = without_upgrade(method, self.url, version, self.headers)
+        self.parser = httptools.HttpRequestParser(self)
+        # As uvicorn sets it, so that the first of several requests is answered.
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self._feed(head + rest)
+
+    def on_message_begin(self) -> None:
+        """Know that a request is on its way in, wherever in a packet it begins."""
+        super().on_message_begin()
+        self.phase = "headers"
+        self.since = self.loop.time()
+        self.received = -self.ahead
+        self.ahead = self.packet
+
+    def on_headers_complete(self) -> None:
+        """Start to answer."""
+        self.refusal = fault_of_head(
+            self.parser.get_http_version(), self.url, self.headers
+        )
+        if self.refusal is not None:
+            raise self.refusal
+        if self.parser.should_upgrade():
+            return
+        self.phase = "body"
+        self._begin_answer()
+
+    def _begin_answer(self) -> None:
+        """Start to answer the request whose head is there."""
+        super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Know that the request is whole."""
+        if self.parser.should_upgrade():
+            return
+        self.phase = "idle"
+        self._end_request()
+
+    def _end_request(self) -> None:
+        """Let the answer go on with a body that is whole."""
+        super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        """Close after the last answer before a request that was refused."""
+        is_last = self.is_refused and not self.pipeline
+        super().on_response_complete()
+        if is_last:
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, or what a callback of the parser refused."""
+        detail = "expected an HTTP/1.1 request"
+        self._refuse(self.refusal or Problem(400, "malformed-request", detail))
+
+    def expire(self, now: float) -> None:
+        """Close the connection if its client takes too long."""
+        if self.transport.is_closing() or self.transport.get_write_buffer_size():
+            if self.closing_since is None:
+                self.closing_since = now
+            elif now - self.closing_since > _RELEASE_SECONDS:
+                self.transport.abort()
+            return
+        self.closing_since = None
+        waited = now - self.since
+        headers, body = self.settings.header_seconds, self.settings.body_seconds
+        if self.phase == "headers" and waited > headers:
+            self._refuse(_slow("headers", headers))
+        elif self.phase == "body" and waited > headers + body:
+            self._refuse(_slow("body", body))
+        elif (
+            self.is_idle
+            and not self.is_answering
+            and waited > self.settings.keep_alive_seconds
+        ):
+            # After an express answer no timer of uvicorn's runs.
+            self.transport.close()
+
+    def _bound(self) -> None:
+        """Send away a client whose request is not whole and already too long."""
+        if self.phase == "headers" and self.received > MAX_HEADER_BYTES:
+            self._refuse(headers_too_large())
+        elif self.received > _DISCARDED_BODIES * self.settings.max_body_bytes:
+            self.transport.abort()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is on its way in."""
+        return self.phase == "idle"
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request was begun that has no answer yet."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    @property
+    def is_answer_begun(self) -> bool:
+        """Whether a part of the answer to the request on its way in was sent."""
+        if self.cycle is None or not self.cycle.response_started:
+            return False
+        return self.phase == "body" or not self.cycle.response_complete
+
+    def _make_room(self) -> None:
+        others = [
+            item
+            for item in self.connections
+            if isinstance(item, GuardedProtocol)
+            and item is not self
+            and not item.is_answering
+            and not item.transport.is_closing()
+        ]
+        victim = min(others, key=lambda item: item.since, default=self)
+        victim.transport.abort()
+
+    def _refuse(self, problem: Problem) -> None:
+        if self.transport.is_closing() or self.is_refused:
+            return
+        self.is_refused = True
+        is_waited_for = self.phase != "body" and self.is_answering
+        if self.pipeline or is_waited_for:
+            # Answers go out in the order of the requests: before its turn, a refusal
+            # would be taken for the answer to another request.
+            if self.phase == "body":
+                self.pipeline.popleft()
+            return
+        if not self.is_answer_begun:
+            body = problem.body()
+            self.transport.write(
+                STATUS_LINE[problem.status]
+                + b"content-type: application/problem+json\r\n"
+                + b"content-length: %d\r\n" % len(body)
+                + b"connection: close\r\n\r\n"
+                + body
+            )
+        self.transport.close()
+
+
+def _slow(part: str, seconds: float) -> Problem:
+    detail = f"expected the whole {part} within {seconds:g} s"
+    return Problem(408, "slow-request", detail)

@@ -1,0 +1,1 @@
+"""The models of a plan: loaded, tried on probe rows, and asked."""

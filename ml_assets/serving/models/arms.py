@@ -1,0 +1,180 @@
+"""One version in memory, and what it predicts."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+from ml_assets.records.plan import Arm, Column, Signature
+from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.http.response_encoding import json_texts
+from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.requests.batch import Batch, Value
+from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.serving.requests.values import respelt
+from ml_assets.serving.runtime import Refused, Runtime
+
+_REFUSED = "expected values in the range of the model, found one beyond it"
+_NUMERIC = ("number", "integer")
+# What stands for a column that the requests of the live version do not have.
+_NOTHING = -1
+
+Label = str | int | float | bool
+
+
+class Scored(msgspec.Struct, gc=False):
+    """The predictions of one request: one id and one probability per row.
+
+    ``arms`` holds the arm of each row where a plan splits the traffic, and ``arm`` is
+    the first of them; elsewhere it is None, and ``arm`` answered all rows.
+    """
+
+    arm: "ServedArm"
+    request_id: str
+    batch: Batch
+    ids: list[str]
+    probabilities: list[float]
+    arms: "Sequence[ServedArm] | None" = None
+    _texts: list[str] | None = None
+
+    @property
+    def labels(self) -> list[Label]:
+        """The predicted class of each row."""
+        labels = self.arm.labels
+        return [labels[value > 0.5] for value in self.probabilities]
+
+    @property
+    def texts(self) -> list[str]:
+        """The probabilities as JSON, of which any double comes back to the last bit."""
+        if self._texts is None:
+            self._texts = json_texts(self.probabilities)
+        return self._texts
+
+    @property
+    def only_arm(self) -> "ServedArm | None":
+        """The arm that answered all rows, or None where there were several."""
+        arms = self.arms
+        if arms is None or all(arm is arms[0] for arm in arms):
+            return self.arm
+        return None
+
+
+class ServedArm:
+    """One version in memory: its runtime, and the decoder of its requests."""
+
+    def __init__(
+        self,
+        model: str,
+        arm: Arm,
+        runtime: Runtime,
+        max_rows: int,
+        ids: PredictionIds,
+    ) -> None:
+        self.model = model
+        self.version = arm.version
+        self.mode = arm.mode
+        self.share = arm.share
+        self.runtime = runtime
+        self.signature: Signature = runtime.signature
+        self.decoder = RowDecoder(self.signature, max_rows)
+        self.ids = ids
+        # scikit-learn takes the first class, the negative one, at exactly one half.
+        self.labels = (self.signature.negative, self.signature.positive)
+        self.label_texts = tuple(
+            msgspec.json.encode(label).decode() for label in self.labels
+        )
+        self._order: tuple[int, ...] | None = None
+        self._respelt: dict[int, Column] = {}
+
+    def read_like(self, live: "ServedArm") -> None:
+        """Take the rows that `live` takes, whose columns may stand in another order.
+
+        What this version may do without, and `live` does not know, is missing; a truth
+        value that one of the two takes for a category is spelt as this version has it.
+
+        Raises
+        ------
+        ValueError
+            If those rows do not hold what this version needs, or the classes differ.
+        """
+        if self.labels != live.labels:
+            raise ValueError(
+                f"version {self.version} tells {self.labels} apart, expected"
+                f" {live.labels} as version {live.version}"
+            )
+        given = {item.name: index for index, item in enumerate(live.signature.columns)}
+        kinds = {item.name: item.kind for item in live.signature.columns}
+        self._respelt = {}
+        for place, column in enumerate(self.signature.columns):
+            found = kinds.get(column.name)
+            if column.ignored or (found is None and column.optional):
+                continue
+            kinds_of_both = {found, column.kind}
+            if kinds_of_both == {"boolean", "string"}:
+                self._respelt[place] = column
+            elif len(kinds_of_both) == 2 and not kinds_of_both <= {*_NUMERIC}:
+                raise ValueError(
+                    f"version {self.version} needs column {column.name!r} of kind"
+                    f" {column.kind}, found {found or 'no such column'} in the requests"
+                    f" of version {live.version}"
+                )
+        order = tuple(given.get(item.name, _NOTHING) for item in self.signature.columns)
+        is_same = order == tuple(range(len(given))) and not self._respelt
+        self._order = None if is_same else order
+
+    def values(self, row: Sequence[Value]) -> Sequence[Value]:
+        """A row of the live version in the order of this version's signature."""
+        if self._order is None:
+            return row
+        values = [None if at == _NOTHING else row[at] for at in self._order]
+        for place, column in self._respelt.items():
+            values[place] = respelt(column, values[place])
+        return tuple(values)
+
+    def reordered(self, rows: Sequence[Sequence[Value]]) -> Sequence[Sequence[Value]]:
+        """Rows of the live version in the order of this version's signature."""
+        return rows if self._order is None else [self.values(row) for row in rows]
+
+    def _columns(
+        self, given: Sequence[Sequence[Value]], size: int
+    ) -> Sequence[Sequence[Value]]:
+        """Columns of the live version in the order of this version's signature."""
+        order = self._order or ()
+        columns = [[None] * size if at == _NOTHING else given[at] for at in order]
+        for place, column in self._respelt.items():
+            columns[place] = [respelt(column, value) for value in columns[place]]
+        return columns
+
+    def score(self, batch: Batch, request_id: str) -> Scored:
+        """Predict a batch under new ids."""
+        probabilities = self.probabilities(batch)
+        ids = self.ids.take(batch.size)
+        return Scored(self, request_id, batch, ids, probabilities)
+
+    def probabilities(self, batch: Batch) -> list[float]:
+        """The probability of the positive class for each row.
+
+        Raises
+        ------
+        Problem
+            422 if the estimator cannot take a row.
+        ArithmeticError
+            If what it gave is no probability.
+        """
+        try:
+            if batch.row is not None:
+                lowest = highest = self.runtime.predict_one(self.values(batch.row))
+                probabilities = [lowest]
+            else:
+                columns = batch.columns
+                if self._order is not None:
+                    columns = self._columns(columns, batch.size)
+                answers = self.runtime.predict_many(columns)
+                lowest, highest = answers.min(), answers.max()
+                probabilities = answers.tolist()
+        except Refused as error:
+            # The estimator's own message may repeat the value.
+            raise Problem(422, "invalid-request", _REFUSED) from error
+        # A comparison with NaN is false, and NaN is not JSON.
+        if not (lowest >= 0.0 and highest <= 1.0):
+            raise ArithmeticError(f"version {self.version} gave no probability")
+        return probabilities

@@ -1,0 +1,299 @@
+"""A version on disk: the model, its request schema, and the answers it must give.
+
+``model.skops``      the whole fitted Pipeline
+``signature.json``   the request schema
+``probe.json``       rows, and the probabilities that scikit-learn gave for them
+``runtime.json``     \\ the pipeline as flat tables, where it could be compiled
+``runtime.npz``      /
+
+The SHA-256 of every file is returned and kept elsewhere; nothing is read before its
+digest was compared, and no version answers before it repeated its probe answers.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from logging import WARNING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import msgspec
+import numpy as np
+
+from ml_assets.core.agreement import agree
+from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
+from ml_assets.core.storage import write_bytes
+from ml_assets.records.plan import Signature, encode
+from ml_assets.serving.process.logs import log
+from ml_assets.serving.runtime.protocol import Refused, Runtime
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = [
+    "BundleError",
+    "Manifest",
+    "load_pipeline",
+    "load_runtime",
+    "verify_bundle",
+    "write_bundle",
+]
+
+MODEL = "model.skops"
+SIGNATURE = "signature.json"
+PROBE = "probe.json"
+TABLES = "runtime.npz"
+PROGRAM = "runtime.json"
+
+# Rows that are scored alone as well, each time a bundle is loaded.
+ALONE = 8
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What `write_bundle` wrote.
+
+    Attributes
+    ----------
+    files : dict of str to str
+        Path below the bundle, with ``/``, to its SHA-256 in hexadecimal.
+    runtime : str
+        ``compiled`` or ``sklearn``.
+    reason : str
+        Why scikit-learn serves; empty where compiled tables do.
+    """
+
+    files: dict[str, str]
+    runtime: Literal["compiled", "sklearn"]
+    reason: str = ""
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """Rows as request columns, and scikit-learn's answer to each."""
+
+    columns: list[list[float | int | bool | str | None]]
+    answers: list[float]
+
+
+def write_bundle(
+    directory: Path, pipeline: Any, signature: Signature, probe: "pd.DataFrame"
+) -> Manifest:
+    """Write a fitted pipeline as the files that a model server loads.
+
+    Parameters
+    ----------
+    directory : Path
+        Created where absent. Files that it already holds go into the manifest too.
+    pipeline : sklearn.pipeline.Pipeline
+        Fitted; its steps are ``derive`` (optional), ``encode`` and ``estimator``.
+    signature : Signature
+        The request schema of the raw columns.
+    probe : pandas.DataFrame
+        Raw rows, as training saw them, whose answers are kept. A few hundred will do.
+
+    Returns
+    -------
+    Manifest
+        To be kept outside the bundle.
+
+    Raises
+    ------
+    BundleError
+        If the model holds a type that no server would load, or answers a request
+        otherwise than the same row of the training frame.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    rows = _requests(signature, probe)
+    rows, answers = _reference(pipeline, signature, probe, rows)
+    model = _dump(pipeline)
+    write_bytes(directory / MODEL, model)
+    write_bytes(directory / SIGNATURE, encode(signature))
+    write_bytes(directory / PROBE, msgspec.json.encode(Probe(rows, answers)))
+    reason = _compile(directory, pipeline, signature, rows)
+    if not reason:
+        reason = _load_compiled(directory, digests(directory)).fault
+    if reason:
+        for stale in (TABLES, PROGRAM):
+            (directory / stale).unlink(missing_ok=True)
+    files = digests(directory)
+    # What cannot be loaded again must not leave the training run.
+    load_runtime(directory, files)
+    return Manifest(files, "sklearn" if reason else "compiled", reason)
+
+
+def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
+    """Verify a bundle, load it, and let it repeat its probe answers.
+
+    A compiled bundle needs numpy alone: neither scikit-learn nor pandas is imported.
+    Where its answers are others here, as on another processor, scikit-learn serves.
+
+    Parameters
+    ----------
+    directory : Path
+        The bundle.
+    files : mapping of str to str
+        Its manifest, from a place that is trusted more than the bundle.
+
+    Raises
+    ------
+    BundleError
+        If a file is missing, altered, truncated or surplus, if the model names a
+        foreign type, or at the first probe row answered otherwise than at training.
+    """
+    verify_bundle(directory, files)
+    if PROGRAM in files:
+        compiled = _load_compiled(directory, files)
+        if not compiled.fault:
+            return compiled.runtime
+        log("scikit-learn serves", WARNING, reason=compiled.fault)
+    from ml_assets.serving.runtime.fallback import SklearnRuntime
+
+    signature = _decode(directory, files, SIGNATURE, Signature)
+    runtime = SklearnRuntime(load_pipeline(directory, files), signature)
+    fault = _fault(runtime, _decode(directory, files, PROBE, Probe))
+    if fault:
+        raise BundleError(fault)
+    return runtime
+
+
+class _Compiled(NamedTuple):
+    runtime: Runtime
+    fault: str
+
+
+def _load_compiled(directory: Path, files: Mapping[str, str]) -> _Compiled:
+    """The compiled runtime, and which probe row it answers otherwise."""
+    from ml_assets.serving.runtime.compiled import load_tables
+    from ml_assets.serving.runtime.program import Program, TablesError
+
+    signature = _decode(directory, files, SIGNATURE, Signature)
+    program = _decode(directory, files, PROGRAM, Program)
+    tables = read_verified(directory, TABLES, files)
+    try:
+        runtime = load_tables(signature, program, tables)
+    except TablesError as error:
+        raise BundleError(f"{directory / TABLES}: {error}") from error
+    return _Compiled(runtime, _fault(runtime, _decode(directory, files, PROBE, Probe)))
+
+
+def _compile(
+    directory: Path, pipeline: Any, signature: Signature, rows: list[list[Any]]
+) -> str:
+    """Write the compiled tables; why there are none where there are none."""
+    from ml_assets.serving.compiler import NotCompiled, compile_pipeline
+
+    try:
+        program, tables = compile_pipeline(pipeline, signature, rows)
+    except NotCompiled as error:
+        return str(error)
+    except Exception as error:
+        # A fault of the compiler costs speed, and not the version.
+        return f"the compiler failed: {error!r}"
+    write_bytes(directory / PROGRAM, encode(program))
+    write_bytes(directory / TABLES, tables)
+    return ""
+
+
+def load_pipeline(directory: Path, files: Mapping[str, str]) -> Any:
+    """The fitted scikit-learn pipeline of a bundle.
+
+    Raises
+    ------
+    BundleError
+        If the file is missing or altered, or names a foreign type.
+    """
+    from ml_assets.core.trusted import UntrustedError, load_skops
+
+    data = read_verified(directory, MODEL, files)
+    try:
+        return load_skops(data)
+    except UntrustedError as error:
+        raise BundleError(f"{directory / MODEL}: {error}") from error
+
+
+def _decode(
+    directory: Path, files: Mapping[str, str], name: str, kind: type[Any]
+) -> Any:
+    data = read_verified(directory, name, files)
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise BundleError(f"{directory / name}: {error}") from error
+
+
+def _requests(signature: Signature, probe: "pd.DataFrame") -> list[list[Any]]:
+    from ml_assets.serving.runtime.frames import columns_of
+
+    if not len(probe):
+        raise BundleError("the probe has no row, expected some to compare answers with")
+    try:
+        columns = columns_of(signature, probe)
+    except KeyError as error:
+        raise BundleError(f"the probe has no column {error}") from error
+    if any(value in (np.inf, -np.inf) for values in columns for value in values):
+        raise BundleError("the probe holds an infinite value, which JSON cannot carry")
+    return columns
+
+
+def _reference(
+    pipeline: Any, signature: Signature, probe: "pd.DataFrame", rows: list[list[Any]]
+) -> tuple[list[list[Any]], list[float]]:
+    """Scikit-learn's answers, which requests must get as well, and the rows to ask.
+
+    A row at a step of the model, such as one between two neighbours, may get another
+    answer alone than in a batch from scikit-learn itself, and proves nothing.
+    """
+    from ml_assets.serving.runtime.fallback import SklearnRuntime
+
+    try:
+        runtime = SklearnRuntime(pipeline, signature)
+        served = runtime.predict_many(rows)
+        alone = [runtime.predict_one(list(row)) for row in zip(*rows)]
+    except ValueError as error:
+        raise BundleError(f"the pipeline refuses its probe rows: {error}") from error
+    names = [column.name for column in signature.inputs]
+    trained = pipeline.predict_proba(probe[names])[:, runtime.positive]
+    for row in np.flatnonzero(~agree(served, trained)):
+        raise BundleError(
+            f"probe row {row}: {trained[row]!r} from the training frame, but"
+            f" {served[row]!r} from the same values in a request"
+        )
+    steady = np.flatnonzero(agree(alone, served))
+    if not len(steady):
+        raise BundleError(
+            "scikit-learn answers every probe row alone otherwise than in a batch, the"
+            f" first with {alone[0]!r} and {served[0]!r}: no answer could be verified"
+        )
+    kept = [[column[row] for row in steady] for column in rows]
+    return kept, [float(served[row]) for row in steady]
+
+
+def _dump(pipeline: Any) -> bytes:
+    from ml_assets.core.trusted import UntrustedError, dump_skops
+
+    try:
+        return dump_skops(pipeline)
+    except UntrustedError as error:
+        raise BundleError(f"the pipeline cannot be packaged: {error}") from error
+
+
+def _fault(runtime: Runtime, probe: Probe) -> str:
+    """Score the probe rows at once and the first of them alone; the first misfit."""
+    expected = np.array(probe.answers)
+    try:
+        many = runtime.predict_many(probe.columns)
+        if many.shape != expected.shape:
+            return f"{many.shape[0]} probe answers, expected {expected.shape[0]}"
+        alone = [
+            runtime.predict_one(list(row)) for row in islice(zip(*probe.columns), ALONE)
+        ]
+    except Refused as error:
+        return f"the {runtime.kind} runtime refuses its probe rows: {error}"
+    for found in (many, np.array(alone)):
+        for row in np.flatnonzero(~agree(found, expected[: len(found)])):
+            return (
+                f"probe row {row} is answered {float(found[row])!r} by the"
+                f" {runtime.kind} runtime, expected {float(expected[row])!r} as at"
+                " training"
+            )
+    return ""

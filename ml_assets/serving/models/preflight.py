@@ -1,0 +1,36 @@
+"""Load one arm and score its probe rows, in a process that may crash.
+
+``python -m ml_assets.serving.models.preflight ROOT`` reads the arm as JSON from its
+standard input and ends with 0 when the arm may take traffic;
+otherwise with 1, and the reason in one line on standard error.
+"""
+
+import sys
+from pathlib import Path
+
+import msgspec
+
+from ml_assets.core.digests import BundleError
+from ml_assets.records.plan import Arm
+from ml_assets.serving.models.bundle import load_runtime
+
+
+def main() -> int:
+    """Run the check; the process's exit code."""
+    try:
+        root = Path(sys.argv[1])
+        arm = msgspec.json.decode(sys.stdin.buffer.read(), type=Arm)
+        load_runtime(root / arm.bundle, arm.files)
+    except BundleError as error:
+        print(error, file=sys.stderr)
+    except Exception as error:
+        # Whatever a bundle does to the loader, the deployer is told in one line.
+        text = " ".join(str(error).split())
+        print(f"{type(error).__name__}: {text}", file=sys.stderr)
+    else:
+        return 0
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""A loaded plan: which arm answers a row, and what is kept of the answer."""
+
+from collections.abc import Sequence
+from time import perf_counter
+
+from ml_assets.records.assignment import Assignment
+from ml_assets.records.plan import ServingPlan
+from ml_assets.serving.http.messages import Request
+from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.log.log_records import is_logged
+from ml_assets.serving.log.recorder import Origin, Recorder
+from ml_assets.serving.models.arms import Scored, ServedArm
+from ml_assets.serving.models.shadow import Job, ShadowQueue
+from ml_assets.serving.requests.batch import Batch, of_rows
+from ml_assets.serving.requests.entities import entities_of
+
+__all__ = ["ArmError", "Scored", "ServedArm", "ServedModel"]
+
+
+class ArmError(Exception):
+    """An arm failed to predict; the cause says why."""
+
+    def __init__(self, arm: ServedArm) -> None:
+        super().__init__(f"version {arm.version} of {arm.model} failed")
+        self.arm = arm
+
+
+class ServedModel:
+    """A plan in memory.
+
+    Parameters
+    ----------
+    plan
+        The plan.
+    arms
+        Its arms, loaded, in the same order.
+    recorder
+        Keeps what is answered; None keeps nothing.
+    shadows
+        Where batches wait for the shadow arms; None where there are none.
+
+    Raises
+    ------
+    ValueError
+        If an arm cannot take the requests of the live one, or the shares are wrong.
+    """
+
+    def __init__(
+        self,
+        plan: ServingPlan,
+        arms: list[ServedArm],
+        recorder: Recorder | None = None,
+        shadows: ShadowQueue | None = None,
+    ) -> None:
+        self.name = plan.model
+        self.plan = plan
+        self.arms = arms
+        self.live = next(arm for arm in arms if arm.mode == "live")
+        self.answering = [arm for arm in arms if arm.mode != "shadow"]
+        for arm in arms:
+            if arm is not self.live:
+                arm.read_like(self.live)
+        # An answer takes microseconds and may be given on the event loop.
+        self.is_fast = all(arm.runtime.kind == "compiled" for arm in self.answering)
+        self._shadow_arms = [arm for arm in arms if arm.mode == "shadow"]
+        self._shadows = shadows
+        self._recorder = recorder
+        self._assignment: Assignment | None = None
+        if len(self.answering) > 1:
+            self._assignment = Assignment(plan.salt, _shares(self.answering))
+
+    @property
+    def is_split(self) -> bool:
+        """Whether rows may go to several arms."""
+        return self._assignment is not None
+
+    def answer(self, batch: Batch, request: Request) -> Scored:
+        """Predict a batch, and keep the predictions before they are told.
+
+        Raises
+        ------
+        Problem
+            422 if the request names its entities in two ways, or an arm refuses a row.
+        ArmError
+            If an arm failed, of which lines are kept as well.
+        """
+        decoded = perf_counter() - request.received
+        ids = self.live.ids.take(batch.size)
+        entities = entities_of(batch, request.entity)
+        origin = Origin(
+            request.request_id, self.plan.generation, request.received, ids, entities
+        )
+        arms = self._arms(ids, entities)
+        recorder = self._recorder
+        if recorder and not is_logged(ids[0], self.plan.log_sample):
+            recorder = None
+        try:
+            probabilities = self._probabilities(batch, arms)
+        except ArmError as error:
+            if recorder:
+                _keep_failure(recorder, error, batch, origin, arms)
+            raise
+        scored = Scored(
+            arms[0] if arms else self.live,
+            request.request_id,
+            batch,
+            ids,
+            probabilities,
+            arms,
+        )
+        if recorder:
+            recorder.keep(scored, origin)
+            if self._shadows:
+                for arm in self._shadow_arms:
+                    self._shadows.put(Job(arm, batch, origin, decoded, recorder))
+        return scored
+
+    def _arms(
+        self, ids: Sequence[str], entities: Sequence[str | None] | None
+    ) -> list[ServedArm] | None:
+        """The arm of each row; None where there is no choice."""
+        if self._assignment is None:
+            return None
+        place, answering = self._assignment.arm_of, self.answering
+        if entities is None:
+            return [answering[place(id_)] for id_ in ids]
+        return [
+            answering[place(id_ if entity is None else entity)]
+            for id_, entity in zip(ids, entities, strict=True)
+        ]
+
+    def _probabilities(
+        self, batch: Batch, arms: Sequence[ServedArm] | None
+    ) -> list[float]:
+        """The probability of each row, by the arm that it goes to."""
+        if arms is None:
+            return _predict(self.live, batch)
+        if batch.size == 1:
+            return _predict(arms[0], batch)
+        found = [0.0] * batch.size
+        for arm in self.answering:
+            places = [place for place, chosen in enumerate(arms) if chosen is arm]
+            if places:
+                answers = _predict(arm, _part(batch, places))
+                for place, answer in zip(places, answers, strict=True):
+                    found[place] = answer
+        return found
+
+
+def _shares(arms: Sequence[ServedArm]) -> list[float]:
+    """The share of each answering arm; the live one gets what the others leave."""
+    others = sum(arm.share for arm in arms if arm.mode != "live")
+    return [1 - others if arm.mode == "live" else arm.share for arm in arms]
+
+
+def _predict(arm: ServedArm, batch: Batch) -> list[float]:
+    try:
+        return arm.probabilities(batch)
+    except Problem:
+        raise
+    except Exception as error:
+        raise ArmError(arm) from error
+
+
+def _part(batch: Batch, places: Sequence[int]) -> Batch:
+    rows = batch.rows
+    return of_rows([rows[place] for place in places])
+
+
+def _keep_failure(
+    recorder: Recorder,
+    error: ArmError,
+    batch: Batch,
+    origin: Origin,
+    arms: Sequence[ServedArm] | None,
+) -> None:
+    """Log the rows that the arm failed on."""
+    places = [
+        place for place in range(batch.size) if arms is None or arms[place] is error.arm
+    ]
+    ids, entities = origin.ids, origin.entities
+    part = origin._replace(
+        ids=[ids[place] for place in places],
+        entities=entities and [entities[place] for place in places],
+    )
+    cause = error.__cause__ or error
+    seconds = perf_counter() - origin.received
+    recorder.failed(error.arm, _part(batch, places), part, cause, seconds)

@@ -1,0 +1,146 @@
+"""The OpenAPI document of what is served: one exact schema per model."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import ml_assets
+from ml_assets.records.plan import Column
+from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.openapi.operations import (
+    ENTITY_PARAMETER,
+    PROBLEM,
+    docs,
+    get,
+    post,
+    ref,
+)
+from ml_assets.serving.openapi.record_schemas import record_paths
+from ml_assets.serving.openapi.schemas import (
+    column_schema,
+    column_schemas,
+    entity_schema,
+    example,
+    prediction,
+    row_schema,
+    split,
+    strict_object,
+    tensor_example,
+    tensors,
+)
+
+
+def document(models: Mapping[str, ServedModel]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `models`."""
+    paths: dict[str, Any] = {
+        "/models": get("The models that are served", "models", "server"),
+        "/v2": get("The server's name and version", "v2", "server"),
+        "/v2/health/live": get("Whether the server runs", "live", "server"),
+        "/v2/health/ready": get("Whether every model is served", "ready", "server"),
+        "/docs": docs(),
+        **record_paths(models),
+    }
+    for model in models.values():
+        paths |= _model_paths(model)
+    if models:
+        paths["/invocations"] = _invocations(models)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Model server",
+            "version": ml_assets.__version__,
+            "description": "Predictions of the deployed models.",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": {
+                "Problem": PROBLEM,
+                **{
+                    f"{model.name}_row": row_schema(model.live.signature)
+                    for model in models.values()
+                },
+            }
+        },
+    }
+
+
+def _model_paths(model: ServedModel) -> dict[str, Any]:
+    name = model.name
+    signature = model.live.signature
+    row = example(signature)
+    rows = {"type": "array", "minItems": 1, "items": ref(f"{name}_row")}
+    columns = strict_object(
+        *column_schemas(signature, _values),
+        description="All arrays have the same length.",
+    )
+    entity = entity_schema() | {"type": ["string", "null"]}
+    entities = {
+        "type": "array",
+        "description": "Whom each row is about; an entity stays on one arm.",
+        "items": entity,
+    }
+    body = {
+        "oneOf": [
+            strict_object({"rows": rows}, optional={"entities": entities}),
+            strict_object({"columns": columns}, optional={"entities": entities}),
+        ]
+    }
+    paths = {
+        f"/models/{name}": get(f"The version and columns of {name}", name, name),
+        f"/models/{name}/predict": post(
+            f"Predict {signature.target}",
+            f"predict_{name}",
+            name,
+            body,
+            {"rows": [row]},
+            prediction(signature, model.is_split),
+        ),
+        f"/v2/models/{name}": get("Metadata", f"v2_{name}", name),
+        f"/v2/models/{name}/ready": get("Readiness", f"v2_ready_{name}", name),
+        f"/v2/models/{name}/infer": post(
+            "Predict, by the Open Inference Protocol",
+            f"infer_{name}",
+            name,
+            tensors(signature),
+            {"inputs": [tensor_example(item, row) for item in signature.inputs]},
+            {"type": "object", "required": ["model_name", "outputs"]},
+        ),
+    }
+    for path in (f"/models/{name}/predict", f"/v2/models/{name}/infer"):
+        paths[path]["post"]["parameters"] = [ENTITY_PARAMETER]
+    return paths
+
+
+def _values(column: Column) -> dict[str, Any]:
+    return {"type": "array", "minItems": 1, "items": column_schema(column)}
+
+
+def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:
+    rows = [ref(f"{name}_row") for name in models]
+    items = rows[0] if len(rows) == 1 else {"oneOf": rows}
+    records = {"type": "array", "minItems": 1, "items": items}
+    first = next(iter(models.values()))
+    operation = post(
+        "Predict, as a client of MLflow does",
+        "invocations",
+        "server",
+        {
+            "oneOf": [
+                strict_object({"dataframe_records": records}),
+                strict_object({"inputs": records}),
+                strict_object({"dataframe_split": split(first.live.signature)}),
+            ]
+        },
+        {"dataframe_records": [example(first.live.signature)]},
+        {"type": "object", "required": ["predictions"]},
+    )
+    operation["post"]["parameters"] = [
+        {
+            "name": "model",
+            "in": "query",
+            "required": len(models) > 1,
+            "description": "Needed where several models are served.",
+            "schema": {"enum": list(models)},
+        },
+        ENTITY_PARAMETER,
+    ]
+    return operation

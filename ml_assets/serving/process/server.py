@@ -1,0 +1,272 @@
+"""Runs the model server: one process, or a parent with several workers."""
+
+import asyncio
+import contextlib
+import gc
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+from uuid import uuid4
+from wsgiref.simple_server import WSGIServer
+
+import uvicorn
+
+from ml_assets.core.tracing.endpoint import is_traced
+from ml_assets.serving.http.app import ModelServer
+from ml_assets.serving.http.express import ExpressProtocol
+from ml_assets.serving.http.guard import GuardedProtocol
+from ml_assets.serving.http.header_cache import KnownHeads
+from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.loader import PlanLoader
+from ml_assets.serving.models.memory import Memory
+from ml_assets.serving.models.plan_store import PlanStore, ServerLease
+from ml_assets.serving.models.served_state import State
+from ml_assets.serving.process import logs
+from ml_assets.serving.process.handoff_client import Doorway
+from ml_assets.serving.process.logs import log
+from ml_assets.serving.process.metrics_port import (
+    WorkerSocket,
+    process_metrics,
+    serve_metrics,
+)
+from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.process.sockets import BACKLOG, cannot_listen, listen
+from ml_assets.serving.process.supervisor import supervise
+
+# Requests leave no cycles behind, so that collecting often is wasted time.
+_GC_THRESHOLDS = (50_000, 50, 100)
+
+
+class Inherited(NamedTuple):
+    """What a worker has from its supervisor.
+
+    Parameters
+    ----------
+    listener
+        The socket that listens on the port for all workers: who waits in its queue
+        waits for any of them, and not for one that may die.
+    metrics
+        Path of the Unix socket at which it tells its metrics.
+    heartbeat
+        Descriptor to which its event loop writes, as long as it runs.
+    """
+
+    listener: socket.socket
+    metrics: Path
+    heartbeat: int
+
+
+def serve(settings: ServerSettings) -> int:
+    """Serve until SIGTERM or SIGINT; the exit code, 0 after a clean stop."""
+    logs.configure()
+    if settings.workers > 1:
+        return supervise(settings)
+    return serve_here(settings)
+
+
+def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> int:
+    """Serve in this process, which is one of several workers if it has `inherited`."""
+    try:
+        listener = (
+            inherited.listener if inherited else listen(settings.host, settings.port)
+        )
+    except OSError as error:
+        return cannot_listen(settings.host, settings.port, error)
+    metrics = Metrics()
+    metrics_port = settings.metrics_port
+    exporter: WorkerSocket | WSGIServer
+    try:
+        if inherited is not None:
+            exporter = WorkerSocket(metrics, inherited.metrics)
+        else:
+            told = [metrics, process_metrics()]
+            exporter = serve_metrics(told, settings.host, metrics_port)
+            metrics_port = exporter.server_port
+    except OSError as error:
+        listener.close()
+        return cannot_listen(settings.host, metrics_port, error)
+    # From here on clients wait in line instead of being turned away.
+    listener.listen(BACKLOG)
+    host, port = listener.getsockname()[:2]
+    root = Path(settings.storage)
+    ids = PredictionIds()
+    application, protocol = _application()
+    app = application(settings, metrics, ids)
+    with _registered(root) as name:
+        memory = Memory(settings, metrics, name)
+        memory.start()
+        # What was kept can be asked for before any plan is read.
+        app.state = State({}, frozenset(), False, metrics, memory)
+        loader = PlanLoader(app, PlanStore(root), name, load_runtime, ids, memory)
+        loader.start()
+        log(
+            "server started",
+            server__address=host,
+            server__port=port,
+            metrics__port=metrics_port,
+            storage=settings.storage,
+        )
+        gc.set_threshold(*_GC_THRESHOLDS)
+        doorway = _doorway(app, root, name)
+        _Server(app, protocol, inherited, doorway).run(sockets=[listener])
+        loader.stop()
+        app.close()
+        # While the lease is held: nobody adopts what is still being written.
+        memory.close()
+    exporter.shutdown()
+    log("server stopped", server__port=port)
+    return 0
+
+
+def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
+    """Where the server takes requests of a door, if it was told of one."""
+    door = app.settings.door
+    if not door:
+        return None
+    store = PlanStore(root)
+
+    def may_enter() -> bool:
+        """Whether what is loaded is in force; a plan may only be proposed yet."""
+        return app.state.is_ready and all(
+            store.is_in_force(model.plan) for model in app.state.models.values()
+        )
+
+    return Doorway(Path(door), store.door_mark(name), may_enter)
+
+
+def _application() -> tuple[type[ModelServer], type[ExpressProtocol]]:
+    """The server and its connections, with traces where a collector is named."""
+    if not is_traced():
+        return ModelServer, ExpressProtocol
+    from ml_assets.serving.process.tracing import TracedProtocol, TracedServer
+
+    return TracedServer, TracedProtocol
+
+
+@contextlib.contextmanager
+def _registered(root: Path) -> Iterator[str]:
+    """Hold a lease under a fresh name, so that deployers wait for this server."""
+    name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
+    lease = ServerLease(root, name)
+    PlanStore(root).remove_dead_servers()
+    try:
+        yield name
+    finally:
+        lease.release()
+        shutil.rmtree(root / "servers" / name, ignore_errors=True)
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, with a stop that loses no request.
+
+    Parameters
+    ----------
+    app
+        The application.
+    protocol
+        What a connection is.
+    inherited
+        What a worker has from its supervisor, without which it stops; None for others.
+    doorway
+        Where connections of a door are taken besides, or None.
+    """
+
+    def __init__(
+        self,
+        app: ModelServer,
+        protocol: type[ExpressProtocol],
+        inherited: Inherited | None,
+        doorway: Doorway | None,
+    ) -> None:
+        settings = app.settings
+        shared = {"settings": settings, "server_app": app, "heads": KnownHeads()}
+        protocol = type("Protocol", (protocol,), shared)
+        super().__init__(
+            uvicorn.Config(
+                app,
+                http=protocol,
+                ws="none",
+                loop="uvloop",
+                lifespan="off",
+                interface="asgi3",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=settings.keep_alive_seconds,
+                timeout_graceful_shutdown=settings.shutdown_seconds,
+            )
+        )
+        self._app = app
+        self._parent = os.getppid()
+        self._inherited = inherited
+        self._doorway = doorway
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Listen, and stand behind the door as soon as the plan is loaded."""
+        await super().startup(sockets)
+        if self._doorway is not None:
+            self._doorway.open(self._protocol)
+
+    def _protocol(self) -> asyncio.Protocol:
+        """One connection that came through the door."""
+        return self.config.http_protocol_class(  # type: ignore[call-arg]
+            config=self.config,
+            server_state=self.server_state,
+            app_state=self.lifespan.state,
+        )
+
+    async def on_tick(self, counter: int) -> bool:
+        """Every tenth of a second: the housekeeping of connections, and the end."""
+        connections = self.server_state.connections
+        self._app.metrics.connections = len(connections)
+        if counter % 10 == 0:
+            now = asyncio.get_running_loop().time()
+            for connection in list(connections):
+                if isinstance(connection, GuardedProtocol):
+                    connection.expire(now)
+            if self._inherited is not None:
+                self._beat(self._inherited.heartbeat)
+        return await super().on_tick(counter)
+
+    def _beat(self, heartbeat: int) -> None:
+        """Tell the supervisor that the event loop runs; without one, stop."""
+        if os.getppid() != self._parent:
+            self.should_exit = True
+            return
+        # A supervisor that does not read for a while has beats enough.
+        with contextlib.suppress(BlockingIOError):
+            os.write(heartbeat, b".")
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accept no more, give open connections a last answer, then close them.
+
+        A client whose request crosses the closing of an idle connection loses it.
+        With "connection: close" on a last answer, busy clients leave by themselves.
+        """
+        log("server stopping")
+        self._app.is_draining = True
+        if self._doorway is not None:
+            await self._doorway.leave()
+        for server in self.servers:
+            server.close()
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._app.settings.drain_seconds
+        while self.server_state.connections and loop.time() < deadline:
+            await asyncio.sleep(0.02)
+        await super().shutdown(sockets)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Take the signals; uvicorn would raise them again after a clean stop."""
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.handle_exit, number, None)
+        yield

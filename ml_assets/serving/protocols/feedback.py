@@ -1,0 +1,138 @@
+"""``POST /feedback``: what turned out, for predictions that were made."""
+
+import logging
+import re
+from typing import Any
+
+import msgspec
+
+from ml_assets.prediction_log.segments import label_text
+from ml_assets.serving.http.messages import Request, Response, json_response
+from ml_assets.serving.http.problems import FieldError, Problem, invalid
+from ml_assets.serving.log.log import PredictionLog
+from ml_assets.serving.log.log_records import LabelLine, encode, now
+from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.process.logs import log
+from ml_assets.serving.requests import validation as explain
+from ml_assets.serving.requests.decoder import require_object
+from ml_assets.serving.requests.entities import ENTITY_LENGTH, is_entity
+from ml_assets.serving.requests.moments import EXPECTED, NotATime, unix_seconds
+from ml_assets.serving.requests.validation import MAX_ERRORS, loads
+from ml_assets.serving.requests.values import found
+
+# A UUID of version 7, as `ml_assets.serving.models.ids` makes them.
+ID_PATTERN = "[0-9a-f]{8}-[0-9a-f]{4}-7[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}"
+_ID = re.compile(ID_PATTERN)
+_BY_ID = {"id", "label"}
+_BY_ENTITY = {"entity", "time", "label"}
+_SHAPE = "an object of id and label, or of entity, time and label"
+
+
+def model_named(payload: dict[str, Any]) -> str:
+    """The model that a body of feedback names."""
+    name = payload.get("model")
+    if not isinstance(name, str):
+        error = FieldError(column="model", expected="a name", found=found(name))
+        raise invalid([error])
+    return name
+
+
+def parse(request: Request) -> dict[str, Any]:
+    """The body of a request, whose keys are ``model`` and ``labels``."""
+    return require_object(loads(request.body), ("model", "labels"))
+
+
+def take(model: ServedModel, payload: dict[str, Any], into: PredictionLog) -> Response:
+    """Keep the labels of one request: all of them, or none with the reasons.
+
+    Raises
+    ------
+    Problem
+        413 if there are too many, 422 if one does not fit, 503 if they cannot be kept.
+    """
+    labels = payload.get("labels")
+    if not isinstance(labels, list):
+        text = found(labels) if "labels" in payload else "nothing"
+        error = FieldError(column="labels", expected="an array of labels", found=text)
+        raise invalid([error])
+    explain.check_size(len(labels), model.live.decoder.max_rows)
+    checker = _Checker(model)
+    lines = [checker.line(row, item) for row, item in enumerate(labels)]
+    if checker.errors:
+        raise invalid(checker.errors[:MAX_ERRORS])
+    kept = [line for line in lines if line is not None]
+    try:
+        into.labels.append_for_good(encode(kept), len(kept))
+    except OSError as error:
+        log("labels were refused", logging.WARNING, reason=str(error.strerror))
+        detail = "the labels cannot be kept now; send them again later"
+        raise Problem(
+            503, "overloaded", detail, headers=[(b"retry-after", b"5")]
+        ) from error
+    by_id = sum(line.id is not None for line in kept)
+    counts = {"accepted": len(kept), "by_id": by_id, "by_entity": len(kept) - by_id}
+    return json_response({"model": model.name, **counts}, 202)._replace(rows=len(kept))
+
+
+class _Checker:
+    """Turns what callers send into lines, and collects what is wrong with it."""
+
+    def __init__(self, model: ServedModel) -> None:
+        self.errors: list[FieldError] = []
+        self._received = now()
+        classes = model.live.labels
+        self._labels = {label_text(label): label for label in classes}
+        shown = " or ".join(msgspec.json.encode(label).decode() for label in classes)
+        self._expected = shown
+
+    def line(self, row: int, given: object) -> LabelLine | None:
+        """The line of one label; None where something is wrong with it."""
+        if not isinstance(given, dict) or given.keys() not in (_BY_ID, _BY_ENTITY):
+            text = found(given) if not isinstance(given, dict) else "other keys"
+            self.errors.append(FieldError(row=row, expected=_SHAPE, found=text))
+            return None
+        before = len(self.errors)
+        label = self._label(row, given["label"])
+        time = None
+        if "id" in given:
+            self._check_id(row, given["id"])
+        else:
+            self._check_entity(row, given["entity"])
+            time = self._moment(row, given["time"])
+        if label is None or len(self.errors) > before:
+            return None
+        return LabelLine(
+            given.get("id"), given.get("entity"), time, label, self._received
+        )
+
+    def _label(self, row: int, value: object) -> str | int | float | bool | None:
+        label = None
+        if isinstance(value, str | int | float):
+            label = self._labels.get(label_text(value))
+        if label is None:
+            self._wrong(row, "label", self._expected, value)
+        return label
+
+    def _check_id(self, row: int, value: object) -> None:
+        if not isinstance(value, str) or not _ID.fullmatch(value):
+            self._wrong(row, "id", "the id of a prediction", value)
+
+    def _check_entity(self, row: int, entity: object) -> None:
+        if not is_entity(entity):
+            expected = f"a string of 1 to {ENTITY_LENGTH} characters"
+            self._wrong(row, "entity", expected, entity)
+
+    def _moment(self, row: int, value: object) -> float | None:
+        try:
+            return unix_seconds(value)
+        except NotATime as error:
+            self.errors.append(
+                FieldError(row=row, column="time", expected=EXPECTED, found=error.found)
+            )
+            return None
+
+    def _wrong(self, row: int, column: str, expected: str, value: object) -> None:
+        text = "another string" if isinstance(value, str) else found(value)
+        self.errors.append(
+            FieldError(row=row, column=column, expected=expected, found=text)
+        )

@@ -1,0 +1,188 @@
+"""The Open Inference Protocol, version 2: one tensor per column."""
+
+from typing import Any
+
+import msgspec
+
+import ml_assets
+from ml_assets.records.plan import Column, Kind
+from ml_assets.serving.http.messages import Request, Response
+from ml_assets.serving.http.problems import FieldError, Problem, invalid
+from ml_assets.serving.metrics.counting import ArmSeries
+from ml_assets.serving.models.arms import Scored
+from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.requests.batch import Batch
+from ml_assets.serving.requests.decoder import RowDecoder, require_object
+from ml_assets.serving.requests.validation import loads, shown
+from ml_assets.serving.requests.values import found, is_text
+
+_INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+# The first of each is the one that the model's metadata names.
+DATATYPES: dict[Kind, tuple[str, ...]] = {
+    "number": ("FP64", "FP32", "FP16", *_INTEGERS),
+    "integer": ("INT64", *(name for name in _INTEGERS if name != "INT64")),
+    "boolean": ("BOOL", "BYTES"),
+    # A category may be a number or a truth value: which it is, the values say.
+    "string": ("BYTES", "BOOL", "INT64", "FP64", *_INTEGERS, "FP32", "FP16"),
+}
+# Where a plan splits the traffic, rows of one request may be answered by several arms.
+_ARM_OUTPUTS = ("version", "arm")
+_LABEL_TYPES = {str: "BYTES", bool: "BOOL", int: "INT64", float: "FP64"}
+
+
+def server_metadata() -> dict[str, Any]:
+    """The answer to ``GET /v2``."""
+    return {"name": "ml-assets", "version": ml_assets.__version__, "extensions": []}
+
+
+def model_metadata(model: ServedModel) -> dict[str, Any]:
+    """The answer to ``GET /v2/models/{name}``."""
+    signature = model.live.signature
+    label = _LABEL_TYPES[type(signature.positive)]
+    outputs = {"probability": "FP64", "label": label, "prediction_id": "BYTES"}
+    if model.is_split:
+        outputs |= dict.fromkeys(_ARM_OUTPUTS, "BYTES")
+    return {
+        "name": model.name,
+        "versions": [arm.version for arm in model.arms],
+        "platform": "ml-assets",
+        "inputs": [
+            {
+                "name": item.name,
+                "datatype": DATATYPES[item.kind][0],
+                "shape": [-1],
+                "parameters": {"nullable": item.nullable, "optional": item.optional},
+            }
+            for item in signature.inputs
+        ],
+        "outputs": [
+            {"name": name, "datatype": datatype, "shape": [-1]}
+            for name, datatype in outputs.items()
+        ],
+    }
+
+
+def infer(model: ServedModel, series: ArmSeries, request: Request) -> Response:
+    """Answer one inference request."""
+    payload = require_object(
+        loads(request.body), ("id", "parameters", "inputs", "outputs")
+    )
+    id_ = payload.get("id", request.request_id)
+    if not is_text(id_):
+        error = FieldError(column="id", expected="a string", found=found(id_))
+        raise invalid([error])
+    wanted = _wanted(payload.get("outputs"), model)
+    batch = read(model.live.decoder, payload.get("inputs"))
+    scored = model.answer(batch, request)
+    arm = scored.only_arm
+    answer = {
+        "model_name": model.name,
+        **({"model_version": arm.version} if arm else {}),
+        "id": id_,
+        "parameters": {
+            **({"arm": arm.mode} if arm else {}),
+            "request_id": request.request_id,
+        },
+        "outputs": [item for item in _outputs(scored) if item["name"] in wanted],
+    }
+    return series.response(scored, msgspec.json.encode(answer))
+
+
+def read(decoder: RowDecoder, inputs: object) -> Batch:
+    """The rows of the tensors `inputs`, of shape ``[n]`` or ``[n, 1]`` each."""
+    if not isinstance(inputs, list):
+        error = FieldError(column="inputs", expected="an array", found=found(inputs))
+        raise invalid([error])
+    kinds = {column.name: column for column in decoder.signature.columns}
+    columns: dict[str, list[Any]] = {}
+    for tensor in inputs:
+        parts = require_object(
+            tensor, ("name", "shape", "datatype", "parameters", "data")
+        )
+        name = parts.get("name")
+        if not isinstance(name, str):
+            raise invalid(
+                [FieldError(column="name", expected="a string", found=found(name))]
+            )
+        if name in columns:
+            raise Problem(422, "invalid-request", f"input {shown(name)} stands twice")
+        if name in kinds and not kinds[name].ignored:
+            _check_datatype(kinds[name], parts.get("datatype"))
+        columns[name] = _data(name, parts.get("shape"), parts.get("data"))
+    return decoder.check_columns(columns)
+
+
+def _check_datatype(column: Column, datatype: object) -> None:
+    allowed = DATATYPES[column.kind]
+    if datatype not in allowed:
+        text = shown(datatype) if isinstance(datatype, str) else found(datatype)
+        usual = allowed[:1] if column.kind == "string" else allowed[:2]
+        expected = f"datatype {' or '.join(usual)}"
+        raise invalid([FieldError(column=column.name, expected=expected, found=text)])
+
+
+def _data(name: str, shape: object, data: object) -> list[Any]:
+    if not isinstance(data, list):
+        raise invalid(
+            [
+                FieldError(
+                    column=shown(name)[1:-1],
+                    expected="data as an array",
+                    found=found(data),
+                )
+            ]
+        )
+    # A tensor of shape [n, 1] may be given flat or nested.
+    if data and all(isinstance(item, list) and len(item) == 1 for item in data):
+        data = [item[0] for item in data]
+    size = len(data)
+    if shape not in ([size], [size, 1]) or any(type(item) is not int for item in shape):
+        expected = f"shape [{size}] or [{size}, 1], as the data has"
+        raise invalid(
+            [
+                FieldError(
+                    column=shown(name)[1:-1], expected=expected, found="another shape"
+                )
+            ]
+        )
+    return data
+
+
+def _wanted(outputs: object, model: ServedModel) -> set[str]:
+    names = {"probability", "label", "prediction_id"}
+    if model.is_split:
+        names |= {*_ARM_OUTPUTS}
+    if outputs is None:
+        return names
+    if not isinstance(outputs, list):
+        raise invalid(
+            [FieldError(column="outputs", expected="an array", found=found(outputs))]
+        )
+    wanted: set[str] = set()
+    for item in outputs:
+        name = require_object(item, ("name", "parameters")).get("name")
+        if not isinstance(name, str) or name not in names:
+            expected = f"one of the outputs {', '.join(sorted(names))}"
+            raise invalid(
+                [FieldError(column="outputs", expected=expected, found="another")]
+            )
+        wanted.add(name)
+    return wanted or names
+
+
+def _outputs(scored: Scored) -> list[dict[str, Any]]:
+    shape = [scored.batch.size]
+    label = _LABEL_TYPES[type(scored.arm.signature.positive)]
+    arms = scored.arms or ()
+    outputs = [
+        ("probability", "FP64", scored.probabilities),
+        ("label", label, scored.labels),
+        ("prediction_id", "BYTES", scored.ids),
+        ("version", "BYTES", [arm.version for arm in arms]),
+        ("arm", "BYTES", [arm.mode for arm in arms]),
+    ]
+    return [
+        {"name": name, "datatype": datatype, "shape": shape, "data": data}
+        for name, datatype, data in outputs
+        if data
+    ]

@@ -1,0 +1,1 @@
+"""Everything that a model's YAML can say, and what of it is refused before any data."""

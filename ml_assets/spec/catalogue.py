@@ -1,0 +1,96 @@
+"""The models of this project, read from their YAML."""
+
+from collections import defaultdict
+from pathlib import Path
+
+from pydantic import ValidationError
+
+import ml_assets
+from ml_assets.spec import model_file
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.model_file import Document, ModelFileError
+
+# The folder of the models of this project.
+DEFS = Path(ml_assets.__file__).parent / "defs"
+
+
+class CatalogueError(ValueError):
+    """A model's YAML cannot be read; the message has the file and the line."""
+
+
+def model_files(defs: Path | None = None) -> list[Path]:
+    """The YAML files that may describe models, sorted."""
+    return model_file.files(defs or DEFS)
+
+
+def read_specs(path: Path) -> list[ModelSpec]:
+    """The models that one ``defs.yaml`` describes.
+
+    Raises
+    ------
+    CatalogueError
+        With the file, and the line of each wrong key or value.
+    """
+    try:
+        return [_spec(document) for document in _models(path)]
+    except ModelFileError as error:
+        raise CatalogueError(str(error)) from error
+
+
+def _models(path: Path) -> list[Document]:
+    return [document for document in model_file.read(path) if document.is_model]
+
+
+def _spec(document: Document) -> ModelSpec:
+    if not model_file.has_template(document.attributes):
+        try:
+            return ModelSpec.model_validate(document.attributes)
+        except ValidationError:
+            raise ModelFileError(model_file.problems(document)) from None
+    problems = model_file.problems(document)
+    if problems:
+        raise ModelFileError(problems)
+    # What a template stands for is Dagster's business, which takes a second to import.
+    from ml_assets.spec.component_tree import component
+
+    try:
+        found = component(document.file.parent, document.number)
+    except Exception as error:  # whatever a template raises
+        told = document.problem(("attributes",), f"a template fails: {error}")
+        raise ModelFileError([told]) from error
+    if not isinstance(found, ModelSpec):
+        raise ModelFileError([document.problem((), "describes no model")])
+    return found
+
+
+def survey() -> tuple[dict[str, ModelSpec], dict[str, str]]:
+    """Every model by its name, and those whose YAML is wrong, with the reason.
+
+    A file that cannot be read at all goes by the name of its folder.
+    """
+    found: dict[str, list[tuple[Path, ModelSpec]]] = defaultdict(list)
+    broken: dict[str, str] = {}
+    for path in model_files():
+        try:
+            documents = _models(path)
+        except ModelFileError as error:
+            broken[path.parent.name] = str(error)
+            continue
+        for document in documents:
+            try:
+                spec = _spec(document)
+            except ModelFileError as error:
+                broken[document.name] = str(error)
+            else:
+                found[spec.name].append((path, spec))
+    for name, specs_of_it in found.items():
+        if len(specs_of_it) > 1:
+            places = ", ".join(str(path) for path, _ in specs_of_it)
+            broken[name] = f"the model {name} is described by each of {places}"
+    good = {name: found[name][0][1] for name in sorted(found) if name not in broken}
+    return good, broken
+
+
+def specs() -> dict[str, ModelSpec]:
+    """Every model that a YAML describes rightly, by name."""
+    return survey()[0]

@@ -1,0 +1,236 @@
+"""Loading ``defs/`` where a part of it is broken: the rest goes on, and each is told.
+
+Dagster loads all definitions or none. A model that cannot be built must not keep the
+others from training, and is shown in the UI with its reason.
+"""
+
+import logging
+import re
+import warnings
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import dagster as dg
+from dagster.components.core.component_tree import ComponentTree
+from dagster.components.core.decl import (
+    DefsFolderDecl,
+    YamlFileDecl,
+    build_component_decl_from_yaml_document,
+    build_filesystem_component_decl_from_context,
+)
+from dagster.components.core.defs_module import ComponentPath
+from dagster_shared.yaml_utils import parse_yamls_with_source_position
+
+from ml_assets.spec import model_file
+from ml_assets.spec.model_file import ModelFileError
+
+_LOGGER = logging.getLogger("ml_assets")
+
+# A document of a YAML file: its folder, and its number, from 0.
+Place = tuple[Path, int]
+
+
+def load(
+    place: Path, completed: Callable[[dg.Definitions], dg.Definitions]
+) -> dg.Definitions:
+    """The definitions of the project at `place`, `completed`, and what is broken.
+
+    A model whose YAML is wrong, or whose definitions cannot be built, or that shares a
+    name with another, is an asset ``<folder>/broken``, described by the reason.
+    """
+    top = ComponentTree.for_project(place).defs_module_path
+    # What a file means is looked at by Dagster's own load, but for keys that are there
+    # twice, of which it takes the last.
+    if not _wrong_documents(top, is_meant=False):
+        try:
+            models = dg.load_from_defs_folder(path_within_project=place)
+            found = completed(models)
+            # It is kept, so that Dagster does not make it a second time.
+            found.get_repository_def()
+            return found
+        except Exception:  # which of them it was, and why, is found below
+            _LOGGER.debug("the definitions do not load together", exc_info=True)
+    broken = _wrong_documents(top)
+    with warnings.catch_warnings():
+        # What is new in Dagster, of which it says nothing where it loads all itself.
+        warnings.simplefilter("ignore", dg.BetaWarning)
+        warnings.simplefilter("ignore", dg.PreviewWarning)
+        try:
+            found = _without(place, broken, completed)
+        except Exception:  # a fault that only building shows; each is built alone
+            _PartialTree(place, broken).sort_out(completed)
+            found = _without(place, broken, completed)
+    for (folder, _), reason in broken.items():
+        _LOGGER.error("%s is broken and left out: %s", folder, reason)
+    return found
+
+
+def _without(
+    place: Path,
+    broken: dict[Place, str],
+    completed: Callable[[dg.Definitions], dg.Definitions],
+) -> dg.Definitions:
+    """All but what is broken, which is shown instead."""
+    tree = _PartialTree(place, broken).tree
+    top = tree.defs_module_path
+    shown = [_shown(top, place, reason) for place, reason in sorted(broken.items())]
+    models = dg.Definitions.merge(tree.build_defs(), dg.Definitions(assets=shown))
+    found = completed(models)
+    found.get_repository_def()
+    return found
+
+
+def component(folder: Path, number: int) -> dg.Component:
+    """The component that a document declares, with its templates resolved."""
+    partial = _PartialTree(folder, _wrong_documents(folder))
+    return partial.tree.load_component(partial.documents[folder, number].loc)
+
+
+def _wrong_documents(top: Path, is_meant: bool = True) -> dict[Place, str]:
+    """What the reader of models finds wrong in the YAML, and in what it means."""
+    found: dict[Place, str] = {}
+    for file in model_file.files(top):
+        try:
+            for document in model_file.read(file):
+                looked_at = is_meant and document.is_model
+                told = model_file.problems(document) if looked_at else []
+                if told:
+                    found[file.parent, document.number] = "\n".join(map(str, told))
+        except ModelFileError as error:
+            found[file.parent, 0] = str(error)
+    return found
+
+
+class _PartialTree:
+    """A tree of components that leaves out what is broken, and notes what is."""
+
+    def __init__(self, place: Path, broken: dict[Place, str]) -> None:
+        self.broken = broken
+        self.documents: dict[Place, Any] = {}
+        self.tree = ComponentTree.for_project(place)
+        location = ComponentPath.from_path(self.tree.defs_module_path)
+        context = self.tree.decl_load_context.for_component_loc(location)
+        declared = self._declare(context) or _folder(context, {})
+        self.tree.state_tracker.set_cache_data(location, component_decl=declared)
+
+    def sort_out(self, completed: Callable[[dg.Definitions], dg.Definitions]) -> None:
+        """Note each document that cannot be built, alone or beside the others."""
+        names: dict[str, list[Place]] = defaultdict(list)
+        of_all = _names(completed(dg.Definitions()))
+        for place, declared in self.documents.items():
+            try:
+                built = self.tree.build_defs_at_path(declared.loc)
+                own = _names(completed(built)) - of_all
+            except Exception as error:  # whatever it is, it is this document's
+                self.broken[place] = _reason(error)
+                continue
+            for name in own:
+                names[name].append(place)
+        for name, places in sorted(names.items()):
+            if len(places) > 1:
+                told = ", ".join(str(folder) for folder, _ in sorted(places))
+                for place in places:
+                    self.broken.setdefault(
+                        place, f"{name} is defined by each of {told}"
+                    )
+
+    def _declare(self, context: Any) -> Any:
+        """The declaration of a file or folder, or None where nothing is left of it."""
+        path = context.path
+        file = model_file.of_folder(path) if path.is_dir() else None
+        if file:
+            return self._declare_file(context, file)
+        if not path.is_dir():
+            return build_filesystem_component_decl_from_context(context)
+        children = {}
+        for below in sorted(path.iterdir()):
+            if not model_file.is_ignored(below):
+                location = ComponentPath.from_path(below)
+                declared = self._declare(context.for_component_loc(location))
+                if declared:
+                    children[below] = declared
+        return _folder(context, children) if children else None
+
+    def _declare_file(self, context: Any, file: Path) -> Any:
+        text = file.read_text(encoding="utf-8", errors="replace")
+        try:
+            sources = parse_yamls_with_source_position(text, str(file))
+        except Exception as error:  # no YAML: the reader of models has said why
+            self.broken.setdefault((file.parent, 0), _reason(error))
+            return None
+        kept = []
+        for number, source in enumerate(sources):
+            place, location = (file.parent, number), ComponentPath.from_path(
+                context.path, number
+            )
+            if place in self.broken:
+                continue
+            try:
+                declared = build_component_decl_from_yaml_document(
+                    context=context.for_component_loc(location),
+                    source_tree=source,
+                    path=location,
+                )
+            except Exception as error:  # an unknown type or key of Dagster's own
+                self.broken[place] = _reason(error)
+                continue
+            self.documents[place] = declared
+            kept.append((declared, source.source_position_tree.position))
+        if not kept:
+            return None
+        return YamlFileDecl(
+            loc=ComponentPath.from_path(context.path),
+            context=context,
+            decls=[cast(Any, declared) for declared, _ in kept],
+            source_positions=[position for _, position in kept],
+        )
+
+
+def _folder(context: Any, children: dict[Path, Any]) -> DefsFolderDecl:
+    return DefsFolderDecl(
+        context=context,
+        loc=ComponentPath.from_path(context.path),
+        children=children,
+        source_tree=None,
+        component_file_model=None,
+    )
+
+
+def _names(found: dg.Definitions) -> set[str]:
+    """What of `found` must have its name alone in a code location."""
+    keys = found.get_repository_def().asset_graph.get_all_asset_keys()
+    named = [
+        f"{kind[:-1]} {item.name}"
+        for kind in ("jobs", "schedules", "sensors")
+        for item in getattr(found, kind) or ()
+    ]
+    return {*named, *(f"asset {key.to_user_string()}" for key in keys)}
+
+
+def _reason(error: BaseException) -> str:
+    """What went wrong first, without the tree of components that Dagster draws."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return str(error).strip() or type(error).__name__
+
+
+def _shown(top: Path, place: Place, reason: str) -> dg.AssetSpec:
+    """What the UI shows in the place of a broken model."""
+    folder, number = place
+    parts = folder.relative_to(top).parts or (top.name,)
+    name = "broken" if number == 0 else f"broken_{number + 1}"
+    # Code, so that no character of it is taken for markup; the UI wraps it.
+    lines = reason.replace(f"{top}/", "").splitlines()
+    told = "\n".join(f"- `` {line.strip()} ``" for line in lines if line.strip())
+    return dg.AssetSpec(
+        key=[*parts, name],
+        group_name=re.sub(r"\W", "_", "_".join(parts)),
+        kinds={"yaml"},
+        description=(
+            f"This model cannot be loaded, so that nothing of it runs:\n\n{told}\n\n"
+            "Mend the file, ask `dg check yaml`, and reload the code location. What"
+            " serves goes on serving."
+        ),
+    )

@@ -1,0 +1,228 @@
+"""Everything that a model's YAML can say, as frozen pydantic models."""
+
+import re
+from collections.abc import Iterator
+from typing import Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ml_assets.spec import meaning
+from ml_assets.spec.cron import why_no_cron
+from ml_assets.spec.gate import GateSpec
+from ml_assets.spec.operation import (
+    MonitoringSpec,
+    ResourcesSpec,
+    RetentionSpec,
+    ServingSpec,
+)
+from ml_assets.spec.part import Part
+from ml_assets.spec.reserved import RELEASE
+from ml_assets.spec.source import SourceSpec
+
+NAME = r"^[a-z][a-z0-9_]{0,62}$"
+CRON_WEEKLY = "0 2 * * 0"
+OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
+
+
+Engine = Literal["local", "ray"]
+# Scikit-learn's scorers for a class and its probability.
+Scorer = Literal[
+    "accuracy", "average_precision", "balanced_accuracy", "d2_brier_score",
+    "d2_log_loss_score", "f1", "f1_macro", "f1_micro", "f1_weighted", "jaccard",
+    "jaccard_macro", "jaccard_micro", "jaccard_weighted", "matthews_corrcoef",
+    "neg_brier_score", "neg_log_loss", "neg_negative_likelihood_ratio",
+    "positive_likelihood_ratio", "precision", "precision_macro", "precision_micro",
+    "precision_weighted", "recall", "recall_macro", "recall_micro", "recall_weighted",
+    "roc_auc", "roc_auc_ovo", "roc_auc_ovo_weighted", "roc_auc_ovr",
+    "roc_auc_ovr_weighted",
+]  # fmt: skip
+
+
+class FeaturesSpec(Part):
+    """How raw columns become the inputs of the estimator."""
+
+    drop: list[str] = Field(default_factory=list)
+    derive: dict[str, str] = Field(
+        default_factory=dict, description="new column: expression over raw columns"
+    )
+    numeric: list[str] = Field(
+        default_factory=list, description="treat as numbers whatever was read"
+    )
+    categorical: list[str] = Field(
+        default_factory=list, description="treat as categories whatever was read"
+    )
+    encoding: Literal["auto", "ordinal", "onehot"] = Field(
+        "auto", description="auto: ordinal for trees, one-hot and scaling otherwise"
+    )
+
+    @model_validator(mode="after")
+    def _names_are_clear(self) -> "FeaturesSpec":
+        meaning.refuse(self._unclear())
+        return self
+
+    def _unclear(self) -> Iterator[meaning.Fault]:
+        for key in ("drop", "numeric", "categorical"):
+            for at, told in meaning.twice(getattr(self, key)):
+                yield (key, *at), told
+        for position, name in enumerate(self.categorical):
+            if name in self.numeric:
+                yield (
+                    ("categorical", position),
+                    f"'{name}' stands under numeric, too; it can be one only",
+                )
+        for key in ("numeric", "categorical"):
+            for position, name in enumerate(getattr(self, key)):
+                if name in self.drop:
+                    yield (key, position), f"'{name}' is dropped, so it has no kind"
+        for at, told in meaning.derive_faults(self.derive):
+            yield ("derive", *at), told
+
+
+class EstimatorSpec(Part):
+    """A scikit-learn classifier by import path, with its parameters."""
+
+    type: str = "sklearn.ensemble.HistGradientBoostingClassifier"
+    params: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _exists(self) -> "EstimatorSpec":
+        meaning.refuse(meaning.estimator_faults(self.type, self.params))
+        return self
+
+
+class SearchSpec(Part):
+    """Hyper-parameter search by scikit-learn."""
+
+    type: Literal["randomized", "halving"] = "randomized"
+    params: dict[str, list[Any]] = Field(description="parameter: values to try")
+    iterations: int = Field(10, ge=1, description="candidates of a randomized search")
+    folds: int = Field(3, ge=2)
+    metric: Scorer = Field("roc_auc", description="a scikit-learn scorer")
+    engine: Engine = Field(
+        "local", description="ray: candidates are fitted on the cluster of RAY_ADDRESS"
+    )
+
+
+class SplitSpec(Part):
+    """Which rows are held out to test."""
+
+    type: Literal["stratified", "time", "order", "file"] = "stratified"
+    test_size: float = Field(0.2, gt=0, lt=1)
+    seed: int = 0
+    key: list[str] = Field(
+        default_factory=list,
+        description="stratified: columns that name what a row is about; rows that"
+        " agree in them stay together",
+    )
+    column: str | None = Field(None, description="time: rows are ordered by it")
+    source: SourceSpec | None = Field(None, description="file: the test rows")
+
+    @model_validator(mode="after")
+    def _fields_match_type(self) -> "SplitSpec":
+        if (self.type == "time") != (self.column is not None):
+            raise ValueError("split type 'time' needs column, and only it takes one")
+        if (self.type == "file") != (self.source is not None):
+            raise ValueError("split type 'file' needs source, and only it takes one")
+        if self.type != "stratified" and self.key:
+            raise ValueError("only split type 'stratified' takes key")
+        return self
+
+
+class ModelSpec(Part):
+    """One model: the content of ``defs/<model>/defs.yaml``."""
+
+    name: str = Field(pattern=NAME, description="the model's name, snake_case")
+    source: SourceSpec
+    runtime_sources: list[str] = Field(
+        default_factory=list,
+        description="what a run may read instead: sql, kaggle, beginnings of addresses",
+    )
+    target: str = Field(min_length=1, description="column to predict, with two values")
+    positive: str | int | float | bool | None = Field(
+        None, description="target value that counts as positive; the rarer by default"
+    )
+    description: str = ""
+    owners: list[str] = Field(
+        default_factory=list, description="team:NAME or an e-mail address"
+    )
+    expect: list[dict[str, dict[str, Any]]] = Field(
+        default_factory=list, description="Great Expectations rules on the raw data"
+    )
+    features: FeaturesSpec = Field(default_factory=FeaturesSpec)
+    estimator: EstimatorSpec = Field(default_factory=EstimatorSpec)
+    search: SearchSpec | None = None
+    split: SplitSpec = Field(default_factory=SplitSpec)
+    gate: GateSpec = Field(default_factory=GateSpec)
+    serving: ServingSpec = Field(default_factory=ServingSpec)
+    monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
+    retention: RetentionSpec = Field(default_factory=RetentionSpec)
+    schedule: str | None = Field(CRON_WEEKLY, description="cron in UTC; null for none")
+    resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
+
+    @field_validator("name")
+    @classmethod
+    def _is_free(cls, value: str) -> str:
+        if value == RELEASE:
+            raise ValueError(f"{RELEASE!r} is kept for releases of the platform itself")
+        return value
+
+    @field_validator("expect")
+    @classmethod
+    def _are_rules(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        meaning.refuse(meaning.expectation_faults(value))
+        return value
+
+    @field_validator("schedule")
+    @classmethod
+    def _is_cron(cls, value: str | None) -> str | None:
+        told = None if value in (None, CRON_WEEKLY) else why_no_cron(str(value))
+        if told:
+            raise ValueError(told)
+        return value
+
+    @field_validator("owners")
+    @classmethod
+    def _are_owners(cls, value: list[str]) -> list[str]:
+        for owner in value:
+            if not OWNER.match(owner):
+                raise ValueError(f"'{owner}' must be team:NAME or an e-mail address")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_fit(self) -> "ModelSpec":
+        meaning.refuse(self._misfits())
+        return self
+
+    def _misfits(self) -> Iterator[meaning.Fault]:
+        """What is wrong with two keys together."""
+        features, target = self.features, self.target
+        for key in ("drop", "numeric", "categorical", "derive"):
+            if target in getattr(features, key):
+                yield ("features", key), f"features names the target '{target}'"
+        for name, text in features.derive.items():
+            if target in meaning.columns_in(text):
+                yield (
+                    ("features", "derive", name),
+                    f"{text!r} reads the target '{target}', which is to be found",
+                )
+        for place, names in (
+            (("monitoring", "slices"), self.monitoring.slices),
+            (("gate", "slices"), self.gate.slices),
+        ):
+            if target in names:
+                yield place, f"the target '{target}' cannot make the groups"
+        if self.split.column == target:
+            yield ("split", "column"), f"the target '{target}' is no time"
+        if target in self.split.key:
+            yield ("split", "key"), f"the target '{target}' names no row"
+        if self.search:
+            found = meaning.search_faults(self.estimator.type, self.search.params)
+            for at, told in found:
+                yield ("search", "params", *at), told
+
+    def on_this_machine(self) -> "ModelSpec":
+        """The same with the local engine, which finds the same answer."""
+        if self.search is None:
+            return self
+        search = self.search.model_copy(update={"engine": "local"})
+        return self.model_copy(update={"search": search})

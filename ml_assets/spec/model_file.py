@@ -1,0 +1,256 @@
+"""One ``defs.yaml``: its documents, and what is wrong with them, each at its line.
+
+The code location, ``ml-assets`` and ``dg check yaml`` all come through here, so that a
+file means the same to each.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import yaml
+from pydantic import ValidationError
+
+from ml_assets.spec.model import ModelSpec
+
+NAMES = ("defs.yaml", "defs.yml", "component.yaml")
+TYPES = (
+    "ml_assets.components.TabularClassifier",
+    "ml_assets.components.tabular_classifier.TabularClassifier",
+)
+FOLDER = "dagster.DefsFolderComponent"
+# What pydantic says of keys, in words for who writes YAML.
+SURPLUS, ABSENT = "there is no such key", "is missing"
+SENTENCES = {"extra_forbidden": SURPLUS, "missing": ABSENT}
+
+
+# Written in C where that is installed, which is ten times as fast.
+_Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class _Loader(_Base):  # type: ignore[misc]
+    """Reads as Dagster does: what looks like a date is the text that it is."""
+
+    yaml_implicit_resolvers = {
+        first: [(tag, form) for tag, form in forms if not tag.endswith(":timestamp")]
+        for first, forms in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class Problem(NamedTuple):
+    """Something wrong, where it stands, and what would be right."""
+
+    file: Path
+    line: int
+    column: int
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        key = f" {self.key}:" if self.key else ""
+        return f"{self.file}:{self.line}:{self.column}:{key} {self.message}"
+
+
+class Document(NamedTuple):
+    """One component in a file, with the positions of its keys."""
+
+    file: Path
+    content: Any
+    node: yaml.Node
+    number: int
+
+    @property
+    def is_model(self) -> bool:
+        """Whether it describes a model."""
+        return isinstance(self.content, dict) and self.content.get("type") in TYPES
+
+    @property
+    def attributes(self) -> Any:
+        """What the model's YAML says."""
+        return self.content.get("attributes")
+
+    @property
+    def name(self) -> str:
+        """The model's name, or that of its folder where it says none."""
+        given = self.attributes.get("name") if isinstance(self.attributes, dict) else ""
+        return given if given and isinstance(given, str) else self.file.parent.name
+
+    def problem(self, place: tuple[str | int, ...], message: str) -> Problem:
+        """`message`, at the key that `place` leads to, or the last that there is."""
+        node, mark = self.node, self.node.start_mark
+        for part in place:
+            below = _below(node, part)
+            if below is None:
+                break
+            node, mark = below
+        key = ".".join(map(str, place))
+        return Problem(self.file, mark.line + 1, mark.column + 1, key, message)
+
+
+def _below(node: yaml.Node, part: str | int) -> tuple[yaml.Node, Any] | None:
+    """The value under a key, or at a position of a list, and where that stands."""
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+        items = node.value[part : part + 1]
+        return (items[0], items[0].start_mark) if items else None
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if key.value == str(part):
+                return value, key.start_mark
+    return None
+
+
+class ModelFileError(ValueError):
+    """A file that describes no model, or a wrong one; its problems say where."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        super().__init__("\n".join(map(str, problems)))
+        self.problems = problems
+
+
+def files(defs: Path) -> list[Path]:
+    """The YAML files below `defs` that Dagster reads, sorted."""
+    return sorted(_files(defs))
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    own = of_folder(folder)
+    if own:
+        yield own
+    if own is None or FOLDER in own.read_text(encoding="utf-8", errors="replace"):
+        for below in folder.iterdir():
+            if below.is_dir() and not is_ignored(below):
+                yield from _files(below)
+
+
+def of_folder(folder: Path) -> Path | None:
+    """The YAML file that declares what is in `folder`, if there is one."""
+    candidates = (folder / name for name in NAMES)
+    return next((file for file in candidates if file.is_file()), None)
+
+
+def is_ignored(path: Path) -> bool:
+    """Whether Dagster looks for no definitions there."""
+    return path.name == "__pycache__" or path.name.startswith(".")
+
+
+def read(file: Path) -> list[Document]:
+    """The components that `file` declares.
+
+    Raises
+    ------
+    ModelFileError
+        If it is no YAML, or names a key twice.
+    """
+    try:
+        loader = _Loader(file.read_text(encoding="utf-8"))
+        nodes = []
+        while loader.check_node():
+            nodes.append(loader.get_node())
+        repeated = [problem for node in nodes for problem in _repeated(file, node)]
+        contents = [loader.construct_document(node) for node in nodes]
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
+        told = f"is no YAML: {error.problem or error.context}"
+        raise ModelFileError([Problem(file, line, column, "", told)]) from error
+    except (OSError, ValueError, yaml.YAMLError, TypeError, RecursionError) as error:
+        told = f"cannot be read: {' '.join(str(error).split())}"
+        raise ModelFileError([Problem(file, 1, 1, "", told)]) from error
+    if repeated:
+        raise ModelFileError(repeated)
+    return [
+        Document(file, content, node, number)
+        for number, (content, node) in enumerate(zip(contents, nodes, strict=True))
+    ]
+
+
+def _repeated(file: Path, document: yaml.Node) -> list[Problem]:
+    """YAML forbids a key twice in a mapping; PyYAML takes the last of them."""
+    problems: list[Problem] = []
+
+    seen: set[int] = set()
+
+    def look(node: yaml.Node | None, place: tuple[str, ...]) -> None:
+        # An alias stands for a node that was looked at.
+        if id(node) in seen:
+            return
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            for number, item in enumerate(node.value):
+                look(item, (*place, str(number)))
+        if not isinstance(node, yaml.MappingNode):
+            return
+        first: dict[str, int] = {}
+        for key, value in node.value:
+            name, line = str(key.value), key.start_mark.line + 1
+            if name in first and name != "<<":
+                told = f"stands here twice: first in line {first[name]}; remove one"
+                where = ".".join((*place, name))
+                column = key.start_mark.column + 1
+                problems.append(Problem(file, line, column, where, told))
+            first.setdefault(name, line)
+            look(value, (*place, name))
+
+    look(document, ())
+    return problems
+
+
+def has_template(value: Any) -> bool:
+    """Whether a text in `value` is a template of Dagster: holds ``{{`` or ``{%``."""
+    if isinstance(value, Mapping):
+        return any(map(has_template, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(has_template, value))
+    return isinstance(value, str) and ("{{" in value or "{%" in value)
+
+
+def faults(attributes: Any) -> list[tuple[tuple[str | int, ...], str]]:
+    """What is wrong with a model's attributes as written: the place, and why.
+
+    What a template stands for is open, and so is what a key means together with it.
+    """
+    found = list(_broken_templates(attributes, ()))
+    try:
+        ModelSpec.model_validate({} if attributes is None else attributes)
+    except ValidationError as error:
+        for item in error.errors(include_input=False, include_url=False):
+            if not has_template(_at(attributes, item["loc"])):
+                told = item["msg"].removeprefix("Value error, ")
+                found.append((item["loc"], SENTENCES.get(item["type"], told)))
+    return found
+
+
+def _broken_templates(
+    value: Any, place: tuple[str | int, ...]
+) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Templates that cannot be read."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield from _broken_templates(item, (*place, key))
+    elif isinstance(value, list):
+        for position, item in enumerate(value):
+            yield from _broken_templates(item, (*place, position))
+    elif has_template(value):
+        from jinja2 import Environment, TemplateSyntaxError
+
+        try:
+            Environment(autoescape=True).parse(value)
+        except TemplateSyntaxError as error:
+            yield place, f"the template {value!r} cannot be read: {error.message}"
+
+
+def _at(value: Any, place: tuple[str | int, ...]) -> Any:
+    for part in place:
+        try:
+            value = value[part]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return value
+
+
+def problems(document: Document) -> list[Problem]:
+    """What is wrong with a document that describes a model."""
+    return [
+        document.problem(("attributes", *place), message)
+        for place, message in faults(document.attributes)
+    ]

@@ -1,0 +1,159 @@
+"""What a model's YAML says of serving, of monitoring, and of what a run may use."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from ml_assets.spec.meaning import label_faults, refuse, twice
+from ml_assets.spec.part import Part
+
+
+class ServingSpec(Part):
+    """How a deployed version answers, and how a new one is tried beside it."""
+
+    strategy: Literal["rolling", "shadow", "split", "canary"] = "rolling"
+    unknown_category: Literal["auto", "reject", "accept"] = Field(
+        "auto",
+        description="a category that training never saw: reject answers 422, auto does"
+        " so only where training saw every one",
+    )
+    log_sample: float = Field(
+        1.0, ge=0, le=1, description="share of requests that are logged"
+    )
+    entity: str = Field(
+        "entity", description="what feedback files call the column of the entity"
+    )
+    share: float = Field(
+        0.1, gt=0, lt=1, description="split: the challenger's share of traffic"
+    )
+    steps: list[float] = Field(
+        default_factory=lambda: [0.05, 0.2, 0.5],
+        min_length=1,
+        description="canary: the challenger's growing shares of traffic",
+    )
+    alpha: float = Field(
+        0.05,
+        gt=0,
+        lt=0.5,
+        description="chance of ever promoting a challenger that is not better",
+    )
+    max_days: float = Field(
+        14.0, gt=0, description="days of test after which the champion is kept"
+    )
+    minimum_requests: int = Field(
+        100, ge=1, description="the challenger's requests before promotion or a step"
+    )
+    slow_ms: float = Field(
+        50.0, gt=0, description="an answer that takes longer counts as slow"
+    )
+
+    @field_validator("steps")
+    @classmethod
+    def _steps_grow(cls, value: list[float]) -> list[float]:
+        bounds = [0.0, *value, 1.0]
+        if not all(low < high for low, high in zip(bounds, bounds[1:])):
+            raise ValueError(f"must grow between 0 and 1, found {value}")
+        return value
+
+
+class MonitoringSpec(Part):
+    """What is watched after deployment, and what follows from drift."""
+
+    bins: int = Field(20, ge=2, le=100, description="quantile bins of a numeric column")
+    slices: list[str] = Field(
+        default_factory=list, description="columns whose groups are reported apart"
+    )
+    ignore: list[str] = Field(
+        default_factory=list,
+        description="columns that are not watched for drift, such as the month",
+    )
+    window_hours: float = Field(
+        24.0, gt=0, description="predictions compared with the reference profile"
+    )
+    psi_floor: float = Field(
+        0.1, ge=0, description="least population stability index that counts as drift"
+    )
+    retrain: bool = Field(True, description="train a version when drift is found")
+    cooldown_hours: float = Field(
+        24.0, ge=0, description="least time between two trainings for drift"
+    )
+
+    @field_validator("slices", "ignore")
+    @classmethod
+    def _stand_once(cls, value: list[str]) -> list[str]:
+        refuse(twice(value))
+        return value
+
+
+class RetentionSpec(Part):
+    """How long what was made is kept; what is in use is kept without end."""
+
+    versions: int = Field(
+        10, ge=1, description="newest versions that are kept whatever their age"
+    )
+    days: float = Field(
+        90.0, gt=0, description="age up to which versions, tables and reports are kept"
+    )
+    predictions_days: float = Field(
+        90.0, gt=0, description="age up to which logged predictions and labels are kept"
+    )
+
+
+class AmountsSpec(Part):
+    """Processor and memory, as Kubernetes writes them."""
+
+    cpu: str | None = Field(
+        None, pattern=r"^(\d+m|\d+(\.\d+)?)$", description="such as 500m or 2"
+    )
+    memory: str | None = Field(
+        None, pattern=r"^\d+(\.\d+)?[KMGT]i$", description="such as 512Mi or 4Gi"
+    )
+
+    @field_validator("cpu", mode="before")
+    @classmethod
+    def _number_is_text(cls, value: object) -> object:
+        """YAML reads 2 as a number."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if is_number else value
+
+
+class ResourcesSpec(Part):
+    """What a run of this model may use; all but `threads` on Kubernetes only."""
+
+    threads: int = Field(1, ge=1, description="OMP_NUM_THREADS of training")
+    requests: AmountsSpec = Field(
+        default_factory=AmountsSpec, description="what the pod is sure to get"
+    )
+    limits: AmountsSpec = Field(
+        default_factory=AmountsSpec, description="what the pod may not exceed"
+    )
+    executor: Literal["in_process", "k8s"] = Field(
+        "in_process", description="k8s: each step in a pod of its own"
+    )
+    node_selector: dict[str, str] = Field(
+        default_factory=dict, description="labels that a node must have"
+    )
+
+    @field_validator("node_selector")
+    @classmethod
+    def _are_labels(cls, value: dict[str, str]) -> dict[str, str]:
+        refuse(label_faults(value))
+        return value
+
+    @model_validator(mode="after")
+    def _requests_fit_limits(self) -> "ResourcesSpec":
+        for name in ("cpu", "memory"):
+            least, most = getattr(self.requests, name), getattr(self.limits, name)
+            if least and most and _amount(least) > _amount(most):
+                raise ValueError(
+                    f"requests.{name} is {least}, which is more than"
+                    f" limits.{name}, {most}"
+                )
+        return self
+
+
+def _amount(text: str) -> float:
+    number = float(text.rstrip("mKMGTi"))
+    suffix = text.lstrip("0123456789.")
+    powers = {"": 1.0, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+    return number * powers[suffix]

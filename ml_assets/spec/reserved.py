@@ -1,0 +1,35 @@
+"""Names that the platform keeps for itself: a column, and a ledger."""
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ml_assets.spec.model import ModelSpec
+
+# Of the feature table: which rows are held out to test.
+HELD_OUT = "__held_out__"
+# The ledger of the platform's own releases; no model may have this name.
+RELEASE = "release"
+
+
+def reserved(spec: "ModelSpec", columns: Collection[str] = ()) -> str | None:
+    """What to say where `spec`, or data with `columns`, takes a name that is kept.
+
+    Every other name is free: what the platform knows of a prediction stands in the log
+    beside the row, and not among its columns.
+
+    Examples
+    --------
+    >>> from ml_assets.spec.model import ModelSpec, SourceSpec
+    >>> spec = ModelSpec(name="m", source=SourceSpec(type="synthetic"), target="late")
+    >>> reserved(spec, ["id", "label", "probability"])
+    >>> reserved(spec, ["__held_out__"])
+    "column '__held_out__' is kept for the held-out rows of the feature table: rename \
+it at the source, or name it in features.drop"
+    """
+    told = f"column '{HELD_OUT}' is kept for the held-out rows of the feature table"
+    if HELD_OUT in (spec.target, spec.split.column, *spec.features.derive):
+        return f"{told}: give the target, split.column or derived column another name"
+    if HELD_OUT in columns and HELD_OUT not in spec.features.drop:
+        return f"{told}: rename it at the source, or name it in features.drop"
+    return None

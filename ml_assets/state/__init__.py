@@ -1,0 +1,1 @@
+"""What is kept of a model: versions, tables, ledger, contracts, and the registry."""

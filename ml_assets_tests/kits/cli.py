@@ -1,0 +1,138 @@
+"""What tests of the command line share: a deployed model, and records of versions."""
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from click.testing import CliRunner, Result
+
+from ml_assets.cli import main
+from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.versions import VersionRecord, VersionStore
+
+VERSION = "20261122T020000Z"
+
+
+def invoke(*arguments: str, stdin: str | bytes | None = None) -> Result:
+    """Run ``ml-assets`` in this process."""
+    return CliRunner().invoke(main, list(arguments), input=stdin)
+
+
+def record(model: str, version: str, **overrides: Any) -> VersionRecord:
+    """The record of a version that was trained somewhere."""
+    given: dict[str, Any] = {
+        "model": model,
+        "version": version,
+        "files": {},
+        "runtime": "compiled",
+        "runtime_reason": "",
+        "fingerprint": "f",
+        "raw_version": "0123456789abcdef",
+        "features_version": "t",
+        "code_version": "c",
+        "git_commit": "g",
+        "environment": "e",
+        "run_id": "run",
+        "registry_uri": "u",
+        "registry_run": "m",
+        "registry_version": "7",
+        "estimator": "sklearn.dummy.DummyClassifier",
+        "params": {},
+        "train_rows": 8,
+        "test_rows": 2,
+        "fit_seconds": 0.1,
+    }
+    return VersionRecord(**(given | overrides))
+
+
+def evaluated(
+    root: Path, model: str, version: str, accuracy: float, passed: bool
+) -> None:
+    """Keep a version and the gate's verdict on it."""
+    store = VersionStore(root)
+    store.save(record(model, version))
+    sentence = f"accuracy {accuracy:.4f} is {'' if passed else 'not '}above 0.8"
+    clause = {"name": "threshold", "passed": passed, "sentence": sentence}
+    store.save_evaluation(
+        model,
+        version,
+        {
+            "figures": {"metrics": {"accuracy": accuracy}},
+            "gate": {"passed": passed, "reason": sentence, "clauses": [clause]},
+            "metrics": {"accuracy": accuracy, "roc_auc": 0.9},
+            "champion": None,
+        },
+    )
+
+
+def in_service(
+    root: Path,
+    model: str,
+    version: str,
+    files: dict[str, str] | None = None,
+    runtime: Any = "compiled",
+    shadow: str | None = None,
+) -> None:
+    """Put a version in force, and another beside it as its shadow."""
+    store = PlanStore(root)
+    before = store.current(model)
+    arm = Arm(
+        version=version,
+        bundle=f"versions/{model}/{version}/bundle",
+        files=files or {},
+        runtime=runtime,
+    )
+    store.commit(
+        ServingPlan(
+            model=model,
+            generation=before.generation + 1 if before else 1,
+            arms=(
+                (arm, msgspec.structs.replace(arm, version=shadow, mode="shadow"))
+                if shadow
+                else (arm,)
+            ),
+            created_at="2026-11-22T02:00:00+00:00",
+            reason="a test",
+        )
+    )
+
+
+def deploy_small_model(root: Path, model: str = "income") -> None:
+    """Train a tiny pipeline and put it in service; imports scikit-learn."""
+    import pandas as pd
+    from sklearn.compose import ColumnTransformer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import Pipeline
+    from sklearn.preprocessing import OneHotEncoder
+
+    from ml_assets.ml.schema import signature_columns
+    from ml_assets.records.plan import Signature
+    from ml_assets.serving.models.bundle import write_bundle
+
+    x = pd.DataFrame(
+        {
+            "age": [20.0, 30.0, 40.0, 50.0, None, 60.0],
+            "sex": ["f", "m", "f", "m", "f", "NA"],
+        }
+    )
+    y = ["no", "no", "yes", "yes", "yes", "no"]
+    from sklearn.impute import SimpleImputer
+
+    encode = ColumnTransformer(
+        [
+            ("numbers", SimpleImputer(), ["age"]),
+            ("texts", OneHotEncoder(handle_unknown="ignore"), ["sex"]),
+        ]
+    )
+    pipeline = Pipeline([("encode", encode), ("estimator", LogisticRegression())])
+    pipeline.fit(x, y)
+    signature = Signature(
+        columns=signature_columns(x, x.columns, "reject"),
+        target="income",
+        negative="no",
+        positive="yes",
+    )
+    bundle = root / "versions" / model / VERSION / "bundle"
+    manifest = write_bundle(bundle, pipeline, signature, x)
+    in_service(root, model, VERSION, manifest.files, manifest.runtime)

@@ -1,0 +1,339 @@
+"""A Kubernetes API server in small, over real HTTP, for Deployments, pods and events.
+
+It keeps to what the API documents: resourceVersion and 409, metadata.generation and
+status.observedGeneration, JSON merge patches, who owns a field, server-side apply,
+watches that end, 410 for a version that is forgotten. It demands the bearer token, and
+grants list and watch of Deployments only to requests with the field selector of one
+name, as the chart's role does. Faults are injected by `fail`, `cut`, `is_down` and
+`forget`.
+"""
+
+import copy
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from ml_assets.targets.clusters import Cluster, Connection
+from ml_assets_tests.kits.kubernetes_controller import Object, Pod, ReplicaSets, sync
+from ml_assets_tests.kits.kubernetes_fields import Owners
+
+TOKEN = "t0ken"
+NAMESPACE = "ml"
+LABELS = {"app.kubernetes.io/name": "ml-assets"}
+
+
+class KubernetesApi:
+    """The cluster; `judge` says what keeps a pod from being ready, None for nothing."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition(threading.RLock())
+        self.deployments: dict[str, Object] = {}
+        self.sets: dict[str, ReplicaSets] = {}
+        self.owners: dict[str, Owners] = {}
+        self.history: list[tuple[int, Object]] = []
+        self.oldest = 0
+        self.version = 0
+        self.judge: Callable[[Pod], str | None] = lambda pod: None
+        self.stop: Callable[[Pod], None] = lambda pod: None
+        self.patches: list[tuple[str, Object]] = []
+        self.requests: list[str] = []
+        self.faults: list[dict[str, Any]] = []
+        self.is_down = False
+        self.may_watch = True
+        self.watch_seconds = 60.0
+        self.before_patch: Callable[[str, Object], None] = lambda name, patch: None
+        self._stopping = threading.Event()
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    @contextmanager
+    def running(self) -> Iterator["KubernetesApi"]:
+        threads = [
+            threading.Thread(target=self.server.serve_forever, args=(0.05,)),
+            threading.Thread(target=self._control),
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield self
+        finally:
+            self._stopping.set()
+            self.server.shutdown()
+            self.server.server_close()
+            for thread in threads:
+                thread.join()
+
+    def cluster(self, patience: float = 10.0) -> Cluster:
+        connection = Connection(self.url, NAMESPACE, lambda: TOKEN)
+        return Cluster(connection, patience=patience)
+
+    def environment(self, prefix: str = "K8S") -> dict[str, str]:
+        return {
+            f"{prefix}_SERVER": self.url,
+            f"{prefix}_TOKEN": TOKEN,
+            f"{prefix}_NAMESPACE": NAMESPACE,
+        }
+
+    def add(self, name: str, replicas: int = 2, deadline: int = 2, **spec: Any) -> None:
+        """A Deployment with one container, which may bring its own pod template."""
+        container = {"name": "model-server", "image": "server@sha256:1", "env": []}
+        template = {"metadata": {"labels": LABELS}, "spec": {"containers": [container]}}
+        with self.changed:
+            self.deployments[name] = {
+                "metadata": {"name": name, "namespace": NAMESPACE, "generation": 1},
+                "spec": {
+                    "replicas": replicas,
+                    "progressDeadlineSeconds": deadline,
+                    "selector": {"matchLabels": LABELS},
+                    "template": template,
+                    **spec,
+                },
+            }
+            self.sets[name] = ReplicaSets()
+            self.owners[name] = Owners()
+            self._store(name, "ADDED")
+
+    def template(self, name: str) -> Object:
+        with self.changed:
+            return copy.deepcopy(self.deployments[name]["spec"]["template"])
+
+    def annotation(self, name: str, key: str) -> str | None:
+        return (self.template(name)["metadata"].get("annotations") or {}).get(key)
+
+    def pods(self, name: str) -> list[Pod]:
+        with self.changed:
+            return list(self.sets[name].pods)
+
+    def is_complete(self, name: str) -> bool:
+        with self.changed:
+            deployment = self.deployments[name]
+            pods, spec = self.sets[name].pods, deployment["spec"]
+            return len(pods) == spec["replicas"] and all(
+                pod.ready and pod.template == spec["template"] for pod in pods
+            )
+
+    def fail(
+        self, status: int, times: int = 1, method: str = "", **headers: str
+    ) -> None:
+        """Answer the next requests (of a method) with an error."""
+        fault = {"status": status, "method": method, "headers": headers}
+        self.faults += [fault] * times
+
+    def cut(self, times: int = 1, method: str = "", is_done: bool = False) -> None:
+        """Cut the connection of the next requests, before or after they are done."""
+        fault = {"status": None, "method": method, "is_done": is_done}
+        self.faults += [fault] * times
+
+    def forget(self) -> None:
+        """Compact the history: watches from before are answered with 410."""
+        with self.changed:
+            self.oldest = self.version
+            self.changed.notify_all()
+
+    def edit(
+        self, name: str, change: Callable[[Object], None], manager: str = "kubectl"
+    ) -> None:
+        """Change a Deployment as somebody else would."""
+        with self.changed:
+            before = copy.deepcopy(self.deployments[name]["spec"])
+            change(self.deployments[name])
+            spec = self.deployments[name]["spec"]
+            self.owners[name].update(manager, before, spec)
+            if spec != before:
+                self.deployments[name]["metadata"]["generation"] += 1
+            self._store(name, "MODIFIED")
+
+    def apply(self, name: str, spec: Object, manager: str, force: bool = False) -> None:
+        """Server-side apply of a spec; raises `Conflict` as the API answers 409."""
+        with self.changed:
+            found = self.deployments[name]
+            after = self.owners[name].apply(manager, found["spec"], spec, force)
+            if after != found["spec"]:
+                found["spec"] = after
+                found["metadata"]["generation"] += 1
+            self._store(name, "MODIFIED")
+
+    def patch(self, name: str, patch: Object, manager: str) -> tuple[int, Object]:
+        self.before_patch(name, patch)
+        with self.changed:
+            current = self.deployments[name]["metadata"]["resourceVersion"]
+            wanted = patch.get("metadata", {}).get("resourceVersion", current)
+            if wanted != current:
+                return 409, _status(409, "the object has been modified")
+            self.patches.append((name, patch))
+            change = {**patch, "metadata": {}}
+            self.edit(name, lambda found: found.update(merged(found, change)), manager)
+            return 200, copy.deepcopy(self.deployments[name])
+
+    def _store(self, name: str, kind: str) -> None:
+        self.version += 1
+        found = self.deployments[name]
+        found["metadata"]["resourceVersion"] = str(self.version)
+        event = {"type": kind, "object": copy.deepcopy(found)}
+        self.history.append((self.version, event))
+        self.changed.notify_all()
+
+    def _control(self) -> None:
+        while not self._stopping.wait(0.03):
+            for name in list(self.deployments):
+                with self.changed:
+                    found = self.deployments[name]
+                    before = copy.deepcopy(found.get("status"))
+                    sync(found, self.sets[name], self.judge, self.stop)
+                    if found["status"] != before:
+                        self._store(name, "MODIFIED")
+
+    def events_after(self, name: str, version: int, seconds: float) -> Iterator[Object]:
+        """What a watch sends, until its time is over."""
+        deadline = time.monotonic() + min(seconds, self.watch_seconds)
+        while time.monotonic() < deadline and not self.is_down:
+            with self.changed:
+                if version < self.oldest:
+                    gone = _status(410, "too old resource version")
+                    yield {"type": "ERROR", "object": gone}
+                    return
+                news = [item for item in self.history if item[0] > version]
+                if not news:
+                    self.changed.wait(0.05)
+            for version, event in news:
+                if event["object"]["metadata"]["name"] == name:
+                    yield event
+
+    def _handler(api) -> type[BaseHTTPRequestHandler]:  # noqa: N805
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def log_message(self, *_: object) -> None:
+                return
+
+            def do_GET(self) -> None:
+                self._serve(lambda: None)
+
+            def do_PATCH(self) -> None:
+                length = int(self.headers["Content-Length"])
+                body = json.loads(self.rfile.read(length))
+                self._serve(lambda: body)
+
+            def _serve(self, body: Callable[[], Any]) -> None:
+                api.requests.append(f"{self.command} {self.path}")
+                fault = self._fault()
+                if api.is_down or (fault and fault["status"] is None):
+                    if fault and fault["is_done"]:
+                        self._route(body())
+                    self.close_connection = True
+                    self.connection.close()
+                    return
+                if fault:
+                    status, text = fault["status"], "injected"
+                    self._answer(status, _status(status, text), fault["headers"])
+                    return
+                answer = self._route(body())
+                if answer is not None:
+                    self._answer(*answer)
+
+            def _fault(self) -> dict[str, Any] | None:
+                for fault in api.faults:
+                    if fault["method"] in ("", self.command):
+                        api.faults.remove(fault)
+                        return fault
+                return None
+
+            def _route(self, body: Any) -> tuple[int, Object] | None:
+                if self.headers["Authorization"] != f"Bearer {TOKEN}":
+                    return 401, _status(401, "Unauthorized")
+                url = urlsplit(self.path)
+                query = {name: item[0] for name, item in parse_qs(url.query).items()}
+                core, apps = f"/api/v1/namespaces/{NAMESPACE}/", "/apis/apps/v1"
+                if url.path == f"{core}pods":
+                    return 200, {"items": api._pod_objects(query["labelSelector"])}
+                if url.path == f"{core}events":
+                    return 200, {"items": _events(query["fieldSelector"])}
+                listed = f"{apps}/namespaces/{NAMESPACE}/deployments"
+                if url.path == listed:
+                    return self._watch(query)
+                name = url.path.removeprefix(f"{listed}/")
+                if name not in api.deployments:
+                    return 404, _status(404, f'deployments.apps "{name}" not found')
+                if self.command == "GET":
+                    with api.changed:
+                        return 200, copy.deepcopy(api.deployments[name])
+                if self.headers["Content-Type"] != "application/merge-patch+json":
+                    return 415, _status(415, "unsupported media type")
+                # Without a name the API would call the manager by the client's agent.
+                if "fieldManager" not in query:
+                    return 400, _status(400, "the test wants fieldManager")
+                return api.patch(name, body, query["fieldManager"])
+
+            def _watch(self, query: dict[str, str]) -> tuple[int, Object] | None:
+                selector = query.get("fieldSelector", "")
+                if not api.may_watch or not selector.startswith("metadata.name="):
+                    return 403, _status(403, "deployments.apps is forbidden")
+                name = selector.removeprefix("metadata.name=")
+                version, seconds = query["resourceVersion"], query["timeoutSeconds"]
+                self.send_response(200)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+                for event in api.events_after(name, int(version), float(seconds)):
+                    line = json.dumps(event).encode() + b"\n"
+                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
+                if not api.is_down:
+                    self.wfile.write(b"0\r\n\r\n")
+                self.close_connection = True
+                return None
+
+            def _answer(
+                self, status: int, value: Object, headers: dict[str, str] | None = None
+            ) -> None:
+                data = json.dumps(value).encode()
+                self.send_response(status)
+                for name, text in (headers or {}).items():
+                    self.send_header(name.replace("_", "-"), text)
+                self.send_header("Content-Length", str(len(data)))
+                self.end_headers()
+                self.wfile.write(data)
+
+        return Handler
+
+    def _pod_objects(self, selector: str) -> list[Object]:
+        labels = dict(item.split("=") for item in selector.split(","))
+        with self.changed:
+            pods = [pod for sets in self.sets.values() for pod in sets.pods]
+            found = [pod.to_object() for pod in pods]
+        return [
+            item
+            for item in found
+            if labels.items() <= item["metadata"]["labels"].items()
+        ]
+
+
+def merged(target: Any, patch: Any) -> Any:
+    """RFC 7386, as it is written there."""
+    if not isinstance(patch, dict):
+        return copy.deepcopy(patch)
+    result = dict(target) if isinstance(target, dict) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = merged(result.get(key), value)
+    return result
+
+
+def _events(selector: str) -> list[Object]:
+    pod = dict(item.split("=") for item in selector.split(","))["involvedObject.name"]
+    text = f"Readiness probe failed: HTTP probe failed with statuscode: 503 ({pod})"
+    return [
+        {"type": "Normal", "reason": "Started", "message": "Started container"},
+        {"type": "Warning", "reason": "Unhealthy", "message": text},
+    ]
+
+
+def _status(code: int, message: str) -> Object:
+    return {"kind": "Status", "status": "Failure", "code": code, "message": message}

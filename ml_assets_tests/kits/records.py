@@ -1,0 +1,96 @@
+"""A version with its files, plan and ledger entry, without training one."""
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ml_assets.core.storage import sha256_file, write_bytes, write_json
+from ml_assets.lifecycle.activation import evidence_of, live_plan
+from ml_assets.records.plan import Column, ServingPlan, Signature, digest, encode
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.versions import VersionRecord, VersionStore
+
+SIGNATURE = Signature(
+    columns=(
+        Column(name="months", kind="number"),
+        Column(name="plan", kind="string"),
+        Column(name="spend", kind="number", nullable=True),
+    ),
+    target="churned",
+    negative="no",
+    positive="yes",
+)
+
+
+def add_version(root: Path, version: str, **given: Any) -> VersionRecord:
+    """A version that passed its gate, made of tables of its own."""
+    store = VersionStore(root)
+    directory = store.directory("churn", version)
+    (directory / "bundle").mkdir(parents=True)
+    (directory / "bundle/signature.json").write_bytes(encode(SIGNATURE))
+    (directory / "bundle/model.skops").write_bytes(version.encode())
+    raw, features = given.get("raw", f"raw{version}"), f"features{version}"
+    write_bytes(root / f"tables/churn/raw/{raw}.parquet", raw.encode())
+    write_bytes(root / f"tables/churn/features/{features}.parquet", version.encode())
+    write_json(directory / "spec.json", {"name": "churn"})
+    write_json(directory / "validation.json", {"summary": {"passed": True}})
+    write_json(root / f"reports/churn/validation/{raw}.json", {})
+    origins = [
+        f"tables/churn/raw/{raw}.parquet",
+        f"tables/churn/features/{features}.parquet",
+        f"versions/churn/{version}/spec.json",
+        f"versions/churn/{version}/validation.json",
+    ]
+    record = VersionRecord(
+        model="churn",
+        version=version,
+        files={
+            path.name: hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in (directory / "bundle").iterdir()
+        },
+        runtime="compiled",
+        runtime_reason="",
+        fingerprint="f",
+        raw_version=raw,
+        features_version=features,
+        code_version="code",
+        git_commit="commit",
+        environment="environment",
+        run_id=f"run-{version}",
+        registry_uri="u",
+        registry_run="m",
+        registry_version="1",
+        estimator="sklearn.dummy.DummyClassifier",
+        params={},
+        train_rows=8,
+        test_rows=2,
+        fit_seconds=0.1,
+        origins={name: sha256_file(root / name) for name in origins},
+    )
+    store.save(record)
+    gate = {"passed": True, "reason": "accuracy 0.9 is above 0.8", "clauses": []}
+    store.save_evaluation(
+        "churn", version, {"gate": gate, "metrics": {"accuracy": 0.9}}
+    )
+    return record
+
+
+def serve_version(root: Path, record: VersionRecord, **arms: Any) -> ServingPlan:
+    """Put a version in force, with its entry, as a deployment would."""
+    store = PlanStore(root)
+    plan = live_plan(record, store.current("churn"), "it passed its gate", "run")
+    plan = msgspec.structs.replace(plan, **arms)
+    store.commit(plan)
+    Ledger(root).append(
+        "churn",
+        "deployment",
+        record.version,
+        plan.generation,
+        who="user ana",
+        why="it passed its gate",
+        evidence={**evidence_of(record), "plan_sha256": digest(plan)},
+    )
+    return plan

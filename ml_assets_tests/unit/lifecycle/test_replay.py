@@ -1,0 +1,82 @@
+"""Logged requests answered by another version, in a process of its own."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from ml_assets.lifecycle.replay import Answer, replay
+from ml_assets.records.plan import Arm
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets_tests.kits.cli import deploy_small_model
+
+
+@pytest.fixture(scope="module")
+def version(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Arm]:
+    root = tmp_path_factory.mktemp("storage")
+    deploy_small_model(root)
+    plan = PlanStore(root).current("income")
+    assert plan is not None
+    return root, plan.live
+
+
+def body(**row: Any) -> bytes:
+    return json.dumps({"rows": [row]}).encode()
+
+
+def test_each_request_gets_the_answer_of_the_version_or_the_reason(
+    version: tuple[Path, Arm],
+) -> None:
+    root, arm = version
+    given = [
+        body(age=40.0, sex="f"),
+        body(age=40.0, sex="x"),
+        body(age=40.0, income="yes"),
+        body(age=None, sex="m"),
+    ]
+    done = replay(root, arm, given)
+    assert done.crash == ""
+    good, category, column, missing = done.answers
+    assert good.p is not None and 0 < good.p < 1 and missing.p is not None
+    assert category.p is None and "'sex'" in str(category.misfit)
+    assert column.p is None and column.misfit
+
+
+def test_a_version_that_does_not_load_answers_nothing(
+    version: tuple[Path, Arm],
+) -> None:
+    root, arm = version
+    absent = msgspec.structs.replace(arm, bundle="versions/income/gone/bundle")
+    done = replay(root, absent, [body(age=1.0, sex="f")])
+    assert done.answers == [] and "is no directory" in done.crash
+
+
+def test_the_request_at_which_the_process_dies_is_known(
+    version: tuple[Path, Arm], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    # As a fault in compiled code would, at the third row.
+    (tmp_path / "sitecustomize.py").write_text(
+        "import os, signal\n"
+        "import ml_assets.serving.requests.decoder as request\n"
+        "decode = request.RowDecoder.decode\n"
+        "seen = []\n"
+        "def die(self, body):\n"
+        "    seen.append(body)\n"
+        "    if len(seen) == 3:\n"
+        "        os.kill(os.getpid(), signal.SIGSEGV)\n"
+        "    return decode(self, body)\n"
+        "request.RowDecoder.decode = die\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    root, arm = version
+    done = replay(root, arm, [body(age=1.0, sex="f")] * 5)
+    assert len(done.answers) == 2 and isinstance(done.answers[0], Answer)
+    assert done.crash == "the process died of signal 11"
+
+
+def test_a_version_that_takes_forever_is_given_up(version: tuple[Path, Arm]) -> None:
+    root, arm = version
+    done = replay(root, arm, [body(age=1.0, sex="f")], timeout=0.01)
+    assert done == ([], "not done within 0.01 s")

@@ -1,0 +1,398 @@
+"""Nothing that is referred to is ever removed, wherever a cleanup is killed."""
+
+import multiprocessing
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ml_assets.core.storage import write_json
+from ml_assets.lifecycle import cleanup
+from ml_assets.lifecycle.cleanup import clean
+from ml_assets.lifecycle.holds import hold
+from ml_assets.lifecycle.inventory import made, take
+from ml_assets.lifecycle.retention import (
+    DAY,
+    Batch,
+    Deletion,
+    Pointer,
+    Service,
+    State,
+    Table,
+    Version,
+    marked,
+    plan_retention,
+)
+from ml_assets.prediction_log.compaction import compact
+from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.registry import Registry, RegistryError
+from ml_assets.state.versions import VersionStore
+from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.kits.prediction_log import line, ship
+from ml_assets_tests.kits.records import add_version, serve_version
+
+NOW = 1_763_899_200.0  # 2025-11-23T12:00:00Z
+POLICY = RetentionSpec(versions=2, days=30, predictions_days=20)
+
+
+# Random histories. A version is made of tables that others may share; plans come and
+# go; predictions are made by whatever is in force.
+
+
+@st.composite
+def histories(draw: st.DrawFn) -> State:
+    """What random trainings, deployments, rollbacks, holds and answers leave behind."""
+    moment, state = NOW - 200 * DAY, State()
+    names: list[str] = []
+    for step in range(draw(st.integers(1, 25))):
+        moment = min(moment + draw(st.floats(0.0, 25.0)) * DAY, NOW)
+        action = draw(
+            st.sampled_from(["train", "deploy", "test", "hold", "release", "answer"])
+        )
+        state = happen(draw, state, action, moment, step, names)
+    return state
+
+
+def happen(
+    draw: st.DrawFn,
+    state: State,
+    action: str,
+    moment: float,
+    step: int,
+    names: list[str],
+) -> State:
+    if action == "train" or not names:
+        name = f"v{step:03d}"
+        names.append(name)
+        raw, features = f"r{draw(st.integers(0, 3))}", f"f{draw(st.integers(0, 5))}"
+        pair = (Table("raw", raw), Table("features", features))
+        run = {Pointer(t.stage, name, t): moment for t in pair}
+        return replace(
+            state,
+            versions=[*state.versions, Version(name, moment, raw, features)],
+            # A table that is there already is not written again.
+            tables={**{t: moment for t in pair}, **state.tables},
+            pointers={**state.pointers, **run},
+            reports={**state.reports, f"reports/m/validation/{raw}.json": moment},
+            current=frozenset(pair),
+        )
+    chosen = draw(st.sampled_from(names))
+    live = state.services[-1] if state.services else None
+    if action in ("deploy", "test"):
+        arms = {chosen} | ({*live.versions} if live and action == "test" else set())
+        previous = draw(st.sampled_from(names)) if live else None
+        services = [*state.services, Service(moment, frozenset(arms))]
+        return replace(state, services=services, previous=previous)
+    if action == "hold":
+        return replace(state, held=state.held | {chosen})
+    if action == "release":
+        return replace(state, held=state.held - {chosen})
+    if live is None:
+        return state
+    # A server may be late to go over to the newest plan, and its log too.
+    made_by = draw(st.sampled_from(state.services[-2:])).versions
+    if draw(st.booleans()):
+        return replace(state, segment_versions=state.segment_versions | made_by)
+    batch = Batch(f"b{step}", moment, made_by)
+    return replace(state, batches=[*state.batches, batch])
+
+
+def without(state: State, item: Deletion) -> State:
+    """What a deletion leaves."""
+    if item.kind == "predictions":
+        return replace(state, batches=[b for b in state.batches if b.name != item.name])
+    if item.kind == "version":
+        return replace(
+            state, versions=[v for v in state.versions if v.name != item.name]
+        )
+    if item.kind == "pointer":
+        left = {
+            p: at
+            for p, at in state.pointers.items()
+            if f"{p.stage}/{p.run_id}" != item.name
+        }
+        return replace(state, pointers=left)
+    if item.kind == "table":
+        kept = {
+            t: at
+            for t, at in state.tables.items()
+            if f"{t.stage}/{t.version}" != item.name
+        }
+        return replace(state, tables=kept)
+    return state
+
+
+def dangling(state: State, now: float) -> list[str]:
+    """References to what is not there."""
+    versions = {version.name for version in state.versions}
+    wanted = {*state.held, *state.segment_versions}
+    if state.previous is not None:
+        wanted.add(state.previous)
+    if state.services:
+        wanted |= state.services[-1].versions
+    for batch in state.batches:
+        if batch.end >= now - POLICY.predictions_days * DAY:
+            wanted |= batch.versions
+    tables = {*state.current, *(pointer.table for pointer in state.pointers)}
+    for version in state.versions:
+        tables |= {
+            Table("raw", version.raw_version),
+            Table("features", version.features_version),
+        }
+    return [*map(str, wanted - versions), *map(str, tables - {*state.tables})]
+
+
+@settings(max_examples=400, deadline=None)
+@given(histories(), st.floats(0.0, 150.0))
+def test_no_reference_dangles_wherever_a_cleanup_is_killed(
+    state: State, later: float
+) -> None:
+    now = NOW + later * DAY
+    assert dangling(state, now) == []
+    for item in plan_retention(state, POLICY, now):
+        state = without(state, item)
+        assert dangling(state, now) == []
+    # Nothing is left for a second cleanup, of what the first may remove.
+    kinds = {"predictions", "version", "pointer", "table"}
+    again = [i for i in plan_retention(state, POLICY, now) if i.kind in kinds]
+    assert again == []
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories())
+def test_a_version_stays_only_for_a_reason(state: State) -> None:
+    names = {version.name for version in state.versions}
+    marks = marked(state, POLICY, NOW)
+    going = {i.name for i in plan_retention(state, POLICY, NOW) if i.kind == "version"}
+    assert going == names - marks.keys()
+    assert len(names) - len(going) >= min(len(names), POLICY.versions)
+
+
+OLD = Version("v1", NOW - 100 * DAY, "r1", "f1")
+NEWER = [Version(f"v{n}", NOW - 90 * DAY, "r2", "f2") for n in (2, 3)]
+REASONS = {
+    "in service": {"services": [Service(NOW - 99 * DAY, frozenset({"v1"}))]},
+    "about to be in service": {"proposed": frozenset({"v1"})},
+    "a rollback returns to it": {"previous": "v1"},
+    "on hold": {"held": frozenset({"v1"})},
+    "its predictions are kept": {"segment_versions": frozenset({"v1"})},
+}
+
+
+@pytest.mark.parametrize("reason, given_state", REASONS.items(), ids=REASONS)
+def test_an_old_version_stays_while_something_needs_it(
+    reason: str, given_state: dict[str, Any]
+) -> None:
+    state = State(versions=[OLD, *NEWER], **given_state)
+    assert marked(state, POLICY, NOW)["v1"] == reason
+    free = State(versions=[OLD, *NEWER])
+    assert [item.name for item in plan_retention(free, POLICY, NOW)] == ["v1"]
+
+
+def test_the_predictions_of_a_plan_that_ended_lately_keep_its_version() -> None:
+    ended = [
+        Service(NOW - 99 * DAY, frozenset({"v1"})),
+        Service(NOW - 10 * DAY, frozenset({"v3"})),
+    ]
+    state = State(versions=[OLD, *NEWER], services=ended)
+    assert marked(state, POLICY, NOW)["v1"] == "its predictions are kept"
+    assert "v1" not in marked(state, POLICY, NOW + 12 * DAY)
+
+
+# On files.
+
+
+@pytest.fixture
+def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Six old versions, the fourth in service, the first on hold, with predictions."""
+    monkeypatch.setattr(Registry, "remove", lambda *_: None)
+    monkeypatch.setattr(Registry, "label", lambda *_: [])
+    for number in range(1, 7):
+        record = add_version(home, f"2025010{number}T000000Z")
+        for stage, version in (
+            ("raw", record.raw_version),
+            ("features", record.features_version),
+        ):
+            directory = home / "tables/churn" / stage
+            pointer = {"data_version": version}
+            write_json(directory / "runs" / f"{record.run_id}.json", pointer)
+            write_json(directory / "current.json", pointer)
+        if number in (3, 4):
+            serve_version(home, record, created_at=f"2025-01-1{number}T00:00:00+00:00")
+    hold(LocalTarget(home), "churn", "20250101T000000Z", "user ana", "evidence")
+    ship(home, [line(NOW - 40 * DAY, n, version="20250104T000000Z") for n in range(9)])
+    compact(home, "churn", "predictions")
+    fresh = [line(NOW - 2 * DAY, n, version="20250104T000000Z") for n in range(9)]
+    ship(home, fresh, "s-00000001")
+    compact(home, "churn", "predictions")
+    ship(home, [line(NOW - DAY, 1, version="20250102T000000Z")], "s-00000002")
+    (home / "tables/churn/raw/.tmp-dead").write_bytes(b"half")
+    write_json(home / "steps/churn/run/churn__raw_read[1]/result.json", {})
+    for path in home.rglob("*"):
+        os.utime(path, (NOW - 60 * DAY, NOW - 60 * DAY))
+    return home
+
+
+def files(root: Path) -> set[str]:
+    return {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.is_file() and ".lock" not in path.name
+    }
+
+
+def test_a_dry_run_tells_what_would_go_and_removes_nothing(storage: Path) -> None:
+    before = files(storage)
+    told = clean(LocalTarget(storage), "churn", POLICY, NOW, dry_run=True)
+    assert files(storage) == before
+    done = clean(LocalTarget(storage), "churn", POLICY, NOW)
+    assert done.deletions == told.deletions and done.bytes == told.bytes > 0
+    assert done.postponed == []
+
+
+def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
+    done = clean(LocalTarget(storage), "churn", POLICY, NOW)
+    # 1 is on hold, 2 has a segment, 3 is previous, 4 serves, 5 and 6 are the newest.
+    assert VersionStore(storage).names("churn") == [
+        f"2025010{n}T000000Z" for n in (1, 2, 3, 4, 5, 6)
+    ]
+    assert {item.kind for item in done.deletions} == {
+        "predictions",
+        "pointer",
+        "steps",
+        "leftover",
+    }
+    assert not list((storage / "steps/churn").iterdir())
+    assert len(list(storage.glob("predictions/churn/*/*.parquet"))) == 1
+    (storage / "segments/churn/s-00000002.jsonl").unlink()
+    few = POLICY.model_copy(update={"versions": 1})
+    done = clean(LocalTarget(storage), "churn", few, NOW)
+    left = [f"2025010{n}T000000Z" for n in (1, 3, 4, 6)]
+    assert VersionStore(storage).names("churn") == left
+    assert {item.kind for item in done.deletions} == {"version", "table", "report"}
+    assert {path.stem for path in storage.glob("tables/churn/raw/*.parquet")} == {
+        f"raw{name}" for name in left
+    }
+    assert not (storage / "versions/churn/20250102T000000Z").exists()
+    assert clean(LocalTarget(storage), "churn", few, NOW).deletions == []
+
+
+def test_a_version_that_the_registry_does_not_let_go_keeps_its_tables(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RegistryError("it cannot be reached")
+
+    monkeypatch.setattr(Registry, "remove", refuse)
+    few = POLICY.model_copy(update={"versions": 1})
+    done = clean(LocalTarget(storage), "churn", few, NOW)
+    assert done.postponed == ["version 20250105T000000Z: it cannot be reached"]
+    assert (storage / "tables/churn/raw/raw20250105T000000Z.parquet").exists()
+
+
+def test_a_table_that_a_run_takes_up_meanwhile_stays(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = "raw20250105T000000Z"
+    remove = cleanup.REMOVERS["version"]
+
+    def take_up(*given: Any) -> None:
+        pointer = storage / "tables/churn/raw/runs/new.json"
+        write_json(pointer, {"data_version": table})
+        remove(*given)
+
+    monkeypatch.setitem(cleanup.REMOVERS, "version", take_up)
+    few = POLICY.model_copy(update={"versions": 1})
+    done = clean(LocalTarget(storage), "churn", few, NOW)
+    assert done.postponed == [f"table raw/{table}: a run took it up"]
+    assert (storage / f"tables/churn/raw/{table}.parquet").exists()
+
+
+def _clean(home: Path) -> None:
+    few = POLICY.model_copy(update={"versions": 1})
+    clean(LocalTarget(home), "churn", few, NOW)
+
+
+def _clean_after(event: Any, home: Path) -> None:
+    event.wait()
+    _clean(home)
+
+
+def test_two_cleanups_at_once_do_what_one_does(storage: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_clean, args=(storage,)) for _ in range(2)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    assert [worker.exitcode for worker in workers] == [0, 0]
+    assert_sound(storage)
+
+
+def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
+    (storage / "segments/churn/s-00000002.jsonl").unlink()
+    context = multiprocessing.get_context("fork")
+    # Forked before the lock is taken, of which it would else have a part.
+    may_clean = context.Event()
+    cleaning = context.Process(target=_clean_after, args=(may_clean, storage))
+    cleaning.start()
+    with LocalTarget(storage).lock("churn"):
+        may_clean.set()
+        # Under the deployer's lock, a version that would go comes in force.
+        record = VersionStore(storage).get("churn", "20250102T000000Z")
+        serve_version(storage, record)
+    cleaning.join()
+    assert cleaning.exitcode == 0
+    assert_sound(storage)
+    assert "20250102T000000Z" in VersionStore(storage).names("churn")
+
+
+def assert_sound(root: Path) -> None:
+    state = take(LocalTarget(root), "churn", POLICY, NOW)
+    assert dangling(state, NOW) == []
+
+
+@pytest.mark.parametrize("survives", range(12))
+def test_a_killed_cleanup_is_finished_by_the_next(
+    storage: Path, monkeypatch: pytest.MonkeyPatch, survives: int
+) -> None:
+    unlink, left = Path.unlink, [survives]
+
+    def dying(path: Path, missing_ok: bool = False) -> None:
+        if path.suffix in (".json", ".parquet"):
+            left[0] -= 1
+            if left[0] < 0:
+                raise KeyboardInterrupt
+        unlink(path, missing_ok)
+
+    (storage / "segments/churn/s-00000002.jsonl").unlink()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", dying)
+        _clean(storage)
+    assert_sound(storage)
+    _clean(storage)
+    assert_sound(storage)
+    assert len(VersionStore(storage).names("churn")) == 4
+    few = POLICY.model_copy(update={"versions": 1})
+    assert clean(LocalTarget(storage), "churn", few, NOW).deletions == []
+
+
+def test_a_version_is_as_old_as_its_name() -> None:
+    assert made("20251123T120000Z") == NOW
+
+
+def test_predictions_that_are_dated_ahead_go_when_their_file_is_old(home: Path) -> None:
+    from ml_assets.lifecycle.inventory import _end_of
+
+    ahead = home / "predictions/churn/2090-01-01/0a.parquet"
+    honest = home / "predictions/churn/2025-02-01/0a.parquet"
+    for path in (ahead, honest):
+        path.parent.mkdir(parents=True)
+        path.touch()
+        os.utime(path, (NOW - 9 * DAY, NOW - 9 * DAY))
+    assert _end_of(ahead, NOW) == NOW - 9 * DAY
+    assert _end_of(honest, NOW) < NOW

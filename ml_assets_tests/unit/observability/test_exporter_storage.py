@@ -1,0 +1,148 @@
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ml_assets.core.storage import write_json
+from ml_assets.observability.exporter.families import Folded
+from ml_assets.observability.exporter.models import Models
+from ml_assets.state.ledger import Ledger
+from ml_assets_tests.kits import exporter as kit
+from ml_assets_tests.kits.records import add_version, serve_version
+
+OLD, NEW = "20261116T020000Z", "20261123T020000Z"
+
+
+@pytest.fixture
+def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path))
+    for version in (OLD, NEW):
+        serve_version(tmp_path, add_version(tmp_path, version))
+    return tmp_path
+
+
+@pytest.fixture
+def models(root: Path) -> Models:
+    return Models(root, Folded())
+
+
+def append(root: Path, kind: Any, who: str, model: str = "churn", **given: Any) -> None:
+    about = {"version": NEW, "generation": None, "why": "it is", "evidence": {}}
+    Ledger(root).append(model, kind, who=who, **{**about, **given})
+
+
+def test_versions_plans_and_the_gate_are_told(models: Models) -> None:
+    found = kit.told(models)
+    info = {"model": "churn", "version": NEW, "role": "live", "generation": "2"}
+    assert kit.value(found, "ml_assets_model_info", **info) == 1
+    version = {"model": "churn", "version": NEW}
+    trained = "ml_assets_version_trained_timestamp_seconds"
+    assert kit.value(found, trained, **version) == 1_795_399_200
+    metric = {**version, "metric": "accuracy"}
+    assert kit.value(found, "ml_assets_version_metric", **metric) == 0.9
+    gate = {"model": "churn", "metric": "accuracy"}
+    assert kit.value(found, "ml_assets_gate_threshold", **gate) == 0.8
+
+
+@pytest.mark.parametrize(
+    "who, key, trigger",
+    [
+        ("sensor churn_health, run 1", "rollback:1", "automatic"),
+        ("schedule churn_monitor, run 1", "experiment:v:roll_back", "automatic"),
+        ("run 1", "experiment:v:roll_back", "automatic"),
+        ("user ana", "rollback:1", "manual"),
+        ("user ana", "experiment:v:stop", "manual"),
+    ],
+)
+def test_a_rollback_is_automatic_or_by_hand(
+    root: Path, models: Models, who: str, key: str, trigger: str
+) -> None:
+    name, labels = "ml_assets_rollbacks_total", {"model": "churn", "trigger": trigger}
+    assert kit.value(kit.told(models), name, **labels) == 0
+    append(root, "rollback", who, key=key)
+    found = kit.told(models)
+    assert kit.value(found, name, **labels) == 1
+    assert sum(value for (item, _), value in found.items() if item == name) == 1
+
+
+def test_deployments_refusals_and_holds_are_counted(root: Path, models: Models) -> None:
+    append(root, "refusal", "run 1")
+    append(root, "hold", "user ana")
+    found = kit.told(models)
+    deployed = {"model": "churn", "kind": "deployment"}
+    assert kit.value(found, "ml_assets_deployments_total", **deployed) == 2
+    assert kit.value(found, "ml_assets_refusals_total", model="churn") == 1
+    assert kit.value(found, "ml_assets_versions_on_hold", model="churn") == 1
+
+
+def test_a_ledger_that_was_edited_is_not_intact(root: Path, models: Models) -> None:
+    name = "ml_assets_ledger_intact"
+    assert kit.value(kit.told(models), name, model="churn") == 1
+    path = Ledger(root).path("churn")
+    path.write_bytes(path.read_bytes().replace(b"user ana", b"user eve"))
+    assert kit.value(kit.told(models), name, model="churn") == 0
+
+
+def test_the_last_drift_report_of_each_source_is_told(
+    root: Path, models: Models
+) -> None:
+    columns = [
+        {"column": "months", "psi": 0.02, "drifted": False},
+        {"column": "spend", "psi": 0.4, "drifted": True},
+    ]
+    path = root / "reports/churn/drift" / f"predictions-{NEW}-x.json"
+    write_json(path, {"drifted": True, "columns": columns})
+    found = kit.told(models)
+    about = {"model": "churn", "source": "predictions"}
+    assert kit.value(found, "ml_assets_drift_detected", **about) == 1
+    assert kit.value(found, "ml_assets_drift_columns", **about) == 1
+    assert kit.value(found, "ml_assets_drift_max_psi", **about) == 0.4
+    one = {**about, "column": "months"}
+    assert kit.value(found, "ml_assets_drift_psi", **one) == 0.02
+
+
+def test_a_refused_release_and_an_approval_are_counted(
+    root: Path, models: Models
+) -> None:
+    append(root, "approval", "user ana", "release")
+    append(root, "refusal", "sensor release, run 1", "release")
+    found = kit.told(models)
+    assert kit.value(found, "ml_assets_release_approvals_total") == 1
+    refused = {"environment": "production", "outcome": "refused"}
+    assert kit.value(found, "ml_assets_releases_total", **refused) == 1
+    assert ("ml_assets_refusals_total", frozenset({("model", "release")})) not in found
+
+
+def test_what_becomes_of_releases_is_counted_by_environment(
+    root: Path, models: Models
+) -> None:
+    staging, production = {"environment": "staging"}, {"environment": "production"}
+    returned = {"returned": True}
+    for kind, evidence in (
+        ("release_staging", staging),
+        ("release_failure", staging | returned),
+        ("release_production", production),
+        ("release_failure", production | {"returned": False}),
+        ("rollback", production),
+    ):
+        append(root, kind, "run 1", "release", evidence=evidence)
+    found = kit.told(models)
+    for place in (staging, production):
+        for outcome in ("success", "failure"):
+            about = {**place, "outcome": outcome}
+            assert kit.value(found, "ml_assets_releases_total", **about) == 1
+    for place, trigger, number in (
+        (staging, "automatic", 1),
+        (staging, "manual", 0),
+        (production, "automatic", 0),
+        (production, "manual", 1),
+    ):
+        about = {**place, "trigger": trigger}
+        name = "ml_assets_release_rollbacks_total"
+        assert kit.value(found, name, **about) == number
+
+
+def test_a_storage_that_is_away_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="there is no storage"):
+        Models(tmp_path / "away", Folded()).look(threading.Event())

@@ -1,0 +1,421 @@
+"""What one connection sends is that connection's, however it arrives in packets."""
+
+import asyncio
+import gzip
+import json
+import zlib
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import pytest
+import uvicorn
+from uvicorn.server import ServerState
+
+from ml_assets.serving.http.express import ExpressProtocol
+from ml_assets.serving.http.header_cache import KnownHeads
+from ml_assets.serving.http.messages import Request, Response, Route
+from ml_assets_tests.kits.app import ROW, served, server
+
+BODY = json.dumps({"rows": [ROW]}).encode()
+RECORDS = json.dumps({"dataframe_records": [ROW]}).encode()
+INFER = json.dumps(
+    {
+        "inputs": [
+            {"name": name, "shape": [1], "datatype": kind, "data": [ROW[name]]}
+            for name, kind in {
+                "age": "FP64",
+                "hours-per-week": "INT64",
+                "married": "BOOL",
+                "sex": "BYTES",
+                "note": "BYTES",
+            }.items()
+        ]
+    }
+).encode()
+GETS = (
+    *("/v2/health/live", "/v2/health/ready", "/models", "/models/a", "/openapi.json"),
+    *("/v2", "/v2/models/a", "/docs", "/nowhere", "/predictions/none"),
+)
+POSTS = {
+    "/models/a/predict": BODY,
+    "/models/b/predict": BODY,
+    "/v2/models/a/infer": INFER,
+    "/invocations?model=a": RECORDS,
+    "/models/a/feedback": b'{"labels": []}',
+}
+
+
+class Transport(asyncio.Transport):
+    """Keeps what is written."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.written = b""
+        self.closed = False
+        self.changed = asyncio.Event()
+
+    def write(self, data: Any) -> None:
+        assert not self.closed
+        self.written += data
+        self.changed.set()
+
+    def close(self) -> None:
+        self.closed = True
+        self.changed.set()
+
+    abort = close
+
+    def is_closing(self) -> bool:
+        return self.closed
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def get_write_buffer_size(self) -> int:
+        return 0
+
+    def pause_reading(self) -> None: ...
+
+    def resume_reading(self) -> None: ...
+
+    def set_write_buffer_limits(self, *_: Any, **__: Any) -> None: ...
+
+
+class Site:
+    """A server for two models, whose connections share what connections share."""
+
+    def __init__(self) -> None:
+        self.app = server(served("a"), served("b"), max_body_bytes=1_000_000)
+        self.seen: list[tuple[str, str, bytes | None]] = []
+        state = self.app.state
+        state.routes = {path: self._noted(path, r) for path, r in state.routes.items()}
+        state.express = {
+            path: self._noted(path.decode(), route)
+            for path, route in state.express.items()
+        }
+        self._protocol = type(
+            "Protocol",
+            (ExpressProtocol,),
+            {
+                "settings": self.app.settings,
+                "server_app": self.app,
+                "heads": KnownHeads(),
+            },
+        )
+        self._config = uvicorn.Config(
+            self.app, lifespan="off", log_config=None, http=self._protocol, ws="none"
+        )
+        self._config.load()
+        self._state = ServerState()
+
+    def _noted(self, path: str, route: Route) -> Route:
+        def handler(request: Request) -> Response:
+            self.seen.append((request.request_id, path, request.entity))
+            return route.handler(request)
+
+        return route._replace(handler=handler)
+
+    def connect(self) -> "Connection":
+        transport = Transport()
+        protocol = self._protocol(  # type: ignore[call-arg]
+            config=self._config, server_state=self._state, app_state={}
+        )
+        protocol.connection_made(transport)
+        return Connection(protocol, transport)
+
+
+class Connection:
+    """A client that sends packets and takes the answers apart."""
+
+    def __init__(self, protocol: ExpressProtocol, transport: Transport) -> None:
+        self.protocol = protocol
+        self.transport = transport
+
+    async def send(self, *packets: bytes) -> None:
+        for packet in packets:
+            if packet and not self.transport.closed:
+                self.protocol.data_received(packet)
+            for _ in range(3):
+                await asyncio.sleep(0)
+
+    async def answers(self, count: int) -> list[tuple[int, dict[str, str], bytes]]:
+        while True:
+            found = list(parsed(self.transport.written))
+            if len(found) >= count or self.transport.closed:
+                return found
+            self.transport.changed.clear()
+            await asyncio.wait_for(self.transport.changed.wait(), 60)
+
+
+def parsed(data: bytes):
+    while data:
+        head, separator, rest = data.partition(b"\r\n\r\n")
+        if not separator:
+            return
+        status, *lines = head.decode().split("\r\n")
+        headers = dict(line.lower().split(": ", 1) for line in lines)
+        length = int(headers.get("content-length", 0))
+        if status.split()[1] == "100":
+            data = rest
+            continue
+        yield int(status.split()[1]), headers, rest[:length]
+        data = rest[length:]
+
+
+def request(
+    path: str,
+    who: str,
+    body: bytes | None = None,
+    chunked: bool = False,
+    extra: str = "",
+) -> bytes:
+    method = "GET" if body is None else "POST"
+    head = f"{method} {path} HTTP/1.1\r\nHost: a\r\nX-Request-Id: {who}\r\n"
+    head += f"X-Entity: {who}\r\n{extra}"
+    if body is None:
+        return head.encode() + b"\r\n"
+    head += "Content-Type: application/json\r\n"
+    if not chunked:
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+    parts = [body[:7], body[7:]]
+    coded = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in parts if part)
+    return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + coded + b"0\r\n\r\n"
+
+
+def run(story: Callable[[Site], Coroutine[Any, Any, None]]) -> None:
+    async def main() -> None:
+        await story(Site())
+
+    asyncio.run(main())
+
+
+FIRSTS = [(path, None, False, "") for path in GETS] + [
+    (path, body, chunked, extra)
+    for path, body in POSTS.items()
+    for chunked in (False, True)
+    for extra in ("", "Connection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\n")
+]
+
+
+@pytest.mark.parametrize(
+    "path, body, chunked, extra",
+    FIRSTS,
+    ids=[f"{p}{'-chunked' * c}{'-upgrade' * bool(e)}" for p, _, c, e in FIRSTS],
+)
+def test_two_requests_split_at_any_byte_get_their_own_answers(
+    path: str, body: bytes | None, chunked: bool, extra: str
+) -> None:
+    first = request(path, "first", body, chunked, extra)
+    second = request("/models/b/predict", "second", BODY)
+    both = first + second
+
+    async def story(site: Site) -> None:
+        for at in range(len(both) + 1):
+            site.seen.clear()
+            here, there = site.connect(), site.connect()
+            await here.send(both[:at], both[at:])
+            # Another client, whose head is byte for byte that of the second.
+            await there.send(second)
+            found = [*await here.answers(2), *await there.answers(1)]
+            ids = [headers["x-request-id"] for _, headers, _ in found]
+            assert ids == ["first", "second", "second"], at
+            assert [status for status, _, _ in found[1:]] == [200, 200], at
+            assert [json.loads(found[n][2])["model"] for n in (1, 2)] == ["b", "b"]
+            told = ("second", "/models/b/predict", b"second")
+            assert site.seen[-2:] == [told, told]
+            for who, _, entity in site.seen[:-2]:
+                assert (who, entity) == ("first", b"first")
+            for connection in (here, there):
+                connection.protocol.connection_lost(None)
+
+    run(story)
+
+
+@pytest.mark.parametrize("begun", ["GET", "POST"])
+def test_the_head_of_another_client_is_not_remembered_for_a_forged_one(
+    begun: str,
+) -> None:
+    """The end of a request and a head that takes the next packet for a header."""
+    before = request("/v2/health/live", "x") if begun == "GET" else ""
+    before = before or request("/models/a/predict", "x", BODY)
+    forged = b"POST /models/a/predict HTTP/1.1\r\nHost: a\r\n"
+    forged += b"X-Entity: someone\r\nX-Junk: "
+    victim = request("/models/b/predict", "victim", BODY)
+
+    async def story(site: Site) -> None:
+        attacker, other, third = site.connect(), site.connect(), site.connect()
+        await attacker.send(before + forged, victim)
+        for connection in (other, third, other):
+            site.seen.clear()
+            connection.transport.written = b""
+            await connection.send(victim)
+            ((status, headers, body),) = await connection.answers(1)
+            assert (status, headers["x-request-id"]) == (200, "victim")
+            assert json.loads(body)["model"] == "b"
+            assert site.seen == [("victim", "/models/b/predict", b"victim")]
+
+    run(story)
+
+
+def test_a_head_behind_another_request_has_its_own_deadline() -> None:
+    async def story(site: Site) -> None:
+        connection = site.connect()
+        await connection.send(request("/v2/health/live", "x") + b"GET /models HTTP/1.1")
+        await connection.answers(1)
+        connection.protocol.expire(connection.protocol.since + 10.5)
+        statuses = [status for status, _, _ in parsed(connection.transport.written)]
+        assert statuses == [200, 408] and connection.transport.closed
+
+    run(story)
+
+
+def test_a_connection_without_a_byte_is_closed_and_told_nothing() -> None:
+    async def story(site: Site) -> None:
+        connection = site.connect()
+        connection.protocol.expire(connection.protocol.since + 20)
+        assert not connection.transport.closed
+        connection.protocol.expire(connection.protocol.since + 80)
+        assert connection.transport.closed and connection.transport.written == b""
+
+    run(story)
+
+
+HEAD = "POST /models/a/predict HTTP/1.1\r\nContent-Type: application/json\r\n"
+SIZED = f"Content-Length: {len(BODY)}\r\n"
+BIG = "X-Big: " + "b" * 40_000 + "\r\n"
+
+
+@pytest.mark.parametrize(
+    "head, body, status",
+    [
+        (HEAD + "Host: a\r\n" + SIZED, BODY, 200),
+        (HEAD + SIZED, BODY, 400),
+        (HEAD + "Host: a\r\nHost: a\r\n" + SIZED, BODY, 400),
+        (HEAD.replace("1.1", "1.0") + SIZED, BODY, 200),
+        (HEAD + "Host: a\r\n" + BIG + SIZED, BODY, 431),
+        (HEAD + "Host: a\r\n" + BIG[:20_000] + "\r\n" + SIZED, BODY, 200),
+        (HEAD + "Host: a\r\n" + "a: b\r\n" * 8_000 + SIZED, BODY, 431),
+        (HEAD + "Host: a\r\n" + SIZED + SIZED, BODY, 400),
+        (HEAD + "Host: a\r\nContent-Length: 5\r\n" + SIZED, BODY, 400),
+        (HEAD + "Host: a\r\nTransfer-Encoding: chunked\r\n" + SIZED, BODY, 400),
+        (HEAD + "Host: a\r\nExpect: 100-continue\r\n" + SIZED, BODY, 200),
+        (
+            HEAD + "Host: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n" + SIZED,
+            BODY,
+            200,
+        ),
+        (HEAD + "Host: a\r\nContent-Encoding: identity\r\n" + SIZED, BODY, 200),
+        (HEAD + "Host: a\r\nContent-Encoding: br\r\n" + SIZED, BODY, 415),
+        (HEAD + "Host: a\r\nContent-Encoding: gzip, gzip\r\n" + SIZED, BODY, 415),
+        (HEAD + "Host: a\r\nContent-Encoding: gzip\r\n" + SIZED, BODY, 400),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\n", b"", 405),
+        (
+            "GET /models HTTP/1.1\r\nHost: a\r\n"
+            "Upgrade: h2c\r\nConnection: Upgrade\r\n",
+            b"",
+            200,
+        ),
+        ("\r\nGET /models HTTP/1.1\r\nHost: a\r\n", b"", 200),
+        ("GET /models HTTP/1.1\r\nHost : a\r\n", b"", 400),
+    ],
+)
+def test_a_head_means_the_same_in_one_packet_and_in_pieces(
+    head: str, body: bytes, status: int
+) -> None:
+    data = head.encode() + b"\r\n" + body
+    size = max(len(data) // 50, 1)
+
+    async def story(site: Site) -> None:
+        pieces = [data[at : at + size] for at in range(0, len(data), size)]
+        for packets in ([data], pieces):
+            connection = site.connect()
+            await connection.send(*packets)
+            found = await connection.answers(1)
+            assert [item[0] for item in found] == [status], packets[0][:80]
+
+    run(story)
+
+
+def zipped(text: bytes) -> bytes:
+    return gzip.compress(text, mtime=0)
+
+
+@pytest.mark.parametrize(
+    "encoding, body, status",
+    [
+        ("gzip", zipped(BODY), 200),
+        ("GZIP", zipped(BODY), 200),
+        ("x-gzip", zipped(BODY[:9]) + zipped(BODY[9:]), 200),
+        ("deflate", zlib.compress(BODY), 200),
+        ("gzip", zipped(BODY)[:-9], 400),
+        ("gzip", zipped(BODY) + b"surplus", 400),
+        ("gzip", zipped(b" " * 50_000_000), 413),
+        ("gzip", zipped(b" " * 1_000_001), 413),
+        ("gzip", zipped(b" " * 1_000_000), 400),
+    ],
+    ids=[
+        *("gzip", "upper case", "two members", "deflate", "torn", "surplus"),
+        *("a bomb", "one byte too long", "just long enough and no JSON"),
+    ],
+)
+def test_a_compressed_body_is_what_its_client_compressed(
+    encoding: str, body: bytes, status: int
+) -> None:
+    async def story(site: Site) -> None:
+        for chunked in (False, True):
+            connection = site.connect()
+            extra = f"Content-Encoding: {encoding}\r\n"
+            await connection.send(
+                request("/models/a/predict", "x", body, chunked, extra)
+            )
+            ((found, _, answer),) = await connection.answers(1)
+            assert found == status, answer
+            if status == 200:
+                plain = site.connect()
+                await plain.send(request("/models/a/predict", "x", BODY))
+                ((_, _, wanted),) = await plain.answers(1)
+                key = "predictions"
+                given, expected = (json.loads(item)[key] for item in (answer, wanted))
+                assert given[0]["probability"] == expected[0]["probability"]
+
+    run(story)
+
+
+def test_a_refused_request_is_not_the_answer_to_the_one_before() -> None:
+    """An answer that is not there yet goes first, and the connection is closed."""
+
+    async def story(site: Site) -> None:
+        connection = site.connect()
+        chunked = request("/models/a/predict", "first", BODY, chunked=True)
+        connection.protocol.data_received(chunked + b"nonsense\r\n\r\n")
+        found = await connection.answers(1)
+        await connection.send(b"")
+        assert [item[0] for item in found] == [200] and connection.transport.closed
+
+    run(story)
+
+
+def test_bodies_are_held_until_their_answers_are_sent() -> None:
+    """Large ones are refused when too many are in memory, small ones are not."""
+    large = b" " * 900_000
+
+    async def story(site: Site) -> None:
+        waiting = [site.connect() for _ in range(12)]
+        for connection in waiting:
+            whole = request("/models/a/predict", "x", large)
+            await connection.send(whole[:-1])
+        early = [list(parsed(c.transport.written)) for c in waiting]
+        refused = [found[0][0] for found in early if found]
+        assert refused == [503] * 4
+        assert all(found[0][1]["retry-after"] == "1" for found in early if found)
+        small = site.connect()
+        await small.send(request("/models/a/predict", "small", BODY))
+        assert (await small.answers(1))[0][0] == 200
+        for connection in waiting:
+            connection.protocol.connection_lost(None)
+        await asyncio.sleep(0.01)
+        again = site.connect()
+        await again.send(request("/models/a/predict", "x", large))
+        assert (await again.answers(1))[0][0] == 400
+
+    run(story)

@@ -1,0 +1,231 @@
+"""Segments: what they hold after a full disk, a kill, and a restart."""
+
+import errno
+import json
+import os
+
+import pytest
+
+from ml_assets.serving.log.closing import close_orphan
+from ml_assets.serving.log.log import LogKeeper, PredictionLog
+from ml_assets.serving.log.segments import SegmentWriter
+from ml_assets.serving.log.shipping import adopt, directory_of, ship
+from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.models.plan_store import ServerLease
+from ml_assets.serving.process.settings import ServerSettings
+
+
+def writer(tmp_path, max_bytes=1000, max_seconds=1000.0, infix=""):
+    return SegmentWriter(tmp_path / "server", infix, max_bytes, max_seconds)
+
+
+def names(directory):
+    return sorted(item.name for item in directory.rglob("*") if item.is_file())
+
+
+def test_lines_go_to_one_open_segment_until_it_is_full(tmp_path):
+    log = writer(tmp_path, max_bytes=10)
+    for line in (b"12345\n", b"67890\n", b"next\n"):
+        log.append(line, 1)
+    assert names(tmp_path) == ["00000001.open", "00000002.open"]
+    log.close_retired()
+    assert names(tmp_path) == ["00000001.jsonl", "00000002.open"]
+    assert (tmp_path / "server/00000001.jsonl").read_bytes() == b"12345\n67890\n"
+
+
+@pytest.mark.parametrize("age, closed", [(0.0, True), (1000.0, False)])
+def test_an_old_segment_ends_and_a_young_one_does_not(tmp_path, age, closed):
+    log = writer(tmp_path, max_seconds=age)
+    log.append(b"line\n", 1)
+    log.retire()
+    log.close_retired()
+    assert names(tmp_path) == ["00000001.jsonl" if closed else "00000001.open"]
+
+
+def test_nothing_was_written_so_nothing_is_there(tmp_path):
+    log = writer(tmp_path)
+    log.retire(at_once=True)
+    log.close_retired()
+    assert names(tmp_path) == []
+
+
+def test_labels_have_segments_of_their_own(tmp_path):
+    log = writer(tmp_path, infix=".labels")
+    log.append(b"line\n", 1)
+    log.retire(at_once=True)
+    log.close_retired()
+    assert names(tmp_path) == ["00000001.labels.jsonl"]
+
+
+def part_of(monkeypatch, count):
+    """Let `os.write` take only `count` bytes once, as a disk does that gets full."""
+    write = os.write
+
+    def short(descriptor, data):
+        monkeypatch.setattr(os, "write", write)
+        return write(descriptor, data[:count])
+
+    monkeypatch.setattr(os, "write", short)
+
+
+@pytest.mark.parametrize("can_cut", [True, False])
+def test_a_part_of_a_line_never_stays(tmp_path, monkeypatch, can_cut):
+    log = writer(tmp_path)
+    log.append(b"first\n", 1)
+    part_of(monkeypatch, 3)
+    if not can_cut:
+
+        def refuse(*_):
+            raise OSError(errno.EIO, "no")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "ftruncate", refuse)
+            with pytest.raises(OSError, match="No space left"):
+                log.append(b"second\n", 1)
+    else:
+        with pytest.raises(OSError, match="No space left"):
+            log.append(b"second\n", 1)
+    log.append(b"third\n", 1)
+    log.retire(at_once=True)
+    log.close_retired()
+    files = sorted((tmp_path / "server").iterdir())
+    assert b"".join(item.read_bytes() for item in files) == b"first\nthird\n"
+
+
+@pytest.mark.parametrize(
+    "left, kept",
+    [
+        (b"", None),
+        (b"torn", None),
+        (b"one\n", b"one\n"),
+        (b"one\ntwo\nto", b"one\ntwo\n"),
+    ],
+)
+def test_an_orphan_loses_its_torn_last_line(tmp_path, left, kept):
+    path = tmp_path / "00000001.open"
+    path.write_bytes(left)
+    closed = close_orphan(path)
+    assert (closed and closed.read_bytes()) == kept
+    assert not path.exists()
+
+
+def orphan(home, server="dead", model="census"):
+    directory = directory_of(home, model, server)
+    directory.mkdir(parents=True)
+    (directory / "00000001.jsonl").write_bytes(b"1\n")
+    (directory / "00000002.open").write_bytes(b"2\n3")
+    (directory / "00000001.labels.open").write_bytes(b"4\n")
+    return directory
+
+
+def test_segments_of_a_dead_server_are_adopted_once(tmp_path):
+    home, storage = tmp_path / "home", tmp_path / "storage"
+    directory = orphan(home)
+    found = adopt(home, storage, "census").paths
+    assert {item.name: item.read_bytes() for item in found} == {
+        "dead-00000001.jsonl": b"1\n",
+        "dead-00000002.jsonl": b"2\n",
+        "dead-00000001.labels.jsonl": b"4\n",
+    }
+    assert {item.parent for item in found} == {storage / "segments" / "census"}
+    assert not directory.exists()
+    assert adopt(home, storage, "census") == ([], [])
+
+
+def test_segments_of_a_living_server_are_left_alone(tmp_path):
+    directory = orphan(tmp_path)
+    lease = ServerLease(tmp_path, "dead")
+    assert adopt(tmp_path, tmp_path, "census") == ([], [])
+    assert len(names(directory)) == 3
+    lease.release()
+    assert len(adopt(tmp_path, tmp_path, "census").paths) == 3
+
+
+def test_a_segment_is_copied_to_another_file_system(tmp_path, monkeypatch):
+    home, storage = tmp_path / "home", tmp_path / "storage"
+    segment = orphan(home) / "00000001.jsonl"
+    rename = os.rename
+
+    def across(source, target):
+        if str(target).startswith(str(storage)):
+            raise OSError(errno.EXDEV, "another file system")
+        rename(source, target)
+
+    monkeypatch.setattr(os, "rename", across)
+    target = ship(segment, storage)
+    assert target.read_bytes() == b"1\n" and not segment.exists()
+    assert names(storage) == ["dead-00000001.jsonl"]
+
+
+def keeper(tmp_path):
+    settings = {"home": str(tmp_path / "home"), "storage": str(tmp_path / "storage")}
+    return LogKeeper(ServerSettings(**settings), Metrics(), "me")
+
+
+def test_a_server_that_stops_leaves_nothing_behind(tmp_path):
+    lease = ServerLease(tmp_path / "storage", "me")
+    logs = keeper(tmp_path)
+    logs.start()
+    logs.log_of("census").append(b"1\n", 1)
+    logs.log_of("census").labels.append(b"2\n", 1)
+    logs.close()
+    lease.release()
+    assert names(tmp_path / "storage" / "segments") == [
+        "me-00000001.jsonl",
+        "me-00000001.labels.jsonl",
+    ]
+    assert names(tmp_path / "home") == []
+
+
+def test_segments_wait_while_the_storage_is_gone(tmp_path, caplog):
+    (tmp_path / "storage").write_text("no directory")
+    logs = keeper(tmp_path)
+    logs.start()
+    logs.log_of("census").append(b"1\n", 1)
+    logs.close()
+    assert names(tmp_path / "home") == ["00000001.jsonl"]
+    assert "segments are kept here" in caplog.text
+
+
+def test_what_is_lost_is_counted_and_told_once_until_it_works_again(
+    tmp_path, caplog, monkeypatch
+):
+    metrics = Metrics()
+    log = PredictionLog("census", tmp_path / "log", ServerSettings(), metrics)
+    caplog.set_level("INFO", "ml_assets.serving")
+    write = os.write
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    for lines in (1, 100):
+        log.append(b"x\n" * lines, lines)
+    monkeypatch.setattr(os, "write", write)
+    monkeypatch.setattr("ml_assets.serving.log.log.CALM_SECONDS", 0.0)
+    log.append(b"kept\n", 1)
+    assert metrics.lost == {"census": 101}
+    text = [record.message for record in caplog.records]
+    assert text == [
+        "predictions are answered and not logged",
+        "predictions are logged again",
+    ]
+    assert (tmp_path / "log/00000001.open").read_bytes() == b"kept\n"
+    exported = {item.name: item for item in metrics.collect()}
+    sample = exported["ml_assets_prediction_log_lost"].samples[0]
+    assert (sample.name, sample.value) == ("ml_assets_prediction_log_lost_total", 101)
+
+
+def test_a_line_is_json_of_the_documented_keys(tmp_path):
+    from ml_assets.prediction_log.segments import PredictionLine, parse
+    from ml_assets.serving.log import log_records as lines
+
+    line = lines.FailedLine(
+        "019aae2f-a000-7000-8000-000000000000", 1.5, "r", "census", "v1", "live", 7,
+        None, (1.0, None, "a\n"), None, None, 12, "KeyError",
+    )  # fmt: skip
+    path = tmp_path / "s.jsonl"
+    path.write_bytes(lines.encode([line]))
+    assert json.loads(path.read_bytes())["x"] == [1.0, None, "a\n"]
+    parsed = parse([path], "predictions").by_day["2025-11-23"]
+    assert isinstance(parsed[0], PredictionLine) and parsed[0].error == "KeyError"

@@ -1,0 +1,241 @@
+"""What a YAML can say wrongly is refused at its line, before anything runs."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ml_assets.spec import model_file
+from ml_assets.spec.model_file import ModelFileError
+
+GOOD = """\
+type: ml_assets.components.TabularClassifier
+attributes:
+  name: broken
+  source: {type: sklearn, dataset: breast_cancer}
+  target: target
+"""
+
+# Lines below `attributes`, and what is said of the last key that is named.
+WRONG: dict[str, tuple[str, str, str]] = {
+    "a cron hour": ('schedule: "0 25 * * *"', "schedule", "hour 0-23"),
+    "a cron sentence": ("schedule: every day", "schedule", "five fields"),
+    "a cron day that never comes": ('schedule: "0 2 31 6 *"', "schedule", "never"),
+    "another library": (
+        "estimator: {type: xgboost.XGBClassifier}",
+        "estimator.type",
+        "scikit-learn classifier",
+    ),
+    "a class that is not there": (
+        "estimator: {type: sklearn.ensemble.RandomForrestClassifier}",
+        "estimator.type",
+        "scikit-learn classifier",
+    ),
+    "a regressor": (
+        "estimator: {type: sklearn.linear_model.LinearRegression}",
+        "estimator.type",
+        "scikit-learn classifier",
+    ),
+    "a parameter": (
+        "estimator:\n    type: sklearn.svm.SVC\n    params:\n      kernal: rbf",
+        "estimator.params.kernal",
+        "did you mean kernel",
+    ),
+    "a class inside an estimator": (
+        "estimator:\n    type: sklearn.calibration.CalibratedClassifierCV\n"
+        "    params:\n      estimator: {type: sklearn.svm.LinearSVM}",
+        "estimator.params.estimator.type",
+        "not the import path",
+    ),
+    "a parameter inside an estimator": (
+        "estimator:\n    type: sklearn.ensemble.VotingClassifier\n    params:\n"
+        "      estimators:\n        - [a, {type: sklearn.svm.SVC, params: {c: 1}}]",
+        "estimator.params.estimators.0.1.params.c",
+        "has no parameter 'c'",
+    ),
+    "a searched parameter": (
+        "search: {params: {depth: [1, 2]}}",
+        "search.params.depth",
+        "it has loss",
+    ),
+    "a search of nothing": (
+        "search: {params: {max_iter: []}}",
+        "search.params.max_iter",
+        "no value",
+    ),
+    "a scorer": (
+        "search: {params: {max_iter: [1]}, metric: auc}",
+        "search.metric",
+        "roc_auc",
+    ),
+    "a time split without a column": ("split: {type: time}", "split", "needs column"),
+    "an expectation": (
+        "expect:\n    - expect_column_value_to_not_be_null: {column: a}",
+        "expect.0.expect_column_value_to_not_be_null",
+        "did you mean expect_column_values_to_not_be_null",
+    ),
+    "a keyword of an expectation": (
+        "expect:\n    - expect_column_values_to_not_be_null: {colunm: a}",
+        "expect.0.expect_column_values_to_not_be_null.colunm",
+        "did you mean column",
+    ),
+    "an expectation without its column": (
+        "expect:\n    - expect_column_values_to_be_unique: {}",
+        "expect.0.expect_column_values_to_be_unique",
+        "needs column",
+    ),
+    "bounds the wrong way round": (
+        "expect:\n    - expect_column_values_to_be_between:"
+        " {column: a, min_value: 2, max_value: 1}",
+        "expect.0.expect_column_values_to_be_between.min_value",
+        "above max_value",
+    ),
+    "an expectation for databases": (
+        "expect:\n    - expect_column_values_to_match_like_pattern:"
+        " {column: a, like_pattern: b}",
+        "expect.0.expect_column_values_to_match_like_pattern",
+        "SQL database",
+    ),
+    "an expression": (
+        'features: {derive: {ratio: "foo("}}',
+        "features.derive.ratio",
+        "not a valid expression",
+    ),
+    "an unknown function": (
+        'features: {derive: {ratio: "exec(a)"}}',
+        "features.derive.ratio",
+        "unknown",
+    ),
+    "a derived column that tells the target": (
+        'features: {derive: {ratio: "target * 2"}}',
+        "features.derive.ratio",
+        "reads the target",
+    ),
+    "a column twice": (
+        "features: {drop: [a, a]}",
+        "features.drop.1",
+        "named twice",
+    ),
+    "a column of two kinds": (
+        "features: {numeric: [a], categorical: [a]}",
+        "features.categorical.0",
+        "numeric, too",
+    ),
+    "a data set": (
+        "source: {type: sklearn, dataset: titanic}",
+        "source.dataset",
+        "breast_cancer",
+    ),
+    "an address": ("source: {type: http, url: ftp://a/b}", "source.url", "https://"),
+    "a table for a query": (
+        "source: {type: sql, url: 'sqlite:///a', query: customers}",
+        "source.query",
+        "SELECT",
+    ),
+    "an encoding": (
+        "source: {type: csv, path: a.csv, read: {encoding: utf-9}}",
+        "source.read.encoding",
+        "no encoding",
+    ),
+    "no number": ("gate: {threshold: .nan}", "gate.threshold", "finite"),
+    "an endless window": (
+        "monitoring: {window_hours: .inf}",
+        "monitoring.window_hours",
+        "finite",
+    ),
+    "a label": (
+        "resources: {node_selector: {a b: c}}",
+        "resources.node_selector.a b",
+        "label",
+    ),
+    "groups of the target": ("gate: {slices: {target: 0.5}}", "gate.slices", "target"),
+    "an unknown key": ("tresholds: 1", "tresholds", "no such key"),
+    "a broken template": (
+        'description: "{{ env.A "',
+        "description",
+        "cannot be read",
+    ),
+}
+
+
+def written(folder: Path, lines: str) -> Path:
+    key = lines.partition(":")[0]
+    kept = [line for line in GOOD.splitlines() if not line.startswith(f"  {key}:")]
+    file = folder / "defs.yaml"
+    file.write_text("\n".join([*kept, f"  {lines}", ""]))
+    return file
+
+
+@pytest.mark.parametrize("lines, key, told", WRONG.values(), ids=WRONG)
+def test_a_wrong_meaning_is_refused_at_its_line(
+    tmp_path: Path, lines: str, key: str, told: str
+) -> None:
+    file = written(tmp_path, lines)
+    (document,) = model_file.read(file)
+    problems = model_file.problems(document)
+    (found,) = [p for p in problems if p.key == f"attributes.{key}"]
+    assert told in found.message
+    names = [part for part in key.split(".") if not part.isdecimal()]
+    assert names[-1] in file.read_text().splitlines()[found.line - 1]
+    assert str(found).startswith(f"{file}:{found.line}:")
+
+
+@pytest.mark.parametrize(
+    "text, line, told",
+    {
+        "twice at the top": (GOOD + "attributes: {}\n", 6, "first in line 2"),
+        "twice in the model": (GOOD + "  target: other\n", 6, "first in line 5"),
+        "twice in a flow": (
+            GOOD + "  gate: {threshold: 0.9, threshold: 0.1}\n",
+            6,
+            "gate.threshold",
+        ),
+        "twice in a list": (
+            GOOD + "  expect:\n  - a: {b: 1,\n       b: 2}\n",
+            8,
+            "expect.0.a.b",
+        ),
+        "twice, one in quotes": (GOOD + '  "target": other\n', 6, "first in line 5"),
+        "an open bracket": (GOOD + "  owners: [a\n", 7, "is no YAML"),
+        "a tab": (GOOD + "\tschedule: null\n", 6, "is no YAML"),
+        "a colon in a value": (GOOD + "  description: a: b\n", 6, "is no YAML"),
+        "an unknown alias": (GOOD + "  description: *a\n", 6, "is no YAML"),
+        "a list for a key": (GOOD + "  ? [a]\n  : b\n", 6, "unhashable key"),
+        "a null character": (GOOD + "  description: \0\n", 1, "cannot be read"),
+    }.values(),
+)
+def test_what_is_no_yaml_or_says_a_key_twice_is_refused(
+    tmp_path: Path, text: str, line: int, told: str
+) -> None:
+    file = tmp_path / "defs.yaml"
+    file.write_text(text)
+    with pytest.raises(ModelFileError) as refused:
+        model_file.read(file)
+    assert refused.value.problems[0].line == line
+    assert told in str(refused.value)
+
+
+def test_the_key_of_a_merge_may_stand_twice(tmp_path: Path) -> None:
+    file = tmp_path / "defs.yaml"
+    file.write_text("a: &a {x: 1}\nb: &b {y: 2}\nc: {<<: *a, <<: *b}\n")
+    (document,) = model_file.read(file)
+    assert document.content["c"]["y"] == 2
+
+
+def test_only_files_that_dagster_reads_are_looked_at(tmp_path: Path) -> None:
+    for place in ("a", "b", "a/below", ".git", "__pycache__", "c/d"):
+        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    for name in ("a/defs.yaml", "a/below/defs.yaml", ".git/defs.yaml"):
+        (tmp_path / name).write_text(GOOD)
+    for name in ("__pycache__/defs.yaml", "c/d/component.yaml", "b/defs.yml"):
+        (tmp_path / name).write_text(GOOD)
+    found = [str(f.relative_to(tmp_path)) for f in model_file.files(tmp_path)]
+    assert found == ["a/defs.yaml", "b/defs.yml", "c/d/component.yaml"]
+
+
+def test_the_table_of_wrong_files_covers_every_part_of_the_yaml() -> None:
+    top = {re.split(r"[.:]", key)[0] for _, key, _ in WRONG.values()}
+    assert {
+        "source", "expect", "features", "estimator", "search", "split", "gate",
+        "monitoring", "resources", "schedule",
+    } <= top  # fmt: skip
