@@ -57,12 +57,12 @@ def _day(root: Path, count: int) -> list[str]:
 
 
 def _measure(place: str, ids: list[str]) -> None:
-    from ml_assets.lifecycle.lineage import explain
+    from ml_assets.lifecycle.lineage import lineage
 
     seconds, matching = [], 0
     for prediction_id in ids:
         started = time.perf_counter()
-        found = explain(prediction_id)
+        found = lineage(prediction_id)
         seconds.append(time.perf_counter() - started)
         hashes = found["hashes"]
         matching += not found["problems"] and all(item["matches"] for item in hashes)
@@ -76,7 +76,7 @@ def _measure(place: str, ids: list[str]) -> None:
 
 
 def _command(prediction_id: str) -> float:
-    command = [sys.executable, "-m", "ml_assets.cli", "explain", prediction_id]
+    command = [sys.executable, "-m", "ml_assets.cli", "lineage", prediction_id]
     started = time.perf_counter()
     done = subprocess.run(  # nosec B603 - fixed arguments
         [*command, "--json"], capture_output=True, text=True, check=True

@@ -35,7 +35,7 @@ class Pair(NamedTuple):
 
 
 def switch(store: PlanStore, share: float) -> None:
-    """Put a plan in force that logs this share, and wait until it serves."""
+    """Activate a plan that logs this share, and wait until it serves."""
     current = store.current(MODEL)
     if current is None:
         raise RuntimeError(f"{MODEL} has no plan")

@@ -72,7 +72,7 @@ def _staging() -> dg.AssetsDefinition:
         owners=OWNERS,
         kinds={"kubernetes"},
         deps=[release_key("image")],
-        description="The release in staging, put in force there and checked.",
+        description="The release in staging, deployed there and checked.",
         check_specs=_checks("staging"),
         dagster_type=NOTHING,
         output_required=False,

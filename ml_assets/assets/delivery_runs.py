@@ -1,4 +1,4 @@
-"""What a run of releases shows: its checks, what is in force, or why it failed."""
+"""What a run of releases shows: its checks, what is deployed, or why it failed."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -18,7 +18,7 @@ Events = Iterator[Any]
 def told(
     context: dg.AssetExecutionContext, name: str, act: Callable[[], Any]
 ) -> Events:
-    """The events of a delivery: its checks, and what is in force, or a failure."""
+    """The events of a delivery: its checks, and what is deployed, or a failure."""
     try:
         done = act_on(context, act)
     except DoneError as reason:
@@ -26,7 +26,7 @@ def told(
         return
     entry = done.entry
     yield from _results(name, entry, done.findings or not_tried(entry.why))
-    if not done.is_in_force:
+    if not done.is_deployed:
         raise dg.Failure(entry.why, allow_retries=False)
     yield dg.MaterializeResult(
         data_version=dg.DataVersion(entry.version),

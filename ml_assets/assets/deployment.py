@@ -1,4 +1,4 @@
-"""``<model>/deployment``: the version that serves, put in force by a rollout."""
+"""``<model>/deployment``: the version that serves, activated by a rollout."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -18,7 +18,7 @@ from ml_assets.assets.deployment_checks import (
 from ml_assets.assets.evaluation import passed
 from ml_assets.assets.retries import retrying, verdict
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.activation import evidence_of, finish, mirror, put_in_force
+from ml_assets.lifecycle.activation import activate, evidence_of, finish, mirror
 from ml_assets.lifecycle.strategy import challenge
 from ml_assets.ml.gate import INTERFACE
 from ml_assets.records.ledger_entry import Kind
@@ -83,7 +83,7 @@ def deploy(
     who: str,
     overruled: Sequence[str] = (),
 ) -> Rollout:
-    """Put a version that passed its gate in force, once.
+    """Activate a version that passed its gate, once.
 
     A refusal is written into the ledger as well. Clauses of the gate in `overruled` are
     not asked.
@@ -162,7 +162,7 @@ def _deploy(
     evidence = evidence_of(record)
     key = f"deployment:{record.version}"
     kind: Kind = "experiment" if plan.experiment else "deployment"
-    return put_in_force(target, plan, kind, who, plan.reason, evidence, key)
+    return activate(target, plan, kind, who, plan.reason, evidence, key)
 
 
 def _reason(spec: ModelSpec, record: VersionRecord, before: ServingPlan | None) -> str:
@@ -195,7 +195,7 @@ def _choose(
 def _is_unfinished(
     store: VersionStore, record: VersionRecord, plan: ServingPlan
 ) -> bool:
-    """Whether a run put the version in force and died before the rest was done.
+    """Whether a run activated the version and died before the rest was done.
 
     The profile is the last that a deployment writes.
     """

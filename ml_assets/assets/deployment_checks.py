@@ -28,7 +28,7 @@ def check_not_done(
     for plan in target.history(record.model):
         if plan.live.version == record.version:
             raise DoneError(
-                f"version {record.version} was put in force before,"
+                f"version {record.version} was activated before,"
                 f" as plan {plan.generation} of {record.model}"
             )
         if plan.experiment == record.version:
@@ -50,7 +50,7 @@ def check_not_held(record: VersionRecord) -> None:
     if entry is not None:
         raise RefusedError(
             f"version {record.version} is on hold since {entry.time}: {entry.why};"
-            f" `ml-assets release {record.model} {record.version}` takes it off"
+            f" `ml-assets unhold {record.model} {record.version}` takes it off"
         )
 
 

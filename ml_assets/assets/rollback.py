@@ -1,6 +1,6 @@
 """``<model>_rollback``: the job that returns to a version that served before.
 
-``<model>_health`` starts it when no running server can serve the plan in force.
+``<model>_health`` starts it when no running server can serve the active plan.
 """
 
 import datetime as dt

@@ -25,9 +25,9 @@ Wanted = dict[str, dict[str, Any]]
 
 def build() -> dg.Definitions:
     """Jobs and sensors."""
-    staging = _job("staging", "Puts a release in force in staging and checks it.")
+    staging = _job("staging", "Deploys a release in staging and checks it.")
     approval = _job("approval", "Lets a version into production.")
-    production = _job("production", "Puts an approved version in force in production.")
+    production = _job("production", "Deploys an approved version in production.")
     return dg.Definitions(
         jobs=[staging, approval, production],
         sensors=[_staging_sensor(staging), _production_sensor(production)],
@@ -92,7 +92,7 @@ def _production_sensor(job: Any) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=PRODUCTION_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Has an approved version put in force in production.",
+        description="Has an approved version deployed in production.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from ml_assets.delivery.requests import open_approval

@@ -42,7 +42,7 @@ def build() -> dg.Definitions:
             return roll_back(root, who, why, config.to, key, run.run_id)
 
         done = act_on(context, act)
-        if not done.is_in_force:
+        if not done.is_deployed:
             raise dg.Failure(done.entry.why, allow_retries=False)
         context.log_event(
             dg.AssetMaterialization(

@@ -17,7 +17,7 @@ from ml_assets.state.versions import VersionStore
 
 
 def under_test(spec: ModelSpec) -> str | None:
-    """The version that is the challenger of the plan in force; None without one."""
+    """The version that is the challenger of the active plan; None without one."""
     if spec.serving.strategy == "rolling":
         return None
     plan = PlanStore(storage_root()).current(spec.name)

@@ -18,27 +18,30 @@ COMMANDS = {
     "deploy": ("deploy", "Put a version in service."),
     "dev": ("dev", "Dagster UI and model server, until Ctrl-C."),
     "doctor": ("doctor", "Check this installation and say what to do."),
-    "door": ("door", "Hold a port for servers that come and go."),
     "experiment": ("experiment", "Show the challenger's evidence and the verdict."),
-    "explain": ("explain", "Tell where an answer came from."),
     "exporter": ("exporter", "Prometheus metrics of Dagster and the models."),
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
+    "handoff": ("handoff", "Hold a port for servers that come and go."),
     "hold": ("hold", "Keep a version from being deployed."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
+    "lineage": ("lineage", "Show where an answer came from."),
     "models": ("models", "List the models and what serves them."),
     "predict": ("predict", "Score rows with the version in service."),
-    "release": ("release", "Let a version on hold be deployed again."),
     "reproduce": ("reproduce", "Train a version again and compare its answers."),
     "retention": ("retention", "Remove what nothing needs any more."),
     "rollback": ("rollback", "Return to a version that served before."),
-    "rollout": ("rollout", "Roll out the plans in force again."),
+    "rollout": ("rollout", "Roll out the active plans again."),
     "serve": ("serve", "Serve predictions over HTTP."),
     "train": ("train", "Train a version and put it to its gate."),
+    "unhold": ("unhold", "Let a version on hold be deployed again."),
     "versions": ("versions", "List the versions of a model."),
 }
 
+# What a command was called before, and its name now.
+RENAMED = {"door": "handoff", "explain": "lineage", "release": "unhold"}
 
-@click.group(cls=LazyGroup, modules=COMMANDS)
+
+@click.group(cls=LazyGroup, modules=COMMANDS, renamed=RENAMED)
 @click.version_option(ml_assets.__version__, prog_name="ml-assets")
 def main() -> None:
     """Train, deploy, serve and question the models of this project.

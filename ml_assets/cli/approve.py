@@ -20,7 +20,7 @@ from ml_assets.core.storage import storage_root
 def command(tag: str, reason: str, as_json: bool) -> None:
     """Let what TAG points at in the registry into production.
 
-    The ledger of releases keeps who, when and why. A sensor puts the version in force
+    The ledger of releases keeps who, when and why. A sensor deploys the version
     when it has passed in staging. An approval is used once: after a failure, another
     one is needed.
 

@@ -1,4 +1,4 @@
-"""``ml-assets door``: hold a port for the servers that deployments start."""
+"""``ml-assets handoff``: hold a port for the servers that deployments start."""
 
 import sys
 from pathlib import Path
@@ -8,27 +8,27 @@ import click
 from ml_assets.cli.output import EXIT_CODES
 
 
-@click.command("door", epilog=EXIT_CODES)
+@click.command("handoff", epilog=EXIT_CODES)
 @click.option("--host", default="127.0.0.1", help="Address to hold.")
 @click.option("--port", default=8080, help="Port to hold; 0 takes a free one.")
 @click.option(
-    "--door",
+    "--handoff",
     "path",
     required=True,
-    envvar="ML_ASSETS_DOOR",
+    envvar="ML_ASSETS_HANDOFF",
     type=click.Path(path_type=Path),
-    help="Unix socket at which servers ask for it  [env ML_ASSETS_DOOR]",
+    help="Unix socket at which servers ask for it  [env ML_ASSETS_HANDOFF]",
 )
 def command(host: str, port: int, path: Path) -> None:
-    """Hold a port, and lend it to every server started with the same --door.
+    """Hold a port, and lend it to every server started with the same --handoff.
 
     Servers may come and go, one beside another: no connection is lost. It is what the
     target `docker` needs once per model.
 
     \b
     Examples:
-      ml-assets door --door /run/ml-assets/door.sock --host 0.0.0.0
-      ml-assets serve --door /run/ml-assets/door.sock --port 0
+      ml-assets handoff --handoff /run/ml-assets/handoff.sock --host 0.0.0.0
+      ml-assets serve --handoff /run/ml-assets/handoff.sock --port 0
     """
     from ml_assets.serving.process.handoff import hold
     from ml_assets.serving.process.sockets import cannot_listen, require_socket_path

@@ -15,20 +15,39 @@ class LazyGroup(click.Group):
     modules : mapping of str to (str, str)
         Command to its module below ``ml_assets.cli``, which holds it as ``command``,
         and the sentence that the list of commands shows.
+    renamed : mapping of str to str
+        A name that a command had before, and the name that it has now.
     """
 
     def __init__(
-        self, *args: Any, modules: Mapping[str, tuple[str, str]], **kwargs: Any
+        self,
+        *args: Any,
+        modules: Mapping[str, tuple[str, str]],
+        renamed: Mapping[str, str],
+        **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
         self.modules = modules
+        self.renamed = renamed
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the commands."""
         return sorted(self.modules)
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
-        """Import one command; None where there is no such."""
+        """Import one command; None where there is no such.
+
+        Raises
+        ------
+        click.UsageError
+            For a former name, with the present one.
+        """
+        if name in self.renamed:
+            raise click.UsageError(
+                f"`{name}` is now called `{self.renamed[name]}`;"
+                f" see `ml-assets {self.renamed[name]} --help`",
+                ctx,
+            )
         if name not in self.modules:
             return None
         module = import_module(f"ml_assets.cli.{self.modules[name][0]}")

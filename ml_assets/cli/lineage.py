@@ -1,4 +1,4 @@
-"""``ml-assets explain PREDICTION_ID``: where an answer came from."""
+"""``ml-assets lineage PREDICTION_ID``: where an answer came from."""
 
 import datetime as dt
 import sys
@@ -10,13 +10,13 @@ from ml_assets.cli.output import echo_json, json_option, told
 
 
 @click.command(
-    "explain",
-    epilog="Exit codes: 0 explained, 1 not found or altered since, 2 wrong usage.",
+    "lineage",
+    epilog="Exit codes: 0 found, 1 not found or altered since, 2 wrong usage.",
 )
 @click.argument("prediction_id")
 @json_option
 def command(prediction_id: str, as_json: bool) -> None:
-    """Tell everything that led to the answer PREDICTION_ID.
+    """Show everything that led to the answer PREDICTION_ID.
 
     Its input, version, training run, data, code, environment, checks, and the entry in
     the ledger that let it through. Each file is compared with the SHA-256 that was
@@ -24,16 +24,16 @@ def command(prediction_id: str, as_json: bool) -> None:
 
     \b
     Examples:
-      ml-assets explain 019aae2f-a000-7000-8000-000000000000
-      ml-assets explain 019aae2f-a000-7000-8000-000000000000 --json | jq .hashes
+      ml-assets lineage 019aae2f-a000-7000-8000-000000000000
+      ml-assets lineage 019aae2f-a000-7000-8000-000000000000 --json | jq .hashes
 
     JSON keys: id, model, answer, shadow, input, version, training, data, validation,
     metrics, gate, plan, ledger, hashes (path, expected, found, matches), problems.
     """
-    from ml_assets.lifecycle.lineage import LineageError, explain
+    from ml_assets.lifecycle.lineage import LineageError, lineage
 
     with told(LineageError):
-        found = explain(prediction_id)
+        found = lineage(prediction_id)
     if as_json:
         echo_json(found)
     else:

@@ -42,7 +42,7 @@ CHUNK = 1_000
     type=click.Choice(["csv", "json", "jsonl", "parquet"]),
     help="Format of FILE; by default told by its name, else by its first bytes.",
 )
-@click.option("--url", help="Ask the model server there, not the plan in force here.")
+@click.option("--url", help="Ask the model server there, not the active plan here.")
 @click.option(
     "--output",
     type=click.Choice(sorted(WRITERS)),
@@ -89,7 +89,7 @@ def command(
 ) -> None:
     """Score the rows of FILE (- for standard input) with MODEL's version in service.
 
-    Needs no server: the plan in force is verified and loaded in this process, and
+    Needs no server: the active plan is verified and loaded in this process, and
     refuses what a server would refuse. Empty cells of a CSV are missing values.
     Predictions are written once all of them are there: a file is whole, or not there.
 

@@ -24,7 +24,7 @@ def command(model: str, dry_run: bool, as_json: bool) -> None:
     """Remove versions, tables, reports and predictions of MODEL that nothing needs.
 
     Does now what the schedule does every day at 04:00 UTC, by the ages and counts of
-    `retention` in the model's YAML. Nothing goes that a plan in force, the previous
+    `retention` in the model's YAML. Nothing goes that an active plan, the previous
     version, a hold, or a prediction that is kept refers to.
 
     \b

@@ -27,7 +27,7 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
 
     Needs neither Dagster nor the registry: the plan and the files in the storage are
     enough. If the registry cannot be reached, its aliases are set later. A version on
-    hold is not deployed again before `ml-assets release`.
+    hold is not deployed again before `ml-assets unhold`.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""``ml-assets rollout``: the plans in force, rolled out again."""
+"""``ml-assets rollout``: the active plans, rolled out again."""
 
 import click
 
@@ -11,7 +11,7 @@ from ml_assets.serving.models.plan_store import PlanStore
 @click.command("rollout", epilog=EXIT_CODES)
 @click.argument("models", nargs=-1, metavar="[MODEL]...")
 def command(models: tuple[str, ...]) -> None:
-    """Roll out the plans in force of MODELs again, or of all that were deployed.
+    """Roll out the active plans of MODELs again, or of all that were deployed.
 
     Starts servers that are missing, and replaces those of an older image. Makes no new
     plan, and does nothing where all is as it should be.

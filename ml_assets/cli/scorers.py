@@ -1,4 +1,4 @@
-"""What answers `ml-assets predict`: the plan in force in this process, or a server."""
+"""What answers `ml-assets predict`: the active plan in this process, or a server."""
 
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -41,7 +41,7 @@ class Scorer(Protocol):
 
 
 class PlanScorer:
-    """Answers from the plan in force, loaded and verified as a server does it."""
+    """Answers from the active plan, loaded and verified as a server does it."""
 
     def __init__(self, root: Path, model: str, max_rows: int) -> None:
         from ml_assets.core.digests import BundleError

@@ -1,4 +1,4 @@
-"""``ml-assets release MODEL VERSION``: a version that may be deployed again."""
+"""``ml-assets unhold MODEL VERSION``: a version that may be deployed again."""
 
 import click
 
@@ -9,7 +9,7 @@ from ml_assets.cli.target import chosen_target
 from ml_assets.core.storage import storage_root
 
 
-@click.command("release", epilog=EXIT_CODES)
+@click.command("unhold", epilog=EXIT_CODES)
 @click.argument("model")
 @click.argument("version")
 @click.option(
@@ -20,16 +20,16 @@ def command(model: str, version: str, reason: str) -> None:
 
     \b
     Example:
-      ml-assets release breast_cancer 20261123T020000Z --reason "under review"
+      ml-assets unhold breast_cancer 20261123T020000Z --reason "under review"
     """
     quiet_libraries()
     require_known(model, storage_root())
-    from ml_assets.lifecycle.holds import HoldError, release
+    from ml_assets.lifecycle.holds import HoldError, unhold
     from ml_assets.state.versions import UnknownVersionError
     from ml_assets.targets import RolloutError
 
     with told(HoldError, RolloutError, UnknownVersionError):
-        entry, warning = release(chosen_target(), model, version, who(), reason)
+        entry, warning = unhold(chosen_target(), model, version, who(), reason)
     click.echo(f"entry {entry.seq} in the ledger of {model}: {entry.kind} of {version}")
     if warning:
         click.echo(f"warning: {warning}", err=True)

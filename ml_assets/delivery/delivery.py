@@ -1,4 +1,4 @@
-"""One release into one environment: put in force, checked, and taken back if it fails.
+"""One release into one environment: deployed, checked, and taken back if it fails.
 
 An attempt is written down before it begins and ended by one entry of the ledger. A
 process that is killed in between leaves an attempt without an entry: the next one with
@@ -32,13 +32,13 @@ class Delivered(NamedTuple):
     findings: list[Finding]
 
     @property
-    def is_in_force(self) -> bool:
+    def is_deployed(self) -> bool:
         """Whether the release runs."""
         return self.entry.kind != "release_failure"
 
 
 def deliver(place: Place, order: Order, judge: Judge) -> Delivered:
-    """Put a release in force, once per key, and tell the ledger how it ended.
+    """Deploy a release, once per key, and tell the ledger how it ended.
 
     Raises
     ------

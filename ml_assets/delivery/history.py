@@ -95,6 +95,6 @@ def in_production(entries: Sequence[Entry]) -> list[Entry]:
 
 
 def images_of(entry: Entry) -> dict[str, str]:
-    """Target to image of an entry that put a release in force."""
+    """Target to image of an entry that deployed a release."""
     found: dict[str, Any] = entry.evidence.get("images", {})
     return {str(target): str(image) for target, image in found.items()}

@@ -36,7 +36,7 @@ class Asked(NamedTuple):
 def promote(
     root: Path, repository: Repository, name: str | None, who: str, run_id: str
 ) -> Delivered:
-    """Put a version in force in production, if it may be; else say so in the ledger.
+    """Deploy a version in production, if it may be; else say so in the ledger.
 
     Parameters
     ----------

@@ -34,7 +34,7 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     key : str
         That of the ledger entry that will end it.
     digest, name, commit : str
-        The release that is put in force.
+        The release that is deployed.
     images : dict of str to str
         Target to image, of the release.
     wanted, before : dict of str to str

@@ -15,7 +15,7 @@ from ml_assets.spec.reserved import RELEASE
 def roll_back(
     root: Path, who: str, why: str, to: str | None, key: str, run_id: str
 ) -> Delivered:
-    """Put a release of before in force in production again, once per key.
+    """Deploy a release of before in production again, once per key.
 
     Neither the registry nor the checks are asked: it ran there, and it may be urgent.
 
@@ -42,7 +42,7 @@ def _destination(place: Place, to: str | None) -> Image:
     entries = place.entries()
     stack = in_production(entries)
     if not stack:
-        raise RefusedError("no release was put in force in production yet")
+        raise RefusedError("no release was deployed in production yet")
     if to is not None:
         return _named(entries, stack[-1], to)
     if len(stack) > 1:

@@ -13,7 +13,7 @@ from ml_assets.delivery.refusals import DoneError
 def stage(
     root: Path, image: Image, who: str, run_id: str, again: bool = False
 ) -> Delivered:
-    """Put a release in force in staging and check it; else what ran before runs again.
+    """Deploy a release in staging and check it; else what ran before runs again.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Putting a plan in force with its entry in the ledger, whoever decided on it.
+"""Activating a plan with its entry in the ledger, whoever decided on it.
 
 Deployment, promotion and rollback go this way. What is about to be done is noted first,
 so that a process that dies between the plan and its entry leaves a note from which the
@@ -27,7 +27,7 @@ from ml_assets.state.versions import VersionRecord, VersionStore
 from ml_assets.targets import Rollout, RolloutError, Target
 
 
-def put_in_force(
+def activate(
     target: Target,
     plan: ServingPlan,
     kind: Kind,
@@ -39,12 +39,12 @@ def put_in_force(
     """Roll `plan` out and write it into the ledger; once per `key`.
 
     Call it with ``target.lock(plan.model)`` held. With a key whose entry exists, its
-    plan is waited for if it is still in force, and nothing else is done.
+    plan is waited for if it is still active, and nothing else is done.
 
     Raises
     ------
     RolloutError
-        If the plan was not put in force; nothing changed.
+        If the plan was not activated; nothing changed.
     """
     ledger = Ledger(storage_root())
     finish(target, plan.model)
@@ -89,7 +89,7 @@ def finish(target: Target, model: str) -> Entry | None:
 
 
 def repeat(target: Target, entry: Entry) -> Rollout:
-    """The rollout that an entry tells of, waited for if it is still in force."""
+    """The rollout that an entry tells of, waited for if it is still active."""
     by_number = {plan.generation: plan for plan in target.history(entry.model)}
     if entry.generation not in by_number:
         raise RolloutError(
@@ -206,7 +206,7 @@ def mirror(target: Target, model: str) -> list[str]:
 
 
 def plan_path(plan: ServingPlan) -> Path:
-    """File of a plan in force; its SHA-256 stands in the ledger."""
+    """File of an active plan; its SHA-256 stands in the ledger."""
     return storage_root() / "plans" / plan.model / f"{plan.generation:08d}.json"
 
 

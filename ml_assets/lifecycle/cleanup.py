@@ -1,6 +1,6 @@
 """Removing what `ml_assets.lifecycle.retention` says nothing needs.
 
-Under the deployer's lock, so that no plan comes in force meanwhile and two cleanups
+Under the deployer's lock, so that no plan becomes active meanwhile and two cleanups
 follow each other. Each step is repeated by the next cleanup if this one is killed.
 """
 

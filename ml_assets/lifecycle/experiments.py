@@ -39,7 +39,7 @@ class Standing(NamedTuple):
     Attributes
     ----------
     plan : ServingPlan
-        In force, on which the decision is taken.
+        Active, on which the decision is taken.
     started : float
         Unix seconds.
     days : float
@@ -95,7 +95,7 @@ def standing(
     spec : ServingSpec
         With the error probability, the longest duration and the limits.
     plans : sequence of ServingPlan
-        Every plan of the model, oldest first; the last is in force.
+        Every plan of the model, oldest first; the last is active.
     now : datetime
         With its time zone.
     """

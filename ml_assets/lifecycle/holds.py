@@ -54,7 +54,7 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> Held:
         return Held(entry, _relabel(target, model))
 
 
-def release(target: Target, model: str, version: str, who: str, why: str) -> Held:
+def unhold(target: Target, model: str, version: str, who: str, why: str) -> Held:
     """Let `version` be deployed again.
 
     Raises

@@ -18,15 +18,15 @@ from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
 
-# Kinds of entry that put a plan in force.
-PUTS_IN_FORCE = ("deployment", "promotion", "rollback", "experiment")
+# Kinds of entry that activate a plan.
+ACTIVATES = ("deployment", "promotion", "rollback", "experiment")
 
 
 class LineageError(LookupError):
     """The prediction is in no log, or what made it is gone."""
 
 
-def explain(prediction_id: str) -> dict[str, Any]:
+def lineage(prediction_id: str) -> dict[str, Any]:
     """Everything that led to one answer, as JSON knows it.
 
     Returns
@@ -152,11 +152,11 @@ def _plan(root: Path, model: str, generation: int) -> ServingPlan | None:
 
 
 def _entries(root: Path, model: str, generation: int) -> list[Entry]:
-    """The decisions by which plans came in force, up to that of `generation`."""
+    """The decisions by which plans became active, up to that of `generation`."""
     return [
         entry
         for entry in Ledger(root).entries(model)
-        if entry.kind in PUTS_IN_FORCE
+        if entry.kind in ACTIVATES
         and entry.generation is not None
         and entry.generation <= generation
     ]

@@ -26,7 +26,7 @@ Kind = Literal[
 DAY = 86_400.0
 # What a killed writer left is not removed while one could still be writing.
 LEFTOVER_SECONDS = DAY
-# Servers go over to a plan after it is in force, and ids are made by their clocks.
+# Servers go over to a plan after it is active, and ids are made by their clocks.
 LAG_SECONDS = DAY
 
 
@@ -40,7 +40,7 @@ class Version(NamedTuple):
 
 
 class Service(NamedTuple):
-    """A plan: when it came in force, and the versions in it."""
+    """A plan: when it became active, and the versions in it."""
 
     since: float
     versions: frozenset[str]
@@ -76,7 +76,7 @@ class State:
     Attributes
     ----------
     services : list of Service
-        Every plan, oldest first; the last is in force.
+        Every plan, oldest first; the last is active.
     proposed : frozenset of str
         Versions of a plan that is being rolled out.
     segment_versions : frozenset of str

@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.activation import (
+    activate,
     evidence_of,
     finish,
     live_plan,
     previous_version,
-    put_in_force,
     relabel,
     repeat,
 )
@@ -57,7 +57,7 @@ def rollback(
     evidence: dict[str, Any] | None = None,
     run_id: str | None = None,
 ) -> RolledBack:
-    """Put a version in force again, and the newer one that it ends on hold.
+    """Activate a version again, and the newer one that it ends on hold.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ def _roll_back(
     plan = live_plan(record, before, f"rollback: {why}", run_id)
     found = {**evidence_of(record), "from": before.live.version, **evidence}
     unique = key or f"rollback:{plan.generation}"
-    rollout = put_in_force(target, plan, "rollback", who, why, found, unique)
+    rollout = activate(target, plan, "rollback", who, why, found, unique)
     return rollout, before.live.version
 
 
@@ -165,7 +165,7 @@ def _destination(
         entry = on_hold_now[to]
         raise RollbackError(
             f"version {to} of {model} is on hold since {entry.time}: {entry.why};"
-            f" `ml-assets release {model} {to}` takes it off"
+            f" `ml-assets unhold {model} {to}` takes it off"
         )
     evaluation = store.evaluation(model, to)
     if to not in served and not (evaluation and evaluation["gate"]["passed"]):

@@ -129,7 +129,7 @@ class Needed:
         """Whether a sensor counts it as an attempt, or would ask for it again.
 
         The gate's run key is the version, so that its runs stay as long as the version.
-        The health sensor counts the rollbacks of the plan in force.
+        The health sensor counts the rollbacks of the active plan.
         """
         model = run.tags.get("model", "")
         if run.tags.get("version") in self._versions.get(model, ()):

@@ -38,7 +38,7 @@ def challenge(
     Parameters
     ----------
     plan : ServingPlan, optional
-        In force now; None where nothing serves yet.
+        Active now; None where nothing serves yet.
     record : VersionRecord
         The version that passed its gate.
     spec : ServingSpec

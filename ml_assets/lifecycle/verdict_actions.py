@@ -4,7 +4,7 @@ import datetime as dt
 from typing import NamedTuple
 
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.activation import finish, is_labelled, put_in_force, relabel
+from ml_assets.lifecycle.activation import activate, finish, is_labelled, relabel
 from ml_assets.lifecycle.experiments import Standing, standing
 from ml_assets.lifecycle.strategy import drop, next_step, promote
 from ml_assets.records.ledger_entry import Kind
@@ -48,7 +48,7 @@ def conclude(
     Raises
     ------
     RolloutError
-        If the plan that follows was not put in force; what served before serves on.
+        If the plan that follows was not activated; what served before serves on.
     """
     with target.lock(model):
         # One who died may have left his entry, or the aliases, to us.
@@ -73,7 +73,7 @@ def stop(target: Target, model: str, spec: ServingSpec, who: str, why: str) -> O
     NoExperimentError
         If there is none.
     RolloutError
-        If the champion's plan was not put in force; what served before serves on.
+        If the champion's plan was not activated; what served before serves on.
     """
     with target.lock(model):
         finish(target, model)
@@ -116,8 +116,8 @@ def _may_grow(spec: ServingSpec, found: Standing) -> bool:
 
 
 def _act(target: Target, found: Standing, action: Action, who: str) -> Outcome:
-    """Put the plan in force and set the aliases; the lock is held."""
+    """Activate the plan and set the aliases; the lock is held."""
     plan, kind, why, key = action
     evidence = found.to_dict()
-    rollout = put_in_force(target, plan, kind, who, why, evidence, key)
+    rollout = activate(target, plan, kind, who, why, evidence, key)
     return Outcome(found, rollout, relabel(target, plan.model))

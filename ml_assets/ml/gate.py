@@ -192,8 +192,8 @@ def _interface(figures: GateFigures) -> Clause:
         INTERFACE,
         False,
         f"it does not answer every request as the champion {champion} does:"
-        f" {told(figures.refuses)}; `ml-assets deploy --accept-interface-change` puts"
-        " it in force all the same",
+        f" {told(figures.refuses)}; `ml-assets deploy --accept-interface-change`"
+        " activates it all the same",
     )
 
 

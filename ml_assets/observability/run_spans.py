@@ -25,7 +25,7 @@ _PHASES = {
 }
 _ENDS = ("PIPELINE_SUCCESS", "PIPELINE_FAILURE", "PIPELINE_CANCELED")
 _TAGS = {
-    "model": "ml_assets.spec.model",
+    "model": "ml_assets.model",
     "version": "ml_assets.version",
     "dagster/partition": "dagster.partition",
     "dagster/schedule_name": "dagster.schedule",
@@ -173,7 +173,7 @@ class RunSpans:
         self._root.attributes |= tagged
         if "ml_assets.version" not in tagged and len(self.versions) == 1:
             ((model, version),) = self.versions
-            named = {"ml_assets.spec.model": model, "ml_assets.version": version}
+            named = {"ml_assets.model": model, "ml_assets.version": version}
             self._root.attributes |= named
         span = self._child(self._root, self._end, self._error)
         return span._replace(parent=None, links=[*links])

@@ -11,7 +11,7 @@ class TargetError(Exception):
 
 
 class RolloutError(Exception):
-    """A plan was not put in force; what served before serves on."""
+    """A plan was not activated; what served before serves on."""
 
 
 class UnreachableError(RolloutError):
@@ -19,26 +19,26 @@ class UnreachableError(RolloutError):
 
 
 class Rollout(NamedTuple):
-    """A plan in force, and how many running servers said that they serve it."""
+    """An active plan, and how many running servers said that they serve it."""
 
     plan: ServingPlan
     servers: int
 
 
 class Target(Protocol):
-    """Puts plans in force."""
+    """Activates plans."""
 
     def current(self, model: str) -> ServingPlan | None:
-        """The plan in force, or None where the model was never deployed."""
+        """The active plan, or None where the model was never deployed."""
 
     def history(self, model: str) -> list[ServingPlan]:
-        """Every plan that was in force, oldest first."""
+        """Every plan that was active, oldest first."""
 
     def lock(self, model: str) -> AbstractContextManager[None]:
         """Held by whoever decides on and applies a plan of `model`."""
 
     def apply(self, plan: ServingPlan) -> Rollout:
-        """Put `plan` in force, or raise `RolloutError` and change nothing.
+        """Activate `plan`, or raise `RolloutError` and change nothing.
 
-        To apply the plan that is in force is allowed, and makes no new one.
+        To apply the plan that is active is allowed, and makes no new one.
         """

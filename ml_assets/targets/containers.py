@@ -1,8 +1,8 @@
-"""The containers of a model: the door that compose.yaml declares, and its servers.
+"""The containers of a model: its socket hand-off of compose.yaml, and its servers.
 
-A server gets what its door has: image, environment, user, volumes, networks, limits and
-security options. So all of it is said once, and the door's image name decides which
-code serves next.
+A server gets what its hand-off has: image, environment, user, volumes, networks, limits
+and security options. So all of it is said once, and
+the hand-off's image name decides which code serves next.
 """
 
 import os
@@ -17,7 +17,7 @@ STACK_VARIABLE = "ML_ASSETS_STACK"
 DEFAULT_STACK = "ml-assets"
 ROLE, MODEL, STACK = "ml-assets.dev/role", "ml-assets.dev/model", "ml-assets.dev/stack"
 PLAN, GENERATION = "ml-assets.dev/plan", "ml-assets.dev/generation"
-DOOR, SERVER = "door", "server"
+HANDOFF, SERVER = "handoff", "server"
 # All servers of a stack answer to this name; Prometheus asks for its addresses.
 ALIAS = "model-servers"
 # By these `docker compose` knows which containers `down --remove-orphans` takes away.
@@ -53,7 +53,7 @@ class Containers:
     Raises
     ------
     TargetError
-        If the engine does not answer, or has no door of the model.
+        If the engine does not answer, or has no hand-off of the model.
     """
 
     def __init__(self, model: str) -> None:
@@ -63,23 +63,23 @@ class Containers:
         self.stack = os.environ.get(STACK_VARIABLE) or DEFAULT_STACK
         with _told():
             self._engine = docker.from_env()
-            self._door = self._find_door()
+            self._handoff = self._find_handoff()
 
-    def _find_door(self) -> dict[str, Any]:
-        found = self._engine.containers.list(filters={"label": self._labels(DOOR)})
+    def _find_handoff(self) -> dict[str, Any]:
+        found = self._engine.containers.list(filters={"label": self._labels(HANDOFF)})
         if len(found) != 1:
             raise TargetError(
-                f"{len(found)} running containers are labelled {ROLE}={DOOR},"
+                f"{len(found)} running containers are labelled {ROLE}={HANDOFF},"
                 f" {MODEL}={self.model} and {STACK}={self.stack}, expected one:"
-                " declare the model's door in compose.yaml"
+                " declare the model's hand-off in compose.yaml"
             )
         attributes: dict[str, Any] = found[0].attrs
         return attributes
 
     def image(self) -> str:
-        """Id of the image that the door's image name stands for today."""
+        """Id of the image that the hand-off's image name stands for today."""
         with _told():
-            found: str = self._engine.images.get(self._door["Config"]["Image"]).id
+            found: str = self._engine.images.get(self._handoff["Config"]["Image"]).id
         return found
 
     def servers(self) -> list[Server]:
@@ -109,7 +109,7 @@ class Containers:
         """Start a server that is pinned to a generation."""
         name = f"{self.stack}-{self.model}-{generation}-{uuid.uuid4().hex[:6]}"
         with _told():
-            network, *others = self._door["NetworkSettings"]["Networks"]
+            network, *others = self._handoff["NetworkSettings"]["Networks"]
             created = self._engine.api.create_container_from_config(
                 self._configuration(generation, plan, network), name
             )
@@ -141,18 +141,18 @@ class Containers:
         self, generation: int, plan: str, network: str
     ) -> dict[str, Any]:
         """What the engine is asked to create, in the words of its API."""
-        door, labels = self._door["Config"], self._door["Config"]["Labels"]
+        handoff, labels = self._handoff["Config"], self._handoff["Config"]["Labels"]
         inherited = {
             name: value
             for name, value in labels.items()
             if name == f"{_COMPOSE}.project"
         }
         pins = {"ML_ASSETS_MODEL": self.model, "ML_ASSETS_GENERATION": str(generation)}
-        kept = [item for item in door["Env"] if item.partition("=")[0] not in pins]
+        kept = [item for item in handoff["Env"] if item.partition("=")[0] not in pins]
         return {
             # The image's own command and health check: those of a model server.
-            "Image": door["Image"],
-            "User": door["User"],
+            "Image": handoff["Image"],
+            "User": handoff["User"],
             "Env": [*kept, *(f"{name}={value}" for name, value in pins.items())],
             "Labels": {
                 **inherited,
@@ -163,7 +163,7 @@ class Containers:
                 GENERATION: str(generation),
             },
             "HostConfig": {
-                **self._door["HostConfig"],
+                **self._handoff["HostConfig"],
                 "PortBindings": {},
                 "RestartPolicy": {"Name": "unless-stopped"},
                 "NetworkMode": network,

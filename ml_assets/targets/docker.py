@@ -7,7 +7,7 @@ hand-off (see `ml_assets.serving.process.handoff`). Once it takes requests, the 
 container finishes and is removed. A plan that does not load is never active.
 
 Whoever is killed on the way leaves containers that the next `apply` uses or removes:
-one of a plan that is in force is awaited, one of a plan that never was is taken away.
+one of a plan that is active is awaited, one of a plan that never was is taken away.
 """
 
 import time
@@ -35,14 +35,14 @@ class DockerTarget(StoredTarget):
         super().__init__(root, timeout)
 
     def apply(self, plan: ServingPlan) -> Rollout:
-        """Put `plan` in force, or raise `RolloutError` and change nothing.
+        """Activate `plan`, or raise `RolloutError` and change nothing.
 
-        Of a plan that is in force already the container is started where it is missing,
-        and replaced where it is of another image than the door's today.
+        Of a plan that is active already the container is started where it is missing,
+        and replaced where it is of another image than the hand-off's today.
         """
         try:
             containers = Containers(plan.model)
-            self._remove_never_in_force(containers)
+            self._remove_never_active(containers)
             if self.store.current(plan.model) != plan:
                 server = self._introduce(containers, plan)
             else:
@@ -51,7 +51,7 @@ class DockerTarget(StoredTarget):
         except TargetError as error:
             raise RolloutError(str(error)) from error
 
-    def _remove_never_in_force(self, containers: Containers) -> None:
+    def _remove_never_active(self, containers: Containers) -> None:
         """Remove what a deployer left that died before it could commit its plan."""
         current = self.store.current(containers.model)
         newest = current.generation if current else 0
@@ -76,7 +76,7 @@ class DockerTarget(StoredTarget):
         return server
 
     def _find_or_start(self, containers: Containers, plan: ServingPlan) -> Server:
-        """The container of a plan that is in force."""
+        """The container of a plan that is active."""
         image = containers.image()
         for server in containers.servers():
             if server.plan == digest(plan) and server.image == image:

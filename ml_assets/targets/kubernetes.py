@@ -3,7 +3,7 @@
 A rollout stages the plan, where pods that are pinned to it find it, and sets one
 annotation of the pod template. The pods of the new generation are ready when they have
 loaded exactly that plan and its probe rows got the stored answers; only when all are
-does the plan come in force. Else the Deployment returns to the plan that is in force,
+does the plan become active. Else the Deployment returns to the plan that is active,
 whose pods have served all along.
 
 The plans say what ought to serve, and the Deployment is brought there: a deployer that
@@ -86,9 +86,9 @@ class KubernetesTarget(StoredTarget):
             self._held.pop(model, None)
 
     def apply(self, plan: ServingPlan) -> Rollout:
-        """Put `plan` in force, or raise `RolloutError` and change nothing.
+        """Activate `plan`, or raise `RolloutError` and change nothing.
 
-        Of a plan that is in force already the rollout is only waited for.
+        Of a plan that is active already the rollout is only waited for.
         """
         name = deployment_name(plan.model)
         deployment = Deployment(self._cluster, name, MANAGER)
@@ -112,7 +112,7 @@ class KubernetesTarget(StoredTarget):
             )
             kind = RolloutError if is_stuck else UnreachableError
             raise kind(
-                f"plan {plan.generation} of {plan.model} is not in force: {error}"
+                f"plan {plan.generation} of {plan.model} is not active: {error}"
             ) from error
         self.store.unstage(plan.model)
         return Rollout(plan, _replicas(found))
@@ -121,7 +121,7 @@ class KubernetesTarget(StoredTarget):
         newest = before.generation if before else 0
         if plan.generation != newest + 1:
             raise RolloutError(
-                f"plan {plan.generation} of {plan.model} cannot be put in force:"
+                f"plan {plan.generation} of {plan.model} cannot be activated:"
                 f" generation {newest} is, expected plan {newest + 1}"
             )
 
@@ -134,7 +134,7 @@ class KubernetesTarget(StoredTarget):
     def _introduce(
         self, deployment: Deployment, plan: ServingPlan, before: ServingPlan | None
     ) -> Object:
-        """Roll the plan out before it is in force."""
+        """Roll the plan out before it is active."""
         found = annotation(deployment.read()["spec"]["template"], ANNOTATION)
         # In this order: what was read while the lock was held is what we may replace.
         self._check_held(plan.model)
@@ -161,13 +161,13 @@ class KubernetesTarget(StoredTarget):
         return None
 
     def _pin(self, deployment: Deployment, plan: ServingPlan) -> Object:
-        """Bring the Deployment to a plan that is in force."""
+        """Bring the Deployment to a plan that is active."""
         edit = _pin_to(pin_of(plan))
         # There is nothing to return to: this is what ought to serve.
         return roll(deployment, edit, edit, self.timeout)
 
     def _follow_plans(self, deployment: Deployment, model: str) -> None:
-        """Serve what is in force, after somebody else put it there."""
+        """Serve what is active, after somebody else put it there."""
         plan = self.store.current(model)
         if plan is not None:
             with contextlib.suppress(ClusterError, OvertakenError, RollError):

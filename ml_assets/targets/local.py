@@ -4,7 +4,7 @@ A rollout has two phases. First the plan is tried in a process of its own, then
 proposed: every running server loads it beside the plan it serves, scores the stored
 probe rows and says what came of it. Only when all are prepared is it committed, and
 they swap. A plan that crashes, or answers otherwise than at training, is withdrawn and
-never in force.
+never active.
 """
 
 import time
@@ -30,9 +30,9 @@ class LocalTarget(StoredTarget):
         super().__init__(root, timeout)
 
     def apply(self, plan: ServingPlan) -> Rollout:
-        """Put `plan` in force, or raise `RolloutError` and change nothing.
+        """Activate `plan`, or raise `RolloutError` and change nothing.
 
-        A plan that is in force already is only waited for.
+        A plan that is active already is only waited for.
         """
         if self.store.current(plan.model) == plan:
             return Rollout(plan, self._await_serving(plan))

@@ -18,11 +18,11 @@ class StoredTarget:
         self.timeout = timeout
 
     def current(self, model: str) -> ServingPlan | None:
-        """The plan in force, or None where the model was never deployed."""
+        """The active plan, or None where the model was never deployed."""
         return self.store.current(model)
 
     def history(self, model: str) -> list[ServingPlan]:
-        """Every plan that was in force, oldest first."""
+        """Every plan that was active, oldest first."""
         return self.store.history(model)
 
     def lock(self, model: str) -> AbstractContextManager[None]:

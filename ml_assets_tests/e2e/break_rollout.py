@@ -28,7 +28,7 @@ def main(model):
             print(error, flush=True)
             is_back = "run the former template" in str(error)
             return 0 if is_back and chosen.current(model) == before else 1
-    print("the broken plan came in force", flush=True)
+    print("the broken plan became active", flush=True)
     return 1
 
 

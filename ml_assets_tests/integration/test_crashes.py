@@ -119,7 +119,7 @@ def test_a_deployment_that_is_killed_is_finished_by_the_next(
         platform.check()
         platform.check_finished()
         assert platform.deployed() == [first, second]
-    print(f"\nkilled once: plan {len(found)} in force; rerun: plan 2, labels, profile")
+    print(f"\nkilled once: plan {len(found)} active; rerun: plan 2, labels, profile")
 
 
 def test_kills_at_random_moments_leave_old_or_new(

@@ -43,8 +43,10 @@ QUICK = {
 }
 LOCATION = """
 import dagster as dg
-from ml_assets import automation_notify
-from ml_assets.release import automation, definitions, runs
+from ml_assets.automation import notify as automation_notify
+from ml_assets.automation import delivery as automation
+from ml_assets.automation import delivery_definitions as definitions
+from ml_assets.assets import delivery_runs as runs
 
 automation_notify.SENSOR_SECONDS = 1
 automation.STAGING_SECONDS = automation.PRODUCTION_SECONDS = 1

@@ -36,7 +36,7 @@ IMAGE = "ml-assets-test:production"
 DEPLOY = """
 import sys, msgspec
 from pathlib import Path
-from ml_assets.serving.plan import ServingPlan
+from ml_assets.records.plan import ServingPlan
 from ml_assets.targets.docker import DockerTarget
 target = DockerTarget(Path(sys.argv[1]))
 wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=ServingPlan)
@@ -54,7 +54,7 @@ def image() -> str:
 
 
 class Stack:
-    """A door on this machine's engine, and the storage that all share."""
+    """A hand-off on this machine's engine, and the storage that all share."""
 
     def __init__(self, root: Path, image: str) -> None:
         self.name = f"ml-assets-test-{uuid.uuid4().hex[:8]}"
@@ -71,7 +71,7 @@ class Stack:
             name: answers(root, arm, self.given) for name, arm in self.arms.items()
         }
         self._open_to_everybody()
-        self.door: Container | None = None
+        self.handoff: Container | None = None
 
     def _open_to_everybody(self) -> None:
         """Let the containers' user write where this process may."""
@@ -79,26 +79,28 @@ class Stack:
         for path in (self.root, *self.root.rglob("*")):
             path.chmod(0o777 if path.is_dir() else 0o644)
 
-    def open_door(self, *options: str, labels: bool = True) -> Container:
-        """Start the door, as compose.yaml does."""
-        marks = {"role": "door", "model": MODEL, "stack": self.name} if labels else {}
+    def open_handoff(self, *options: str, labels: bool = True) -> Container:
+        """Start the hand-off, as compose.yaml does."""
+        marks = (
+            {"role": "handoff", "model": MODEL, "stack": self.name} if labels else {}
+        )
         id_ = docker(
             "run", "--detach", "--restart=unless-stopped", *RESTRICTED, *IMPATIENT,
             *(f"--label=ml-assets.dev/{key}={value}" for key, value in marks.items()),
             f"--network={self.name}", "--network-alias=model-server",
             f"--volume={self.root}:/var/lib/ml-assets",
-            f"--volume={self.name}-doors:/run/ml-assets",
-            "--env=ML_ASSETS_DOOR=/run/ml-assets/census.sock",
+            f"--volume={self.name}-sockets:/run/ml-assets",
+            "--env=ML_ASSETS_HANDOFF=/run/ml-assets/census.sock",
             "--publish=127.0.0.1::8080", *options, self.image,
-            "ml-assets", "door", "--host", "0.0.0.0", "--port", "8080",
+            "ml-assets", "handoff", "--host", "0.0.0.0", "--port", "8080",
         )  # fmt: skip
-        self.door = Container(id_.splitlines()[-1])
-        return self.door
+        self.handoff = Container(id_.splitlines()[-1])
+        return self.handoff
 
     @property
     def port(self) -> int:
-        assert self.door is not None
-        return int(self.door.address(8080).rpartition(":")[2])
+        assert self.handoff is not None
+        return int(self.handoff.address(8080).rpartition(":")[2])
 
     def load(self) -> Load:
         return Load(self.port, self.given, self.expected, 8, reconnects=True)
@@ -127,11 +129,11 @@ class Stack:
         found = docker(
             "ps", "--all", "--quiet", f"--filter=label=ml-assets.dev/stack={self.name}"
         )
-        ids = [*found.split(), *([self.door.id] if self.door else [])]
+        ids = [*found.split(), *([self.handoff.id] if self.handoff else [])]
         if ids:
             docker("rm", "--force", "--volumes", *ids, check=False)
         docker("network", "rm", self.name)
-        docker("volume", "rm", "--force", f"{self.name}-doors")
+        docker("volume", "rm", "--force", f"{self.name}-sockets")
         docker("rmi", "--force", self.image)
 
 
@@ -171,10 +173,10 @@ def under_load(stack: Stack, work: Any, seconds: float = 0.5) -> Load:
 def test_a_second_version_takes_over_under_load_without_a_lost_request(
     stack: Stack,
 ) -> None:
-    door = stack.open_door()
+    handoff = stack.open_handoff()
     a, b = stack.arms.values()
     assert stack.target.apply(plan(a, 1)) == (plan(a, 1), 1)
-    door.await_health("healthy")
+    handoff.await_health("healthy")
     load = under_load(stack, lambda: stack.target.apply(plan(b, 2)))
     assert (load.lost, load.wrong) == ([], [])
     assert load.order == ["a", "b"]
@@ -186,8 +188,8 @@ def test_a_second_version_takes_over_under_load_without_a_lost_request(
     assert container_ids(stack) == [before]
 
 
-def test_servers_are_as_restricted_as_the_door(stack: Stack) -> None:
-    stack.open_door("--memory=600m", "--cpus=0.5", "--env=ML_ASSETS_MAX_ROWS=7")
+def test_servers_are_as_restricted_as_the_handoff(stack: Stack) -> None:
+    stack.open_handoff("--memory=600m", "--cpus=0.5", "--env=ML_ASSETS_MAX_ROWS=7")
     stack.target.apply(plan(stack.arms["a"], 1))
     (id_,) = container_ids(stack)
     server = Container(id_)
@@ -208,7 +210,7 @@ def test_servers_are_as_restricted_as_the_door(stack: Stack) -> None:
 def test_a_version_that_answers_otherwise_is_refused_and_traffic_sees_nothing(
     stack: Stack,
 ) -> None:
-    stack.open_door()
+    stack.open_handoff()
     a, b = stack.arms.values()
     stack.target.apply(plan(a, 1))
     altered = with_other_answers(stack.root, b)
@@ -227,22 +229,22 @@ def test_a_version_that_answers_otherwise_is_refused_and_traffic_sees_nothing(
 def test_a_container_that_ends_is_no_rollout_and_its_last_words_are_told(
     stack: Stack,
 ) -> None:
-    stack.open_door("--env=ML_ASSETS_MAX_ROWS=many")
+    stack.open_handoff("--env=ML_ASSETS_MAX_ROWS=many")
     with pytest.raises(RolloutError, match="(?s)ended with exit code 2: .*max_rows"):
         stack.target.apply(plan(stack.arms["a"], 1))
     assert stack.servers() == []
     assert stack.target.current(MODEL) is None
 
 
-def test_a_model_without_a_door_is_told_what_to_declare(stack: Stack) -> None:
-    stack.open_door(labels=False)
+def test_a_model_without_a_handoff_is_told_what_to_declare(stack: Stack) -> None:
+    stack.open_handoff(labels=False)
     expected = f"0 running containers are labelled .*{MODEL}.*{stack.name}"
     with pytest.raises(RolloutError, match=expected):
         stack.target.apply(plan(stack.arms["a"], 1))
 
 
 def test_an_overtaken_plan_is_refused_and_leaves_no_container(stack: Stack) -> None:
-    stack.open_door()
+    stack.open_handoff()
     a, b = stack.arms.values()
     stack.target.apply(plan(a, 1))
     with pytest.raises(RolloutError, match="generation 1 already exists"):
@@ -251,7 +253,7 @@ def test_an_overtaken_plan_is_refused_and_leaves_no_container(stack: Stack) -> N
 
 
 def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
-    stack.open_door()
+    stack.open_handoff()
     current = plan(stack.arms["a"], 1)
     stack.target.apply(current)
     before = container_ids(stack)
@@ -271,14 +273,14 @@ def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
 
 
 def test_a_killed_server_comes_back_by_itself_while_clients_wait(stack: Stack) -> None:
-    door = stack.open_door()
+    handoff = stack.open_handoff()
     stack.target.apply(plan(stack.arms["a"], 1))
     (server,) = container_ids(stack)
     Container(server).signal("SIGKILL")
     load = under_load(stack, lambda: None)
     assert (load.lost, load.wrong) == ([], [])
-    docker("restart", "--time=5", door.id)
-    door.await_health("healthy")
+    docker("restart", "--time=5", handoff.id)
+    handoff.await_health("healthy")
     load = under_load(stack, lambda: None)
     assert (load.lost, load.wrong) == ([], [])
 
@@ -286,7 +288,7 @@ def test_a_killed_server_comes_back_by_itself_while_clients_wait(stack: Stack) -
 def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
     stack: Stack,
 ) -> None:
-    stack.open_door()
+    stack.open_handoff()
     stack.target.apply(plan(stack.arms["a"], 1))
     plans = stack.root / "plans" / MODEL
     outcomes: dict[str, bool] = {}
@@ -319,7 +321,7 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
     load = under_load(stack, kill_and_repeat)
     print(outcomes)
     assert (load.lost, load.wrong) == ([], [])
-    # Some died before their plan was in force, some after.
+    # Some died before their plan was active, some after.
     assert {*outcomes.values()} == {True, False}
     assert len(stack.target.history(MODEL)) == 1 + len(moments)
 

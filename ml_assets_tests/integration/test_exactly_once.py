@@ -44,10 +44,10 @@ QUICK = {
 LOCATION = """
 import os
 from pathlib import Path
-from ml_assets import automation
+from ml_assets.automation import model as automation
 automation.SENSOR_SECONDS = 1
 automation.MAX_SECONDS["deploy"] = 30
-from ml_assets_tests.processes import load
+from ml_assets_tests.kits.processes import load
 defs = load(Path(os.environ["SPEC"]))
 """
 OVER = (

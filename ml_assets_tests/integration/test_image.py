@@ -110,7 +110,7 @@ def test_an_image_says_what_it_was_made_from(
 def test_the_server_image_holds_what_serves_and_no_more(images: dict[str, str]) -> None:
     script = (
         "import importlib, importlib.util as i\n"
-        "from ml_assets.serving import trusted\n"
+        "from ml_assets.core import trusted\n"
         "import ml_assets.serving.runtime.fallback, skops.io, pandas\n"
         "for names in trusted.TRUSTED.values():\n"
         "    for name in names:\n"
@@ -220,8 +220,8 @@ def test_the_code_locations_image_reaches_databases_and_buckets(
     assert run_once(images["base"], "python", "-c", script) == ""
 
 
-def test_a_door_is_unhealthy_without_a_server_behind_it(images: dict[str, str]) -> None:
-    command = ["ml-assets", "door", "--door", "/run/ml-assets/x.sock"]
+def test_a_handoff_is_unhealthy_without_a_server(images: dict[str, str]) -> None:
+    command = ["ml-assets", "handoff", "--handoff", "/run/ml-assets/x.sock"]
     options = ["--tmpfs=/run/ml-assets:uid=10001"]
     with running(images["production"], *command, options=options) as container:
         container.await_health("unhealthy")

@@ -33,7 +33,7 @@ DEPLOYER = """
 import sys
 from pathlib import Path
 import msgspec
-from ml_assets.serving.plan import ServingPlan
+from ml_assets.records.plan import ServingPlan
 from ml_assets.targets.choose import target
 plan = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ServingPlan)
 chosen = target()
@@ -106,7 +106,7 @@ def refuse(api: KubernetesApi, bad: ServingPlan) -> None:
     )
 
 
-def test_a_plan_is_in_force_when_every_pod_serves_it(
+def test_a_plan_is_active_when_every_pod_serves_it(
     api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
     assert target.apply(plan(a, 1)) == (plan(a, 1), 2)
@@ -119,7 +119,7 @@ def test_a_plan_is_in_force_when_every_pod_serves_it(
     assert patch["spec"] == {"template": template}
 
 
-def test_the_plan_in_force_may_be_applied_again(
+def test_the_active_plan_may_be_applied_again(
     api: KubernetesApi, target: KubernetesTarget, a: Arm
 ) -> None:
     target.apply(plan(a, 1))
@@ -127,7 +127,7 @@ def test_the_plan_in_force_may_be_applied_again(
     assert len(api.patches) == 1
 
 
-def test_a_deployment_that_lost_its_pin_is_pinned_to_the_plan_in_force(
+def test_a_deployment_that_lost_its_pin_is_pinned_to_the_active_plan(
     api: KubernetesApi, target: KubernetesTarget, a: Arm
 ) -> None:
     target.apply(plan(a, 1))
@@ -142,7 +142,7 @@ def test_a_deployment_that_lost_its_pin_is_pinned_to_the_plan_in_force(
     assert serving(api) == {pin_of(plan(a, 1))}
 
 
-def test_a_failed_rollout_returns_to_the_plan_in_force_with_the_reasons(
+def test_a_failed_rollout_returns_to_the_active_plan_with_the_reasons(
     api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
     target.apply(plan(a, 1))
@@ -163,7 +163,7 @@ def test_the_first_plan_of_all_is_taken_back_to_none(
     refuse(api, plan(a, 1))
     # Nothing serves before, so that a return can only be verified by its template.
     short = KubernetesTarget(target.store.root, api.cluster(), timeout=4.0)
-    with pytest.raises(RolloutError, match="plan 1 of census is not in force"):
+    with pytest.raises(RolloutError, match="plan 1 of census is not active"):
         short.apply(plan(a, 1))
     assert api.annotation(NAME, ANNOTATION) is None
     assert target.current("census") is None

@@ -83,7 +83,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
         spec, "deploy", {"churn__deployment": {"config": {"version": version}}}
     )
     assert twice.success
-    assert "was put in force before, as plan 1 of churn" in skipped_reason(twice)
+    assert "was activated before, as plan 1 of churn" in skipped_reason(twice)
     assert [p.generation for p in PlanStore(home).history("churn")] == [1]
 
     # Force trains the same again: it is the champion, and nothing is deployed.

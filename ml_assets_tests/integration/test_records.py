@@ -18,7 +18,7 @@ from click.testing import CliRunner
 from ml_assets.components import TabularClassifier
 from ml_assets.core.storage import sha256_file
 from ml_assets.lifecycle.audit import audit
-from ml_assets.lifecycle.holds import HoldError, hold, on_hold, release
+from ml_assets.lifecycle.holds import HoldError, hold, on_hold, unhold
 from ml_assets.lifecycle.reproduce import ReproduceError, reproduce
 from ml_assets.lifecycle.rollback import RollbackError, rollback
 from ml_assets.records.plan import digest
@@ -189,10 +189,10 @@ def test_a_rollback_returns_holds_and_is_written(
     with pytest.raises(HoldError, match="is in service, as plan 4"):
         hold(target, "churn", second, "user ana", "check")
 
-    release(target, "churn", third, "user ana", "mended")
+    unhold(target, "churn", third, "user ana", "mended")
     assert on_hold("churn") == {}
     with pytest.raises(HoldError, match="is not on hold; on hold: none"):
-        release(target, "churn", third, "user ana", "mended")
+        unhold(target, "churn", third, "user ana", "mended")
     back = rollback(target, "churn", "user ana", "mended", to=third, key="k")
     # An older version that is left is not at fault.
     assert (back.left, back.held) == (second, False)
@@ -361,7 +361,7 @@ def test_the_commands_do_what_the_job_does(
     assert f"version {third} of churn is on hold" in call(
         "rollback", "churn", "--to", third, code=1
     )
-    assert "release_hold" in call("release", "churn", third, "--reason", "mended")
+    assert "release_hold" in call("unhold", "churn", third, "--reason", "mended")
     assert f"hold of {first}" in call("hold", "churn", first)
     assert aliases(home) == {"champion": second, "previous": third}
     lines = call("ledger", "churn").splitlines()
@@ -372,7 +372,7 @@ def test_the_commands_do_what_the_job_does(
         "release_hold",
         "hold",
     ]
-    call("release", "churn", first)
+    call("unhold", "churn", first)
     assert aliases(home) == {"champion": second, "previous": third}
     assert call("rollback", "nothing", code=1).startswith(
         "Error: there is no model nothing"

@@ -41,7 +41,7 @@ run_coordinator:
 """
 LOCATION = """
 import dagster as dg
-from ml_assets.release import smoke
+from ml_assets.assets import release_smoke as smoke
 defs = dg.Definitions.merge(
     smoke.build(), dg.Definitions(executor=dg.in_process_executor)
 )

@@ -29,7 +29,7 @@ LOCATION = """
 import os
 from pathlib import Path
 import dagster as dg
-from ml_assets import automation_notify
+from ml_assets.automation import notify as automation_notify
 
 automation_notify.SENSOR_SECONDS = 1
 automation_notify.FIRST_WAIT = automation_notify.LONGEST_WAIT = 0.5

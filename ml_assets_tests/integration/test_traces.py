@@ -118,7 +118,7 @@ def test_training_and_deployment_are_traces_that_are_linked(
     training = roots[trace_of(trained.run_id)]
     deployment = roots[trace_of(deployed.run_id)]
     for root in (training, deployment):
-        assert root.attributes["ml_assets.spec.model"] == "churn"
+        assert root.attributes["ml_assets.model"] == "churn"
         assert root.attributes["ml_assets.version"] == version
     ((trace, span, _),) = deployment.links
     assert (trace, span) == (trace_of(trained.run_id), span_of(trained.run_id))

@@ -74,7 +74,7 @@ def in_service(
     runtime: Any = "compiled",
     shadow: str | None = None,
 ) -> None:
-    """Put a version in force, and another beside it as its shadow."""
+    """Activate a version, and another beside it as its shadow."""
     store = PlanStore(root)
     before = store.current(model)
     arm = Arm(

@@ -166,8 +166,8 @@ class Platform:
 
     def file(self, path: str) -> str:
         """Content of a file below the storage root."""
-        (door,) = self.containers("ml-assets.dev/role=door")
-        return docker("exec", door, "cat", f"/var/lib/ml-assets/{path}")
+        (handoff,) = self.containers("ml-assets.dev/role=handoff")
+        return docker("exec", handoff, "cat", f"/var/lib/ml-assets/{path}")
 
 
 def _build_standin(target: str, tag: str) -> None:

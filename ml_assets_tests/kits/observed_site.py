@@ -56,7 +56,7 @@ from pathlib import Path
 time.sleep = lambda seconds: select.select([], [], [], seconds)
 
 from ml_assets.cli.instance import dagster_instance
-from ml_assets.demo.runs import Runs
+from ml_assets.cli.demonstration.runs import Runs
 
 with dagster_instance() as instance:
     runs = Runs(instance, Path(os.environ["ML_ASSETS_HOME"]) / "churn.yaml")
@@ -70,11 +70,11 @@ LOCATION = """
 import os
 from pathlib import Path
 import dagster as dg
-from ml_assets import automation_notify
+from ml_assets.automation import notify as automation_notify
 from ml_assets.assets.common import TABLES
 from ml_assets.spec.catalogue import read_specs
 from ml_assets.components.tabular_classifier import STAGES
-from ml_assets.resources.tables import TableIOManager
+from ml_assets.state.tables import TableIOManager
 
 HOME = Path(os.environ["ML_ASSETS_HOME"])
 automation_notify.SENSOR_SECONDS = 1

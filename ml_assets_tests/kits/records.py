@@ -79,7 +79,7 @@ def add_version(root: Path, version: str, **given: Any) -> VersionRecord:
 
 
 def serve_version(root: Path, record: VersionRecord, **arms: Any) -> ServingPlan:
-    """Put a version in force, with its entry, as a deployment would."""
+    """Activate a version, with its entry, as a deployment would."""
     store = PlanStore(root)
     plan = live_plan(record, store.current("churn"), "it passed its gate", "run")
     plan = msgspec.structs.replace(plan, **arms)

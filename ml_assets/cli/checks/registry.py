@@ -16,7 +16,7 @@ DEFAULT_EXPERIMENT = "0"
 
 
 def check() -> Iterator[Finding]:
-    """Reach it, write to it, and compare its aliases with the plans in force."""
+    """Reach it, write to it, and compare its aliases with the active plans."""
     client = Registry().client
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
     client.set_experiment_tag(DEFAULT_EXPERIMENT, "ml_assets.doctor", now)
@@ -38,7 +38,7 @@ def _shown(uri: str) -> str:
 
 
 def _plan(model: str) -> Iterator[Finding]:
-    """The plan in force: its files, and what the registry calls champion."""
+    """The active plan: its files, and what the registry calls champion."""
     root, name = storage_root(), f"plan of {model}"
     plan = PlanStore(root).current(model)
     if plan is None:

@@ -156,12 +156,12 @@ def _drift(stage: Stage) -> Sent:
 
 def _lineage(prediction_id: str) -> None:
     from ml_assets.cli.lineage import told_of
-    from ml_assets.lifecycle.lineage import explain
+    from ml_assets.lifecycle.lineage import lineage
 
     act(11, "Where one answer came from")
-    tell("command", f"ml-assets explain {prediction_id}")
+    tell("command", f"ml-assets lineage {prediction_id}")
     started = time.perf_counter()
-    found = explain(prediction_id)
+    found = lineage(prediction_id)
     seconds = time.perf_counter() - started
     _require(not found["problems"], f"its lineage is broken: {found['problems']}")
     told = dict(told_of(found))

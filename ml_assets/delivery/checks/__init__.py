@@ -1,4 +1,4 @@
-"""What must hold in an environment after a release was put in force there."""
+"""What must hold in an environment after a release was deployed there."""
 
 from collections.abc import Callable, Iterator
 from importlib import import_module

@@ -17,7 +17,7 @@ class Finding(NamedTuple):
 
 
 class Site(NamedTuple):
-    """An environment after a release was put in force there.
+    """An environment after a release was deployed there.
 
     Attributes
     ----------

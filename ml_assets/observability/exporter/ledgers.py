@@ -44,7 +44,7 @@ class LedgerMetrics:
 
     def _of_models(self, models: Sequence[str]) -> Iterator[Metric]:
         deployments = self._counts(
-            "deployments_total", "Plans that were put in force.", "model", "kind"
+            "deployments_total", "Plans that were activated.", "model", "kind"
         )
         rollbacks = self._counts(
             "rollbacks_total", "Returns to a version of before.", "model", "trigger"

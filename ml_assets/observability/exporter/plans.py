@@ -1,4 +1,4 @@
-"""The plan in force of each model, and what its gate asks for."""
+"""The active plan of each model, and what its gate asks for."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,18 +13,18 @@ from ml_assets.state.versions import VersionStore
 
 
 class PlanMetrics:
-    """What is in force; made anew with every look."""
+    """What is active; made anew with every look."""
 
     def __init__(self, root: Path) -> None:
         self._versions = VersionStore(root)
         self._info = Gauges(
             "ml_assets_model_info",
-            "A version in the plan that is in force.",
+            "A version in the plan that is active.",
             ("model", "version", "role", "generation"),
         )
         self._at = Gauges(
             "ml_assets_deployment_last_timestamp_seconds",
-            "When the plan in force was made.",
+            "When the active plan was made.",
             ("model",),
         )
         self._threshold = Gauges(

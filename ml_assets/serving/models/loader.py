@@ -34,11 +34,11 @@ class _Refused(NamedTuple):
 
 
 class PlanLoader:
-    """Keeps `server` on the plans in force in `store`.
+    """Keeps `server` on the active plans in `store`.
 
-    Each proposal is loaded and verified, and reported as prepared or failed; a plan in
-    force is swapped in and reported as ready. A plan that cannot be loaded is reported
-    as failed, and what was served before is served on.
+    Each proposal is loaded and verified, and reported as prepared or failed; an
+    active plan is swapped in and reported as ready. A plan that cannot be loaded is
+    reported as failed, and what was served before is served on.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class PlanLoader:
         self._thread = threading.Thread(target=self._run, name="plans", daemon=True)
 
     def start(self) -> None:
-        """Load what is in force, and follow it, in a thread of its own."""
+        """Load what is active, and follow it, in a thread of its own."""
         self._thread.start()
 
     def stop(self) -> None:
@@ -111,7 +111,7 @@ class PlanLoader:
         return self._server.settings.model in ("", model)
 
     def _look_at_one(self, model: str, pin: str) -> None:
-        """Serve one plan and no other, whatever comes in force."""
+        """Serve one plan and no other, whatever becomes active."""
         served = self._models.get(model)
         try:
             plan = self._store.pinned(model, pin)
@@ -121,7 +121,7 @@ class PlanLoader:
         if plan is None:
             self._miss(model)
         elif served is None or served.plan != plan:
-            self._put_in_force(plan)
+            self._activate(plan)
         if not self._server.state.is_scanned:
             self._publish()
 
@@ -129,7 +129,7 @@ class PlanLoader:
         plan = self._store.current(model)
         served = self._models.get(model)
         if plan is not None and (served is None or served.plan != plan):
-            self._put_in_force(plan)
+            self._activate(plan)
         self._prepare(model)
 
     def _prepare(self, model: str) -> None:
@@ -164,7 +164,7 @@ class PlanLoader:
         if served and (is_stale or (report and report.proposal is not None)):
             self._report(model, served, "ready")
 
-    def _put_in_force(self, plan: ServingPlan) -> None:
+    def _activate(self, plan: ServingPlan) -> None:
         key = digest(plan)
         if self._is_refused(plan.model, key):
             return

@@ -1,14 +1,14 @@
 """The plans of every model, as immutable files numbered by generation.
 
 ``plans/<model>/00000007.json`` exists exactly once and never changes; the highest
-number is the plan in force. Creating the next number is the commit and the fence: of
+number is the active plan. Creating the next number is the commit and the fence: of
 two deployers that prepared the same generation, one creates it and the other is told.
 
 ``plans/<model>/proposal.json`` is a plan under preparation: running servers load it
 beside the one they serve, and say in ``servers/`` whether they could.
 
 ``plans/<model>/staged/7-3fa9c1d2e4b5.json`` is a plan to which servers are pinned
-before it is in force: pods of a new generation load it, and only when all have is it
+before it is active: pods of a new generation load it, and only when all have is it
 committed.
 """
 
@@ -71,7 +71,7 @@ class PlanStore:
         return sorted(i.name for i in found if is_name(i.name) and i.is_dir())
 
     def current(self, model: str) -> ServingPlan | None:
-        """The plan in force, or None where the model was never deployed."""
+        """The active plan, or None where the model was never deployed."""
         generations = self._generations(model)
         return self.read(model, generations[-1]) if generations else None
 
@@ -97,7 +97,7 @@ class PlanStore:
         write_bytes(self._directory(plan.model) / "proposal.json", encode(plan))
 
     def proposal(self, model: str) -> ServingPlan | None:
-        """The plan under preparation, if it is newer than the one in force."""
+        """The plan under preparation, if it is newer than the one active."""
         try:
             data = (self._directory(model) / "proposal.json").read_bytes()
         except FileNotFoundError:
@@ -112,7 +112,7 @@ class PlanStore:
         (self._directory(model) / "proposal.json").unlink(missing_ok=True)
 
     def commit(self, plan: ServingPlan) -> None:
-        """Put `plan` in force.
+        """Activate `plan`.
 
         Raises
         ------
@@ -132,13 +132,14 @@ class PlanStore:
         self.withdraw(plan.model)
 
     def stage(self, plan: ServingPlan) -> None:
-        """Write `plan` where servers that are pinned to it find it before it is in
-        force. It is named by its content, so that nobody can put another in its place.
+        """Write `plan` where servers that are pinned to it find it before it is active.
+
+        It is named by its content, so that nobody can put another in its place.
         """
         create_bytes(self._staged_path(plan.model, pin_of(plan)), encode(plan))
 
     def pinned(self, model: str, pin: str) -> ServingPlan | None:
-        """The plan of a pin, staged, in force, past or proposed; None if it is none."""
+        """The plan of a pin, staged, active, past or proposed; None if it is none."""
         for path in (
             self._staged_path(model, pin),
             self._plan_path(model, int(pin.partition("-")[0])),
@@ -153,13 +154,13 @@ class PlanStore:
         return None
 
     def staged(self, model: str) -> list[ServingPlan]:
-        """Every staged plan that is not in force."""
+        """Every staged plan that is not active."""
         plans = [
             msgspec.json.decode(path.read_bytes(), type=ServingPlan)
             for path in sorted(self._staged(model).glob("[0-9]*.json"))
         ]
-        in_force = self.history(model)
-        return [plan for plan in plans if plan not in in_force]
+        active = self.history(model)
+        return [plan for plan in plans if plan not in active]
 
     def unstage(self, model: str) -> None:
         """Drop every staged plan. Call it when no server is pinned to one."""
@@ -183,21 +184,21 @@ class PlanStore:
             found.append(msgspec.json.decode(data, type=ServerReport))
         return found
 
-    def is_in_force(self, plan: ServingPlan) -> bool:
+    def is_active(self, plan: ServingPlan) -> bool:
         """Whether `plan` was committed, be it the newest or not."""
         try:
             return self.read(plan.model, plan.generation) == plan
         except FileNotFoundError:
             return False
 
-    def door_mark(self, server: str) -> Path:
-        """File that exists while `server` takes the requests of its door."""
-        return below(self.root / "servers", server) / "door"
+    def handoff_mark(self, server: str) -> Path:
+        """File that exists while `server` takes the requests of its hand-off."""
+        return below(self.root / "servers", server) / "handoff"
 
     def takes_requests(self, host: str) -> bool:
-        """Whether a living server on the machine `host` stands behind its door."""
+        """Whether a living server on the machine `host` stands behind its hand-off."""
         return any(
-            item.name.startswith(f"{host}-") and self.door_mark(item.name).exists()
+            item.name.startswith(f"{host}-") and self.handoff_mark(item.name).exists()
             for item in self._living_servers()
         )
 

@@ -1,4 +1,4 @@
-"""The door: holds a port, and lends its listening socket to the servers behind it.
+"""The socket hand-off: holds a port, and lends its socket to the servers behind it.
 
 Servers in containers of their own come and go, and two of them cannot publish the same
 port. So one process holds the port and never reads a request: whoever asks at its Unix
@@ -6,7 +6,7 @@ socket is handed the listening socket itself, and all accept from one queue. Wha
 there when a server leaves is accepted by another, so that no connection is lost, and
 none takes a detour.
 
-Only while nobody is behind it does the door answer, with 503.
+Only while nobody is behind it does the hand-off answer, with 503.
 """
 
 import contextlib
@@ -27,10 +27,10 @@ BACKLOG = 1024
 GRACE_SECONDS = 10.0
 _TICK_SECONDS = 0.25
 _CLIENT_SECONDS = 0.5
-_WORD = b"door"
+_WORD = b"handoff"
 
 
-class Door:
+class SocketHandoff:
     """A port held for servers that ask at the Unix socket `path`.
 
     Parameters
@@ -63,7 +63,7 @@ class Door:
 
     def run(self) -> None:
         """Hold the port until `close` is called from a signal handler."""
-        log("door open", server__port=self.port, door=str(self._path))
+        log("hand-off open", server__port=self.port, handoff=str(self._path))
         while not self.is_closed:
             for key, _ in self._selector.select(_TICK_SECONDS):
                 if key.data == "desk":
@@ -82,7 +82,7 @@ class Door:
         self.is_closed = True
 
     def _admit(self) -> None:
-        """Lend the listening socket to a server; it is behind the door from now on."""
+        """Lend the listening socket to a server, which is behind the hand-off now."""
         server, _ = self._desk.accept()
         try:
             socket.send_fds(server, [_WORD], [self._listener.fileno()])
@@ -93,7 +93,7 @@ class Door:
         self._servers.add(server)
         self._selector.register(server, selectors.EVENT_READ, "server")
         self._stop_answering()
-        log("server behind the door", servers=len(self._servers))
+        log("server behind the hand-off", servers=len(self._servers))
 
     def _dismiss(self, server: socket.socket) -> None:
         """Forget a server that hung up: it never sends anything."""
@@ -101,7 +101,7 @@ class Door:
         self._servers.discard(server)
         server.close()
         self._alone_since = time.monotonic()
-        log("server left the door", servers=len(self._servers))
+        log("server left the hand-off", servers=len(self._servers))
 
     def _answer_if_alone(self) -> None:
         alone = time.monotonic() - self._alone_since
@@ -109,7 +109,7 @@ class Door:
             return
         self._is_answering = True
         self._selector.register(self._listener, selectors.EVENT_READ, "client")
-        log("nobody is behind the door; answering 503")
+        log("nobody is behind the hand-off; answering 503")
 
     def _stop_answering(self) -> None:
         if self._is_answering:
@@ -128,7 +128,7 @@ class Door:
 def _desk(path: Path) -> socket.socket:
     """The Unix socket at `path`, for processes of this user only."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Of a door that was killed; nobody listens there any more.
+    # Of a hand-off that was killed; nobody listens there any more.
     path.unlink(missing_ok=True)
     desk = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
@@ -153,14 +153,14 @@ _REFUSAL = _refusal()
 
 
 def borrow(path: Path) -> tuple[socket.socket, socket.socket]:
-    """Step behind the door at `path`: the listening socket, and the bond to the door.
+    """Step behind the hand-off at `path`: its listening socket, and the bond to it.
 
-    The bond can be read from when the door has closed; closing it is leaving.
+    The bond can be read from when the hand-off has closed; closing it is leaving.
 
     Raises
     ------
     OSError
-        If there is no door.
+        If there is no hand-off.
     """
     bond = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
@@ -172,7 +172,7 @@ def borrow(path: Path) -> tuple[socket.socket, socket.socket]:
         raise
     if word != _WORD or len(descriptors) != 1:
         bond.close()
-        raise ConnectionError(f"{path} is no door: it said {word!r}")
+        raise ConnectionError(f"{path} is no hand-off: it said {word!r}")
     bond.setblocking(False)
     return socket.socket(fileno=descriptors[0]), bond
 
@@ -180,9 +180,9 @@ def borrow(path: Path) -> tuple[socket.socket, socket.socket]:
 def hold(host: str, port: int, path: Path) -> int:
     """Hold a port until SIGTERM or SIGINT; the exit code."""
     logs.configure()
-    door = Door(host, port, path)
+    handoff = SocketHandoff(host, port, path)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, door.close)
-    door.run()
-    log("door closed", server__port=door.port)
+        signal.signal(number, handoff.close)
+    handoff.run()
+    log("hand-off closed", server__port=handoff.port)
     return 0

@@ -1,4 +1,4 @@
-"""Where a server stands behind a door, beside others of its model."""
+"""A server that takes connections from a socket hand-off, beside other servers."""
 
 import asyncio
 import contextlib
@@ -14,27 +14,29 @@ _RETRY_SECONDS = 0.1
 Protocols = Callable[[], asyncio.Protocol]
 
 
-class Doorway:
-    """Takes connections of a door once its server may answer, until it leaves.
+class HandoffClient:
+    """Takes connections of a hand-off once its server may answer, until it leaves.
 
     Parameters
     ----------
-    door
-        Unix socket of the door.
+    handoff
+        Unix socket of the hand-off.
     mark
         File that exists while connections are taken, for those who wait for it.
     may_enter
         Whether the server may answer; asked again and again until it does.
     """
 
-    def __init__(self, door: Path, mark: Path, may_enter: Callable[[], bool]) -> None:
-        self._door = door
+    def __init__(
+        self, handoff: Path, mark: Path, may_enter: Callable[[], bool]
+    ) -> None:
+        self._handoff = handoff
         self._mark = mark
         self._may_enter = may_enter
         self._task: asyncio.Task[None] | None = None
 
     def open(self, protocols: Protocols) -> None:
-        """Begin to look for the door, in a task of its own."""
+        """Begin to look for the hand-off, in a task of its own."""
         self._task = asyncio.get_running_loop().create_task(self._attend(protocols))
 
     async def leave(self) -> None:
@@ -45,11 +47,11 @@ class Doorway:
                 await self._task
 
     async def _attend(self, protocols: Protocols) -> None:
-        """Stand behind the door, and behind the next one when it is gone."""
+        """Stand behind the hand-off, and behind the next one when it is gone."""
         while True:
             if self._may_enter():
                 try:
-                    listener, bond = borrow(self._door)
+                    listener, bond = borrow(self._handoff)
                 except OSError:
                     # Its container comes back by itself.
                     await asyncio.sleep(_RETRY_SECONDS)
@@ -60,16 +62,16 @@ class Doorway:
     async def _stand(
         self, listener: socket.socket, bond: socket.socket, protocols: Protocols
     ) -> None:
-        """Take connections until the door is gone, or this task is cancelled."""
+        """Take connections until the hand-off is gone, or this task is cancelled."""
         loop = asyncio.get_running_loop()
         server = await loop.create_server(protocols, sock=listener)
         try:
             self._mark.touch()
-            log("behind the door", door=str(self._door))
-            # The door never says more; an end of the stream is its end.
+            log("behind the hand-off", handoff=str(self._handoff))
+            # The hand-off never says more; an end of the stream is its end.
             await loop.sock_recv(bond, 1)
         except ConnectionError:
-            log("the door broke off", door=str(self._door))
+            log("the hand-off broke off", handoff=str(self._handoff))
         finally:
             server.close()
             bond.close()

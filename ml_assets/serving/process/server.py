@@ -28,7 +28,7 @@ from ml_assets.serving.models.memory import Memory
 from ml_assets.serving.models.plan_store import PlanStore, ServerLease
 from ml_assets.serving.models.served_state import State
 from ml_assets.serving.process import logs
-from ml_assets.serving.process.handoff_client import Doorway
+from ml_assets.serving.process.handoff_client import HandoffClient
 from ml_assets.serving.process.logs import log
 from ml_assets.serving.process.metrics_port import (
     WorkerSocket,
@@ -113,8 +113,8 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        doorway = _doorway(app, root, name)
-        _Server(app, protocol, inherited, doorway).run(sockets=[listener])
+        client = _client(app, root, name)
+        _Server(app, protocol, inherited, client).run(sockets=[listener])
         loader.stop()
         app.close()
         # While the lease is held: nobody adopts what is still being written.
@@ -124,20 +124,20 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
     return 0
 
 
-def _doorway(app: ModelServer, root: Path, name: str) -> Doorway | None:
-    """Where the server takes requests of a door, if it was told of one."""
-    door = app.settings.door
-    if not door:
+def _client(app: ModelServer, root: Path, name: str) -> HandoffClient | None:
+    """Where the server takes requests of a hand-off, if it was told of one."""
+    handoff = app.settings.handoff
+    if not handoff:
         return None
     store = PlanStore(root)
 
     def may_enter() -> bool:
-        """Whether what is loaded is in force; a plan may only be proposed yet."""
+        """Whether what is loaded is active; a plan may only be proposed yet."""
         return app.state.is_ready and all(
-            store.is_in_force(model.plan) for model in app.state.models.values()
+            store.is_active(model.plan) for model in app.state.models.values()
         )
 
-    return Doorway(Path(door), store.door_mark(name), may_enter)
+    return HandoffClient(Path(handoff), store.handoff_mark(name), may_enter)
 
 
 def _application() -> tuple[type[ModelServer], type[ExpressProtocol]]:
@@ -173,8 +173,8 @@ class _Server(uvicorn.Server):
         What a connection is.
     inherited
         What a worker has from its supervisor, without which it stops; None for others.
-    doorway
-        Where connections of a door are taken besides, or None.
+    client
+        Where connections of a hand-off are taken besides, or None.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class _Server(uvicorn.Server):
         app: ModelServer,
         protocol: type[ExpressProtocol],
         inherited: Inherited | None,
-        doorway: Doorway | None,
+        client: HandoffClient | None,
     ) -> None:
         settings = app.settings
         shared = {"settings": settings, "server_app": app, "heads": KnownHeads()}
@@ -207,16 +207,16 @@ class _Server(uvicorn.Server):
         self._app = app
         self._parent = os.getppid()
         self._inherited = inherited
-        self._doorway = doorway
+        self._client = client
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and stand behind the door as soon as the plan is loaded."""
+        """Listen, and stand behind the hand-off as soon as the plan is loaded."""
         await super().startup(sockets)
-        if self._doorway is not None:
-            self._doorway.open(self._protocol)
+        if self._client is not None:
+            self._client.open(self._protocol)
 
     def _protocol(self) -> asyncio.Protocol:
-        """One connection that came through the door."""
+        """One connection that came through the hand-off."""
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config,
             server_state=self.server_state,
@@ -253,8 +253,8 @@ class _Server(uvicorn.Server):
         """
         log("server stopping")
         self._app.is_draining = True
-        if self._doorway is not None:
-            await self._doorway.leave()
+        if self._client is not None:
+            await self._client.leave()
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()

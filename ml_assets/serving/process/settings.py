@@ -34,10 +34,10 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     model
         The only model to serve; all by default.
     generation
-        The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it in
-        force, proposed, staged or past; by default whichever is in force.
-    door
-        Unix socket of the door behind which the server takes requests too; see
+        The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it
+        active, proposed, staged or past; by default whichever is active.
+    handoff
+        Unix socket of the hand-off behind which the server takes requests too; see
         `ml_assets.serving.process.handoff`.
     workers
         Processes that share the port.
@@ -75,7 +75,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     home: str = ""
     model: str = ""
     generation: Pin = ""
-    door: str = ""
+    handoff: str = ""
     workers: Count = 1
     hang_seconds: Seconds = 30.0
     max_body_bytes: Count = 8 * 2**20
@@ -132,7 +132,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
                 " missing, expected the model whose plan it is"
             )
         try:
-            require_socket_path(found.door)
+            require_socket_path(found.handoff)
         except ValueError as error:
             raise ValueError(f"server settings: {error}") from None
         return found

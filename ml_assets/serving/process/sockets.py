@@ -57,7 +57,7 @@ def require_socket_path(path: str) -> None:
     length = len(os.fsencode(path))
     if length > LONGEST_PATH:
         raise ValueError(
-            f"door is {path}, a Unix socket whose path has {length} bytes,"
+            f"hand-off is {path}, a Unix socket whose path has {length} bytes,"
             f" expected at most {LONGEST_PATH}"
         )
 

@@ -188,7 +188,7 @@ def _span(notes: Notes) -> Span:
         "http.route": path,
         "http.response.status_code": notes.status,
         "ml_assets.route": name,
-        "ml_assets.spec.model": model,
+        "ml_assets.model": model,
         "ml_assets.version": version,
         "ml_assets.arm": arm,
         "ml_assets.rows": _rows(response),

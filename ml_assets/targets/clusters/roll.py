@@ -78,7 +78,7 @@ def roll(
             returned,
         ) from error
     except BaseException:
-        # The run was cancelled: what nobody waits for must not come in force.
+        # The run was cancelled: what nobody waits for must not become active.
         with contextlib.suppress(ClusterError, OvertakenError):
             deployment.change(_guarded(changed, back))
         raise

@@ -22,7 +22,7 @@ def versions(tmp_path_factory):
 
 @pytest.fixture
 def storage(versions, tmp_path) -> Path:
-    """A storage in which version a is in force."""
+    """A storage in which version a is active."""
     root, arms, _, _ = versions
     shutil.copytree(root / "bundles", tmp_path / "bundles")
     PlanStore(tmp_path).commit(plan(arms["a"], 1))

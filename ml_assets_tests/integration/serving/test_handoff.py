@@ -15,34 +15,34 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.serving.process.handoff import Door, borrow
+from ml_assets.serving.process.handoff import SocketHandoff, borrow
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Load, Server
 
 
 class Stand:
-    """A door process, and how to start servers behind it."""
+    """A hand-off process, and how to start servers behind it."""
 
     def __init__(self, directory: Path, port: int = 0) -> None:
-        self.path = directory / "run" / "door.sock"
+        self.path = directory / "run" / "handoff.sock"
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "ml_assets.cli", "door"),
-                *("--door", str(self.path), "--port", str(port)),
+                *(sys.executable, "-m", "ml_assets.cli", "handoff"),
+                *("--handoff", str(self.path), "--port", str(port)),
             ],
             stdout=subprocess.PIPE,
             text=True,
         )
         assert self.process.stdout is not None
         line = json.loads(self.process.stdout.readline())
-        assert line["message"] == "door open"
+        assert line["message"] == "hand-off open"
         self.port: int = line["server.port"]
         threading.Thread(target=self.process.stdout.read, daemon=True).start()
 
     def server(self, storage: Path) -> Server:
-        """A server that takes requests of the door when this returns."""
-        server = Server(storage, "--door", str(self.path))
-        server.has_said("behind the door")
+        """A server that takes requests of the hand-off when this returns."""
+        server = Server(storage, "--handoff", str(self.path))
+        server.has_said("behind the hand-off")
         return server
 
     def stop(self) -> int:
@@ -104,49 +104,51 @@ def test_a_killed_server_leaves_its_port_to_another(storage, stand):
         assert second.stop() == 0
 
 
-def test_a_server_finds_the_door_that_came_back(storage, stand, tmp_path):
+def test_a_server_finds_the_handoff_that_came_back(storage, stand, tmp_path):
     with stand.server(storage) as server:
         stand.process.kill()
         stand.process.wait()
         await_true(lambda: server.get("/v2/health/ready")[0] == 200, "it serves on")
         again = Stand(tmp_path, stand.port)
-        server.wait_for("behind the door")
+        server.wait_for("behind the hand-off")
         assert _status(again.port, "/v2/health/ready") == 200
         assert again.stop() == 0
 
 
-def test_a_server_without_a_plan_stays_away_from_the_door(stand, tmp_path):
-    with Server(tmp_path / "empty", "--door", str(stand.path)) as server:
+def test_a_server_without_a_plan_stays_away_from_the_handoff(stand, tmp_path):
+    with Server(tmp_path / "empty", "--handoff", str(stand.path)) as server:
         await_true(lambda: server.get("/v2/health/live")[0] == 200, "it lives")
-        marks = [*(tmp_path / "empty").glob("servers/*/door")]
+        marks = [*(tmp_path / "empty").glob("servers/*/handoff")]
         assert marks == []
         assert server.stop() == 0
 
 
-def test_the_door_says_503_itself_only_while_nobody_is_behind_it(storage, tmp_path):
-    door = Door("127.0.0.1", 0, tmp_path / "door.sock", grace=0.0)
-    thread = threading.Thread(target=door.run)
+def test_the_handoff_says_503_itself_only_while_nobody_is_behind_it(storage, tmp_path):
+    handoff = SocketHandoff("127.0.0.1", 0, tmp_path / "handoff.sock", grace=0.0)
+    thread = threading.Thread(target=handoff.run)
     thread.start()
     try:
-        status, body = await_true(lambda: _problem(door.port), "the door answers")
+        status, body = await_true(
+            lambda: _problem(handoff.port), "the hand-off answers"
+        )
         assert status == 503
         assert body["detail"] == "no server of the model is running"
-        with Server(storage, "--door", str(tmp_path / "door.sock")) as server:
-            server.has_said("behind the door")
-            assert _status(door.port, "/v2/health/ready") == 200
+        with Server(storage, "--handoff", str(tmp_path / "handoff.sock")) as server:
+            server.has_said("behind the hand-off")
+            assert _status(handoff.port, "/v2/health/ready") == 200
             assert server.stop() == 0
-        assert _status(door.port, "/v2/health/ready") == 503
+        assert _status(handoff.port, "/v2/health/ready") == 503
     finally:
-        door.close()
+        handoff.close()
         thread.join()
-    assert not (tmp_path / "door.sock").exists()
+    assert not (tmp_path / "handoff.sock").exists()
 
 
 def test_only_the_same_user_may_ask_for_the_port(stand):
     assert stand.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_no_door_is_said(tmp_path):
+def test_what_is_no_handoff_is_said(tmp_path):
     with pytest.raises(FileNotFoundError):
         borrow(tmp_path / "none.sock")
     with socket.socket(socket.AF_UNIX) as other:
@@ -154,7 +156,7 @@ def test_what_is_no_door_is_said(tmp_path):
         other.listen()
         thread = threading.Thread(target=lambda: other.accept()[0].sendall(b"hello"))
         thread.start()
-        with pytest.raises(ConnectionError, match="is no door: it said b'hell'"):
+        with pytest.raises(ConnectionError, match="is no hand-off: it said b'hell'"):
             borrow(tmp_path / "other.sock")
         thread.join()
 
@@ -162,8 +164,8 @@ def test_what_is_no_door_is_said(tmp_path):
 def test_a_port_in_use_is_said_and_ends_with_1(stand, tmp_path):
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "ml_assets.cli", "door"),
-            *("--door", str(tmp_path / "second.sock"), "--port", str(stand.port)),
+            *(sys.executable, "-m", "ml_assets.cli", "handoff"),
+            *("--handoff", str(tmp_path / "second.sock"), "--port", str(stand.port)),
         ],
         capture_output=True,
         text=True,

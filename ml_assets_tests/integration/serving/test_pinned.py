@@ -1,10 +1,10 @@
-"""Servers that serve one model, or one plan of it, whatever comes in force."""
+"""Servers that serve one model, or one plan of it, whatever becomes active."""
 
 import threading
 
 import pytest
 
-from ml_assets.serving.process.handoff import Door
+from ml_assets.serving.process.handoff import SocketHandoff
 from ml_assets.serving.process.settings import ServerSettings
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan
@@ -12,7 +12,7 @@ from ml_assets_tests.kits.serving import Server, plan
 PIN = ["--model", "census", "--generation"]
 
 
-def test_a_pinned_server_keeps_its_plan_when_another_comes_in_force(storage, versions):
+def test_a_pinned_server_keeps_its_plan_when_another_becomes_active(storage, versions):
     _, arms, given, expected = versions
     with Server(storage, *PIN, "1") as old:
         old.wait_for("plan loaded", generation=1)
@@ -66,22 +66,22 @@ def test_a_server_of_one_model_leaves_the_others_alone(storage, versions):
         server.wait_for("plan loaded", model="churn", generation=2)
 
 
-def test_a_proposed_plan_gets_no_request_of_the_door_before_it_is_in_force(
+def test_a_proposed_plan_gets_no_request_of_the_handoff_before_it_is_active(
     storage, versions, tmp_path
 ):
     _, arms, _, _ = versions
-    door = tmp_path / "none.sock"
-    with Server(storage, *PIN, "2", "--door", str(door)) as server:
-        mark = [*storage.glob("servers/*")][0] / "door"
+    handoff = tmp_path / "none.sock"
+    with Server(storage, *PIN, "2", "--handoff", str(handoff)) as server:
+        mark = [*storage.glob("servers/*")][0] / "handoff"
         server.store.propose(plan(arms["b"], 2))
         server.wait_for("plan loaded", generation=2)
-        held = Door("127.0.0.1", 0, door)
+        held = SocketHandoff("127.0.0.1", 0, handoff)
         thread = threading.Thread(target=held.run)
         thread.start()
         try:
             assert not mark.exists()
             server.store.commit(plan(arms["b"], 2))
-            await_true(mark.exists, "it steps behind the door")
+            await_true(mark.exists, "it steps behind the hand-off")
         finally:
             held.close()
             thread.join()

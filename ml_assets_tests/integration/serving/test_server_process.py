@@ -44,7 +44,7 @@ def deploy(store, arm, generation: int) -> None:
     wait_for_report(store, lambda item: item.generation == generation)
 
 
-def test_it_serves_what_is_in_force_and_reports_it(storage, versions):
+def test_it_serves_what_is_active_and_reports_it(storage, versions):
     _, _, given, expected = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")
@@ -110,7 +110,7 @@ def test_a_proposal_that_was_altered_is_refused_and_the_old_version_serves_on(
         assert report.proposal is None
 
 
-def test_a_plan_in_force_that_cannot_be_loaded_leaves_the_old_one(storage, versions):
+def test_a_active_plan_that_cannot_be_loaded_leaves_the_old_one(storage, versions):
     _, arms, given, _ = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")

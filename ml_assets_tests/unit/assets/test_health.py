@@ -15,7 +15,7 @@ from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
 
 @pytest.fixture
 def leases(home: Path) -> Iterator[list[ServerLease]]:
-    """Two running servers, and two plans in force one after the other."""
+    """Two running servers, and two active plans one after the other."""
     for version in ("20261122T020000Z", "20261123T020000Z"):
         serve_version(home, add_version(home, version))
     held = [ServerLease(home, server) for server in ("one", "two")]

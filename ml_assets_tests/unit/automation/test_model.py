@@ -231,14 +231,14 @@ def test_a_fault_of_infrastructure_is_retried_and_no_verdict(
     """The registry, the cluster or a lock is away twice, then there again."""
     spec = make_spec()
     assert run_job(spec, "train").success
-    real, faults = deployment.put_in_force, [fault("away"), fault("away")]
+    real, faults = deployment.activate, [fault("away"), fault("away")]
 
-    def put_in_force(*given: Any) -> Any:
+    def activate(*given: Any) -> Any:
         if faults:
             raise faults.pop()
         return real(*given)
 
-    monkeypatch.setattr(deployment, "put_in_force", put_in_force)
+    monkeypatch.setattr(deployment, "activate", activate)
     monkeypatch.setattr(retries, "WAIT_SECONDS", 0)
     assert run_job(spec, "deploy").success
     entries = Ledger(home).entries("churn")

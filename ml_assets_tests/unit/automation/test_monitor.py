@@ -128,7 +128,7 @@ def test_without_retraining_there_is_no_sensor(make_spec: Any) -> None:
     assert not build(make_spec(monitoring={"retrain": False})).sensors
 
 
-def in_force(home: Path, count: int = 1) -> None:
+def active(home: Path, count: int = 1) -> None:
     from ml_assets.spec.operation import ServingSpec
 
     spec, plan = ServingSpec(strategy="shadow"), None
@@ -144,7 +144,7 @@ def test_a_model_that_serves_nothing_is_not_watched(make_spec: Any) -> None:
 def test_it_is_watched_hourly_where_something_was_logged(
     make_spec: Any, home: Path
 ) -> None:
-    in_force(home)
+    active(home)
     spec = make_spec()
     assert why_not(spec, is_hour=True) == "nothing was logged since the last look"
     ship(home, [line(NOON, 1)])
@@ -155,7 +155,7 @@ def test_it_is_watched_hourly_where_something_was_logged(
 def test_it_is_watched_where_a_server_died_with_its_log(
     make_spec: Any, home: Path
 ) -> None:
-    in_force(home)
+    active(home)
     (home / "log" / "churn" / "server").mkdir(parents=True)
     lease = ServerLease(home, "server")
     assert why_not(make_spec(), is_hour=True)
@@ -164,7 +164,7 @@ def test_it_is_watched_where_a_server_died_with_its_log(
 
 
 def test_a_challenger_is_watched_every_quarter(make_spec: Any, home: Path) -> None:
-    in_force(home, count=2)
+    active(home, count=2)
     assert why_not(make_spec(), is_hour=False) == ""
 
 
@@ -178,6 +178,6 @@ def test_the_schedule_skips_with_the_reason(make_spec: Any, home: Path) -> None:
     context = dg.build_schedule_context(scheduled_execution_time=due)
     skipped = schedule(context)
     assert isinstance(skipped, dg.SkipReason)
-    in_force(home)
+    active(home)
     ship(home, [line(NOON, 1)])
     assert isinstance(schedule(context), dg.RunRequest)

@@ -25,7 +25,7 @@ def without_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     "command",
     [
         ("hold", MODEL, VERSION),
-        ("release", MODEL, VERSION),
+        ("unhold", MODEL, VERSION),
         ("retention", MODEL),
         ("ledger", MODEL, "--repair"),
         ("rollback", MODEL),

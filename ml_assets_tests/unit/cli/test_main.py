@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from ml_assets.cli import COMMANDS
+from ml_assets.cli import COMMANDS, RENAMED
 from ml_assets.serving.process.settings import ServerSettings
 from ml_assets_tests.kits.cli import invoke
 
@@ -82,3 +82,11 @@ def test_serve_gives_its_options_to_the_server(monkeypatch: pytest.MonkeyPatch) 
     result = invoke("serve", "--port", "0", "--poll-seconds", "0.5")
     assert result.exit_code == 3
     assert (seen[0].port, seen[0].poll_seconds, seen[0].max_rows) == (0, 0.5, 50)
+
+
+@pytest.mark.parametrize("old, new", RENAMED.items())
+def test_a_former_name_answers_with_the_present_one(old: str, new: str) -> None:
+    result = invoke(old, "model", "version")
+    assert result.exit_code == 2
+    assert f"`{old}` is now called `{new}`" in result.output
+    assert f"\n  {old} " not in invoke("--help").output

@@ -1,4 +1,4 @@
-"""Predictions from the plan in force: values, formats, and refusals."""
+"""Predictions from the active plan: values, formats, and refusals."""
 
 import csv
 import io

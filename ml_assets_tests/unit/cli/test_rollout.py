@@ -15,7 +15,7 @@ def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.mark.parametrize("arguments", [[], ["income"]])
-def test_what_is_in_force_is_rolled_out_again_and_no_plan_is_made(
+def test_what_is_active_is_rolled_out_again_and_no_plan_is_made(
     storage: Path, arguments: list[str]
 ) -> None:
     result = invoke("rollout", *arguments)

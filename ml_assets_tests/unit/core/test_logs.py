@@ -78,7 +78,7 @@ def test_the_message_of_an_exception_is_told_only_where_that_is_allowed(
         info = sys.exc_info()
     found = line({"msg": "it failed", "exc_info": info}, tells_errors=tells_errors)
     assert found["error.type"] == "ValueError"
-    assert "test_lines" in found["error.stack_trace"]
+    assert "test_logs" in found["error.stack_trace"]
     assert found.get("error.message") == ("age is 41" if tells_errors else None)
 
 

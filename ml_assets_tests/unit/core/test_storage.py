@@ -61,7 +61,7 @@ def test_a_killed_writer_leaves_no_target(tmp_path: Path) -> None:
     script = f"""
         import os, signal
         from pathlib import Path
-        from ml_assets.storage import atomic_path
+        from ml_assets.core.storage import atomic_path
         with atomic_path(Path({str(tmp_path)!r}) / "file") as temporary:
             temporary.write_bytes(b"half")
             os.kill(os.getpid(), signal.SIGKILL)

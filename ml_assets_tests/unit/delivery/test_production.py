@@ -73,7 +73,7 @@ class Site:
     def released(self, commit: str, name: str) -> str:
         digest = self.passed(commit, name)
         self.approve(name)
-        assert self.promote().is_in_force
+        assert self.promote().is_deployed
         return digest
 
     def back(self, to: str | None = None, key: str = "") -> Delivered:
@@ -146,7 +146,7 @@ def test_the_command_says_what_is_not_set(
     assert "ML_ASSETS_RELEASE_REPOSITORY is not set" in done.output
 
 
-def test_an_approved_version_is_put_in_force_once(site: Site) -> None:
+def test_an_approved_version_is_deployed_once(site: Site) -> None:
     digest = site.released("a", "v1.0.0")
     assert site.production.digest() == digest and site.production.settle()
     assert site.staging.images() == FIRST
@@ -174,7 +174,7 @@ def test_without_an_approval_it_is_refused_each_time_it_is_asked_for(
     assert site.kinds() == ["release_staging", "refusal", "refusal"]
     # That does not speak against it later.
     site.approve("v1.0.0")
-    assert site.promote().is_in_force
+    assert site.promote().is_deployed
 
 
 def test_main_is_refused_even_if_its_digest_was_approved(site: Site) -> None:
@@ -243,7 +243,7 @@ def test_what_fails_its_checks_in_production_is_taken_back(site: Site) -> None:
     site.production.faults[bad] = "contract"
     site.approve("v1.1.0")
     done = site.promote()
-    assert not done.is_in_force
+    assert not done.is_deployed
     assert site.production.digest() == good and site.production.settle()
     last = site.entries()[-1]
     assert last.evidence["environment"] == "production"
@@ -253,7 +253,7 @@ def test_what_fails_its_checks_in_production_is_taken_back(site: Site) -> None:
     # After a new approval it is tried once more.
     site.production.faults.clear()
     site.approve("v1.1.0")
-    assert site.promote().is_in_force
+    assert site.promote().is_deployed
 
 
 def test_a_rollback_returns_to_the_release_before(site: Site) -> None:
@@ -287,7 +287,7 @@ def test_a_rollback_may_name_where_it_goes(site: Site) -> None:
 
 
 def test_there_is_nothing_to_return_to_before_the_first_release(site: Site) -> None:
-    with pytest.raises(RefusedError, match="no release was put in force"):
+    with pytest.raises(RefusedError, match="no release was deployed"):
         site.back()
 
 

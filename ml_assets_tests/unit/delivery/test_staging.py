@@ -1,4 +1,4 @@
-"""A release in staging: put in force, checked, and taken back when it fails."""
+"""A release in staging: deployed, checked, and taken back when it fails."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -71,10 +71,10 @@ def site(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         yield Site(home, staging)
 
 
-def test_a_release_is_put_in_force_everywhere_and_passes(site: Site) -> None:
+def test_a_release_is_deployed_everywhere_and_passes(site: Site) -> None:
     image = site.image("a")
     done = site.stage(image)
-    assert done.is_in_force
+    assert done.is_deployed
     assert site.staging.images() == {
         CODE: image.images["base"],
         SERVERS: image.images["production"],
@@ -98,7 +98,7 @@ def test_model_servers_change_before_the_code_location(site: Site) -> None:
     assert order[-1] == CODE and {*order} == {*FIRST}
 
 
-def test_a_release_that_passed_is_not_put_in_force_again(site: Site) -> None:
+def test_a_release_that_passed_is_not_deployed_again(site: Site) -> None:
     image = site.image("a")
     site.stage(image)
     patches = len(site.staging.api.patches)
@@ -126,7 +126,7 @@ def test_what_fails_is_taken_back_to_what_ran_before(
     before = site.staging.images()
     site.staging.faults[bad.digest] = fault
     done = site.stage(bad)
-    assert not done.is_in_force
+    assert not done.is_deployed
     assert site.staging.images() == before and site.staging.settle()
     last = site.entries()[-1]
     assert (last.kind, last.version) == ("release_failure", bad.digest)
@@ -167,7 +167,7 @@ def test_a_webserver_that_does_not_answer_for_a_while_fails_no_release(
         return look(self, run_id, patience)
 
     monkeypatch.setattr(Webserver, "follow", follow)
-    assert site.stage(image).is_in_force
+    assert site.stage(image).is_deployed
     assert site.staging.hiccups == 0 and site.staging.launches == 1
 
 
@@ -178,7 +178,7 @@ def test_a_release_that_failed_is_tried_again_only_if_asked(site: Site) -> None:
     site.staging.faults.clear()
     with pytest.raises(DoneError, match="ImportError"):
         site.stage(image)
-    assert site.stage(image, again=True).is_in_force
+    assert site.stage(image, again=True).is_deployed
     assert site.kinds() == ["release_failure", "release_staging"]
 
 
@@ -190,7 +190,7 @@ def test_a_cluster_that_does_not_answer_says_nothing_of_the_release(
     with pytest.raises(ClusterError):
         site.stage(image)
     assert site.kinds() == []
-    assert site.stage(image).is_in_force
+    assert site.stage(image).is_deployed
     (entry,) = site.entries()
     assert entry.evidence["attempt"] == 1
 
@@ -224,7 +224,7 @@ def test_what_a_killed_process_began_is_ended_by_the_next(
     image = site.image("a")
     die(site, image, moment, monkeypatch)
     assert site.kinds() == []
-    assert site.stage(image).is_in_force
+    assert site.stage(image).is_deployed
     assert site.kinds() == ["release_staging"]
     assert site.staging.launches == 1
     assert site.entries()[0].evidence["attempt"] == 1
@@ -237,7 +237,7 @@ def test_a_failure_that_a_killed_process_saw_is_not_tried_again(
     image = site.image("a")
     die(site, image, moment, monkeypatch)
     site.staging.faults.clear()
-    assert not site.stage(image).is_in_force
+    assert not site.stage(image).is_deployed
     assert site.staging.images() == FIRST and site.staging.settle()
     assert site.kinds() == ["release_failure"]
 
@@ -247,7 +247,7 @@ def test_an_attempt_that_nobody_goes_on_with_is_taken_back_first(
 ) -> None:
     first, second = site.image("a"), site.image("b")
     die(site, first, "put", monkeypatch)
-    assert site.stage(second).is_in_force
+    assert site.stage(second).is_deployed
     failed, passed = site.entries()
     assert (failed.kind, failed.version) == ("release_failure", first.digest)
     assert (passed.kind, passed.version) == ("release_staging", second.digest)
@@ -281,7 +281,7 @@ def test_a_version_that_is_deployed_meanwhile_disturbs_nothing(site: Site) -> No
         found["spec"]["template"]["metadata"]["annotations"][PLAN] = "2-def"
 
     site.staging.api.before_patch = deploy
-    assert site.stage(image).is_in_force
+    assert site.stage(image).is_deployed
     assert site.staging.api.annotation(SERVERS, PLAN) == "2-def"
 
 
@@ -294,7 +294,7 @@ def test_a_deployer_of_a_version_is_waited_for(site: Site) -> None:
             begun = pool.submit(site.stage, image)
             await_true(attempts.newest, "it has begun", 20)
             assert not patched.wait(1.0)
-        assert begun.result(60).is_in_force
+        assert begun.result(60).is_deployed
 
 
 def test_of_two_runs_at_once_one_has_an_effect(site: Site) -> None:

@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.lifecycle.activation import evidence_of
-from ml_assets.lifecycle.lineage import LineageError, explain
+from ml_assets.lifecycle.lineage import LineageError, lineage
 from ml_assets.lifecycle.strategy import challenge
 from ml_assets.prediction_log import lookup as loglookup
 from ml_assets.prediction_log.compaction import compact
@@ -67,7 +67,7 @@ def test_an_answer_is_explained_wherever_its_line_is(
     # The id of another prediction may stand in a text of the caller.
     lines[3]["entity"] = wanted["id"]
     place(home, [*lines, wanted])
-    found = explain(wanted["id"])
+    found = lineage(wanted["id"])
     assert found["problems"] == []
     assert found["id"] == wanted["id"] and found["model"] == "churn"
     assert found["answer"] | {"log": ""} == {
@@ -114,7 +114,7 @@ def test_each_row_of_an_answer_is_explained_by_its_own_values(
     ]
     place(home, [together(lines[:3]), lines[3]])
     for n, item in enumerate(lines[:3]):
-        found = explain(item["id"])
+        found = lineage(item["id"])
         assert found["input"] == {"months": n, "plan": "gold", "spend": None}
         answer = found["answer"]
         assert (answer["entity"], answer["probability"]) == (f"e{n}", n / 4)
@@ -129,7 +129,7 @@ def test_the_shadows_answer_stands_beside_the_one_that_was_given(
     answer = line(NOON, 1, version=version)
     shadow = answer | {"arm": "shadow", "version": "v2", "p": 0.1}
     place(home, [shadow, answer])
-    found = explain(answer["id"])
+    found = lineage(answer["id"])
     assert found["answer"]["arm"] == "live"
     assert [(s["version"], s["probability"]) for s in found["shadow"]] == [("v2", 0.1)]
 
@@ -141,12 +141,12 @@ def test_an_unknown_id_is_told_with_where_it_was_looked_for(
     place(home, [line(NOON, n, version=version) for n in range(3)])
     unknown = prediction_id(NOON, 2)
     with pytest.raises(LineageError, match=f"no log has prediction {unknown}"):
-        explain(unknown)
+        lineage(unknown)
 
 
 def test_what_is_no_prediction_id_is_told_so(home: Path) -> None:
     with pytest.raises(LineageError, match="abc is no prediction id"):
-        explain("abc")
+        lineage("abc")
 
 
 ALTERED = {
@@ -165,7 +165,7 @@ def test_an_altered_file_is_named(
     ship(home, [logged])
     path = home / name.format(v=version)
     path.write_bytes(path.read_bytes() + b" ")
-    (problem,) = explain(logged["id"])["problems"]
+    (problem,) = lineage(logged["id"])["problems"]
     assert problem.startswith(f"{name.format(v=version)} {message}")
 
 
@@ -177,7 +177,7 @@ def test_a_removed_file_and_an_edited_ledger_are_named(
     (home / f"tables/churn/raw/raw{version}.parquet").unlink()
     ledger = home / "ledger/churn.jsonl"
     ledger.write_bytes(ledger.read_bytes().replace(b"user ana", b"user bob"))
-    assert explain(logged["id"])["problems"] == [
+    assert lineage(logged["id"])["problems"] == [
         f"tables/churn/raw/raw{version}.parquet is missing",
         f"ledger: entry 1 (deployment of {version}) was edited",
     ]
@@ -192,7 +192,7 @@ def test_the_entry_is_that_of_the_plan_that_answered(version: str, home: Path) -
     ]
     ship(home, logged)
     for number, item in enumerate(logged, start=1):
-        found = explain(item["id"])
+        found = lineage(item["id"])
         assert found["problems"] == []
         assert found["ledger"]["generation"] == number
         assert found["version"]["version"] == item["version"]
@@ -212,7 +212,7 @@ def test_under_test_each_arm_has_its_own_entry(version: str, home: Path) -> None
         line(NOON, 2, version=tried.version, generation=2, arm="split"),
     ]
     ship(home, logged)
-    champion, challenger = (explain(item["id"]) for item in logged)
+    champion, challenger = (lineage(item["id"]) for item in logged)
     assert champion["problems"] == challenger["problems"] == []
     assert (champion["ledger"]["seq"], challenger["ledger"]["seq"]) == (1, 2)
     assert challenger["ledger"]["kind"] == "experiment"
@@ -222,7 +222,7 @@ def test_a_prediction_of_a_removed_version_says_so(home: Path) -> None:
     logged = line(NOON, 1)
     ship(home, [logged])
     with pytest.raises(LineageError, match="model churn has no version v1"):
-        explain(logged["id"])
+        lineage(logged["id"])
 
 
 def test_the_command_tells_it_and_fails_where_something_was_altered(
@@ -232,16 +232,16 @@ def test_the_command_tells_it_and_fails_where_something_was_altered(
 
     logged = line(NOON, 1, version=version)
     ship(home, [logged])
-    shown = CliRunner().invoke(main, ["explain", logged["id"]])
+    shown = CliRunner().invoke(main, ["lineage", logged["id"]])
     assert shown.exit_code == 0, shown.output
     assert "months=1.5, plan='a', spend=None" in shown.output
     assert "9 of 9 match" in shown.output
-    as_json = CliRunner().invoke(main, ["explain", logged["id"], "--json"])
+    as_json = CliRunner().invoke(main, ["lineage", logged["id"], "--json"])
     assert json.loads(as_json.stdout)["ledger"]["who"] == "user ana"
     (home / f"versions/churn/{version}/record.json").write_bytes(
         (home / f"versions/churn/{version}/record.json").read_bytes() + b" "
     )
-    altered = CliRunner().invoke(main, ["explain", logged["id"]])
+    altered = CliRunner().invoke(main, ["lineage", logged["id"]])
     assert altered.exit_code == 1
     assert "record.json was altered" in altered.stderr
 

@@ -40,7 +40,7 @@ POLICY = RetentionSpec(versions=2, days=30, predictions_days=20)
 
 
 # Random histories. A version is made of tables that others may share; plans come and
-# go; predictions are made by whatever is in force.
+# go; predictions are made by whatever is active.
 
 
 @st.composite
@@ -342,7 +342,7 @@ def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
     cleaning.start()
     with LocalTarget(storage).lock("churn"):
         may_clean.set()
-        # Under the deployer's lock, a version that would go comes in force.
+        # Under the deployer's lock, a version that would go becomes active.
         record = VersionStore(storage).get("churn", "20250102T000000Z")
         serve_version(storage, record)
     cleaning.join()

@@ -130,4 +130,4 @@ def test_a_failure_names_the_exception_that_began_it(
     assert line["log.level"] == "error"
     assert line["error.type"] == "KeyError"
     assert "no such column" in str(line["error.message"])
-    assert "test_dagster_lines" in str(line["error.stack_trace"])
+    assert "test_dagster_logs" in str(line["error.stack_trace"])

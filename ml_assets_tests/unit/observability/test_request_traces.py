@@ -72,7 +72,7 @@ def test_a_prediction_is_a_server_span_of_its_callers_trace(
         "http.route": "/models/{model}/predict",
         "http.response.status_code": 200,
         "ml_assets.route": "predict",
-        "ml_assets.spec.model": "census",
+        "ml_assets.model": "census",
         "ml_assets.version": "v1",
         "ml_assets.arm": "live",
         "ml_assets.rows": 3,
@@ -264,7 +264,7 @@ def test_the_queue_is_bounded_and_nobody_waits_for_it() -> None:
 
 def test_without_an_endpoint_the_server_does_not_know_opentelemetry() -> None:
     code = (
-        "import sys; from ml_assets.serving import server;"
+        "import sys; from ml_assets.serving.process import server;"
         "print(server._application()[0].__name__,"
         " [n for n in sys.modules if n.startswith('opentelemetry')])"
     )

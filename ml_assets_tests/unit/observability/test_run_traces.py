@@ -123,7 +123,7 @@ def test_a_run_is_one_trace_with_a_span_for_each_attempt_of_each_step(
         "dagster.run_id": run,
         "dagster.job": "churn_train",
         "dagster.status": "SUCCESS",
-        "ml_assets.spec.model": "churn",
+        "ml_assets.model": "churn",
         "ml_assets.version": VERSION,
     }
     assert root.resource["service.name"] == "ml-assets-runs"

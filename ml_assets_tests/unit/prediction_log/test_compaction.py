@@ -122,7 +122,8 @@ def test_what_a_batch_wrote_goes_when_its_segment_was_taken_away(home: Path) -> 
 COMPACT = """
     import sys
     from pathlib import Path
-    from ml_assets import compaction, storage
+    from ml_assets.prediction_log import compaction
+    from ml_assets.core import storage
     import os, signal
     left = int(sys.argv[2])
     # Killed at the n-th change of the disk.

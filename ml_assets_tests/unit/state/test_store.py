@@ -57,7 +57,7 @@ def test_what_others_keep_among_the_plans_is_no_model(store: PlanStore) -> None:
     assert store.models() == ["churn"]
 
 
-def test_the_newest_generation_is_in_force_and_the_old_ones_stay(
+def test_the_newest_generation_is_active_and_the_old_ones_stay(
     store: PlanStore,
 ) -> None:
     for generation in range(1, 13):
@@ -156,7 +156,7 @@ def test_a_plan_keeps_its_digest_through_its_file(store: PlanStore) -> None:
 SERVER = """
 import sys
 from pathlib import Path
-from ml_assets.serving.store import PlanStore, ServerLease, ServerReport
+from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
 root, name = Path(sys.argv[1]), sys.argv[2]
 lease = ServerLease(root, name)
 print("leased", flush=True)

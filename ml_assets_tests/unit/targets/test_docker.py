@@ -39,7 +39,7 @@ def test_only_a_living_server_with_its_mark_takes_requests(tmp_path: Path) -> No
     store = PlanStore(tmp_path)
     lease = ServerLease(tmp_path, "0123456789ab-7-x")
     assert not store.takes_requests("0123456789ab")
-    store.door_mark("0123456789ab-7-x").touch()
+    store.handoff_mark("0123456789ab-7-x").touch()
     assert store.takes_requests("0123456789ab")
     assert not store.takes_requests("ba9876543210")
     # A server that was killed leaves its mark, and no lease.
@@ -65,10 +65,10 @@ def test_a_container_that_is_started_again_has_ended(
     assert server.host == "0123456789ab"
 
 
-def test_a_plan_is_in_force_only_if_it_is_the_one_of_its_number(tmp_path: Path) -> None:
+def test_a_plan_is_active_only_if_it_is_the_one_of_its_number(tmp_path: Path) -> None:
     store = PlanStore(tmp_path)
-    assert not store.is_in_force(PLAN)
+    assert not store.is_active(PLAN)
     store.propose(PLAN)
-    assert not store.is_in_force(PLAN)
+    assert not store.is_active(PLAN)
     store.commit(PLAN)
-    assert store.is_in_force(PLAN)
+    assert store.is_active(PLAN)

@@ -52,7 +52,7 @@ def assert_unchanged(target: LocalTarget, before: ServingPlan | None) -> None:
     assert not (target.store.root / "plans/census/proposal.json").exists()
 
 
-def test_without_a_server_the_plan_is_tried_and_put_in_force(
+def test_without_a_server_the_plan_is_tried_and_activated(
     target: LocalTarget, a: Arm, b: Arm
 ) -> None:
     assert target.apply(plan(a, 1)) == (plan(a, 1), 0)
@@ -61,7 +61,7 @@ def test_without_a_server_the_plan_is_tried_and_put_in_force(
     assert target.history("census") == [plan(a, 1), plan(b, 2)]
 
 
-def test_the_plan_in_force_may_be_applied_again_and_makes_no_new_one(
+def test_the_active_plan_may_be_applied_again_and_makes_no_new_one(
     target: LocalTarget, a: Arm
 ) -> None:
     target.apply(plan(a, 1))

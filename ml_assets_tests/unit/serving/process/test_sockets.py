@@ -23,19 +23,19 @@ def test_a_socket_can_be_bound_below_a_long_tmpdir(length, tmp_path, monkeypatch
         bound.bind(str(Path(top) / "15"))
 
 
-@pytest.mark.parametrize("command", ["door", "serve"])
+@pytest.mark.parametrize("command", ["handoff", "serve"])
 @pytest.mark.parametrize(
     "name", ["d" * 107, "\N{LATIN SMALL LETTER E WITH ACUTE}" * 54]
 )
-def test_a_door_that_no_socket_can_be_is_refused(command, name):
-    done = CliRunner().invoke(main, [command, "--door", f"/{name}", "--port", "0"])
+def test_a_handoff_that_no_socket_can_be_is_refused(command, name):
+    done = CliRunner().invoke(main, [command, "--handoff", f"/{name}", "--port", "0"])
     assert done.exit_code == 2
     assert "expected at most 107" in done.output
 
 
-def test_a_door_where_nothing_can_be_written_is_said(tmp_path, capfd):
+def test_a_handoff_where_nothing_can_be_written_is_said(tmp_path, capfd):
     (tmp_path / "file").write_text("")
-    path = str(tmp_path / "file" / "door.sock")
-    done = CliRunner().invoke(main, ["door", "--door", path, "--port", "0"])
+    path = str(tmp_path / "file" / "handoff.sock")
+    done = CliRunner().invoke(main, ["handoff", "--handoff", path, "--port", "0"])
     assert done.exit_code == 1
     assert f"cannot listen on {tmp_path}/file" in done.output + capfd.readouterr().err
