@@ -156,7 +156,7 @@ def test_what_is_no_handoff_is_said(tmp_path):
         other.listen()
         thread = threading.Thread(target=lambda: other.accept()[0].sendall(b"hello"))
         thread.start()
-        with pytest.raises(ConnectionError, match="is no hand-off: it said b'hell'"):
+        with pytest.raises(ConnectionError, match="is no hand-off: it said b'hello'"):
             borrow(tmp_path / "other.sock")
         thread.join()
 
