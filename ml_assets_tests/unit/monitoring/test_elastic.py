@@ -124,7 +124,7 @@ def test_dagsters_pods_and_runs_write_lines_that_filebeat_reads() -> None:
             run["podTemplateSpecMetadata"]["annotations"],
         ),
     ]
-    site = Path("/app") / "ml_assets" / "telemetry" / "site"
+    site = Path("/app") / "ml_assets" / "observability" / "site"
     assert (ROOT / site.relative_to("/app") / "sitecustomize.py").exists()
     for env, annotations in parts:
         given = {item["name"]: item.get("value") for item in env}
