@@ -1,6 +1,5 @@
 """One entry of a ledger: its hash, and what can be wrong with it among the others."""
 
-import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple, get_args
@@ -61,7 +60,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any]
     key: str | None
     previous: str
-    hash: str
+    hash: str = ""
     signature: str | None = None
 
 
@@ -82,31 +81,6 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     """
     text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return text.encode()
-
-
-def entry_hash(body: Mapping[str, Any]) -> str:
-    """SHA-256 of an entry without its hash."""
-    return hashlib.sha256(canonical(body)).hexdigest()
-
-
-def faults_of(entry: Entry, line: bytes, number: int, before: str) -> list[Problem]:
-    """What is wrong with one entry that should be `number` and follow `before`.
-
-    The hash is that of its `line`: a later release may write fields that are not known.
-    """
-    body = json.loads(line)
-    del body["hash"]
-    body.pop("signature", None)
-    found = []
-    if entry.seq != number:
-        found.append(Problem(number, _misplaced(entry.seq, number)))
-    elif before and entry.previous != before:
-        text = f"the chain is broken before entry {number}: it follows another entry"
-        found.append(Problem(number, text))
-    if entry_hash(body) != entry.hash:
-        text = f"entry {entry.seq} ({entry.kind} of {entry.version}) was edited"
-        found.append(Problem(entry.seq, text))
-    return found
 
 
 def unsigned(entries: list[Entry], known: Sequence[bytes]) -> list[Problem]:
@@ -133,15 +107,8 @@ def unsigned(entries: list[Entry], known: Sequence[bytes]) -> list[Problem]:
     return found
 
 
-def as_written(entry: Entry) -> dict[str, Any]:
-    """An entry as it is written: without a signature where it has none."""
-    body: dict[str, Any] = msgspec.to_builtins(entry)
-    if entry.signature is None:
-        del body["signature"]
-    return body
-
-
-def _misplaced(seq: int, number: int) -> str:
+def misplaced(seq: int, number: int) -> str:
+    """What it means that entry `seq` stands where `number` should."""
     if seq < number:
         return f"entry {seq} stands where entry {number} should"
     if seq == number + 1:

@@ -1,215 +1,279 @@
-"""What was decided on a model, by whom and on what evidence: one file that only grows.
+"""What was decided on a model, by whom and on what evidence: rows that are only added.
 
-``ledger/<model>.jsonl`` holds an entry a line. Each carries the hash of the one before,
-so that an entry that was edited, removed or put in between is noticed by `verify`, and
-``ledger/<model>.head.json`` says how far the file must reach at least.
+Each entry carries the hash of the one before, so that an entry that was edited, removed
+or put in between is noticed by `verify`; the head says how far a ledger must reach.
 
 The hash of an entry is the SHA-256 of its JSON without ``hash`` and ``signature``: keys
-sorted, no blanks, UTF-8, as `canonical` writes it. Where a key is configured, the hash
-is signed: see `ml_assets.core.signing`.
+sorted, no blanks, UTF-8, as `canonical` writes it. That JSON is kept as it was hashed,
+so that fields and kinds of a later release survive in an earlier one. Where a key is
+configured, the hash is signed: see `ml_assets.core.signing`.
 """
 
 import datetime as dt
+import hashlib
 import json
-import os
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import msgspec
+from sqlalchemy import Connection, Row, func, select
 
 from ml_assets.core.signing import is_signed, keys, sign
-from ml_assets.core.storage import below, locked, read_json, write_json
 from ml_assets.records.ledger_entry import (
     KINDS,
     START,
     Entry,
     Kind,
     Problem,
-    as_written,
     canonical,
-    entry_hash,
-    faults_of,
+    misplaced,
     unsigned,
 )
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.schema import ledger, ledger_heads
+
+_DECODER = msgspec.json.Decoder(Entry)
+
+
+class _Head(NamedTuple):
+    """The last entry of a ledger, and the signature of that it is the last."""
+
+    seq: int
+    hash: str
+    signature: str | None
+
+
+def append(
+    connection: Connection,
+    model: str,
+    kind: Kind,
+    version: str,
+    generation: int | None,
+    who: str,
+    why: str,
+    evidence: Mapping[str, Any],
+    key: str | None = None,
+) -> Entry:
+    """Add an entry in a transaction of `writing(model)`; it is there with its commit.
+
+    Returns
+    -------
+    Entry
+        The new one, or the one with the same `key`, if there is one.
+    """
+    if key is not None:
+        known = _find(connection, model, key)
+        if known is not None:
+            return known
+    head = _head(connection, model)
+    # What cannot be read, or was added behind the head, has a number all the same.
+    newest = select(func.max(ledger.c.seq)).where(ledger.c.model == model)
+    last = max(head.seq if head else 0, connection.scalar(newest) or 0)
+    body = {
+        "seq": last + 1,
+        "time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
+        "kind": kind,
+        "model": model,
+        "version": version,
+        "generation": generation,
+        "who": who,
+        "why": why,
+        # As JSON has it: NaN is null, a tuple is a list.
+        "evidence": json.loads(msgspec.json.encode(dict(evidence))),
+        "key": key,
+        "previous": head.hash if head else START,
+    }
+    line, signers = canonical(body), keys()
+    digest = hashlib.sha256(line).hexdigest()
+    connection.execute(
+        ledger.insert().values(
+            model=model,
+            seq=last + 1,
+            kind=kind,
+            version=version,
+            key=key,
+            line=line.decode(),
+            hash=digest,
+            signature=sign(digest, signers),
+        )
+    )
+    made = _Head(last + 1, digest, sign(_head_text(last + 1, digest), signers))
+    if head is None:
+        connection.execute(ledger_heads.insert().values(model=model, **made._asdict()))
+    else:
+        place = ledger_heads.update().where(ledger_heads.c.model == model)
+        connection.execute(place.values(**made._asdict()))
+    return msgspec.convert(
+        {**body, "hash": digest, "signature": sign(digest, signers)}, Entry
+    )
 
 
 class Ledger:
-    """The ledgers under the storage directory `root`."""
+    """The ledgers of every model, each read as of one moment."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    def append(self, model: str, kind: Kind, *given: Any, **named: Any) -> Entry:
+        """Add an entry in a transaction of its own; see `append`."""
+        with writing(model) as connection:
+            return append(connection, model, kind, *given, **named)
 
-    def path(self, model: str) -> Path:
-        """File of one model."""
-        return below(self.root / "ledger", f"{model}.jsonl")
+    def models(self) -> list[str]:
+        """What has a ledger."""
+        with reading() as connection:
+            found = connection.scalars(select(ledger_heads.c.model))
+            return sorted(found)
 
-    def append(
-        self,
-        model: str,
-        kind: Kind,
-        version: str,
-        generation: int | None,
-        who: str,
-        why: str,
-        evidence: Mapping[str, Any],
-        key: str | None = None,
-    ) -> Entry:
-        """Add an entry and return it; the one with the same `key`, if there is one."""
-        with locked(self.path(model).with_suffix(".lock")):
-            self._cut_torn_tail(model)
-            data = self._data(model)
-            entries = _entries(data)
-            known = _with_key(entries, key)
-            if known is not None:
-                return known
-            last = entries[-1] if entries else None
-            body = {
-                # What cannot be read has a number all the same.
-                "seq": max(last.seq if last else 0, data.count(b"\n")) + 1,
-                "time": dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds"),
-                "kind": kind,
-                "model": model,
-                "version": version,
-                "generation": generation,
-                "who": who,
-                "why": why,
-                # As JSON has it: NaN is null, a tuple is a list.
-                "evidence": json.loads(msgspec.json.encode(dict(evidence))),
-                "key": key,
-                "previous": last.hash if last else START,
-            }
-            digest, signers = entry_hash(body), keys()
-            made = {**body, "hash": digest, "signature": sign(digest, signers)}
-            entry = msgspec.convert(made, Entry)
-            self._write(entry, signers)
-        return entry
+    def entries(
+        self, model: str, kinds: Collection[str] = (), after: int = 0
+    ) -> list[Entry]:
+        """Entries that can be read, oldest first; `verify` names the others.
 
-    def entries(self, model: str) -> list[Entry]:
-        """Every entry that can be read, oldest first; `verify` tells of the others."""
-        return _entries(self._data(model))
+        Parameters
+        ----------
+        kinds : collection of str, optional
+            Only these; all by default.
+        after : int, default=0
+            Only entries with a higher number.
+        """
+        wanted = _rows(model).where(ledger.c.seq > after)
+        if kinds:
+            wanted = wanted.where(ledger.c.kind.in_(kinds))
+        with reading() as connection:
+            found = map(_entry, connection.execute(wanted))
+            return [entry for entry in found if entry is not None]
+
+    def last(self, model: str) -> Entry | None:
+        """The newest entry that can be read."""
+        newest = _rows(model).order_by(None).order_by(ledger.c.seq.desc())
+        with reading() as connection:
+            found = map(_entry, connection.execute(newest.limit(100)))
+            return next((entry for entry in found if entry is not None), None)
 
     def find(self, model: str, key: str) -> Entry | None:
         """The entry with this key."""
-        return _with_key(self.entries(model), key)
+        with reading() as connection:
+            return _find(connection, model, key)
+
+    def held(self, model: str) -> dict[str, Entry]:
+        """Versions on hold, and the entry that put each there.
+
+        An entry of a kind that a later release wrote of a version may stop it, and so
+        does, until a hold on it is lifted.
+        """
+        stops = ledger.c.kind.in_(["hold", "release_hold"])
+        unknown = ledger.c.kind.not_in(KINDS)
+        with reading() as connection:
+            rows = connection.execute(_rows(model).where(stops | unknown)).all()
+        found: dict[str, Entry] = {}
+        for entry in map(_entry, rows):
+            if entry is not None and entry.kind != "release_hold":
+                found[entry.version] = entry
+            elif entry is not None:
+                found.pop(entry.version, None)
+        return found
 
     def verify(self, model: str) -> list[Problem]:
-        """What is wrong with the ledger of `model`; empty where nothing is.
-
-        The head is read first: entries that are appended meanwhile go beyond it.
-        """
-        head, data = read_json(self._head_path(model)), self._data(model)
-        if head is None and data:
-            # The first entry is written before the first head.
-            head = read_json(self._head_path(model))
+        """What is wrong with the ledger of `model`; empty where nothing is."""
+        with reading() as connection:
+            head = _head(connection, model)
+            rows = connection.execute(_rows(model)).all()
         problems: list[Problem] = []
+        entries: list[Entry] = []
         number, before = 0, START
-        for line in _whole_lines(data):
-            entry = _parse(line)
+        for row in rows:
+            entry = _entry(row)
             if entry is None:
-                number += 1
+                number, before = row.seq, ""
                 problems.append(Problem(number, f"entry {number} is not readable"))
-                before = ""
                 continue
-            problems += faults_of(entry, line, number + 1, before)
+            if not _is_sound(entry, row, number + 1, before):
+                problems += _faults_of(entry, row, number + 1, before)
             number, before = entry.seq, entry.hash
-        if data and not data.endswith(b"\n"):
-            problems.append(Problem(None, "the last line is torn; it is no entry"))
-        entries, known = _entries(data), keys()
+            entries.append(entry)
+        known = keys()
         problems += unsigned(entries, known)
         return problems + _faults_of_head(head, number, entries, known)
 
-    def _data(self, model: str) -> bytes:
-        try:
-            return self.path(model).read_bytes()
-        except FileNotFoundError:
-            return b""
-
-    def _head_path(self, model: str) -> Path:
-        return self.path(model).with_suffix(".head.json")
-
-    def _write(self, entry: Entry, known: list[bytes]) -> None:
-        line = canonical(as_written(entry)) + b"\n"
-        with self.path(entry.model).open("ab") as stream:
-            before = stream.tell()
-            stream.write(line)
-            stream.flush()
-            try:
-                os.fsync(stream.fileno())
-            except OSError:
-                # The kernel may have dropped it, and shows it until it needs the room:
-                # who tries again is to write it, and not to find it.
-                stream.truncate(before)
-                raise
-        head: dict[str, Any] = {"seq": entry.seq, "hash": entry.hash}
-        signature = sign(_head_text(head), known)
-        if signature is not None:
-            head["signature"] = signature
-        write_json(self._head_path(entry.model), head)
-
-    def _cut_torn_tail(self, model: str) -> None:
-        """Remove the beginning of an entry whose writer died."""
-        data = self._data(model)
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(self.path(model), whole)
+    def export(self, model: str) -> Iterator[bytes]:
+        """The ledger as lines of JSON, which can be verified without this package."""
+        with reading() as connection:
+            for row in connection.execute(_rows(model)):
+                body = {**json.loads(row.line), "hash": row.hash}
+                if row.signature is not None:
+                    body["signature"] = row.signature
+                yield canonical(body) + b"\n"
 
 
-def held(entries: list[Entry]) -> dict[str, Entry]:
-    """Versions on hold, and the entry that put each there.
+def _rows(model: str) -> Any:
+    return select(ledger).where(ledger.c.model == model).order_by(ledger.c.seq)
 
-    What a later release wrote of a version may stop it, and so does, until somebody
-    says otherwise.
-    """
-    found: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.kind == "hold" or entry.kind not in KINDS:
-            found[entry.version] = entry
-        elif entry.kind == "release_hold":
-            found.pop(entry.version, None)
-    return found
+
+def _find(connection: Connection, model: str, key: str) -> Entry | None:
+    row = connection.execute(_rows(model).where(ledger.c.key == key)).one_or_none()
+    return _entry(row) if row is not None else None
+
+
+def _head(connection: Connection, model: str) -> _Head | None:
+    wanted = select(*[ledger_heads.c[name] for name in _Head._fields])
+    row = connection.execute(wanted.where(ledger_heads.c.model == model)).one_or_none()
+    return _Head(*row) if row is not None else None
+
+
+def _entry(row: Row[Any]) -> Entry | None:
+    *_, line, digest, signature = row
+    try:
+        found = _DECODER.decode(line)
+    except (msgspec.MsgspecError, UnicodeDecodeError):
+        return None
+    return msgspec.structs.replace(found, hash=digest, signature=signature)
+
+
+def _is_sound(entry: Entry, row: Row[Any], number: int, before: str) -> bool:
+    """Whether an entry is as it was written, is `number`, and follows `before`."""
+    return (
+        hashlib.sha256(row[5].encode()).hexdigest() == entry.hash
+        and (entry.model, entry.seq, entry.kind, entry.version, entry.key) == row[:5]
+        and entry.seq == number
+        and (entry.previous == before or not before)
+    )
+
+
+def _faults_of(
+    entry: Entry, row: Row[Any], number: int, before: str
+) -> Iterator[Problem]:
+    if entry.seq != number:
+        yield Problem(number, misplaced(entry.seq, number))
+    elif before and entry.previous != before:
+        text = f"the chain is broken before entry {number}: it follows another entry"
+        yield Problem(number, text)
+    if not _is_sound(entry, row, entry.seq, entry.previous):
+        text = f"entry {entry.seq} ({entry.kind} of {entry.version}) was edited"
+        yield Problem(entry.seq, text)
 
 
 def _faults_of_head(
-    head: Any, last: int, entries: list[Entry], known: list[bytes]
+    head: _Head | None, last: int, entries: list[Entry], known: list[bytes]
 ) -> list[Problem]:
-    """The chain cannot tell that its end is gone, or was made anew."""
+    """The chain cannot show that its end is gone, or was made anew."""
     if known and any(entry.signature for entry in entries):
-        signature = str((head or {}).get("signature"))
-        if head is None or not is_signed(_head_text(head), signature, known):
+        signed = head is not None and is_signed(
+            _head_text(head.seq, head.hash), str(head.signature), known
+        )
+        if not signed:
             text = "how far it must reach is not signed: its end may be missing"
             return [Problem(None, text)]
     if head is None:
-        return []
-    if head["seq"] > last:
-        text = f"entries after {last} are missing: there were {head['seq']}"
+        return [Problem(None, "it has no head")] if entries else []
+    if head.seq > last:
+        text = f"entries after {last} are missing: there were {head.seq}"
         return [Problem(last + 1, text)]
-    hashes = {entry.seq: entry.hash for entry in entries}
-    if hashes.get(head["seq"], head["hash"]) != head["hash"]:
-        text = f"entry {head['seq']} is not the one that was written"
-        return [Problem(head["seq"], text)]
+    if head.seq < last:
+        text = f"entries after {head.seq} were added by something else"
+        return [Problem(head.seq + 1, text)]
+    if entries and entries[-1].hash != head.hash:
+        text = f"entry {head.seq} is not the one that was written"
+        return [Problem(head.seq, text)]
     return []
 
 
-def _entries(data: bytes) -> list[Entry]:
-    found = (_parse(line) for line in _whole_lines(data))
-    return [entry for entry in found if entry is not None]
-
-
-def _head_text(head: Mapping[str, Any]) -> str:
-    return f"head {head['seq']} {head['hash']}"
-
-
-def _whole_lines(data: bytes) -> list[bytes]:
-    return data.split(b"\n")[:-1]
-
-
-def _parse(line: bytes) -> Entry | None:
-    try:
-        return msgspec.json.decode(line, type=Entry)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-
-
-def _with_key(entries: list[Entry], key: str | None) -> Entry | None:
-    return next((e for e in entries if key is not None and e.key == key), None)
+def _head_text(seq: int, digest: str) -> str:
+    return f"head {seq} {digest}"

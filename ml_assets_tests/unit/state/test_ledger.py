@@ -1,134 +1,179 @@
-"""The ledger notices what was edited, removed or torn, and says which entry it is."""
+"""The ledger notices what was edited, removed or added, and says which entry it is."""
 
-import errno
+import hashlib
 import json
 import multiprocessing
-import os
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
-from ml_assets.core.storage import write_json
-from ml_assets.records.ledger_entry import (
-    START,
-    Entry,
-    as_written,
-    canonical,
-    entry_hash,
-)
-from ml_assets.state.ledger import Ledger, held
+from ml_assets.records.ledger_entry import START, Entry, canonical
+from ml_assets.state.engine import writing
+from ml_assets.state.ledger import Ledger, append
+from ml_assets_tests.kits.databases import database as database
+from ml_assets_tests.kits.postgres import postgres as postgres
+
+Row = dict[str, Any]
 
 
-def add(ledger: Ledger, version: str, kind: Any = "deployment", **given: Any) -> Entry:
+def add(version: str, kind: Any = "deployment", **given: Any) -> Entry:
     options: dict[str, Any] = {"who": "ana", "why": "it passed", "evidence": {}}
-    return ledger.append("churn", kind, version, None, **(options | given))
+    return Ledger().append("churn", kind, version, None, **(options | given))
 
 
 @pytest.fixture
-def ledger(tmp_path: Path) -> Ledger:
+def entries() -> list[Entry]:
     """Five entries, v1 to v5."""
-    found = Ledger(tmp_path)
-    for number in range(1, 6):
-        add(found, f"v{number}", evidence={"accuracy": 0.8 + number / 100})
-    return found
+    return [add(f"v{n}", evidence={"accuracy": 0.8 + n / 100}) for n in range(1, 6)]
 
 
-def rewrite(ledger: Ledger, lines: list[bytes]) -> None:
-    ledger.path("churn").write_bytes(b"".join(line + b"\n" for line in lines))
+def rows() -> list[Row]:
+    with writing("churn") as connection:
+        found = connection.execute(text("SELECT * FROM ledger ORDER BY seq"))
+        return [dict(row) for row in found.mappings()]
 
 
-def messages(ledger: Ledger) -> list[str]:
-    return [problem.message for problem in ledger.verify("churn")]
+def rewrite(change: Callable[[list[Row]], list[Row]]) -> None:
+    """Change the rows as somebody would who can write the database."""
+    changed = change(rows())
+    names = ("model", "seq", "kind", "version", "key", "line", "hash", "signature")
+    values = ", ".join(f":{name}" for name in names)
+    with writing("churn") as connection:
+        connection.execute(text("DELETE FROM ledger"))
+        for row in changed:
+            connection.execute(text(f"INSERT INTO ledger VALUES ({values})"), row)
 
 
-def test_entries_are_numbered_and_chained(ledger: Ledger) -> None:
-    entries = ledger.entries("churn")
+def messages() -> list[str]:
+    return [problem.message for problem in Ledger().verify("churn")]
+
+
+def test_entries_are_numbered_and_chained(entries: list[Entry]) -> None:
+    assert Ledger().entries("churn") == entries
     assert [entry.seq for entry in entries] == [1, 2, 3, 4, 5]
     assert entries[0].previous == START
     assert [e.previous for e in entries[1:]] == [e.hash for e in entries[:-1]]
-    assert messages(ledger) == []
+    assert Ledger().last("churn") == entries[-1]
+    assert messages() == []
 
 
-def test_a_hash_is_that_of_the_json_without_it(ledger: Ledger) -> None:
-    body = json.loads(ledger.path("churn").read_bytes().splitlines()[2])
-    assert entry_hash(body) != body["hash"]
-    assert body.pop("hash") == entry_hash(body)
-
-
-def test_an_unknown_model_has_an_empty_sound_ledger(tmp_path: Path) -> None:
-    assert Ledger(tmp_path).entries("churn") == []
-    assert Ledger(tmp_path).verify("churn") == []
-
-
-def test_an_entry_with_a_known_key_is_returned_and_not_repeated(
-    tmp_path: Path,
+def test_an_exported_line_bears_the_hash_of_the_json_without_it(
+    entries: list[Entry],
 ) -> None:
-    ledger = Ledger(tmp_path)
-    first = add(ledger, "v1", key="deployment:v1")
-    assert add(ledger, "v1", key="deployment:v1", why="again") == first
-    assert ledger.find("churn", "deployment:v1") == first
-    assert len(ledger.entries("churn")) == 1
+    lines = [*Ledger().export("churn")]
+    assert len(lines) == 5
+    body = json.loads(lines[2])
+    assert body.pop("hash") == hashlib.sha256(canonical(body)).hexdigest()
 
 
-def test_evidence_is_kept_as_json_has_it(tmp_path: Path) -> None:
+def test_an_unknown_model_has_an_empty_sound_ledger() -> None:
+    assert Ledger().entries("churn") == []
+    assert Ledger().last("churn") is None
+    assert Ledger().verify("churn") == []
+    assert Ledger().models() == []
+
+
+def test_an_entry_with_a_known_key_is_returned_and_not_repeated() -> None:
+    first = add("v1", key="deployment:v1")
+    assert add("v1", key="deployment:v1", why="again") == first
+    assert Ledger().find("churn", "deployment:v1") == first
+    assert Ledger().find("churn", "deployment:v2") is None
+    assert Ledger().entries("churn") == [first]
+
+
+def test_evidence_is_kept_as_json_has_it() -> None:
     given = {"nan": float("nan"), "pair": (1, 2.5), "big": 1e300, "name": "é"}
-    add(Ledger(tmp_path), "v1", evidence=given)
-    (entry,) = Ledger(tmp_path).entries("churn")
+    made = add("v1", evidence=given)
+    (entry,) = Ledger().entries("churn")
+    assert entry == made
     assert entry.evidence == {"nan": None, "pair": [1, 2.5], "big": 1e300, "name": "é"}
-    assert Ledger(tmp_path).verify("churn") == []
+    assert messages() == []
 
 
-def edit_why(lines: list[bytes]) -> list[bytes]:
-    return [
-        line.replace(b"passed", b"paid") if i == 2 else line
-        for i, line in enumerate(lines)
-    ]
+def test_entries_of_a_kind_and_after_a_number_are_read_alone(
+    entries: list[Entry],
+) -> None:
+    refused = add("v6", "refusal")
+    assert Ledger().entries("churn", after=4) == [entries[4], refused]
+    assert Ledger().entries("churn", kinds=["refusal"]) == [refused]
+    assert Ledger().entries("other") == []
 
 
-def edit_and_rehash(lines: list[bytes], at: int = 2) -> list[bytes]:
-    body = json.loads(lines[at])
-    del body["hash"]
-    body["why"] = "it paid"
-    made = canonical({**body, "hash": entry_hash(body)})
-    return [*lines[:at], made, *lines[at + 1 :]]
+def without(*numbers: int) -> Callable[[list[Row]], list[Row]]:
+    return lambda rows: [row for row in rows if row["seq"] not in numbers]
+
+
+def with_row(at: int, **fields: Any) -> Callable[[list[Row]], list[Row]]:
+    def change(rows: list[Row]) -> list[Row]:
+        rows[at] = {**rows[at], **fields}
+        return rows
+
+    return change
+
+
+def paid(rows: list[Row]) -> list[Row]:
+    rows[2]["line"] = rows[2]["line"].replace("passed", "paid")
+    return rows
+
+
+def paid_with_hash(rows: list[Row], at: int = 2) -> list[Row]:
+    line = rows[at]["line"].replace("passed", "paid")
+    rows[at] |= {"line": line, "hash": hashlib.sha256(line.encode()).hexdigest()}
+    return rows
+
+
+def swapped(rows: list[Row]) -> list[Row]:
+    rows[1]["seq"], rows[2]["seq"] = 3, 2
+    return rows
+
+
+def added(rows: list[Row]) -> list[Row]:
+    body = {**json.loads(rows[4]["line"]), "seq": 6, "previous": rows[4]["hash"]}
+    line = canonical(body).decode()
+    hashed = hashlib.sha256(line.encode()).hexdigest()
+    return [*rows, {**rows[4], "seq": 6, "line": line, "hash": hashed}]
 
 
 TAMPERED = {
-    "edited": (edit_why, ["entry 3 (deployment of v3) was edited"]),
+    "edited": (paid, ["entry 3 (deployment of v3) was edited"]),
     "edited with its hash": (
-        edit_and_rehash,
+        paid_with_hash,
         ["the chain is broken before entry 4: it follows another entry"],
     ),
     "last edited with its hash": (
-        lambda lines: edit_and_rehash(lines, 4),
+        lambda rows: paid_with_hash(rows, 4),
         ["entry 5 is not the one that was written"],
     ),
-    "removed": (
-        lambda lines: lines[:2] + lines[3:],
-        ["entry 3 is missing"],
-    ),
-    "first two removed": (
-        lambda lines: lines[2:],
-        ["entries 1 to 2 are missing"],
-    ),
-    "end removed": (
-        lambda lines: lines[:3],
-        ["entries after 3 are missing: there were 5"],
-    ),
+    "removed": (without(3), ["entry 3 is missing"]),
+    "first two removed": (without(1, 2), ["entries 1 to 2 are missing"]),
+    "end removed": (without(4, 5), ["entries after 3 are missing: there were 5"]),
     "everything removed": (
-        lambda lines: [],
+        without(1, 2, 3, 4, 5),
         ["entries after 0 are missing: there were 5"],
     ),
-    "not JSON": (
-        lambda lines: [*lines[:2], b"{", *lines[3:]],
-        ["entry 3 is not readable"],
+    "added": (added, ["entries after 5 were added by something else"]),
+    "not JSON": (with_row(2, line="{"), ["entry 3 is not readable"]),
+    "another kind in its column": (
+        with_row(2, kind="hold"),
+        ["entry 3 (deployment of v3) was edited"],
+    ),
+    "another version in its column": (
+        with_row(2, version="v9"),
+        ["entry 3 (deployment of v3) was edited"],
+    ),
+    "another key in its column": (
+        with_row(2, key="k"),
+        ["entry 3 (deployment of v3) was edited"],
     ),
     "two swapped": (
-        lambda lines: [lines[0], lines[2], lines[1], *lines[3:]],
+        swapped,
         [
             "entry 2 is missing",
+            "entry 3 (deployment of v3) was edited",
             "entry 2 stands where entry 4 should",
+            "entry 2 (deployment of v2) was edited",
             "entry 3 is missing",
         ],
     ),
@@ -136,54 +181,52 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("change, expected", TAMPERED.values(), ids=TAMPERED)
-def test_what_was_tampered_with_is_named(
-    ledger: Ledger, change: Any, expected: list[str]
+@pytest.mark.usefixtures("entries")
+def test_what_was_tampered_with_is_named(change: Any, expected: list[str]) -> None:
+    rewrite(change)
+    assert messages() == expected
+
+
+@pytest.mark.usefixtures("entries")
+def test_a_head_that_is_gone_is_named() -> None:
+    with writing("churn") as connection:
+        connection.execute(text("DELETE FROM ledger_heads"))
+    assert messages() == ["it has no head"]
+
+
+def test_a_transaction_that_fails_leaves_no_entry_and_no_gap(
+    entries: list[Entry],
 ) -> None:
-    rewrite(ledger, change(ledger.path("churn").read_bytes().splitlines()))
-    assert messages(ledger) == expected
+    with pytest.raises(RuntimeError), writing("churn") as connection:
+        append(connection, "churn", "hold", "v5", None, "ana", "it leaks", {})
+        raise RuntimeError
+    assert Ledger().entries("churn") == entries
+    assert add("v6").seq == 6
+    assert messages() == []
 
 
-def test_a_torn_last_line_is_told_of_and_cut_by_the_next_entry(ledger: Ledger) -> None:
-    with ledger.path("churn").open("ab") as stream:
-        stream.write(b'{"seq":6,"time":"2026')
-    assert messages(ledger) == ["the last line is torn; it is no entry"]
-    assert len(ledger.entries("churn")) == 5
-    assert add(ledger, "v6").seq == 6
-    assert messages(ledger) == []
-
-
-def _append(root: Path, worker: int) -> None:
+def _append(worker: int) -> None:
     for number in range(20):
-        add(Ledger(root), f"v{worker}.{number}")
+        add(f"v{worker}.{number}")
 
 
-def test_four_processes_write_one_chain(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    workers = [
-        context.Process(target=_append, args=(tmp_path, number)) for number in range(4)
-    ]
+@pytest.mark.usefixtures("database")
+def test_four_processes_write_one_chain() -> None:
+    context = multiprocessing.get_context("spawn")
+    workers = [context.Process(target=_append, args=(number,)) for number in range(4)]
     for worker in workers:
         worker.start()
     for worker in workers:
         worker.join()
-    entries = Ledger(tmp_path).entries("churn")
-    assert [entry.seq for entry in entries] == list(range(1, 81))
-    assert Ledger(tmp_path).verify("churn") == []
+    assert [entry.seq for entry in Ledger().entries("churn")] == list(range(1, 81))
+    assert messages() == []
 
 
-def test_a_hold_lasts_until_it_is_released(tmp_path: Path) -> None:
-    ledger = Ledger(tmp_path)
-    add(ledger, "v1", "hold")
-    reason = add(ledger, "v2", "hold", why="it leaks")
-    add(ledger, "v1", "release_hold")
-    assert held(ledger.entries("churn")) == {"v2": reason}
-
-
-def rewritten(entry: Entry, **fields: Any) -> bytes:
-    """The line of an entry as a later release would write it."""
-    body = {**as_written(entry), **fields}
-    del body["hash"]
-    return canonical({**body, "hash": entry_hash(body)})
+def test_a_hold_lasts_until_it_is_lifted() -> None:
+    add("v1", "hold")
+    reason = add("v2", "hold", why="it leaks")
+    add("v1", "release_hold")
+    assert Ledger().held("churn") == {"v2": reason}
 
 
 @pytest.mark.parametrize(
@@ -195,74 +238,51 @@ def rewritten(entry: Entry, **fields: Any) -> bytes:
     ],
     ids=["a kind", "a kind and a field", "a field"],
 )
+@pytest.mark.usefixtures("entries")
 def test_what_a_later_release_wrote_is_kept_and_stops_its_version(
-    ledger: Ledger, fields: dict[str, Any]
+    fields: dict[str, Any],
 ) -> None:
-    lines = ledger.path("churn").read_bytes().splitlines()[:4]
-    fifth = ledger.entries("churn")[4]
-    rewrite(ledger, [*lines, rewritten(fifth, **fields)])
-    head = json.loads(rewritten(fifth, **fields))["hash"]
-    write_json(ledger.path("churn").with_suffix(".head.json"), {"seq": 5, "hash": head})
-    assert messages(ledger) == []
-    assert list(held(ledger.entries("churn"))) == ["v5"]
-    assert add(ledger, "v6").seq == 6
-    assert messages(ledger) == []
-    add(ledger, "v5", kind="release_hold")
-    assert held(ledger.entries("churn")) == {}
+    def newer(rows: list[Row]) -> list[Row]:
+        line = canonical({**json.loads(rows[4]["line"]), **fields}).decode()
+        made = {"line": line, "hash": hashlib.sha256(line.encode()).hexdigest()}
+        return [*rows[:4], {**rows[4], **made, "kind": fields["kind"]}]
+
+    rewrite(newer)
+    with writing("churn") as connection:
+        changed = "UPDATE ledger_heads SET hash = (SELECT hash FROM ledger WHERE seq=5)"
+        connection.execute(text(changed))
+    assert messages() == []
+    assert [*Ledger().held("churn")] == ["v5"]
+    assert add("v6").seq == 6
+    assert messages() == []
+    exported = json.loads([*Ledger().export("churn")][4])
+    assert exported.items() >= fields.items()
+    add("v5", kind="release_hold")
+    assert Ledger().held("churn") == {}
 
 
-def test_a_line_that_cannot_be_read_keeps_its_number(ledger: Ledger) -> None:
-    lines = ledger.path("churn").read_bytes().splitlines()
-    rewrite(ledger, [*lines, b"{}"])
-    assert add(ledger, "v6").seq == 7
-    assert messages(ledger) == ["entry 6 is not readable"]
-
-
-def append_for_ever(root: Path, ready: Any) -> None:
-    ledger = Ledger(root)
+def _append_for_ever(ready: Any) -> None:
     number = 0
     while True:
         number += 1
-        add(ledger, f"v{number}")
+        add(f"v{number}")
         ready.set()
 
 
-def test_it_is_sound_whenever_one_looks_while_others_append(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("database")
+def test_it_is_sound_whenever_one_reads_while_others_append() -> None:
     context = multiprocessing.get_context("spawn")
     ready = context.Event()
-    writer = context.Process(
-        target=append_for_ever, args=(tmp_path, ready), daemon=True
-    )
+    writer = context.Process(target=_append_for_ever, args=(ready,), daemon=True)
     writer.start()
     try:
         assert ready.wait(60)
         seen = set()
-        while len(seen) < 100:
-            assert Ledger(tmp_path).verify("churn") == []
-            seen.add(len(Ledger(tmp_path).entries("churn")))
+        while len(seen) < 50:
+            assert messages() == []
+            seen.add(len(Ledger().entries("churn")))
             assert writer.is_alive()
     finally:
         writer.kill()
         writer.join()
-
-
-@pytest.mark.parametrize("key", ["deployment:v6", None])
-def test_an_entry_whose_flush_failed_is_written_anew_and_not_found(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, key: str | None
-) -> None:
-    """The kernel shows what it could not write until it needs the room."""
-    before = ledger.path("churn").read_bytes()
-
-    def fail(_: int) -> None:
-        raise OSError(errno.EIO, os.strerror(errno.EIO))
-
-    with monkeypatch.context() as patch:
-        patch.setattr("ml_assets.state.ledger.os.fsync", fail)
-        with pytest.raises(OSError, match="Input/output error"):
-            add(ledger, "v6", key=key)
-    assert ledger.path("churn").read_bytes() == before
-
-    again = add(ledger, "v6", key=key)
-
-    assert again.seq == 6 and ledger.entries("churn")[-1] == again
-    assert messages(ledger) == []
+    assert messages() == []

@@ -1,0 +1,145 @@
+"""The database of the state: one URL, transactions, and a schema that moves forward.
+
+``ML_ASSETS_DATABASE_URL`` names it: SQLite in the home directory by default, Postgres on
+a cluster. Its tables stand in a schema of their own there, beside those of Dagster.
+"""
+
+import contextlib
+import functools
+import hashlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.pool import NullPool
+
+from ml_assets.core.storage import home
+from ml_assets.state import migrations
+
+SCHEMA = "ml_assets"
+# A writer waits so long for another one to end its transaction.
+BUSY_SECONDS = 60
+
+
+class StateError(Exception):
+    """The database cannot be used; the message says why and what to do."""
+
+
+def database_url() -> str:
+    """``ML_ASSETS_DATABASE_URL``, by default SQLite in the home directory."""
+    found = os.environ.get("ML_ASSETS_DATABASE_URL")
+    return found or f"sqlite:///{home() / 'state.db'}"
+
+
+@contextlib.contextmanager
+def reading() -> Iterator[Connection]:
+    """A connection whose statements all see the state of one moment.
+
+    Raises
+    ------
+    StateError
+        If the database cannot be reached, or is newer than this code.
+    """
+    with _connected("REPEATABLE READ", "BEGIN") as connection:
+        yield connection
+
+
+@contextlib.contextmanager
+def writing(subject: str) -> Iterator[Connection]:
+    """A transaction in which nobody else writes of `subject`; it commits at the end.
+
+    Parameters
+    ----------
+    subject : str
+        A model, or another thing that has a ledger of its own.
+
+    Raises
+    ------
+    StateError
+        If the database cannot be reached, or is newer than this code.
+    """
+    with _connected("READ COMMITTED", "BEGIN IMMEDIATE") as connection:
+        if connection.dialect.name == "postgresql":
+            number = hashlib.sha256(f"{SCHEMA}/{subject}".encode()).digest()[:8]
+            key = int.from_bytes(number, byteorder="big", signed=True)
+            connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": key})
+        yield connection
+        connection.commit()
+
+
+@contextlib.contextmanager
+def _connected(isolation: str, begin: str) -> Iterator[Connection]:
+    engine = _engine(database_url(), os.getpid())
+    options = {"begin": begin}
+    if engine.dialect.name == "postgresql":
+        options["isolation_level"] = isolation
+    try:
+        with engine.connect().execution_options(**options) as connection:
+            yield connection
+    except SQLAlchemyError as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: SQLAlchemyError) -> StateError:
+    reason = str(getattr(error, "orig", None) or error).strip()
+    shown = make_url(database_url()).render_as_string(hide_password=True)
+    return StateError(f"the database {shown} of the state: {reason}")
+
+
+@functools.lru_cache(maxsize=4)
+def _engine(address: str, process: int) -> Engine:
+    """The engine of one process: connections do not survive a fork."""
+    url = make_url(address)
+    if url.get_backend_name() == "sqlite":
+        engine = create_engine(url, poolclass=NullPool)
+        event.listen(engine, "connect", _prepare_sqlite)
+        event.listen(engine, "begin", _begin_sqlite)
+        _make_directory(address)
+    elif url.get_backend_name() == "postgresql":
+        engine = create_engine(
+            url.set(drivername="postgresql+psycopg2"),
+            pool_size=2,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": 10,
+                "application_name": "ml-assets state",
+                "options": f"-c search_path={SCHEMA} -c lock_timeout={BUSY_SECONDS}s",
+            },
+        )
+    else:
+        raise StateError(
+            f"ML_ASSETS_DATABASE_URL names {url.get_backend_name()}, expected sqlite or"
+            " postgresql"
+        )
+    try:
+        migrations.upgrade(engine, SCHEMA)
+    except SQLAlchemyError as error:
+        raise _refusal(error) from error
+    except migrations.NewerSchemaError as error:
+        raise StateError(str(error)) from error
+    return engine
+
+
+def _make_directory(address: str) -> None:
+    path = Path(make_url(address).database or ".")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StateError(f"the database {address} of the state: {error}") from error
+
+
+def _prepare_sqlite(connection: object, _: object) -> None:
+    # SQLAlchemy's `begin` event opens the transactions, and not the driver.
+    connection.isolation_level = None  # type: ignore[attr-defined]
+    cursor = connection.cursor()  # type: ignore[attr-defined]
+    cursor.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
+    cursor.execute("PRAGMA journal_mode = WAL")
+    cursor.execute("PRAGMA synchronous = FULL")
+    cursor.execute("PRAGMA foreign_keys = ON")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    connection.exec_driver_sql(connection.get_execution_options().get("begin", "BEGIN"))

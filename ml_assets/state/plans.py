@@ -1,0 +1,134 @@
+"""Plans: every one that was active, committed beside its ledger entry, and published.
+
+The database decides which plan is active; the highest generation of a model is. What
+servers read is its copy in the storage, which `publish` writes after the commit, and
+again wherever it is late.
+"""
+
+from typing import Any
+
+import msgspec
+from sqlalchemy import Connection, func, select
+from sqlalchemy.exc import IntegrityError
+
+from ml_assets.core.storage import storage_root
+from ml_assets.records.plan import ServingPlan, digest, encode
+from ml_assets.serving.models.repository import PlanRepository
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.schema import plans
+
+
+class StalePlanError(Exception):
+    """Somebody else committed a plan since this one was made."""
+
+
+def commit(connection: Connection, plan: ServingPlan) -> None:
+    """Make `plan` the active one, in a transaction of `writing(plan.model)`.
+
+    Raises
+    ------
+    StalePlanError
+        If its generation is not the next one: another deployer was first.
+    """
+    newest = _newest(connection, plan.model)
+    if plan.generation != newest + 1:
+        raise _stale(plan, newest)
+    row = {
+        "model": plan.model,
+        "generation": plan.generation,
+        "digest": digest(plan),
+        "plan": encode(plan).decode(),
+    }
+    try:
+        connection.execute(plans.insert().values(row))
+    except IntegrityError as error:
+        raise _stale(plan, plan.generation) from error
+
+
+def publish(model: str) -> None:
+    """Let servers read the active plan of `model`. It may be repeated at any time."""
+    # Whoever publishes has the newest plan: nobody commits another one meanwhile.
+    with writing(model) as connection:
+        plan = _current(connection, model)
+        if plan is not None:
+            PlanRepository(storage_root()).publish(plan)
+
+
+class Plans:
+    """The plans of every model, as the database has them."""
+
+    def models(self) -> list[str]:
+        """Names of the models that have a plan."""
+        with reading() as connection:
+            return sorted(connection.scalars(select(plans.c.model).distinct()))
+
+    def current(self, model: str) -> ServingPlan | None:
+        """The active plan, or None where the model was never deployed."""
+        with reading() as connection:
+            return _current(connection, model)
+
+    def read(self, model: str, generation: int) -> ServingPlan:
+        """The plan of one generation.
+
+        Raises
+        ------
+        LookupError
+            If there is none.
+        """
+        wanted = _plans(model).where(plans.c.generation == generation)
+        with reading() as connection:
+            found = connection.scalar(wanted)
+        if found is None:
+            raise LookupError(f"there is no plan {generation} of {model}")
+        return _plan(found)
+
+    def history(self, model: str) -> list[ServingPlan]:
+        """Every plan of the model, oldest first."""
+        with reading() as connection:
+            found = connection.scalars(_plans(model).order_by(plans.c.generation))
+            return [_plan(text) for text in found]
+
+    def late(self) -> list[str]:
+        """Models whose active plan is not the one that servers read."""
+        newest = (
+            select(plans.c.model, func.max(plans.c.generation).label("generation"))
+            .group_by(plans.c.model)
+            .subquery()
+        )
+        wanted = select(plans.c.model, plans.c.plan).join(
+            newest,
+            (plans.c.model == newest.c.model)
+            & (plans.c.generation == newest.c.generation),
+        )
+        with reading() as connection:
+            rows = connection.execute(wanted).all()
+        repository = PlanRepository(storage_root())
+        return sorted(
+            model for model, text in rows if repository.active(model) != _plan(text)
+        )
+
+
+def _plans(model: str) -> Any:
+    return select(plans.c.plan).where(plans.c.model == model)
+
+
+def _current(connection: Connection, model: str) -> ServingPlan | None:
+    newest = _plans(model).order_by(plans.c.generation.desc()).limit(1)
+    found = connection.scalar(newest)
+    return None if found is None else _plan(found)
+
+
+def _newest(connection: Connection, model: str) -> int:
+    wanted = select(func.max(plans.c.generation)).where(plans.c.model == model)
+    return connection.scalar(wanted) or 0
+
+
+def _plan(text: str) -> ServingPlan:
+    return msgspec.json.decode(text, type=ServingPlan)
+
+
+def _stale(plan: ServingPlan, newest: int) -> StalePlanError:
+    return StalePlanError(
+        f"plan {plan.generation} of {plan.model} cannot be committed:"
+        f" generation {newest} already exists"
+    )
