@@ -1,0 +1,288 @@
+"""The storage: immutable objects under one URL, by `obstore`.
+
+``ML_ASSETS_STORAGE`` is a directory, or a ``file://``, ``s3://``, ``gs://`` or ``az://``
+URL; credentials are found as the SDK of each cloud finds them, and endpoints of
+compatible stores come from the same variables (such as ``AWS_ENDPOINT_URL``).
+
+An object is created once and never changes; the few that do are pointers to others. A
+name is made of parts that `ml_assets.core.storage.is_name` accepts, with slashes.
+"""
+
+import contextlib
+import datetime as dt
+import functools
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+
+from ml_assets.core.storage import (
+    TEMPORARY,
+    NameFault,
+    directory,
+    home,
+    is_name,
+    sync_directory,
+)
+
+if TYPE_CHECKING:
+    from obstore.store import ObjectStore
+
+VARIABLE = "ML_ASSETS_STORAGE"
+SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
+# A request has so long for its answer, and is repeated for so long where none comes.
+REQUEST_SECONDS, CONNECT_SECONDS, RETRY_SECONDS = 30, 5, 60
+PART_BYTES = 8 * 2**20
+
+
+class StorageUnavailableError(OSError):
+    """The storage did not answer, or refused; nothing is known of what was asked."""
+
+
+class Info(NamedTuple):
+    """An object: its name, its size in bytes, and when it was written, in UTC."""
+
+    name: str
+    size: int
+    modified: dt.datetime
+
+
+class Version(NamedTuple):
+    """The content of an object that changes, and what names this state of it."""
+
+    data: bytes
+    tag: str | None
+
+
+class Storage:
+    """The objects under one URL.
+
+    Parameters
+    ----------
+    url : str
+        A directory, or a URL with one of the schemes ``file``, ``s3``, ``gs``, ``az``.
+
+    Raises
+    ------
+    StorageError
+        If `url` is neither.
+    """
+
+    def __init__(self, url: str) -> None:
+        scheme, separator, _ = url.partition("://")
+        is_remote = bool(separator) and scheme in SCHEMES
+        self.root = None if is_remote else directory(url, VARIABLE)
+        self.url = url if is_remote else str(self.root)
+
+    @functools.cached_property
+    def _store(self) -> "ObjectStore":
+        from obstore.store import LocalStore, from_url
+
+        if self.root is not None:
+            return LocalStore(self.root, mkdir=True)
+        with self._asked("its settings"):
+            return from_url(
+                self.url,
+                client_options={
+                    "timeout": f"{REQUEST_SECONDS}s",
+                    "connect_timeout": f"{CONNECT_SECONDS}s",
+                    "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"
+                    or os.environ.get("AZURE_ALLOW_HTTP") == "true",
+                },
+                retry_config={
+                    "max_retries": 8,
+                    "retry_timeout": dt.timedelta(seconds=RETRY_SECONDS),
+                },
+            )
+
+    def create(self, name: str, data: bytes) -> bool:
+        """Write an object once.
+
+        Returns
+        -------
+        bool
+            Whether the object holds `data` now: of several writers with different
+            content, exactly one gets True. After a lost reply the content is compared
+            before it is said that somebody else was first.
+
+        Raises
+        ------
+        StorageUnavailableError
+            If the storage did not answer; the object is there or it is not.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._asked(name):
+            try:
+                obstore.put(self._store, _checked(name), data, mode="create")
+            except (AlreadyExistsError, PreconditionError):
+                return self.get(name) == data
+        self._flush(name)
+        return True
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object that may change: a pointer to one that does not."""
+        import obstore
+
+        with self._asked(name):
+            obstore.put(self._store, _checked(name), data)
+        self._flush(name)
+
+    def upload(self, name: str, path: Path) -> None:
+        """Write a file as an object whose name says its content, in parts.
+
+        To write it again is harmless, and done only where its size differs.
+        """
+        import obstore
+
+        if self.size(name) == path.stat().st_size:
+            return
+        with self._asked(name):
+            obstore.put(self._store, _checked(name), path, chunk_size=PART_BYTES)
+        self._flush(name)
+
+    def get(self, name: str) -> bytes | None:
+        """The content of an object; None where there is none."""
+        found = self.changed(name, None)
+        return None if found is None else found.data
+
+    def changed(self, name: str, tag: str | None) -> Version | None:
+        """The content where it is not that of `tag`; None where it is, or is absent."""
+        import obstore
+        from obstore.exceptions import NotFoundError, NotModifiedError
+
+        options = {"if_none_match": tag} if tag else {}
+        with self._asked(name):
+            try:
+                found = obstore.get(
+                    self._store, _checked(name), options=cast(Any, options)
+                )
+                return Version(bytes(found.bytes()), found.meta["e_tag"])
+            except (FileNotFoundError, NotFoundError, NotModifiedError):
+                return None
+
+    def size(self, name: str) -> int | None:
+        """Bytes of an object; None where there is none."""
+        import obstore
+
+        with self._asked(name):
+            try:
+                return int(obstore.head(self._store, _checked(name))["size"])
+            except FileNotFoundError:
+                return None
+
+    @contextlib.contextmanager
+    def open(self, name: str) -> Iterator[IO[bytes]]:
+        """An object to be read in parts, as Arrow reads Parquet.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        """
+        import obstore
+
+        with self._asked(name):
+            found = obstore.open_reader(self._store, _checked(name))
+            try:
+                yield cast(IO[bytes], found)
+            finally:
+                found.close()
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Write an object to a file of this machine, whole or not at all.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object.
+        """
+        import obstore
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}-{target.name}"
+        try:
+            with self._asked(name), temporary.open("wb") as stream:
+                for part in obstore.get(self._store, _checked(name)).stream(PART_BYTES):
+                    stream.write(part)
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+    def objects(self, prefix: str) -> Iterator[Info]:
+        """Every object below `prefix`, in no order."""
+        import obstore
+
+        with self._asked(prefix):
+            for page in obstore.list(self._store, f"{_checked(prefix)}/"):
+                for item in page:
+                    name = str(item["path"])
+                    if TEMPORARY not in name:
+                        yield Info(name, item["size"], item["last_modified"])
+
+    def children(self, prefix: str) -> list[str]:
+        """The next parts of the names below `prefix`, sorted; "" is the top."""
+        import obstore
+
+        below = f"{_checked(prefix)}/" if prefix else None
+        with self._asked(prefix):
+            found = obstore.list_with_delimiter(self._store, below)
+        paths = [
+            *found["common_prefixes"],
+            *(str(item["path"]) for item in found["objects"]),
+        ]
+        names = {path.rstrip("/").rpartition("/")[2] for path in paths}
+        return sorted(name for name in names if is_name(name))
+
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects; those that are gone are removed."""
+        import obstore
+
+        for name in names:
+            with self._asked(name), contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, _checked(name))
+
+    def local(self, name: str) -> Path | None:
+        """The file of an object, where the storage is a directory of this machine."""
+        return None if self.root is None else self.root / _checked(name)
+
+    def _flush(self, name: str) -> None:
+        """Let what was written survive a power cut, where a directory holds it."""
+        path = self.local(name)
+        if path is None:
+            return
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+        sync_directory(path.parent)
+
+    @contextlib.contextmanager
+    def _asked(self, name: str) -> Iterator[None]:
+        from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+
+        try:
+            yield
+        except (AlreadyExistsError, NotFoundError):
+            raise
+        except BaseError as error:
+            reason = str(error).partition("\n\nDebug source")[0].strip()
+            raise StorageUnavailableError(
+                f"the storage {self.url} does not answer for {name}: {reason}"
+            ) from error
+
+
+def storage() -> Storage:
+    """The storage that ``ML_ASSETS_STORAGE`` names, by default the home directory."""
+    return Storage(os.environ.get(VARIABLE) or str(home()))
+
+
+def _checked(name: str) -> str:
+    """`name`, if each part of it may be that of an object of ours."""
+    for part in name.split("/"):
+        if not is_name(part):
+            raise NameFault(
+                f"{ascii(part[:80])} is no name: expected letters, digits, dots,"
+                " hyphens and underscores"
+            )
+    return name

@@ -1,0 +1,205 @@
+"""Objects are created once, whatever keeps them, and what is unclear is an error."""
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from ml_assets.core import objects
+from ml_assets.core.objects import Storage, StorageUnavailableError, storage
+from ml_assets.core.storage import NameFault, StorageError
+from ml_assets_tests.kits.buckets import any_storage as any_storage
+from ml_assets_tests.kits.buckets import azure_server as azure_server
+from ml_assets_tests.kits.buckets import s3_server as s3_server
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("any_storage")
+class TestEveryStorage:
+    """The same on a directory, and over the protocols of S3 and Azure."""
+
+    def test_an_object_is_created_once(self) -> None:
+        assert storage().create("plans/churn/1.json", b"one")
+        assert not storage().create("plans/churn/1.json", b"two")
+        assert storage().get("plans/churn/1.json") == b"one"
+
+    def test_to_create_it_again_with_the_same_content_is_no_loss(self) -> None:
+        assert storage().create("plans/churn/1.json", b"one")
+        assert storage().create("plans/churn/1.json", b"one")
+
+    def test_of_racing_writers_one_wins_each_time(self) -> None:
+        clients = [storage() for _ in range(4)]
+        for number in range(10):
+            barrier = threading.Barrier(len(clients))
+
+            def write(at: int, name: str = f"race/{number}") -> bool:
+                barrier.wait()
+                return clients[at].create(name, b"%d" % at)
+
+            with ThreadPoolExecutor(len(clients)) as pool:
+                assert sum(pool.map(write, range(len(clients)))) == 1
+
+    def test_a_pointer_changes_and_its_tag_tells(self) -> None:
+        found = storage()
+        assert found.changed("active.json", None) is None
+        found.put("active.json", b"1")
+        first = found.changed("active.json", None)
+        assert first is not None and first.data == b"1"
+        assert found.changed("active.json", first.tag) is None
+        found.put("active.json", b"2")
+        second = found.changed("active.json", first.tag)
+        assert second is not None and second.data == b"2"
+
+    def test_names_are_listed_below_a_prefix(self) -> None:
+        for name in ("plans/a/1", "plans/a/2", "plans/b/pinned/1", "other"):
+            storage().put(name, b"12")
+        assert storage().children("plans") == ["a", "b"]
+        assert storage().children("") == ["other", "plans"]
+        assert storage().children("none") == []
+        found = {(info.name, info.size) for info in storage().objects("plans/b")}
+        assert found == {("plans/b/pinned/1", 2)}
+
+    def test_what_is_removed_is_gone_and_may_be_removed_again(self) -> None:
+        storage().put("a/1", b"1")
+        storage().remove(["a/1", "a/2"])
+        storage().remove(["a/1"])
+        assert storage().get("a/1") is None
+        assert storage().size("a/1") is None
+
+    def test_a_large_file_goes_there_and_back_in_parts(self, tmp_path: Path) -> None:
+        source, back = tmp_path / "source", tmp_path / "somewhere" / "back"
+        source.write_bytes(b"0123456789" * 2_000_000)
+        storage().upload("bundles/model", source)
+        storage().upload("bundles/model", source)
+        assert storage().size("bundles/model") == 20_000_000
+        storage().fetch("bundles/model", back)
+        assert back.read_bytes() == source.read_bytes()
+        with pytest.raises(FileNotFoundError):
+            storage().fetch("bundles/none", back)
+        assert [path.name for path in back.parent.iterdir()] == ["back"]
+
+    def test_columns_of_a_table_are_read_without_the_rest(self, tmp_path: Path) -> None:
+        path = tmp_path / "table.parquet"
+        pq.write_table(pa.table({"a": range(1_000), "b": ["x"] * 1_000}), path)
+        storage().upload("tables/churn/1.parquet", path)
+        with storage().open("tables/churn/1.parquet") as stream:
+            assert pq.read_table(stream, columns=["a"]).column_names == ["a"]
+
+
+class Lossy:
+    """A server with the protocol of S3 behind a proxy that misbehaves on purpose."""
+
+    def __init__(self, behind: int) -> None:
+        self.mode = "through"
+        lossy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                import http.client
+
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length)
+                mode = lossy.mode
+                if mode == "refuse":
+                    self.close_connection = True
+                    return
+                if mode == "error":
+                    self.send_response(503)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                asked = http.client.HTTPConnection("127.0.0.1", behind, timeout=30)
+                asked.request(self.command, self.path, body, dict(self.headers))
+                given = asked.getresponse()
+                content = given.read()
+                if mode == "lose" and self.command == "PUT":
+                    # Written, and nobody hears of it; then all is well again.
+                    lossy.mode = "through"
+                    self.close_connection = True
+                    return
+                self.send_response(given.status)
+                for key, value in given.getheaders():
+                    if key.lower() not in ("content-length", "connection", "date"):
+                        self.send_header(key, value)
+                size = given.getheader("Content-Length") or str(len(content))
+                is_head = self.command == "HEAD"
+                self.send_header(
+                    "Content-Length", size if is_head else f"{len(content)}"
+                )
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer
+
+            def log_message(self, *given: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+
+
+@pytest.fixture
+def lossy(s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lossy]:
+    from ml_assets_tests.kits.buckets import s3_bucket
+
+    proxy = Lossy(s3_server)
+    url, environment = s3_bucket(s3_server)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
+    monkeypatch.setenv("ML_ASSETS_STORAGE", url)
+    monkeypatch.setattr(objects, "RETRY_SECONDS", 2)
+    yield proxy
+    proxy.server.shutdown()
+
+
+@pytest.mark.slow
+def test_a_write_whose_reply_is_lost_is_known_as_ours(lossy: Lossy) -> None:
+    lossy.mode = "lose"
+    assert storage().create("plans/churn/1.json", b"ours")
+    lossy.mode = "lose"
+    assert not storage().create("plans/churn/1.json", b"theirs")
+    assert storage().get("plans/churn/1.json") == b"ours"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["refuse", "error"])
+def test_a_storage_that_is_away_is_an_error_that_names_it(
+    lossy: Lossy, mode: str
+) -> None:
+    found = storage()
+    found.put("a", b"1")
+    lossy.mode = mode
+    with pytest.raises(StorageUnavailableError, match="the storage s3://.* for a:"):
+        found.get("a")
+    with pytest.raises(StorageUnavailableError):
+        found.create("b", b"1")
+    lossy.mode = "through"
+    assert found.get("a") == b"1"
+
+
+@pytest.mark.parametrize("name", ["../a", "a//b", "/a", "a/..", ".tmp-1", "a b", ""])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NameFault):
+        Storage(str(tmp_path)).put(name, b"1")
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "http://host/x", "file://host/x"])
+def test_a_url_of_something_else_is_refused(url: str) -> None:
+    with pytest.raises(StorageError, match="ML_ASSETS_STORAGE is"):
+        Storage(url)
+
+
+def test_by_default_it_is_the_home(home: Path) -> None:
+    storage().put("a/b", b"1")
+    assert (home / "a" / "b").read_bytes() == b"1"
+    assert storage().local("a/b") == home / "a" / "b"
