@@ -10,6 +10,13 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
+from ml_assets_tests.kits.databases import database
+from ml_assets_tests.kits.postgres import postgres
+
+# Fixtures that tests of several packages ask for.
+__all__ = ["any_storage", "azure_server", "database", "postgres", "s3_server"]
+
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
 # A shell has what it runs in the background ignore SIGINT, and so does all that is

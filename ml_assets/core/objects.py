@@ -1,8 +1,8 @@
 """The storage: immutable objects under one URL, by `obstore`.
 
-``ML_ASSETS_STORAGE`` is a directory, or a ``file://``, ``s3://``, ``gs://`` or ``az://``
-URL; credentials are found as the SDK of each cloud finds them, and endpoints of
-compatible stores come from the same variables (such as ``AWS_ENDPOINT_URL``).
+``ML_ASSETS_STORAGE`` is a directory, or a URL that begins with ``file://``, ``s3://``,
+``gs://`` or ``az://``. Credentials are found as the SDK of each cloud finds them, and
+endpoints of compatible stores come from the same variables (``AWS_ENDPOINT_URL``).
 
 An object is created once and never changes; the few that do are pointers to others. A
 name is made of parts that `ml_assets.core.storage.is_name` accepts, with slashes.
@@ -11,6 +11,7 @@ name is made of parts that `ml_assets.core.storage.is_name` accepts, with slashe
 import contextlib
 import datetime as dt
 import functools
+import io
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -27,6 +28,7 @@ from ml_assets.core.storage import (
 )
 
 if TYPE_CHECKING:
+    from obstore import ReadableFile
     from obstore.store import ObjectStore
 
 VARIABLE = "ML_ASSETS_STORAGE"
@@ -173,8 +175,7 @@ class Storage:
             except FileNotFoundError:
                 return None
 
-    @contextlib.contextmanager
-    def open(self, name: str) -> Iterator[IO[bytes]]:
+    def open(self, name: str) -> IO[bytes]:
         """An object to be read in parts, as Arrow reads Parquet.
 
         Raises
@@ -185,11 +186,9 @@ class Storage:
         import obstore
 
         with self._asked(name):
-            found = obstore.open_reader(self._store, _checked(name))
-            try:
-                yield cast(IO[bytes], found)
-            finally:
-                found.close()
+            return cast(
+                IO[bytes], _Reader(obstore.open_reader(self._store, _checked(name)))
+            )
 
     def fetch(self, name: str, target: Path) -> None:
         """Write an object to a file of this machine, whole or not at all.
@@ -270,6 +269,30 @@ class Storage:
             raise StorageUnavailableError(
                 f"the storage {self.url} does not answer for {name}: {reason}"
             ) from error
+
+
+class _Reader(io.RawIOBase):
+    """A reader of obstore as Python has them, which Arrow asks for."""
+
+    def __init__(self, reader: "ReadableFile") -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._reader.read(len(buffer))
+        buffer[: len(found)] = bytes(found)
+        return len(found)
 
 
 def storage() -> Storage:

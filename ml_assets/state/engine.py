@@ -1,7 +1,7 @@
 """The database of the state: one URL, transactions, and a schema that moves forward.
 
-``ML_ASSETS_DATABASE_URL`` names it: SQLite in the home directory by default, Postgres on
-a cluster. Its tables stand in a schema of their own there, beside those of Dagster.
+``ML_ASSETS_DATABASE_URL`` names it: SQLite in the home directory by default, Postgres
+on a cluster, where its tables stand in a schema of their own beside those of Dagster.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""The schema of the state, brought forward by Alembic where it is older than the code."""
+"""The schema of the state, which Alembic brings forward where it is older."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What Alembic runs: the revisions, in the connection and transaction that it is given."""
+"""What Alembic runs: the revisions, in the connection that it is given."""
 
 from alembic import context
 

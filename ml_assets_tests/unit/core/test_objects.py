@@ -14,9 +14,6 @@ import pytest
 from ml_assets.core import objects
 from ml_assets.core.objects import Storage, StorageUnavailableError, storage
 from ml_assets.core.storage import NameFault, StorageError
-from ml_assets_tests.kits.buckets import any_storage as any_storage
-from ml_assets_tests.kits.buckets import azure_server as azure_server
-from ml_assets_tests.kits.buckets import s3_server as s3_server
 
 
 @pytest.mark.slow

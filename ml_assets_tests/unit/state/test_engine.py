@@ -1,4 +1,4 @@
-"""The database of the state: its URL, its schema, and transactions that exclude others."""
+"""The database of the state: its URL, its schema, and its transactions."""
 
 import multiprocessing
 import sqlite3
@@ -11,8 +11,6 @@ from sqlalchemy import text
 from ml_assets.state import migrations
 from ml_assets.state.engine import StateError, database_url, reading, writing
 from ml_assets.state.schema import ledger, metadata
-from ml_assets_tests.kits.databases import database as database
-from ml_assets_tests.kits.postgres import postgres as postgres
 
 ROW = {"kind": "hold", "version": "v", "line": "{}", "hash": "h"}
 

@@ -12,8 +12,6 @@ from sqlalchemy import text
 from ml_assets.records.ledger_entry import START, Entry, canonical
 from ml_assets.state.engine import writing
 from ml_assets.state.ledger import Ledger, append
-from ml_assets_tests.kits.databases import database as database
-from ml_assets_tests.kits.postgres import postgres as postgres
 
 Row = dict[str, Any]
 
