@@ -1,0 +1,183 @@
+"""An installation of before release 0.2, whose ledgers and plans are files.
+
+What it had is copied into the database of the state; the old files stay as they are.
+Each ledger is verified before, and the hashes of its entries are the same after.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import msgspec
+from sqlalchemy import Connection, func, select
+
+from ml_assets.core.signing import is_signed, keys, sign
+from ml_assets.core.storage import is_name, read_json
+from ml_assets.records.ledger_entry import START, canonical
+from ml_assets.records.plan import ServingPlan, digest
+from ml_assets.state import ledger as ledgers
+from ml_assets.state import plans
+from ml_assets.state.engine import writing
+from ml_assets.state.schema import alias_syncs, ledger, ledger_heads
+from ml_assets.state.schema import plans as plan_rows
+
+Body = dict[str, Any]
+
+
+class MigrationError(Exception):
+    """Something of the old installation is not what it should be; nothing was moved."""
+
+
+class Moved(NamedTuple):
+    """What was found of one model, or of the platform's releases."""
+
+    model: str
+    entries: int
+    plans: int
+    is_new: bool
+
+
+class _Found(NamedTuple):
+    bodies: list[Body]
+    plans: list[ServingPlan]
+    note: Body | None
+    is_labelled: bool
+
+
+def subjects(source: Path) -> list[str]:
+    """What has a ledger or a plan in the old installation under `source`."""
+    named = [path.stem for path in (source / "ledger").glob("*.jsonl")]
+    planned = [path.parent.name for path in (source / "plans").glob("*/[0-9]*.json")]
+    return sorted(name for name in {*named, *planned} if is_name(name))
+
+
+def migrate(source: Path, dry_run: bool = False) -> Iterator[Moved]:
+    """Copy every ledger and plan of the installation under `source`.
+
+    Each model is one transaction, and one that was copied before is passed over, so
+    that it may be repeated whenever it was interrupted.
+
+    Parameters
+    ----------
+    source : Path
+        The old ``ML_ASSETS_STORAGE``. No deployer may be at work there.
+    dry_run : bool, default=False
+        Verify only.
+
+    Raises
+    ------
+    MigrationError
+        If a ledger does not verify, or the state holds something else of a model.
+    """
+    found = {subject: _read(source, subject) for subject in subjects(source)}
+    for subject, old in found.items():
+        if dry_run:
+            yield Moved(subject, len(old.bodies), len(old.plans), True)
+            continue
+        with writing(subject) as connection:
+            is_new = _copy(connection, subject, old)
+        plans.publish(subject)
+        yield Moved(subject, len(old.bodies), len(old.plans), is_new)
+
+
+def _read(source: Path, subject: str) -> _Found:
+    directory = source / "ledger"
+    path = directory / f"{subject}.jsonl"
+    data = path.read_bytes() if path.exists() else b""
+    # A writer that died left a part of a line, which is no entry.
+    lines = data.split(b"\n")[:-1]
+    bodies = [_body(path, number, line) for number, line in enumerate(lines, 1)]
+    _verify(path, bodies, read_json(directory / f"{subject}.head.json"))
+    paths = sorted((source / "plans" / subject).glob("[0-9]*.json"))
+    return _Found(
+        bodies,
+        [msgspec.json.decode(item.read_bytes(), type=ServingPlan) for item in paths],
+        read_json(directory / f"{subject}.pending.json"),
+        not (directory / f"{subject}.unlabelled.json").exists(),
+    )
+
+
+def _body(path: Path, number: int, line: bytes) -> Body:
+    try:
+        found = json.loads(line)
+    except ValueError as error:
+        raise MigrationError(f"{path}: entry {number} is not readable") from error
+    return dict(found)
+
+
+def _verify(path: Path, bodies: list[Body], head: Body | None) -> None:
+    before = START
+    for number, body in enumerate(bodies, 1):
+        if body["seq"] != number or body["previous"] != before:
+            raise MigrationError(f"{path}: the chain is broken before entry {number}")
+        before = hashlib.sha256(_line(body)).hexdigest()
+        if body["hash"] != before:
+            raise MigrationError(f"{path}: entry {number} was edited")
+        signature, known = body.get("signature"), keys()
+        if signature and known and not is_signed(before, signature, known):
+            raise MigrationError(
+                f"{path}: entry {number} is signed with another key, or forged"
+            )
+    if head is not None and head["seq"] > len(bodies):
+        raise MigrationError(
+            f"{path}: entries after {len(bodies)} are missing: there were {head['seq']}"
+        )
+
+
+def _line(body: Body) -> bytes:
+    kept = {key: body[key] for key in body if key not in ("hash", "signature")}
+    return canonical(kept)
+
+
+def _copy(connection: Connection, subject: str, old: _Found) -> bool:
+    """Write what was read; False where it is there already."""
+    wanted = select(ledger.c.hash).where(ledger.c.model == subject)
+    known = [*connection.scalars(wanted.order_by(ledger.c.seq))]
+    hashes = [body["hash"] for body in old.bodies]
+    count = select(func.count()).where(plan_rows.c.model == subject)
+    has_plans = bool(connection.scalar(count))
+    if known or has_plans:
+        if known[: len(hashes)] == hashes and (has_plans or not old.plans):
+            return False
+        raise MigrationError(
+            f"the state has another history of {subject} already: begin with an empty"
+            " database, or remove what was begun there"
+        )
+    for body in old.bodies:
+        connection.execute(
+            ledger.insert().values(
+                **{name: body[name] for name in ("seq", "kind", "version", "key")},
+                model=subject,
+                line=_line(body).decode(),
+                hash=body["hash"],
+                signature=body.get("signature"),
+            )
+        )
+    if old.bodies:
+        last = old.bodies[-1]
+        head = f"head {last['seq']} {last['hash']}"
+        connection.execute(
+            ledger_heads.insert().values(
+                model=subject,
+                seq=last["seq"],
+                hash=last["hash"],
+                signature=sign(head, keys()),
+            )
+        )
+    for plan in old.plans:
+        plans.commit(connection, plan)
+    _finish(connection, subject, old)
+    return True
+
+
+def _finish(connection: Connection, subject: str, old: _Found) -> None:
+    """Write the entry of a plan whose deployer died before it could."""
+    note = dict(old.note or {})
+    wanted = note.pop("plan", None)
+    if wanted is not None and wanted in {digest(plan) for plan in old.plans}:
+        ledgers.append(connection, subject, **note)
+    elif old.is_labelled and old.bodies:
+        seq = old.bodies[-1]["seq"]
+        connection.execute(alias_syncs.insert().values(model=subject, seq=seq))
