@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.spelling import category, plain, truth
+from ml_assets.core.canonical import category, plain, truth
 from ml_assets.core.storage import storage_root
 from ml_assets.records.plan import Column
 from ml_assets.spec.model import ModelSpec

@@ -17,7 +17,7 @@ from ml_assets.prediction_log.segments import LABELS, LabelLine, label_text, mom
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.serving.requests.moments import unix_seconds
+from ml_assets.serving.requests.timestamps import unix_seconds
 from ml_assets.spec.catalogue import specs
 
 NEEDED = "id and label, or {entity}, time and label"

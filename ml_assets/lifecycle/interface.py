@@ -86,7 +86,7 @@ def left_out(spec: ModelSpec, raw_version: str, inputs: list[str]) -> dict[str, 
 
 def spared(trained: "Trained", signature: Signature) -> list[str]:
     """The inputs that the pipeline can do without: it answers rows that lack them."""
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
     from ml_assets.serving.runtime.frames import columns_of
     from ml_assets.serving.runtime.protocol import Refused
 

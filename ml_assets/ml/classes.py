@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.core.spelling import plain, truth
+from ml_assets.core.canonical import plain, truth
 from ml_assets.ml.retype import FeatureError
 from ml_assets.records.plan import LISTED
 

@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.core.spelling import moment_text, truth
+from ml_assets.core.canonical import moment_text, truth
 
 Numbers = NDArray[np.uint64]
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from ml_assets.core.agreement import agree
+from ml_assets.core.tolerance import agree
 from ml_assets.core.trusted import UntrustedError, dump_skops, load_skops
 from ml_assets.ml.estimators import EstimatorError
 

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from ml_assets.core.spelling import plain, truth
+from ml_assets.core.canonical import plain, truth
 from ml_assets.core.storage import below
 
 Kind = Literal["predictions", "labels"]

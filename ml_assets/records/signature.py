@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from ml_assets.core.spelling import BOOLEANS, category, plain, truth
+from ml_assets.core.canonical import BOOLEANS, category, plain, truth
 from ml_assets.records.plan import Column, Signature, ignored
 
 # Above this many values a column is free text or an identifier, not a choice.

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.core.agreement import agree
+from ml_assets.core.tolerance import agree
 from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.compiler.errors import NotCompiled
 from ml_assets.serving.runtime.program import Program

@@ -24,7 +24,7 @@ from ml_assets.serving.compiler.masks import build_masks, request_thresholds
 from ml_assets.serving.compiler.matrix import build_linear, build_walk
 from ml_assets.serving.compiler.trees import Ensemble, read_ensemble
 from ml_assets.serving.runtime.compiled import load_tables
-from ml_assets.serving.runtime.fallback import SklearnRuntime
+from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 from ml_assets.serving.runtime.program import Kernel, Program
 
 Tables = dict[str, NDArray[Any]]

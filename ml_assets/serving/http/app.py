@@ -13,7 +13,7 @@ from ml_assets.serving.http.body import (
     Receive,
 )
 from ml_assets.serving.http.executors import Lane
-from ml_assets.serving.http.messages import (
+from ml_assets.serving.requests.messages import (
     Headers,
     Request,
     Response,
@@ -21,13 +21,13 @@ from ml_assets.serving.http.messages import (
     read_headers,
     require_json,
 )
-from ml_assets.serving.http.problems import Problem, overloaded
-from ml_assets.serving.metrics.metrics import Metrics, Series
+from ml_assets.serving.requests.problems import Problem, overloaded
+from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.router import ArmError
-from ml_assets.serving.models.served_state import PREDICTIONS, State
-from ml_assets.serving.process.logs import logger
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.http.state import PREDICTIONS, State
+from ml_assets.serving.logs import logger
+from ml_assets.serving.settings import ServerSettings
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]

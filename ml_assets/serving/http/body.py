@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from ml_assets.serving.http.encodings import inflated
-from ml_assets.serving.http.problems import Problem, overloaded
+from ml_assets.serving.requests.problems import Problem, overloaded
 
 Receive = Callable[[], Awaitable[Any]]
 

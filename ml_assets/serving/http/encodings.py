@@ -2,7 +2,7 @@
 
 import zlib
 
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.problems import Problem
 
 # zlib's numbers for the header and trailer that it expects.
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": zlib.MAX_WBITS}

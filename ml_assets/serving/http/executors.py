@@ -3,8 +3,8 @@
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from ml_assets.serving.http.messages import Handler, Request, Response
-from ml_assets.serving.http.problems import overloaded
+from ml_assets.serving.requests.messages import Handler, Request, Response
+from ml_assets.serving.requests.problems import overloaded
 
 
 class Lane:

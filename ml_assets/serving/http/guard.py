@@ -13,14 +13,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ml_assets.serving.http.app import ModelServer
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.http.request_head import (
     MAX_HEADER_BYTES,
     fault_of_head,
     headers_too_large,
     without_upgrade,
 )
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 # What a client may go on sending after its body was refused, so that it reads why.
 _DISCARDED_BODIES = 4

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ml_assets.serving.http.messages import Headers
+from ml_assets.serving.requests.messages import Headers
 
 _END = b"\r\n\r\n"
 _MAX_BYTES = 1024

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.problems import Problem
 
 MAX_HEADER_BYTES = 32 * 1024
 # Of each line: a colon, a blank, and the end of the line.

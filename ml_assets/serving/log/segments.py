@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.core.storage import sync_directory
-from ml_assets.serving.log.closing import CLOSED, OPEN, Retired
+from ml_assets.serving.log.retired_segment import CLOSED, OPEN, Retired
 
 LABELS = ".labels"
 

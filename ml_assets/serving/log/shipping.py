@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from ml_assets.core.storage import atomic_path, locked, sync_directory
-from ml_assets.serving.log.closing import CLOSED, OPEN, close_orphan
+from ml_assets.serving.log.retired_segment import CLOSED, OPEN, close_orphan
 from ml_assets.serving.models.plan_store import ServerLease
 
 T = TypeVar("T")

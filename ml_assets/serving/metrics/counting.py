@@ -2,8 +2,8 @@
 
 from collections import Counter
 
-from ml_assets.serving.http.messages import JSON, Response
-from ml_assets.serving.metrics.metrics import Metrics, Series
+from ml_assets.serving.requests.messages import JSON, Response
+from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.arms import Scored, ServedArm
 from ml_assets.serving.models.router import ServedModel
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ml_assets.records.plan import Arm, Column, Signature
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.http.response_encoding import json_texts
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.requests.batch import Batch, Value

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from ml_assets.core.agreement import agree
+from ml_assets.core.tolerance import agree
 from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
 from ml_assets.core.storage import write_bytes
 from ml_assets.records.plan import Signature, encode
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 from ml_assets.serving.runtime.protocol import Refused, Runtime
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
         if not compiled.fault:
             return compiled.runtime
         log("scikit-learn serves", WARNING, reason=compiled.fault)
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
     signature = _decode(directory, files, SIGNATURE, Signature)
     runtime = SklearnRuntime(load_pipeline(directory, files), signature)
@@ -243,7 +243,7 @@ def _reference(
     A row at a step of the model, such as one between two neighbours, may get another
     answer alone than in a batch from scikit-learn itself, and proves nothing.
     """
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
     try:
         runtime = SklearnRuntime(pipeline, signature)

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from ml_assets.serving.http.messages import Response
-from ml_assets.serving.log.log import LogKeeper, PredictionLog
-from ml_assets.serving.log.recorder import Recorder
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.requests.messages import Response
+from ml_assets.serving.log.prediction_log import LogKeeper, PredictionLog
+from ml_assets.serving.models.recorder import Recorder
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.shadow import ShadowQueue
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.protocols import lookup
 
 

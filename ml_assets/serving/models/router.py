@@ -5,10 +5,10 @@ from time import perf_counter
 
 from ml_assets.records.assignment import Assignment
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.http.messages import Request
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.messages import Request
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.log.log_records import is_logged
-from ml_assets.serving.log.recorder import Origin, Recorder
+from ml_assets.serving.models.recorder import Origin, Recorder
 from ml_assets.serving.models.arms import Scored, ServedArm
 from ml_assets.serving.models.shadow import Job, ShadowQueue
 from ml_assets.serving.requests.batch import Batch, of_rows

@@ -10,10 +10,10 @@ from collections import deque
 from time import perf_counter, sleep
 from typing import NamedTuple
 
-from ml_assets.serving.log.recorder import Origin, Recorder
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.models.recorder import Origin, Recorder
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import Scored, ServedArm
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 from ml_assets.serving.requests.batch import Batch
 
 _PAUSE_SECONDS = 0.001

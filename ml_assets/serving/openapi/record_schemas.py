@@ -7,7 +7,7 @@ from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.openapi.operations import get, post
 from ml_assets.serving.openapi.schemas import entity_schema, strict_object
 from ml_assets.serving.protocols.feedback import ID_PATTERN
-from ml_assets.serving.requests.moments import FIRST_MOMENT, LAST_MOMENT
+from ml_assets.serving.requests.timestamps import FIRST_MOMENT, LAST_MOMENT
 
 _ID = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
 

@@ -17,9 +17,9 @@ import socket
 import time
 from pathlib import Path
 
-from ml_assets.serving.http.problems import Problem
-from ml_assets.serving.process import logs
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving import logs
+from ml_assets.serving.logs import log
 from ml_assets.serving.process.sockets import listen
 
 BACKLOG = 1024

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_assets.serving.process.handoff import borrow
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 
 _RETRY_SECONDS = 0.1
 

@@ -17,25 +17,25 @@ import uvicorn
 
 from ml_assets.core.tracing.endpoint import is_traced
 from ml_assets.serving.http.app import ModelServer
-from ml_assets.serving.http.express import ExpressProtocol
+from ml_assets.serving.http.fast_path import ExpressProtocol
 from ml_assets.serving.http.guard import GuardedProtocol
 from ml_assets.serving.http.header_cache import KnownHeads
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.loader import PlanLoader
+from ml_assets.serving.process.plan_loader import PlanLoader
 from ml_assets.serving.models.memory import Memory
 from ml_assets.serving.models.plan_store import PlanStore, ServerLease
-from ml_assets.serving.models.served_state import State
-from ml_assets.serving.process import logs
+from ml_assets.serving.http.state import State
+from ml_assets.serving import logs
 from ml_assets.serving.process.handoff_client import HandoffClient
-from ml_assets.serving.process.logs import log
-from ml_assets.serving.process.metrics_port import (
+from ml_assets.serving.logs import log
+from ml_assets.serving.metrics.exposition import (
     WorkerSocket,
     process_metrics,
     serve_metrics,
 )
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.process.sockets import BACKLOG, cannot_listen, listen
 from ml_assets.serving.process.supervisor import supervise
 

@@ -5,7 +5,7 @@ import os
 import socket
 import tempfile
 
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 
 # Connections that wait to be taken.
 BACKLOG = 1024

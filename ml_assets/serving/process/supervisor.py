@@ -12,9 +12,9 @@ from pathlib import Path
 
 import msgspec
 
-from ml_assets.serving.process.logs import log
-from ml_assets.serving.process.metrics_port import Workers, serve_metrics
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.logs import log
+from ml_assets.serving.metrics.exposition import Workers, serve_metrics
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.process.sockets import (
     BACKLOG,
     cannot_listen,

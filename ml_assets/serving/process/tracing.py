@@ -20,12 +20,12 @@ from ml_assets.core.tracing.span_queue import SpanQueue
 from ml_assets.core.tracing.spans import Attribute, Span
 from ml_assets.serving.http.app import ModelServer, Scope, Send
 from ml_assets.serving.http.body import Receive
-from ml_assets.serving.http.express import Express, ExpressProtocol
-from ml_assets.serving.http.messages import Headers, Response, Route
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.http.fast_path import Express, ExpressProtocol
+from ml_assets.serving.requests.messages import Headers, Response, Route
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.process.logs import log, logger
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.logs import log, logger
+from ml_assets.serving.settings import ServerSettings
 
 _PATHS = {
     "predict": "/models/{model}/predict",

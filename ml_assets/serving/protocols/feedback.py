@@ -7,16 +7,16 @@ from typing import Any
 import msgspec
 
 from ml_assets.prediction_log.segments import label_text
-from ml_assets.serving.http.messages import Request, Response, json_response
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
-from ml_assets.serving.log.log import PredictionLog
+from ml_assets.serving.requests.messages import Request, Response, json_response
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
+from ml_assets.serving.log.prediction_log import PredictionLog
 from ml_assets.serving.log.log_records import LabelLine, encode, now
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 from ml_assets.serving.requests import validation as explain
 from ml_assets.serving.requests.decoder import require_object
 from ml_assets.serving.requests.entities import ENTITY_LENGTH, is_entity
-from ml_assets.serving.requests.moments import EXPECTED, NotATime, unix_seconds
+from ml_assets.serving.requests.timestamps import EXPECTED, NotATime, unix_seconds
 from ml_assets.serving.requests.validation import MAX_ERRORS, loads
 from ml_assets.serving.requests.values import found
 

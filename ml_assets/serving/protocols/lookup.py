@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 
 from ml_assets.records.plan import Signature
-from ml_assets.serving.http.messages import Response, json_response
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.messages import Response, json_response
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.models.plan_store import PlanStore
 
 

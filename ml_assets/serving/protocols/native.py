@@ -1,6 +1,6 @@
 """``POST /models/{name}/predict``: rows in, one prediction each out."""
 
-from ml_assets.serving.http.messages import Request, Response
+from ml_assets.serving.requests.messages import Request, Response
 from ml_assets.serving.http.response_encoding import woven
 from ml_assets.serving.metrics.counting import ArmSeries
 from ml_assets.serving.models.arms import Scored

@@ -6,8 +6,8 @@ import msgspec
 
 import ml_assets
 from ml_assets.records.plan import Column, Kind
-from ml_assets.serving.http.messages import Request, Response
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
+from ml_assets.serving.requests.messages import Request, Response
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.metrics.counting import ArmSeries
 from ml_assets.serving.models.arms import Scored
 from ml_assets.serving.models.router import ServedModel

@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.batch import Batch
 from ml_assets.serving.requests.entities import ENTITY, check_entities
 from ml_assets.serving.requests.validation import (

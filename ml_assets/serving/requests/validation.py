@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.batch import Batch, of_columns
 from ml_assets.serving.requests.values import BAD, clean, expected, found
 

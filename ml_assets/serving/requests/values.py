@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from ml_assets.core.spelling import category, number_text, truth
+from ml_assets.core.canonical import category, number_text, truth
 from ml_assets.records.plan import Column
 
 # What `clean` gives for a value that may not stand where it stands.

@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from ml_assets.serving.process.handoff import SocketHandoff
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan
 

@@ -25,7 +25,7 @@ from ml_assets.core.storage import (
     write_json,
 )
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.tables import TableStore
 from ml_assets.state.versions import UnknownVersionError, VersionStore

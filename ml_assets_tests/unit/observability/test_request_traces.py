@@ -20,11 +20,11 @@ from ml_assets.core.tracing import span_queue as spanqueue
 from ml_assets.core.tracing.sampling import Sampler, parent_of
 from ml_assets.core.tracing.span_queue import SpanQueue
 from ml_assets.core.tracing.spans import Span
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.served_state import State
-from ml_assets.serving.process.logs import logger
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.http.state import State
+from ml_assets.serving.logs import logger
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.serving.process.tracing import TracedServer
 from ml_assets_tests.kits.app import ROW, FakeRuntime, call, served
 from ml_assets_tests.kits.otlp import Collector, collector

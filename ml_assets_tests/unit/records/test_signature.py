@@ -8,7 +8,7 @@ import pytest
 
 from ml_assets.records.plan import Column, Signature, ignored
 from ml_assets.records.signature import misfits, widened
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.requests.decoder import RowDecoder
 
 

@@ -12,10 +12,10 @@ import pytest
 
 from ml_assets.core.log_format import EcsLines
 from ml_assets.records.plan import Arm, ServingPlan
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models import ids as ids_module
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 
 @pytest.mark.parametrize("count", [1, 2, 100, 40_000])

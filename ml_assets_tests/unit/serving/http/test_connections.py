@@ -11,9 +11,9 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from ml_assets.serving.http.express import ExpressProtocol
+from ml_assets.serving.http.fast_path import ExpressProtocol
 from ml_assets.serving.http.header_cache import KnownHeads
-from ml_assets.serving.http.messages import Request, Response, Route
+from ml_assets.serving.requests.messages import Request, Response, Route
 from ml_assets_tests.kits.app import ROW, served, server
 
 BODY = json.dumps({"rows": [ROW]}).encode()

@@ -6,12 +6,12 @@ import os
 import pytest
 
 from ml_assets.serving.log import closing
-from ml_assets.serving.log.log import LogKeeper
+from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.log.segments import SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.plan_store import ServerLease
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 LINES = b'{"id":"a"}\n{"id":"b"}\n'
 

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature, ignored
-from ml_assets.serving.log.log import PredictionLog
-from ml_assets.serving.log.recorder import Recorder
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.log.prediction_log import PredictionLog
+from ml_assets.serving.models.recorder import Recorder
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.models.shadow import ShadowQueue
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.app import ROW, SIGNATURE, FakeRuntime, ask, server
 from ml_assets_tests.kits.prediction_log import logged
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from ml_assets.core.spelling import category
+from ml_assets.core.canonical import category
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.protocols import mlflow as mlflow_protocol
 from ml_assets.serving.protocols import open_inference as v2
 from ml_assets.serving.requests.decoder import RowDecoder

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ml_assets.serving.log.segments import LABELS, SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship_all
-from ml_assets.serving.metrics.metrics import Metrics, Unshipped
-from ml_assets.serving.process.logs import log, logger
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.metrics.collector import Metrics, Unshipped
+from ml_assets.serving.logs import log, logger
+from ml_assets.serving.settings import ServerSettings
 
 __all__ = ["LogKeeper", "PredictionLog", "adopt"]
 

@@ -17,8 +17,8 @@ from ml_assets.serving.models.memory import Memory
 from ml_assets.serving.models.plan_store import PlanStore, ServerReport
 from ml_assets.serving.models.plan_store import State as ReportState
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.models.served_state import State
-from ml_assets.serving.process.logs import log, logger
+from ml_assets.serving.http.state import State
+from ml_assets.serving.logs import log, logger
 from ml_assets.serving.runtime import Runtime
 
 LoadRuntime = Callable[[Path, dict[str, str]], Runtime]

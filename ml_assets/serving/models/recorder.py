@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from ml_assets.serving.log.log import PredictionLog
+from ml_assets.serving.log.prediction_log import PredictionLog
 from ml_assets.serving.log.log_records import (
     AnswerLine,
     FailedLine,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_assets.core.storage import atomic_path, sync_directory
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 
 OPEN = ".open"
 CLOSED = ".jsonl"

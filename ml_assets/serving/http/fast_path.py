@@ -8,8 +8,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 from ml_assets.serving.http.body import HeldBytes
 from ml_assets.serving.http.guard import GuardedProtocol
 from ml_assets.serving.http.header_cache import Head, KnownHeads
-from ml_assets.serving.http.messages import Route, read_headers
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.messages import Route, read_headers
+from ml_assets.serving.requests.problems import Problem
 
 
 class Express(NamedTuple):

@@ -52,7 +52,7 @@ def unix_seconds(value: object, now: float | None = None) -> float:
     >>> unix_seconds(1_795_771_800_000, now=1.8e9)
     Traceback (most recent call last):
     ...
-    ml_assets.serving.requests.moments.NotATime: expected a time in ISO 8601 or \
+    ml_assets.serving.requests.timestamps.NotATime: expected a time in ISO 8601 or \
 unix seconds from the year 2000 to now, found a number that looks like milliseconds; \
 divide it
     """

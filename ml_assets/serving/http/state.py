@@ -3,16 +3,16 @@
 from collections.abc import Callable, Mapping
 from functools import partial
 
-from ml_assets.serving.http.messages import (
+from ml_assets.serving.requests.messages import (
     Handler,
     Request,
     Response,
     Route,
     json_response,
 )
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.metrics.counting import ArmSeries
-from ml_assets.serving.metrics.metrics import Metrics, Series
+from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.memory import Memory
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.openapi import document as openapi

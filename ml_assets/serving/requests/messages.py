@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 import msgspec
 
 from ml_assets.serving.http.encodings import encoding_of
-from ml_assets.serving.http.problems import Problem
-from ml_assets.serving.metrics.metrics import Series
+from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving.metrics.collector import Series
 
 if TYPE_CHECKING:
     from ml_assets.serving.metrics.counting import ArmSeries
