@@ -9,11 +9,11 @@ import numpy as np
 
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.http.app import ModelServer
+from ml_assets.serving.http.state import State
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.http.state import State
 from ml_assets.serving.settings import ServerSettings
 
 SIGNATURE = Signature(

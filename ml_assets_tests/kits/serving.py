@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.core.log_format import labelled
+from ml_assets.core.logs import labelled
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.models.plan_store import PlanStore
 

@@ -200,12 +200,12 @@ def test_labels_are_on_the_disk_with_all_names_above_them_before_it_returns(
     tmp_path, disk
 ):
     log = SegmentWriter(tmp_path / "log/census/me", ".labels", 1000, 1000.0)
-    log.append_for_good(LINES, 2)
+    log.append_durably(LINES, 2)
     names = [path.removeprefix(f"{tmp_path}") for path in disk.flushed]
     assert {"", "/log", "/log/census", "/log/census/me"} < {*names}
     assert "/log/census/me/00000001.labels.open" in names
     disk.flushed.clear()
-    log.append_for_good(LINES, 2)
+    log.append_durably(LINES, 2)
     assert len(disk.flushed) == 1
 
 
@@ -215,13 +215,13 @@ def test_labels_whose_flush_failed_are_refused_and_none_of_them_stays(
 ):
     log = SegmentWriter(tmp_path / "server", ".labels", 1000, 1000.0)
     if broken.endswith(".open"):
-        log.append_for_good(b"first\n", 1)
+        log.append_durably(b"first\n", 1)
     else:
         log.directory.mkdir()
     disk.breaks_once(broken)
     with pytest.raises(OSError, match="Input/output"):
-        log.append_for_good(b"refused\n", 1)
-    log.append_for_good(b"again\n", 1)
+        log.append_durably(b"refused\n", 1)
+    log.append_durably(b"again\n", 1)
     log.retire(at_once=True)
     assert log.close_retired() == (0, [])
     files = sorted(log.directory.glob("*.jsonl"))

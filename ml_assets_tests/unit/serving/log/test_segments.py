@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from ml_assets.serving.log.retired_segment import close_orphan
 from ml_assets.serving.log.prediction_log import LogKeeper, PredictionLog
+from ml_assets.serving.log.retired_segment import close_orphan
 from ml_assets.serving.log.segments import SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship
 from ml_assets.serving.metrics.collector import Metrics
@@ -217,10 +217,10 @@ def test_what_is_lost_is_counted_and_told_once_until_it_works_again(
 
 
 def test_a_line_is_json_of_the_documented_keys(tmp_path):
-    from ml_assets.prediction_log.segments import PredictionLine, parse
+    from ml_assets.prediction_log.segments import PredictionRecord, parse
     from ml_assets.serving.log import log_records as lines
 
-    line = lines.FailedLine(
+    line = lines.FailureRecord(
         "019aae2f-a000-7000-8000-000000000000", 1.5, "r", "census", "v1", "live", 7,
         None, (1.0, None, "a\n"), None, None, 12, "KeyError",
     )  # fmt: skip
@@ -228,4 +228,4 @@ def test_a_line_is_json_of_the_documented_keys(tmp_path):
     path.write_bytes(lines.encode([line]))
     assert json.loads(path.read_bytes())["x"] == [1.0, None, "a\n"]
     parsed = parse([path], "predictions").by_day["2025-11-23"]
-    assert isinstance(parsed[0], PredictionLine) and parsed[0].error == "KeyError"
+    assert isinstance(parsed[0], PredictionRecord) and parsed[0].error == "KeyError"

@@ -9,10 +9,10 @@ import pytest
 
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature, ignored
 from ml_assets.serving.log.prediction_log import PredictionLog
-from ml_assets.serving.models.recorder import Recorder
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.recorder import Recorder
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.models.shadow import ShadowQueue
 from ml_assets.serving.settings import ServerSettings

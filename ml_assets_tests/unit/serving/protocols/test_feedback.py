@@ -8,13 +8,13 @@ import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan, encode
 from ml_assets.serving.http.app import ModelServer
+from ml_assets.serving.http.state import State
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.memory import Memory
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.http.state import State
 from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.app import ROW, SIGNATURE, FakeRuntime, ask
 

@@ -9,8 +9,8 @@ import pytest
 
 from ml_assets.cli import rows as sources
 from ml_assets.records.plan import LISTED, Column, Signature, ignored
-from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.serving.requests.problems import Problem
 from ml_assets_tests.kits.app import FakeRuntime, ask, served, server
 
 CITIES = tuple(f"Jane of {number:03}" for number in range(LISTED + 6))
