@@ -1,4 +1,4 @@
-"""A value is the same category however a file or a caller spells it."""
+"""A value is the same category however a file or a caller writes it."""
 
 import json
 

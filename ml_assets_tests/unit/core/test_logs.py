@@ -1,4 +1,4 @@
-"""Log lines: their fields, and what they never say."""
+"""Log lines: their fields, and what they never hold."""
 
 import json
 import logging
@@ -84,7 +84,7 @@ def test_the_message_of_an_exception_is_told_only_where_that_is_allowed(
 
 
 @pytest.mark.parametrize(
-    "environ, text, told",
+    "environ, text, redacted",
     [
         ({"SLACK_WEBHOOK": WEBHOOK}, f"POST {WEBHOOK}", "POST [redacted]"),
         (
@@ -110,8 +110,10 @@ def test_the_message_of_an_exception_is_told_only_where_that_is_allowed(
         ({}, "http://localhost:3000/runs", "http://localhost:3000/runs"),
     ],
 )
-def test_secrets_are_taken_out(environ: dict[str, str], text: str, told: str) -> None:
-    assert Redactor(environ)(text) == told
+def test_secrets_are_redacted(
+    environ: dict[str, str], text: str, redacted: str
+) -> None:
+    assert Redactor(environ)(text) == redacted
 
 
 def test_no_field_of_a_line_tells_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,8 +138,8 @@ def test_text_for_a_person_has_the_fields_behind_the_message(
     logger = logging.getLogger("ml_assets_tests.text")
     configure("ml-assets.test", {logger.name: logging.INFO})
     write(logger, "server started", server__port=8080, model="churn")
-    said = capsys.readouterr().out
-    assert said.endswith("INFO server started server.port=8080 labels.model=churn\n")
+    output = capsys.readouterr().out
+    assert output.endswith("INFO server started server.port=8080 labels.model=churn\n")
 
 
 WRITES = """

@@ -19,7 +19,7 @@ from ml_assets.core.tracing import sampling
 from ml_assets.core.tracing import spans as spans_module
 from ml_assets.core.tracing.sampling import Sampler, parent_of
 from ml_assets.core.tracing.spans import Span, SpanQueue
-from ml_assets.serving.http.state import State
+from ml_assets.serving.http.served_state import ServedState
 from ml_assets.serving.logs import logger
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
@@ -43,7 +43,7 @@ def app(collector: Collector) -> Iterator[TracedServer]:
 @contextmanager
 def serving(model: Any) -> Iterator[TracedServer]:
     made = TracedServer(ServerSettings(), Metrics(), PredictionIds())
-    made.state = State({"census": model}, frozenset(), True, made.metrics)
+    made.state = ServedState({"census": model}, frozenset(), True, made.metrics)
     yield made
     made.close()
 

@@ -21,10 +21,10 @@ def logged(home: Path) -> Path:
         for day in range(4)
     ]
     ship(home, lines)
-    told = [
+    received = [
         truth(item["id"], "no", NOON + 3.1 * DAY - at) for at, item in enumerate(lines)
     ]
-    ship(home, told, "a.labels")
+    ship(home, received, "a.labels")
     compact(home, "churn", "predictions")
     compact(home, "churn", "labels")
     return home

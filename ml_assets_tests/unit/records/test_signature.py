@@ -1,4 +1,4 @@
-"""A new version takes every request that the one before takes, or somebody is told."""
+"""A version takes every request that the one before takes, or a difference is found."""
 
 import functools
 import itertools
@@ -166,7 +166,7 @@ def _sent(old, before, row):
 
 
 @pytest.mark.parametrize("spares", [["fee"], []], ids=["spared", "needed"])
-def test_where_no_misfit_is_told_no_request_is_refused(spares):
+def test_where_no_incompatibility_is_reported_no_request_is_refused(spares):
     other = column(name="other")
     rows = [{"other": 1.0, **row} for (row,) in VALUES]
     seen = 0
@@ -186,7 +186,7 @@ def test_where_no_misfit_is_told_no_request_is_refused(spares):
 
 
 @pytest.mark.parametrize(
-    "changed, told",
+    "changed, expected",
     [
         (
             {"negative": "yes", "positive": "no"},
@@ -196,9 +196,11 @@ def test_where_no_misfit_is_told_no_request_is_refused(spares):
         ({"target": "z"}, "it predicts 'z', and 'y' until now"),
     ],
 )
-def test_another_meaning_of_the_answer_is_told_like_a_request_refused(changed, told):
+def test_another_meaning_of_the_answer_is_reported_like_a_request_refused(
+    changed, expected
+):
     (fault,) = incompatibilities(of(column(), **changed), of(column()))
-    assert fault.startswith(told)
+    assert fault.startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -211,7 +213,7 @@ def test_a_class_that_is_spelt_otherwise_is_the_same(now, then):
 
 
 @pytest.mark.parametrize(
-    "before, new, told",
+    "before, new, expected",
     [
         (column("string", categories=("A1", "7")), column("integer"), "found texts in"),
         (column("integer"), column("string", categories=("7",)), "expected texts, fou"),
@@ -220,10 +222,10 @@ def test_a_class_that_is_spelt_otherwise_is_the_same(now, then):
         (column(nullable=True), column(), "a missing value is refused, and was taken"),
     ],
 )
-def test_what_cannot_be_widened_is_told_with_its_column(before, new, told):
+def test_what_cannot_be_widened_is_reported_with_its_column(before, new, expected):
     then = of(*filter(None, [before]))
     (fault,) = incompatibilities(widened(of(new), then, []), then)
-    assert fault.startswith("column 'fee': ") and told in fault
+    assert fault.startswith("column 'fee': ") and expected in fault
 
 
 def test_no_value_of_a_category_is_told():

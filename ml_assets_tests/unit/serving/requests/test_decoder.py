@@ -1,4 +1,4 @@
-"""What a request may hold, and what a caller is told otherwise."""
+"""What a request may hold, and the problem that refuses it otherwise."""
 
 import json
 
