@@ -38,7 +38,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it
         active, proposed, staged or past; by default whichever is active.
     handoff
-        Unix socket of the hand-off behind which the server takes requests too; see
+        Unix socket of the hand-off whose connections the server accepts too; see
         `ml_assets.serving.process.handoff`.
     workers
         Processes that share the port.
