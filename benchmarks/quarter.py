@@ -131,9 +131,9 @@ class Life:
 
     def serves(self, week: int, clock: Clock, moment: dt.datetime) -> str:
         """Monday's requests in the form of week one and of today, and their labels."""
-        from ml_assets.serving.http.problems import Problem
         from ml_assets.serving.models.bundle import load_runtime
         from ml_assets.serving.requests.decoder import RowDecoder
+        from ml_assets.serving.requests.problems import Problem
         from ml_assets.serving.runtime.protocol import Refused
         from ml_assets_tests.kits.prediction_log import line, truth
 

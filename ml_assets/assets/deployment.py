@@ -23,7 +23,7 @@ from ml_assets.lifecycle.strategy import challenge
 from ml_assets.ml.gate import INTERFACE
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
-from ml_assets.records.signature import told
+from ml_assets.records.signature import summary
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger, held
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
@@ -148,7 +148,7 @@ def _deploy(
         check_gate(spec, store, record, before, overruled)
         try:
             fetch_bundle(record)
-            changes = told(refused_by(spec.name, record))
+            changes = summary(refused_by(spec.name, record))
         except BundleError as error:
             raise RolloutError(f"version {record.version}: {error}") from error
         if changes and INTERFACE not in overruled:

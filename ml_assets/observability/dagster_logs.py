@@ -8,7 +8,7 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
-from ml_assets.core.log_format import EcsLines
+from ml_assets.core.logs import EcsFormatter
 from ml_assets.observability.trace_ids import span_of, trace_of
 
 # Tags of a run that are ours, by the label that shows them.
@@ -20,11 +20,11 @@ _TAGS = {
 _NANOSECONDS = 1_000_000
 
 
-class DagsterLines(EcsLines):
+class DagsterLines(EcsFormatter):
     """Formats what Dagster logs, and what libraries log in its processes."""
 
     def __init__(self) -> None:
-        super().__init__("ml-assets.dagster", tells_errors=True)
+        super().__init__("ml-assets.dagster", includes_errors=True)
 
     def fields(self, record: logging.LogRecord) -> dict[str, Any]:
         """Fields of the run, the step, the event and its error."""

@@ -10,7 +10,7 @@ from typing import Any
 from dagster import AssetKey, DagsterEvent, DagsterRun, EventLogEntry
 
 from ml_assets.core.redaction import Redactor
-from ml_assets.core.tracing.spans import Attribute, Link, Moment, Span
+from ml_assets.core.tracing.spans import Attribute, Link, Span, SpanEvent
 from ml_assets.observability.dagster_logs import first_cause, kind_of
 from ml_assets.observability.trace_ids import span_of, trace_of
 
@@ -42,7 +42,7 @@ class _Open:
         self.id = id_
         self.start = start
         self.attributes: dict[str, Attribute] = {}
-        self.moments: list[Moment] = []
+        self.moments: list[SpanEvent] = []
         self.left_out = 0
 
     def happened(self, name: str, time: int, **attributes: Attribute) -> None:
@@ -50,7 +50,7 @@ class _Open:
             self.left_out += 1
             return
         dotted = {key.replace("__", "."): item for key, item in attributes.items()}
-        self.moments.append(Moment(name, time, dotted))
+        self.moments.append(SpanEvent(name, time, dotted))
 
 
 class RunSpans:
@@ -151,7 +151,7 @@ class RunSpans:
             opened.start,
             max(end, opened.start),
             attributes,
-            moments=opened.moments,
+            events=opened.moments,
             error=error,
         )
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from ml_assets.core.tracing.endpoint import is_traced
+from ml_assets.core.tracing.sampling import is_traced
 from ml_assets.observability.exporter.follower import logger
 from ml_assets.observability.exporter.opening import Opening
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from prometheus_client.core import Metric
 
 from ml_assets.observability.exporter.families import Gauges
-from ml_assets.records.plan import ServingPlan
-from ml_assets.records.version_name import trained_at
+from ml_assets.records.plan import ServingPlan, trained_at
 from ml_assets.state.versions import UnknownVersionError, VersionStore
 
 # Versions of a model that are told of, beside those that serve.

@@ -13,7 +13,7 @@ import pytest
 from ml_assets.cli import main
 from ml_assets.delivery import environments
 from ml_assets.delivery.checks import SENTENCES
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.spec import model
 from ml_assets.spec import source as model_source
 from ml_assets_tests.kits.commands import faults, inline_faults

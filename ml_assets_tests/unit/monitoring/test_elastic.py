@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 import ml_assets
-from ml_assets.core.log_format import labelled
+from ml_assets.core.logs import labelled
 from ml_assets_tests.kits.chart import ROOT, everything, pick, pods, render
 from ml_assets_tests.kits.elastic import ELASTIC, TEMPLATE, type_of, unmapped
 from ml_assets_tests.unit.observability.test_dagster_logs import told

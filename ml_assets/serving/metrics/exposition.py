@@ -1,8 +1,8 @@
-"""Where metrics are asked for: one port, also of a server of several workers.
+"""The port of the metrics: one, also of a server of several workers.
 
-Each worker answers at a Unix socket that only its supervisor knows; the supervisor has
-the port, asks every worker, and sets the label ``worker`` on what it gets. Counters
-stay those of one process: where they begin anew, Prometheus sees that by itself.
+Each worker exposes its metrics at a Unix socket that only its supervisor knows; the
+supervisor has the port, asks every worker, and sets the label ``worker``. Counters stay
+those of one process: where they begin anew, Prometheus sees that by itself.
 """
 
 import contextlib
@@ -32,18 +32,18 @@ class Family(msgspec.Struct, array_like=True):
     samples: list[tuple[str, dict[str, str], float]]
 
 
-def serve_metrics(told: Sequence[Collector], host: str, port: int) -> WSGIServer:
+def serve_metrics(collectors: Sequence[Collector], host: str, port: int) -> WSGIServer:
     """Answer ``GET /metrics`` at `port` from a thread of its own.
 
-    What the collectors tell must differ in name: a family that comes twice is none.
+    The families of the collectors must differ in name.
 
     Raises
     ------
     OSError
-        If the port is taken.
+        If the port is in use.
     """
     registry = CollectorRegistry()
-    for collector in told:
+    for collector in collectors:
         registry.register(collector)
     server, _ = start_http_server(port, addr=host, registry=registry)
     return server
@@ -55,7 +55,7 @@ def process_metrics() -> Collector:
 
 
 class WorkerSocket:
-    """Tells the supervisor the metrics of this process, at the Unix socket `path`."""
+    """Exposes the metrics of this process at the Unix socket `path`."""
 
     def __init__(self, metrics: Collector, path: Path) -> None:
         own = process_metrics()
@@ -78,7 +78,7 @@ class WorkerSocket:
         self._thread.start()
 
     def shutdown(self) -> None:
-        """Tell no more."""
+        """Close the socket."""
         self._server.shutdown()
         self._server.server_close()
 
@@ -89,7 +89,7 @@ class Workers(Collector):
     Parameters
     ----------
     sockets
-        Where each worker tells its own.
+        The socket of each worker.
     restarts
         How often each was started again.
     """
@@ -104,7 +104,7 @@ class Workers(Collector):
     def collect(self) -> Iterator[Metric]:
         """Ask every worker at once; one that does not answer is down."""
         up = GaugeMetricFamily(
-            "ml_assets_worker_up", "1 if a worker told its metrics.", labels=["worker"]
+            "ml_assets_worker_up", "1 if a worker sent its metrics.", labels=["worker"]
         )
         restarts = CounterMetricFamily(
             "ml_assets_worker_restarts",
@@ -144,7 +144,7 @@ def _family(metric: Metric) -> Family:
 
 
 def _ask(path: Path) -> list[Family] | None:
-    """What a worker tells; None if it does not."""
+    """The metrics of a worker; None if it does not answer."""
     parts: list[bytes] = []
     try:
         with socket.socket(socket.AF_UNIX) as connection:
@@ -154,5 +154,5 @@ def _ask(path: Path) -> list[Family] | None:
                 parts.append(part)
         return msgspec.json.decode(b"".join(parts), type=list[Family])
     except (OSError, msgspec.DecodeError):
-        # It is starting, ending or stuck; `ml_assets_worker_up` says so.
+        # It is starting, ending or stuck: `ml_assets_worker_up` is 0.
         return None

@@ -1,4 +1,4 @@
-"""What is kept of an answer: its lines in the log, and the work of the shadows."""
+"""What is kept of an answer: its records in the prediction log."""
 
 from collections.abc import Sequence
 from time import perf_counter
@@ -6,14 +6,14 @@ from typing import NamedTuple
 
 import msgspec
 
-from ml_assets.serving.log.log import PredictionLog
 from ml_assets.serving.log.log_records import (
-    AnswerLine,
-    FailedLine,
-    PredictionLine,
+    AnswerRecord,
+    FailureRecord,
+    PredictionRecord,
     encode,
     now,
 )
+from ml_assets.serving.log.prediction_log import PredictionLog
 from ml_assets.serving.models.arms import Scored, ServedArm
 from ml_assets.serving.requests.batch import Batch, Value
 
@@ -38,11 +38,11 @@ class Recorder:
         self.log = log
 
     def keep(self, scored: Scored, origin: Origin) -> None:
-        """Write the lines of one answer."""
+        """Write the records of one answer."""
         us = round(1e6 * (perf_counter() - origin.received))
         arm, batch = scored.arm, scored.batch
         if batch.row is not None:
-            line = PredictionLine(
+            record = PredictionRecord(
                 scored.ids[0],
                 now(),
                 origin.request_id,
@@ -56,14 +56,14 @@ class Recorder:
                 arm.labels[scored.probabilities[0] > 0.5],
                 us,
             )
-            self.log.append(encode((line,)), 1)
+            self.log.append(encode((record,)), 1)
             return
         if scored.arms is None:
             answers = [_answer(arm, scored, origin, us, None)]
         else:
             answers = [
-                _answer(arm, scored, origin, us, places)
-                for arm, places in _places(scored.arms).items()
+                _answer(arm, scored, origin, us, rows)
+                for arm, rows in _rows_by_arm(scored.arms).items()
             ]
         self.log.append(encode(answers), batch.size)
 
@@ -77,8 +77,8 @@ class Recorder:
     ) -> None:
         """Write that `arm` could not predict a batch, whose ids `origin` gives."""
         rows = arm.reordered(batch.rows)
-        lines = [
-            FailedLine(
+        records = [
+            FailureRecord(
                 id_,
                 now(),
                 origin.request_id,
@@ -95,14 +95,14 @@ class Recorder:
             )
             for index, (id_, row) in enumerate(zip(origin.ids, rows, strict=True))
         ]
-        self.log.append(encode(lines), len(lines))
+        self.log.append(encode(records), len(records))
 
 
-def _places(arms: Sequence[ServedArm]) -> dict[ServedArm, list[int]]:
-    """The rows that each arm answered."""
+def _rows_by_arm(arms: Sequence[ServedArm]) -> dict[ServedArm, list[int]]:
+    """The numbers of the rows that each arm answered."""
     found: dict[ServedArm, list[int]] = {}
-    for place, arm in enumerate(arms):
-        found.setdefault(arm, []).append(place)
+    for row, arm in enumerate(arms):
+        found.setdefault(arm, []).append(row)
     return found
 
 
@@ -111,24 +111,24 @@ def _answer(
     scored: Scored,
     origin: Origin,
     us: int,
-    places: Sequence[int] | None,
-) -> AnswerLine:
-    """The line of an arm for the rows at `places`; None for all of them."""
+    chosen: Sequence[int] | None,
+) -> AnswerRecord:
+    """The record of an arm for the rows `chosen` by number; None for all of them."""
     batch, ids, entities = scored.batch, scored.ids, origin.entities
     texts, columns = scored.texts, None
     x: msgspec.Raw | Sequence[Sequence[Value]]
-    if places is None and batch.text is not None:
+    if chosen is None and batch.text is not None:
         # Half of the time of writing the values again.
         columns, x = arm.decoder.names, msgspec.Raw(batch.text)
-    elif places is None:
+    elif chosen is None:
         x = arm.reordered(batch.rows)
     else:
         rows = batch.rows
-        x = arm.reordered([rows[place] for place in places])
-        ids = [ids[place] for place in places]
-        entities = entities and [entities[place] for place in places]
-        texts = [texts[place] for place in places]
-    return AnswerLine(
+        x = arm.reordered([rows[row] for row in chosen])
+        ids = [ids[row] for row in chosen]
+        entities = entities and [entities[row] for row in chosen]
+        texts = [texts[row] for row in chosen]
+    return AnswerRecord(
         ids,
         now(),
         origin.request_id,

@@ -1,4 +1,4 @@
-"""What a caller is told when a request is refused (RFC 9457)."""
+"""The problem details of a refused request (RFC 9457)."""
 
 from collections.abc import Sequence
 
@@ -36,9 +36,9 @@ class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     def __str__(self) -> str:
         row = None if self.row is None else f"row {self.row}"
         column = None if self.column is None else f"column {self.column!r}"
-        place = ", ".join(part for part in (row, column) if part)
+        location = ", ".join(part for part in (row, column) if part)
         text = f"expected {self.expected}, found {self.found}"
-        return f"{place}: {text}" if place else text
+        return f"{location}: {text}" if location else text
 
 
 class Problem(Exception):

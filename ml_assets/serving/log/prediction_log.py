@@ -1,4 +1,4 @@
-"""The prediction log: lines on disk before the answer that they tell of leaves.
+"""The prediction log: records on disk before the answer that they describe leaves.
 
 Nothing here keeps an answer back. What cannot be written is counted and warned about,
 and the next request tries again.
@@ -13,9 +13,9 @@ from pathlib import Path
 
 from ml_assets.serving.log.segments import LABELS, SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship_all
-from ml_assets.serving.metrics.metrics import Metrics, Unshipped
-from ml_assets.serving.process.logs import log, logger
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.logs import log, logger
+from ml_assets.serving.metrics.collector import Metrics, Unshipped
+from ml_assets.serving.settings import ServerSettings
 
 __all__ = ["LogKeeper", "PredictionLog", "adopt"]
 
@@ -41,12 +41,12 @@ class PredictionLog:
         self._causes: set[str] = set()
         self._lost_at = 0.0
 
-    def append(self, data: bytes, lines: int) -> None:
-        """Write the lines of one request; if that fails, count them as lost."""
+    def append(self, data: bytes, records: int) -> None:
+        """Write the records of one request; if that fails, count them as lost."""
         try:
-            self.predictions.append(data, lines)
+            self.predictions.append(data, records)
         except OSError as error:
-            self._lose(lines, error)
+            self._lose(records, error)
             return
         if self._causes:
             self._recover()
@@ -73,14 +73,14 @@ class PredictionLog:
             )
         return failures
 
-    def _count_lost(self, lines: int) -> None:
+    def _count_lost(self, records: int) -> None:
         lost = self._metrics.lost
-        lost[self.model] = lost.get(self.model, 0) + lines
+        lost[self.model] = lost.get(self.model, 0) + records
 
-    def _lose(self, lines: int, error: OSError) -> None:
+    def _lose(self, records: int, error: OSError) -> None:
         cause = errno.errorcode.get(error.errno or 0, type(error).__name__)
         with self._lock:
-            self._count_lost(lines)
+            self._count_lost(records)
             self._lost_at = time.monotonic()
             if cause in self._causes:
                 return
@@ -118,19 +118,20 @@ class LogKeeper:
         self._settings = settings
         self._metrics = metrics
         self._server = server
-        self._home = Path(settings.home)
-        self._storage = Path(settings.storage)
+        self.home = Path(settings.home)
+        self.storage = Path(settings.storage)
         self._logs: dict[str, PredictionLog] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._reason = ""
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        metrics.unshipped = self.unshipped
 
     def log_of(self, model: str) -> PredictionLog:
         """The one log of `model` in this process."""
         with self._lock:
             if model not in self._logs:
-                directory = directory_of(self._home, model, self._server)
+                directory = directory_of(self.home, model, self._server)
                 self._logs[model] = PredictionLog(
                     model, directory, self._settings, self._metrics
                 )
@@ -170,7 +171,7 @@ class LogKeeper:
                 self._stop.wait(RETRY_SECONDS)
 
     def _attempt(self, step: Callable[[], list[OSError]]) -> bool:
-        """Whether `step` went well; if not, the reasons are told once."""
+        """Whether `step` went well; if not, the reasons are logged once."""
         try:
             failures: Sequence[Exception] = step()
         except Exception as error:
@@ -186,11 +187,11 @@ class LogKeeper:
         return not failures
 
     def _adopt(self) -> list[OSError]:
-        logs = self._home / "log"
+        logs = self.home / "log"
         failures = []
         for item in sorted(logs.iterdir()) if logs.is_dir() else []:
             try:
-                adopted = adopt(self._home, self._storage, item.name)
+                adopted = adopt(self.home, self.storage, item.name)
             except OSError as error:
                 # Of one model: those of the others are not behind it.
                 failures.append(error)
@@ -207,7 +208,7 @@ class LogKeeper:
             item.predictions.retire()
             item.labels.retire()
             left = item.close_retired()
-            paths, unshipped = ship_all(item.directory, self._storage)
+            paths, unshipped = ship_all(item.directory, self.storage)
             shipped = self._metrics.shipped
             shipped[item.model] = shipped.get(item.model, 0) + len(paths)
             failures += (left + unshipped)[:1]

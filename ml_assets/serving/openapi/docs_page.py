@@ -7,9 +7,9 @@ from pathlib import Path
 from string import Template
 
 from ml_assets.records.plan import Column
-from ml_assets.serving.http.messages import Response
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.openapi.schemas import example
+from ml_assets.serving.requests.messages import Response
 from ml_assets.serving.requests.values import expected
 
 _STATIC = Path(__file__).parent / "static"

@@ -1,9 +1,9 @@
 """How a segment that has ended survives a power cut: flushed, or written anew.
 
 A flush that fails may have dropped what was written, and it fails once: the next flush
-of the same file succeeds, and says nothing of what is gone. A segment whose flush
-failed is therefore never flushed again. What can be read of it goes to a new file, and
-a check sum tells whether that is all that was written.
+of the same file succeeds, whatever is gone. A segment whose flush failed is therefore
+never flushed again. What can be read of it goes to a new file, and a checksum proves
+whether that is all that was written.
 """
 
 import logging
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ml_assets.core.storage import atomic_path, sync_directory
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 
 OPEN = ".open"
 CLOSED = ".jsonl"
 
 
 @dataclass
-class Retired:
+class RetiredSegment:
     """A segment that is appended to no more.
 
     Attributes
@@ -30,8 +30,8 @@ class Retired:
     descriptor
         Open for reading and writing, until the segment is closed.
     size
-        Bytes that are valid; half a line may follow them.
-    lines
+        Bytes that are valid; half a record may follow them.
+    records
         Predictions or labels in it.
     checksum
         CRC-32 of the valid bytes.
@@ -42,7 +42,7 @@ class Retired:
     path: Path
     descriptor: int
     size: int
-    lines: int
+    records: int
     checksum: int
     is_suspect: bool = False
 
@@ -52,7 +52,7 @@ class Retired:
         Returns
         -------
         int
-            How many of its lines may be lost.
+            How many of its records may be lost.
 
         Raises
         ------
@@ -92,7 +92,7 @@ class Retired:
         data = os.pread(self.descriptor, self.size, 0)
         is_whole = zlib.crc32(data) == self.checksum
         _write_lines(self.path, data)
-        return 0 if is_whole else self.lines
+        return 0 if is_whole else self.records
 
 
 def close_orphan(path: Path) -> Path | None:

@@ -1,15 +1,15 @@
-"""A value is the same category however a file or a caller spells it."""
+"""A value is the same category however a file or a caller writes it."""
 
 import json
 
 import pytest
 
-from ml_assets.core.spelling import category
+from ml_assets.core.canonical import match_category
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.http.problems import Problem
 from ml_assets.serving.protocols import mlflow as mlflow_protocol
 from ml_assets.serving.protocols import open_inference as v2
 from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.requests.values import clean
 
 MOMENT = "2026-11-27T09:30:00"
@@ -37,7 +37,9 @@ MOMENT = "2026-11-27T09:30:00"
 def test_every_spelling_of_a_category_is_that_category(
     categories: tuple[str, ...], values: list[object], meant: str
 ) -> None:
-    assert [category(categories, value) for value in values] == [meant] * len(values)
+    assert [match_category(categories, value) for value in values] == [meant] * len(
+        values
+    )
 
 
 @pytest.mark.parametrize(
@@ -60,7 +62,7 @@ def test_every_spelling_of_a_category_is_that_category(
 def test_what_only_looks_alike_is_another_category(
     categories: tuple[str, ...], value: object
 ) -> None:
-    assert category(categories, value) is None
+    assert match_category(categories, value) is None
 
 
 @pytest.mark.parametrize("value", [True, "true", "TRUE", "True"])

@@ -2,32 +2,46 @@
 
 from collections.abc import Callable, Mapping
 from functools import partial
+from typing import NamedTuple
 
-from ml_assets.serving.http.messages import (
-    Handler,
-    Request,
-    Response,
-    Route,
-    json_response,
-)
-from ml_assets.serving.http.problems import Problem
-from ml_assets.serving.metrics.counting import ArmSeries
-from ml_assets.serving.metrics.metrics import Metrics, Series
-from ml_assets.serving.models.memory import Memory
-from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.log.prediction_log import LogKeeper
+from ml_assets.serving.metrics.collector import Metrics, Series
+from ml_assets.serving.models.router import ArmSeries, ServedModel
+from ml_assets.serving.openapi import docs_page
 from ml_assets.serving.openapi import document as openapi
-from ml_assets.serving.openapi import metadata as docs
 from ml_assets.serving.openapi.schemas import example
-from ml_assets.serving.protocols import feedback
+from ml_assets.serving.protocols import feedback, lookup
 from ml_assets.serving.protocols import mlflow as mlflow_protocol
 from ml_assets.serving.protocols import native
 from ml_assets.serving.protocols import open_inference as v2
+from ml_assets.serving.requests.messages import (
+    Handler,
+    Request,
+    Response,
+    json_response,
+)
+from ml_assets.serving.requests.problems import Problem
 
 PREDICTIONS = "/predictions/"
 Answer = Callable[[ServedModel, ArmSeries, Request], Response]
 
 
-class State:
+class Route(NamedTuple):
+    """What one address does: POST takes JSON.
+
+    ``model`` answers predictions and ``arms`` counts them; ``uses_files`` is set where
+    the disk is waited for.
+    """
+
+    method: str
+    handler: Handler
+    series: Series
+    model: ServedModel | None = None
+    arms: ArmSeries | None = None
+    uses_files: bool = False
+
+
+class ServedState:
     """The models that are served, and the routes to them.
 
     Parameters
@@ -37,11 +51,11 @@ class State:
     missing
         Models that have a plan which could not be loaded.
     scanned
-        Whether the plans were looked at since the start.
+        Whether the plans were read since the start.
     metrics
         Count what is answered.
-    memory
-        What was kept of answers; None where nothing is.
+    logs
+        The prediction log of each model; None where nothing is kept.
     """
 
     def __init__(
@@ -50,14 +64,14 @@ class State:
         missing: frozenset[str],
         scanned: bool,
         metrics: Metrics,
-        memory: Memory | None = None,
+        logs: LogKeeper | None = None,
     ) -> None:
         self.models = dict(sorted(models.items()))
         self.missing = missing
         self.is_scanned = scanned
         self.is_ready = scanned and bool(models) and not missing
         self._metrics = metrics
-        self._memory = memory
+        self._logs = logs
         self.routes = self._static_routes()
         for model in self.models.values():
             self.routes |= self._model_routes(model)
@@ -76,10 +90,10 @@ class State:
         self.prediction = Route(
             "GET", self._prediction, self._series("prediction"), uses_files=True
         )
-        self.express = self._express()
+        self.fast_routes = self._fast_routes()
         self._documents: dict[str, Response] = {}
 
-    def _express(self) -> dict[bytes, Route]:
+    def _fast_routes(self) -> dict[bytes, Route]:
         """Predictions of compiled versions, by the address that a request gives."""
         found = {
             path.encode(): route
@@ -110,7 +124,7 @@ class State:
         raise Problem(400, "ambiguous-model", detail)
 
     def require(self, name: str) -> ServedModel:
-        """The model `name`, or the refusal that says what there is instead."""
+        """The model `name`, or a refusal that lists those that there are."""
         model = self.models.get(name)
         if model is not None:
             return model
@@ -179,18 +193,20 @@ class State:
     def _feedback(self, request: Request) -> Response:
         payload = feedback.parse(request)
         model = self.require(feedback.model_named(payload))
-        if self._memory is None:
+        if self._logs is None:
             raise self.no_plan("this server keeps no labels")
-        log = self._memory.log_of(model.name)
-        response = feedback.take(model, payload, log)
+        log = self._logs.log_of(model.name)
+        response = feedback.keep(model, payload, log)
         labels = self._metrics.labels
         labels[model.name] = labels.get(model.name, 0) + response.rows
         return response
 
     def _prediction(self, request: Request) -> Response:
-        if self._memory is None:
+        logs = self._logs
+        if logs is None:
             raise Problem(404, "unknown-prediction", "this server keeps no predictions")
-        return self._memory.find(request.path.removeprefix(PREDICTIONS))
+        id_ = request.path.removeprefix(PREDICTIONS)
+        return lookup.find(logs.home, logs.storage, id_)
 
     def _openapi(self, _: Request) -> Response:
         return self._document(
@@ -198,7 +214,7 @@ class State:
         )
 
     def _docs(self, _: Request) -> Response:
-        return self._document("docs", lambda: docs.page(self.models))
+        return self._document("docs", lambda: docs_page.page(self.models))
 
     def _document(self, name: str, build: Callable[[], Response]) -> Response:
         if name not in self._documents:

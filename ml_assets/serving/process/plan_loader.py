@@ -11,14 +11,15 @@ import msgspec
 
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.serving.http.app import ModelServer
+from ml_assets.serving.http.served_state import ServedState
+from ml_assets.serving.log.prediction_log import LogKeeper
+from ml_assets.serving.logs import log, logger
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.memory import Memory
-from ml_assets.serving.models.plan_store import PlanStore, ServerReport
-from ml_assets.serving.models.plan_store import State as ReportState
+from ml_assets.serving.models.plan_store import PlanStore, ServerReport, State
+from ml_assets.serving.models.recorder import Recorder
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.models.served_state import State
-from ml_assets.serving.process.logs import log, logger
+from ml_assets.serving.models.shadow import ShadowQueue
 from ml_assets.serving.runtime import Runtime
 
 LoadRuntime = Callable[[Path, dict[str, str]], Runtime]
@@ -48,14 +49,16 @@ class PlanLoader:
         name: str,
         load_runtime: LoadRuntime,
         ids: PredictionIds,
-        memory: Memory | None = None,
+        logs: LogKeeper | None = None,
+        shadows: ShadowQueue | None = None,
     ) -> None:
         self._server = server
         self._store = store
         self._name = name
         self._load_runtime = load_runtime
         self._ids = ids
-        self._memory = memory
+        self._logs = logs
+        self._shadows = shadows
         self._models: dict[str, ServedModel] = {}
         self._missing: set[str] = set()
         self._prepared: dict[str, tuple[str, ServedModel]] = {}
@@ -76,18 +79,18 @@ class PlanLoader:
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
-                self.look()
+                self.poll()
             except Exception:
                 # The thread must outlive whatever the storage does.
                 logger.error("the plans could not be read", exc_info=True)
                 self._stop.wait(RETRY_SECONDS)
             self._stop.wait(self._server.settings.poll_seconds)
 
-    def look(self) -> None:
-        """Look at all plans once and act on what changed."""
+    def poll(self) -> None:
+        """Read all plans once and act on what changed."""
         settings = self._server.settings
         if settings.generation:
-            self._look_at_one(settings.model, settings.generation)
+            self._poll_pinned(settings.model, settings.generation)
             return
         models = {name for name in self._store.models() if self._is_ours(name)}
         for model in models:
@@ -96,12 +99,12 @@ class PlanLoader:
             except (OSError, msgspec.MsgspecError) as error:
                 self._refuse(model, None, "", f"the plan cannot be read: {error}")
                 self._miss(model)
-        self._look_for_first_proposals(models)
+        self._prepare_first_proposals(models)
         if self._missing - models or not self._server.state.is_scanned:
             self._missing &= models
             self._publish()
 
-    def _look_for_first_proposals(self, models: set[str]) -> None:
+    def _prepare_first_proposals(self, models: set[str]) -> None:
         """Prepare proposals of models that are none of `models`, which have a plan."""
         for name in self._store.names():
             if name not in models and self._is_ours(name):
@@ -110,7 +113,7 @@ class PlanLoader:
     def _is_ours(self, model: str) -> bool:
         return self._server.settings.model in ("", model)
 
-    def _look_at_one(self, model: str, pin: str) -> None:
+    def _poll_pinned(self, model: str, pin: str) -> None:
         """Serve one plan and no other, whatever becomes active."""
         served = self._models.get(model)
         try:
@@ -156,7 +159,7 @@ class PlanLoader:
         self._report(model, self._generation(model), "prepared", key)
 
     def _withdrawn(self, model: str) -> None:
-        """Forget a proposal that is no more, and speak of what is served again."""
+        """Forget a proposal that is no more, and report what is served again."""
         self._prepared.pop(model, None)
         report = self._reports.get(model)
         served = self._generation(model)
@@ -175,7 +178,7 @@ class PlanLoader:
         except Exception as error:
             self._miss(plan.model)
             self._refuse(plan.model, plan, key, _reason(error))
-            # Of a pinned server the deployer asks which plan it speaks of.
+            # The deployer reads which plan a pinned server failed to load.
             pinned = key if self._server.settings.generation else None
             self._report(
                 plan.model, plan.generation, "failed", pinned, reason=_reason(error)
@@ -190,7 +193,7 @@ class PlanLoader:
         self._report(plan.model, plan.generation, "ready")
 
     def _miss(self, model: str) -> None:
-        """Know of a model that has a plan, none of whose versions is in memory."""
+        """Note a model that has a plan, none of whose versions is in memory."""
         if model not in self._models and model not in self._missing:
             self._missing.add(model)
             self._publish()
@@ -207,15 +210,15 @@ class PlanLoader:
             )
             for arm in plan.arms
         ]
-        if self._memory is None:
+        if self._logs is None:
             return ServedModel(plan, arms)
-        recorder = self._memory.recorder(plan.model)
-        return ServedModel(plan, arms, recorder, self._memory.shadows)
+        recorder = Recorder(self._logs.log_of(plan.model))
+        return ServedModel(plan, arms, recorder, self._shadows)
 
     def _publish(self) -> None:
         metrics = self._server.metrics
-        state = State(
-            self._models, frozenset(self._missing), True, metrics, self._memory
+        state = ServedState(
+            self._models, frozenset(self._missing), True, metrics, self._logs
         )
         self._server.state = state
         metrics.ready = state.is_ready
@@ -252,7 +255,7 @@ class PlanLoader:
         self,
         model: str,
         generation: int,
-        state: ReportState,
+        state: State,
         proposal: str | None = None,
         reason: str = "",
     ) -> None:

@@ -7,17 +7,18 @@ from typing import Annotated, Any
 import msgspec
 
 from ml_assets.core.storage import directory, home, storage_root
-from ml_assets.serving.process.sockets import require_socket_path
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 # As `pin_of` writes it, or a bare generation; empty is no pin.
 Pin = Annotated[str, msgspec.Meta(pattern=r"^([1-9]\d*(-[0-9a-f]{12})?)?$")]
+# Bytes that the system takes as the path of a Unix socket.
+LONGEST_PATH = 107
 
 
 class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model server may be told; each field is an environment variable too.
+    """The settings of a model server; each field is an environment variable too.
 
     The variable of ``max_rows`` is ``ML_ASSETS_MAX_ROWS``, and so on.
 
@@ -37,7 +38,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it
         active, proposed, staged or past; by default whichever is active.
     handoff
-        Unix socket of the hand-off behind which the server takes requests too; see
+        Unix socket of the hand-off whose connections the server accepts too; see
         `ml_assets.serving.process.handoff`.
     workers
         Processes that share the port.
@@ -61,7 +62,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_seconds
         How long requests in flight may take after that.
     poll_seconds
-        How often the plans are looked at.
+        How often the plans are read.
     segment_bytes, segment_seconds
         Size and age at which a segment of the prediction log is closed and shipped.
     max_shadow_rows
@@ -141,3 +142,19 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """The command line that gives these settings."""
         values = msgspec.structs.asdict(self)
         return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+
+
+def require_socket_path(path: str) -> None:
+    """Refuse a path that no Unix socket can have.
+
+    Raises
+    ------
+    ValueError
+        If it is longer than the 107 bytes that the system takes.
+    """
+    length = len(os.fsencode(path))
+    if length > LONGEST_PATH:
+        raise ValueError(
+            f"hand-off is {path}, a Unix socket whose path has {length} bytes,"
+            f" expected at most {LONGEST_PATH}"
+        )

@@ -4,7 +4,7 @@ import datetime as dt
 
 import pytest
 
-from ml_assets.serving.requests.moments import NotATime, unix_seconds
+from ml_assets.serving.requests.timestamps import NotATime, unix_seconds
 
 NOW = 1_795_773_600.0
 NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)

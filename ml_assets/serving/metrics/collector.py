@@ -17,8 +17,7 @@ from prometheus_client.core import (
 )
 from prometheus_client.registry import Collector
 
-from ml_assets.records.plan import ServingPlan
-from ml_assets.records.version_name import trained_at
+from ml_assets.records.plan import ServingPlan, trained_at
 
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
@@ -62,7 +61,7 @@ class Metrics(Collector):
     plans : dict of str to ServingPlan
         What is served.
     queues : dict of str to callable
-        How many requests wait in each lane.
+        How many requests wait for each executor.
     shadow_rows : callable
         How many rows wait for shadows.
     unshipped : callable
@@ -134,7 +133,7 @@ class Metrics(Collector):
             ("prediction_log_lost", "Predictions that were not logged.", self.lost),
             ("prediction_log_shipped_segments", "Segments shipped.", self.shipped),
             ("shadow_dropped", "Rows that no shadow scored.", self.shadow_dropped),
-            ("labels", "Labels taken by feedback.", self.labels),
+            ("labels", "Labels received as feedback.", self.labels),
         ):
             # A counter that appears with 1 would not be seen to rise.
             known = {model: 0 for model in self.plans.copy()} | counts.copy()
@@ -164,9 +163,9 @@ class Metrics(Collector):
         )
         for model, plan in self.plans.copy().items():
             generation.add_metric([model], plan.generation)
-            moment = plan.made_at
-            if moment is not None:
-                created.add_metric([model], moment)
+            made_at = plan.made_at
+            if made_at is not None:
+                created.add_metric([model], made_at)
             for arm in plan.arms:
                 labels = [model, arm.version, arm.mode]
                 share.add_metric([*labels, arm.runtime], arm.share)
@@ -178,7 +177,7 @@ class Metrics(Collector):
     def _of_log(self) -> Iterator[Metric]:
         lag = GaugeMetricFamily(
             "ml_assets_prediction_log_lag_seconds",
-            "Age of the oldest line that is not in the storage yet.",
+            "Age of the oldest record that is not in the storage yet.",
             labels=["model"],
         )
         size = GaugeMetricFamily(
@@ -203,10 +202,10 @@ class Metrics(Collector):
         queues = GaugeMetricFamily(
             "ml_assets_queue_requests",
             "Requests that wait for a thread, or are in it.",
-            labels=["lane"],
+            labels=["executor"],
         )
-        for lane, waiting in self.queues.items():
-            queues.add_metric([lane], waiting())
+        for executor, waiting in self.queues.items():
+            queues.add_metric([executor], waiting())
         yield queues
         for name, text, value in (
             ("shadow_queue_rows", "Rows that wait for shadows.", self.shadow_rows()),

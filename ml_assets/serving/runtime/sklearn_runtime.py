@@ -1,12 +1,64 @@
-"""Between request values and the DataFrame that a scikit-learn pipeline takes."""
+"""Scikit-learn itself as the runtime, and the DataFrames that its pipelines take."""
 
+import warnings
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from ml_assets.records.plan import Column, Signature
+from ml_assets.serving.runtime.protocol import Refused
+
+
+def positive_index(classes: Sequence[Any], signature: Signature) -> int:
+    """Which of the estimator's two classes is the positive one.
+
+    An estimator that was fitted on 0 and 1 means the negative and the positive class.
+
+    Raises
+    ------
+    ValueError
+        If the classes are neither those of the signature nor 0 and 1.
+    """
+    found = [item.item() if hasattr(item, "item") else item for item in classes]
+    if found == [0, 1]:
+        return 1
+    if len(found) == 2 and set(found) == {signature.negative, signature.positive}:
+        return found.index(signature.positive)
+    raise ValueError(
+        f"the estimator's classes are {found}, expected"
+        f" {signature.negative!r} and {signature.positive!r}"
+    )
+
+
+class SklearnRuntime:
+    """Answers with the fitted pipeline; the slow runtime that takes every estimator."""
+
+    kind: Literal["compiled", "sklearn"] = "sklearn"
+
+    def __init__(self, pipeline: Any, signature: Signature) -> None:
+        self.signature = signature
+        self._pipeline = pipeline
+        self.positive = positive_index(pipeline.classes_, signature)
+
+    def predict_one(self, values: Sequence[Any]) -> float:
+        """Probability of the positive class for one row."""
+        return float(self.predict_many([[value] for value in values])[0])
+
+    def predict_many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
+        """Probability of the positive class for each row."""
+        try:
+            frame = frame_of(self.signature, columns)
+            with warnings.catch_warnings():
+                # Unknown categories and huge numbers are known cases, not surprises.
+                warnings.simplefilter("ignore")
+                answers = self._pipeline.predict_proba(frame)
+        except (ValueError, OverflowError) as error:
+            raise Refused(str(error)) from error
+        positive: NDArray[np.float64] = answers[:, self.positive].astype(np.float64)
+        return positive
 
 
 def frame_of(signature: Signature, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:
@@ -43,7 +95,7 @@ def _series(column: Column, values: Sequence[Any]) -> "pd.Series[Any]":
 def columns_of(signature: Signature, frame: pd.DataFrame) -> list[list[Any]]:
     """The columns of `frame` as request values, missing values as None.
 
-    Columns that are no inputs are not looked for, and left empty.
+    Columns that are no inputs are not read, and left empty.
 
     Raises
     ------

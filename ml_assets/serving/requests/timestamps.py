@@ -1,4 +1,4 @@
-"""The times that clients send, by one rule whichever way they come in."""
+"""The timestamps that clients send, by one rule for every interface."""
 
 import datetime as dt
 import math
@@ -6,9 +6,9 @@ import re
 import time
 
 # Before it nobody was asked anything; numbers below it are no seconds.
-FIRST_MOMENT = 946_684_800
-# The end of the year 9999, beyond which no date can be told.
-LAST_MOMENT = 253_402_300_799
+FIRST_TIMESTAMP = 946_684_800
+# The end of the year 9999, beyond which there is no date.
+LAST_TIMESTAMP = 253_402_300_799
 # How far a client's clock may be ahead.
 AHEAD_SECONDS = 86_400.0
 EXPECTED = "a time in ISO 8601 or unix seconds from the year 2000 to now"
@@ -22,7 +22,7 @@ _DATE = re.compile(
 
 
 class NotATime(ValueError):
-    """What was sent is no time; `found` says what it is, and repeats no long text."""
+    """What was sent is no time; `found` describes it, and repeats no long text."""
 
     def __init__(self, found: str) -> None:
         super().__init__(f"expected {EXPECTED}, found {found}")
@@ -43,7 +43,7 @@ def unix_seconds(value: object, now: float | None = None) -> float:
     ------
     NotATime
         It is no time, lies before 2000 or in the future, or looks like another unit
-        or like a date without dashes. The message says which.
+        or like a date without dashes. The message names which.
 
     Examples
     --------
@@ -52,27 +52,27 @@ def unix_seconds(value: object, now: float | None = None) -> float:
     >>> unix_seconds(1_795_771_800_000, now=1.8e9)
     Traceback (most recent call last):
     ...
-    ml_assets.serving.requests.moments.NotATime: expected a time in ISO 8601 or \
+    ml_assets.serving.requests.timestamps.NotATime: expected a time in ISO 8601 or \
 unix seconds from the year 2000 to now, found a number that looks like milliseconds; \
 divide it
     """
-    moment = _moment(value)
-    if not math.isfinite(moment):
+    seconds = _seconds(value)
+    if not math.isfinite(seconds):
         raise NotATime("a number that is not finite")
-    if moment < FIRST_MOMENT:
+    if seconds < FIRST_TIMESTAMP:
         raise NotATime("a time before the year 2000")
     now = time.time() if now is None else now
-    if moment > now + AHEAD_SECONDS:
+    if seconds > now + AHEAD_SECONDS:
         raise NotATime("a time in the future; is a clock ahead?")
-    return moment
+    return seconds
 
 
-def _moment(value: object) -> float:
+def _seconds(value: object) -> float:
     if isinstance(value, dt.datetime):
         aware = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
         return aware.timestamp()
     if isinstance(value, dt.date):
-        return _moment(dt.datetime(value.year, value.month, value.day))
+        return _seconds(dt.datetime(value.year, value.month, value.day))
     if isinstance(value, str):
         return _of_text(value.strip())
     if isinstance(value, bool) or not isinstance(value, int | float):
@@ -84,7 +84,7 @@ def _of_text(text: str) -> float:
     if _NUMBER.fullmatch(text):
         return _of_number(float(text), text)
     try:
-        return _moment(dt.datetime.fromisoformat(text))
+        return _seconds(dt.datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         raise NotATime("another string") from None
 
