@@ -15,9 +15,9 @@ import dagster as dg
 import pytest
 
 from ml_assets.delivery import checks
-from ml_assets.delivery.checks.finding import Finding, Site
+from ml_assets.delivery.checks import CheckResult, Site
 from ml_assets.delivery.environments import Settings
-from ml_assets.delivery.images import Image
+from ml_assets.delivery.releases import Release
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets_tests.integration.test_ui import free_port
 from ml_assets_tests.kits.processes import await_true
@@ -26,7 +26,7 @@ from ml_assets_tests.kits.serving import Server, plan, write_version
 pytestmark = pytest.mark.slow
 
 COMMIT = "c" * 40
-IMAGE = Image(
+IMAGE = Release(
     digest="sha256:" + "1" * 64,
     name="main",
     images={"base": "ghcr.io/acme/ml-assets@sha256:" + "1" * 64, "production": "-"},
@@ -139,7 +139,7 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             end(process)
 
 
-def by_name(findings: list[Finding]) -> dict[str, Finding]:
+def by_name(findings: list[CheckResult]) -> dict[str, CheckResult]:
     return {finding.name: finding for finding in findings}
 
 
@@ -155,7 +155,7 @@ def test_a_good_release_passes_and_others_do_not(place: Place) -> None:
         site = Site(settings, IMAGE, "staging:1", {"census": "ml-assets-census"})
         found = by_name(checks.run(site))
         assert [f"{f.name}: {f.sentence}" for f in found.values() if not f.passed] == []
-        assert [*found] == [*checks.SENTENCES]
+        assert [*found] == [*checks.DESCRIPTIONS]
         assert found["smoke"].figures["commit"] == COMMIT
         assert found["model_contract"].figures == {"models": ["census"]}
         assert found["latency"].figures["p99_ms"]["census"] > 0.0

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ml_assets.delivery.decision import Facts, decide
-from ml_assets.delivery.history import in_production, staging_verdict
+from ml_assets.delivery.release_ledger import in_production, staging_verdict
 from ml_assets.records.ledger_entry import Entry
 
 GOOD = Facts("v1.0.0", "sha256:1", "sha256:1", True, "", "user ann")

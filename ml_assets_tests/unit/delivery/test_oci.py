@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from ml_assets.core.retry import Retry
-from ml_assets.delivery.oci import Repository
-from ml_assets.delivery.oci_auth import Credentials
-from ml_assets.delivery.oci_http import (
+from ml_assets.delivery.oci_repository import Repository
+from ml_assets.delivery.oci_session import Credentials
+from ml_assets.delivery.oci_session import (
     NotInRegistryError,
     RegistryRefusedError,
     RegistrySession,

@@ -10,16 +10,16 @@ from click.testing import CliRunner
 
 from ml_assets.cli import main
 from ml_assets.delivery.approvals import approve
-from ml_assets.delivery.delivery import Delivered
+from ml_assets.delivery.deploy import DeliveryResult
 from ml_assets.delivery.environment_session import taken
 from ml_assets.delivery.environments import SettingsError, cluster, settings
-from ml_assets.delivery.images import ImageStore, UnknownReleaseError, resolve
-from ml_assets.delivery.oci import Repository
-from ml_assets.delivery.production import promote
-from ml_assets.delivery.refusals import DoneError, RefusedError
-from ml_assets.delivery.requests import OpenApproval, look, open_approval
-from ml_assets.delivery.rollback import roll_back
-from ml_assets.delivery.staging import stage
+from ml_assets.delivery.releases import ReleaseStore, UnknownReleaseError, resolve
+from ml_assets.delivery.oci_repository import Repository
+from ml_assets.delivery.promotion import promote
+from ml_assets.delivery.errors import AlreadyDoneError, RefusedError
+from ml_assets.delivery.candidates import OpenApproval, look, open_approval
+from ml_assets.delivery.promotion import roll_back
+from ml_assets.delivery.promotion import stage
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -55,7 +55,7 @@ class Site:
     def passed(self, commit: str, name: str) -> str:
         """A version that passed in staging, which nobody looked at again."""
         digest = self.push(commit, name)
-        resolve(self.repository, ImageStore(self.home), name)
+        resolve(self.repository, ReleaseStore(self.home), name)
         about = {"environment": "staging", "name": name}
         self.ledger.append(
             RELEASE, "release_staging", digest, None, "sensor", "it passed", about
@@ -67,7 +67,7 @@ class Site:
             self.home, self.repository, name, "user ann", "it was tested"
         ).entry
 
-    def promote(self, name: str | None = None) -> Delivered:
+    def promote(self, name: str | None = None) -> DeliveryResult:
         return promote(self.home, self.repository, name, "sensor", self.run_id)
 
     def released(self, commit: str, name: str) -> str:
@@ -76,7 +76,7 @@ class Site:
         assert self.promote().is_deployed
         return digest
 
-    def back(self, to: str | None = None, key: str = "") -> Delivered:
+    def back(self, to: str | None = None, key: str = "") -> DeliveryResult:
         run_id = self.run_id
         key = key or f"rollback:{run_id}"
         return roll_back(self.home, "user ann", "it is slow", to, key, run_id)
@@ -154,9 +154,9 @@ def test_an_approved_version_is_deployed_once(site: Site) -> None:
     assert (last.kind, last.evidence["name"]) == ("release_production", "v1.0.0")
     assert "approved by user ann" in last.why
     patches = len(site.production.api.patches)
-    with pytest.raises(DoneError, match="this approval of v1.0.0 was used"):
+    with pytest.raises(AlreadyDoneError, match="this approval of v1.0.0 was used"):
         site.promote()
-    with pytest.raises(DoneError):
+    with pytest.raises(AlreadyDoneError):
         site.promote("v1.0.0")
     assert len(site.production.api.patches) == patches
     assert len(site.kinds()) == 3
@@ -166,7 +166,7 @@ def test_without_an_approval_it_is_refused_each_time_it_is_asked_for(
     site: Site,
 ) -> None:
     site.passed("a", "v1.0.0")
-    with pytest.raises(DoneError, match="nothing was approved yet"):
+    with pytest.raises(AlreadyDoneError, match="nothing was approved yet"):
         site.promote()
     for _ in range(2):
         with pytest.raises(RefusedError, match="v1.0.0 is not approved"):
@@ -195,7 +195,7 @@ def test_a_tag_that_was_moved_after_its_approval_is_refused(site: Site) -> None:
         site.promote()
     assert site.production.images() == FIRST
     # The refusal is final: another approval is needed.
-    with pytest.raises(DoneError, match="was used: refusal"):
+    with pytest.raises(AlreadyDoneError, match="was used: refusal"):
         site.promote()
     assert "was used: refusal" in str(open_approval())
 
@@ -227,7 +227,7 @@ def test_what_a_dead_run_began_is_taken_back_if_it_may_not_go_on(
 
 def test_a_ledger_that_was_edited_lets_nothing_through(site: Site) -> None:
     site.push("a", "v1.0.0")
-    resolve(site.repository, ImageStore(site.home), "v1.0.0")
+    resolve(site.repository, ReleaseStore(site.home), "v1.0.0")
     digest = site.passed("b", "v1.1.0")
     site.approve("v1.1.0")
     path = site.ledger.path(RELEASE)
@@ -248,7 +248,7 @@ def test_what_fails_its_checks_in_production_is_taken_back(site: Site) -> None:
     last = site.entries()[-1]
     assert last.evidence["environment"] == "production"
     assert last.evidence["returned"] is True and last.evidence["from"] == good
-    with pytest.raises(DoneError, match="was used: release_failure"):
+    with pytest.raises(AlreadyDoneError, match="was used: release_failure"):
         site.promote()
     # After a new approval it is tried once more.
     site.production.faults.clear()
@@ -314,10 +314,10 @@ def test_a_registry_that_fails_moves_nothing(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     site.push("a", "main")
-    heads = ImageStore(site.home).heads()
+    heads = ReleaseStore(site.home).heads()
     site.registry.faults = [(fault, {})] * 20
     assert str(fault) in str(look().problem)
-    assert ImageStore(site.home).heads() == heads
+    assert ReleaseStore(site.home).heads() == heads
 
 
 def test_an_approval_is_open_until_it_was_used(site: Site) -> None:

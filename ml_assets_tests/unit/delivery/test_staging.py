@@ -10,11 +10,11 @@ import pytest
 
 from ml_assets.delivery import rollout
 from ml_assets.delivery.environment_session import taken
-from ml_assets.delivery.images import Image, ImageStore, resolve
-from ml_assets.delivery.oci import Repository
-from ml_assets.delivery.records import AttemptStore
-from ml_assets.delivery.refusals import DoneError
-from ml_assets.delivery.staging import stage
+from ml_assets.delivery.releases import Release, ReleaseStore, resolve
+from ml_assets.delivery.oci_repository import Repository
+from ml_assets.delivery.attempts import AttemptStore
+from ml_assets.delivery.errors import AlreadyDoneError
+from ml_assets.delivery.promotion import stage
 from ml_assets.delivery.webserver import Webserver
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.serving.models.plan_store import PlanStore
@@ -44,16 +44,16 @@ class Site:
         self.staging = environment
         self.ledger = Ledger(home)
 
-    def image(self, commit: str) -> Image:
+    def image(self, commit: str) -> Release:
         """The release of a commit, as it was seen in a registry."""
         with registry_double() as registry:
             found = build(COMMITS[commit])
             digest = registry.push(found, "main")
             self.staging.commits[digest] = COMMITS[commit]
             repository = Repository(registry.image)
-            return resolve(repository, ImageStore(self.home), "main")
+            return resolve(repository, ReleaseStore(self.home), "main")
 
-    def stage(self, image: Image, again: bool = False) -> Any:
+    def stage(self, image: Release, again: bool = False) -> Any:
         return stage(self.home, image, "sensor release", "run-1", again)
 
     def entries(self) -> list[Entry]:
@@ -102,7 +102,7 @@ def test_a_release_that_passed_is_not_deployed_again(site: Site) -> None:
     image = site.image("a")
     site.stage(image)
     patches = len(site.staging.api.patches)
-    with pytest.raises(DoneError, match="was tried in staging, entry 1"):
+    with pytest.raises(AlreadyDoneError, match="was tried in staging, entry 1"):
         site.stage(image)
     assert len(site.staging.api.patches) == patches
     assert site.staging.launches == 1
@@ -176,7 +176,7 @@ def test_a_release_that_failed_is_tried_again_only_if_asked(site: Site) -> None:
     site.staging.faults[image.digest] = "crash"
     site.stage(image)
     site.staging.faults.clear()
-    with pytest.raises(DoneError, match="ImportError"):
+    with pytest.raises(AlreadyDoneError, match="ImportError"):
         site.stage(image)
     assert site.stage(image, again=True).is_deployed
     assert site.kinds() == ["release_failure", "release_staging"]
@@ -195,7 +195,7 @@ def test_a_cluster_that_does_not_answer_says_nothing_of_the_release(
     assert entry.evidence["attempt"] == 1
 
 
-def die(site: Site, image: Image, moment: str, monkeypatch: Any) -> None:
+def die(site: Site, image: Release, moment: str, monkeypatch: Any) -> None:
     """Deliver until a moment, and no further, as a process that is killed."""
 
     def stop(*_: object, **__: object) -> None:
@@ -205,8 +205,8 @@ def die(site: Site, image: Image, moment: str, monkeypatch: Any) -> None:
         "begun": ("ml_assets.delivery.rollout.Fleet.put", stop),
         "put": ("ml_assets.delivery.checks.run", stop),
         "failed": ("ml_assets.delivery.rollout.Fleet.take_back", stop),
-        "returned": ("ml_assets.delivery.delivery._end", stop),
-        "passed": ("ml_assets.delivery.delivery._end", stop),
+        "returned": ("ml_assets.delivery.deploy._end", stop),
+        "passed": ("ml_assets.delivery.deploy._end", stop),
     }
     with monkeypatch.context() as patch:
         name, instead = places[moment]
@@ -302,7 +302,7 @@ def test_of_two_runs_at_once_one_has_an_effect(site: Site) -> None:
     with ThreadPoolExecutor() as pool:
         runs = [pool.submit(site.stage, image) for _ in range(2)]
         errors = [run.exception(60) for run in runs]
-    assert sorted(type(error) for error in errors if error) == [DoneError]
+    assert sorted(type(error) for error in errors if error) == [AlreadyDoneError]
     assert site.kinds() == ["release_staging"] and site.staging.launches == 1
 
 

@@ -16,7 +16,7 @@ import helm_python
 import pytest
 import yaml
 
-from ml_assets.delivery.records import Attempt
+from ml_assets.delivery.attempts import Attempt
 from ml_assets.delivery.rollout import ANNOTATION as RELEASE
 from ml_assets.delivery.rollout import CURRENT_IMAGE
 from ml_assets.delivery.rollout import MANAGER as DELIVERY

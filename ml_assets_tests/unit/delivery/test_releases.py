@@ -6,16 +6,16 @@ from pathlib import Path
 import pytest
 
 from ml_assets.core.storage import NameFault
-from ml_assets.delivery import tags
-from ml_assets.delivery.images import (
-    Image,
-    ImageStore,
+from ml_assets.delivery import image_tags
+from ml_assets.delivery.releases import (
+    Release,
+    ReleaseStore,
     IncompleteError,
     UnknownReleaseError,
     find,
     resolve,
 )
-from ml_assets.delivery.oci import Repository
+from ml_assets.delivery.oci_repository import Repository
 from ml_assets_tests.kits.oci import (
     COMMITS,
     Built,
@@ -32,16 +32,16 @@ def registry() -> Iterator[RegistryDouble]:
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> ImageStore:
-    return ImageStore(tmp_path)
+def store(tmp_path: Path) -> ReleaseStore:
+    return ReleaseStore(tmp_path)
 
 
-def look(registry: RegistryDouble, store: ImageStore, name: str = "main") -> Image:
+def look(registry: RegistryDouble, store: ReleaseStore, name: str = "main") -> Release:
     return resolve(Repository(registry.image), store, name)
 
 
 def test_a_release_is_the_images_of_one_commit(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     images = build(COMMITS["a"])
     digest = registry.push(images, "main")
@@ -56,7 +56,7 @@ def test_a_release_is_the_images_of_one_commit(
 
 
 def test_a_digest_that_is_known_is_not_asked_about_again(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     digest = registry.push(build(COMMITS["a"]), "main", "v1.0.0")
     first = look(registry, store)
@@ -68,7 +68,7 @@ def test_a_digest_that_is_known_is_not_asked_about_again(
 
 
 def test_a_name_alone_means_the_code_location(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     images = build(COMMITS["a"])
     registry.push(images, "main")
@@ -78,7 +78,7 @@ def test_a_name_alone_means_the_code_location(
 
 
 def test_a_name_that_does_not_exist_says_which_tags_were_looked_for(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     with pytest.raises(UnknownReleaseError, match="has no tag main-base or main"):
         look(registry, store)
@@ -91,7 +91,7 @@ ELSEWHERE = ("../images/x", "x/../../../other/manifests/main", "main?n=1", "", "
 
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_a_release_leads_to_no_other_file_and_no_other_address(
-    registry: RegistryDouble, store: ImageStore, name: str
+    registry: RegistryDouble, store: ReleaseStore, name: str
 ) -> None:
     with pytest.raises(UnknownReleaseError, match="has no tag"):
         look(registry, store, name)
@@ -101,7 +101,7 @@ def test_a_release_leads_to_no_other_file_and_no_other_address(
 
 
 def test_a_push_that_is_under_way_is_no_release(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     old, new = build(COMMITS["a"]), build(COMMITS["b"])
     registry.push(new, "sha-new")
@@ -112,7 +112,7 @@ def test_a_push_that_is_under_way_is_no_release(
     registry.push({"base": build(COMMITS["c"])["base"]}, "v1.0.0")
     with pytest.raises(IncompleteError, match="has the image base and no v1.0.0-prod"):
         look(registry, store, "v1.0.0")
-    registry.push({target: Built(target, "") for target in tags.TARGETS}, "v2.0.0")
+    registry.push({target: Built(target, "") for target in image_tags.TARGETS}, "v2.0.0")
     with pytest.raises(IncompleteError, match="have no label org.opencontainers"):
         look(registry, store, "v2.0.0")
     assert list(store.root.glob("images/*")) == []
@@ -134,7 +134,7 @@ def test_a_push_that_is_under_way_is_no_release(
     ],
 )
 def test_what_a_version_is(name: str, expected: bool) -> None:
-    assert tags.is_version(name) is expected
+    assert image_tags.is_version(name) is expected
 
 
 @pytest.mark.parametrize(
@@ -151,5 +151,5 @@ def test_what_a_version_is(name: str, expected: bool) -> None:
 def test_the_newest_version_is_that_of_semver(
     names: list[str], newest: str | None
 ) -> None:
-    pushed = [f"{name}-{target}" for name in names for target in tags.TARGETS]
-    assert tags.newest_version(pushed) == newest
+    pushed = [f"{name}-{target}" for name in names for target in image_tags.TARGETS]
+    assert image_tags.newest_version(pushed) == newest

@@ -11,8 +11,8 @@ from ml_assets.assets import delivery_runs as runs
 from ml_assets.assets.delivery import release_key
 from ml_assets.automation import delivery_definitions as definitions
 from ml_assets.automation.delivery import TRIES
-from ml_assets.delivery.checks import SENTENCES
-from ml_assets.delivery.images import ImageStore
+from ml_assets.delivery.checks import DESCRIPTIONS
+from ml_assets.delivery.releases import ReleaseStore
 from ml_assets.lifecycle.run_events import DELIVERY_TAG as TAG
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -65,7 +65,7 @@ class Site:
     def checks(self, name: str) -> dict[str, tuple[bool, str]]:
         """Check to whether it passed last, and its sentence."""
         found = {}
-        for check in SENTENCES:
+        for check in DESCRIPTIONS:
             key = dg.AssetCheckKey(release_key(name), check)
             history = self.instance.event_log_storage.get_asset_check_execution_history(
                 key, limit=1
@@ -244,7 +244,7 @@ def test_a_registry_that_is_away_is_a_reason_to_skip(
     site.registry.faults = [(503, {})] * 4
     skipped = site.tick("staging")
     assert skipped.run_requests == [] and "503" in skipped.skip_message
-    assert ImageStore(site.home).heads() == {}
+    assert ReleaseStore(site.home).heads() == {}
     assert len(site.tick("staging").run_requests) == 1
 
 
