@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from ml_assets.delivery.releases import ReleaseStore, resolve
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.promotion import stage
+from ml_assets.delivery.releases import ReleaseStore, resolve
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits.environment import FIRST, environments

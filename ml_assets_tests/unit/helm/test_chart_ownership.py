@@ -130,7 +130,7 @@ def delivers(api: KubernetesApi, root: Path, name: str, number: int) -> None:
     before = api.template(name)["spec"]["containers"][0]["image"]
     wanted = {name: image}
     given |= {"number": number, "wanted": wanted, "before": {name: before}}
-    fleet.put(Attempt(**given))
+    fleet.deploy(Attempt(**given))
 
 
 def scales(api: KubernetesApi, root: Path, name: str, number: int) -> None:
