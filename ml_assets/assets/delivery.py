@@ -1,4 +1,4 @@
-"""``release/image``, ``staging``, ``approval``, ``production``: images, deployed."""
+"""``release/image``, ``staging``, ``approval``, ``production``: a release, deployed."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, cast

@@ -39,7 +39,7 @@ class ReleaseRollbackConfig(dg.Config):
 def build() -> dg.Definitions:
     """The assets with their checks, the jobs and the sensors."""
     staging = _job("staging", "Deploys a release in staging and checks it.")
-    approval = _job("approval", "Lets a version into production.")
+    approval = _job("approval", "Records the approval of a version for production.")
     production = _job("production", "Deploys an approved version in production.")
     own = dg.Definitions(
         jobs=[staging, approval, production, _rollback_job()],
@@ -109,7 +109,7 @@ def _staging_sensor(job: Any) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=STAGING_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Has every new image of main, and of versions, tried in staging.",
+        description="Requests a staging run for each new image of main and versions.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         from ml_assets.delivery.candidates import poll_registry
@@ -152,7 +152,7 @@ def _production_sensor(job: Any) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=PRODUCTION_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Has an approved version deployed in production.",
+        description="Requests a production run for an approved version.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
         from ml_assets.delivery.candidates import open_approval
