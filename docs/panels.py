@@ -80,12 +80,12 @@ class Source:
                 number += 1
 
 
-def told(value: float, unit: str, decimals: int | None = None) -> str:
+def readable(value: float, unit: str, decimals: int | None = None) -> str:
     """A value as Grafana would show it.
 
     Examples
     --------
-    >>> told(0.0042, "s"), told(0.25, "percentunit"), told(1_500, "short")
+    >>> readable(0.0042, "s"), readable(0.25, "percentunit"), readable(1_500, "short")
     ('4.2 ms', '25%', '1.5k')
     """
     if unit == "percentunit":
@@ -113,7 +113,7 @@ def dots(axes: Axes) -> tuple[float, float]:
 def _stat(frame: Axes, panel: Panel, source: Source) -> None:
     name, value, _ = source.now(panel)[0]
     given = panel["fieldConfig"]["defaults"]
-    shown = told(value, given["unit"], given.get("decimals"))
+    shown = readable(value, given["unit"], given.get("decimals"))
     for mapping in given.get("mappings", []):
         shown = mapping["options"].get(f"{value:g}", {}).get("text", shown)
     if panel["options"]["textMode"] == "name":
@@ -154,7 +154,7 @@ def _bars(frame: Axes, panel: Panel, source: Source) -> None:
     inner.spines["bottom"].set_visible(False)
     unit = panel["fieldConfig"]["defaults"]["unit"]
     for place, value in zip(places, values, strict=True):
-        text = inner.text(value, place, f" {told(value, unit)}", size=7, color=INK)
+        text = inner.text(value, place, f" {readable(value, unit)}", size=7, color=INK)
         text.set_va("center")
 
 
@@ -173,7 +173,7 @@ def _timeseries(frame: Axes, panel: Panel, source: Source) -> None:
         inner.set_ylim(bottom=0)
     inner.set_xlim(0, source.minutes[-1])
     inner.yaxis.set_major_locator(MaxNLocator(4, integer=unit == "short"))
-    inner.yaxis.set_major_formatter(FuncFormatter(lambda value, _: told(value, unit)))
+    inner.yaxis.set_major_formatter(FuncFormatter(lambda value, _: readable(value, unit)))
     inner.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     inner.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} min"))
     inner.grid(axis="y", color=LINE, linewidth=0.6)

@@ -4,8 +4,8 @@
 Deployments carry it, and whoever comes with a lower one changes nothing. It holds what
 ran before, so that a process that comes after a killed one knows where to return to.
 
-``<number>.failed.json`` is written before the way back begins. Who finds it goes back,
-and does not try again.
+``<number>.failed.json`` is written before the attempt is reverted. A process that finds
+it reverts the attempt, and does not try again.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from typing import Any, Literal
 import msgspec
 
 from ml_assets.core.storage import create_bytes, read_json, write_json
-from ml_assets.delivery.refusals import ReleaseError
+from ml_assets.delivery.errors import ReleaseError
 from ml_assets.records.plan import encode
 
 Purpose = Literal["release", "rollback"]
@@ -84,7 +84,7 @@ class AttemptStore:
         Raises
         ------
         StaleError
-            If its number is taken.
+            If there is one with its number.
         """
         if not create_bytes(self._path(attempt.number), encode(attempt)):
             raise StaleError(
@@ -108,7 +108,7 @@ class AttemptStore:
             )
 
     def note_failure(self, attempt: Attempt, evidence: dict[str, Any]) -> None:
-        """Write down that the attempt failed, before anything is taken back."""
+        """Write down that the attempt failed, before anything is reverted."""
         write_json(self._failure(attempt.number), evidence)
 
     def failure(self, attempt: Attempt) -> dict[str, Any] | None:

@@ -1,8 +1,8 @@
-"""The images of one commit, as they were seen in the registry.
+"""Releases: the images of one commit, as they were seen in the registry.
 
-``releases/images/<digest>.json`` keeps them under the digest of the code location's
+``releases/images/<digest>.json`` keeps one under the digest of the code location's
 image, by which everything else names a release; it is written once.
-``releases/heads.json`` says what the tags that are followed pointed at last.
+``releases/heads.json`` maps the tags that are polled to the digests of the last poll.
 """
 
 from pathlib import Path
@@ -10,17 +10,17 @@ from pathlib import Path
 import msgspec
 
 from ml_assets.core.storage import below, create_bytes, read_json, write_json
-from ml_assets.delivery import tags
-from ml_assets.delivery.oci import Manifest, Repository
-from ml_assets.delivery.oci_http import NotInRegistryError
-from ml_assets.delivery.refusals import ReleaseError
+from ml_assets.delivery import image_tags
+from ml_assets.delivery.errors import ReleaseError
+from ml_assets.delivery.oci_repository import Manifest, Repository
+from ml_assets.delivery.oci_session import NotInRegistryError
 from ml_assets.records.plan import encode
 
 COMMIT = "org.opencontainers.image.revision"
 VERSION = "org.opencontainers.image.version"
 CREATED = "org.opencontainers.image.created"
 # What an environment runs; the exporter belongs to the chart.
-DEPLOYED = (tags.CODE_LOCATION, tags.MODEL_SERVER)
+DEPLOYED = (image_tags.CODE_LOCATION, image_tags.MODEL_SERVER)
 
 
 class IncompleteError(ReleaseError):
@@ -31,8 +31,8 @@ class UnknownReleaseError(ReleaseError):
     """No such tag, or a digest that was never seen."""
 
 
-class Image(msgspec.Struct, frozen=True, kw_only=True):
-    """The images that one commit made.
+class Release(msgspec.Struct, frozen=True, kw_only=True):
+    """One release, which is the images of one commit.
 
     Attributes
     ----------
@@ -53,12 +53,12 @@ class Image(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def short(self) -> str:
-        """The digest as people say it."""
+        """The first digits of the digest, for people."""
         return self.digest.removeprefix("sha256:")[:12]
 
 
-class ImageStore:
-    """The images that were seen, under the storage directory `root`."""
+class ReleaseStore:
+    """The releases that were seen, under the storage directory `root`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root / "releases"
@@ -68,14 +68,14 @@ class ImageStore:
         name = f"{digest.removeprefix('sha256:')}.json"
         return below(self.root / "images", name)
 
-    def find(self, digest: str) -> Image | None:
+    def find(self, digest: str) -> Release | None:
         """The release of this digest, if it was seen."""
         try:
-            return msgspec.json.decode(self.path(digest).read_bytes(), type=Image)
+            return msgspec.json.decode(self.path(digest).read_bytes(), type=Release)
         except FileNotFoundError:
             return None
 
-    def get(self, digest: str) -> Image:
+    def get(self, digest: str) -> Release:
         """The release of this digest.
 
         Raises
@@ -88,24 +88,24 @@ class ImageStore:
             raise UnknownReleaseError(f"{digest} was not seen in the registry yet")
         return found
 
-    def save(self, image: Image) -> Image:
+    def save(self, release: Release) -> Release:
         """Keep a release; the one that is kept already stays."""
-        create_bytes(self.path(image.digest), encode(image))
-        return self.get(image.digest)
+        create_bytes(self.path(release.digest), encode(release))
+        return self.get(release.digest)
 
-    def heads(self) -> dict[str, str]:
-        """Name to digest, of the names that are followed."""
+    def polled(self) -> dict[str, str]:
+        """Name to digest, of the names that are polled, as of the last poll."""
         found: dict[str, str] = read_json(self.root / "heads.json") or {}
         return found
 
-    def save_heads(self, heads: dict[str, str]) -> None:
-        """Remember what the names point at now."""
-        if heads != self.heads():
-            write_json(self.root / "heads.json", heads)
+    def save_polled(self, digests: dict[str, str]) -> None:
+        """Keep what the names point at now."""
+        if digests != self.polled():
+            write_json(self.root / "heads.json", digests)
 
 
-def find(repository: Repository, store: ImageStore, release: str) -> Image:
-    """The release that a name in the registry, or a digest that was seen, means.
+def find(repository: Repository, store: ReleaseStore, release: str) -> Release:
+    """The release of a name in the registry, or of a digest that was seen.
 
     Raises
     ------
@@ -117,10 +117,10 @@ def find(repository: Repository, store: ImageStore, release: str) -> Image:
     return resolve(repository, store, release)
 
 
-def resolve(repository: Repository, store: ImageStore, name: str) -> Image:
+def resolve(repository: Repository, store: ReleaseStore, name: str) -> Release:
     """The release that `name` (``main``, ``v1.2.3``) points at now.
 
-    The registry is asked for labels only when the digest is new.
+    Labels are read from the registry only when the digest is new.
 
     Raises
     ------
@@ -129,37 +129,38 @@ def resolve(repository: Repository, store: ImageStore, name: str) -> Image:
     IncompleteError
         If one of the images is missing or of another commit, or names no commit.
     """
-    base = _manifest(repository, name, tags.CODE_LOCATION)
+    base = _manifest(repository, name, image_tags.CODE_LOCATION)
     if base is None:
-        wanted = " or ".join(tags.spellings(name, tags.CODE_LOCATION))
+        wanted = " or ".join(image_tags.spellings(name, image_tags.CODE_LOCATION))
         raise UnknownReleaseError(f"{repository.name} has no tag {wanted}")
     known = store.find(base.digest)
     if known is not None:
         return known
-    labels = {tags.CODE_LOCATION: repository.labels(base)}
-    images = {tags.CODE_LOCATION: f"{repository.name}@{base.digest}"}
+    labels = {image_tags.CODE_LOCATION: repository.labels(base)}
+    images = {image_tags.CODE_LOCATION: f"{repository.name}@{base.digest}"}
     for target in DEPLOYED[1:]:
         found = _manifest(repository, name, target)
         if found is None:
             raise IncompleteError(
-                f"{name} has the image {tags.CODE_LOCATION} and no {name}-{target}"
+                f"{name} has the image {image_tags.CODE_LOCATION} and no"
+                f" {name}-{target}"
             )
         labels[target] = repository.labels(found)
         images[target] = f"{repository.name}@{found.digest}"
     return store.save(
-        Image(
+        Release(
             digest=base.digest,
             name=name,
             images=images,
             commit=_commit(name, labels),
-            version=labels[tags.CODE_LOCATION].get(VERSION, ""),
-            created=labels[tags.CODE_LOCATION].get(CREATED, ""),
+            version=labels[image_tags.CODE_LOCATION].get(VERSION, ""),
+            created=labels[image_tags.CODE_LOCATION].get(CREATED, ""),
         )
     )
 
 
 def _manifest(repository: Repository, name: str, target: str) -> Manifest | None:
-    for tag in tags.spellings(name, target):
+    for tag in image_tags.spellings(name, target):
         try:
             return repository.manifest(tag)
         except NotInRegistryError:
@@ -173,7 +174,7 @@ def _commit(name: str, labels: dict[str, dict[str, str]]) -> str:
     if len(set(commits.values())) > 1:
         listed = ", ".join(f"{target} of {c[:12]}" for target, c in commits.items())
         raise IncompleteError(f"the images of {name} are not of one commit: {listed}")
-    commit = commits[tags.CODE_LOCATION]
+    commit = commits[image_tags.CODE_LOCATION]
     if not commit:
         raise IncompleteError(f"the images of {name} have no label {COMMIT}")
     return commit

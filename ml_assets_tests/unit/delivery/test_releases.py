@@ -1,51 +1,40 @@
 """Which images a name in the registry means."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from ml_assets.core.storage import NameFault
-from ml_assets.delivery import tags
-from ml_assets.delivery.images import (
-    Image,
-    ImageStore,
+from ml_assets.delivery import image_tags
+from ml_assets.delivery.oci_repository import Repository
+from ml_assets.delivery.releases import (
     IncompleteError,
+    Release,
+    ReleaseStore,
     UnknownReleaseError,
     find,
     resolve,
 )
-from ml_assets.delivery.oci import Repository
-from ml_assets_tests.kits.oci import (
-    COMMITS,
-    Built,
-    RegistryDouble,
-    build,
-    registry_double,
-)
+from ml_assets_tests.kits.oci import COMMITS, Built, RegistryDouble, build
 
 
 @pytest.fixture
-def registry() -> Iterator[RegistryDouble]:
-    with registry_double() as running:
-        yield running
+def store(tmp_path: Path) -> ReleaseStore:
+    return ReleaseStore(tmp_path)
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> ImageStore:
-    return ImageStore(tmp_path)
-
-
-def look(registry: RegistryDouble, store: ImageStore, name: str = "main") -> Image:
+def resolved(
+    registry: RegistryDouble, store: ReleaseStore, name: str = "main"
+) -> Release:
     return resolve(Repository(registry.image), store, name)
 
 
 def test_a_release_is_the_images_of_one_commit(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     images = build(COMMITS["a"])
     digest = registry.push(images, "main")
-    found = look(registry, store)
+    found = resolved(registry, store)
     assert (found.digest, found.commit) == (digest, COMMITS["a"])
     assert found.images == {
         "base": f"{registry.image}@{digest}",
@@ -56,32 +45,32 @@ def test_a_release_is_the_images_of_one_commit(
 
 
 def test_a_digest_that_is_known_is_not_asked_about_again(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     digest = registry.push(build(COMMITS["a"]), "main", "v1.0.0")
-    first = look(registry, store)
+    first = resolved(registry, store)
     registry.requests.clear()
     # The name under which it was seen first stays.
-    assert look(registry, store, "v1.0.0") == first
+    assert resolved(registry, store, "v1.0.0") == first
     assert registry.requests == ["/v2/acme/ml-assets/manifests/v1.0.0-base"]
     assert find(Repository(registry.image), store, digest) == first
 
 
 def test_a_name_alone_means_the_code_location(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     images = build(COMMITS["a"])
     registry.push(images, "main")
     registry.tag(images["base"], "v1.0.0")
     registry.tag(images["production"], "v1.0.0-production")
-    assert look(registry, store, "v1.0.0").digest == images["base"].digest
+    assert resolved(registry, store, "v1.0.0").digest == images["base"].digest
 
 
 def test_a_name_that_does_not_exist_says_which_tags_were_looked_for(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     with pytest.raises(UnknownReleaseError, match="has no tag main-base or main"):
-        look(registry, store)
+        resolved(registry, store)
     with pytest.raises(UnknownReleaseError, match="was not seen in the registry"):
         find(Repository(registry.image), store, "sha256:" + "0" * 64)
 
@@ -91,30 +80,32 @@ ELSEWHERE = ("../images/x", "x/../../../other/manifests/main", "main?n=1", "", "
 
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_a_release_leads_to_no_other_file_and_no_other_address(
-    registry: RegistryDouble, store: ImageStore, name: str
+    registry: RegistryDouble, store: ReleaseStore, name: str
 ) -> None:
     with pytest.raises(UnknownReleaseError, match="has no tag"):
-        look(registry, store, name)
+        resolved(registry, store, name)
     assert registry.requests == []
     with pytest.raises(NameFault, match="is no name"):
         store.get(f"sha256:{name}/")
 
 
 def test_a_push_that_is_under_way_is_no_release(
-    registry: RegistryDouble, store: ImageStore
+    registry: RegistryDouble, store: ReleaseStore
 ) -> None:
     old, new = build(COMMITS["a"]), build(COMMITS["b"])
     registry.push(new, "sha-new")
     registry.push(old, "main")
     registry.tag(new["base"], "main-base")
     with pytest.raises(IncompleteError, match="are not of one commit: base of"):
-        look(registry, store)
+        resolved(registry, store)
     registry.push({"base": build(COMMITS["c"])["base"]}, "v1.0.0")
     with pytest.raises(IncompleteError, match="has the image base and no v1.0.0-prod"):
-        look(registry, store, "v1.0.0")
-    registry.push({target: Built(target, "") for target in tags.TARGETS}, "v2.0.0")
+        resolved(registry, store, "v1.0.0")
+    registry.push(
+        {target: Built(target, "") for target in image_tags.TARGETS}, "v2.0.0"
+    )
     with pytest.raises(IncompleteError, match="have no label org.opencontainers"):
-        look(registry, store, "v2.0.0")
+        resolved(registry, store, "v2.0.0")
     assert list(store.root.glob("images/*")) == []
 
 
@@ -134,7 +125,7 @@ def test_a_push_that_is_under_way_is_no_release(
     ],
 )
 def test_what_a_version_is(name: str, expected: bool) -> None:
-    assert tags.is_version(name) is expected
+    assert image_tags.is_version(name) is expected
 
 
 @pytest.mark.parametrize(
@@ -151,5 +142,5 @@ def test_what_a_version_is(name: str, expected: bool) -> None:
 def test_the_newest_version_is_that_of_semver(
     names: list[str], newest: str | None
 ) -> None:
-    pushed = [f"{name}-{target}" for name in names for target in tags.TARGETS]
-    assert tags.newest_version(pushed) == newest
+    pushed = [f"{name}-{target}" for name in names for target in image_tags.TARGETS]
+    assert image_tags.newest_version(pushed) == newest

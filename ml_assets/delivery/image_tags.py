@@ -30,7 +30,7 @@ _VERSION = re.compile(
 
 
 class Tag(NamedTuple):
-    """A tag, taken apart."""
+    """The two parts of a tag."""
 
     name: str
     target: str

@@ -1,4 +1,4 @@
-"""A repository of an OCI registry: its tags, and what the images say of themselves.
+"""A repository of an OCI registry: its tags, manifests, and the labels of its images.
 
 Reads with the four requests of the distribution API that it needs: tags, a manifest by
 tag or digest, and the blob of an image's configuration. Everything that has a digest is
@@ -10,8 +10,8 @@ import json
 import re
 from typing import Any, NamedTuple
 
-from ml_assets.delivery.oci_auth import Credentials
-from ml_assets.delivery.oci_http import (
+from ml_assets.delivery.oci_session import (
+    Credentials,
     NotInRegistryError,
     RegistryRefusedError,
     RegistrySession,
@@ -49,8 +49,8 @@ class Manifest(NamedTuple):
 class Repository:
     """The repository `image`, such as ``ghcr.io/acme/ml-assets``.
 
-    A registry on this machine is asked without TLS, like Docker does it; any other only
-    if `image` begins with ``http://``.
+    Requests go without TLS to a registry on this machine, as with Docker, and to any
+    other only if `image` begins with ``http://``.
     """
 
     def __init__(self, image: str, session: RegistrySession | None = None) -> None:

@@ -7,18 +7,18 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.assets import delivery_runs as runs
+from ml_assets.assets import delivery as assets
 from ml_assets.assets.delivery import release_key
-from ml_assets.automation import delivery_definitions as definitions
+from ml_assets.automation import delivery as automation
 from ml_assets.automation.delivery import TRIES
-from ml_assets.delivery.checks import SENTENCES
-from ml_assets.delivery.images import ImageStore
+from ml_assets.delivery.checks import DESCRIPTIONS
+from ml_assets.delivery.releases import ReleaseStore
 from ml_assets.lifecycle.run_events import DELIVERY_TAG as TAG
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.environment import FIRST, Environment, environments
-from ml_assets_tests.kits.oci import COMMITS, RegistryDouble, build, registry_double
+from ml_assets_tests.kits.oci import COMMITS, RegistryDouble, build
 
 pytestmark = pytest.mark.slow
 
@@ -33,18 +33,18 @@ class Site:
         home: Path,
         instance: dg.DagsterInstance,
         registry: RegistryDouble,
-        places: tuple[Environment, ...],
+        environments: tuple[Environment, Environment],
     ) -> None:
         self.home, self.instance, self.registry = home, instance, registry
-        self.staging, self.production = places
+        self.staging, self.production = environments
         self.definitions = dg.Definitions.merge(
-            definitions.build(), dg.Definitions(executor=dg.in_process_executor)
+            automation.build(), dg.Definitions(executor=dg.in_process_executor)
         )
 
     def push(self, commit: str, *names: str) -> str:
         images = build(COMMITS[commit])
-        for place in (self.staging, self.production):
-            place.commits[images["base"].digest] = COMMITS[commit]
+        for environment in (self.staging, self.production):
+            environment.commits[images["base"].digest] = COMMITS[commit]
         return self.registry.push(images, *names)
 
     def run(self, job: str, **config: Any) -> dg.ExecuteInProcessResult:
@@ -65,7 +65,7 @@ class Site:
     def checks(self, name: str) -> dict[str, tuple[bool, str]]:
         """Check to whether it passed last, and its sentence."""
         found = {}
-        for check in SENTENCES:
+        for check in DESCRIPTIONS:
             key = dg.AssetCheckKey(release_key(name), check)
             history = self.instance.event_log_storage.get_asset_check_execution_history(
                 key, limit=1
@@ -98,13 +98,16 @@ class Site:
 
 @pytest.fixture
 def site(
-    home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+    home: Path,
+    instance: dg.DagsterInstance,
+    registry: RegistryDouble,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Site]:
-    places = environments(monkeypatch)
-    monkeypatch.setattr(runs, "WAIT_SECONDS", 0)
-    with registry_double() as registry, places[0].running(), places[1].running():
+    staging, production = environments(monkeypatch)
+    monkeypatch.setattr(assets, "WAIT_SECONDS", 0)
+    with staging.running(), production.running():
         monkeypatch.setenv("ML_ASSETS_RELEASE_REPOSITORY", registry.image)
-        yield Site(home, instance, registry, places)
+        yield Site(home, instance, registry, (staging, production))
 
 
 def test_a_release_shows_its_checks_its_commit_and_what_ran_before(site: Site) -> None:
@@ -156,7 +159,7 @@ def test_what_passes_is_tried_again_in_the_run(site: Site) -> None:
     assert site.kinds() == ["release_staging"]
 
 
-def test_a_version_is_approved_and_released_and_taken_back_by_runs(site: Site) -> None:
+def test_a_version_is_approved_and_released_and_rolled_back_by_runs(site: Site) -> None:
     digest = site.push("a", "main", "v1.0.0")
     site.run("staging")
     refused = site.run("production", release="v1.0.0")
@@ -195,7 +198,7 @@ def test_the_sensor_asks_for_one_run_of_a_new_digest_and_shows_the_image(
     assert event.asset_key == release_key("image")
     assert event.metadata["commit"].value == COMMITS["a"]
     assert event.tags["dagster/data_version"] == digest
-    # As long as that run goes on, and once staging has said something, it asks no more.
+    # As long as that run goes on, and once staging has a verdict, it asks no more.
     site.asked(STARTED, request)
     going_on = site.tick("staging")
     assert going_on.run_requests == [] and "goes on" in going_on.skip_message
@@ -244,7 +247,7 @@ def test_a_registry_that_is_away_is_a_reason_to_skip(
     site.registry.faults = [(503, {})] * 4
     skipped = site.tick("staging")
     assert skipped.run_requests == [] and "503" in skipped.skip_message
-    assert ImageStore(site.home).heads() == {}
+    assert ReleaseStore(site.home).polled() == {}
     assert len(site.tick("staging").run_requests) == 1
 
 

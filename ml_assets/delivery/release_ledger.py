@@ -1,19 +1,19 @@
-"""What the ledger says of releases: verdicts, approvals, and what is in production.
+"""The ledger of releases: staging's verdicts, approvals, and what is in production.
 
 Releases have one ledger, under the name ``release``. The version of an entry is the
 digest of the code location's image.
 
-===================== ========================================================
-kind                  what happened
-===================== ========================================================
-``release_staging``   the release runs in staging and passed its checks there
-``release_failure``   it failed, and the environment is back where it was;
-                      ``evidence.environment`` says which one
-``approval``          a person lets the digest into production
-``refusal``           production was asked for and not given
+====================== =======================================================
+kind                   what happened
+====================== =======================================================
+``release_staging``    the release runs in staging and passed its checks there
+``release_failure``    it failed, and the environment is back where it was;
+                       ``evidence.environment`` names it
+``approval``           a person lets the digest into production
+``refusal``            production was asked for and refused
 ``release_production`` it runs in production and passed its checks there
-``rollback``          production returned to a release of before
-===================== ========================================================
+``rollback``           production returned to an earlier release
+====================== =======================================================
 
 An approval that was followed by no entry with its `production_key` is not used yet.
 """
@@ -30,7 +30,7 @@ PRODUCTION: Final = "production"
 
 
 def staging_verdicts(entries: Sequence[Entry], digest: str) -> list[Entry]:
-    """The entries that say how a release did in staging, oldest first."""
+    """The entries with the outcome of a release in staging, oldest first."""
     return [
         entry
         for entry in entries
@@ -59,27 +59,27 @@ def approvals(entries: Sequence[Entry], digest: str | None = None) -> list[Entry
     ]
 
 
-def approval(entries: Sequence[Entry], digest: str | None = None) -> Entry | None:
+def last_approval(entries: Sequence[Entry], digest: str | None = None) -> Entry | None:
     """The last approval, of this release or of any."""
     return next(reversed(approvals(entries, digest)), None)
 
 
-def production_key(given: Entry) -> str:
+def production_key(approval: Entry) -> str:
     """The key of what an approval leads to: it is used once."""
-    return f"{PRODUCTION}:{given.version}:{given.seq}"
+    return f"{PRODUCTION}:{approval.version}:{approval.seq}"
 
 
-def answer_to(entries: Sequence[Entry], given: Entry) -> Entry | None:
-    """The entry that used an approval up: production, a failure there, or a refusal."""
-    key = production_key(given)
+def use_of(entries: Sequence[Entry], approval: Entry) -> Entry | None:
+    """The entry that used an approval: production, a failure there, or a refusal."""
+    key = production_key(approval)
     return next((entry for entry in entries if entry.key == key), None)
 
 
-def in_production(entries: Sequence[Entry]) -> list[Entry]:
-    """The releases that lie over one another in production, today's last.
+def production_stack(entries: Sequence[Entry]) -> list[Entry]:
+    """The releases of production to which a rollback may return, the current one last.
 
-    A deployment comes on top; a rollback takes away what lies above the release that
-    it returned to, so that two rollbacks go two releases back.
+    A deployment comes on top; a rollback takes away what is above the release that it
+    returned to, so that two rollbacks go two releases back.
     """
     stack: list[Entry] = []
     for entry in entries:

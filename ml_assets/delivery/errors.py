@@ -7,10 +7,10 @@ class ReleaseError(Exception):
     """A release cannot go on; the message says why, for people."""
 
 
-class DoneError(Exception):
+class AlreadyDoneError(Exception):
     """There is nothing to do: what is asked for was done, or was tried, before.
 
-    `entry` is the one of the ledger that tells of it, where there is one.
+    `entry` is the ledger's entry on it, where there is one.
     """
 
     def __init__(self, message: str, entry: Entry | None = None) -> None:
