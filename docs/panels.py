@@ -85,8 +85,10 @@ def formatted(value: float, unit: str, decimals: int | None = None) -> str:
 
     Examples
     --------
-    >>> formatted(0.0042, "s"), formatted(0.25, "percentunit"), formatted(1_500, "short")
-    ('4.2 ms', '25%', '1.5k')
+    >>> formatted(0.0042, "s"), formatted(0.25, "percentunit")
+    ('4.2 ms', '25%')
+    >>> formatted(1_500, "short")
+    '1.5k'
     """
     if unit == "percentunit":
         return f"{100 * value:.{decimals or 0}f}%"

@@ -71,7 +71,7 @@ class Exporter(Collector):
         self._instance.close()
 
     def collect(self) -> Iterator[Metric]:
-        """The families of the last polls; no source is read, so a scrape never waits."""
+        """The families of the last polls; a scrape reads no source and never waits."""
         info = GaugeMetricFamily(
             "ml_assets_exporter_info", "The version of ml_assets.", labels=["version"]
         )
