@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import requests
 
-from ml_assets.core.retry import Retry
+from ml_assets.core.retry import PassingFault, Retry
 from ml_assets.core.transfer import retry_after
 from ml_assets.delivery.oci_auth import Credentials, parse_challenge, refusal, token_of
 from ml_assets.delivery.refusals import ReleaseError
@@ -79,22 +79,18 @@ class RegistrySession:
             If it answered that it will not.
         """
         url = path if path.startswith(f"{self.base}/") else self.base + path
-        for attempt in range(1, self.retry.attempts + 1):
-            try:
-                return self._authorised(url, accept)
-            except _Passing as error:
-                pause = max(self.retry.wait(attempt), error.wait)
-                is_last = attempt == self.retry.attempts
-                if is_last or self.retry.clock() + pause > self._ends:
-                    raise RegistryUnavailableError(
-                        f"registry {self.base}: {error} ({attempt} attempt(s))"
-                    ) from error
-                self.retry.sleep(pause)
-        raise AssertionError("a retry has one attempt at least")
+        try:
+            return self.retry.call(
+                lambda: self._authorised(url, accept), deadline=self._ends
+            )
+        except PassingFault as fault:
+            raise RegistryUnavailableError(
+                f"registry {self.base}: {fault} ({fault.attempts} attempt(s))"
+            ) from fault
 
     def _authorised(self, url: str, accept: str) -> Answer:
         if self.retry.clock() > self._ends:
-            raise _Passing("the time for all requests is used up")
+            raise PassingFault("the time for all requests is used up")
         if time.monotonic() > self._expires:
             self._authorization = {}
         # A digest is that of the plain bytes.
@@ -148,12 +144,12 @@ class RegistrySession:
             ) as response:
                 return response, self._read(response)
         except requests.Timeout:
-            raise _Passing("it did not answer in time") from None
+            raise PassingFault("it did not answer in time") from None
         except (
             requests.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            raise _Passing(f"the connection failed ({type(error).__name__})") from error
+            raise PassingFault(f"the connection failed ({type(error).__name__})") from error
         except requests.RequestException as error:
             raise RegistryRefusedError(f"{url}: {error}") from error
 
@@ -174,20 +170,12 @@ class RegistrySession:
         text = f"{url} answered {status}{_told(body)}"
         if status in PASSING:
             wait = retry_after(response.headers.get("Retry-After"))
-            raise _Passing(text, wait)
+            raise PassingFault(text, wait)
         if status == 404:
             raise NotInRegistryError(text)
         if status in (401, 403):
             text += "; check REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRY_TOKEN"
         raise RegistryRefusedError(text)
-
-
-class _Passing(Exception):
-    """A failure that may pass; ``wait`` is what the server asks for, in seconds."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait = wait
 
 
 def _bearer(token: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 import time
 
+from ml_assets.core.retry import Retry
 from ml_assets.delivery.checks.finding import Finding, Site
 from ml_assets.delivery.webserver import (
     POLL_SECONDS,
@@ -43,17 +44,16 @@ def _run(site: Site) -> Ended:
     """
     webserver = Webserver(site.settings.webserver, site.settings.location)
     deadline = time.monotonic() + site.settings.patience
-    while True:
-        try:
-            repository = webserver.look().repository
-            if repository is None:
-                raise WebserverError(f"{webserver.location} does not load")
-            run_id = webserver.launch(SMOKE_JOB, repository, {TAG: site.key})
-            return webserver.follow(run_id, deadline - time.monotonic())
-        except NoAnswerError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(POLL_SECONDS)
+
+    def attempt() -> Ended:
+        repository = webserver.look().repository
+        if repository is None:
+            raise WebserverError(f"{webserver.location} does not load")
+        run_id = webserver.launch(SMOKE_JOB, repository, {TAG: site.key})
+        return webserver.follow(run_id, deadline - time.monotonic())
+
+    calm = Retry(attempts=None, first=POLL_SECONDS, longest=POLL_SECONDS)
+    return calm.call(attempt, NoAnswerError, deadline)
 
 
 def _smoke(site: Site, ended: Ended) -> tuple[bool, str]:
