@@ -149,7 +149,9 @@ class RegistrySession:
             requests.ConnectionError,
             requests.exceptions.ChunkedEncodingError,
         ) as error:
-            raise PassingFault(f"the connection failed ({type(error).__name__})") from error
+            raise PassingFault(
+                f"the connection failed ({type(error).__name__})"
+            ) from error
         except requests.RequestException as error:
             raise RegistryRefusedError(f"{url}: {error}") from error
 

@@ -24,13 +24,13 @@ from ml_assets.targets.clusters import (
     ClusterError,
     Deployment,
     Edit,
+    FailedRolloutError,
     Object,
     OvertakenError,
-    RollError,
     annotate,
     annotation,
     connect,
-    roll,
+    roll_out_or_undo,
 )
 from ml_assets.targets.stored import StoredTarget
 from ml_assets.targets.trial import try_arm
@@ -105,9 +105,9 @@ class KubernetesTarget(StoredTarget):
         except StalePlanError as error:
             self._follow_plans(deployment, plan.model)
             raise RolloutError(str(error)) from error
-        except (ClusterError, LockError, OvertakenError, RollError) as error:
+        except (ClusterError, LockError, OvertakenError, FailedRolloutError) as error:
             # A rollout that the cluster broke off is a verdict on nothing.
-            is_stuck = isinstance(error, RollError) and not isinstance(
+            is_stuck = isinstance(error, FailedRolloutError) and not isinstance(
                 error.__cause__, ClusterError
             )
             kind = RolloutError if is_stuck else UnreachableError
@@ -144,11 +144,11 @@ class KubernetesTarget(StoredTarget):
         forward = _pin_to(pin_of(plan), instead_of=found)
         back = _pin_to(pin_of(before) if before else None)
         try:
-            return roll(
+            return roll_out_or_undo(
                 deployment, forward, back, self.timeout, lambda: self._refusal(plan)
             )
-        except RollError as error:
-            if error.returned:
+        except FailedRolloutError as error:
+            if error.undone:
                 self.store.unstage(plan.model)
             raise
 
@@ -164,13 +164,13 @@ class KubernetesTarget(StoredTarget):
         """Bring the Deployment to a plan that is active."""
         edit = _pin_to(pin_of(plan))
         # There is nothing to return to: this is what ought to serve.
-        return roll(deployment, edit, edit, self.timeout)
+        return roll_out_or_undo(deployment, edit, edit, self.timeout)
 
     def _follow_plans(self, deployment: Deployment, model: str) -> None:
         """Serve what is active, after somebody else put it there."""
         plan = self.store.current(model)
         if plan is not None:
-            with contextlib.suppress(ClusterError, OvertakenError, RollError):
+            with contextlib.suppress(ClusterError, OvertakenError, FailedRolloutError):
                 self._pin(deployment, plan)
 
 

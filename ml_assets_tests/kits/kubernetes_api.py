@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-from ml_assets.targets.clusters import Cluster, Connection
+from ml_assets.targets.clusters import Cluster, connect
 from ml_assets_tests.kits.kubernetes_controller import Object, Pod, ReplicaSets, sync
 from ml_assets_tests.kits.kubernetes_fields import Owners
 
@@ -28,7 +29,7 @@ LABELS = {"app.kubernetes.io/name": "ml-assets"}
 
 
 class KubernetesApi:
-    """The cluster; `judge` says what keeps a pod from being ready, None for nothing."""
+    """The cluster; `judge` returns what keeps a pod from being ready, or None."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition(threading.RLock())
@@ -70,8 +71,7 @@ class KubernetesApi:
                 thread.join()
 
     def cluster(self, patience: float = 10.0) -> Cluster:
-        connection = Connection(self.url, NAMESPACE, lambda: TOKEN)
-        return Cluster(connection, patience=patience)
+        return Cluster(connect("K8S", self.environment()), patience=patience)
 
     def environment(self, prefix: str = "K8S") -> dict[str, str]:
         return {
@@ -336,4 +336,11 @@ def _events(selector: str) -> list[Object]:
 
 
 def _status(code: int, message: str) -> Object:
-    return {"kind": "Status", "status": "Failure", "code": code, "message": message}
+    return {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": code,
+        "reason": HTTPStatus(code).phrase.replace(" ", ""),
+        "message": message,
+    }

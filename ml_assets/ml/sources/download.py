@@ -125,8 +125,8 @@ class Download:
             raise PassingFault(reason, asked)
         if not response.ok:
             raise SourceError(f"{self.name}: {self._refusal(response)}")
-        if reason := transfer.unlike_data(response.headers):
-            raise SourceError(f"{self.name}: {reason}")
+        if fault := transfer.unlike_data(response.headers):
+            raise SourceError(f"{self.name}: {fault}")
         transfer.save(response, part, deadline, self.retry.clock)
         _complete(response, part, target)
 
