@@ -226,7 +226,7 @@ def test_a_version_that_answers_otherwise_is_refused_and_traffic_sees_nothing(
     assert not (stack.root / "plans" / MODEL / "proposal.json").exists()
 
 
-def test_a_container_that_ends_is_no_rollout_and_its_last_words_are_told(
+def test_a_container_that_ends_is_no_rollout_and_its_log_is_reported(
     stack: Stack,
 ) -> None:
     stack.open_handoff("--env=ML_ASSETS_MAX_ROWS=many")
@@ -236,7 +236,9 @@ def test_a_container_that_ends_is_no_rollout_and_its_last_words_are_told(
     assert stack.target.current(MODEL) is None
 
 
-def test_a_model_without_a_handoff_is_told_what_to_declare(stack: Stack) -> None:
+def test_the_error_for_a_model_without_a_handoff_names_what_to_declare(
+    stack: Stack,
+) -> None:
     stack.open_handoff(labels=False)
     expected = f"0 running containers are labelled .*{MODEL}.*{stack.name}"
     with pytest.raises(RolloutError, match=expected):

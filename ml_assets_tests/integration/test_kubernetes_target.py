@@ -16,8 +16,7 @@ import pytest
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.database import LockError, advisory_lock, database_url
-from ml_assets.targets import RolloutError, TargetError
-from ml_assets.targets.choose import target as chosen_target
+from ml_assets.targets import RolloutError, TargetError, configured_target
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
 from ml_assets_tests.kits.kubernetes_controller import Pod
@@ -34,9 +33,9 @@ import sys
 from pathlib import Path
 import msgspec
 from ml_assets.records.plan import ServingPlan
-from ml_assets.targets.choose import target
+from ml_assets.targets import configured_target
 plan = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ServingPlan)
-chosen = target()
+chosen = configured_target()
 with chosen.lock(plan.model):
     chosen.apply(plan)
 """
@@ -157,7 +156,7 @@ def test_a_failed_rollout_returns_to_the_active_plan_with_the_reasons(
     assert target.store.staged("census") == []
 
 
-def test_the_first_plan_of_all_is_taken_back_to_none(
+def test_the_first_plan_of_all_is_undone_to_none(
     api: KubernetesApi, target: KubernetesTarget, a: Arm
 ) -> None:
     refuse(api, plan(a, 1))
@@ -251,13 +250,13 @@ def test_a_zombie_that_commits_first_is_followed_by_the_cluster(
     assert serving(api) == {pin_of(zombies)}
 
 
-def test_without_a_cluster_the_target_says_what_is_missing(
+def test_without_a_cluster_the_error_names_what_is_missing(
     root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_TARGET", "kubernetes")
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
     with pytest.raises(TargetError, match="K8S_SERVER is not set"):
-        chosen_target()
+        configured_target()
 
 
 # Deployers in processes of their own
@@ -288,7 +287,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., subprocess.Popen[bytes]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("moment", ["staged", "patched", "complete"])
-def test_what_a_killed_deployer_began_is_taken_on_by_the_next(
+def test_what_a_killed_deployer_began_is_completed_by_the_next(
     moment: str,
     api: KubernetesApi,
     target: KubernetesTarget,
@@ -444,7 +443,7 @@ def test_real_servers_are_pinned_to_their_generation_and_refuse_by_name(
         target.apply(plan(b, 2))
         for server in list(servers.values()):
             assert server.predict(rows(3))["version"] == "b"
-        # The trial in the deployer's process passes, and then the file changes.
+        # The preflight in the deployer's process passes, and then the file changes.
         broken = plan(a, 3)
         path = root / "bundles" / "a" / "runtime.npz"
         whole = path.read_bytes()

@@ -188,7 +188,7 @@ class Site:
         self.core.delete_namespaced_config_map(name, self.namespace)
 
     def load(self, pod: str) -> Object:
-        """What the pod of load.py said last."""
+        """The last line that the pod of load.py printed."""
         lines = self.log(pod).splitlines()
         found: Object = json.loads(lines[-1]) if lines else {}
         return found

@@ -38,7 +38,7 @@ def broken_does_not_start(pod: Pod) -> str | None:
 
 
 def set_image(image: str) -> Any:
-    """What a release changes: the digest, and the variable of the same value."""
+    """Sets what a release changes: the digest, and the variable of the same value."""
 
     def edit(template: dict[str, Any]) -> None:
         container = template["spec"]["containers"][0]
@@ -77,7 +77,7 @@ def test_what_is_done_already_is_not_done_again(api: KubernetesApi) -> None:
     assert len(api.patches) == 1
 
 
-def test_a_release_that_does_not_start_is_taken_back_with_the_reasons(
+def test_a_release_that_does_not_start_is_undone_with_the_reasons(
     api: KubernetesApi,
 ) -> None:
     with pytest.raises(FailedRolloutError) as caught:
@@ -93,7 +93,7 @@ def test_a_release_that_does_not_start_is_taken_back_with_the_reasons(
     assert api.is_complete(NAME)
 
 
-def test_the_verdict_on_a_failed_rollout_is_not_taken_for_one_on_the_next(
+def test_the_verdict_on_a_failed_rollout_is_not_that_on_the_next(
     api: KubernetesApi,
 ) -> None:
     # One replica: returning shows no progress at once, and the verdict stays there.
@@ -189,7 +189,7 @@ def test_a_server_that_is_away_in_the_middle_is_waited_for(api: KubernetesApi) -
     assert api.is_complete(NAME)
 
 
-def test_a_server_that_stays_away_is_said_and_nothing_is_claimed(
+def test_a_server_that_stays_away_is_an_error_that_claims_nothing(
     api: KubernetesApi,
 ) -> None:
     def go_down(name: str, patch: dict[str, Any]) -> None:
@@ -223,7 +223,7 @@ def test_a_controller_that_stands_still_is_not_waited_for_for_ever(
         release(api, NEW, timeout=1.0)
 
 
-def test_a_cancelled_run_takes_its_change_back(api: KubernetesApi) -> None:
+def test_a_cancelled_run_undoes_its_change(api: KubernetesApi) -> None:
     def cancel() -> str | None:
         raise KeyboardInterrupt
 
