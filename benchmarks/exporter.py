@@ -25,7 +25,7 @@ import psycopg2
 
 from benchmarks.serving_process import free_port, memory, processor
 from ml_assets_tests.kits import postgres_instance as postgres_kit
-from ml_assets_tests.kits.exporter import Found, parsed, value
+from ml_assets_tests.kits.exporter import Samples, parsed, value
 
 FLOOR_SECONDS = 0.1
 # What a million events may add to the memory of the process, in MB.
@@ -96,7 +96,7 @@ def fill(url: str, run_id: str, first: int, last: int) -> int:
     return made
 
 
-def scrape(port: int) -> tuple[float, Found]:
+def scrape(port: int) -> tuple[float, Samples]:
     """Seconds of one scrape, and what it returned."""
     began = time.perf_counter()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:

@@ -5,12 +5,12 @@
 
 Each week new rows arrive, the weekly schedule trains, the gate's sensor deploys what
 passes, clients send the week's rows (and a few of them again and again), labels come
-in, and the hourly schedule evaluates them. A real Dagster daemon does all of it, in processes
-whose clock is moved by libfaketime, which is Debian's package faketime. Ordinary life
-is in the tables: ids and dates grow, a rare category comes and goes, classes are nearly
-balanced, fees are whole for weeks, a constant begins to vary, one column is added and
-one is dropped, which the operator accepts. With ``--faults`` five real faults are put
-in, and the last column says who saw each.
+in, and the hourly schedule evaluates them. A real Dagster daemon does all of it, in
+processes whose clock is moved by libfaketime, which is Debian's package faketime.
+Ordinary life is in the tables: ids and dates grow, a rare category comes and goes,
+classes are nearly balanced, fees are whole for weeks, a constant begins to vary, one
+column is added and one is dropped, which the operator accepts. With ``--faults`` five
+real faults are put in, and the last column says who saw each.
 """
 
 import argparse

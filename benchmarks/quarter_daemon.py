@@ -20,8 +20,8 @@ from benchmarks.quarter_location import MODELS
 from ml_assets_tests.kits.processes import await_true, free_ports
 
 SHIPPED = Path(ml_assets.__file__).parents[1] / "dagster.yaml"
-# The clock jumps over hundreds of ticks of the hourly evaluations, of which only the newest
-# is of any use.
+# The clock jumps over hundreds of ticks of the hourly evaluations, of which only the
+# newest is of any use.
 NEWEST = {
     "module": "dagster._core.scheduler",
     "class": "DagsterDaemonScheduler",

@@ -27,8 +27,13 @@ from ml_assets.records.signature import summary
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger, held
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
-from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
-from ml_assets.targets.choose import target
+from ml_assets.targets import (
+    Rollout,
+    RolloutError,
+    Target,
+    UnreachableError,
+    configured_target,
+)
 
 
 class DeploymentConfig(dg.Config):
@@ -58,7 +63,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
         try:
             with retrying(context):
                 overruled = [INTERFACE] if config.accept_interface_change else []
-                rollout = deploy(spec, target(), config.version, run_id, who, overruled)
+                rollout = deploy(
+                    spec, configured_target(), config.version, run_id, who, overruled
+                )
         except DoneError as reason:
             context.log.info(str(reason))
             yield dg.AssetObservation(

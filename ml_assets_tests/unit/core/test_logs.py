@@ -12,7 +12,7 @@ import pytest
 
 from ml_assets.core.logs import EcsFormatter, configure, context, write
 from ml_assets.core.redaction import Redactor
-from ml_assets.observability.logging_environment import SITE, json_environment
+from ml_assets.observability.dagster_logs import SITE, json_environment
 
 KAGGLE = '{"username":"ann","key":"0123456789abcdef"}'
 # pragma: allowlist nextline secret

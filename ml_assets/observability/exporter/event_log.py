@@ -1,8 +1,8 @@
 """The event log, read from its beginning, and then what is new.
 
-One event type at a time: Dagster keeps an index by type and id. With SQLite, whose
-events lie in a file a run, the types that are read here are in one more, with ids of
-its own.
+One event type at a time: Dagster keeps an index by type and id. With SQLite, where each
+run has a file of events, the types that are read here are also in one file of all runs,
+with ids of its own.
 """
 
 import threading
@@ -12,34 +12,33 @@ from itertools import chain
 from dagster import DagsterEventType, DagsterInstance, EventLogEntry
 from prometheus_client.core import CounterMetricFamily, Metric
 
-from ml_assets.observability.exporter.assets import AssetMetrics
-from ml_assets.observability.exporter.checks import CheckMetrics
-from ml_assets.observability.exporter.families import Folded
-from ml_assets.observability.exporter.opening import Opening
+from ml_assets.observability.exporter.assets import AssetMetrics, CheckMetrics
+from ml_assets.observability.exporter.instance import LazyInstance
+from ml_assets.observability.exporter.metric_families import FoldedSeries
 from ml_assets.observability.exporter.runs import ENDS, STARTING, STEP, RunMetrics
 
 # Events of one query: a materialization can hold a plot.
 BATCH = 250
 # With several writers, an event can appear after one with a higher id: so many ids are
-# looked back for one that was not seen.
+# read again for one that was missing.
 OVERLAP = 1_000
 
 
-class Cursor:
-    """How far the events of one type were read, and which of the last were seen."""
+class EventCursor:
+    """Up to which id the events of one type were read, and which of the last ids."""
 
     def __init__(self) -> None:
         self.newest = 0
-        # The run too: SQLite gives the ids of deleted events again.
+        # The run too: SQLite reuses the ids of deleted events.
         self._seen: dict[int, str] = {}
 
     @property
     def after(self) -> int:
-        """Events up to this id are done with."""
+        """Events up to this id are not read again."""
         return max(self.newest - OVERLAP, 0)
 
     def new(self, events: Mapping[int, EventLogEntry]) -> list[EventLogEntry]:
-        """Those of `events` that were not seen before."""
+        """Those of `events` that were not read before."""
         found = [
             event
             for id_, event in events.items()
@@ -52,33 +51,33 @@ class Cursor:
         return found
 
 
-class EventLog:
-    """Follows the event log, and counts what it tells of runs, assets and checks."""
+class EventLogSource:
+    """Polls the event log, and counts runs, materializations and check results."""
 
-    source = "event_log"
+    name = "event_log"
 
-    def __init__(self, opening: Opening, folded: Folded) -> None:
-        self._opening = opening
+    def __init__(self, instance: LazyInstance, folded: FoldedSeries) -> None:
+        self._instance = instance
         self._runs = RunMetrics(folded)
         self._assets = AssetMetrics(folded)
         self._checks = CheckMetrics(folded)
-        self._cursors: dict[DagsterEventType, Cursor] = {}
+        self._cursors: dict[DagsterEventType, EventCursor] = {}
         self.read = 0
         self.is_ready = False
 
-    def look(self, stop: threading.Event) -> Sequence[Metric]:
-        """Read to the end; nothing is told before the first time that it is reached.
+    def poll(self, stop: threading.Event) -> Sequence[Metric]:
+        """Read to the end of the log; nothing is returned before it was reached once.
 
-        A counter that climbs to where it was before a restart would look like as many
+        A counter that climbs to its value of before a restart would look like as many
         new events.
         """
-        instance = self._opening.instance()
+        instance = self._instance.get()
         kinds = [STARTING, *ENDS, *AssetMetrics.KINDS, *CheckMetrics.KINDS]
         if not instance.event_log_storage.is_run_sharded:
             kinds.append(STEP)
         for kind in kinds:
             for events in self._batches(instance, kind):
-                self._take(instance, kind, events)
+                self._count(instance, kind, events)
                 self.read += len(events)
                 if stop.is_set():
                     return ()
@@ -87,30 +86,30 @@ class EventLog:
             "ml_assets_exporter_events_read", "Events read since the start."
         )
         read.add_metric((), self.read)
-        tables = (self._runs, self._assets, self._checks)
-        return [read, *chain.from_iterable(table.metrics() for table in tables)]
+        counted = (self._runs, self._assets, self._checks)
+        return [read, *chain.from_iterable(item.metrics() for item in counted)]
 
-    def _take(
+    def _count(
         self,
         instance: DagsterInstance,
         kind: DagsterEventType,
         events: list[EventLogEntry],
     ) -> None:
         if kind == STARTING:
-            self._runs.starting(instance, events)
+            self._runs.launched(instance, events)
         elif kind in ENDS:
             self._runs.ended(instance, ENDS[kind], events)
         elif kind == STEP:
-            self._runs.steps(events)
+            self._runs.steps_succeeded(events)
         elif kind in AssetMetrics.KINDS:
-            self._assets.take(events)
+            self._assets.count(events)
         else:
-            self._checks.take(events)
+            self._checks.count(events)
 
     def _batches(
         self, instance: DagsterInstance, kind: DagsterEventType
     ) -> Iterator[list[EventLogEntry]]:
-        cursor = self._cursors.setdefault(kind, Cursor())
+        cursor = self._cursors.setdefault(kind, EventCursor())
         after = cursor.after
         while True:
             events = instance.event_log_storage.get_logs_for_all_runs_by_log_id(

@@ -14,19 +14,18 @@ from dagster._core.remote_origin import (
 from dagster._core.scheduler.instigation import TickStatus
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from ml_assets.observability.exporter.families import Folded
-from ml_assets.observability.exporter.follower import Health, Loop, collected
-from ml_assets.observability.exporter.now import Now
-from ml_assets.observability.exporter.opening import Opening
-from ml_assets.observability.exporter.ticks import Progress
+from ml_assets.observability.exporter.instance import InstanceSource, LazyInstance
+from ml_assets.observability.exporter.metric_families import FoldedSeries
+from ml_assets.observability.exporter.polling import Poller, SourceHealth
+from ml_assets.observability.exporter.ticks import TickCursor
 from ml_assets_tests.kits import exporter as kit
 
 
-def test_runs_that_wait_are_told(tmp_path: Path) -> None:
+def test_runs_in_the_queue_are_counted(tmp_path: Path) -> None:
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
-        now = Now(Opening(tmp_path), Folded())
-        found = kit.told(now)
+        source = InstanceSource(LazyInstance(tmp_path), FoldedSeries())
+        found = kit.polled(source)
         assert kit.value(found, "ml_assets_dagster_queue_depth") == 0
         oldest = "ml_assets_dagster_queue_oldest_timestamp_seconds"
         assert kit.value(found, oldest) is None
@@ -40,12 +39,12 @@ def test_runs_that_wait_are_told(tmp_path: Path) -> None:
                 RegisteredCodeLocationOrigin("ml_assets"), "repository"
             ).get_job_origin("good"),
         )
-        found = kit.told(now)
+        found = kit.polled(source)
     assert kit.value(found, "ml_assets_dagster_queue_depth") == 1
-    waiting = {"job": "good", "status": "queued"}
-    assert kit.value(found, "ml_assets_dagster_runs", **waiting) == 1
-    asked = kit.value(found, oldest)
-    assert asked is not None and before - 1 <= asked <= time.time() + 1
+    queued = {"job": "good", "status": "queued"}
+    assert kit.value(found, "ml_assets_dagster_runs", **queued) == 1
+    requested = kit.value(found, oldest)
+    assert requested is not None and before - 1 <= requested <= time.time() + 1
 
 
 class Tick:
@@ -54,68 +53,68 @@ class Tick:
 
 
 def test_a_tick_is_counted_once_and_when_it_has_ended() -> None:
-    progress = Progress(100.0)
+    cursor = TickCursor(100.0)
     slow = Tick(1, 110.0, TickStatus.STARTED)
     given: list[Any] = [Tick(2, 120.0, TickStatus.SUCCESS), slow]
-    assert [tick.tick_id for tick in progress.new(given, 121.0)] == [2]
-    # The one under way must be asked for again.
-    assert progress.after < 110.0
+    assert [tick.tick_id for tick in cursor.new(given, 121.0)] == [2]
+    # The one in progress is queried again.
+    assert cursor.after < 110.0
     slow.status = TickStatus.FAILURE
-    assert [tick.tick_id for tick in progress.new(given, 122.0)] == [1]
-    # Thereafter the newest is asked for again, and no other.
-    assert 110.0 < progress.after < 120.0
-    assert progress.new(given[:1], 123.0) == []
+    assert [tick.tick_id for tick in cursor.new(given, 122.0)] == [1]
+    # Thereafter the newest is queried again, and no other.
+    assert 110.0 < cursor.after < 120.0
+    assert cursor.new(given[:1], 123.0) == []
 
 
-def test_a_tick_whose_daemon_died_is_not_waited_for() -> None:
-    progress = Progress(100.0)
+def test_a_tick_whose_daemon_ended_is_not_waited_for() -> None:
+    cursor = TickCursor(100.0)
     given: list[Any] = [Tick(1, 110.0, TickStatus.STARTED)]
     given.append(Tick(2, 9_000.0, TickStatus.SKIPPED))
-    progress.new(given, 9_001.0)
-    assert progress.after == 8_999.0
+    cursor.new(given, 9_001.0)
+    assert cursor.after == 8_999.0
 
 
 class Flaky:
-    source = "flaky"
+    name = "flaky"
 
     def __init__(self) -> None:
         self.fails = False
-        self.looks = threading.Semaphore(0)
+        self.polls = threading.Semaphore(0)
 
-    def look(self, stop: threading.Event) -> Sequence[Metric]:
+    def poll(self, stop: threading.Event) -> Sequence[Metric]:
         try:
             if self.fails:
                 raise ConnectionError("the database is away")
             return [GaugeMetricFamily("x", "X.", value=7)]
         finally:
-            self.looks.release()
+            self.polls.release()
 
 
-def test_a_source_that_is_away_is_a_metric_and_what_is_known_stays(
+def test_a_source_that_fails_is_a_metric_and_its_last_families_stay(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     caplog.set_level(logging.INFO, "ml_assets.exporter")
-    follower, health = Flaky(), Health(Folded())
-    loop = Loop(follower, health, 0.001)
+    source, health = Flaky(), SourceHealth(FoldedSeries())
+    poller = Poller(source, health, 0.001)
 
     def state() -> tuple[float | None, ...]:
-        # Two looks: the first that ends may have begun before.
+        # More than one: the first poll that ends may have begun before.
         for _ in range(20):
-            assert follower.looks.acquire(timeout=10)
-        found = kit.parsed(kit.text_of([*health.metrics(), *collected([loop])]))
+            assert source.polls.acquire(timeout=10)
+        found = kit.parsed(kit.text_of([*health.metrics(), *poller.latest]))
         up = kit.value(found, "ml_assets_exporter_source_up", source="flaky")
         return up, kit.value(found, "x")
 
-    loop.start()
+    poller.start()
     assert state() == (1, 7)
-    follower.fails = True
+    source.fails = True
     assert state() == (0, 7)
     found = kit.parsed(kit.text_of(health.metrics()))
     errors = kit.value(found, "ml_assets_exporter_errors_total", source="flaky")
     assert errors is not None and errors > 1
-    follower.fails = False
+    source.fails = False
     assert state() == (1, 7)
-    loop.stop()
-    loop.join(10)
-    told = [record for record in caplog.records if "away" in record.getMessage()]
-    assert len(told) == 1
+    poller.stop()
+    poller.join(10)
+    logged = [record for record in caplog.records if "away" in record.getMessage()]
+    assert len(logged) == 1

@@ -1,9 +1,9 @@
-"""Tables of numbers by label values, and the metric families that they become.
+"""Metric families whose series are kept here, and rendered for each scrape.
 
 A counter or histogram holds at most `LIMIT` series. Label values come from definitions,
-so that it is never reached in earnest; an event log that someone fills with names of
-its own is folded into one series, and counts on. That is told: by a metric for each
-family, an alert on it, and one line in the log.
+so that the limit is not reached in practice; where an event log is full of generated
+names, further ones are folded into one series, which goes on counting. A metric for
+each family, an alert on it and one line in the log report that.
 
 A gauge has a series for everything that exists, however much that is: two numbers do
 not fold into one, and one that is left out looks like a thing that is gone.
@@ -27,8 +27,8 @@ Labels = tuple[str, ...]
 logger = logging.getLogger("ml_assets.exporter")
 
 
-class Folded:
-    """How often a label set found its family full, by family."""
+class FoldedSeries:
+    """How many samples were counted as `OTHER`, by family."""
 
     def __init__(self) -> None:
         self.counts: dict[str, int] = {}
@@ -37,17 +37,19 @@ class Folded:
         """Count one; the first of a family is logged."""
         if family not in self.counts:
             logger.warning(
-                "%s has %s series, and what comes besides is told as %r:"
-                " ml_assets_exporter_series_folded_total counts it",
+                "%s has %s series, and further ones are counted as %r:"
+                " ml_assets_exporter_series_folded_total has their number",
                 *(family, LIMIT, OTHER),
             )
         self.counts[family] = self.counts.get(family, 0) + 1
 
 
-class Counts:
+class CounterFamily:
     """A counter, whose name ends in ``_total``."""
 
-    def __init__(self, name: str, text: str, labels: Iterable[str], folded: Folded):
+    def __init__(
+        self, name: str, text: str, labels: Iterable[str], folded: FoldedSeries
+    ):
         self.name, self._text, self._labels = name, text, tuple(labels)
         self._values: dict[Labels, float] = {}
         self._folded = folded
@@ -60,7 +62,7 @@ class Counts:
         self._values[labels] = self._values.get(labels, 0.0) + n
 
     def metric(self) -> Metric:
-        """The family as it is now."""
+        """The family with its samples, as Prometheus' client renders it."""
         family = CounterMetricFamily(
             self.name.removesuffix("_total"), self._text, labels=self._labels
         )
@@ -69,8 +71,8 @@ class Counts:
         return family
 
 
-class Gauges:
-    """Numbers that go up and down."""
+class GaugeFamily:
+    """A gauge."""
 
     def __init__(self, name: str, text: str, labels: Iterable[str] = ()):
         self.name, self._text, self._labels = name, text, tuple(labels)
@@ -89,15 +91,15 @@ class Gauges:
         return self._values.get(labels)
 
     def metric(self) -> Metric:
-        """The family as it is now."""
+        """The family with its samples, as Prometheus' client renders it."""
         family = GaugeMetricFamily(self.name, self._text, labels=self._labels)
         for labels, value in self._values.items():
             family.add_metric(labels, value)
         return family
 
 
-class Histograms:
-    """Distributions of seconds.
+class HistogramFamily:
+    """A histogram of seconds.
 
     Sums are whole microseconds: the order in which values come must not show in the
     last digit. Prometheus would take one that a restart lowered for a counter that
@@ -110,7 +112,7 @@ class Histograms:
         text: str,
         labels: Iterable[str],
         bounds: Sequence[float],
-        folded: Folded,
+        folded: FoldedSeries,
     ):
         self.name, self._text, self._labels = name, text, tuple(labels)
         self._bounds = tuple(bounds)
@@ -130,7 +132,7 @@ class Histograms:
         self._microseconds[labels] += round(1e6 * value)
 
     def metric(self) -> Metric:
-        """The family as it is now."""
+        """The family with its samples, as Prometheus' client renders it."""
         family = HistogramMetricFamily(self.name, self._text, labels=self._labels)
         for labels, buckets in self._buckets.items():
             seconds = self._microseconds[labels] / 1e6

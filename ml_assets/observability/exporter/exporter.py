@@ -1,4 +1,4 @@
-"""Runs the exporter: its followers, its port, and its end."""
+"""The exporter: its sources, and the port that Prometheus scrapes."""
 
 import signal
 import threading
@@ -15,26 +15,24 @@ from prometheus_client import (
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from ml_assets.observability.exporter.events import EventLog
-from ml_assets.observability.exporter.families import Folded
-from ml_assets.observability.exporter.follower import (
-    Follower,
-    Health,
-    Loop,
-    collected,
+from ml_assets.observability.exporter.event_log import EventLogSource
+from ml_assets.observability.exporter.instance import InstanceSource, LazyInstance
+from ml_assets.observability.exporter.metric_families import FoldedSeries
+from ml_assets.observability.exporter.polling import (
+    Poller,
+    Source,
+    SourceHealth,
     logger,
 )
-from ml_assets.observability.exporter.models import Models
-from ml_assets.observability.exporter.now import Now
-from ml_assets.observability.exporter.opening import Opening
-from ml_assets.observability.exporter.traces import traces
+from ml_assets.observability.exporter.run_traces import trace_sources
+from ml_assets.observability.exporter.storage import StorageSource
 
-# What a look may still take once the exporter was told to stop.
+# How long a poll may last once the exporter stops.
 STOP_SECONDS = 5.0
 
 
 class Exporter(Collector):
-    """Everything that is told in one scrape.
+    """A Prometheus collector of everything that the sources returned last.
 
     Parameters
     ----------
@@ -43,38 +41,37 @@ class Exporter(Collector):
     root
         Storage of the models.
     seconds
-        Between two looks at a source.
+        Between two polls of a source.
     """
 
     def __init__(self, dagster_home: Path, root: Path, seconds: float) -> None:
-        self._folded = Folded()
-        self.opening = Opening(dagster_home)
-        self.events = EventLog(self.opening, self._folded)
-        # Whatever else has to be followed in the background joins this list.
-        followers: list[Follower] = [
-            Now(self.opening, self._folded),
-            self.events,
-            Models(root, self._folded),
-            *traces(self.opening, root),
+        folded = FoldedSeries()
+        self._instance = LazyInstance(dagster_home)
+        self._events = EventLogSource(self._instance, folded)
+        sources: list[Source] = [
+            InstanceSource(self._instance, folded),
+            self._events,
+            StorageSource(root, folded),
+            *trace_sources(self._instance, root),
         ]
-        self._health = Health(self._folded)
-        self._loops = [Loop(item, self._health, seconds) for item in followers]
+        self._health = SourceHealth(folded)
+        self._pollers = [Poller(item, self._health, seconds) for item in sources]
 
     def start(self) -> None:
-        """Follow from now on."""
-        for loop in self._loops:
-            loop.start()
+        """Poll every source from now on."""
+        for poller in self._pollers:
+            poller.start()
 
     def close(self) -> None:
-        """End every follower."""
-        for loop in self._loops:
-            loop.stop()
-        for loop in self._loops:
-            loop.join(STOP_SECONDS)
-        self.opening.close()
+        """Stop polling."""
+        for poller in self._pollers:
+            poller.stop()
+        for poller in self._pollers:
+            poller.join(STOP_SECONDS)
+        self._instance.close()
 
     def collect(self) -> Iterator[Metric]:
-        """What is known; nothing is read, so that nothing is waited for."""
+        """The families of the last polls; a scrape reads no source and never waits."""
         info = GaugeMetricFamily(
             "ml_assets_exporter_info", "The version of ml_assets.", labels=["version"]
         )
@@ -83,10 +80,11 @@ class Exporter(Collector):
         yield GaugeMetricFamily(
             "ml_assets_exporter_ready",
             "1 once the event log was read to its end.",
-            value=float(self.events.is_ready),
+            value=float(self._events.is_ready),
         )
         yield from self._health.metrics()
-        yield from collected(self._loops)
+        for poller in self._pollers:
+            yield from poller.latest
 
     def describe(self) -> Sequence[Metric]:
         """Nothing: names are known when they are collected."""
@@ -99,7 +97,7 @@ def serve(exporter: Exporter, host: str, port: int) -> None:
     Raises
     ------
     OSError
-        If the port is taken.
+        If the port is in use.
     """
     stopping = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -1,8 +1,9 @@
-"""Dagster's runs as traces: follows the instance, and sends what has ended."""
+"""Dagster's runs as traces: each is sent to the collector once it has ended."""
 
 import datetime as dt
 import json
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,24 +16,28 @@ from dagster import (
     RunRecord,
     RunsFilter,
 )
+from prometheus_client.core import CounterMetricFamily, Metric
 
+from ml_assets.core.tracing.sampling import is_traced
 from ml_assets.core.tracing.spans import Link, Span
+from ml_assets.observability.dagster_records import span_id_of, trace_id_of
+from ml_assets.observability.exporter.instance import LazyInstance
+from ml_assets.observability.exporter.polling import logger
 from ml_assets.observability.run_spans import RunSpans
-from ml_assets.observability.trace_ids import span_of, trace_of
 from ml_assets.state.versions import UnknownVersionError, VersionStore
 
 KEY = "ml_assets/run_traces"
-# Runs of one look, and pages of a run's events.
+# Runs that one query returns, and events.
 RUNS = 50
 PAGE = 1000
 # Of a run with more events than this, the rest is left out.
 EVENTS = 20_000
 BATCH = 512
-# Runs that ended before the first look are not told.
+# Runs that ended longer before the first poll are not sent.
 FIRST_SECONDS = 3600.0
 # With several writers a run can appear after one that ended later.
 OVERLAP_SECONDS = 60.0
-# A collector that takes none of so many runs is asked again at the next look.
+# After so many runs that a collector refused, it is tried again at the next poll.
 REFUSALS = 2
 # How long a run is offered to a collector that does not take it.
 KEPT_SECONDS = 86_400.0
@@ -54,26 +59,27 @@ _NAME = re.compile(r"\w{1,100}")
 _VERSION = re.compile(r"\d{8}T\d{6}Z")
 
 
-class Cursor(NamedTuple):
-    """How far the runs were told: the time of the last, and those just before it."""
+class RunCursor(NamedTuple):
+    """Up to when runs were sent: the end of the last, and the runs just before it."""
 
     after: float
-    told: dict[str, float]
+    sent: dict[str, float]
 
     @classmethod
-    def parse(cls, text: str | None) -> "Cursor":
-        """Read a cursor; none is an hour ago."""
+    def parse(cls, text: str | None) -> "RunCursor":
+        """Read the text of `format`; without one, begin an hour ago."""
         if not text:
             return cls(time.time() - FIRST_SECONDS, {})
         value = json.loads(text)
-        return cls(value["after"], value["told"])
+        # Earlier versions wrote `told`.
+        return cls(value["after"], value.get("sent") or value.get("told", {}))
 
-    def with_run(self, run_id: str, ended: float) -> "Cursor":
+    def with_run(self, run_id: str, ended: float) -> "RunCursor":
         """This cursor after one more run."""
         after = max(self.after, ended)
-        told = {**self.told, run_id: ended}
+        sent = {**self.sent, run_id: ended}
         first = after - OVERLAP_SECONDS
-        return Cursor(after, {name: at for name, at in told.items() if at > first})
+        return RunCursor(after, {name: at for name, at in sent.items() if at > first})
 
     def format(self) -> str:
         """The text that `parse` reads."""
@@ -83,21 +89,21 @@ class Cursor(NamedTuple):
 class RunTracer:
     """Sends each run of an instance once it has ended.
 
-    How far it came is kept in the instance, after the spans were taken: a process that
-    is killed in between sends a run again, with the same ids.
+    The cursor is kept in the instance, and written after the collector has taken the
+    spans: a process that is killed in between sends a run again, with the same ids.
 
     Parameters
     ----------
     instance
-        Whose runs are told.
+        Whose runs are sent.
     send
-        Hands spans to the collector and says whether they were taken.
+        Hands spans to the collector and returns whether they were taken.
     root
-        Storage, whose records say which run trained a version.
+        Storage, whose records name the run that trained a version.
 
     Attributes
     ----------
-    told, lost, refused
+    sent, lost, refused
         Runs whose trace was taken, runs that were given up, and attempts that failed.
     """
 
@@ -107,26 +113,26 @@ class RunTracer:
         send: Callable[[Sequence[Span]], bool],
         root: Path,
     ) -> None:
-        self.told = self.lost = self.refused = 0
+        self.sent = self.lost = self.refused = 0
         self._instance = instance
         self._cursors = instance.daemon_cursor_storage
         self._send = send
         self._versions = VersionStore(root)
 
-    def look(self) -> int:
-        """Tell the runs that ended since the last look; how many were told."""
+    def send_ended(self) -> int:
+        """Send runs that ended since the last call; return how many."""
         text = self._cursors.get_cursor_values({KEY}).get(KEY)
-        cursor = Cursor.parse(text)
+        cursor = RunCursor.parse(text)
         if text is None:
-            self._keep(cursor)
+            self._save(cursor)
         refused: list[RunRecord] = []
-        told = 0
+        sent = 0
         for record in self._ended(cursor):
-            if self._tell(record):
-                told += 1
-                # The collector is there: what it did not take it never will.
+            if self._send_run(record):
+                sent += 1
+                # It takes others, so it would refuse these again.
                 self.lost += len(refused)
-                cursor = self._keep(cursor, *refused, record)
+                cursor = self._save(cursor, *refused, record)
                 refused = []
                 continue
             self.refused += 1
@@ -137,28 +143,28 @@ class RunTracer:
         stale = [record for record in refused if _ended_at(record) < oldest]
         if stale:
             self.lost += len(stale)
-            self._keep(cursor, *stale)
-        self.told += told
-        return told
+            self._save(cursor, *stale)
+        self.sent += sent
+        return sent
 
-    def _keep(self, cursor: Cursor, *records: RunRecord) -> Cursor:
-        """Remember that `records` are done with."""
+    def _save(self, cursor: RunCursor, *records: RunRecord) -> RunCursor:
+        """Write the cursor after `records`, which are not sent again."""
         for record in records:
             cursor = cursor.with_run(record.dagster_run.run_id, _ended_at(record))
         self._cursors.set_cursor_values({KEY: cursor.format()})
         return cursor
 
-    def _ended(self, cursor: Cursor) -> list[RunRecord]:
+    def _ended(self, cursor: RunCursor) -> list[RunRecord]:
         first = dt.datetime.fromtimestamp(cursor.after - OVERLAP_SECONDS, dt.UTC)
         records = self._instance.get_run_records(
             RunsFilter(statuses=_ENDED, updated_after=first),
-            limit=RUNS + len(cursor.told),
+            limit=RUNS + len(cursor.sent),
             order_by="update_timestamp",
             ascending=True,
         )
-        return [i for i in records if i.dagster_run.run_id not in cursor.told]
+        return [i for i in records if i.dagster_run.run_id not in cursor.sent]
 
-    def _tell(self, record: RunRecord) -> bool:
+    def _send_run(self, record: RunRecord) -> bool:
         spans = self.spans_of(record)
         batches = (spans[at : at + BATCH] for at in range(0, len(spans), BATCH))
         return all(self._send(batch) for batch in batches)
@@ -181,7 +187,7 @@ class RunTracer:
         return made.spans(self._links(made))
 
     def _links(self, made: RunSpans) -> Iterator[Link]:
-        """To the trainings of what the run deployed, and to the run that it repeats."""
+        """Links to the trainings of the versions it deployed, and to its parent run."""
         run = made.run
         trained = {self._training(*named) for named in sorted(made.versions)}
         for found in sorted(trained - {None, run.run_id}, key=str):
@@ -206,4 +212,39 @@ def _ended_at(record: RunRecord) -> float:
 
 def _link(run_id: str, kind: str) -> Link:
     about = {"ml_assets.link": kind, "dagster.run_id": run_id}
-    return Link(trace_of(run_id), span_of(run_id), about)
+    return Link(trace_id_of(run_id), span_id_of(run_id), about)
+
+
+class RunTraceSource:
+    """Polls the instance for runs that ended, and counts the traces of them."""
+
+    name = "traces"
+
+    def __init__(self, instance: LazyInstance, root: Path) -> None:
+        self._instance = instance
+        self._root = root
+        self._tracer: RunTracer | None = None
+
+    def poll(self, stop: threading.Event) -> Sequence[Metric]:
+        """Send the runs that ended."""
+        if self._tracer is None:
+            from ml_assets.core.tracing.otlp import Sender
+
+            sender = Sender("ml-assets-runs", logger)
+            self._tracer = RunTracer(self._instance.get(), sender.send, self._root)
+        tracer = self._tracer
+        while not stop.is_set() and tracer.send_ended():
+            pass
+        return [
+            CounterMetricFamily(f"ml_assets_traces_{name}", text, value=value)
+            for name, text, value in (
+                ("sent", "Runs whose trace the collector took.", tracer.sent),
+                ("refused", "Attempts that the collector refused.", tracer.refused),
+                ("lost", "Runs whose trace was given up.", tracer.lost),
+            )
+        ]
+
+
+def trace_sources(instance: LazyInstance, root: Path) -> list[RunTraceSource]:
+    """The source of traces, where the environment names a collector."""
+    return [RunTraceSource(instance, root)] if is_traced() else []

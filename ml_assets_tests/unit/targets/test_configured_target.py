@@ -6,8 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.cli import main
-from ml_assets.targets import TargetError
-from ml_assets.targets.choose import target
+from ml_assets.targets import TargetError, configured_target
 from ml_assets.targets.local import LocalTarget
 
 
@@ -20,7 +19,7 @@ def test_the_servers_of_this_machine_are_the_default(
         monkeypatch.delenv("ML_ASSETS_TARGET", raising=False)
     else:
         monkeypatch.setenv("ML_ASSETS_TARGET", value)
-    chosen = target()
+    chosen = configured_target()
     assert isinstance(chosen, LocalTarget)
     assert chosen.store.root == tmp_path
 
@@ -31,7 +30,7 @@ def test_an_unknown_target_is_refused_with_those_that_there_are(
     monkeypatch.setenv("ML_ASSETS_TARGET", "swarm")
     expected = "is 'swarm', expected one of local, docker, kubernetes"
     with pytest.raises(TargetError, match=expected):
-        target()
+        configured_target()
     done = CliRunner().invoke(main, ["retention", "breast_cancer", "--dry-run"])
     assert done.exit_code == 1
     assert expected in done.output
