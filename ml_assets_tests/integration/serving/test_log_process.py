@@ -124,8 +124,8 @@ def test_on_a_full_disk_answers_go_on_and_the_loss_is_counted(storage, versions)
             found = [item["probability"] for item in answer["predictions"]]
             assert found == expected["a"]
         server.wait_for("predictions are answered and not logged", model="census")
-        told_once = [line["message"] for line in server.seen]
-        assert told_once.count("predictions are answered and not logged") == 1
+        logged_once = [line["message"] for line in server.seen]
+        assert logged_once.count("predictions are answered and not logged") == 1
         gone = lost(server)
         assert gone == 5 * len(given)
         free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
