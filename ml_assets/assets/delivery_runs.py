@@ -75,7 +75,7 @@ def act_on(
 ) -> Any:
     """Do it; what passes is tried again, and what does not is a failure."""
     from ml_assets.delivery.oci_http import RegistryUnavailableError
-    from ml_assets.state.database import LockError
+    from ml_assets.state.locks import LockError
     from ml_assets.targets.clusters import ClusterError, OvertakenError
 
     try:

@@ -8,7 +8,7 @@ import msgspec
 from pydantic import Field
 
 from ml_assets.assets.common import MAY_SKIP, key, stage_arguments, who_runs
-from ml_assets.assets.deployment_checks import (
+from ml_assets.lifecycle.deployment import (
     DoneError,
     RefusedError,
     check_gate,
@@ -19,7 +19,7 @@ from ml_assets.assets.evaluation import passed
 from ml_assets.assets.retries import retrying, verdict
 from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.activation import activate, evidence_of, finish, mirror
-from ml_assets.lifecycle.strategy import challenge
+from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.ml.gate import INTERFACE
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
@@ -135,7 +135,7 @@ def _deploy(
     overruled: Sequence[str],
 ) -> Rollout:
     from ml_assets.core.digests import BundleError
-    from ml_assets.lifecycle.interface import refused_by
+    from ml_assets.lifecycle.request_signature import refused_by
     from ml_assets.state.bundles import fetch_bundle
 
     before = target.current(spec.name)

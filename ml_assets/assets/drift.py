@@ -12,7 +12,7 @@ from ml_assets.assets.common import (
     markdown_table,
     stage_arguments,
 )
-from ml_assets.assets.drift_comparison import (
+from ml_assets.lifecycle.drift_reports import (
     DRIFTED_COLUMNS,
     Comparison,
     compare_all,

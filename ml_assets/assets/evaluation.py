@@ -15,8 +15,8 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.assets.comparison import compare
-from ml_assets.assets.scoring import held_out_rows, load, score
+from ml_assets.lifecycle.comparison import compare
+from ml_assets.lifecycle.scoring import held_out_rows, load, score
 from ml_assets.core import provenance
 from ml_assets.core.storage import storage_root
 from ml_assets.ml.gate import Gate, GateDecision
@@ -163,7 +163,7 @@ def judge(
     pipeline: Any,
 ) -> tuple[GateFigures, GateDecision, dict[str, Any], dict[str, Any]]:
     """Figures, the gate's decision, the whole evaluation, and metadata for the UI."""
-    from ml_assets.lifecycle.interface import refused_by
+    from ml_assets.lifecycle.request_signature import refused_by
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.importance import importances
     from ml_assets.ml.plots import plots

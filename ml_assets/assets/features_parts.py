@@ -98,7 +98,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
         context: dg.OpExecutionContext, parts: list[dict[str, Any]]
     ) -> dg.Output[Any]:
         from ml_assets.ml.prepare_parts import join_prepared
-        from ml_assets.state.classes import pinned_classes
+        from ml_assets.state.pinned import pinned_classes
 
         store, keep = TableStore(storage_root()), columns_to_keep(spec)
         tables = [

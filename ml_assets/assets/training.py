@@ -150,14 +150,14 @@ def train_version(
     spec: ModelSpec, features: "pd.DataFrame", made_by: str, run_id: str
 ) -> VersionRecord:
     """Train, package and register one version; its record is written last."""
-    from ml_assets.lifecycle.interface import (
+    from ml_assets.lifecycle.request_signature import (
         interface_notes,
         left_out,
         request_signature,
     )
     from ml_assets.ml.classes import encode_target
     from ml_assets.ml.training import train
-    from ml_assets.state.classes import pin_classes
+    from ml_assets.state.pinned import pin_classes
 
     # Before fitting, so that of two first trainings both fit the same classes.
     target = features[spec.target]

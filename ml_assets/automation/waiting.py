@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml_assets.assets.evaluation import passed
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.strategy import challenger
+from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.core.storage import below, locked, read_json, storage_root
-from ml_assets.lifecycle.inventory import pointers_of, take
+from ml_assets.lifecycle.storage_snapshot import pointers_of, take
 from ml_assets.lifecycle.retention import Deletion, Kind, plan_retention
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry, RegistryError

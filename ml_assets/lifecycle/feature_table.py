@@ -21,7 +21,7 @@ def feature_table(spec: ModelSpec, raw: "pd.DataFrame") -> Table:
     """The feature table with its mask of held-out rows, and notes on its changes."""
     from ml_assets.ml.prepare import prepare
     from ml_assets.ml.split import with_test_rows
-    from ml_assets.state.classes import pinned_classes
+    from ml_assets.state.pinned import pinned_classes
 
     keep = columns_to_keep(spec)
     if spec.split.source is not None:
@@ -56,7 +56,7 @@ def hold_out(spec: ModelSpec, prepared: "Prepared", raw: "pd.DataFrame") -> Tabl
     """
     from ml_assets.ml.identity import Identity
     from ml_assets.ml.split import check_mask, held_out
-    from ml_assets.state.identities import pin_identity
+    from ml_assets.state.pinned import pin_identity
 
     table = prepared.table
     if HELD_OUT in table.columns:

@@ -108,7 +108,7 @@ def _configuration(record: VersionRecord) -> ModelSpec:
 
 def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
     """The configuration with the positive class that the version was trained with."""
-    from ml_assets.state.classes import signature_of_version
+    from ml_assets.state.pinned import signature_of_version
 
     try:
         signature = signature_of_version(record)

@@ -22,7 +22,7 @@ from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import misfits, told
 from ml_assets.state.bundles import fetch_bundle
-from ml_assets.state.classes import signature_of_version
+from ml_assets.state.pinned import signature_of_version
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import RegistryError
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore

@@ -45,7 +45,7 @@ def rows_of(record: VersionRecord) -> Rows:
     RowsError
         If its feature table was removed.
     """
-    from ml_assets.state.classes import signature_of_version
+    from ml_assets.state.pinned import signature_of_version
 
     store = TableStore(storage_root())
     try:
@@ -79,7 +79,7 @@ def is_among(
     import numpy as np
 
     from ml_assets.ml.identity import Identity, row_numbers
-    from ml_assets.state.identities import pinned_identity
+    from ml_assets.state.pinned import pinned_identity
 
     both = {*cells.columns} & {*others.cells.columns}
     identity = pinned_identity(spec, cells)

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.activation import activate, finish, is_labelled, relabel
 from ml_assets.lifecycle.experiments import Standing, standing
-from ml_assets.lifecycle.strategy import drop, next_step, promote
+from ml_assets.lifecycle.plan_transitions import drop, next_step, promote
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ml_assets.records.plan import ServingPlan, digest, pin_of
 from ml_assets.serving.models.plan_store import StalePlanError
-from ml_assets.state.database import Held, LockError, deployer_lock
+from ml_assets.state.locks import Held, LockError, deployer_lock
 from ml_assets.targets import Rollout, RolloutError, TargetError, UnreachableError
 from ml_assets.targets.clusters import (
     Cluster,

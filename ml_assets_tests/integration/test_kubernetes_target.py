@@ -15,7 +15,7 @@ import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.database import LockError, advisory_lock, database_url
+from ml_assets.state.locks import LockError, advisory_lock, database_url
 from ml_assets.targets import RolloutError, TargetError
 from ml_assets.targets.choose import target as chosen_target
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget

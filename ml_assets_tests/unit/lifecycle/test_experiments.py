@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ml_assets.lifecycle.experiments import Standing, standing
-from ml_assets.lifecycle.strategy import challenge, next_step
+from ml_assets.lifecycle.plan_transitions import challenge, next_step
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from ml_assets.lifecycle.activation import evidence_of
 from ml_assets.lifecycle.lineage import LineageError, lineage
-from ml_assets.lifecycle.strategy import challenge
+from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.prediction_log import lookup as loglookup
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import digest

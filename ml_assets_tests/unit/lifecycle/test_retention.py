@@ -14,7 +14,7 @@ from ml_assets.core.storage import write_json
 from ml_assets.lifecycle import cleanup
 from ml_assets.lifecycle.cleanup import clean
 from ml_assets.lifecycle.holds import hold
-from ml_assets.lifecycle.inventory import made, take
+from ml_assets.lifecycle.storage_snapshot import made, take
 from ml_assets.lifecycle.retention import (
     DAY,
     Batch,
@@ -386,7 +386,7 @@ def test_a_version_is_as_old_as_its_name() -> None:
 
 
 def test_predictions_that_are_dated_ahead_go_when_their_file_is_old(home: Path) -> None:
-    from ml_assets.lifecycle.inventory import _end_of
+    from ml_assets.lifecycle.storage_snapshot import _end_of
 
     ahead = home / "predictions/churn/2090-01-01/0a.parquet"
     honest = home / "predictions/churn/2025-02-01/0a.parquet"

@@ -8,7 +8,7 @@ import dagster as dg
 import msgspec
 
 from ml_assets.assets.common import key
-from ml_assets.assets.drift_comparison import DRIFTED_COLUMNS, raw_to_compare
+from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS, raw_to_compare
 from ml_assets.assets.training import DRIFT
 from ml_assets.automation.pods import executor_of, pod_tags
 from ml_assets.core.storage import home, storage_root

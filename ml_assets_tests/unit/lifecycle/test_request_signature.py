@@ -6,7 +6,7 @@ import pytest
 
 from ml_assets.assets.replay import _body
 from ml_assets.lifecycle import interface
-from ml_assets.lifecycle.interface import (
+from ml_assets.lifecycle.request_signature import (
     interface_notes,
     request_signature,
     spared,

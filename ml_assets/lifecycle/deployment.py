@@ -62,7 +62,7 @@ def check_gate(
     overruled: Sequence[str],
 ) -> None:
     """Refuse a version that did not pass, or that today's champion has overtaken."""
-    from ml_assets.assets.scoring import held_out_rows, load, score
+    from ml_assets.lifecycle.scoring import held_out_rows, load, score
     from ml_assets.ml.evaluation import evaluate
 
     evaluation = store.evaluation(spec.name, record.version)

@@ -8,7 +8,7 @@ the version's training rows.
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.assets.scoring import IncomparableError, as_read, load, score
+from ml_assets.lifecycle.scoring import IncomparableError, as_read, load, score
 from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.rows import Rows, RowsError, is_among, rows_of
 from ml_assets.spec.model import ModelSpec
@@ -101,7 +101,7 @@ def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.
     """The target of the chosen rows in the classes of a version."""
     from ml_assets.ml.classes import as_classes
     from ml_assets.ml.retype import FeatureError
-    from ml_assets.state.classes import classes_of, signature_of_version
+    from ml_assets.state.pinned import classes_of, signature_of_version
 
     signature = signature_of_version(record)
     if signature.target not in rows.table.columns:
@@ -117,7 +117,7 @@ def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.
 def _answers(
     record: VersionRecord, rows: Rows, chosen: "Mask"
 ) -> "NDArray[np.float64]":
-    from ml_assets.state.classes import signature_of_version
+    from ml_assets.state.pinned import signature_of_version
 
     columns = signature_of_version(record).inputs
     inputs = as_read(columns, rows.table[chosen], rows.cells[chosen])

@@ -73,7 +73,7 @@ def _window(
     """The champion's answers of the last hours, up to the newest of them."""
     import pandas as pd
 
-    from ml_assets.lifecycle.interface import observed
+    from ml_assets.lifecycle.request_signature import observed
     from ml_assets.prediction_log.reader import newest_time, predictions
 
     root, version = storage_root(), plan.live.version

@@ -8,9 +8,9 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.assets.drift_comparison import DRIFTED_COLUMNS
+from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.automation.monitor import build, why_not
-from ml_assets.lifecycle.strategy import challenge
+from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.serving.models.plan_store import PlanStore, ServerLease
 from ml_assets.state.versions import VersionStore
 from ml_assets_tests.kits.cli import record

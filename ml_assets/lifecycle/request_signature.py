@@ -17,7 +17,7 @@ from ml_assets.records.plan import Kind, ServingPlan, Signature, ignored
 from ml_assets.records.signature import misfits, widened
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
-from ml_assets.state.classes import served_signature, signature_of_version
+from ml_assets.state.pinned import served_signature, signature_of_version
 from ml_assets.state.tables import MissingTableError, TableStore
 from ml_assets.state.versions import VersionRecord, VersionStore
 

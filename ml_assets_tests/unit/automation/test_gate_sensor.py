@@ -10,7 +10,7 @@ import pytest
 
 from ml_assets.assets import deployment, retries
 from ml_assets.automation.model import BATCH, OVERLAP, build
-from ml_assets.lifecycle.strategy import challenge, drop
+from ml_assets.lifecycle.plan_transitions import challenge, drop
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
