@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ml_assets.delivery.records import Attempt
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.locks import Held, deployer_lock
+from ml_assets.state.locks import LockCheck, deployer_lock
 from ml_assets.targets.clusters import (
     Cluster,
     ClusterError,
@@ -66,7 +66,7 @@ class Fleet:
         code_location: str,
         models: Mapping[str, str],
         patience: float,
-        held: Held,
+        held: LockCheck,
     ) -> None:
         self._plans = PlanStore(root)
         self._cluster = cluster

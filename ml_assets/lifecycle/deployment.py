@@ -1,16 +1,21 @@
-"""What keeps a version from being deployed: a refusal, or nothing to be done."""
+"""Deploying a version: once, after its gate, and unless it is on hold."""
 
 from collections.abc import Sequence
 
-from ml_assets.assets.evaluation import decision_on, gate_figures
 from ml_assets.core.storage import storage_root
-from ml_assets.ml.gate import Gate
+from ml_assets.lifecycle.activation import activate, evidence_of, finish
+from ml_assets.lifecycle.aliases import sync_aliases
+from ml_assets.lifecycle.gate_decision import decision_on, gate_figures, passed
+from ml_assets.lifecycle.plan_transitions import challenge, newest_version
+from ml_assets.ml.gate import INTERFACE, Gate
 from ml_assets.ml.gate_figures import GateFigures
+from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
+from ml_assets.records.signature import told
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.ledger import Ledger, held
+from ml_assets.state.ledger import Ledger, active_holds
 from ml_assets.state.versions import VersionRecord, VersionStore
-from ml_assets.targets import Target
+from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
 
 
 class RefusedError(Exception):
@@ -21,7 +26,135 @@ class DoneError(Exception):
     """There is nothing to do: the version was deployed before, or was overtaken."""
 
 
-def check_not_done(
+def deploy(
+    spec: ModelSpec,
+    target: Target,
+    version: str | None,
+    run_id: str,
+    who: str,
+    overruled: Sequence[str] = (),
+) -> Rollout:
+    """Activate a version that passed its gate, once.
+
+    A refusal is written into the ledger as well. Clauses of the gate in `overruled` do
+    not count.
+
+    Raises
+    ------
+    DoneError
+        If it was deployed before, the champion that came meanwhile is better, or no
+        version was named and none has passed.
+    RefusedError
+        If it did not pass its gate, or is on hold.
+    RolloutError
+        If it does not load, or answers otherwise than at training.
+    UnreachableError, RegistryError
+        If the cluster, the database or the registry does not answer: ask again.
+    """
+    store = VersionStore(storage_root())
+    with target.lock(spec.name):
+        finish(target, spec.name)
+        record = _choose(store, spec, version, overruled)
+        try:
+            rollout = _deploy(spec, target, store, record, run_id, who, overruled)
+        except UnreachableError:
+            # Nothing is known of the version.
+            raise
+        except (RefusedError, RolloutError) as error:
+            Ledger(storage_root()).append(
+                spec.name,
+                "refusal",
+                record.version,
+                None,
+                who=who,
+                why=str(error),
+                evidence=evidence_of(record),
+                key=f"refusal:{record.version}:{run_id}",
+            )
+            raise
+        sync_aliases(target, spec.name)
+    return rollout
+
+
+def _deploy(
+    spec: ModelSpec,
+    target: Target,
+    store: VersionStore,
+    record: VersionRecord,
+    run_id: str,
+    who: str,
+    overruled: Sequence[str],
+) -> Rollout:
+    from ml_assets.core.digests import BundleError
+    from ml_assets.lifecycle.request_signature import refused_by
+    from ml_assets.state.bundles import fetch_bundle
+
+    before = target.current(spec.name)
+    if before is not None and _is_unfinished(store, record, before):
+        plan = before
+    else:
+        # First, so that a version on hold is refused as such, whatever else is true.
+        _check_not_on_hold(record)
+        _check_not_done(target, record, before)
+        _check_gate(spec, store, record, before, overruled)
+        try:
+            fetch_bundle(record)
+            changes = told(refused_by(spec.name, record))
+        except BundleError as error:
+            raise RolloutError(f"version {record.version}: {error}") from error
+        if changes and INTERFACE not in overruled:
+            raise RefusedError(
+                f"version {record.version} answers requests otherwise than the one that"
+                f" serves: {changes}; --accept-interface-change deploys it all the same"
+            )
+        reason = _reason(spec, record, before)
+        reason += f"; accepted with it: {changes}" if changes else ""
+        plan = challenge(before, record, spec.serving, reason, run_id)
+    evidence = evidence_of(record)
+    key = f"deployment:{record.version}"
+    kind: Kind = "experiment" if plan.experiment else "deployment"
+    return activate(target, plan, kind, who, plan.reason, evidence, key)
+
+
+def _reason(spec: ModelSpec, record: VersionRecord, before: ServingPlan | None) -> str:
+    """Why the plan is made, and which experiment it ends, if any."""
+    reason = f"version {record.version} passed its gate"
+    if before is None or spec.serving.strategy == "rolling":
+        return reason
+    reason += f", {spec.serving.strategy} beside {before.live.version}"
+    if before.experiment is not None:
+        reason += f"; it takes the place of the challenger {before.experiment}"
+    return reason
+
+
+def _choose(
+    store: VersionStore, spec: ModelSpec, version: str | None, overruled: Sequence[str]
+) -> VersionRecord:
+    model = spec.name
+    if version is not None:
+        return store.get(model, version)
+    on_hold = active_holds(Ledger(store.root).entries(model))
+    for name in reversed(store.names(model)):
+        if name in on_hold:
+            continue
+        if passed(spec, store.evaluation(model, name), overruled):
+            return store.get(model, name)
+    # Nobody asked for a certain version, so that there is none is no failure.
+    raise DoneError(f"no version of {model} has passed its gate")
+
+
+def _is_unfinished(
+    store: VersionStore, record: VersionRecord, plan: ServingPlan
+) -> bool:
+    """Whether a run activated the version and died before the rest was done.
+
+    The profile is the last that a deployment writes.
+    """
+    path = store.profile_path(record.model, record.version)
+    return newest_version(plan) == record.version and not path.exists()
+
+
+def _check_not_done(
     target: Target, record: VersionRecord, before: ServingPlan | None
 ) -> None:
     """A version that was in service or on trial before is not put there again."""
@@ -44,9 +177,11 @@ def check_not_done(
         )
 
 
-def check_not_held(record: VersionRecord) -> None:
+def _check_not_on_hold(record: VersionRecord) -> None:
     """Refuse a version that somebody or a rollback put on hold."""
-    entry = held(Ledger(storage_root()).entries(record.model)).get(record.version)
+    entry = active_holds(Ledger(storage_root()).entries(record.model)).get(
+        record.version
+    )
     if entry is not None:
         raise RefusedError(
             f"version {record.version} is on hold since {entry.time}: {entry.why};"
@@ -54,7 +189,7 @@ def check_not_held(record: VersionRecord) -> None:
         )
 
 
-def check_gate(
+def _check_gate(
     spec: ModelSpec,
     store: VersionStore,
     record: VersionRecord,
@@ -70,7 +205,7 @@ def check_gate(
         raise RefusedError(f"version {record.version} was not evaluated")
     decision = decision_on(spec, evaluation)
     if decision.to_dict() != evaluation["gate"]:
-        # The YAML asks for something else now; the ledger tells of what decides.
+        # The YAML asks for something else now; the ledger gets the gate that decides.
         evaluation = {**evaluation, "gate": decision.to_dict()}
         store.save_evaluation(spec.name, record.version, evaluation)
     decision = decision.without(overruled)

@@ -45,7 +45,7 @@ def rows_of(record: VersionRecord) -> Rows:
     RowsError
         If its feature table was removed.
     """
-    from ml_assets.state.pinned import signature_of_version
+    from ml_assets.state.bundles import signature_of_version
 
     store = TableStore(storage_root())
     try:
@@ -72,7 +72,7 @@ def is_among(
     Raises
     ------
     RowsError
-        If none of the columns that tell rows apart is in both.
+        If none of the columns that identify a row is in both.
     IdentityError
         If a column of ``split.key`` is missing.
     """

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.lifecycle.scoring import IncomparableError, as_read
 from ml_assets.lifecycle.feature_table import feature_table
 from ml_assets.lifecycle.rows import Rows, is_among, labelled
+from ml_assets.lifecycle.scoring import IncomparableError, as_read
 from ml_assets.records.plan import Column
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.lifecycle.experiments import Standing, standing
+from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.lifecycle.plan_transitions import challenge, next_step
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import ServingPlan
@@ -25,11 +25,11 @@ def plans(**serving: Any) -> list[ServingPlan]:
     return [first, challenge(first, record("churn", "v2"), spec, "second")]
 
 
-def look(root: Path, history: list[ServingPlan], **serving: Any) -> Standing:
+def look(root: Path, history: list[ServingPlan], **serving: Any) -> ExperimentStatus:
     for kind in ("predictions", "labels"):
         compact(root, "churn", kind)
     spec = ServingSpec.model_validate(serving)
-    found = standing(root, spec, history, NOW)
+    found = experiment_status(root, spec, history, NOW)
     assert found is not None
     return found
 
@@ -39,8 +39,8 @@ def answered(number: int, **given: Any) -> dict[str, Any]:
 
 
 def test_without_a_challenger_there_is_nothing_to_look_at(home: Path) -> None:
-    assert standing(home, ServingSpec(), [], NOW) is None
-    assert standing(home, ServingSpec(), plans()[:1], NOW) is None
+    assert experiment_status(home, ServingSpec(), [], NOW) is None
+    assert experiment_status(home, ServingSpec(), plans()[:1], NOW) is None
 
 
 @pytest.mark.parametrize("strategy", ["shadow", "split", "canary"])
