@@ -36,7 +36,7 @@ DAYS_SHOWN = 30
 
 
 class Performance(NamedTuple):
-    """Live figures of every version, and whether the champion is worse than promised."""
+    """Live figures of each version, and whether the champion is worse than promised."""
 
     champion: str
     offline: dict[str, float]

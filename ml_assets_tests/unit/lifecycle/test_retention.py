@@ -214,7 +214,7 @@ def test_the_predictions_of_a_plan_that_ended_lately_keep_its_version() -> None:
 def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Six old versions, the fourth in service, the first on hold, with predictions."""
     monkeypatch.setattr(Registry, "remove", lambda *_: None)
-    monkeypatch.setattr(Registry, "label", lambda *_: [])
+    monkeypatch.setattr(Registry, "set_aliases", lambda *_: [])
     for number in range(1, 7):
         record = add_version(home, f"2025010{number}T000000Z")
         for stage, version in (
@@ -249,7 +249,7 @@ def files(root: Path) -> set[str]:
     }
 
 
-def test_a_dry_run_tells_what_would_go_and_removes_nothing(storage: Path) -> None:
+def test_a_dry_run_lists_what_would_go_and_removes_nothing(storage: Path) -> None:
     before = files(storage)
     planned = clean(LocalTarget(storage), "churn", POLICY, NOW, dry_run=True)
     assert files(storage) == before

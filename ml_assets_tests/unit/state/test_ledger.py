@@ -1,4 +1,4 @@
-"""The ledger notices what was edited, removed or torn, and says which entry it is."""
+"""The ledger notices what was edited, removed or torn, and names the entry."""
 
 import errno
 import json
