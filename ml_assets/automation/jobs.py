@@ -9,10 +9,10 @@ from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
 from ml_assets.automation.drift_sensor import drift_sensor
 from ml_assets.automation.gate_sensor import gate_sensor
 from ml_assets.automation.pods import executor_of, pod_tags
-from ml_assets.core.storage import home, storage_root
+from ml_assets.core.storage import home, is_locked, storage_root
 from ml_assets.lifecycle.drift_reports import raw_to_compare
 from ml_assets.prediction_log.segments import waiting
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease
+from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
 
 MONITOR_STAGES = ("predictions", "labels", "drift", "performance", "experiment")
@@ -122,7 +122,7 @@ def _left_behind(spec: ModelSpec) -> bool:
     names = [item.name for item in directory.iterdir()] if directory.is_dir() else []
     servers = storage_root() / "servers"
     return any(
-        not ServerLease.is_held(servers / name / "lease")
+        not is_locked(servers / name / "lease")
         for name in names
         if (directory / name).is_dir()
     )

@@ -11,7 +11,7 @@ from ml_assets.ml.gate import INTERFACE, Gate
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
-from ml_assets.records.signature import told
+from ml_assets.records.signature import summary
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger, active_holds
 from ml_assets.state.versions import VersionRecord, VersionStore
@@ -99,7 +99,7 @@ def _deploy(
         _check_gate(spec, store, record, before, overruled)
         try:
             fetch_bundle(record)
-            changes = told(refused_by(spec.name, record))
+            changes = summary(refused_by(spec.name, record))
         except BundleError as error:
             raise RolloutError(f"version {record.version}: {error}") from error
         if changes and INTERFACE not in overruled:

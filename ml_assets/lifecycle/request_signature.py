@@ -12,7 +12,7 @@ import msgspec
 
 from ml_assets.core.storage import storage_root
 from ml_assets.records.plan import Kind, Signature, ignored
-from ml_assets.records.signature import misfits, widened
+from ml_assets.records.signature import incompatibilities, widened
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import served_signature, signature_of_version
@@ -79,9 +79,8 @@ def left_out(spec: ModelSpec, raw_version: str, inputs: list[str]) -> dict[str, 
 
 def spared(trained: "Trained", signature: Signature) -> list[str]:
     """The inputs that the pipeline can do without: it answers rows that lack them."""
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
-    from ml_assets.serving.runtime.frames import columns_of
     from ml_assets.serving.runtime.protocol import Refused
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime, columns_of
 
     lenient = msgspec.structs.replace(
         signature,
@@ -106,7 +105,11 @@ def spared(trained: "Trained", signature: Signature) -> list[str]:
 def refused_by(model: str, record: VersionRecord) -> tuple[str, ...]:
     """Why a version would refuse or change requests to the version that serves."""
     before = served_signature(model)
-    return () if before is None else misfits(signature_of_version(record), before)
+    return (
+        ()
+        if before is None
+        else incompatibilities(signature_of_version(record), before)
+    )
 
 
 def _closed(wide: Signature, strict: Signature) -> Signature:

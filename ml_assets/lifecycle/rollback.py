@@ -14,7 +14,7 @@ from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import live_plan, previous_version
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan
-from ml_assets.records.signature import misfits, told
+from ml_assets.records.signature import incompatibilities, summary
 from ml_assets.state.bundles import fetch_bundle, signature_of_version
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import RegistryError
@@ -103,10 +103,10 @@ def _interface(plan: ServingPlan, left: str) -> str:
         ]
     except (UnknownVersionError, BundleError, RegistryError, OSError) as error:
         return f"whether it takes the requests to {left} is not known: {error}"
-    found = misfits(*pair)
+    found = incompatibilities(*pair)
     if not found:
         return ""
-    return f"it does not answer every request as {left} did: {told(found)}"
+    return f"it does not answer every request as {left} did: {summary(found)}"
 
 
 def _also(*warnings: str) -> str:

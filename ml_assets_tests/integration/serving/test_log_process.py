@@ -91,16 +91,18 @@ def test_what_a_dead_server_left_is_shipped_by_the_next(storage, versions):
     _, _, given, _ = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")
-        told = server.predict(given)["predictions"]
+        predictions = server.predict(given)["predictions"]
         server.process.kill()
     with Server(storage) as server:
-        # The segment is taken over before or after the server says that it started.
-        server.has_said("segment adopted", model="census")
-        found = server.get(f"/predictions/{told[3]['id']}")
+        # The segment is taken over before or after the server logs its start.
+        server.logged("segment adopted", model="census")
+        found = server.get(f"/predictions/{predictions[3]['id']}")
         assert found[0] == 200
         assert json.loads(found[1])["input"] == given[3]
         assert server.stop() == 0
-    assert [line["id"] for line in shipped(storage)] == [item["id"] for item in told]
+    assert [line["id"] for line in shipped(storage)] == [
+        item["id"] for item in predictions
+    ]
 
 
 def lost(server: Server) -> int:
@@ -218,8 +220,10 @@ def test_an_old_segment_is_shipped_while_the_server_runs(storage, versions):
     _, _, given, _ = versions
     with Server(storage, "--segment-seconds", "0.2") as server:
         server.wait_for("plan loaded")
-        told = server.predict(given)["predictions"]
+        predictions = server.predict(given)["predictions"]
         deadline = time.monotonic() + 20
         while not shipped(storage) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert [line["id"] for line in shipped(storage)] == [i["id"] for i in told]
+        assert [line["id"] for line in shipped(storage)] == [
+            i["id"] for i in predictions
+        ]

@@ -7,7 +7,7 @@ import pytest
 
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.prediction_log.reader import inputs, labelled, newest_time, predictions
-from ml_assets.prediction_log.segments import day_of, moment_of
+from ml_assets.prediction_log.segments import day_of, timestamp_of
 from ml_assets.records.plan import Column, Signature
 from ml_assets_tests.kits.prediction_log import NOON, line, ship, truth
 
@@ -21,10 +21,10 @@ def logged(home: Path) -> Path:
         for day in range(4)
     ]
     ship(home, lines)
-    told = [
+    received = [
         truth(item["id"], "no", NOON + 3.1 * DAY - at) for at, item in enumerate(lines)
     ]
-    ship(home, told, "a.labels")
+    ship(home, received, "a.labels")
     compact(home, "churn", "predictions")
     compact(home, "churn", "labels")
     return home
@@ -86,7 +86,7 @@ def test_what_is_no_prediction_id_has_no_day(text: str) -> None:
 
 
 def test_an_id_tells_its_moment() -> None:
-    assert moment_of(line(NOON, 1)["id"]) == NOON
+    assert timestamp_of(line(NOON, 1)["id"]) == NOON
 
 
 def test_answers_that_an_older_release_dated_ahead_rule_no_window(

@@ -379,9 +379,9 @@ def test_a_failing_runtime_gives_500_and_no_value_in_answer_or_log(caplog):
     answer = ask(app, PREDICT, ONE)
     assert answer.status == 500
     assert b"SECRET" not in answer.body and b"Traceback" not in answer.body
-    from ml_assets.core.log_format import EcsLines
+    from ml_assets.core.logs import EcsFormatter
 
-    line = json.loads(EcsLines("test").format(caplog.records[-1]))
+    line = json.loads(EcsFormatter("test").format(caplog.records[-1]))
     assert line["error.type"] == "RuntimeError"
     assert "SECRET" not in json.dumps(line)
 

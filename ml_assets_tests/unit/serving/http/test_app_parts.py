@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core.log_format import EcsLines
+from ml_assets.core.logs import EcsFormatter
 from ml_assets.records.plan import Arm, ServingPlan
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models import ids as ids_module
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 
 @pytest.mark.parametrize("count", [1, 2, 100, 40_000])
@@ -91,7 +91,7 @@ def test_a_log_line_keeps_of_an_exception_the_type_and_the_place():
     except ValueError:
         info = sys.exc_info()
     record = logging.LogRecord("x", logging.ERROR, "", 0, "it failed", (), info)
-    line = json.loads(EcsLines("ml-assets.server").format(record))
+    line = json.loads(EcsFormatter("ml-assets.server").format(record))
     assert line["message"] == "it failed"
     assert line["log.level"] == "error"
     assert line["error.type"] == "ValueError"

@@ -1,12 +1,12 @@
-"""What a request may hold, and what a caller is told otherwise."""
+"""What a request may hold, and the problem that refuses it otherwise."""
 
 import json
 
 import pytest
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.http.problems import Problem
 from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.serving.requests.problems import Problem
 from ml_assets_tests.kits.app import ROW, SIGNATURE
 
 VALUES = (41.0, 40, True, "Male", "x")
