@@ -1,4 +1,4 @@
-"""What of a model is compared for drift, and the reports of it, each made once."""
+"""Drift reports of a model: its requests and new data, each compared once."""
 
 import datetime as dt
 import json
@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from ml_assets.ml.drift import DriftReport
     from ml_assets.ml.profile import Profile
 
-# Of a longer window, rows are taken evenly: more would not be more certain.
+# Of a longer window, evenly spaced rows: more would not be more certain.
 MAX_ROWS = 100_000
 HOUR_SECONDS = 3_600.0
 # Names of the columns that drifted, in the metadata of the asset.
 DRIFTED_COLUMNS = "drifted_columns"
 
 
-class Comparison(NamedTuple):
-    """One report, what it is called, and what was compared."""
+class NamedReport(NamedTuple):
+    """A report with its id, and what was compared."""
 
     id: str
     source: str
@@ -46,15 +46,29 @@ class Comparison(NamedTuple):
         }
 
 
-def compare_all(spec: ModelSpec) -> list[Comparison]:
-    """Compare what was not compared yet, and keep the reports."""
+def make_reports(spec: ModelSpec) -> list[NamedReport]:
+    """Compare what was not compared yet, and store the reports."""
     root = storage_root()
     plan = PlanStore(root).current(spec.name)
     reference = _reference(spec, plan)
     if plan is None or reference is None:
         return []
     found = [_window(spec, plan, reference), _raw(spec, plan, reference)]
-    return [item for item in found if item is not None and _keep(spec, item)]
+    return [item for item in found if item is not None and _store(spec, item)]
+
+
+def latest_reports(spec: ModelSpec) -> list[dict[str, Any]]:
+    """The newest report of each source on the version that serves."""
+    plan = PlanStore(storage_root()).current(spec.name)
+    if plan is None:
+        return []
+    found = []
+    for source in ("predictions", "raw"):
+        pattern = f"{source}-{plan.live.version}-*.json"
+        paths = list(report_path(spec, "x").parent.glob(pattern))
+        if paths:
+            found.append(read_json(max(paths, key=lambda path: path.stat().st_mtime)))
+    return found
 
 
 def _reference(spec: ModelSpec, plan: ServingPlan | None) -> "Profile | None":
@@ -69,11 +83,11 @@ def _reference(spec: ModelSpec, plan: ServingPlan | None) -> "Profile | None":
 
 def _window(
     spec: ModelSpec, plan: ServingPlan, reference: "Profile"
-) -> Comparison | None:
+) -> NamedReport | None:
     """The champion's answers of the last hours, up to the newest of them."""
     import pandas as pd
 
-    from ml_assets.lifecycle.interface import observed
+    from ml_assets.lifecycle.monitored_columns import observed
     from ml_assets.prediction_log.reader import newest_time, predictions
 
     root, version = storage_root(), plan.live.version
@@ -101,10 +115,12 @@ def _window(
         ignore=unsent,
     )
     about = {"since": _stamp(since), "until": _stamp(until)}
-    return Comparison(report_id, "predictions", version, report, about)
+    return NamedReport(report_id, "predictions", version, report, about)
 
 
-def _raw(spec: ModelSpec, plan: ServingPlan, reference: "Profile") -> Comparison | None:
+def _raw(
+    spec: ModelSpec, plan: ServingPlan, reference: "Profile"
+) -> NamedReport | None:
     """The newest raw table, unless the champion was trained on it."""
     import pandas as pd
 
@@ -114,7 +130,7 @@ def _raw(spec: ModelSpec, plan: ServingPlan, reference: "Profile") -> Comparison
     if raw_version is None:
         return None
     frame = TableStore(storage_root()).read(spec.name, "raw", raw_version)
-    # A column that is gone is what the schema contract is about, and stopped there.
+    # A column that is gone is stopped by the schema contract.
     watched = {*reference.numbers, *reference.categories} - {*spec.monitoring.ignore}
     if watched - {*frame.columns}:
         return None
@@ -126,7 +142,7 @@ def _raw(spec: ModelSpec, plan: ServingPlan, reference: "Profile") -> Comparison
     }
     report = _compare(spec, reference, with_columns(frame, numbers))
     version, about = plan.live.version, {"raw_version": raw_version}
-    return Comparison(_raw_id(plan, raw_version), "raw", version, report, about)
+    return NamedReport(_raw_id(plan, raw_version), "raw", version, report, about)
 
 
 def raw_to_compare(spec: ModelSpec, plan: ServingPlan) -> str | None:
@@ -166,8 +182,8 @@ def _compare(
     )
 
 
-def _keep(spec: ModelSpec, item: Comparison) -> bool:
-    """Keep a report that tells; whether it does."""
+def _store(spec: ModelSpec, item: NamedReport) -> bool:
+    """Store a report that had enough rows; whether it had."""
     if not item.report.enough:
         return False
     data = json.dumps(item.to_dict(), indent=2, sort_keys=True).encode() + b"\n"
@@ -175,7 +191,7 @@ def _keep(spec: ModelSpec, item: Comparison) -> bool:
 
 
 def report_path(spec: ModelSpec, report_id: str) -> Path:
-    """Where a report is kept."""
+    """File of one report."""
     return storage_root() / "reports" / spec.name / "drift" / f"{report_id}.json"
 
 

@@ -1,6 +1,5 @@
-"""When a model is watched, and when drift leads to training."""
+"""When drift leads to training."""
 
-import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,13 +7,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.assets.drift_comparison import DRIFTED_COLUMNS
-from ml_assets.automation.monitor import build, why_not
-from ml_assets.lifecycle.strategy import challenge
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease
+from ml_assets.automation.drift_sensor import drift_sensor
+from ml_assets.automation.jobs import build
+from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.state.versions import VersionStore
 from ml_assets_tests.kits.cli import record
-from ml_assets_tests.kits.prediction_log import NOON, line, ship
 
 Tick = Callable[[str | None], dg.SensorResult]
 
@@ -29,7 +26,7 @@ def report(instance: dg.DagsterInstance, name: str, **given: Any) -> None:
 @pytest.fixture
 def tick(instance: dg.DagsterInstance, make_spec: Any) -> Callable[..., Any]:
     def run(cursor: str | None = None, **monitoring: Any) -> dg.SensorResult:
-        (sensor,) = build(make_spec(monitoring=monitoring)).sensors or []
+        sensor = drift_sensor(make_spec(monitoring=monitoring))
         context = dg.build_sensor_context(instance=instance, cursor=cursor)
         result = sensor(context)
         assert isinstance(result, dg.SensorResult)
@@ -42,7 +39,7 @@ def launched(result: dg.SensorResult) -> list[str | None]:
     return [request.run_key for request in result.run_requests or []]
 
 
-def told(result: dg.SensorResult) -> str:
+def reason_of(result: dg.SensorResult) -> str:
     assert isinstance(result.skip_reason, dg.SkipReason)
     return str(result.skip_reason.skip_message)
 
@@ -71,15 +68,15 @@ def test_training_waits_for_the_cool_down(
     again = tick(result.cursor, cooldown_hours=hours)
     assert launched(again) == ([] if hours else ["c"])
     if hours:
-        assert told(again) == (
+        assert reason_of(again) == (
             "c: drift, and training was asked for less than 24 hours ago"
         )
 
 
 def test_no_drift_trains_nothing(tick: Any, instance: Any) -> None:
     report(instance, "a", drifted=False)
-    assert told(tick()) == "a: no drift"
-    assert told(tick(tick().cursor)) == "no new drift report"
+    assert reason_of(tick()) == "a: no drift"
+    assert reason_of(tick(tick().cursor)) == "no new drift report"
 
 
 def test_data_that_a_version_was_trained_on_is_not_trained_on_again(
@@ -87,7 +84,7 @@ def test_data_that_a_version_was_trained_on_is_not_trained_on_again(
 ) -> None:
     VersionStore(home).save(record("churn", "v2", raw_version="new"))
     report(instance, "raw-v1-new", raw_version="new")
-    assert told(tick()) == "raw-v1-new: version v2 was trained on that data"
+    assert reason_of(tick()) == "raw-v1-new: version v2 was trained on that data"
 
 
 def test_the_same_drift_of_the_same_champion_is_a_reason_once(
@@ -100,7 +97,7 @@ def test_the_same_drift_of_the_same_champion_is_a_reason_once(
     report(instance, "b", **about)
     second = tick(first.cursor, cooldown_hours=0)
     assert launched(first) == ["a"] and launched(second) == []
-    assert told(second) == ("b: training was asked for this drift from v1 before")
+    assert reason_of(second) == ("b: training was asked for this drift from v1 before")
     # Another column, and another champion, are other drifts.
     report(instance, "c", **about | {DRIFTED_COLUMNS: ["age", "fee"]})
     third = tick(second.cursor, cooldown_hours=0)
@@ -115,9 +112,8 @@ def test_without_a_schedule_drift_is_the_only_reason_and_counts_again(
     tick: Any, instance: Any, make_spec: Any
 ) -> None:
     about: dict[str, Any] = {"version": "v1", DRIFTED_COLUMNS: ["age"]}
-    (sensor,) = (
-        build(make_spec(schedule=None, monitoring={"cooldown_hours": 0})).sensors or []
-    )
+    spec = make_spec(schedule=None, monitoring={"cooldown_hours": 0})
+    sensor = drift_sensor(spec)
     for name in ("a", "b"):
         report(instance, name, **about)
     found = sensor(dg.build_sensor_context(instance=instance))
@@ -125,59 +121,8 @@ def test_without_a_schedule_drift_is_the_only_reason_and_counts_again(
 
 
 def test_without_retraining_there_is_no_sensor(make_spec: Any) -> None:
-    assert not build(make_spec(monitoring={"retrain": False})).sensors
-
-
-def active(home: Path, count: int = 1) -> None:
-    from ml_assets.spec.operation import ServingSpec
-
-    spec, plan = ServingSpec(strategy="shadow"), None
-    for number in range(count):
-        plan = challenge(plan, record("churn", f"v{number}"), spec, "passed")
-        PlanStore(home).commit(plan)
-
-
-def test_a_model_that_serves_nothing_is_not_watched(make_spec: Any) -> None:
-    assert why_not(make_spec(), is_hour=True) == "churn was never deployed"
-
-
-def test_it_is_watched_hourly_where_something_was_logged(
-    make_spec: Any, home: Path
-) -> None:
-    active(home)
-    spec = make_spec()
-    assert why_not(spec, is_hour=True) == "nothing was logged since the last look"
-    ship(home, [line(NOON, 1)])
-    assert why_not(spec, is_hour=True) == ""
-    assert why_not(spec, is_hour=False) == "no challenger is under test"
-
-
-def test_it_is_watched_where_a_server_died_with_its_log(
-    make_spec: Any, home: Path
-) -> None:
-    active(home)
-    (home / "log" / "churn" / "server").mkdir(parents=True)
-    lease = ServerLease(home, "server")
-    assert why_not(make_spec(), is_hour=True)
-    lease.release()
-    assert why_not(make_spec(), is_hour=True) == ""
-
-
-def test_a_challenger_is_watched_every_quarter(make_spec: Any, home: Path) -> None:
-    active(home, count=2)
-    assert why_not(make_spec(), is_hour=False) == ""
-
-
-def test_the_schedule_skips_with_the_reason(make_spec: Any, home: Path) -> None:
-    (schedule,) = build(make_spec()).schedules or []
-    assert isinstance(schedule, dg.ScheduleDefinition)
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    minutes = [int(m) for m in str(schedule.cron_schedule).split()[0].split(",")]
-    assert [m - minutes[0] for m in minutes] == [0, 15, 30, 45]
-    due = dt.datetime(2026, 11, 23, 12, minutes[0], tzinfo=dt.UTC)
-    context = dg.build_schedule_context(scheduled_execution_time=due)
-    skipped = schedule(context)
-    assert isinstance(skipped, dg.SkipReason)
-    active(home)
-    ship(home, [line(NOON, 1)])
-    assert isinstance(schedule(context), dg.RunRequest)
+    found = [
+        {sensor.name for sensor in build(make_spec(monitoring=given)).sensors or ()}
+        for given in ({}, {"retrain": False})
+    ]
+    assert found == [{"churn_gate", "churn_drift"}, {"churn_gate"}]

@@ -27,7 +27,8 @@ def held_out_rows(
 ) -> "tuple[pd.DataFrame, NDArray[np.int64]]":
     """The held-out rows of a version, and their target as 0 and 1 in its classes."""
     from ml_assets.ml.classes import as_classes
-    from ml_assets.state.classes import classes_of, signature_of_version
+    from ml_assets.state.bundles import signature_of_version
+    from ml_assets.state.pinned import classes_of
 
     store = TableStore(storage_root())
     table = store.read(spec.name, "features", record.features_version)

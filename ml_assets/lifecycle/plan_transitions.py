@@ -1,4 +1,4 @@
-"""Which plan follows: from a version that passed its gate, and from a verdict.
+"""The next plan: after a version that passed its gate, after a verdict, or a rollback.
 
 Under ``rolling``, or while nothing serves, a version replaces what serves at once.
 Else it becomes the challenger beside the champion: it is promoted, dropped, or
@@ -6,14 +6,59 @@ Else it becomes the challenger beside the champion: it is promoted, dropped, or
 """
 
 import datetime as dt
+from collections.abc import Iterable
 from typing import Any
 
 import msgspec
 
-from ml_assets.lifecycle.activation import arm, live_plan
 from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.versions import VersionRecord
+
+
+def live_arm(record: VersionRecord) -> Arm:
+    """The version as the live arm of a plan."""
+    return Arm(
+        version=record.version,
+        bundle=record.bundle,
+        files=record.files,
+        runtime="compiled" if record.runtime == "compiled" else "sklearn",
+    )
+
+
+def live_plan(
+    record: VersionRecord,
+    before: ServingPlan | None,
+    reason: str,
+    run_id: str | None,
+    log_sample: float | None = None,
+) -> ServingPlan:
+    """The plan after `before` in which the version alone serves.
+
+    `log_sample` is that of `before` by default.
+    """
+    kept = before.log_sample if before else 1.0
+    return ServingPlan(
+        model=record.model,
+        generation=before.generation + 1 if before else 1,
+        arms=(live_arm(record),),
+        created_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        reason=reason,
+        run_id=run_id,
+        log_sample=kept if log_sample is None else log_sample,
+    )
+
+
+def previous_version(
+    history: Iterable[ServingPlan], unusable: Iterable[str] = ()
+) -> str | None:
+    """What a rollback returns to: the version that was live last before today's.
+
+    Versions in `unusable` (those on hold, those that are gone) are passed over.
+    """
+    versions = [plan.live.version for plan in history][::-1]
+    passed_over = {*versions[:1], *unusable}
+    return next((name for name in versions if name not in passed_over), None)
 
 
 def challenger(plan: ServingPlan) -> Arm | None:
@@ -23,6 +68,11 @@ def challenger(plan: ServingPlan) -> Arm | None:
     return next((item for item in plan.arms if item.mode != "live"), None)
 
 
+def newest_version(plan: ServingPlan) -> str:
+    """The version that a plan brought: its challenger, else the one that serves."""
+    return plan.experiment or plan.live.version
+
+
 def challenge(
     plan: ServingPlan | None,
     record: VersionRecord,
@@ -30,7 +80,7 @@ def challenge(
     reason: str,
     run_id: str | None = None,
 ) -> ServingPlan:
-    """The plan after `plan` that brings a version in as its strategy says.
+    """The plan after `plan` that brings a version in by the strategy of the YAML.
 
     A challenger that is still under test is replaced: it was made from older data, and
     the newer version has to win against the same champion.
@@ -52,11 +102,11 @@ def challenge(
         return live_plan(record, plan, reason, run_id, spec.log_sample)
     mode: Any = "shadow" if spec.strategy == "shadow" else "split"
     share = spec.steps[0] if spec.strategy == "canary" else spec.share
-    # In shadow mode it answers nobody; its share is of the requests that it sees.
-    taken, seen = (0.0, 1.0) if mode == "shadow" else (share, share)
+    # A shadow answers nobody, and sees all requests.
+    answered, seen = (0.0, 1.0) if mode == "shadow" else (share, share)
     arms = (
-        msgspec.structs.replace(plan.live, share=1 - taken),
-        msgspec.structs.replace(arm(record), mode=mode, share=seen),
+        msgspec.structs.replace(plan.live, share=1 - answered),
+        msgspec.structs.replace(live_arm(record), mode=mode, share=seen),
     )
     return _after(
         plan,

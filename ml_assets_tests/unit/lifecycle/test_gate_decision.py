@@ -4,7 +4,11 @@ from typing import Any
 
 import pytest
 
-from ml_assets.assets.evaluation import decision_on, is_judged_otherwise, judged_by
+from ml_assets.lifecycle.gate_decision import (
+    decision_on,
+    is_judged_otherwise,
+    judged_by,
+)
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.spec.model import ModelSpec
 

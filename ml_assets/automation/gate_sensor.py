@@ -1,4 +1,9 @@
-"""What runs a model by itself: its jobs, its weekly schedule and its gate sensor."""
+"""The sensor that deploys a version when it passes its gate.
+
+While a challenger is under test, a newer version waits: an experiment needs its labels,
+which may take longer than the time between two trainings, and a version that replaced
+the challenger would begin without any, so that no experiment would ever end.
+"""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -6,66 +11,30 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
+from ml_assets.assets.common import key
 from ml_assets.assets.retries import next_attempt
-from ml_assets.automation import waiting
-from ml_assets.automation.pods import executor_of, pod_tags
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.gate_decision import passed
+from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures
+from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.versions import VersionStore
 
 SENSOR_SECONDS = 15
 BATCH = 50
-# A run whose process is gone is noticed after this time, and then taken up again.
-MAX_SECONDS = {"train": 6 * 3600, "deploy": 15 * 60}
 # With several writers, an event can appear after one with a higher number: the sensor
-# remembers this many evaluations, and looks for one among them that it has not handled.
+# remembers this many evaluations, and handles one among them that it has not handled.
 OVERLAP = 20
-
-
-def build(spec: ModelSpec) -> dg.Definitions:
-    """Jobs, schedule and sensor of one model."""
-    train = _job(
-        spec, "train", TRAIN_STAGES, "Trains a version and puts it to the gate."
-    )
-    deploy = _job(spec, "deploy", DEPLOY_STAGES, "Puts a passing version in service.")
-    schedules = [] if spec.schedule is None else [_schedule(spec, train)]
-    return dg.Definitions(
-        jobs=[train, deploy], schedules=schedules, sensors=[gate_sensor(spec, deploy)]
-    )
-
-
-def _job(spec: ModelSpec, name: str, stages: tuple[str, ...], description: str) -> Any:
-    return dg.define_asset_job(
-        f"{spec.name}_{name}",
-        selection=dg.AssetSelection.assets(*(key(spec, stage) for stage in stages)),
-        description=description,
-        tags={
-            "model": spec.name,
-            "dagster/max_runtime": str(MAX_SECONDS[name]),
-            **pod_tags(spec),
-        },
-        executor_def=executor_of(spec),
-    )
-
-
-def _schedule(spec: ModelSpec, job: Any) -> dg.ScheduleDefinition:
-    return dg.ScheduleDefinition(
-        f"{spec.name}_schedule",
-        job=job,
-        cron_schedule=spec.schedule,
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=f"Trains {spec.name} at '{spec.schedule}' UTC.",
-    )
 
 
 def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
     """Deploys every version that passes the gate, each exactly once.
 
     It walks the evaluations in the order of the event log, so that none is passed over
-    however many came since the last tick, and asks for one run per version. While a
-    challenger is under test, a newer version waits until the experiment has ended.
+    however many came since the last tick, and asks for one run per version.
     """
     gate = Gate(spec.gate)
     deployment = "__".join(key(spec, "deployment").path)
@@ -79,7 +48,7 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
         seen = Seen.parse(context.cursor)
-        tried = waiting.under_test(spec)
+        tried = _under_test(spec)
         requests, refusals = [], []
         for storage_id, metadata in _evaluations(context, spec, seen):
             seen = seen.with_event(storage_id)
@@ -93,7 +62,7 @@ def gate_sensor(spec: ModelSpec, job: Any) -> dg.SensorDefinition:
                 requests.append(_request(spec, deployment, version))
         requests = requests or [*_failed_before(context, spec, job.name, deployment)]
         if not requests and tried is None:
-            after = waiting.after_experiment(context.instance, spec, job.name)
+            after = _after_experiment(context.instance, spec, job.name)
             requests = [_request(spec, deployment, version) for version in after]
         for refusal in refusals:
             context.log.info(refusal)
@@ -122,10 +91,6 @@ def _failed_before(
     context: dg.SensorEvaluationContext, spec: ModelSpec, job: str, deployment: str
 ) -> Iterator[dg.RunRequest]:
     """The newest version once more, if its run failed and nobody refused it."""
-    from ml_assets.core.storage import storage_root
-    from ml_assets.state.ledger import Ledger
-    from ml_assets.state.versions import VersionStore
-
     newest = context.instance.get_runs(
         dg.RunsFilter(job_name=job, statuses=[dg.DagsterRunStatus.FAILURE]), limit=1
     )
@@ -135,13 +100,53 @@ def _failed_before(
     now = dt.datetime.now(dt.UTC).timestamp()
     attempt = next_attempt(context.instance, job, {"version": version}, now)
     store = VersionStore(storage_root())
-    # A later version has the field; one that is gone, or was decided on, has none.
+    # A later version replaces it; one that is gone, or was decided on, is not retried.
     if attempt is None or store.names(spec.name)[-1:] != [version]:
         return
     if version not in {
         entry.version for entry in Ledger(store.root).entries(spec.name)
     }:
         yield _request(spec, deployment, version, attempt)
+
+
+def _under_test(spec: ModelSpec) -> str | None:
+    """The version that is the challenger of the active plan; None without one."""
+    if spec.serving.strategy == "rolling":
+        return None
+    plan = PlanStore(storage_root()).current(spec.name)
+    tried = challenger(plan) if plan else None
+    return tried.version if tried else None
+
+
+def _after_experiment(
+    instance: dg.DagsterInstance, spec: ModelSpec, job: str
+) -> list[str]:
+    """The newest version, where it passes its gate and nobody asked for it yet.
+
+    Older ones that waited, too, are passed over: it was made from newer data.
+
+    Parameters
+    ----------
+    instance : DagsterInstance
+        With the runs of `job`.
+    spec : ModelSpec
+        Whose strategy may have made a version wait.
+    job : str
+        Deploys a version, which its runs bear as a tag.
+    """
+    if spec.serving.strategy == "rolling":
+        return []
+    store = VersionStore(storage_root())
+    for version in store.names(spec.name)[-1:]:
+        asked = dg.RunsFilter(job_name=job, tags={"version": version})
+        if instance.get_runs_count(asked):
+            continue
+        if not passed(spec, store.evaluation(spec.name, version)):
+            continue
+        entries = Ledger(store.root).entries(spec.name)
+        if version not in {entry.version for entry in entries}:
+            return [version]
+    return []
 
 
 class Seen(NamedTuple):

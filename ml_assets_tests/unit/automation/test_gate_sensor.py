@@ -1,4 +1,4 @@
-"""The gate sensor: what passes is launched once, what does not is told with figures."""
+"""The gate sensor launches what passes once, and names figures of what does not."""
 
 import math
 from collections.abc import Callable
@@ -8,9 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.assets import deployment, retries
-from ml_assets.automation.model import BATCH, OVERLAP, build
-from ml_assets.lifecycle.strategy import challenge, drop
+from ml_assets.assets import retries
+from ml_assets.automation.gate_sensor import BATCH, OVERLAP
+from ml_assets.automation.jobs import build
+from ml_assets.lifecycle import deployment
+from ml_assets.lifecycle.plan_transitions import challenge, drop
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
@@ -21,6 +23,12 @@ from ml_assets_tests.kits.records import add_version
 from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
 
 VERSION = "20261122T020000Z"
+
+
+def gate_sensor_of(spec: Any) -> dg.SensorDefinition:
+    (sensor,) = [s for s in build(spec).sensors or () if s.name == "churn_gate"]
+    assert isinstance(sensor, dg.SensorDefinition)
+    return sensor
 
 
 def figures(accuracy: float, **others: Any) -> GateFigures:
@@ -45,8 +53,7 @@ def report(instance: dg.DagsterInstance, version: str, found: GateFigures) -> No
 def tick(
     instance: dg.DagsterInstance, make_spec: Callable[..., Any]
 ) -> Callable[[str | None], dg.SensorResult]:
-    definitions = build(make_spec())
-    sensor = next(iter(definitions.sensors or []))
+    sensor = gate_sensor_of(make_spec())
 
     def run(cursor: str | None = None) -> dg.SensorResult:
         context = dg.build_sensor_context(instance=instance, cursor=cursor)
@@ -61,13 +68,13 @@ def launched(result: dg.SensorResult) -> list[str]:
     return [str(request.tags["version"]) for request in result.run_requests or []]
 
 
-def told(result: dg.SensorResult) -> str:
+def reason_of(result: dg.SensorResult) -> str:
     assert isinstance(result.skip_reason, dg.SkipReason)
     return str(result.skip_reason.skip_message)
 
 
 def test_without_an_evaluation_it_waits(tick: Any) -> None:
-    assert told(tick()) == "no new evaluation"
+    assert reason_of(tick()) == "no new evaluation"
 
 
 def test_a_passing_version_is_launched_with_its_name(tick: Any, instance: Any) -> None:
@@ -102,14 +109,14 @@ def test_a_passing_version_is_launched_with_its_name(tick: Any, instance: Any) -
     ],
     ids=["exactly", "just below", "nan", "constant", "worse", "incomparable"],
 )
-def test_a_rejected_version_is_told_with_its_figures(
+def test_a_rejected_version_is_reported_with_its_figures(
     tick: Any, instance: Any, found: GateFigures, reason: str
 ) -> None:
     report(instance, VERSION, found)
     result = tick()
     assert launched(result) == []
-    assert told(result).startswith(f"version {VERSION} is not deployed: ")
-    assert reason in told(result)
+    assert reason_of(result).startswith(f"version {VERSION} is not deployed: ")
+    assert reason in reason_of(result)
 
 
 def test_a_version_is_asked_for_once(tick: Any, instance: Any) -> None:
@@ -245,10 +252,10 @@ def test_a_fault_of_infrastructure_is_retried_and_no_verdict(
     assert [entry.kind for entry in entries] == ["deployment"]
 
 
-def test_a_refusal_is_told_once(tick: Any, instance: Any) -> None:
+def test_a_refusal_is_reported_once(tick: Any, instance: Any) -> None:
     report(instance, VERSION, figures(0.5))
     first = tick()
-    assert told(tick(first.cursor)) == "no new evaluation"
+    assert reason_of(tick(first.cursor)) == "no new evaluation"
 
 
 def test_no_evaluation_between_two_ticks_is_passed_over(
@@ -271,18 +278,6 @@ def test_a_long_backlog_is_worked_off_tick_by_tick(tick: Any, instance: Any) -> 
     }
 
 
-def test_training_is_scheduled_on_sundays_at_two_utc(make_spec: Any) -> None:
-    (schedule,) = build(make_spec()).schedules or []
-    assert isinstance(schedule, dg.ScheduleDefinition)
-    assert schedule.cron_schedule == "0 2 * * 0"
-    assert schedule.execution_timezone == "UTC"
-    assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-
-
-def test_a_model_without_schedule_has_none(make_spec: Any) -> None:
-    assert not build(make_spec(schedule=None)).schedules
-
-
 @pytest.mark.parametrize("strategy", ["shadow", "split", "canary", "rolling"])
 def test_weekly_versions_wait_until_the_experiment_has_ended(
     strategy: str,
@@ -291,11 +286,11 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
     home: Path,
 ) -> None:
     spec = make_spec(serving={"strategy": strategy})
-    (sensor,) = build(spec).sensors or []
+    sensor = gate_sensor_of(spec)
     plans, versions = PlanStore(home), VersionStore(home)
     cursor = None
 
-    def look() -> tuple[list[str], str]:
+    def tick_now() -> tuple[list[str], str]:
         """One tick, and the deployments that it asks for."""
         nonlocal cursor
         context = dg.build_sensor_context(instance=instance, cursor=cursor)
@@ -308,7 +303,7 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
             end_newest(instance, dg.DagsterRunStatus.SUCCESS)
             record = versions.get("churn", name)
             plans.commit(challenge(plans.current("churn"), record, spec.serving, ""))
-        return launched(result), told(result) if not launched(result) else ""
+        return launched(result), reason_of(result) if not launched(result) else ""
 
     def week(day: int) -> tuple[list[str], str]:
         version = f"202611{day:02}T020000Z"
@@ -316,7 +311,7 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
         found = figures(0.9)
         versions.save_evaluation("churn", version, {"figures": found.to_dict()})
         report(instance, version, found)
-        return look()
+        return tick_now()
 
     first, second, third, fourth = (
         f"202611{day}T020000Z" for day in "01 08 15 22".split()
@@ -329,9 +324,9 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
     for day, version in ((15, third), (22, fourth)):
         waits = f"version {version} waits: {second} is under test"
         assert week(day) == ([], waits)
-        assert look() == ([], "no new evaluation")
+        assert tick_now() == ([], "no new evaluation")
     plan = plans.current("churn")
     assert plan is not None
     plans.commit(drop(plan, "two weeks are over"))
-    assert look()[0] == [fourth]
-    assert look() == ([], "no new evaluation")
+    assert tick_now()[0] == [fourth]
+    assert tick_now() == ([], "no new evaluation")

@@ -1,4 +1,4 @@
-"""What is kept of a model, for `ml_assets.lifecycle.retention` to decide on."""
+"""A snapshot of what is stored of a model, for `ml_assets.lifecycle.retention`."""
 
 import contextlib
 import datetime as dt
@@ -10,14 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from ml_assets.core.storage import TEMPORARY, home, read_json, storage_root
-from ml_assets.lifecycle.activation import previous_version
 from ml_assets.lifecycle.holds import on_hold
+from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.lifecycle.retention import (
     DAY,
     Batch,
     Pointer,
     Service,
-    State,
+    Snapshot,
     Table,
     Version,
 )
@@ -33,22 +33,24 @@ VERSION = re.compile(rb'"version":\s*"([^"\\]+)"')
 STAMPED = re.compile(r"\d{8}T\d{6}Z")
 
 
-def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State:
-    """Everything that is kept of `model`, as it is now.
+def take_snapshot(
+    target: Target, model: str, policy: RetentionSpec, now: float
+) -> Snapshot:
+    """Everything that is stored of `model`, as it is now.
 
-    Call it with ``target.lock(model)`` held.
+    Call it under ``target.lock(model)``.
     """
     root = storage_root()
     store = VersionStore(root)
     history = target.history(model)
-    held = on_hold(model)
+    holds = on_hold(model)
     gone = {plan.live.version for plan in history} - {*store.names(model)}
     plans = PlanStore(root)
     proposal = plans.proposal(model)
     # A rollout that died left these: servers may be pinned to one.
     coming = [*plans.staged(model), *([proposal] if proposal else [])]
     tables = root / "tables" / model
-    return State(
+    return Snapshot(
         versions=[
             Version(r.version, made(r.version), r.raw_version, r.features_version)
             for r in store.records(model)
@@ -58,8 +60,8 @@ def take(target: Target, model: str, policy: RetentionSpec, now: float) -> State
             for plan in history
         ],
         proposed=frozenset().union(*map(_of, coming)),
-        previous=previous_version(history, {*held, *gone}),
-        held=frozenset(held),
+        previous=previous_version(history, {*holds, *gone}),
+        on_hold=frozenset(holds),
         batches=_batches(root, model, now - policy.predictions_days * DAY, now),
         segment_versions=frozenset(_segment_versions(root, model)),
         labels=_times((root / "labels" / model).glob("[0-9a-f]*.parquet"), root),
@@ -187,5 +189,5 @@ def _segment_versions(root: Path, model: str) -> Iterator[str]:
                         found = {match[1] for match in VERSION.finditer(data)}
                     yield from (version.decode() for version in found)
         except FileNotFoundError:
-            # Shipped since it was listed; the storage is looked at after.
+            # Shipped since it was listed; the storage is listed after.
             continue

@@ -6,9 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.assets.scoring import IncomparableError, as_read
 from ml_assets.lifecycle.feature_table import feature_table
 from ml_assets.lifecycle.rows import Rows, is_among, labelled
+from ml_assets.lifecycle.scoring import IncomparableError, as_read
 from ml_assets.records.plan import Column
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
@@ -136,15 +136,15 @@ READ = {
 
 
 @pytest.mark.parametrize("kind, given, expected", READ.values(), ids=READ.keys())
-@pytest.mark.parametrize("place", ["feature table", "raw cells"])
+@pytest.mark.parametrize("source", ["feature table", "raw cells"])
 def test_a_version_reads_in_its_own_kinds(
-    kind: Any, given: Any, expected: Any, place: str
+    kind: Any, given: Any, expected: Any, source: str
 ) -> None:
     column = Column(
         name="x", kind=kind, categories=("3", "4") if kind == "string" else None
     )
     has, lacks = pd.DataFrame({"x": given}), pd.DataFrame({"y": [0, 0]})
-    table, cells = (has, lacks) if place == "feature table" else (lacks, has)
+    table, cells = (has, lacks) if source == "feature table" else (lacks, has)
 
     assert as_read([column], table, cells)["x"].tolist() == expected
 

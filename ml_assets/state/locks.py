@@ -1,4 +1,4 @@
-"""A lock in Postgres, for deployers that run in pods on different machines."""
+"""Locks of deployers: in Postgres, for pods on different machines, else on a file."""
 
 import contextlib
 import hashlib
@@ -11,7 +11,7 @@ from ml_assets.core.storage import locked
 LOCK_SECONDS = 3600.0
 
 # Raises `LockError` if the lock is lost.
-Held = Callable[[], None]
+LockCheck = Callable[[], None]
 
 
 class LockError(Exception):
@@ -37,10 +37,10 @@ def database_url() -> str | None:
 
 
 @contextlib.contextmanager
-def deployer_lock(subject: str, path: Path) -> Iterator[Held]:
-    """Held by whoever changes what runs of `subject`, on whichever machine.
+def deployer_lock(subject: str, path: Path) -> Iterator[LockCheck]:
+    """The lock of whoever changes what runs of `subject`, on whichever machine.
 
-    It is a lock in the database where there is one, else one on the file `path`.
+    It is in the database where there is one, else on the file `path`.
 
     Raises
     ------
@@ -50,18 +50,20 @@ def deployer_lock(subject: str, path: Path) -> Iterator[Held]:
     url = database_url()
     if url is None:
         with locked(path):
-            yield _is_held
+            yield _never_lost
         return
-    with advisory_lock(url, f"ml-assets/deployer/{subject}") as held:
-        yield held
+    with advisory_lock(url, f"ml-assets/deployer/{subject}") as check:
+        yield check
 
 
-def _is_held() -> None:
-    """A file lock is only lost by dying."""
+def _never_lost() -> None:
+    """A file lock ends with its process only."""
 
 
 @contextlib.contextmanager
-def advisory_lock(url: str, name: str, seconds: float = LOCK_SECONDS) -> Iterator[Held]:
+def advisory_lock(
+    url: str, name: str, seconds: float = LOCK_SECONDS
+) -> Iterator[LockCheck]:
     """Hold the lock `name` in the database at `url`; the database frees it if we die.
 
     Parameters

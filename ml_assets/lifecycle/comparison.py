@@ -8,9 +8,9 @@ the version's training rows.
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.assets.scoring import IncomparableError, as_read, load, score
 from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.rows import Rows, RowsError, is_among, rows_of
+from ml_assets.lifecycle.scoring import IncomparableError, as_read, load, score
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import VersionRecord, VersionStore
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from ml_assets.lifecycle.rows import Mask
 
-# Fewer rows than this decide nothing, where others had to be taken out.
+# Fewer rows than this decide nothing, where others had to be left out.
 MIN_ROWS = 30
 
 
 class Comparison(NamedTuple):
-    """What the gate is told of the champion, as `GateFigures` calls it."""
+    """The gate's figures of the champion, with the field names of `GateFigures`."""
 
     champion: str
     champion_metrics: dict[str, float] = {}
@@ -101,7 +101,8 @@ def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.
     """The target of the chosen rows in the classes of a version."""
     from ml_assets.ml.classes import as_classes
     from ml_assets.ml.retype import FeatureError
-    from ml_assets.state.classes import classes_of, signature_of_version
+    from ml_assets.state.bundles import signature_of_version
+    from ml_assets.state.pinned import classes_of
 
     signature = signature_of_version(record)
     if signature.target not in rows.table.columns:
@@ -117,7 +118,7 @@ def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.
 def _answers(
     record: VersionRecord, rows: Rows, chosen: "Mask"
 ) -> "NDArray[np.float64]":
-    from ml_assets.state.classes import signature_of_version
+    from ml_assets.state.bundles import signature_of_version
 
     columns = signature_of_version(record).inputs
     inputs = as_read(columns, rows.table[chosen], rows.cells[chosen])

@@ -1,110 +1,20 @@
-"""What watches a model by itself: a job, its schedule, and the drift sensor."""
+"""The sensor that trains a version when drift is found."""
 
 import datetime as dt
-import zlib
 from typing import Any, NamedTuple
 
 import dagster as dg
 import msgspec
 
 from ml_assets.assets.common import key
-from ml_assets.assets.drift_comparison import DRIFTED_COLUMNS, raw_to_compare
 from ml_assets.assets.training import DRIFT
-from ml_assets.automation.pods import executor_of, pod_tags
-from ml_assets.core.storage import home, is_locked, storage_root
-from ml_assets.prediction_log.segments import waiting
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import VersionStore
 
-MONITOR_STAGES = ("predictions", "labels", "drift", "performance", "experiment")
-QUARTER = 15
 SENSOR_SECONDS = 60
 BATCH = 50
-
-
-def build(spec: ModelSpec) -> dg.Definitions:
-    """Monitor and replay jobs, the schedule and, if drift trains, its sensor."""
-    monitor = _job(
-        spec, "monitor", MONITOR_STAGES, "Compacts the log and draws conclusions."
-    )
-    replay = _job(
-        spec, "replay", ("replay",), "Scores logged requests with a new version."
-    )
-    sensors = [drift_sensor(spec)] if spec.monitoring.retrain else []
-    return dg.Definitions(
-        jobs=[monitor, replay],
-        schedules=[monitor_schedule(spec, monitor)],
-        sensors=sensors,
-    )
-
-
-def _job(spec: ModelSpec, name: str, stages: tuple[str, ...], description: str) -> Any:
-    return dg.define_asset_job(
-        f"{spec.name}_{name}",
-        selection=dg.AssetSelection.assets(*(key(spec, stage) for stage in stages)),
-        description=description,
-        tags={"model": spec.name, **pod_tags(spec)},
-        executor_def=executor_of(spec),
-    )
-
-
-def monitor_schedule(spec: ModelSpec, job: Any) -> dg.ScheduleDefinition:
-    """Every quarter of an hour while a challenger is tried, else every hour.
-
-    A tick that finds nothing new costs a look into two directories. Models have minutes
-    of their own, so that they do not all start at once.
-    """
-    first = zlib.crc32(spec.name.encode()) % QUARTER
-    minutes = ",".join(str(first + QUARTER * quarter) for quarter in range(4))
-
-    @dg.schedule(
-        name=f"{spec.name}_monitor_schedule",
-        job=job,
-        cron_schedule=f"{minutes} * * * *",
-        execution_timezone="UTC",
-        default_status=dg.DefaultScheduleStatus.RUNNING,
-        description=(
-            f"Watches {spec.name}: hourly where there is something new, and every"
-            f" {QUARTER} minutes while a challenger is under test."
-        ),
-    )
-    def schedule(
-        context: dg.ScheduleEvaluationContext,
-    ) -> dg.RunRequest | dg.SkipReason:
-        due = context.scheduled_execution_time
-        reason = why_not(spec, is_hour=due.minute == first)
-        return dg.SkipReason(reason) if reason else dg.RunRequest()
-
-    return schedule
-
-
-def why_not(spec: ModelSpec, is_hour: bool) -> str:
-    """Why there is nothing to watch now; empty where there is."""
-    root = storage_root()
-    plan = PlanStore(root).current(spec.name)
-    if plan is None:
-        return f"{spec.name} was never deployed"
-    if plan.experiment is not None:
-        return ""
-    if not is_hour:
-        return "no challenger is under test"
-    shipped = any(waiting(root, spec.name, kind) for kind in ("predictions", "labels"))
-    if shipped or _left_behind(spec) or raw_to_compare(spec, plan) is not None:
-        return ""
-    return "nothing was logged since the last look"
-
-
-def _left_behind(spec: ModelSpec) -> bool:
-    """Whether a server died without shipping what it logged."""
-    directory = home() / "log" / spec.name
-    names = [item.name for item in directory.iterdir()] if directory.is_dir() else []
-    servers = storage_root() / "servers"
-    return any(
-        not is_locked(servers / name / "lease")
-        for name in names
-        if (directory / name).is_dir()
-    )
 
 
 class Progress(msgspec.Struct, frozen=True):

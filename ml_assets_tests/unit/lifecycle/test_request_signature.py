@@ -5,12 +5,12 @@ import pandas as pd
 import pytest
 
 from ml_assets.assets.replay import _body
-from ml_assets.lifecycle import interface
-from ml_assets.lifecycle.interface import (
-    interface_notes,
+from ml_assets.lifecycle import request_signature as module
+from ml_assets.lifecycle.monitored_columns import with_constants
+from ml_assets.lifecycle.request_signature import (
     request_signature,
+    signature_notes,
     spared,
-    with_constants,
 )
 from ml_assets.ml.training import train
 from ml_assets.records.plan import Column, Signature, ignored
@@ -65,13 +65,13 @@ def test_a_list_that_was_open_stays_open_unless_the_yaml_closes_it(
         negative="no",
         positive="yes",
     )
-    monkeypatch.setattr(interface, "served_signature", lambda model: before)
+    monkeypatch.setattr(module, "served_signature", lambda model: before)
     found = request_signature(spec, train(table(), spec), {"country": "string"})
     columns = {column.name: column for column in found.columns}
     assert columns["plan"].open is is_open
     assert columns["country"] == ignored("country", "string")
     assert columns["age"].optional, "requests until now lack it"
-    notes = interface_notes(found)
+    notes = signature_notes(found)
     assert "taken in requests and not read: country" in notes
     assert any(note.endswith("age, fee, member") for note in notes)
 

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from ml_assets.lifecycle.strategy import challenge, challenger, drop, next_step, promote
+from ml_assets.lifecycle.plan_transitions import (
+    challenge,
+    challenger,
+    drop,
+    next_step,
+    promote,
+)
 from ml_assets.records.assignment import arm_of
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
