@@ -16,13 +16,13 @@ import pandas as pd
 from benchmarks.drift import table
 from ml_assets.ml.contract import Contract
 from ml_assets.ml.drift import compare
-from ml_assets.ml.performance_auc import auc_interval
-from ml_assets.ml.performance_degraded import (
+from ml_assets.ml.performance import auc_interval
+from ml_assets.ml.profile import profile
+from ml_assets.ml.sequential.degradation import (
     Degradation,
     accuracy_degraded,
     auc_degraded,
 )
-from ml_assets.ml.profile import profile
 
 Generator = np.random.Generator
 Draw = Callable[[Generator, int], Any]

@@ -46,7 +46,7 @@ def _find(spec: ModelSpec) -> dg.OpDefinition:
         out=dg.DynamicOut(**says(spec)),
     )
     def find(context: dg.OpExecutionContext) -> Any:
-        from ml_assets.ml.retype import whole_numbers
+        from ml_assets.ml.cleaning import integral_columns
 
         store = TableStore(storage_root())
         version = store.version(spec.name, "raw", *runs_of(context.run))
@@ -54,7 +54,7 @@ def _find(spec: ModelSpec) -> dg.OpDefinition:
         # Whether a column holds whole numbers only is seen in all rows together.
         wanted = store.columns(spec.name, "raw", version) & {*spec.features.categorical}
         some = store.read(spec.name, "raw", version, sorted(wanted))
-        common = {"raw": version, "whole": whole_numbers(some, spec.features)}
+        common = {"raw": version, "whole": integral_columns(some, spec.features)}
         numbers = range(store.parts(spec.name, "raw", version))
         yield from each(("", {**common, "number": number}) for number in numbers)
 
@@ -68,7 +68,7 @@ def _prepare(spec: ModelSpec) -> dg.OpDefinition:
         out=dg.Out(**says(spec)),
     )
     def prepare(context: dg.OpExecutionContext, part: dict[str, Any]) -> Any:
-        from ml_assets.ml.prepare_parts import prepare_part
+        from ml_assets.ml.prepare import prepare_part
         from ml_assets.ml.tables import content_hash
 
         store, keep = TableStore(storage_root()), columns_to_keep(spec)
@@ -97,7 +97,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
     def join(
         context: dg.OpExecutionContext, parts: list[dict[str, Any]]
     ) -> dg.Output[Any]:
-        from ml_assets.ml.prepare_parts import join_prepared
+        from ml_assets.ml.prepare import join_prepared
         from ml_assets.state.classes import pinned_classes
 
         store, keep = TableStore(storage_root()), columns_to_keep(spec)

@@ -28,8 +28,8 @@ def feature_arguments(spec: ModelSpec) -> dict[str, Any]:
 @contextlib.contextmanager
 def refusing_features() -> Iterator[None]:
     """Columns that do not fit the YAML fail the run, which tries no second time."""
-    from ml_assets.ml.identity import IdentityError
-    from ml_assets.ml.retype import FeatureError
+    from ml_assets.ml.cleaning import FeatureError
+    from ml_assets.ml.row_identity import IdentityError
     from ml_assets.ml.split import SplitError
 
     try:

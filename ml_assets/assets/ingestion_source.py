@@ -26,13 +26,13 @@ class IngestionConfig(dg.Config):
 
     def resolve(self, spec: ModelSpec) -> SourceSpec:
         """The source that this run reads: that of the YAML, or one that it permits."""
-        from ml_assets.ml.sources.permitted import why_not
+        from ml_assets.ml.sources.runtime_sources import refusal
 
         if self.source is None:
             return spec.source
         try:
             source = SourceSpec.model_validate(self.source)
-            told = why_not(source, spec.source, spec.runtime_sources)
+            told = refusal(source, spec.source, spec.runtime_sources)
             if not told:
                 return source
         except ValidationError as error:
@@ -84,7 +84,7 @@ def accept(
 
 def _numbers_in_texts(frame: "pd.DataFrame") -> list[str]:
     """What to say of columns that are texts, and hold numbers all the same."""
-    from ml_assets.ml.sources.text_numbers import dressed
+    from ml_assets.ml.sources.csv_numbers import dressed
 
     found = []
     for name in frame.select_dtypes("category"):

@@ -31,7 +31,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def monitoring() -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
         from ml_assets.assets.scoring import held_out_rows, load, score
         from ml_assets.lifecycle.interface import CONSTANTS, constants, with_constants
-        from ml_assets.ml.performance_auc import auc_interval
+        from ml_assets.ml.performance import auc_interval
         from ml_assets.ml.profile import profile
 
         plan = PlanStore(storage_root()).current(spec.name)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.core.spelling import plain, truth
-from ml_assets.ml.retype import FeatureError
+from ml_assets.ml.cleaning import FeatureError
 from ml_assets.records.plan import LISTED
 
 Label = str | int | float | bool

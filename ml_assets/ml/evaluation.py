@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ml_assets.ml.chance import p_values
 from ml_assets.ml.gate_figures import GateFigures, Group
 from ml_assets.ml.intervals import wilson
+from ml_assets.ml.significance import p_values
 from ml_assets.ml.slices import groups_of
 
 CALIBRATION_BINS = 10
@@ -72,7 +72,7 @@ class Evaluation:
         saying the other, whichever the metric likes more.
     chance : dict of str to float
         How probable it is that an answer which knows nothing of a row looks as good
-        (see `~ml_assets.ml.chance.p_values`).
+        (see `~ml_assets.ml.significance.p_values`).
     accuracy_interval : tuple of float
         Wilson's 95 % interval.
     confusion : Confusion, optional
@@ -93,7 +93,7 @@ class Evaluation:
     slices: tuple[SliceRow, ...]
 
     def gate_figures(self, **champion: Any) -> GateFigures:
-        """What the gate looks at; `champion` is what it is told of that one."""
+        """The figures for the gate; `champion` gives those of the champion, by name."""
         slices: dict[str, dict[str, Group]] = {}
         for row in self.slices:
             groups = slices.setdefault(row.column, {})
@@ -251,12 +251,12 @@ def _calibration(y: Outcomes, p: Floats) -> tuple[CalibrationBin, ...]:
     if np.isnan(p).any():
         return ()
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    place = np.clip(
+    bins_of_rows = np.clip(
         np.searchsorted(edges, p, side="right") - 1, 0, CALIBRATION_BINS - 1
     )
     bins = []
     for number in range(CALIBRATION_BINS):
-        inside = place == number
+        inside = bins_of_rows == number
         n = int(inside.sum())
         means = (p[inside].mean(), y[inside].mean()) if n else (math.nan, math.nan)
         low, high = float(edges[number]), float(edges[number + 1])

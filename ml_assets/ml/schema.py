@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 from pandas.api import types
 
-from ml_assets.ml.naming import names_rows
+from ml_assets.ml.identifiers import identifier_reason
 from ml_assets.records.plan import LISTED, Column, Kind
 from ml_assets.records.signature import MAX_CATEGORIES
 
@@ -132,7 +132,7 @@ def _column(name: str, values: pd.Series, unknown: Unknown) -> Column:
     if kind != "string":
         return Column(name=name, kind=kind, nullable=nullable)
     found = categories_of(values)
-    if len(found) > MAX_CATEGORIES or names_rows(values):
+    if len(found) > MAX_CATEGORIES or identifier_reason(values):
         # Values that name rows are nobody's to read, and no list of them has an end.
         return Column(name=name, kind=kind, nullable=nullable, open=True)
     is_choice = len(found) <= LISTED and is_complete(values)

@@ -15,7 +15,7 @@ from ml_assets.spec.model import ModelSpec
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.ml.identity import Identity
+    from ml_assets.ml.row_identity import Identity
 
 
 def pinned_identity(spec: ModelSpec, raw: "pd.DataFrame") -> "Identity":
@@ -26,7 +26,7 @@ def pinned_identity(spec: ModelSpec, raw: "pd.DataFrame") -> "Identity":
     IdentityError
         If a column of ``split.key`` is missing.
     """
-    from ml_assets.ml.identity import Identity, identity_of
+    from ml_assets.ml.row_identity import Identity, identity_of
 
     known = read_json(_path(spec))
     if not spec.split.key and _holds(spec, raw, known):

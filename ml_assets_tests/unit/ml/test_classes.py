@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ml_assets.ml.classes import Classes, as_classes, encode_target
-from ml_assets.ml.retype import FeatureError
+from ml_assets.ml.cleaning import FeatureError
 
 YES = Classes("no", "yes")
 

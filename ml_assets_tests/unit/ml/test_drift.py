@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ml_assets.ml import drift_measures as measure
+from ml_assets.ml import two_sample as measure
 from ml_assets.ml.drift import compare
 from ml_assets.ml.profile import Profile, profile
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 from threadpoolctl import threadpool_info
 
-from ml_assets.ml import ray_engine
+from ml_assets.ml import engines
 from ml_assets.ml.engines import EngineError, workers
 from ml_assets_tests.kits.ray import free_port
 
@@ -65,7 +65,7 @@ def test_a_cluster_where_nobody_listens_is_told(monkeypatch, scheme):
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_a_server_that_is_no_ray_does_not_hold_a_run_up(monkeypatch, scheme):
-    monkeypatch.setattr(ray_engine, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"{scheme}127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv(ADDRESS, address)

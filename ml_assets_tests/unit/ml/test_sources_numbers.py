@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from ml_assets.ml.sources import SourceError, read_source
-from ml_assets.ml.sources.text_numbers import dressed
-from ml_assets.spec.source import CsvFormat, SourceSpec
+from ml_assets.ml.sources.csv_numbers import dressed
+from ml_assets.spec.csv_format import CsvFormat
+from ml_assets.spec.source import SourceSpec
 
 
 def read(tmp_path: Path, content: str, **layout: Any) -> pd.DataFrame:
