@@ -84,11 +84,11 @@ def accept(
 
 def _numbers_in_texts(frame: "pd.DataFrame") -> list[str]:
     """What to say of columns that are texts, and hold numbers all the same."""
-    from ml_assets.ml.sources.csv_numbers import dressed
+    from ml_assets.ml.sources.csv_numbers import formatted_numbers
 
     found = []
     for name in frame.select_dtypes("category"):
-        number, cells = dressed(frame[name]), int(frame[name].notna().sum())
+        number, cells = formatted_numbers(frame[name]), int(frame[name].notna().sum())
         if number:
             found.append(
                 f"column '{name}' is text, and {number:,} of its {cells:,} values are"

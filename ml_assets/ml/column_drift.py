@@ -92,7 +92,7 @@ class ColumnDrift(msgspec.Struct, frozen=True, kw_only=True):
 def number_drift(
     name: str, reference: NumberProfile, column: "pd.Series[Any]"
 ) -> ColumnDrift:
-    """Compare a numeric column; a `ValueError` says where it holds no numbers."""
+    """Compare a numeric column; raises `ValueError` where it holds no numbers."""
     try:
         values = column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (ValueError, TypeError) as error:

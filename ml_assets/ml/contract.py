@@ -1,4 +1,4 @@
-"""The schema contract: what the last accepted data looked like, compared with new data.
+"""The schema contract: what the last accepted data was like, compared with new data.
 
 Expectations are what an author knows; the contract is what nobody wrote down: which
 columns there are, of which types, with which categories and ranges.
@@ -22,7 +22,7 @@ ROWS_KEPT = 0.5
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """What accepted data looked like: its columns in order and its number of rows.
+    """What accepted data was like: its columns in order and its number of rows.
 
     Examples
     --------

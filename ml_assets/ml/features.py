@@ -162,7 +162,7 @@ def many_categories(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, list
 
 
 def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
-    """What the encoding does not tell apart, each a sentence with counts."""
+    """Which values are encoded as unknown, a sentence with counts a column."""
     notes = []
     for name, encoder, columns in pipeline.named_steps["encode"].transformers:
         if name != MANY:

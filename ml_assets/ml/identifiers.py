@@ -1,7 +1,7 @@
 """Columns of identifiers and dates, whose values do not come again in later rows.
 
 A list of such values teaches nothing and refuses every row to come, and it shows to
-whoever reads it whom the rows are about. Last week's values say nothing about this
+whoever reads it whom the rows are about. Last week's values do not predict this
 week's either. Two callers ask, with rules of their own: the features of a model leave
 such a column out and must not lose a category by mistake; the schema contract only
 stops comparing its values.

@@ -1,4 +1,4 @@
-"""The reference profile: what training data and predictions looked like."""
+"""The reference profile: distributions of training data and predictions."""
 
 import re
 from collections.abc import Mapping

@@ -23,7 +23,7 @@ def kind_of(column: pd.Series) -> Kind:
 
     A float column stays ``number`` even where every value is whole: tomorrow's rows may
     hold a fraction. So does an integer column that a missing value turned into floats,
-    because nothing in it says which of the two it was.
+    because nothing in it shows which of the two it was.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def signature_columns(
         Raw input columns of the model, in the order of the signature.
     unknown : {'auto', 'reject', 'accept'}
         Whether a value that training never saw is taken. ``auto`` refuses it where the
-        rows say that they hold every value; ``reject`` wherever values are a choice.
+        rows seem to hold every value; ``reject`` wherever values are a choice.
 
     Returns
     -------

@@ -1,7 +1,7 @@
 """Significance tests: is a version better than the best constant by chance?
 
 Each test is one-sided and on the same rows: how probable is it that an answer which
-knows nothing of a row would look as good as this.
+knows nothing of a row would be as good as this.
 """
 
 import numpy as np

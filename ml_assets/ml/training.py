@@ -53,7 +53,7 @@ class Trained:
     test : ndarray of bool, shape (n_rows,)
         The rows that were held out.
     negative, positive : str, int, float or bool
-        What 0 and 1 stand for.
+        The values that 0 and 1 encode.
     params : dict
         Parameters of the estimator that differ from its defaults, and ``random_state``.
     candidates : list of Candidate
@@ -113,7 +113,7 @@ def train(
     ------
     EstimatorError
         If the estimator or one of its parameters is not usable, or what would be fitted
-        could not be served; said before anything is fitted on all rows.
+        could not be served; raised before anything is fitted on all rows.
     SplitError
         If the rows cannot be divided.
     EngineError

@@ -30,7 +30,7 @@ class BaseSpec(BaseModel):
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The schema, which lets a template of Dagster stand for a value."""
+        """The schema, which allows a template of Dagster for a value."""
         schema = handler(core_schema)
         properties = handler.resolve_ref_schema(schema).get("properties", {})
         for name, form in properties.items():

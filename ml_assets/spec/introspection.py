@@ -15,13 +15,13 @@ from typing import NamedTuple
 RULES = "great_expectations.expectations.core"
 
 
-class Class(NamedTuple):
+class LibraryClass(NamedTuple):
     """A class, as its source declares it: its own module, and all its ancestors."""
 
     module: str
     node: ast.ClassDef
 
-    def lineage(self) -> Iterator["Class"]:
+    def lineage(self) -> Iterator["LibraryClass"]:
         """The class and its ancestors inside its library, nearest first."""
         yield self
         for base in self.node.bases:
@@ -72,7 +72,7 @@ def _has_no_default(value: ast.expr | None) -> bool:
 
 
 @functools.cache
-def find_class(path: str) -> Class | None:
+def find_class(path: str) -> LibraryClass | None:
     """The class at an import path of an installed library, or None.
 
     Examples
@@ -86,7 +86,7 @@ def find_class(path: str) -> Class | None:
     file = _file(module)
     for node in _statements(file) if file else ():
         if isinstance(node, ast.ClassDef) and node.name == name:
-            return Class(module, node)
+            return LibraryClass(module, node)
         if isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 if (alias.asname or alias.name) == name:
@@ -107,13 +107,13 @@ def rules() -> list[str]:
     )
 
 
-def find_rule(name: str) -> Class | None:
+def find_rule(name: str) -> LibraryClass | None:
     """The class of the rule ``expect_...``, or None if there is none."""
     file = _file(f"{RULES}.{name}")
     wanted = name.replace("_", "")
     for node in _statements(file) if file else ():
         if isinstance(node, ast.ClassDef) and node.name.lower() == wanted:
-            return Class(f"{RULES}.{name}", node)
+            return LibraryClass(f"{RULES}.{name}", node)
     return None
 
 

@@ -30,7 +30,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """Reads as Dagster does: what looks like a date is the text that it is."""
+    """Reads as Dagster does: a date stays the text that it is."""
 
     yaml_implicit_resolvers = {
         first: [(tag, form) for tag, form in forms if not tag.endswith(":timestamp")]

@@ -11,7 +11,7 @@ from typing import Any
 from ml_assets.spec.base import Fault
 from ml_assets.spec.expectation_library import ENGINE_OPTIONS, SQL_ONLY
 from ml_assets.spec.expectations import contradictions, did_you_mean
-from ml_assets.spec.introspection import Class, find_class, find_rule, rules
+from ml_assets.spec.introspection import LibraryClass, find_class, find_rule, rules
 
 LABEL_NAME = re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
 LABEL_PREFIX = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -34,7 +34,7 @@ def estimator_faults(path: str, params: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 def _parameter_faults(
-    path: str, found: Class, params: Mapping[str, Any]
+    path: str, found: LibraryClass, params: Mapping[str, Any]
 ) -> Iterator[Fault]:
     known = found.parameters()
     for name, value in params.items():

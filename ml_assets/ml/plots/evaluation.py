@@ -40,7 +40,7 @@ def plots(
     importance : sequence of Importance
         The most important first.
     labels : tuple
-        What 0 and 1 stand for.
+        The values that 0 and 1 encode.
 
     Returns
     -------

@@ -12,7 +12,7 @@ from ml_assets.spec.csv_format import CsvFormat, number_of
 CODE = r"^\s*[+-]?0\d"
 _BLOCK = 1 << 20
 # What people write around a number.
-_DRESSED = re.compile(r"[+-]?\s*[$€£¥]?\s*[+-]?\d[\d.,' ]*\s*[%$€£¥]?")
+_FORMATTED = re.compile(r"[+-]?\s*[$€£¥]?\s*[+-]?\d[\d.,' ]*\s*[%$€£¥]?")
 
 
 def has_codes(texts: Any) -> bool:
@@ -57,20 +57,20 @@ def as_numbers(texts: Any, layout: CsvFormat) -> Any:
     return None
 
 
-def dressed(column: "pd.Series[Any]") -> int:
+def formatted_numbers(column: "pd.Series[Any]") -> int:
     """How many cells of a text column are numbers as people write them; codes are none.
 
     Examples
     --------
-    >>> dressed(pd.Series(["1,5", "12%", "$3.00", "01234", "none", None]))
+    >>> formatted_numbers(pd.Series(["1,5", "12%", "$3.00", "01234", "none", None]))
     3
     """
     counts = column.value_counts().items()
-    return int(sum(n for text, n in counts if n and _is_dressed(str(text))))
+    return int(sum(n for text, n in counts if n and _is_formatted(str(text))))
 
 
-def _is_dressed(text: str) -> bool:
-    return not re.match(CODE, text) and _DRESSED.fullmatch(text) is not None
+def _is_formatted(text: str) -> bool:
+    return not re.match(CODE, text) and _FORMATTED.fullmatch(text) is not None
 
 
 def _plain(texts: Any, layout: CsvFormat) -> Any:

@@ -1,4 +1,4 @@
-"""The schema contract: what it learns, and what it says of changed data."""
+"""The schema contract: what it learns, and how changed data breaks it."""
 
 import json
 

@@ -68,7 +68,7 @@ GROWTH = {
 def test_growth_is_no_error(name):
     before, after = GROWTH[name]
     assert errors(before, after) == []
-    # A contract that was learnt of a column before it looked like what it is.
+    # A contract that was learnt of a column before it was found to be one.
     assert errors(before[:15], after) in ([], ["row_count"])
 
 

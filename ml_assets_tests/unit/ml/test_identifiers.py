@@ -1,4 +1,4 @@
-"""Columns that name rows or moments are no inputs; their values are told nowhere."""
+"""Columns of identifiers or dates are no inputs; no message shows their values."""
 
 import numpy as np
 import pandas as pd
@@ -68,10 +68,10 @@ GROUPS = {
 
 @pytest.mark.parametrize("kind", ["str", "category", "object"])
 @pytest.mark.parametrize("values", NAMES.values(), ids=NAMES)
-def test_a_column_that_names_rows_is_found_without_telling_a_value(values, kind):
-    told = identifier_reason(pd.Series(values, dtype=kind))
-    assert told is not None
-    assert not any(str(value) in told for value in values if value is not None)
+def test_a_column_that_names_rows_is_found_without_showing_a_value(values, kind):
+    reason = identifier_reason(pd.Series(values, dtype=kind))
+    assert reason is not None
+    assert not any(str(value) in reason for value in values if value is not None)
 
 
 @pytest.mark.parametrize("values", GROUPS.values(), ids=GROUPS)
@@ -139,7 +139,7 @@ def test_indicators_are_bounded_sparse_and_said(crowded):
     (note,) = encoding_notes(frame, pipeline)
     assert note.startswith(f"column 'city' has {frame['city'].nunique()} values: the")
     assert "city 1" not in note
-    # Only the frequent ones are told apart: a rare one is what an unknown one is.
+    # Only the frequent ones are distinct: a rare one is what an unknown one is.
     rare = frame["city"].value_counts().index[-1]
     pair = pd.DataFrame({"city": [rare, "never seen"], "a": [0.5, 0.5]}, dtype=object)
     first, second = pipeline.predict_proba(pair)[:, 1]

@@ -14,7 +14,7 @@ from ml_assets.ml.sequential.degradation import accuracy_degraded, auc_degraded
 
 
 def joined(seed, n, version="20261123T020000Z", signal=2.0):
-    """Labels over three days, and probabilities that tell something of them."""
+    """Labels over three days, and probabilities that predict them somewhat."""
     generator = np.random.default_rng(seed)
     label = generator.random(n) < 0.3
     probability = 1 / (1 + np.exp(-generator.normal(signal * (label - 0.5), 1)))

@@ -72,7 +72,7 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    "rows, told",
+    "rows, message",
     [
         ("old,x,true,no\n", "column 'age' holds texts, but numbers in {0} (a.csv)"),
         ("1,x,7,no\n", "column 'paid' holds numbers, but Booleans in {0} (a.csv)"),
@@ -80,7 +80,7 @@ def test_a_file_whose_name_looks_like_a_glob_is_that_file(tmp_path: Path) -> Non
     ],
 )
 def test_a_part_with_other_values_is_refused_by_name(
-    tmp_path: Path, rows: str, told: str
+    tmp_path: Path, rows: str, message: str
 ) -> None:
     spec = write(tmp_path, a="1,x,true,no\n", b="2,x,true,no\n", c=rows)
 
@@ -88,19 +88,19 @@ def test_a_part_with_other_values_is_refused_by_name(
         read_source(spec, tmp_path)
 
     source = f"csv source {tmp_path}/*.csv"
-    assert str(caught.value) == f"{source} (c.csv): {told.format(source)}"
+    assert str(caught.value) == f"{source} (c.csv): {message.format(source)}"
 
 
 @pytest.mark.parametrize(
-    "header, told", [("age,plan,left\n1,x,no\n", "paid"), ("", "empty")]
+    "header, message", [("age,plan,left\n1,x,no\n", "paid"), ("", "empty")]
 )
 def test_a_part_with_other_columns_is_refused_by_name(
-    tmp_path: Path, header: str, told: str
+    tmp_path: Path, header: str, message: str
 ) -> None:
     spec = write(tmp_path, a="1,x,true,no\n")
     (tmp_path / "b.csv").write_text(header)
 
-    with pytest.raises(SourceError, match=rf"\(b\.csv\).*{told}"):
+    with pytest.raises(SourceError, match=rf"\(b\.csv\).*{message}"):
         read_source(spec, tmp_path)
 
 
