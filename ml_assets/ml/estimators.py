@@ -155,7 +155,8 @@ def _find(path: str, location: str) -> Any:
     ):
         raise EstimatorError(
             f"{location}: {path} is not a scikit-learn classifier that model servers"
-            " load, nor a part of one; one such is sklearn.linear_model.LogisticRegression"
+            " load, nor a part of one; one such is"
+            " sklearn.linear_model.LogisticRegression"
         )
     return kind
 
