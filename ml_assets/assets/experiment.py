@@ -86,10 +86,10 @@ def _check(spec: ModelSpec, passed: bool, sentence: str) -> dg.AssetCheckResult:
 
 def describe(spec: ModelSpec, outcome: Outcome) -> dict[str, Any]:
     """What the UI shows of an experiment."""
-    from ml_assets.ml import live_plots
+    from ml_assets.ml.plots import monitoring
 
     found = outcome.status
-    image = live_plots.evidence(
+    image = monitoring.evidence(
         found.trace, found.evidence.threshold, found.evidence.describe()
     )
     # It goes from the experiment's start to now: one file an experiment.
