@@ -23,13 +23,13 @@ from ml_assets.core.logs import configure
     type=click.FloatRange(min=0.1),
     default=5.0,
     show_default=True,
-    help="Seconds between two looks at what is new.",
+    help="Seconds between two reads of what is new.",
 )
 def command(host: str, port: int, interval: float) -> None:
-    """Tell Prometheus what the Dagster instance and the models do, until SIGTERM.
+    """Export metrics of the Dagster instance and the models, until SIGTERM.
 
-    It reads DAGSTER_HOME and ML_ASSETS_STORAGE and writes nothing there. What it tells
-    is listed in docs/observability.md. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, runs
+    It reads DAGSTER_HOME and ML_ASSETS_STORAGE and writes nothing there. The metrics
+    are listed in docs/observability.md. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, runs
     that ended are sent there as traces, and the instance keeps how far that came.
 
     \b

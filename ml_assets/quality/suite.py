@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ml_assets.core import progress
 from ml_assets.ml.columns import with_columns
 from ml_assets.quality import arguments, layouts, messages
 from ml_assets.quality.names import columns_of, expectation_names
@@ -75,6 +76,7 @@ def run_expectations(
                 layout,
                 [expectations[n] for n in members],
             )
+            progress.report("rules", len(found), len(expectations))
             for at, result in _evaluate(arranged, [rules[n] for n in members]).items():
                 counted = library.is_rule_on_values(rules[at])
                 read = dates.told if fitted[at].columns else plain

@@ -9,7 +9,7 @@ import dagster as dg
 
 from ml_assets.assets.common import STEPS, TABLES
 from ml_assets.assets.step_values import StepIOManager
-from ml_assets.cli.catalogue import spec_of
+from ml_assets.cli.context import spec_of
 from ml_assets.components.tabular_classifier import STAGES
 from ml_assets.state.tables import TableIOManager
 
