@@ -1,15 +1,13 @@
 """What commands print: plain text for programs, laid out where a person reads it.
 
 A stream that is no terminal gets the same text on each machine: full width, nothing cut
-off, no colours, no boxes. On a terminal, long columns are wrapped to its width, and a
-line at the bottom shows work that takes time. ``rich`` is imported for a terminal only,
-and honours ``NO_COLOR`` there.
+off, no colours, no boxes. On a terminal, long columns are wrapped to its width.
+``rich`` is imported for a terminal only, and honours ``NO_COLOR`` there.
 """
 
 import os
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, TextIO
 
@@ -17,7 +15,6 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress, ProgressColumn
     from rich.text import Text
 
 # A text, or a text and its style.
@@ -49,8 +46,13 @@ def text_of(fragment: Fragment) -> str:
     return fragment if isinstance(fragment, str) else fragment[0]
 
 
-def echo(*fragments: Fragment, err: bool = False, stream: TextIO | None = None) -> None:
-    """Print one line; a terminal that is narrower goes on in the next row.
+def echo(
+    *fragments: Fragment,
+    err: bool = False,
+    wraps: bool = False,
+    stream: TextIO | None = None,
+) -> None:
+    """Print one line.
 
     Parameters
     ----------
@@ -58,12 +60,15 @@ def echo(*fragments: Fragment, err: bool = False, stream: TextIO | None = None) 
         The parts of the line, with their style.
     err : bool, default False
         Print to standard error instead of standard output.
+    wraps : bool, default False
+        Wrap it between words on a terminal that is narrower, as a sentence; a command
+        stays one line, so that it can be copied.
     stream : text file, optional
         Where to print instead.
     """
     stream = stream or (sys.stderr if err else sys.stdout)
     if is_terminal(stream):
-        _console(stream).print(_text(*fragments), soft_wrap=True)
+        console_of(stream).print(_text(*fragments), soft_wrap=not wraps)
     else:
         click.echo("".join(map(text_of, fragments)), file=stream)
 
@@ -133,7 +138,8 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[Fragment]]) -> None:
 def fitted(columns: Sequence[Sequence[str]], room: int) -> tuple[list[int], list[int]]:
     """The columns that stand side by side in `room`, and their widths.
 
-    No word is broken but one that is longer than an id; the first column always stays.
+    Texts are wrapped where that makes room for all, without breaking a word that is no
+    longer than an id. Else the longest columns are left out; never the first.
 
     Examples
     --------
@@ -150,95 +156,22 @@ def fitted(columns: Sequence[Sequence[str]], room: int) -> tuple[list[int], list
         for n, word in zip(most, words, strict=True)
     ]
     kept = [*range(len(columns))]
-    while len(kept) > 1 and sum(least[n] + GAP for n in kept) - GAP > room:
-        kept.remove(max(kept[1:], key=lambda n: (most[n], n)))
-    spare = room - sum(least[n] + GAP for n in kept) + GAP
+    if _total(least) > room:
+        while len(kept) > 1 and _total(most[n] for n in kept) > room:
+            kept.remove(max(kept[1:], key=lambda n: (most[n], n)))
+    spare = room - _total(least[n] for n in kept)
     widths = {}
     for place, number in enumerate(sorted(kept, key=lambda n: most[n] - least[n])):
         share = max(0, spare) // (len(kept) - place)
         widths[number] = least[number] + min(share, most[number] - least[number])
         spare -= widths[number] - least[number]
-    return kept, [widths[number] for number in kept]
+    return kept, [min(widths[number], room) for number in kept]
 
 
-class Activity:
-    """A line at the bottom of a terminal that shows what is done, and for how long."""
-
-    def __init__(self, progress: "Progress | None" = None) -> None:
-        self._progress = progress
-
-    def show(self, text: str) -> None:
-        """Show other work, which begins now; nothing where `text` is empty."""
-        if self._progress is not None:
-            self._progress.columns = _columns(self._progress.console, None)
-            for task in self._progress.task_ids:
-                self._progress.remove_task(task)
-            if text:
-                self._progress.add_task(text, total=None, amount="")
-
-    def count(
-        self, what: str, done: int | None = None, total: int | None = None
-    ) -> None:
-        """Show how far the work is: see `ml_assets.core.progress.report`."""
-        if self._progress is not None:
-            shown = amount(what, done, total)
-            self._progress.columns = _columns(self._progress.console, total)
-            for task in self._progress.task_ids:
-                self._progress.update(task, completed=done, total=total, amount=shown)
+def _total(widths: Iterable[int]) -> int:
+    return sum(width + GAP for width in widths) - GAP
 
 
-def amount(what: str, done: int | None, total: int | None) -> str:
-    """How much is done, for people.
-
-    Examples
-    --------
-    >>> amount("files", 1, 3), amount("rows", 12_000, None)
-    ('1 of 3 files', '12,000 rows')
-    >>> amount("8 candidates", None, None)
-    '8 candidates'
-    >>> amount("bytes", 1_500_000, 2_000_000)
-    '1.5 of 2.0 MB'
-    """
-    if done is None:
-        return what
-    if what == "bytes":
-        shown = [f"{n / 1e6:,.1f}" for n in (done, total) if n is not None]
-        return f"{' of '.join(shown)} MB"
-    shown = [f"{n:,}" for n in (done, total) if n is not None]
-    return f"{' of '.join(shown)} {what}"
-
-
-@contextmanager
-def activity(text: str = "", stream: TextIO | None = None) -> Iterator[Activity]:
-    """Show work on `stream`, by default standard error, until the block ends.
-
-    What is printed to the same stream meanwhile stands above the line.
-    """
-    stream = stream or sys.stderr
-    if not is_terminal(stream):
-        yield Activity()
-        return
-    with _progress(_console(stream)) as progress:
-        shown = Activity(progress)
-        shown.show(text)
-        yield shown
-
-
-@contextmanager
-def copy_of(stream: TextIO) -> Iterator[TextIO]:
-    """`stream` as it is now: Dagster sends what a run prints elsewhere."""
-    stream.flush()
-    try:
-        descriptor = os.dup(stream.fileno())
-    except (OSError, ValueError):
-        # Under a test runner it may be no file; nothing is redirected then.
-        yield stream
-        return
-    with os.fdopen(descriptor, "w", buffering=1, encoding="utf-8") as copy:
-        yield copy
-
-
-# One for each stream, so that what is printed knows the line at its bottom.
 @lru_cache(maxsize=8)
 def _made(stream: TextIO) -> "Console":
     from rich.console import Console
@@ -246,7 +179,8 @@ def _made(stream: TextIO) -> "Console":
     return Console(file=stream, force_terminal=True, highlight=False)
 
 
-def _console(stream: TextIO) -> "Console":
+def console_of(stream: TextIO) -> "Console":
+    """The console of a terminal; what is printed to it stands above its live line."""
     console = _made(stream)
     # Of this stream's terminal, whatever the standard streams are redirected to.
     console.width = width_of(stream) or 80
@@ -271,29 +205,4 @@ def _print_row(
     for width in widths:
         grid.add_column(width=width, overflow="fold")
     grid.add_row(*(_text(*cell) for cell in cells))
-    _console(stream).print(grid)
-
-
-def _progress(console: "Console") -> "Progress":
-    from rich.progress import Progress
-
-    return Progress(
-        *_columns(console, None),
-        console=console,
-        transient=True,
-        redirect_stdout=False,
-        redirect_stderr=False,
-    )
-
-
-def _columns(console: "Console", total: int | None) -> tuple["ProgressColumn", ...]:
-    """What the line of an activity is made of; a bar only where its end is known."""
-    from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-
-    return (
-        SpinnerColumn("dots" if console.encoding.startswith("utf") else "line"),
-        TextColumn("{task.description}", markup=False),
-        *([BarColumn(20)] if total else []),
-        TextColumn("{task.fields[amount]}", style="dim", markup=False),
-        TimeElapsedColumn(),
-    )
+    console_of(stream).print(grid)

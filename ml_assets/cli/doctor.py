@@ -5,8 +5,9 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from ml_assets.cli.activity import activity
 from ml_assets.cli.checks import Finding, guarded, installation, storage
-from ml_assets.cli.console import activity, item
+from ml_assets.cli.console import item
 from ml_assets.cli.output import echo_json, json_option, quiet_libraries
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}

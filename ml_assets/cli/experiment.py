@@ -5,7 +5,7 @@ import math
 
 import click
 
-from ml_assets.cli.console import table
+from ml_assets.cli.console import echo, table
 from ml_assets.cli.context import chosen_target, require_known, who
 from ml_assets.cli.output import (
     EXIT_CODES,
@@ -80,11 +80,12 @@ def _stopped(model: str, serving: ServingSpec, why: str) -> Standing:
 
 def _print(model: str, found: Standing) -> None:
     value = found.to_dict()
-    click.echo(
+    echo(
         f"{model}: {value['experiment']} against {value['champion']},"
-        f" {value['mode']} for {value['days']:.1f} days"
+        f" {value['mode']} for {value['days']:.1f} days",
+        wraps=True,
     )
-    click.echo(f"verdict: {value['verdict']}, {value['sentence']}")
+    echo(f"verdict: {value['verdict']}, {value['sentence']}", wraps=True)
     threshold = found.evidence.threshold
     rows = [
         ("challenger is better", found.evidence.log_better, threshold, ""),

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TextIO
 
 import click
 
-from ml_assets.cli.console import activity, copy_of
+from ml_assets.cli.activity import activity, copy_of
 from ml_assets.cli.context import user
 from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.output import Failed, quiet_libraries

@@ -13,8 +13,9 @@ import click
 import msgspec
 
 from ml_assets.cli import rows as sources
+from ml_assets.cli.activity import Activity, activity
 from ml_assets.cli.client import ServerClient
-from ml_assets.cli.console import Activity, activity, width_of
+from ml_assets.cli.console import width_of
 from ml_assets.cli.context import require_known
 from ml_assets.cli.output import EXIT_CODES, Failed
 from ml_assets.cli.rows import Row

@@ -7,7 +7,8 @@ import click
 import yaml
 from pydantic import ValidationError
 
-from ml_assets.cli.console import activity, echo
+from ml_assets.cli.activity import activity
+from ml_assets.cli.console import item
 from ml_assets.cli.context import spec_of
 from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
@@ -128,7 +129,7 @@ def _print(result: dict[str, Any]) -> None:
         return
     click.echo(f"version {result['version']} of {result['model']}")
     for line in gate_lines(gate):
-        echo("  ", *line)
+        item("", *line, width=0, indent=1)
 
 
 def _wait(result: dict[str, Any], timeout: float) -> None:

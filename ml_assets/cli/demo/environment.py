@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from ml_assets.cli.activity import activity
 from ml_assets.cli.client import ServerClient
-from ml_assets.cli.console import activity
 from ml_assets.cli.instance import prepare, workspace_arguments
 from ml_assets.cli.output import Failed, quiet_libraries
 from ml_assets.cli.processes import Children, cli, script

@@ -5,7 +5,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.cli.console import activity, echo
+from ml_assets.cli.activity import activity
+from ml_assets.cli.console import echo
 from ml_assets.cli.context import spec_of
 from ml_assets.cli.demo import after, churn
 from ml_assets.cli.demo.environment import (

@@ -9,7 +9,7 @@ import click
 import dagster as dg
 
 from ml_assets.assets.common import TABLES
-from ml_assets.cli.console import activity, copy_of
+from ml_assets.cli.activity import activity, copy_of
 from ml_assets.cli.jobs import QUIET
 from ml_assets.cli.output import Failed
 from ml_assets.cli.run_report import RunReport
@@ -77,8 +77,10 @@ class Runs:
         tags: Mapping[str, str] | None = None,
     ) -> RunReport:
         report = RunReport(self.spec.name, lambda *_: None)
+        is_implicit = job.name.startswith("__")
+        doing = "materializing all" if is_implicit else f"running {job.name}"
         try:
-            with copy_of(sys.stdout) as out, activity(f"running {job.name}", out):
+            with copy_of(sys.stdout) as out, activity(doing, out):
                 done = job.execute_in_process(
                     instance=self._instance,
                     run_config={**(config or {}), "loggers": QUIET},

@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable
 
-from ml_assets.cli.console import echo
+from ml_assets.cli.console import echo, item
+from ml_assets.cli.run_report import WIDTH
 from ml_assets.cli.run_report import print_line as line
 
 __all__ = ["line", "lines", "step", "title"]
@@ -19,7 +20,8 @@ def step(number: int, text: str) -> None:
 
 
 def lines(label: str, texts: Iterable[str]) -> None:
-    """Print several lines, of which the first bears the label."""
+    """Print lines, indented as they are, of which the first bears the label."""
     for text in texts:
-        line(label, text)
+        indent = len(text) - len(text.lstrip())
+        item((label, "bold"), text.lstrip(), width=WIDTH, indent=2 + indent)
         label = ""
