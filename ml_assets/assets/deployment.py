@@ -23,12 +23,17 @@ from ml_assets.lifecycle.strategy import challenge
 from ml_assets.ml.gate import INTERFACE
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
-from ml_assets.records.signature import told
+from ml_assets.records.signature import summary
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger, held
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
-from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
-from ml_assets.targets.choose import target
+from ml_assets.targets import (
+    Rollout,
+    RolloutError,
+    Target,
+    UnreachableError,
+    configured_target,
+)
 
 
 class DeploymentConfig(dg.Config):
@@ -58,7 +63,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
         try:
             with retrying(context):
                 overruled = [INTERFACE] if config.accept_interface_change else []
-                rollout = deploy(spec, target(), config.version, run_id, who, overruled)
+                rollout = deploy(
+                    spec, configured_target(), config.version, run_id, who, overruled
+                )
         except DoneError as reason:
             context.log.info(str(reason))
             yield dg.AssetObservation(
@@ -148,7 +155,7 @@ def _deploy(
         check_gate(spec, store, record, before, overruled)
         try:
             fetch_bundle(record)
-            changes = told(refused_by(spec.name, record))
+            changes = summary(refused_by(spec.name, record))
         except BundleError as error:
             raise RolloutError(f"version {record.version}: {error}") from error
         if changes and INTERFACE not in overruled:

@@ -18,8 +18,7 @@ from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.experiments import Standing
 from ml_assets.lifecycle.verdict_actions import Outcome, conclude
 from ml_assets.spec.model import ModelSpec
-from ml_assets.targets import RolloutError
-from ml_assets.targets.choose import target
+from ml_assets.targets import RolloutError, configured_target
 
 EXPERIMENT_CHECK = "experiment"
 
@@ -48,7 +47,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
         try:
             outcome = conclude(
-                target(),
+                configured_target(),
                 spec.name,
                 spec.serving,
                 who_runs(context),

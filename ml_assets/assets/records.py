@@ -23,9 +23,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
         from ml_assets.core.storage import storage_root
         from ml_assets.lifecycle.audit import audit
         from ml_assets.state.ledger import Ledger
-        from ml_assets.targets.choose import target
+        from ml_assets.targets import configured_target
 
-        found = audit(target(), spec.name)
+        found = audit(configured_target(), spec.name)
         entries = Ledger(storage_root()).entries(spec.name)
         serious = any(finding.is_serious for finding in found)
         return dg.AssetCheckResult(

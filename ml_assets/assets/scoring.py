@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.spelling import category, plain, truth
+from ml_assets.core.canonical import as_boolean, canonical_text, match_category
 from ml_assets.core.storage import storage_root
 from ml_assets.records.plan import Column
 from ml_assets.spec.model import ModelSpec
@@ -90,7 +90,8 @@ def _as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
             return values
         known = column.categories or ()
         return values.map(
-            lambda value: category(known, value) or plain(value), "ignore"
+            lambda value: match_category(known, value) or canonical_text(value),
+            "ignore",
         )
     if column.kind == "boolean":
         return values if is_truth else values.astype(object).map(_as_truth, "ignore")
@@ -98,5 +99,5 @@ def _as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
 
 
 def _as_truth(value: Any) -> bool:
-    found = truth(value)
+    found = as_boolean(value)
     return bool(float(value)) if found is None else found

@@ -11,9 +11,9 @@ from ml_assets.assets.common import key
 from ml_assets.assets.drift_comparison import DRIFTED_COLUMNS, raw_to_compare
 from ml_assets.assets.training import DRIFT
 from ml_assets.automation.pods import executor_of, pod_tags
-from ml_assets.core.storage import home, storage_root
+from ml_assets.core.storage import home, is_locked, storage_root
 from ml_assets.prediction_log.segments import waiting
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease
+from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import VersionStore
 
@@ -101,7 +101,7 @@ def _left_behind(spec: ModelSpec) -> bool:
     names = [item.name for item in directory.iterdir()] if directory.is_dir() else []
     servers = storage_root() / "servers"
     return any(
-        not ServerLease.is_held(servers / name / "lease")
+        not is_locked(servers / name / "lease")
         for name in names
         if (directory / name).is_dir()
     )

@@ -14,7 +14,7 @@ import msgspec
 from ml_assets.core.storage import read_json, storage_root
 from ml_assets.prediction_log.reader import inputs, signature_of
 from ml_assets.records.plan import Kind, ServingPlan, Signature, ignored
-from ml_assets.records.signature import misfits, widened
+from ml_assets.records.signature import incompatibilities, widened
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.classes import served_signature, signature_of_version
@@ -86,9 +86,8 @@ def left_out(spec: ModelSpec, raw_version: str, inputs: list[str]) -> dict[str, 
 
 def spared(trained: "Trained", signature: Signature) -> list[str]:
     """The inputs that the pipeline can do without: it answers rows that lack them."""
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
-    from ml_assets.serving.runtime.frames import columns_of
     from ml_assets.serving.runtime.protocol import Refused
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime, columns_of
 
     lenient = msgspec.structs.replace(
         signature,
@@ -127,7 +126,11 @@ def observed(
 def refused_by(model: str, record: VersionRecord) -> tuple[str, ...]:
     """What of the requests to the version that serves a version would refuse."""
     before = served_signature(model)
-    return () if before is None else misfits(signature_of_version(record), before)
+    return (
+        ()
+        if before is None
+        else incompatibilities(signature_of_version(record), before)
+    )
 
 
 def constants(record: VersionRecord) -> dict[str, Any]:

@@ -22,8 +22,7 @@ from ml_assets.lifecycle.retention import (
     Version,
 )
 from ml_assets.prediction_log.compaction import batch_of, pending
-from ml_assets.records.plan import ServingPlan
-from ml_assets.records.version_name import STAMP
+from ml_assets.records.plan import STAMP, ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.versions import VersionStore

@@ -116,7 +116,7 @@ def main() -> int:
 
 
 def _answered(runtime: "Runtime", decoder: "RowDecoder", body: bytes) -> Answer:
-    from ml_assets.serving.http.problems import Problem
+    from ml_assets.serving.requests.problems import Problem
     from ml_assets.serving.runtime import Refused
 
     started = time.perf_counter_ns()

@@ -175,7 +175,7 @@ def _probe(
 
     from ml_assets.records.plan import Signature
     from ml_assets.serving.models.bundle import PROBE, SIGNATURE, Probe
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
     directory = storage_root() / record.bundle
     probe = msgspec.json.decode(

@@ -20,7 +20,7 @@ from ml_assets.lifecycle.activation import (
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan
-from ml_assets.records.signature import misfits, told
+from ml_assets.records.signature import incompatibilities, summary
 from ml_assets.state.bundles import fetch_bundle
 from ml_assets.state.classes import signature_of_version
 from ml_assets.state.ledger import Ledger
@@ -108,10 +108,10 @@ def _interface(plan: ServingPlan, left: str) -> str:
         ]
     except (UnknownVersionError, BundleError, RegistryError, OSError) as error:
         return f"whether it takes the requests to {left} is not known: {error}"
-    found = misfits(*pair)
+    found = incompatibilities(*pair)
     if not found:
         return ""
-    return f"it does not answer every request as {left} did: {told(found)}"
+    return f"it does not answer every request as {left} did: {summary(found)}"
 
 
 def _also(*warnings: str) -> str:

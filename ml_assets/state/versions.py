@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 
 from ml_assets.core.storage import NameFault, below, create_bytes, read_json, write_json
-from ml_assets.records.plan import encode
-from ml_assets.records.version_name import STAMP
+from ml_assets.records.plan import STAMP, encode
 
 
 class UnknownVersionError(LookupError):

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 import pandas as pd
 
-from ml_assets.core.spelling import FALSE, TRUE
+from ml_assets.core.canonical import FALSE, TRUE
 from ml_assets.ml.sources.csv_numbers import (
     as_numbers,
     has_codes,

@@ -253,4 +253,4 @@ def test_an_answer_of_a_clock_that_is_ahead_is_found_in_its_segment(
     wanted = line(time.time() + ahead, 1)
     shipped(home, [wanted])
     found = loglookup.find(home, home, wanted["id"])
-    assert found is not None and found.lines[0]["id"] == wanted["id"]
+    assert found is not None and found.records[0]["id"] == wanted["id"]
