@@ -6,7 +6,7 @@ import msgspec
 
 from ml_assets.cli.rows import Row
 from ml_assets.cli.scorers import Prediction, Refusal, Scorer
-from ml_assets.serving.http.problems import FieldError
+from ml_assets.serving.requests.problems import FieldError
 
 # What a refusal finds in a column that the model does not take.
 UNKNOWN = "an unknown column"

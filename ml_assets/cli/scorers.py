@@ -8,8 +8,8 @@ import msgspec
 from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.records.plan import Column, Kind
-from ml_assets.serving.http.problems import FieldError, Problem
 from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.requests.problems import FieldError, Problem
 
 
 class Prediction(NamedTuple):

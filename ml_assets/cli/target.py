@@ -12,7 +12,7 @@ def chosen_target() -> Target:
     Failed
         If it names none, or one whose settings are missing here.
     """
-    from ml_assets.targets.choose import target
+    from ml_assets.targets import configured_target
 
     with told(TargetError):
-        return target()
+        return configured_target()

@@ -45,7 +45,7 @@ def rows_of(record: VersionRecord) -> Rows:
     RowsError
         If its feature table was removed.
     """
-    from ml_assets.state.classes import signature_of_version
+    from ml_assets.state.bundles import signature_of_version
 
     store = TableStore(storage_root())
     try:
@@ -72,14 +72,14 @@ def is_among(
     Raises
     ------
     RowsError
-        If none of the columns that tell rows apart is in both.
+        If none of the columns that identify a row is in both.
     IdentityError
         If a column of ``split.key`` is missing.
     """
     import numpy as np
 
     from ml_assets.ml.identity import Identity, row_numbers
-    from ml_assets.state.identities import pinned_identity
+    from ml_assets.state.pinned import pinned_identity
 
     both = {*cells.columns} & {*others.cells.columns}
     identity = pinned_identity(spec, cells)

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.core.spelling import plain, truth
+from ml_assets.core.canonical import as_boolean, canonical_text
 from ml_assets.ml.retype import FeatureError
 from ml_assets.records.plan import LISTED
 
@@ -55,9 +55,9 @@ def spelling(value: Label) -> str:
     >>> [spelling(value) for value in (1, 1.0, "1", "1.0", True, "True", "yes")]
     ['1', '1', '1', '1', '1', '1', 'yes']
     """
-    found = truth(value)
+    found = as_boolean(value)
     # A column of 0 and 1 may be read as one of truth values in another week.
-    return str(int(found)) if found is not None else plain(value) or str(value)
+    return str(int(found)) if found is not None else canonical_text(value) or str(value)
 
 
 def encode_target(

@@ -11,7 +11,7 @@ from typing import Any
 
 from ml_assets.ml.gate_figures import GateFigures as GateFigures
 from ml_assets.ml.intervals import lower_bound, upper_bound
-from ml_assets.records.signature import told
+from ml_assets.records.signature import summary
 from ml_assets.spec.gate import GateSpec
 
 # The one clause that somebody may overrule, who knows the callers.
@@ -192,7 +192,7 @@ def _interface(figures: GateFigures) -> Clause:
         INTERFACE,
         False,
         f"it does not answer every request as the champion {champion} does:"
-        f" {told(figures.refuses)}; `ml-assets deploy --accept-interface-change`"
+        f" {summary(figures.refuses)}; `ml-assets deploy --accept-interface-change`"
         " activates it all the same",
     )
 

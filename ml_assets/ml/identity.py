@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.core.spelling import moment_text, truth
+from ml_assets.core.canonical import as_boolean, timestamp_text
 
 Numbers = NDArray[np.uint64]
 
@@ -180,11 +180,11 @@ def _of_spellings(values: Sequence[Any]) -> Numbers:
 
 def _plain(value: Any) -> float | str:
     text = str(value).strip()
-    found = truth(text)
+    found = as_boolean(text)
     if found is not None:
         # A column of 0 and 1 may be read as one of truth values in another week.
         return float(found)
-    return float(text) if _NUMBER.fullmatch(text) else moment_text(text)
+    return float(text) if _NUMBER.fullmatch(text) else timestamp_text(text)
 
 
 def _of_floats(values: NDArray[np.float64]) -> Numbers:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from ml_assets.core.spelling import BOOLEANS
+from ml_assets.core.canonical import BOOLEANS
 from ml_assets.ml.tables import DataError
 
 Part = tuple[str, pd.DataFrame]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
-from ml_assets.core.agreement import agree
+from ml_assets.core.tolerance import is_close
 from ml_assets.core.trusted import UntrustedError, dump_skops, load_skops
 from ml_assets.ml.estimators import EstimatorError
 
@@ -84,9 +84,9 @@ def _rehearse(
         raise EstimatorError(
             f"{told} would be fitted in vain, no server would load it: {error}"
         ) from error
-    if not agree(loaded.predict_proba(x)[:, 1], answers).all():
+    if not is_close(loaded.predict_proba(x)[:, 1], answers).all():
         raise EstimatorError(f"{told} answers otherwise once it is packaged and loaded")
-    if not agree(alone, answers[: len(alone)]).any():
+    if not is_close(alone, answers[: len(alone)]).any():
         worst = float(np.abs(np.array(alone) - answers[: len(alone)]).max())
         raise EstimatorError(
             f"{told} answers a row alone otherwise than in a batch, by up to"

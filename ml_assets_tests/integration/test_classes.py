@@ -15,7 +15,8 @@ from ml_assets.components import TabularClassifier
 from ml_assets.ml.classes import Classes
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.classes import pin_classes, served_signature
+from ml_assets.state.bundles import served_signature
+from ml_assets.state.pinned import pin_classes
 from ml_assets.state.versions import VersionStore
 
 Run = Callable[..., dg.ExecuteInProcessResult]

@@ -13,8 +13,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.assets import scoring
 from ml_assets.components import TabularClassifier
+from ml_assets.lifecycle import scoring
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ml_assets.cli.client import ServerClient
 from ml_assets.cli.processes import Children, cli, script
 from ml_assets.cli.workspace import workspace_arguments
-from ml_assets.observability.logging_environment import json_environment
+from ml_assets.observability.dagster_logs import json_environment
 
 SERVER_SECONDS = 60.0
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from ml_assets.core.spelling import FALSE, TRUE
+from ml_assets.core.canonical import FALSE, TRUE
 from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.text_faults import (
     Opener,

@@ -12,8 +12,8 @@ import pytest
 
 from ml_assets.cli import main
 from ml_assets.delivery import environments
-from ml_assets.delivery.checks import SENTENCES
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.delivery.checks import DESCRIPTIONS
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.spec import model
 from ml_assets.spec import source as model_source
 from ml_assets_tests.kits.commands import faults, inline_faults
@@ -51,7 +51,7 @@ def test_every_variable_and_check_of_delivery_is_documented() -> None:
     code = Path(environments.__file__).read_text(encoding="utf-8")
     variables = {*re.findall(r"\b(?:K8S|ML_ASSETS)_[A-Z0-9_]*[A-Z0-9]\b", code)}
     assert [name for name in variables if f"`{name}`" not in text] == []
-    assert [name for name in SENTENCES if f"| `{name}` |" not in text] == []
+    assert [name for name in DESCRIPTIONS if f"| `{name}` |" not in text] == []
 
 
 each_document = pytest.mark.parametrize(

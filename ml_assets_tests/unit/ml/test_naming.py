@@ -16,7 +16,7 @@ from ml_assets.ml.schema import signature_columns
 from ml_assets.ml.tables import DataError, check_target
 from ml_assets.records.plan import Signature
 from ml_assets.serving.compiler import compile_pipeline
-from ml_assets.serving.runtime.frames import columns_of
+from ml_assets.serving.runtime.sklearn_runtime import columns_of
 from ml_assets.spec.model import FeaturesSpec
 
 ROWS = 300

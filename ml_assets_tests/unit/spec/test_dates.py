@@ -215,8 +215,8 @@ def test_a_range_of_dates_that_ends_before_it_begins_is_refused():
 
 def test_a_check_on_dates_runs_in_a_job(make_spec, tmp_path, instance):
     from ml_assets.assets.ingestion import build as ingestion
+    from ml_assets.assets.io_managers import TableIOManager
     from ml_assets.assets.validation import build as validation
-    from ml_assets.state.tables import TableIOManager
 
     rows = pd.DataFrame(
         {"day": DAYS * 5, "n": range(20), "churned": ["yes", "no"] * 10}
