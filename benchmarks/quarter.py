@@ -32,7 +32,7 @@ from benchmarks.quarter_daemon import Daemon, running
 from benchmarks.quarter_location import MODELS
 from benchmarks.quarter_rows import FAULTS, START, drawn
 from ml_assets.assets.training import DRIFT
-from ml_assets.automation.monitor import QUARTER
+from ml_assets.automation.jobs import QUARTER
 from ml_assets.serving.models.plan_store import PlanStore
 
 WEEKS, NEW_ROWS, FIRST_ROWS, REQUESTS = 13, 250, 1_500, 300

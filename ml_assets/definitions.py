@@ -6,11 +6,10 @@ import dagster as dg
 
 from ml_assets.assets import runs
 from ml_assets.assets.common import STEPS, TABLES
-from ml_assets.assets.step_values import StepIOManager
+from ml_assets.assets.io_managers import StepIOManager, TableIOManager
 from ml_assets.automation import delivery
 from ml_assets.automation import notify as automation_notify
 from ml_assets.spec import component_tree
-from ml_assets.state.tables import TableIOManager
 
 
 @dg.definitions

@@ -224,7 +224,7 @@ def retrying_outages(
 ) -> Any:
     """The result of `act`; an outage is tried again, and what remains is a failure."""
     from ml_assets.delivery.oci_session import RegistryUnavailableError
-    from ml_assets.state.database import LockError
+    from ml_assets.state.locks import LockError
     from ml_assets.targets.clusters import ClusterError, OvertakenError
 
     try:

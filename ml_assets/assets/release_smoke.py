@@ -79,9 +79,9 @@ def build() -> dg.Definitions:
 
 def try_pipeline(directory: Path) -> Smoke:
     """Train, package, load and score a small model; the bundle goes to `directory`."""
-    from ml_assets.assets.training import package
     from ml_assets.lifecycle.feature_table import feature_table
-    from ml_assets.lifecycle.interface import request_signature
+    from ml_assets.lifecycle.request_signature import request_signature
+    from ml_assets.lifecycle.training import package
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.sources import read_source
     from ml_assets.ml.training import probabilities, train

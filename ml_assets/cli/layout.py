@@ -6,7 +6,7 @@ from ml_assets.core.storage import read_json, storage_root
 from ml_assets.state.versions import VersionStore
 
 if TYPE_CHECKING:
-    from ml_assets.spec.source import CsvFormat
+    from ml_assets.spec.csv_format import CsvFormat
 
 
 def layout_of(model: str, version: str) -> "CsvFormat | None":
@@ -16,6 +16,6 @@ def layout_of(model: str, version: str) -> "CsvFormat | None":
     given = configuration.get("source", {}).get("read")
     if given is None:
         return None
-    from ml_assets.spec.source import CsvFormat
+    from ml_assets.spec.csv_format import CsvFormat
 
     return CsvFormat.model_validate(given)

@@ -14,8 +14,8 @@ from ml_assets.delivery.releases import Release
 from ml_assets.delivery.rollout import Fleet
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
-from ml_assets.state.database import deployer_lock
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.locks import deployer_lock
 
 
 class DeliveryRequest(NamedTuple):

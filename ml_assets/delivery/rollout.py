@@ -16,7 +16,7 @@ from pathlib import Path
 
 from ml_assets.delivery.attempts import Attempt
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.database import deployer_lock
+from ml_assets.state.locks import deployer_lock
 from ml_assets.targets.clusters import (
     Cluster,
     ClusterError,

@@ -25,7 +25,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``files`` is the SHA-256 manifest of the registered bundle; it is kept here, outside
     the registry, so that bytes altered there are noticed before they are loaded.
-    ``notes`` says what training bounded, and what its requests may hold besides inputs.
+    ``notes`` lists what training bounded, and what requests may have besides inputs.
     """
 
     model: str

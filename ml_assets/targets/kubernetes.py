@@ -18,7 +18,7 @@ from pathlib import Path
 
 from ml_assets.records.plan import ServingPlan, digest, pin_of
 from ml_assets.serving.models.plan_store import StalePlanError
-from ml_assets.state.database import Held, LockError, deployer_lock
+from ml_assets.state.locks import LockCheck, LockError, deployer_lock
 from ml_assets.targets import Rollout, RolloutError, TargetError, UnreachableError
 from ml_assets.targets.base import BaseTarget, preflight
 from ml_assets.targets.clusters import (
@@ -64,7 +64,7 @@ class KubernetesTarget(BaseTarget):
         self, root: Path, cluster: Cluster | None = None, timeout: float = 1800.0
     ) -> None:
         super().__init__(root, timeout)
-        self._held: dict[str, Held] = {}
+        self._held: dict[str, LockCheck] = {}
         try:
             self._cluster = cluster or Cluster(connect("K8S"))
         except ClusterError as error:

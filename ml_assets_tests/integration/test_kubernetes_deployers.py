@@ -13,7 +13,7 @@ import psycopg2
 import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
-from ml_assets.state.database import LockError, advisory_lock, database_url
+from ml_assets.state.locks import LockError, advisory_lock, database_url
 from ml_assets.targets import RolloutError
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi

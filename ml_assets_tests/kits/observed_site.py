@@ -74,7 +74,7 @@ from ml_assets.automation import notify as automation_notify
 from ml_assets.assets.common import TABLES
 from ml_assets.spec.catalogue import read_specs
 from ml_assets.components.tabular_classifier import STAGES
-from ml_assets.state.tables import TableIOManager
+from ml_assets.assets.io_managers import TableIOManager
 
 HOME = Path(os.environ["ML_ASSETS_HOME"])
 automation_notify.SENSOR_SECONDS = 1

@@ -14,7 +14,7 @@ from ml_assets.observability.exporter.metric_families import (
 )
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
-from ml_assets.state.ledger import Ledger, held
+from ml_assets.state.ledger import Ledger, active_holds
 
 DEPLOYMENTS = ("deployment", "promotion", "experiment")
 TRIGGERS = ("automatic", "manual")
@@ -76,7 +76,7 @@ class LedgerMetrics:
                     rollbacks.add(model, trigger_of(entry))
                 elif entry.kind == "refusal":
                     refusals.add(model)
-            on_hold.set(model, value=len(held(entries)))
+            on_hold.set(model, value=len(active_holds(entries)))
         for family in (deployments, rollbacks, refusals, on_hold):
             yield family.metric()
 

@@ -36,7 +36,7 @@ def test_a_line_begins_with_time_level_and_message_and_names_the_service() -> No
     assert found["event.dataset"] == "ml-assets.test"
 
 
-def test_what_libraries_attach_to_a_record_is_not_told() -> None:
+def test_what_libraries_attach_to_a_record_is_not_written() -> None:
     found = line(
         {"msg": "sent", "body": {"age": "forty-one"}, "fields": {"labels.rows": 1}}
     )
@@ -44,7 +44,7 @@ def test_what_libraries_attach_to_a_record_is_not_told() -> None:
     assert found["labels.rows"] == 1
 
 
-def test_what_a_factory_of_records_adds_is_not_told(
+def test_what_a_factory_of_records_adds_is_not_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Ray replaces it in each process that imports Ray.
@@ -68,7 +68,7 @@ def test_lines_of_a_request_bear_its_ids() -> None:
 
 
 @pytest.mark.parametrize("includes_errors", [False, True])
-def test_the_message_of_an_exception_is_told_only_where_that_is_allowed(
+def test_the_message_of_an_exception_is_written_only_where_that_is_allowed(
     includes_errors: bool,
 ) -> None:
     try:
@@ -116,7 +116,7 @@ def test_secrets_are_redacted(
     assert Redactor(environ)(text) == redacted
 
 
-def test_no_field_of_a_line_tells_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_field_of_a_line_holds_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_WEBHOOK", WEBHOOK)
     fields = {"labels.urls": [WEBHOOK], "event.reason": f"no answer of {WEBHOOK}"}
     try:
@@ -157,7 +157,7 @@ raise RuntimeError("the end")
 """
 
 
-def test_whatever_a_process_logs_is_json_where_the_environment_says_so() -> None:
+def test_whatever_a_process_logs_is_json_where_the_environment_asks_for_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WRITES],
         env={**os.environ, **json_environment()},
