@@ -9,6 +9,8 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    check_result,
+    check_spec,
     keep_plots,
     key,
     markdown_table,
@@ -27,10 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.performance import Period
-    from ml_assets.ml.performance_degraded import Degradation
+    from ml_assets.ml.sequential.degradation import Degradation
     from ml_assets.prediction_log.labels import Counts
 
-PERFORMANCE_CHECK = "performance"
 # Rows of the table in the UI; the plot and the check have all days.
 DAYS_SHOWN = 30
 
@@ -59,11 +60,10 @@ class Performance(NamedTuple):
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that joins labels and figures, and its check."""
-    performance_key = key(spec, "performance")
-    check = dg.AssetCheckSpec(
-        PERFORMANCE_CHECK,
-        asset=performance_key,
-        description="The champion is not worse, live, than evaluation promised.",
+    check = check_spec(
+        spec,
+        "performance",
+        "The champion is not worse, live, than evaluation promised.",
     )
 
     @dg.asset(
@@ -85,12 +85,12 @@ def build(spec: ModelSpec) -> dg.Definitions:
             reason = f"no answer has a label yet; {pending} label(s) wait for theirs"
             context.log.info(reason)
             yield skipped(spec, "performance", reason)
-            yield _check(spec, True, reason)
+            yield check_result(spec, "performance", True, reason)
             return
         report = context.log.warning if found.degraded else context.log.info
         report(found.sentence)
         yield dg.MaterializeResult(metadata=describe(spec, found))
-        yield _check(spec, not found.degraded, found.sentence)
+        yield check_result(spec, "performance", not found.degraded, found.sentence)
 
     return dg.Definitions(assets=[performance])
 
@@ -167,7 +167,7 @@ def _number(value: float | None) -> float:
 def _degradations(
     own: "pd.DataFrame", offline: dict[str, float]
 ) -> "list[Degradation]":
-    from ml_assets.ml.performance_degraded import accuracy_degraded, auc_degraded
+    from ml_assets.ml.sequential.degradation import accuracy_degraded, auc_degraded
 
     found: list[Degradation] = []
     if not len(own):
@@ -182,19 +182,9 @@ def _degradations(
     return found
 
 
-def _check(spec: ModelSpec, passed: bool, sentence: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=PERFORMANCE_CHECK,
-        asset_key=key(spec, "performance"),
-        passed=passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=sentence,
-    )
-
-
 def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
     """What the UI shows: every version on all days, then day by day."""
-    from ml_assets.ml import live_plots
+    from ml_assets.ml.plots import monitoring
 
     own = [p for p in found.periods if p.version == found.champion and p.day is None]
     live = own[0] if own else None
@@ -209,7 +199,7 @@ def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
     }
     if live is not None:
         shown["accuracy"] = live.accuracy
-        image = live_plots.performance(
+        image = monitoring.performance(
             found.periods, found.champion, found.offline["accuracy"]
         )
         # It has all days: the newest one of a version shows what the earlier ones did.

@@ -23,7 +23,7 @@ Run = Callable[..., dg.ExecuteInProcessResult]
 
 
 def week(path: Path, share: float, seed: int, rows: int = 400) -> None:
-    """Rows in which `x` tells `bought`; a share of them says yes."""
+    """Rows in which `x` predicts `bought`; a share of them is yes."""
     random = np.random.default_rng(seed)
     yes = np.arange(rows) < share * rows
     x = random.normal(np.where(yes, 2.0, -2.0), 1.0)
@@ -84,7 +84,7 @@ def test_a_champion_is_scored_in_its_own_classes(
     run_job(spec, "train")
     run_job(spec, "deploy")
     week(path, 0.53, seed=2)
-    # Who turns the classes round on purpose says so, and is compared rightly.
+    # Whoever swaps the classes on purpose sets `positive`, and is compared rightly.
     turned = model(path, positive="no")
     assert run_job(turned, "train").success
     store = VersionStore(home)

@@ -1,7 +1,7 @@
 """Bring a file over HTTP into the cache: resumed, retried, complete or not at all.
 
 The bytes gather in ``<file>.part``. A process that is killed leaves that file, and the
-next one goes on where it ended, if the server says that the file is still the same.
+next one goes on where it ended, if the server confirms that the file is still the same.
 """
 
 import contextlib
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from ml_assets.core import transfer
 from ml_assets.core.retry import PassingFault, Retry
 from ml_assets.core.storage import locked, sync_directory, write_json
-from ml_assets.ml.sources.errors import SourceError
+from ml_assets.ml.tables import SourceError
 
 if TYPE_CHECKING:
     import requests
@@ -39,7 +39,7 @@ class Download:
     timeout : float
         Seconds for everything, waits included.
     advice : dict of int to str
-        HTTP status to what its error tells the user to do.
+        HTTP status to the remedy in its error.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Download:
     def to(self, target: Path) -> None:
         """Make `target` the file's present content.
 
-        Nothing is sent again if the server says that `target` is still current.
+        Nothing is sent again if the server confirms that `target` is still current.
 
         Raises
         ------
