@@ -38,8 +38,8 @@ def _meaning(
             yield ValidationError(message, path=place)
     others = list(_of_others(instance))
     if others:
-        told = "\n".join(map(str, others))
-        yield ValidationError(f"other models of this project are wrong:\n{told}\n")
+        reason = "\n".join(map(str, others))
+        yield ValidationError(f"other models of this project are wrong:\n{reason}\n")
 
 
 def _of_others(instance: Any) -> Iterator[Problem]:

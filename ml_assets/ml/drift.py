@@ -169,17 +169,17 @@ def _columns(
     ]
     if probability is not None and np.size(probability):
         predicted = np.asarray(probability, dtype=np.float64)
-        taken = {column.column for column in found} | {*ignore}
+        used = {column.column for column in found} | {*ignore}
         found += [
-            _renamed(column, taken) for column in prediction_drift(reference, predicted)
+            _renamed(column, used) for column in prediction_drift(reference, predicted)
         ]
     return found
 
 
-def _renamed(column: ColumnDrift, taken: Collection[str]) -> ColumnDrift:
+def _renamed(column: ColumnDrift, used: Collection[str]) -> ColumnDrift:
     """What was predicted under a name that no input has, such as `probability`."""
     name = column.column
-    while name in taken:
+    while name in used:
         name = f"{name} (predicted)"
     return msgspec.structs.replace(column, column=name)
 

@@ -76,11 +76,11 @@ def _value(value: Any) -> str:
 
 def _distinct(names: Iterable[str]) -> list[str]:
     found: list[str] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for name in names:
         candidate, number = name, 2
-        while candidate in taken:
+        while candidate in used:
             candidate, number = f"{name}_{number}", number + 1
-        taken.add(candidate)
+        used.add(candidate)
         found.append(candidate)
     return found

@@ -56,8 +56,8 @@ def _spec(document: Document) -> ModelSpec:
     try:
         found = component(document.file.parent, document.number)
     except Exception as error:  # whatever a template raises
-        told = document.problem(("attributes",), f"a template fails: {error}")
-        raise ModelFileError([told]) from error
+        problem = document.problem(("attributes",), f"a template fails: {error}")
+        raise ModelFileError([problem]) from error
     if not isinstance(found, ModelSpec):
         raise ModelFileError([document.problem((), "describes no model")])
     return found

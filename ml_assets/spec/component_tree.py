@@ -1,4 +1,4 @@
-"""Loading ``defs/`` where a part of it is broken: the rest goes on, and each is told.
+"""Loading ``defs/`` where a part of it is broken: the rest goes on, and each is named.
 
 Dagster loads all definitions or none. A model that cannot be built must not keep the
 others from training, and is shown in the UI with its reason.
@@ -29,7 +29,7 @@ from ml_assets.spec.model_file import ModelFileError
 _LOGGER = logging.getLogger("ml_assets")
 
 # A document of a YAML file: its folder, and its number, from 0.
-Place = tuple[Path, int]
+Document = tuple[Path, int]
 
 
 def load(
@@ -69,7 +69,7 @@ def load(
 
 def _without(
     place: Path,
-    broken: dict[Place, str],
+    broken: dict[Document, str],
     completed: Callable[[dg.Definitions], dg.Definitions],
 ) -> dg.Definitions:
     """All but what is broken, which is shown instead."""
@@ -88,16 +88,16 @@ def component(folder: Path, number: int) -> dg.Component:
     return partial.tree.load_component(partial.documents[folder, number].loc)
 
 
-def _wrong_documents(top: Path, is_meant: bool = True) -> dict[Place, str]:
+def _wrong_documents(top: Path, is_meant: bool = True) -> dict[Document, str]:
     """What the reader of models finds wrong in the YAML, and in what it means."""
-    found: dict[Place, str] = {}
+    found: dict[Document, str] = {}
     for file in model_file.files(top):
         try:
             for document in model_file.read(file):
-                looked_at = is_meant and document.is_model
-                told = model_file.problems(document) if looked_at else []
-                if told:
-                    found[file.parent, document.number] = "\n".join(map(str, told))
+                is_read = is_meant and document.is_model
+                problems = model_file.problems(document) if is_read else []
+                if problems:
+                    found[file.parent, document.number] = "\n".join(map(str, problems))
         except ModelFileError as error:
             found[file.parent, 0] = str(error)
     return found
@@ -106,9 +106,9 @@ def _wrong_documents(top: Path, is_meant: bool = True) -> dict[Place, str]:
 class _PartialTree:
     """A tree of components that leaves out what is broken, and notes what is."""
 
-    def __init__(self, place: Path, broken: dict[Place, str]) -> None:
+    def __init__(self, place: Path, broken: dict[Document, str]) -> None:
         self.broken = broken
-        self.documents: dict[Place, Any] = {}
+        self.documents: dict[Document, Any] = {}
         self.tree = ComponentTree.for_project(place)
         location = ComponentPath.from_path(self.tree.defs_module_path)
         context = self.tree.decl_load_context.for_component_loc(location)
@@ -117,7 +117,7 @@ class _PartialTree:
 
     def sort_out(self, completed: Callable[[dg.Definitions], dg.Definitions]) -> None:
         """Note each document that cannot be built, alone or beside the others."""
-        names: dict[str, list[Place]] = defaultdict(list)
+        names: dict[str, list[Document]] = defaultdict(list)
         of_all = _names(completed(dg.Definitions()))
         for place, declared in self.documents.items():
             try:
@@ -130,10 +130,10 @@ class _PartialTree:
                 names[name].append(place)
         for name, places in sorted(names.items()):
             if len(places) > 1:
-                told = ", ".join(str(folder) for folder, _ in sorted(places))
+                folders = ", ".join(str(folder) for folder, _ in sorted(places))
                 for place in places:
                     self.broken.setdefault(
-                        place, f"{name} is defined by each of {told}"
+                        place, f"{name} is defined by each of {folders}"
                     )
 
     def _declare(self, context: Any) -> Any:
@@ -216,20 +216,20 @@ def _reason(error: BaseException) -> str:
     return str(error).strip() or type(error).__name__
 
 
-def _shown(top: Path, place: Place, reason: str) -> dg.AssetSpec:
+def _shown(top: Path, place: Document, reason: str) -> dg.AssetSpec:
     """What the UI shows in the place of a broken model."""
     folder, number = place
     parts = folder.relative_to(top).parts or (top.name,)
     name = "broken" if number == 0 else f"broken_{number + 1}"
     # Code, so that no character of it is taken for markup; the UI wraps it.
     lines = reason.replace(f"{top}/", "").splitlines()
-    told = "\n".join(f"- `` {line.strip()} ``" for line in lines if line.strip())
+    message = "\n".join(f"- `` {line.strip()} ``" for line in lines if line.strip())
     return dg.AssetSpec(
         key=[*parts, name],
         group_name=re.sub(r"\W", "_", "_".join(parts)),
         kinds={"yaml"},
         description=(
-            f"This model cannot be loaded, so that nothing of it runs:\n\n{told}\n\n"
+            f"This model cannot be loaded, so that nothing of it runs:\n\n{message}\n\n"
             "Mend the file, ask `dg check yaml`, and reload the code location. What"
             " serves goes on serving."
         ),

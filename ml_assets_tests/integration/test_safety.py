@@ -56,14 +56,14 @@ def account() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "package, code, told",
+    "package, code, output",
     [
         ("urllib3", 1, "CVE-2026-44431: sends what it should not"),
         ("no-such-package", 0, "Safety knows no fault of what is pinned"),
     ],
 )
-def test_safety_looks_at_every_pin_and_its_findings_are_told(
-    account: str, tmp_path: Path, package: str, code: int, told: str
+def test_safety_looks_at_every_pin_and_its_findings_are_reported(
+    account: str, tmp_path: Path, package: str, code: int, output: str
 ) -> None:
     tool = [str(UVX), "--offline", "--from", f"safety=={VERSION}", "safety"]
     if subprocess.run([*tool, "--help"], capture_output=True, check=False).returncode:
@@ -93,7 +93,7 @@ def test_safety_looks_at_every_pin_and_its_findings_are_told(
     )
     assert done.returncode == code, done.stdout + done.stderr
     # Nothing but the findings follows what Safety itself prints.
-    assert told in done.stdout.splitlines()[-1]
+    assert output in done.stdout.splitlines()[-1]
 
 
 def _cache() -> str:

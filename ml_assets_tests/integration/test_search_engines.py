@@ -75,7 +75,7 @@ def test_a_cluster_finds_what_this_machine_finds(on_cluster: None, kind: str) ->
     )
 
 
-def test_a_candidate_that_cannot_be_fitted_is_told_as_on_this_machine(
+def test_a_candidate_that_cannot_be_fitted_is_reported_as_on_this_machine(
     on_cluster: None,
 ) -> None:
     for engine in ("local", "ray"):
@@ -83,7 +83,7 @@ def test_a_candidate_that_cannot_be_fitted_is_told_as_on_this_machine(
             search(engine, params={"max_depth": [-3]}, iterations=1)
 
 
-def test_a_cluster_with_another_token_is_told(
+def test_a_cluster_with_another_token_is_reported(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In a process of its own, because Ray reads the token once.
@@ -155,7 +155,7 @@ def test_a_search_that_is_killed_leaves_no_process(kind: signal.Signals) -> None
         kill_marked(mark)
 
 
-def test_a_version_tells_of_its_search_and_another_engine_makes_no_other(
+def test_a_version_names_its_search_and_another_engine_makes_no_other(
     make_spec: Callable[..., Any], run_job: Callable[..., Any], home: Path
 ) -> None:
     space = {"max_depth": [2, 4], "learning_rate": [0.1]}

@@ -60,7 +60,7 @@ def test_a_stubborn_process_and_its_children_are_killed(
     await_true(lambda: not is_alive(grandchild), "its child ended", 5)
 
 
-def test_a_death_is_told_with_the_end_of_the_log(tmp_path: Path) -> None:
+def test_a_death_is_reported_with_the_end_of_the_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('no such plan'); raise SystemExit(3)"]
     with Children() as children:
         children.start("model server", command, tmp_path / "log").popen.wait()
@@ -133,11 +133,11 @@ def test_two_demos_in_one_place_do_not_meet(
         assert (place / MARKER).exists()
 
 
-def test_a_taken_port_is_told_with_the_way_out() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_a_taken_port_is_reported_with_the_way_out() -> None:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        port = listener.getsockname()[1]
         with pytest.raises(Failed, match=f"port {port} .*another with --ui-port"):
             require_free(port, "ui-port")
     require_free(port, "ui-port")

@@ -42,7 +42,7 @@ def messages() -> list[str]:
     return found
 
 
-def is_told(message: str) -> bool:
+def is_reported(message: str) -> bool:
     """Whether the code says so, whatever it fills in for each ``...``."""
     parts = [re.escape(part.strip()) for part in message.split("...") if part.strip()]
     pattern = re.compile(r"\W?.*?\W?".join(parts), re.DOTALL)
@@ -58,9 +58,9 @@ def symptoms() -> list[str]:
 
 @pytest.mark.parametrize("message", symptoms())
 def test_a_symptom_is_what_the_code_says(message: str) -> None:
-    assert is_told(message)
+    assert is_reported(message)
 
 
 def test_a_message_that_nobody_says_is_noticed() -> None:
-    assert is_told("there is no model ...; the models are: ...")
-    assert not is_told("there is no model ...; the models were: ...")
+    assert is_reported("there is no model ...; the models are: ...")
+    assert not is_reported("there is no model ...; the models were: ...")

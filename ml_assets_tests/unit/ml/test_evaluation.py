@@ -181,7 +181,7 @@ def test_the_gate_gets_the_figures_of_the_same_rows():
     assert evaluation.gate_figures().champion is None
 
 
-def test_an_evaluation_is_told_as_json_without_nan():
+def test_an_evaluation_is_reported_as_json_without_nan():
     value = evaluate(np.ones(3, dtype=int), np.array([0.2, 0.6, 0.7])).to_dict()
 
     again = json.loads(json.dumps(value, allow_nan=False))

@@ -109,7 +109,7 @@ def test_what_a_derived_column_reads_stays_in_a_week_in_which_it_is_constant():
 
 
 @pytest.mark.parametrize("pinned", [None, Classes("no", "yes")])
-def test_an_id_that_is_taken_for_the_target_is_not_told_value_by_value(pinned):
+def test_an_id_that_is_taken_for_the_target_is_not_listed_value_by_value(pinned):
     frame = pd.DataFrame({"a": range(ROWS), "y": NAMES["ids"]})
     with pytest.raises(DataError, match="has 300 values; a binary") as first:
         check_target(frame, "y")

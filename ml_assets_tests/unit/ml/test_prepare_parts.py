@@ -88,7 +88,7 @@ def test_a_derived_column_over_one_that_teaches_nothing_is_refused_alike(raw):
     ids=["numbers", "Booleans", "texts"],
 )
 @pytest.mark.parametrize("cut", [1, 2, 3])
-def test_rows_without_a_target_are_left_out_and_told_alike(target, labels, cut):
+def test_rows_without_a_target_are_left_out_and_reported_alike(target, labels, cut):
     raw = tidy(pd.DataFrame({"a": range(5), "empty": None, "y": target}))
     spec = FeaturesSpec(drop=["empty"])
     whole = prepare(raw, spec, "y")

@@ -104,7 +104,7 @@ def test_a_part_with_other_columns_is_refused_by_name(
         read_source(spec, tmp_path)
 
 
-def test_a_part_that_went_away_is_told(tmp_path: Path) -> None:
+def test_a_part_that_went_away_is_reported(tmp_path: Path) -> None:
     spec = write(tmp_path, a="1,x,true,no\n", b="2,x,true,no\n", c="3,x,true,no\n")
     (tmp_path / "b.csv").unlink()
 
@@ -112,6 +112,6 @@ def test_a_part_that_went_away_is_told(tmp_path: Path) -> None:
         read_part(spec, "b.csv")
 
 
-def test_a_glob_that_matches_nothing_is_told(tmp_path: Path) -> None:
+def test_a_glob_that_matches_nothing_is_reported(tmp_path: Path) -> None:
     with pytest.raises(SourceError, match=r"\*\.csv does not exist; check the path"):
         read_source(csv(tmp_path / "*.csv"), tmp_path)
