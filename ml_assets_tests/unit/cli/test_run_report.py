@@ -1,4 +1,4 @@
-"""What of the data was left out, or looks like something else, is told in a run."""
+"""What of the data was left out, or seems to be something else, is reported."""
 
 from types import SimpleNamespace
 
@@ -14,7 +14,7 @@ RAW = {
 
 
 @pytest.mark.parametrize(
-    "more, told",
+    "more, lines",
     [
         ({}, []),
         ({"columns_without_name": 0, "numbers_in_texts": "none"}, []),
@@ -22,17 +22,17 @@ RAW = {
         ({"numbers_in_texts": "a is text; b is text"}, ["a is text", "b is text"]),
     ],
 )
-def test_what_is_odd_about_a_table_is_told(
-    more: dict[str, object], told: list[str]
+def test_what_is_odd_about_a_table_is_reported(
+    more: dict[str, object], lines: list[str]
 ) -> None:
     first = "4 rows of 2 columns from csv x.csv"
-    assert SUMMARIES["raw"]({**RAW, **more}) == [first, *told]
+    assert SUMMARIES["raw"]({**RAW, **more}) == [first, *lines]
 
 
 @pytest.mark.parametrize(
-    "notes, told", [("", []), ("- a left out\n- b lost", ["a left out", "b lost"])]
+    "notes, lines", [("", []), ("- a left out\n- b lost", ["a left out", "b lost"])]
 )
-def test_what_features_left_out_is_told(notes: str, told: list[str]) -> None:
+def test_what_features_left_out_is_reported(notes: str, lines: list[str]) -> None:
     found = {"dagster/row_count": 10, "held_out_rows": 2, "notes": notes}
     last = "8 rows to train with, 2 held out to test"
-    assert SUMMARIES["features"](found) == [*told, last]
+    assert SUMMARIES["features"](found) == [*lines, last]

@@ -1,4 +1,4 @@
-"""The documents say what the code says."""
+"""The documents agree with the code."""
 
 import itertools
 import json
@@ -61,17 +61,17 @@ each_document = pytest.mark.parametrize(
 
 @each_document
 def test_commands_exist_and_take_their_options(document: Path) -> None:
-    told = [
+    found = [
         f"{block.line}: {fault}"
         for block in read(document).shell
         for fault in faults(block.text)
     ]
-    told += [
+    found += [
         f"{number}: {fault}"
         for number, span in _spans(document)
         for fault in inline_faults(span)
     ]
-    assert told == []
+    assert found == []
 
 
 def _spans(document: Path) -> Iterator[tuple[int, str]]:
@@ -90,7 +90,7 @@ def test_what_looks_as_if_it_were_run_is_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "script, told",
+    "script, message",
     [
         ("ml-assets trian churn", "No such command 'trian'"),
         ("ml-assets train", "Missing argument 'MODEL'"),
@@ -108,9 +108,9 @@ def test_what_looks_as_if_it_were_run_is_run() -> None:
         ("python -m benchmarks.nothing", "there is no module benchmarks.nothing"),
     ],
 )
-def test_a_wrong_command_is_noticed(script: str, told: str) -> None:
+def test_a_wrong_command_is_noticed(script: str, message: str) -> None:
     (fault,) = faults(script)
-    assert told in fault
+    assert message in fault
 
 
 @pytest.mark.parametrize(
@@ -128,16 +128,16 @@ def test_a_right_command_is_left_alone(script: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "span, told",
+    "span, message",
     [
         ("ml-assets experiment MODEL --stap REASON", "--stap"),
         ("ml-assets nothing", "nothing"),
         ("make nothing", "nothing"),
     ],
 )
-def test_a_wrong_command_within_a_sentence_is_noticed(span: str, told: str) -> None:
+def test_a_wrong_command_within_a_sentence_is_noticed(span: str, message: str) -> None:
     (fault,) = inline_faults(span)
-    assert told in fault
+    assert message in fault
 
 
 @each_document
