@@ -120,9 +120,8 @@ def another(spec: Any) -> Any:
 def definitions_of(*specs: Any) -> dg.Definitions:
     """The code location as if its YAML files were `specs`."""
     from ml_assets.assets.common import STEPS, TABLES
-    from ml_assets.assets.step_values import StepIOManager
+    from ml_assets.assets.io_managers import StepIOManager, TableIOManager
     from ml_assets.components.tabular_classifier import STAGES
-    from ml_assets.state.tables import TableIOManager
 
     return dg.Definitions.merge(
         *(stage.build(spec) for spec in specs for stage in STAGES),

@@ -1,4 +1,4 @@
-"""What every stage says of itself in the same way."""
+"""Keys, arguments and metadata that all stages share."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -89,7 +89,9 @@ def markdown_table(frame: Any) -> str:
 def keep_plots(
     directory: Path, about: str, images: Mapping[str, bytes]
 ) -> dict[str, Any]:
-    """Keep PNGs as files, and say where: metadata would be in the event log for ever.
+    """Store PNGs as files, and return their paths as metadata.
+
+    Images in the metadata itself would be in the event log for ever.
 
     Parameters
     ----------

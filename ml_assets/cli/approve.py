@@ -33,8 +33,8 @@ def command(tag: str, reason: str, as_json: bool) -> None:
     """
     quiet_libraries()
     from ml_assets.delivery.approvals import approve
-    from ml_assets.delivery.refusals import ReleaseError
-    from ml_assets.delivery.registry import repository
+    from ml_assets.delivery.environments import repository
+    from ml_assets.delivery.errors import ReleaseError
 
     with reporting_errors(ReleaseError):
         done = approve(storage_root(), repository(), tag, who(), reason)

@@ -33,10 +33,10 @@ def chosen_target() -> Target:
     Failed
         If it names none, or one whose settings are missing here.
     """
-    from ml_assets.targets.choose import target
+    from ml_assets.targets import configured_target
 
     with reporting_errors(TargetError):
-        return target()
+        return configured_target()
 
 
 def spec_of(model: str) -> ModelSpec:

@@ -16,7 +16,7 @@ from ml_assets.cli.output import (
     reporting_errors,
 )
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.experiments import Standing, standing
+from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import specs
 from ml_assets.spec.operation import ServingSpec
@@ -53,7 +53,7 @@ def command(model: str, stop: str | None, as_json: bool) -> None:
     if not plans:
         raise Failed(f"{model} was never deployed; it has no experiment")
     if stop is None:
-        found = standing(root, serving, plans, dt.datetime.now(dt.UTC))
+        found = experiment_status(root, serving, plans, dt.datetime.now(dt.UTC))
     else:
         found = _stopped(model, serving, stop)
     if as_json:
@@ -65,20 +65,20 @@ def command(model: str, stop: str | None, as_json: bool) -> None:
         _print(model, found)
 
 
-def _stopped(model: str, serving: ServingSpec, why: str) -> Standing:
+def _stopped(model: str, serving: ServingSpec, why: str) -> ExperimentStatus:
     quiet_libraries()
     from ml_assets.lifecycle.verdict_actions import NoExperimentError, stop
     from ml_assets.targets import RolloutError
 
     with reporting_errors(NoExperimentError, RolloutError):
         done = stop(chosen_target(), model, serving, who(), why)
-    click.echo(f"version {done.found.plan.experiment} is taken out", err=True)
+    click.echo(f"version {done.status.plan.experiment} is taken out", err=True)
     if done.warning:
         click.echo(f"warning: {done.warning}", err=True)
-    return done.found
+    return done.status
 
 
-def _print(model: str, found: Standing) -> None:
+def _print(model: str, found: ExperimentStatus) -> None:
     value = found.to_dict()
     echo(
         f"{model}: {value['experiment']} against {value['champion']},"

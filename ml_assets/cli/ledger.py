@@ -52,7 +52,8 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     quiet_libraries()
     root = storage_root()
     from ml_assets.core.signing import SigningKeyError
-    from ml_assets.lifecycle.activation import finish, mirror
+    from ml_assets.lifecycle.activation import finish
+    from ml_assets.lifecycle.aliases import sync_aliases
     from ml_assets.lifecycle.audit import audit, audit_releases
     from ml_assets.spec.reserved import RELEASE
     from ml_assets.state.ledger import Ledger
@@ -66,7 +67,7 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     if repair and not is_release:
         with reporting_errors(RegistryError, RolloutError), target.lock(model):
             finish(target, model)
-            mirror(target, model)
+            sync_aliases(target, model)
     if sign:
         with reporting_errors(SigningKeyError):
             _sign(Ledger(root), model)

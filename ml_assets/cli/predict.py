@@ -35,7 +35,7 @@ from ml_assets.core.storage import atomic_path, read_json, storage_root
 from ml_assets.state.versions import VersionStore
 
 if TYPE_CHECKING:
-    from ml_assets.spec.source import CsvFormat
+    from ml_assets.spec.csv_format import CsvFormat
 
 # What a server takes at once by default, with room for wide rows.
 CHUNK = 1_000
@@ -159,7 +159,7 @@ def _csv_format(model: str, version: str) -> "CsvFormat | None":
     given = configuration.get("source", {}).get("read")
     if given is None:
         return None
-    from ml_assets.spec.source import CsvFormat
+    from ml_assets.spec.csv_format import CsvFormat
 
     return CsvFormat.model_validate(given)
 

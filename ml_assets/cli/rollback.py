@@ -52,7 +52,7 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
                 "model": model,
                 "version": plan.live.version,
                 "left": done.left,
-                "held": done.held,
+                "held": done.is_on_hold,
                 "generation": plan.generation,
                 "servers": done.rollout.servers,
                 "warning": done.warning or None,
@@ -62,7 +62,7 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
     click.echo(
         f"version {plan.live.version} of {model} is in service, plan {plan.generation}"
     )
-    if done.held:
+    if done.is_on_hold:
         click.echo(f"version {done.left} is on hold")
     if done.warning:
         click.echo(f"warning: {done.warning}", err=True)

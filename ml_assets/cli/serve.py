@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ml_assets.cli.output import EXIT_CODES
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 HELP = {
     "host": "Address to listen on.",

@@ -12,7 +12,7 @@ from pydantic import GetJsonSchemaHandler, RootModel, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from ml_assets.spec import meaning
+from ml_assets.spec.base import raise_faults
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import faults, has_template
 
@@ -25,7 +25,7 @@ class Attributes(RootModel[dict[str, Any]]):
 
     @model_validator(mode="after")
     def _are_right(self) -> "Attributes":
-        meaning.refuse(faults(self.root))
+        raise_faults(faults(self.root))
         return self
 
     @classmethod

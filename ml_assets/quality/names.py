@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MAX_LENGTH = 100
-# Words of an expectation that say nothing once the column stands in front.
+# Words of an expectation that add nothing once the column is in front.
 PREFIX = re.compile(r"^expect_(table_|column_(values_)?)?")
 FILLERS = {"to", "be"}
 

@@ -2,7 +2,7 @@
 
 ``ledger/<model>.jsonl`` holds an entry a line. Each carries the hash of the one before,
 so that an entry that was edited, removed or put in between is noticed by `verify`, and
-``ledger/<model>.head.json`` says how far the file must reach at least.
+``ledger/<model>.head.json`` has the last entry that the file must reach.
 
 The hash of an entry is the SHA-256 of its JSON without ``hash`` and ``signature``: keys
 sorted, no blanks, UTF-8, as `canonical` writes it. Where a key is configured, the hash
@@ -86,7 +86,7 @@ class Ledger:
         return entry
 
     def entries(self, model: str) -> list[Entry]:
-        """Every entry that can be read, oldest first; `verify` tells of the others."""
+        """Every entry that can be read, oldest first; `verify` reports the others."""
         return _entries(self._data(model))
 
     def find(self, model: str, key: str) -> Entry | None:
@@ -155,11 +155,11 @@ class Ledger:
             os.truncate(self.path(model), whole)
 
 
-def held(entries: list[Entry]) -> dict[str, Entry]:
+def active_holds(entries: list[Entry]) -> dict[str, Entry]:
     """Versions on hold, and the entry that put each there.
 
-    What a later release wrote of a version may stop it, and so does, until somebody
-    says otherwise.
+    An entry of a kind that only newer code knows may be meant to stop its version, and
+    counts as a hold until an unhold.
     """
     found: dict[str, Entry] = {}
     for entry in entries:
@@ -173,7 +173,7 @@ def held(entries: list[Entry]) -> dict[str, Entry]:
 def _faults_of_head(
     head: Any, last: int, entries: list[Entry], known: list[bytes]
 ) -> list[Problem]:
-    """The chain cannot tell that its end is gone, or was made anew."""
+    """What the chain itself does not show: that its end is gone, or was made anew."""
     if known and any(entry.signature for entry in entries):
         signature = str((head or {}).get("signature"))
         if head is None or not is_signed(_head_text(head), signature, known):

@@ -42,7 +42,7 @@ class RegistryError(RuntimeError):
 
 
 class Registered(NamedTuple):
-    """Where a version stands in the registry."""
+    """A version as the registry has it: address, run and number."""
 
     uri: str
     run_id: str
@@ -68,7 +68,7 @@ def _client(uri: str, lock: Path) -> "MlflowClient":
 
 
 class Registry:
-    """Registers, fetches and labels versions."""
+    """Registers and fetches versions, and sets their aliases."""
 
     @property
     def client(self) -> "MlflowClient":
@@ -158,7 +158,7 @@ class Registry:
         for name, value in metrics.items():
             self.client.log_metric(run_id, name, value)
 
-    def label(self, model: str, aliases: Mapping[str, str]) -> list[str]:
+    def set_aliases(self, model: str, aliases: Mapping[str, str]) -> list[str]:
         """Point our aliases at the registry's numbers given; remove those not given.
 
         Returns
@@ -258,7 +258,7 @@ class Registry:
         try:
             return str(self.client.create_experiment(model, artifact_location=location))
         except MlflowException:
-            # Another training of the model created it since we looked.
+            # Another training of the model created it meanwhile.
             again = self.client.get_experiment_by_name(model)
             if again is None:
                 raise

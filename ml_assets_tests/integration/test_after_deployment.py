@@ -344,7 +344,7 @@ def test_a_canary_grows_by_steps_and_then_waits_for_labels(
 
 def as_requests(home: Path, shift: float, rows: int = 400) -> Lines:
     """Held-out rows as requests to the champion, a numeric column moved by `shift`."""
-    from ml_assets.assets.scoring import held_out_rows, load, score
+    from ml_assets.lifecycle.scoring import held_out_rows, load, score
     from ml_assets.prediction_log.reader import signature_of
 
     plan = plan_now(home)
@@ -459,7 +459,7 @@ def test_a_monitor_run_without_anything_to_do_changes_nothing(
 def test_what_a_real_server_logged_decides_a_real_experiment(
     run: Run, home: Path
 ) -> None:
-    from ml_assets.assets.scoring import held_out_rows
+    from ml_assets.lifecycle.scoring import held_out_rows
     from ml_assets.prediction_log.reader import labelled
     from ml_assets_tests.kits.serving import Server
 

@@ -15,14 +15,15 @@ from ml_assets.components import TabularClassifier
 from ml_assets.ml.classes import Classes
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.classes import pin_classes, served_signature
+from ml_assets.state.bundles import served_signature
+from ml_assets.state.pinned import pin_classes
 from ml_assets.state.versions import VersionStore
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 
 
 def week(path: Path, share: float, seed: int, rows: int = 400) -> None:
-    """Rows in which `x` tells `bought`; a share of them says yes."""
+    """Rows in which `x` predicts `bought`; a share of them is yes."""
     random = np.random.default_rng(seed)
     yes = np.arange(rows) < share * rows
     x = random.normal(np.where(yes, 2.0, -2.0), 1.0)
@@ -83,7 +84,7 @@ def test_a_champion_is_scored_in_its_own_classes(
     run_job(spec, "train")
     run_job(spec, "deploy")
     week(path, 0.53, seed=2)
-    # Who turns the classes round on purpose says so, and is compared rightly.
+    # Whoever swaps the classes on purpose sets `positive`, and is compared rightly.
     turned = model(path, positive="no")
     assert run_job(turned, "train").success
     store = VersionStore(home)

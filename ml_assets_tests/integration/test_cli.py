@@ -96,7 +96,7 @@ def test_the_doctor_compares_plans_with_the_registry(home: Path) -> None:
     bundle = home / "versions" / model / VERSION / "bundle"
     bundle.mkdir()
     in_service(home, model, VERSION)
-    Registry().label(model, {CHAMPION: "2"})
+    Registry().set_aliases(model, {CHAMPION: "2"})
     reached, plan = registry.check()
     assert reached.status == "ok"
     assert plan.status == "problem"

@@ -44,9 +44,9 @@ QUICK = {
 LOCATION = """
 import os
 from pathlib import Path
-from ml_assets.automation import model as automation
-automation.SENSOR_SECONDS = 1
-automation.MAX_SECONDS["deploy"] = 30
+from ml_assets.automation import gate_sensor, jobs
+gate_sensor.SENSOR_SECONDS = 1
+jobs.MAX_SECONDS["deploy"] = 30
 from ml_assets_tests.kits.processes import load
 defs = load(Path(os.environ["SPEC"]))
 """

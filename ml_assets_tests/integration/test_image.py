@@ -111,7 +111,7 @@ def test_the_server_image_holds_what_serves_and_no_more(images: dict[str, str]) 
     script = (
         "import importlib, importlib.util as i\n"
         "from ml_assets.core import trusted\n"
-        "import ml_assets.serving.runtime.fallback, skops.io, pandas\n"
+        "import ml_assets.serving.runtime.sklearn_runtime, skops.io, pandas\n"
         "for names in trusted.TRUSTED.values():\n"
         "    for name in names:\n"
         "        importlib.import_module(name.rpartition('.')[0])\n"

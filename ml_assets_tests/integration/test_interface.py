@@ -15,7 +15,7 @@ from ml_assets.core.storage import read_json
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.requests.decoder import RowDecoder
-from ml_assets.state.classes import served_signature
+from ml_assets.state.bundles import served_signature
 from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.cli import invoke

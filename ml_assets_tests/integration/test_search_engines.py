@@ -98,9 +98,11 @@ def test_a_cluster_with_another_token_is_told(
         timeout=120,
     )
     assert done.returncode != 0
-    told = done.stderr.splitlines()[-1]
-    assert EngineError.__name__ in told and "must be those of this process" in told
-    assert "another" not in told
+    message = done.stderr.splitlines()[-1]
+    assert (
+        EngineError.__name__ in message and "must be those of this process" in message
+    )
+    assert "another" not in message
 
 
 SEARCH = """
@@ -147,7 +149,7 @@ def test_a_search_that_is_killed_leaves_no_process(kind: signal.Signals) -> None
         process.send_signal(kind)
         process.wait(60)
         # Two agents of Ray tell of the end of its raylet before they go, and give up
-        # after 60 s where nobody is left to be told.
+        # after 60 s where nobody is left to hear it.
         await_true(lambda: not marked(mark), "Ray's processes ended", 120)
     finally:
         kill_marked(mark)

@@ -31,7 +31,7 @@ def check() -> Iterator[Finding]:
 
 def _model(spec: ModelSpec) -> Iterator[Finding]:
     from ml_assets.ml.sources.environment import expand
-    from ml_assets.ml.sources.errors import SourceError
+    from ml_assets.ml.tables import SourceError
 
     name = f"model {spec.name}"
     faults = [f"{'.'.join(map(str, at))}: {why}" for at, why in trial.faults(spec)]

@@ -9,13 +9,13 @@ import click
 import dagster as dg
 
 from ml_assets.assets.common import TABLES
+from ml_assets.assets.io_managers import TableIOManager
 from ml_assets.cli.activity import activity, copy_of
 from ml_assets.cli.jobs import QUIET
 from ml_assets.cli.output import Failed
 from ml_assets.cli.run_report import RunReport
 from ml_assets.components.tabular_classifier import STAGES
 from ml_assets.spec.catalogue import read_specs
-from ml_assets.state.tables import TableIOManager
 
 if TYPE_CHECKING:
     from ml_assets.spec.model import ModelSpec

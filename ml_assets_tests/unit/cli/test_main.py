@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from ml_assets.cli import COMMANDS, RENAMED
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.cli import invoke
 
 HEAVY = {"dagster", "mlflow", "sklearn", "pandas", "great_expectations", "numpy"}

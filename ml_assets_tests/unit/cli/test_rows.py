@@ -12,7 +12,8 @@ from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import chunks, detect, read
 from ml_assets.ml.sources import read_source
 from ml_assets.records.plan import Column
-from ml_assets.spec.source import CsvFormat, SourceSpec
+from ml_assets.spec.csv_format import CsvFormat
+from ml_assets.spec.source import SourceSpec
 
 COLUMNS = (
     Column(name="age", kind="number", nullable=True),

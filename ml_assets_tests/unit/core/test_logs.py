@@ -1,4 +1,4 @@
-"""Log lines: their fields, and what they never say."""
+"""Log lines: their fields, and what they never hold."""
 
 import json
 import logging
@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from ml_assets.core.log_format import EcsLines, context
-from ml_assets.core.logs import configure, write
+from ml_assets.core.logs import EcsFormatter, configure, context, write
 from ml_assets.core.redaction import Redactor
-from ml_assets.observability.logging_environment import SITE, json_environment
+from ml_assets.observability.dagster_logs import SITE, json_environment
 
 KAGGLE = '{"username":"ann","key":"0123456789abcdef"}'
 # pragma: allowlist nextline secret
@@ -22,7 +21,7 @@ WEBHOOK = "https://hooks.slack.com/services/T000/B000/b0gus0b0gus0"
 
 def line(record: dict[str, Any], **options: Any) -> dict[str, Any]:
     given = {"name": "x", "levelname": "INFO", "levelno": logging.INFO, **record}
-    formatter = EcsLines("ml-assets.test", **options)
+    formatter = EcsFormatter("ml-assets.test", **options)
     found: dict[str, Any] = json.loads(formatter.format(logging.makeLogRecord(given)))
     return found
 
@@ -37,7 +36,7 @@ def test_a_line_begins_with_time_level_and_message_and_names_the_service() -> No
     assert found["event.dataset"] == "ml-assets.test"
 
 
-def test_what_libraries_attach_to_a_record_is_not_told() -> None:
+def test_what_libraries_attach_to_a_record_is_not_written() -> None:
     found = line(
         {"msg": "sent", "body": {"age": "forty-one"}, "fields": {"labels.rows": 1}}
     )
@@ -45,7 +44,7 @@ def test_what_libraries_attach_to_a_record_is_not_told() -> None:
     assert found["labels.rows"] == 1
 
 
-def test_what_a_factory_of_records_adds_is_not_told(
+def test_what_a_factory_of_records_adds_is_not_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Ray replaces it in each process that imports Ray.
@@ -68,22 +67,24 @@ def test_lines_of_a_request_bear_its_ids() -> None:
     assert "trace.id" not in line({"msg": "slow"})
 
 
-@pytest.mark.parametrize("tells_errors", [False, True])
-def test_the_message_of_an_exception_is_told_only_where_that_is_allowed(
-    tells_errors: bool,
+@pytest.mark.parametrize("includes_errors", [False, True])
+def test_the_message_of_an_exception_is_written_only_where_that_is_allowed(
+    includes_errors: bool,
 ) -> None:
     try:
         raise ValueError("age is 41")
     except ValueError:
         info = sys.exc_info()
-    found = line({"msg": "it failed", "exc_info": info}, tells_errors=tells_errors)
+    found = line(
+        {"msg": "it failed", "exc_info": info}, includes_errors=includes_errors
+    )
     assert found["error.type"] == "ValueError"
     assert "test_logs" in found["error.stack_trace"]
-    assert found.get("error.message") == ("age is 41" if tells_errors else None)
+    assert found.get("error.message") == ("age is 41" if includes_errors else None)
 
 
 @pytest.mark.parametrize(
-    "environ, text, told",
+    "environ, text, redacted",
     [
         ({"SLACK_WEBHOOK": WEBHOOK}, f"POST {WEBHOOK}", "POST [redacted]"),
         (
@@ -109,11 +110,13 @@ def test_the_message_of_an_exception_is_told_only_where_that_is_allowed(
         ({}, "http://localhost:3000/runs", "http://localhost:3000/runs"),
     ],
 )
-def test_secrets_are_taken_out(environ: dict[str, str], text: str, told: str) -> None:
-    assert Redactor(environ)(text) == told
+def test_secrets_are_redacted(
+    environ: dict[str, str], text: str, redacted: str
+) -> None:
+    assert Redactor(environ)(text) == redacted
 
 
-def test_no_field_of_a_line_tells_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_field_of_a_line_holds_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_WEBHOOK", WEBHOOK)
     fields = {"labels.urls": [WEBHOOK], "event.reason": f"no answer of {WEBHOOK}"}
     try:
@@ -121,7 +124,7 @@ def test_no_field_of_a_line_tells_a_secret(monkeypatch: pytest.MonkeyPatch) -> N
     except OSError:
         info = sys.exc_info()
     record = {"msg": f"POST {WEBHOOK}", "exc_info": info, "fields": fields}
-    found = line(record, tells_errors=True)
+    found = line(record, includes_errors=True)
     assert WEBHOOK.rpartition("/")[2] not in json.dumps(found).replace(
         found["error.stack_trace"], ""
     )
@@ -135,8 +138,8 @@ def test_text_for_a_person_has_the_fields_behind_the_message(
     logger = logging.getLogger("ml_assets_tests.text")
     configure("ml-assets.test", {logger.name: logging.INFO})
     write(logger, "server started", server__port=8080, model="churn")
-    said = capsys.readouterr().out
-    assert said.endswith("INFO server started server.port=8080 labels.model=churn\n")
+    output = capsys.readouterr().out
+    assert output.endswith("INFO server started server.port=8080 labels.model=churn\n")
 
 
 WRITES = """
@@ -154,7 +157,7 @@ raise RuntimeError("the end")
 """
 
 
-def test_whatever_a_process_logs_is_json_where_the_environment_says_so() -> None:
+def test_whatever_a_process_logs_is_json_where_the_environment_asks_for_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WRITES],
         env={**os.environ, **json_environment()},

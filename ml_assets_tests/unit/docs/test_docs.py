@@ -12,10 +12,11 @@ import pytest
 
 from ml_assets.cli import main
 from ml_assets.delivery import environments
-from ml_assets.delivery.checks import SENTENCES
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.delivery.checks import DESCRIPTIONS
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.spec import model
 from ml_assets.spec import source as model_source
+from ml_assets.spec.base import BaseSpec
 from ml_assets_tests.kits.commands import faults, inline_faults
 from ml_assets_tests.kits.docs import (
     DOCUMENTS,
@@ -29,12 +30,12 @@ from ml_assets_tests.kits.docs import (
 PARTS = [
     part
     for part in {**vars(model), **vars(model_source)}.values()
-    if isinstance(part, type) and issubclass(part, model.Part) and part.model_fields
+    if isinstance(part, type) and issubclass(part, BaseSpec) and part.model_fields
 ]
 
 
 @pytest.mark.parametrize("part", PARTS, ids=lambda part: part.__name__)
-def test_every_key_of_the_yaml_is_documented(part: type[model.Part]) -> None:
+def test_every_key_of_the_yaml_is_documented(part: type[BaseSpec]) -> None:
     text = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
     assert [name for name in part.model_fields if f"{name}" not in text] == []
 
@@ -51,7 +52,7 @@ def test_every_variable_and_check_of_delivery_is_documented() -> None:
     code = Path(environments.__file__).read_text(encoding="utf-8")
     variables = {*re.findall(r"\b(?:K8S|ML_ASSETS)_[A-Z0-9_]*[A-Z0-9]\b", code)}
     assert [name for name in variables if f"`{name}`" not in text] == []
-    assert [name for name in SENTENCES if f"| `{name}` |" not in text] == []
+    assert [name for name in DESCRIPTIONS if f"| `{name}` |" not in text] == []
 
 
 each_document = pytest.mark.parametrize(

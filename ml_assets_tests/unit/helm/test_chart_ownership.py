@@ -16,7 +16,7 @@ import helm_python
 import pytest
 import yaml
 
-from ml_assets.delivery.records import Attempt
+from ml_assets.delivery.attempts import Attempt
 from ml_assets.delivery.rollout import ANNOTATION as RELEASE
 from ml_assets.delivery.rollout import CURRENT_IMAGE
 from ml_assets.delivery.rollout import MANAGER as DELIVERY
@@ -130,7 +130,7 @@ def delivers(api: KubernetesApi, root: Path, name: str, number: int) -> None:
     before = api.template(name)["spec"]["containers"][0]["image"]
     wanted = {name: image}
     given |= {"number": number, "wanted": wanted, "before": {name: before}}
-    fleet.put(Attempt(**given))
+    fleet.deploy(Attempt(**given))
 
 
 def scales(api: KubernetesApi, root: Path, name: str, number: int) -> None:

@@ -1,4 +1,4 @@
-"""The gate: what deploys, what does not, and that it says why."""
+"""The gate: what deploys, what does not, and why."""
 
 import json
 import math
@@ -270,11 +270,11 @@ def test_figures_survive_json_with_nan_as_null():
 
 
 def test_a_decision_is_told_as_json():
-    told = Gate(GateSpec()).decide(figures(accuracy=0.8)).to_dict()
+    decision = Gate(GateSpec()).decide(figures(accuracy=0.8)).to_dict()
 
-    assert json.loads(json.dumps(told)) == told
-    assert told["passed"] is False
-    assert told["clauses"][0] == {
+    assert json.loads(json.dumps(decision)) == decision
+    assert decision["passed"] is False
+    assert decision["clauses"][0] == {
         "name": "threshold",
         "passed": False,
         "sentence": "accuracy 0.8000 is not above 0.8",

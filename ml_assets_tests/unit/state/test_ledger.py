@@ -1,4 +1,4 @@
-"""The ledger notices what was edited, removed or torn, and says which entry it is."""
+"""The ledger notices what was edited, removed or torn, and names the entry."""
 
 import errno
 import json
@@ -17,7 +17,7 @@ from ml_assets.records.ledger_entry import (
     canonical,
     entry_hash,
 )
-from ml_assets.state.ledger import Ledger, held
+from ml_assets.state.ledger import Ledger, active_holds
 
 
 def add(ledger: Ledger, version: str, kind: Any = "deployment", **given: Any) -> Entry:
@@ -176,7 +176,7 @@ def test_a_hold_lasts_until_it_is_released(tmp_path: Path) -> None:
     add(ledger, "v1", "hold")
     reason = add(ledger, "v2", "hold", why="it leaks")
     add(ledger, "v1", "release_hold")
-    assert held(ledger.entries("churn")) == {"v2": reason}
+    assert active_holds(ledger.entries("churn")) == {"v2": reason}
 
 
 def rewritten(entry: Entry, **fields: Any) -> bytes:
@@ -204,11 +204,11 @@ def test_what_a_later_release_wrote_is_kept_and_stops_its_version(
     head = json.loads(rewritten(fifth, **fields))["hash"]
     write_json(ledger.path("churn").with_suffix(".head.json"), {"seq": 5, "hash": head})
     assert messages(ledger) == []
-    assert list(held(ledger.entries("churn"))) == ["v5"]
+    assert list(active_holds(ledger.entries("churn"))) == ["v5"]
     assert add(ledger, "v6").seq == 6
     assert messages(ledger) == []
     add(ledger, "v5", kind="release_hold")
-    assert held(ledger.entries("churn")) == {}
+    assert active_holds(ledger.entries("churn")) == {}
 
 
 def test_a_line_that_cannot_be_read_keeps_its_number(ledger: Ledger) -> None:

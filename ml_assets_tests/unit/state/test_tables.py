@@ -8,15 +8,16 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from ml_assets.assets import training, validation
+from ml_assets.assets import validation
 from ml_assets.assets.common import TABLES
+from ml_assets.assets.io_managers import TableIOManager
 from ml_assets.core.storage import TEMPORARY
+from ml_assets.lifecycle.training import raw_version_of
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state import contracts
 from ml_assets.state.tables import (
     MissingTableError,
     NoTableYetError,
-    TableIOManager,
     TableStore,
     TableWriteError,
 )
@@ -177,6 +178,6 @@ def test_a_version_names_the_data_that_its_features_were_made_of(
     TableStore(home).accept("churn", "raw", "newer")
     features = table("f1")
     # As an older release left it.
-    assert training.made_of(spec, features, "run2") == "newer"
+    assert raw_version_of(spec, features, "run2") == "newer"
     features.attrs["made_of"] = "older"
-    assert training.made_of(spec, features, "run2") == "older"
+    assert raw_version_of(spec, features, "run2") == "older"
