@@ -67,6 +67,7 @@ def main() -> None:
       ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
                            kubernetes
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
+      NO_COLOR             any value: no colours on a terminal
     """
     # Before anything is written, whatever the command.
     with reporting_errors(StorageError):

@@ -161,8 +161,8 @@ def fitted(columns: Sequence[Sequence[str]], room: int) -> tuple[list[int], list
             kept.remove(max(kept[1:], key=lambda n: (most[n], n)))
     spare = room - _total(least[n] for n in kept)
     widths = {}
-    for place, number in enumerate(sorted(kept, key=lambda n: most[n] - least[n])):
-        share = max(0, spare) // (len(kept) - place)
+    for turn, number in enumerate(sorted(kept, key=lambda n: most[n] - least[n])):
+        share = max(0, spare) // (len(kept) - turn)
         widths[number] = least[number] + min(share, most[number] - least[number])
         spare -= widths[number] - least[number]
     return kept, [min(widths[number], room) for number in kept]

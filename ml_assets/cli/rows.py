@@ -69,7 +69,7 @@ def read(
     kind : str
         ``csv``, ``json``, ``jsonl`` or ``parquet``.
     columns : iterable of Column
-        What the model takes; CSV knows only texts, and these say what they mean.
+        What the model takes; they give the cells of a CSV, which are texts, their type.
     layout : CsvFormat, optional
         How the CSV is written that the model learnt from. A file whose header lacks
         its separator is an ordinary CSV all the same.

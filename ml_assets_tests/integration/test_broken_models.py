@@ -61,7 +61,7 @@ def run(project: Path, *command: str, home: str = "") -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-LOOK = """
+SCRIPT = """
 import json
 from ml_assets.definitions import defs
 found = defs()
@@ -74,28 +74,39 @@ print(json.dumps({
 
 def loaded(project: Path) -> dict[str, str]:
     """The assets of the code location and their descriptions."""
+<<<<<<< HEAD
     code, output = run(project, sys.executable, "-c", LOOK)
+=======
+    code, output = run(project, sys.executable, "-c", SCRIPT)
+>>>>>>> h-cli
     assert code == 0, output
     found: dict[str, str] = json.loads(output.splitlines()[-1])
     return found
 
 
 def folder(project: Path, name: str = "broken") -> Path:
-    place = project / "ml_assets/defs" / name
-    place.mkdir(exist_ok=True)
-    return place
+    directory = project / "ml_assets/defs" / name
+    directory.mkdir(exist_ok=True)
+    return directory
 
 
 @pytest.mark.slow
 def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
     project: Path,
 ) -> None:
-    """All of them at once, as `dg` looks at one file of each component type only."""
+    """All of them at once, as `dg` checks one file of each component type only."""
     lines = {}
+<<<<<<< HEAD
     for number, (line, key, output) in enumerate(WRONG.values()):
         file = written(folder(project, f"broken_{number}"), line)
         file.write_text(file.read_text().replace("name: broken", f"name: b{number}"))
         lines[file] = (key, output)
+=======
+    for number, (line, key, message) in enumerate(WRONG.values()):
+        file = written(folder(project, f"broken_{number}"), line)
+        file.write_text(file.read_text().replace("name: broken", f"name: b{number}"))
+        lines[file] = (key, message)
+>>>>>>> h-cli
     code, checked = run(project, str(DG), "check", "yaml")
     assert code == 1
     shown = loaded(project)
@@ -103,6 +114,7 @@ def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
     assert {"breast_cancer/raw", "breast_cancer/model"} <= good
     code, listed = run(project, sys.executable, "-m", "ml_assets.cli", "models")
     assert code == 0, listed
+<<<<<<< HEAD
     for number, (file, (key, output)) in enumerate(lines.items()):
         place = f"{file}:"
         assert place in checked, (file.read_text(), checked)
@@ -110,11 +122,20 @@ def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
         reason = shown[f"broken_{number}/broken"]
         assert f"broken_{number}/defs.yaml:" in reason and output in reason
         assert f"b{number} is broken: {place}" in listed
+=======
+    for number, (file, (key, message)) in enumerate(lines.items()):
+        line = f"{file}:"
+        assert line in checked, (file.read_text(), checked)
+        assert message in checked
+        reason = shown[f"broken_{number}/broken"]
+        assert f"broken_{number}/defs.yaml:" in reason and message in reason
+        assert f"b{number} is broken: {line}" in listed
+>>>>>>> h-cli
 
 
 @pytest.mark.slow
 def test_files_that_cannot_be_loaded_leave_the_others_alone(project: Path) -> None:
-    """Each of them says why."""
+    """Each of them is shown with its reason."""
     for number, text in enumerate(FILES.values()):
         # Two of one name would be broken for that alone.
         own = text.replace("name: broken", f"name: b{number}")
@@ -179,7 +200,7 @@ def test_texts_stay_texts_and_templates_are_resolved_everywhere(project: Path) -
         )
         + '  features: {drop: ["2019", "1e3", "True"]}\n'
         + '  gate: {threshold: "{{ env.LEAST | float }}"}\n'
-        + '  description: "{% if true %}said{% endif %}"\n'
+        + '  description: "{% if true %}shown{% endif %}"\n'
     )
     script = """
 import os, json
@@ -200,7 +221,7 @@ print(json.dumps([spec.source.read.missing, spec.features.drop, spec.gate.thresh
         ["", "-999", "None", "[1]"],
         ["2019", "1e3", "True"],
         0.7,
-        "said",
+        "shown",
     ]
     code, output = run(project, str(DG), "check", "yaml")
     assert code == 0, output

@@ -1,4 +1,4 @@
-"""What there is: models, their versions, and what the gate said of each."""
+"""What there is: models, their versions, and the gate's verdict on each."""
 
 import json
 from pathlib import Path
@@ -72,7 +72,11 @@ def test_the_table_of_versions_gives_the_reason(two_versions: Path) -> None:
     assert "in service" in lines[2]
 
 
+<<<<<<< HEAD
 def test_the_table_of_versions_shows_a_challenger_from_the_champion(
+=======
+def test_the_table_of_versions_distinguishes_a_challenger_from_the_champion(
+>>>>>>> h-cli
     two_versions: Path,
 ) -> None:
     in_service(two_versions, "breast_cancer", FIRST, shadow=SECOND)

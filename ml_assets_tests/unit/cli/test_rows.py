@@ -1,4 +1,4 @@
-"""Rows of every format become the same values, and bad files say where."""
+"""Rows of every format become the same values; bad files are refused with the line."""
 
 import io
 import json
@@ -138,7 +138,11 @@ def test_a_bad_file_is_refused_with_its_place(
         ("rows.txt", b"", "csv"),
     ],
 )
+<<<<<<< HEAD
 def test_the_format_is_reported_by_name_then_by_content(
+=======
+def test_the_format_is_recognised_by_name_then_by_content(
+>>>>>>> h-cli
     name: str, data: bytes, kind: str
 ) -> None:
     assert detect(name, io.BufferedReader(io.BytesIO(data))) == kind

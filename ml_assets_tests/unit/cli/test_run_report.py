@@ -1,4 +1,8 @@
+<<<<<<< HEAD
 """What of the data was left out, or looks like something else, is shown in a run."""
+=======
+"""What of the data was left out, or seems to be something else, is reported."""
+>>>>>>> h-cli
 
 from types import SimpleNamespace
 
@@ -14,7 +18,11 @@ RAW = {
 
 
 @pytest.mark.parametrize(
+<<<<<<< HEAD
     "more, output",
+=======
+    "more, lines",
+>>>>>>> h-cli
     [
         ({}, []),
         ({"columns_without_name": 0, "numbers_in_texts": "none"}, []),
@@ -23,6 +31,7 @@ RAW = {
     ],
 )
 def test_what_is_odd_about_a_table_is_reported(
+<<<<<<< HEAD
     more: dict[str, object], output: list[str]
 ) -> None:
     first = "4 rows of 2 columns from csv x.csv"
@@ -36,3 +45,18 @@ def test_what_features_left_out_is_reported(notes: str, output: list[str]) -> No
     found = {"dagster/row_count": 10, "held_out_rows": 2, "notes": notes}
     last = "8 rows to train with, 2 held out to test"
     assert SUMMARIES["features"](found) == [*output, last]
+=======
+    more: dict[str, object], lines: list[str]
+) -> None:
+    first = "4 rows of 2 columns from csv x.csv"
+    assert SUMMARIES["raw"]({**RAW, **more}) == [first, *lines]
+
+
+@pytest.mark.parametrize(
+    "notes, lines", [("", []), ("- a left out\n- b lost", ["a left out", "b lost"])]
+)
+def test_what_features_left_out_is_reported(notes: str, lines: list[str]) -> None:
+    found = {"dagster/row_count": 10, "held_out_rows": 2, "notes": notes}
+    last = "8 rows to train with, 2 held out to test"
+    assert SUMMARIES["features"](found) == [*lines, last]
+>>>>>>> h-cli
