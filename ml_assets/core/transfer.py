@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_assets.core import progress
 from ml_assets.core.retry import PassingFault
 from ml_assets.core.storage import read_json, write_json
 
@@ -90,6 +91,7 @@ def save(
             stream.write(block)
             # What arrived is kept, even if this process is killed.
             stream.flush()
+            progress.report("bytes", stream.tell(), expected)
             if clock() >= deadline:
                 raise PassingFault(f"only {stream.tell():,} bytes had arrived")
     size = part.stat().st_size

@@ -12,6 +12,7 @@ from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from ml_assets.core import progress
 from ml_assets.ml.classes import Classes, Label, encode_target
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
@@ -177,6 +178,9 @@ def _fit(
         if spec.search is None:
             return pipeline.fit(x, y), [], None
         search = _search(pipeline, spec.search, space)
+        # Other processes fit them, which say nothing until all are done.
+        count = _candidate_count(spec.search, space)
+        progress.report(f"{count} candidates of a search, {spec.search.folds} folds")
         with workers(spec.search.engine) as used:
             search.fit(x, y)
     except (TypeError, ValueError) as error:
@@ -210,8 +214,12 @@ def _space(pipeline: Pipeline, spec: SearchSpec | None) -> dict[str, list[Any]]:
     return space
 
 
+def _candidate_count(spec: SearchSpec, space: dict[str, list[Any]]) -> int:
+    return min(spec.iterations, int(np.prod([len(item) for item in space.values()])))
+
+
 def _search(pipeline: Pipeline, spec: SearchSpec, space: dict[str, list[Any]]) -> Any:
-    count = min(spec.iterations, int(np.prod([len(item) for item in space.values()])))
+    count = _candidate_count(spec, space)
     common = {
         "cv": StratifiedKFold(spec.folds, shuffle=True, random_state=SEED),
         "scoring": spec.metric,

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from ml_assets.core import progress
 from ml_assets.ml.frames import with_columns
 from ml_assets.quality import conversions, messages
 from ml_assets.quality.names import columns_of, expectation_names
@@ -73,6 +74,7 @@ def run_expectations(
                 dtype,
                 [expectations[n] for n in members],
             )
+            progress.report("rules", len(found), len(expectations))
             for at, result in _evaluate(arranged, [rules[n] for n in members]).items():
                 counted = library.is_rule_on_values(rules[at])
                 read = conversions.as_dates if converted[at].columns else plain

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.cli.checks import registry, serving
-from ml_assets.cli.demonstration.servers import Ports, await_server, start_server
+from ml_assets.cli.demo.environment import Ports, await_server, start_server
 from ml_assets.cli.processes import Children
 from ml_assets.state.registry import CHAMPION, Registry
 from ml_assets_tests.kits.cli import (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ml_assets.core import progress
 from ml_assets.core.retry import Retry
 from ml_assets.ml.concat import concat_tables
 from ml_assets.ml.tables import NAMELESS, DataError, SourceError, tidy
@@ -106,10 +107,12 @@ def _join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFra
 def _read_files(spec: SourceSpec) -> pd.DataFrame:
     from ml_assets.ml.sources.files import find_files, read_file
 
-    parts = [
-        (file.name, _tidy(read_file(spec, file), file.shown, is_part=True))
-        for file in find_files(spec)
-    ]
+    files = find_files(spec)
+    parts: list[tuple[str, pd.DataFrame]] = []
+    for file in files:
+        progress.report("files", len(parts), len(files))
+        frame = _tidy(read_file(spec, file), file.shown, is_part=True)
+        parts.append((file.name, frame))
     joined = _join(spec, parts)
     joined.attrs[NAMELESS] = sum(part.attrs[NAMELESS] for _, part in parts)
     return joined

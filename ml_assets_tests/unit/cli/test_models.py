@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.cli.catalogue import spec_of
+from ml_assets.cli.context import spec_of
 from ml_assets.cli.output import Failed
 from ml_assets.spec import model_file
 from ml_assets.spec.catalogue import CatalogueError, read_specs

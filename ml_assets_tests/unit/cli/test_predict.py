@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.cli.outcomes import outcomes
-from ml_assets.cli.scorers import Prediction, Refusal
+from ml_assets.cli.scorers import Prediction, Refusal, outcomes
 from ml_assets.serving.requests.problems import FieldError
 from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
 

@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 
-from ml_assets.cli.demonstration.home import MARKER, empty_place
-from ml_assets.cli.development import require_free
+from ml_assets.cli.demo.environment import MARKER, empty_home
+from ml_assets.cli.dev import require_free
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children, script
 from ml_assets_tests.kits.processes import await_true
@@ -104,10 +104,10 @@ def test_the_demo_starts_from_an_empty_directory(
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_STORAGE", "/elsewhere")
     monkeypatch.setenv("DAGSTER_HOME", "/elsewhere")
-    with empty_place() as place:
+    with empty_home() as place:
         (place / "left over").touch()
     monkeypatch.setenv("ML_ASSETS_HOME", str(home))
-    with empty_place() as place:
+    with empty_home() as place:
         assert place == home / "demo"
         assert not (place / "left over").exists()
         assert os.environ["ML_ASSETS_HOME"] == str(place)
@@ -118,7 +118,7 @@ def test_the_demo_starts_from_an_empty_directory(
 def test_the_demo_empties_no_directory_that_it_did_not_make(home: Path) -> None:
     (home / "demo").mkdir()
     (home / "demo" / "thesis.txt").touch()
-    with pytest.raises(Failed, match="was not made by the demo"), empty_place():
+    with pytest.raises(Failed, match="was not made by the demo"), empty_home():
         pass
     assert (home / "demo" / "thesis.txt").exists()
 
@@ -126,9 +126,9 @@ def test_the_demo_empties_no_directory_that_it_did_not_make(home: Path) -> None:
 def test_two_demos_in_one_place_do_not_meet(
     home: Path, own_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with empty_place() as place:
+    with empty_home() as place:
         monkeypatch.setenv("ML_ASSETS_HOME", str(home))
-        with pytest.raises(Failed, match="another demo is running"), empty_place():
+        with pytest.raises(Failed, match="another demo is running"), empty_home():
             pass
         assert (place / MARKER).exists()
 

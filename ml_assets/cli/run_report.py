@@ -1,14 +1,14 @@
-"""A run told in lines that a newcomer understands, from its events as they come."""
+"""The report of a run in lines for people, from its events as they come."""
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
-import click
+from ml_assets.cli.console import Fragment, item
 
 if TYPE_CHECKING:
     from dagster import AssetCheckEvaluation, DagsterEvent
 
-WIDTH = 12
+WIDTH = 11
 STARTS = {
     "raw": "reading the source",
     "raw_checks": "checking the rows with Great Expectations",
@@ -27,16 +27,25 @@ TITLES = {
 }
 FIGURES = ("accuracy", "balanced_accuracy", "roc_auc", "average_precision", "log_loss")
 
-Emit = Callable[[str], None]
+# Prints a label and the parts of its text.
+Emit = Callable[..., None]
 
 
-def line(label: str, text: str) -> str:
-    """A line whose label stands in a column of its own."""
-    return f"  {click.style(label.ljust(WIDTH - 1), bold=True)} {text}"
+def print_line(label: str, *text: Fragment, stream: TextIO | None = None) -> None:
+    """Print a label in a column of its own, and its text."""
+    item((label, "bold"), *text, width=WIDTH, indent=2, stream=stream)
 
 
-class Story:
-    """Tells the events of one run of `model` through `emit`.
+class RunReport:
+    """Reports the events of one run of `model` as lines for people.
+
+    Parameters
+    ----------
+    model : str
+    emit : callable
+        Prints a line: its label, and the parts of its text.
+    show : callable, optional
+        Is called with what is being done, and with an empty text when that ends.
 
     Attributes
     ----------
@@ -50,102 +59,107 @@ class Story:
         Check to whether it passed.
     """
 
-    def __init__(self, model: str, emit: Emit) -> None:
+    def __init__(
+        self, model: str, emit: Emit, show: Callable[[str], None] | None = None
+    ) -> None:
         self.model = model
         self.metadata: dict[str, dict[str, Any]] = {}
         self.skipped: list[str] = []
         self.errors: list[str] = []
         self.checks: dict[str, bool] = {}
         self._emit = emit
+        self._show = show or (lambda _: None)
 
     def __call__(self, event: "DagsterEvent") -> None:
-        """Tell one event, if it says something to people."""
+        """Report one event, if it is one for people."""
         stage = (event.step_key or "").removeprefix(f"{self.model}__")
+        title = TITLES.get(stage, stage)
         match event.event_type_value:
             case "STEP_START":
-                self._say(stage, STARTS.get(stage, "started"))
+                self._emit(title, STARTS.get(stage, "started"))
+                self._show(title)
             case "ASSET_MATERIALIZATION":
                 self._materialized(event)
             case "ASSET_OBSERVATION":
-                self._observed(stage, event)
+                self._observed(event)
             case "ASSET_CHECK_EVALUATION":
                 self._checked(stage, event.asset_check_evaluation_data)
             case "STEP_UP_FOR_RETRY":
-                self._say(stage, f"failed, and is tried again: {failure(event)}")
+                self._emit(title, f"failed, and is tried again: {failure(event)}")
             case "STEP_FAILURE":
-                self.errors.append(f"{TITLES.get(stage, stage)}: {failure(event)}")
-                self._say(stage, click.style(f"FAILED: {failure(event)}", fg="red"))
+                self.errors.append(f"{title}: {failure(event)}")
+                self._emit(title, (f"FAILED: {failure(event)}", "red"))
+                self._show("")
+            case "STEP_SUCCESS":
+                self._show("")
             case "RUN_FAILURE" | "PIPELINE_FAILURE" if not self.errors:
                 self.errors.append(event.message or "the run failed")
-
-    def _say(self, stage: str, text: str) -> None:
-        self._emit(line(TITLES.get(stage, stage), text))
-
-    def _more(self, text: str) -> None:
-        self._emit(line("", text))
 
     def _materialized(self, event: "DagsterEvent") -> None:
         materialization = event.step_materialization_data.materialization
         stage = materialization.asset_key.path[-1]
-        found = {name: item.value for name, item in materialization.metadata.items()}
+        found = {name: each.value for name, each in materialization.metadata.items()}
         self.metadata[stage] = found
-        tell = TELLERS.get(stage)
-        for text in tell(found) if tell else ["done"]:
-            self._more(text)
+        for text in SUMMARIES[stage](found) if stage in SUMMARIES else ["done"]:
+            self._emit("", text)
 
-    def _observed(self, stage: str, event: "DagsterEvent") -> None:
+    def _observed(self, event: "DagsterEvent") -> None:
         observation = event.asset_observation_data.asset_observation
         skipped = observation.metadata.get("skipped")
         if skipped is not None:
             self.skipped.append(str(skipped.value))
-            self._more(str(skipped.value))
+            self._emit("", str(skipped.value))
 
     def _checked(self, stage: str, check: "AssetCheckEvaluation") -> None:
         self.checks[check.check_name] = check.passed
         if stage == "evaluation":
             return
-        word = "passed" if check.passed else click.style("FAILED", fg="red")
-        said = "" if check.passed else f": {check.description}"
-        self._more(f"{word}  {check.check_name.replace('_', ' ')}{said}")
+        finding = "" if check.passed else f": {check.description}"
+        name = check.check_name.replace("_", " ")
+        self._emit("", _passed(check.passed), f"  {name}{finding}")
+
+
+def _passed(passed: bool) -> Fragment:
+    return ("passed", "green") if passed else ("FAILED", "red")
 
 
 def failure(event: "DagsterEvent") -> str:
-    """Why a step failed: what the asset said, else the first cause."""
+    """Why a step failed: the asset's own description, else the first cause."""
     data: Any = event.event_specific_data
-    told = getattr(data, "user_failure_data", None)
-    if told is not None and told.description:
-        return str(told.description)
+    described = getattr(data, "user_failure_data", None)
+    if described is not None and described.description:
+        return str(described.description)
     error = data.error
     while error is not None and error.cause is not None:
         error = error.cause
     return str(error.message).strip() if error is not None else str(event.message)
 
 
-def gate_lines(gate: Mapping[str, Any]) -> list[str]:
+def gate_lines(gate: Mapping[str, Any]) -> list[tuple[Fragment, ...]]:
     """Each clause of a gate's decision with its figures, and the verdict."""
-    lines = []
-    for clause in gate["clauses"]:
-        word = "passed" if clause["passed"] else click.style("FAILED", fg="red")
-        lines.append(f"{word}  {clause['name']}: {clause['sentence']}")
+    lines: list[tuple[Fragment, ...]] = [
+        (_passed(clause["passed"]), f"  {clause['name']}: {clause['sentence']}")
+        for clause in gate["clauses"]
+    ]
     verdict = "the version passes" if gate["passed"] else "the version is refused"
     if gate["passed"] and gate.get("repeats"):
         verdict = "the version is the champion again: nothing to deploy"
     colour = "green" if gate["passed"] else "yellow"
-    return [*lines, click.style(verdict, fg=colour, bold=True)]
+    return [*lines, ((verdict, f"bold {colour}"),)]
 
 
 def _raw(found: dict[str, Any]) -> list[str]:
     columns = len(found["dagster/column_schema"].columns)
     # The kind first; JSON has sorted the keys.
-    source = sorted(found["source"].items(), key=lambda item: item[0] != "type")
-    place = " ".join(str(value) for _, value in source if value is not None)
-    told = [f"{found['dagster/row_count']:,} rows of {columns} columns from {place}"]
+    source = sorted(found["source"].items(), key=lambda pair: pair[0] != "type")
+    origin = " ".join(str(value) for _, value in source if value is not None)
+    lines = [f"{found['dagster/row_count']:,} rows of {columns} columns from {origin}"]
     if found.get("columns_without_name"):
-        told.append(
+        lines.append(
             f"{found['columns_without_name']} column(s) without a name left out"
         )
-    dressed = found.get("numbers_in_texts", "none")
-    return told + (dressed.split("; ") if dressed != "none" else [])
+    numbers = found.get("numbers_in_texts", "none")
+    return lines + (numbers.split("; ") if numbers != "none" else [])
 
 
 def _features(found: dict[str, Any]) -> list[str]:
@@ -189,10 +203,12 @@ def _evaluation(found: dict[str, Any]) -> list[str]:
 
 def _deployment(found: dict[str, Any]) -> list[str]:
     servers = found["servers"]
-    told = f"{servers} running server(s) took it over" if servers else "no server runs"
+    reached = (
+        f"{servers} running server(s) took it over" if servers else "no server runs"
+    )
     return [
         f"version {found['version']} is in service: plan {found['generation']},"
-        f" runtime {found['runtime']}; {told}"
+        f" runtime {found['runtime']}; {reached}"
     ]
 
 
@@ -200,7 +216,7 @@ def _monitoring(found: dict[str, Any]) -> list[str]:
     return [f"profile of {found['rows']:,} rows, {found['columns']} columns"]
 
 
-TELLERS: dict[str, Callable[[dict[str, Any]], list[str]]] = {
+SUMMARIES: dict[str, Callable[[dict[str, Any]], list[str]]] = {
     "raw": _raw,
     "features": _features,
     "model": _model,

@@ -1,5 +1,6 @@
 """Jobs and sensors of the second model, run in this process as the daemon would."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,16 +10,15 @@ import dagster as dg
 
 from ml_assets.assets.common import TABLES
 from ml_assets.assets.io_managers import TableIOManager
+from ml_assets.cli.activity import activity, copy_of
+from ml_assets.cli.jobs import QUIET
 from ml_assets.cli.output import Failed
-from ml_assets.cli.run_reporter import Story
+from ml_assets.cli.run_report import RunReport
 from ml_assets.components.tabular_classifier import STAGES
 from ml_assets.spec.catalogue import read_specs
 
 if TYPE_CHECKING:
     from ml_assets.spec.model import ModelSpec
-
-# Dagster's own console lines would stand between ours.
-LOGGERS = {"console": {"config": {"log_level": "CRITICAL"}}}
 
 
 class Runs:
@@ -48,7 +48,7 @@ class Runs:
         job: str,
         config: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
-    ) -> Story:
+    ) -> RunReport:
         """Run a job to its end.
 
         Raises
@@ -59,7 +59,7 @@ class Runs:
         definitions = self._definitions()
         return self._execute(definitions.resolve_job_def(job), config, tags)
 
-    def materialize_all(self) -> Story:
+    def materialize_all(self) -> RunReport:
         """What a click on *Materialize all* in the model's group of the UI runs.
 
         Raises
@@ -75,25 +75,28 @@ class Runs:
         job: dg.JobDefinition,
         config: Mapping[str, Any] | None = None,
         tags: Mapping[str, str] | None = None,
-    ) -> Story:
-        story = Story(self.spec.name, lambda _: None)
+    ) -> RunReport:
+        report = RunReport(self.spec.name, lambda *_: None)
+        is_implicit = job.name.startswith("__")
+        doing = "materializing all" if is_implicit else f"running {job.name}"
         try:
-            done = job.execute_in_process(
-                instance=self._instance,
-                run_config={**(config or {}), "loggers": LOGGERS},
-                tags=dict(tags or {}),
-                raise_on_error=False,
-            )
+            with copy_of(sys.stdout) as out, activity(doing, out):
+                done = job.execute_in_process(
+                    instance=self._instance,
+                    run_config={**(config or {}), "loggers": QUIET},
+                    tags=dict(tags or {}),
+                    raise_on_error=False,
+                )
         except dg.DagsterExecutionInterruptedError as error:
             raise click.Abort from error
         for event in done.all_events:
-            story(event)
+            report(event)
         if not done.success:
-            raise Failed(f"the run of {job.name} failed: {'; '.join(story.errors)}")
-        return story
+            raise Failed(f"the run of {job.name} failed: {'; '.join(report.errors)}")
+        return report
 
-    def launch(self, sensor: str, job: str) -> Story:
-        """Look at a sensor and run what it asks for since it was looked at last.
+    def launch(self, sensor: str, job: str) -> RunReport:
+        """Evaluate a sensor, and run what it asks for since its last evaluation.
 
         Raises
         ------

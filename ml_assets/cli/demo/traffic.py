@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 
 from ml_assets.cli.client import ServerClient
-from ml_assets.cli.demonstration.churn import MODEL, TARGET
+from ml_assets.cli.demo.churn import MODEL, TARGET
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children
 from ml_assets.core.storage import storage_root
@@ -82,7 +82,7 @@ class Traffic:
         return Sent(ids, entities, truths, requests, seconds)
 
     def label(self, sent: Sent, part: slice, by_id: bool = True) -> int:
-        """Tell the server what turned out for some rows; how many labels it took."""
+        """Send the labels of some rows; how many the server accepted."""
         rows = zip(sent.ids[part], sent.entities[part], sent.truths[part], strict=True)
         now = time.time()
         labels: list[dict[str, Any]] = [
@@ -96,7 +96,7 @@ class Traffic:
         answer = self._post("/feedback", {"model": MODEL, "labels": labels}, 202)
         accepted = int(answer["accepted"])
         if accepted != len(labels):
-            raise Failed(f"of {len(labels)} labels the server took {accepted}")
+            raise Failed(f"of {len(labels)} labels the server accepted {accepted}")
         return accepted
 
     def await_labels(self, count: int) -> None:

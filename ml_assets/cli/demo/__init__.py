@@ -1,4 +1,4 @@
-"""``ml-assets demo``: the whole loop, from nothing."""
+"""``ml-assets demo``: the whole loop on bundled data, from an empty directory."""
 
 import click
 
@@ -18,6 +18,6 @@ def command() -> None:
     Example:
       ml-assets demo
     """
-    from ml_assets.cli.demonstration.loop import run
+    from ml_assets.cli.demo.loop import run
 
     run()

@@ -12,7 +12,7 @@ MODEL = "churn"
 TARGET = "churned"
 PATH = "customers.parquet"
 ROWS = 5_000
-# Points by which customers who are asked in other words say that they are happier.
+# Points that are added to the answers of customers who are asked in other words.
 SHIFT = 4.0
 
 _YAML = """\
@@ -73,6 +73,6 @@ def customers(rows: int, seed: int, shifted: bool = False) -> "pd.DataFrame":
     return frame
 
 
-def write_customers(place: Path, seed: int, shifted: bool = False) -> None:
-    """Put a table of customers where the YAML looks for it."""
-    customers(ROWS, seed, shifted).to_parquet(place / PATH, index=False)
+def write_customers(directory: Path, seed: int, shifted: bool = False) -> None:
+    """Write a table of customers to the file that the YAML names."""
+    customers(ROWS, seed, shifted).to_parquet(directory / PATH, index=False)

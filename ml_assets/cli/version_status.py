@@ -1,6 +1,9 @@
-"""Reading ``evaluation.json`` of a version: its figures and the gate's verdict."""
+"""The status of a version: its figures, the gate's verdict, and how it serves."""
 
 from typing import Any
+
+from ml_assets.cli.console import Fragment
+from ml_assets.records.plan import ServingPlan
 
 Evaluation = dict[str, Any]
 
@@ -38,3 +41,30 @@ def summary(evaluation: Evaluation | None) -> dict[str, Any]:
         "passed": decision.get("passed"),
         "reason": decision.get("reason"),
     }
+
+
+def figure(value: Any) -> str:
+    """A metric with four digits; ``-`` where there is none.
+
+    Examples
+    --------
+    >>> figure(0.96491), figure(None)
+    ('0.9649', '-')
+    """
+    return "-" if value is None else f"{value:.4f}"
+
+
+def verdict(passed: bool | None, *figures: str) -> Fragment:
+    """What the gate decided, and on which figures, in its colour."""
+    word, colour = {
+        None: ("not evaluated", ""),
+        True: ("passed", "green"),
+        False: ("refused", "yellow"),
+    }[passed]
+    return " ".join((word, *figures)), colour
+
+
+def mode_of(version: str, plan: ServingPlan | None) -> str | None:
+    """How `version` serves in `plan`: live, split or shadow; None if it does not."""
+    arms = plan.arms if plan else ()
+    return next((arm.mode for arm in arms if arm.version == version), None)

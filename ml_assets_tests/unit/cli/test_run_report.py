@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from ml_assets.cli.run_reporter import TELLERS
+from ml_assets.cli.run_report import SUMMARIES
 
 RAW = {
     "dagster/row_count": 4,
@@ -26,7 +26,7 @@ def test_what_is_odd_about_a_table_is_told(
     more: dict[str, object], told: list[str]
 ) -> None:
     first = "4 rows of 2 columns from csv x.csv"
-    assert TELLERS["raw"]({**RAW, **more}) == [first, *told]
+    assert SUMMARIES["raw"]({**RAW, **more}) == [first, *told]
 
 
 @pytest.mark.parametrize(
@@ -35,4 +35,4 @@ def test_what_is_odd_about_a_table_is_told(
 def test_what_features_left_out_is_told(notes: str, told: list[str]) -> None:
     found = {"dagster/row_count": 10, "held_out_rows": 2, "notes": notes}
     last = "8 rows to train with, 2 held out to test"
-    assert TELLERS["features"](found) == [*told, last]
+    assert SUMMARIES["features"](found) == [*told, last]
