@@ -184,7 +184,7 @@ def test_an_upgrade_takes_nothing_from_who_owns_it(
     writes(api, tmp_path, name, 1)
     assert owner in api.owners[name].managers(path)
     written = dict(leaves(helm.live["spec"]))[path]
-    # Another value is upgraded, then the very one, then the first again: a way back.
+    # Another value is upgraded, then the very one, then the first again: a rollback.
     for values in (MORE_CPU, changed, {}):
         helm.upgrade(render(helm.live, **values))
         assert dict(leaves(helm.live["spec"]))[path] == written
