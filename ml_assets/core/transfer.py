@@ -80,21 +80,21 @@ def save(
         start = 0
     length = response.headers.get("Content-Length", "")
     expected = start + int(length) if length.isdigit() else None
+    size = start
     with part.open("ab") as stream:
         while True:
             try:
                 block = response.raw.read1(_CHUNK)
             except (HTTPError, OSError):
-                raise PassingFault(_cut(stream.tell(), expected)) from None
+                raise PassingFault(_cut(size, expected)) from None
             if not block:
                 break
-            stream.write(block)
+            size += stream.write(block)
             # What arrived is kept, even if this process is killed.
             stream.flush()
-            progress.report("bytes", stream.tell(), expected)
+            progress.report("bytes", size, expected)
             if clock() >= deadline:
-                raise PassingFault(f"only {stream.tell():,} bytes had arrived")
-    size = part.stat().st_size
+                raise PassingFault(f"only {size:,} bytes had arrived")
     if expected is not None and size != expected:
         raise PassingFault(_cut(size, expected))
 
