@@ -26,11 +26,7 @@ from ml_assets.core.logs import configure
     help="Seconds between two polls.",
 )
 def command(host: str, port: int, interval: float) -> None:
-<<<<<<< HEAD
-    """Export metrics of the Dagster instance and the models, until SIGTERM.
-=======
     """Serve metrics of the Dagster instance and the models, until SIGTERM.
->>>>>>> h-cli
 
     It reads DAGSTER_HOME and ML_ASSETS_STORAGE and writes nothing there. Its metrics
     are listed in docs/observability.md. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, runs

@@ -38,12 +38,7 @@ def _meaning(
             yield ValidationError(message, path=path)
     others = "\n".join(map(str, _of_others(instance)))
     if others:
-<<<<<<< HEAD
-        reason = "\n".join(map(str, others))
-        yield ValidationError(f"other models of this project are wrong:\n{reason}\n")
-=======
         yield ValidationError(f"other models of this project are wrong:\n{others}\n")
->>>>>>> h-cli
 
 
 def _of_others(instance: Any) -> Iterator[Problem]:

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Loading ``defs/`` where a part of it is broken: the rest goes on, and each is named.
-=======
 """Loading ``defs/`` where a part of it is broken: the rest loads, with the reasons.
->>>>>>> h-cli
 
 Dagster loads all definitions or none. A model that cannot be built must not keep the
 others from training, and is shown in the UI with its reason.
@@ -33,11 +29,7 @@ from ml_assets.spec.model_file import ModelFileError
 _LOGGER = logging.getLogger("ml_assets")
 
 # A document of a YAML file: its folder, and its number, from 0.
-<<<<<<< HEAD
-Document = tuple[Path, int]
-=======
 DocumentId = tuple[Path, int]
->>>>>>> h-cli
 
 
 def load(
@@ -76,13 +68,8 @@ def load(
 
 
 def _without(
-<<<<<<< HEAD
-    place: Path,
-    broken: dict[Document, str],
-=======
     project: Path,
     broken: dict[DocumentId, str],
->>>>>>> h-cli
     completed: Callable[[dg.Definitions], dg.Definitions],
 ) -> dg.Definitions:
     """All but what is broken, which is shown instead."""
@@ -104,16 +91,6 @@ def component(folder: Path, number: int) -> dg.Component:
     return partial.tree.load_component(partial.documents[folder, number].loc)
 
 
-<<<<<<< HEAD
-def _wrong_documents(top: Path, is_meant: bool = True) -> dict[Document, str]:
-    """What the reader of models finds wrong in the YAML, and in what it means."""
-    found: dict[Document, str] = {}
-    for file in model_file.files(top):
-        try:
-            for document in model_file.read(file):
-                is_read = is_meant and document.is_model
-                problems = model_file.problems(document) if is_read else []
-=======
 def _wrong_documents(top: Path, with_meaning: bool = True) -> dict[DocumentId, str]:
     """What the reader of models finds wrong in the YAML, and in what it means."""
     found: dict[DocumentId, str] = {}
@@ -122,7 +99,6 @@ def _wrong_documents(top: Path, with_meaning: bool = True) -> dict[DocumentId, s
             for document in model_file.read(file):
                 is_checked = with_meaning and document.is_model
                 problems = model_file.problems(document) if is_checked else []
->>>>>>> h-cli
                 if problems:
                     found[file.parent, document.number] = "\n".join(map(str, problems))
         except ModelFileError as error:
@@ -133,17 +109,10 @@ def _wrong_documents(top: Path, with_meaning: bool = True) -> dict[DocumentId, s
 class _PartialTree:
     """A tree of components that leaves out what is broken, and notes what is."""
 
-<<<<<<< HEAD
-    def __init__(self, place: Path, broken: dict[Document, str]) -> None:
-        self.broken = broken
-        self.documents: dict[Document, Any] = {}
-        self.tree = ComponentTree.for_project(place)
-=======
     def __init__(self, project: Path, broken: dict[DocumentId, str]) -> None:
         self.broken = broken
         self.documents: dict[DocumentId, Any] = {}
         self.tree = ComponentTree.for_project(project)
->>>>>>> h-cli
         location = ComponentPath.from_path(self.tree.defs_module_path)
         context = self.tree.decl_load_context.for_component_loc(location)
         declared = self._declare(context) or _folder(context, {})
@@ -151,11 +120,7 @@ class _PartialTree:
 
     def sort_out(self, completed: Callable[[dg.Definitions], dg.Definitions]) -> None:
         """Note each document that cannot be built, alone or beside the others."""
-<<<<<<< HEAD
-        names: dict[str, list[Document]] = defaultdict(list)
-=======
         names: dict[str, list[DocumentId]] = defaultdict(list)
->>>>>>> h-cli
         of_all = _names(completed(dg.Definitions()))
         for document, declared in self.documents.items():
             try:
@@ -165,16 +130,6 @@ class _PartialTree:
                 self.broken[document] = _reason(error)
                 continue
             for name in own:
-<<<<<<< HEAD
-                names[name].append(place)
-        for name, places in sorted(names.items()):
-            if len(places) > 1:
-                folders = ", ".join(str(folder) for folder, _ in sorted(places))
-                for place in places:
-                    self.broken.setdefault(
-                        place, f"{name} is defined by each of {folders}"
-                    )
-=======
                 names[name].append(document)
         for name, documents in sorted(names.items()):
             if len(documents) > 1:
@@ -182,7 +137,6 @@ class _PartialTree:
                 reason = f"{name} is defined by each of {folders}"
                 for document in documents:
                     self.broken.setdefault(document, reason)
->>>>>>> h-cli
 
     def _declare(self, context: Any) -> Any:
         """The declaration of a file or folder, or None where nothing is left of it."""
@@ -263,34 +217,20 @@ def _reason(error: BaseException) -> str:
     return str(error).strip() or type(error).__name__
 
 
-<<<<<<< HEAD
-def _shown(top: Path, place: Document, reason: str) -> dg.AssetSpec:
-    """What the UI shows in the place of a broken model."""
-    folder, number = place
-=======
 def _broken_asset(top: Path, document: DocumentId, reason: str) -> dg.AssetSpec:
     """What the UI shows instead of a broken model."""
     folder, number = document
->>>>>>> h-cli
     parts = folder.relative_to(top).parts or (top.name,)
     name = "broken" if number == 0 else f"broken_{number + 1}"
     # Code, so that no character of it is taken for markup; the UI wraps it.
     lines = reason.replace(f"{top}/", "").splitlines()
-<<<<<<< HEAD
-    message = "\n".join(f"- `` {line.strip()} ``" for line in lines if line.strip())
-=======
     listed = "\n".join(f"- `` {line.strip()} ``" for line in lines if line.strip())
->>>>>>> h-cli
     return dg.AssetSpec(
         key=[*parts, name],
         group_name=re.sub(r"\W", "_", "_".join(parts)),
         kinds={"yaml"},
         description=(
-<<<<<<< HEAD
-            f"This model cannot be loaded, so that nothing of it runs:\n\n{message}\n\n"
-=======
             f"This model cannot be loaded, so that nothing of it runs:\n\n{listed}\n\n"
->>>>>>> h-cli
             "Mend the file, ask `dg check yaml`, and reload the code location. What"
             " serves goes on serving."
         ),

@@ -74,11 +74,7 @@ print(json.dumps({
 
 def loaded(project: Path) -> dict[str, str]:
     """The assets of the code location and their descriptions."""
-<<<<<<< HEAD
-    code, output = run(project, sys.executable, "-c", LOOK)
-=======
     code, output = run(project, sys.executable, "-c", SCRIPT)
->>>>>>> h-cli
     assert code == 0, output
     found: dict[str, str] = json.loads(output.splitlines()[-1])
     return found
@@ -96,17 +92,10 @@ def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
 ) -> None:
     """All of them at once, as `dg` checks one file of each component type only."""
     lines = {}
-<<<<<<< HEAD
-    for number, (line, key, output) in enumerate(WRONG.values()):
-        file = written(folder(project, f"broken_{number}"), line)
-        file.write_text(file.read_text().replace("name: broken", f"name: b{number}"))
-        lines[file] = (key, output)
-=======
     for number, (line, key, message) in enumerate(WRONG.values()):
         file = written(folder(project, f"broken_{number}"), line)
         file.write_text(file.read_text().replace("name: broken", f"name: b{number}"))
         lines[file] = (key, message)
->>>>>>> h-cli
     code, checked = run(project, str(DG), "check", "yaml")
     assert code == 1
     shown = loaded(project)
@@ -114,15 +103,6 @@ def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
     assert {"breast_cancer/raw", "breast_cancer/model"} <= good
     code, listed = run(project, sys.executable, "-m", "ml_assets.cli", "models")
     assert code == 0, listed
-<<<<<<< HEAD
-    for number, (file, (key, output)) in enumerate(lines.items()):
-        place = f"{file}:"
-        assert place in checked, (file.read_text(), checked)
-        assert output in checked
-        reason = shown[f"broken_{number}/broken"]
-        assert f"broken_{number}/defs.yaml:" in reason and output in reason
-        assert f"b{number} is broken: {place}" in listed
-=======
     for number, (file, (key, message)) in enumerate(lines.items()):
         line = f"{file}:"
         assert line in checked, (file.read_text(), checked)
@@ -130,7 +110,6 @@ def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
         reason = shown[f"broken_{number}/broken"]
         assert f"broken_{number}/defs.yaml:" in reason and message in reason
         assert f"b{number} is broken: {line}" in listed
->>>>>>> h-cli
 
 
 @pytest.mark.slow

@@ -64,11 +64,7 @@ def test_a_server_refuses_rows_in_the_same_words(server: Ports) -> None:
     assert message in here.stderr and message in there.stderr
 
 
-<<<<<<< HEAD
-def test_a_model_that_the_server_does_not_have_is_reported(server: Ports) -> None:
-=======
 def test_a_model_that_the_server_does_not_have_is_named(server: Ports) -> None:
->>>>>>> h-cli
     result = invoke("predict", "churn", "--url", server.url, stdin=CSV)
     assert result.exit_code == 1
     assert "the model server says: the models here are income" in result.stderr
@@ -123,11 +119,7 @@ def test_the_doctor_of_a_fresh_installation_finds_no_problem(home: Path) -> None
     [(["train", "breast_cancer"], 0), (["deploy", "breast_cancer"], 1)],
     ids=["train", "deploy before any version passed"],
 )
-<<<<<<< HEAD
-def test_a_shell_trains_and_is_reported_why_nothing_can_be_deployed(
-=======
 def test_a_shell_trains_and_is_shown_why_nothing_can_be_deployed(
->>>>>>> h-cli
     home: Path, arguments: list[str], code: int
 ) -> None:
     command = [sys.executable, "-m", "ml_assets.cli", *arguments]

@@ -60,17 +60,10 @@ def test_a_wrong_key_or_value_is_shown_with_file_line_and_caret(project: Path) -
     # Without a path, `dg check yaml` checks one file of each component type only.
     done = run_dg(project, "check", "yaml", str(path.parent))
     assert done.returncode == 1
-<<<<<<< HEAD
-    for _, new, output in MISTAKES:
-        line = 1 + next(n for n, at in enumerate(text.splitlines()) if new in at)
-        assert f"breast_cancer/defs.yaml:{line} " in done.stdout, new
-        assert output in done.stdout
-=======
     for _, new, message in MISTAKES:
         line = 1 + next(n for n, at in enumerate(text.splitlines()) if new in at)
         assert f"breast_cancer/defs.yaml:{line} " in done.stdout, new
         assert message in done.stdout
->>>>>>> h-cli
     assert "^ 'high' is not of type 'number'" in done.stdout
 
 

@@ -56,23 +56,14 @@ def account() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
-    "package, code, output",
-=======
     "package, code, message",
->>>>>>> h-cli
     [
         ("urllib3", 1, "CVE-2026-44431: sends what it should not"),
         ("no-such-package", 0, "Safety knows no fault of what is pinned"),
     ],
 )
-<<<<<<< HEAD
-def test_safety_looks_at_every_pin_and_its_findings_are_reported(
-    account: str, tmp_path: Path, package: str, code: int, output: str
-=======
 def test_safety_checks_every_pin_and_prints_its_findings(
     account: str, tmp_path: Path, package: str, code: int, message: str
->>>>>>> h-cli
 ) -> None:
     tool = [str(UVX), "--offline", "--from", f"safety=={VERSION}", "safety"]
     if subprocess.run([*tool, "--help"], capture_output=True, check=False).returncode:
@@ -102,11 +93,7 @@ def test_safety_checks_every_pin_and_prints_its_findings(
     )
     assert done.returncode == code, done.stdout + done.stderr
     # Nothing but the findings follows what Safety itself prints.
-<<<<<<< HEAD
-    assert output in done.stdout.splitlines()[-1]
-=======
     assert message in done.stdout.splitlines()[-1]
->>>>>>> h-cli
 
 
 def _cache() -> str:

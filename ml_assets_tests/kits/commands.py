@@ -32,11 +32,7 @@ FOREIGN = set("""
 
 
 def faults(script: str) -> list[str]:
-<<<<<<< HEAD
-    """What a reader who pastes `script` into a shell would be shown as wrong."""
-=======
     """What a reader who pastes `script` into a shell would see refused."""
->>>>>>> h-cli
     return [fault for words in commands(script) for fault in _faults(words)]
 
 
@@ -112,15 +108,9 @@ def _parse(command: click.Command, name: str, arguments: list[str]) -> None:
     context = command.make_context(name, list(arguments))
     while isinstance(command, click.Group):
         rest = [*context._protected_args, *context.args]
-<<<<<<< HEAD
-        name, found, rest = command.resolve_command(context, rest)
-        assert name is not None and found is not None
-        command, context = found, found.make_context(name, rest, parent=context)
-=======
         resolved, found, rest = command.resolve_command(context, rest)
         assert resolved is not None and found is not None
         command, context = found, found.make_context(resolved, rest, parent=context)
->>>>>>> h-cli
 
 
 def _is_for_the_reader(error: click.ClickException) -> bool:

@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""Runs in this process: what is recorded, what is shown, and how they fail."""
-=======
 """Runs in this process: what is recorded, what is printed, and how they fail."""
->>>>>>> h-cli
 
 import json
 import signal
@@ -122,11 +118,7 @@ def runs_in(directory: Path) -> int:
         return instance.get_runs_count()
 
 
-<<<<<<< HEAD
-def test_training_shows_each_stage_and_ends_with_the_gate(home: Path) -> None:
-=======
 def test_training_reports_each_stage_and_ends_with_the_gate(home: Path) -> None:
->>>>>>> h-cli
     evaluated(home, MODEL, VERSION, 0.95, passed=True)
     result = invoke("train", MODEL, "--force")
     assert result.exit_code == 0
@@ -226,13 +218,8 @@ def test_waiting_ends_when_the_version_is_tried_beside_the_champion(
     in_service(home, MODEL, "20261101T020000Z", shadow=VERSION)
     result = invoke("train", MODEL, "--force", "--wait", "--timeout", "0")
     assert result.exit_code == 0
-<<<<<<< HEAD
-    output = f"version {VERSION} is in service as shadow, beside 20261101T020000Z"
-    assert output in result.stderr
-=======
     sentence = f"version {VERSION} is in service as shadow, beside 20261101T020000Z"
     assert sentence in result.stderr
->>>>>>> h-cli
 
 
 def test_waiting_for_a_daemon_that_does_not_run_says_so(home: Path) -> None:
@@ -261,11 +248,7 @@ def test_waiting_for_the_champion_again_ends_at_once(home: Path) -> None:
     assert "is the champion again: nothing to deploy" in result.stdout
 
 
-<<<<<<< HEAD
-def test_deploying_shows_the_plan(home: Path, shared: Path) -> None:
-=======
 def test_deploying_reports_the_plan(home: Path, shared: Path) -> None:
->>>>>>> h-cli
     evaluated(home, MODEL, VERSION, 0.95, passed=True)
     in_service(home, MODEL, VERSION)
     result = invoke("deploy", MODEL, "--version", VERSION, "--json")

@@ -72,11 +72,7 @@ def test_the_table_of_versions_gives_the_reason(two_versions: Path) -> None:
     assert "in service" in lines[2]
 
 
-<<<<<<< HEAD
-def test_the_table_of_versions_shows_a_challenger_from_the_champion(
-=======
 def test_the_table_of_versions_distinguishes_a_challenger_from_the_champion(
->>>>>>> h-cli
     two_versions: Path,
 ) -> None:
     in_service(two_versions, "breast_cancer", FIRST, shadow=SECOND)

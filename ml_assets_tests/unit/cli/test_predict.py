@@ -233,11 +233,7 @@ def test_an_index_without_a_name_is_no_column() -> None:
     assert invoke("predict", "income", stdin=rows).exit_code == 0
 
 
-<<<<<<< HEAD
-def test_the_same_fault_of_every_row_is_reported_once() -> None:
-=======
 def test_the_same_fault_of_every_row_is_named_once() -> None:
->>>>>>> h-cli
     result = invoke("predict", "income", stdin="age,sex,income\n" + "1,f,no\n" * 9)
     assert result.stderr.count("'income'") == 1
 

@@ -133,19 +133,11 @@ def test_two_demos_in_one_home_exclude_each_other(
         assert (directory / MARKER).exists()
 
 
-<<<<<<< HEAD
-def test_a_taken_port_is_reported_with_the_way_out() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        listener.listen()
-        port = listener.getsockname()[1]
-=======
 def test_a_busy_port_is_reported_with_the_option_to_change() -> None:
     with socket.socket() as busy:
         busy.bind(("127.0.0.1", 0))
         busy.listen()
         port = busy.getsockname()[1]
->>>>>>> h-cli
         with pytest.raises(Failed, match=f"port {port} .*another with --ui-port"):
             require_free(port, "ui-port")
     require_free(port, "ui-port")

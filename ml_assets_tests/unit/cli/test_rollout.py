@@ -24,11 +24,7 @@ def test_what_is_active_is_rolled_out_again_and_no_plan_is_made(
     assert len([*storage.glob("plans/income/0*.json")]) == 1
 
 
-<<<<<<< HEAD
-def test_a_model_that_was_never_deployed_is_reported(storage: Path) -> None:
-=======
 def test_a_model_that_was_never_deployed_is_named(storage: Path) -> None:
->>>>>>> h-cli
     result = invoke("rollout", "churn")
     assert result.exit_code == 1
     assert "churn was never deployed, expected one of income" in result.stderr

@@ -138,11 +138,7 @@ def test_a_bad_file_is_refused_with_its_place(
         ("rows.txt", b"", "csv"),
     ],
 )
-<<<<<<< HEAD
-def test_the_format_is_reported_by_name_then_by_content(
-=======
 def test_the_format_is_recognised_by_name_then_by_content(
->>>>>>> h-cli
     name: str, data: bytes, kind: str
 ) -> None:
     assert detect(name, io.BufferedReader(io.BytesIO(data))) == kind

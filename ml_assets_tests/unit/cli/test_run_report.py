@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""What of the data was left out, or looks like something else, is shown in a run."""
-=======
 """What of the data was left out, or seems to be something else, is reported."""
->>>>>>> h-cli
 
 from types import SimpleNamespace
 
@@ -18,11 +14,7 @@ RAW = {
 
 
 @pytest.mark.parametrize(
-<<<<<<< HEAD
-    "more, output",
-=======
     "more, lines",
->>>>>>> h-cli
     [
         ({}, []),
         ({"columns_without_name": 0, "numbers_in_texts": "none"}, []),
@@ -31,21 +23,6 @@ RAW = {
     ],
 )
 def test_what_is_odd_about_a_table_is_reported(
-<<<<<<< HEAD
-    more: dict[str, object], output: list[str]
-) -> None:
-    first = "4 rows of 2 columns from csv x.csv"
-    assert SUMMARIES["raw"]({**RAW, **more}) == [first, *output]
-
-
-@pytest.mark.parametrize(
-    "notes, output", [("", []), ("- a left out\n- b lost", ["a left out", "b lost"])]
-)
-def test_what_features_left_out_is_reported(notes: str, output: list[str]) -> None:
-    found = {"dagster/row_count": 10, "held_out_rows": 2, "notes": notes}
-    last = "8 rows to train with, 2 held out to test"
-    assert SUMMARIES["features"](found) == [*output, last]
-=======
     more: dict[str, object], lines: list[str]
 ) -> None:
     first = "4 rows of 2 columns from csv x.csv"
@@ -59,4 +36,3 @@ def test_what_features_left_out_is_reported(notes: str, lines: list[str]) -> Non
     found = {"dagster/row_count": 10, "held_out_rows": 2, "notes": notes}
     last = "8 rows to train with, 2 held out to test"
     assert SUMMARIES["features"](found) == [*lines, last]
->>>>>>> h-cli

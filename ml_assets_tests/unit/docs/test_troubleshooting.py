@@ -42,13 +42,8 @@ def messages() -> list[str]:
     return found
 
 
-<<<<<<< HEAD
-def is_reported(message: str) -> bool:
-    """Whether the code says so, whatever it fills in for each ``...``."""
-=======
 def is_in_the_code(message: str) -> bool:
     """Whether the code has it, whatever it fills in for each ``...``."""
->>>>>>> h-cli
     parts = [re.escape(part.strip()) for part in message.split("...") if part.strip()]
     pattern = re.compile(r"\W?.*?\W?".join(parts), re.DOTALL)
     return any(pattern.search(text) for text in messages())
@@ -62,15 +57,6 @@ def symptoms() -> list[str]:
 
 
 @pytest.mark.parametrize("message", symptoms())
-<<<<<<< HEAD
-def test_a_symptom_is_what_the_code_says(message: str) -> None:
-    assert is_reported(message)
-
-
-def test_a_message_that_nobody_says_is_noticed() -> None:
-    assert is_reported("there is no model ...; the models are: ...")
-    assert not is_reported("there is no model ...; the models were: ...")
-=======
 def test_a_symptom_is_a_message_of_the_code(message: str) -> None:
     assert is_in_the_code(message)
 
@@ -78,4 +64,3 @@ def test_a_symptom_is_a_message_of_the_code(message: str) -> None:
 def test_a_message_that_is_not_in_the_code_is_noticed() -> None:
     assert is_in_the_code("there is no model ...; the models are: ...")
     assert not is_in_the_code("there is no model ...; the models were: ...")
->>>>>>> h-cli
