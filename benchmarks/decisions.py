@@ -2,7 +2,7 @@
 
     python -m benchmarks.decisions
 
-Streams without a difference are looked at after every label; the share that is ever
+Streams without a difference are evaluated after every label; the share that is ever
 promoted must not exceed alpha. Then the labels that a real difference needs, and, with
 Adult in the directory ML_ASSETS_TEST_DATA, those that HistGradientBoosting needs
 against logistic regression. Everything is drawn from one seed.
@@ -46,7 +46,7 @@ def null_streams(streams: int, generator: Generator) -> None:
     for tolerance in (1.0, 2.0):
         rows.append(paired_null(streams, 1_000, tolerance, generator))
     rows.append(guardrail_null(streams, 1_000, 0.1, generator))
-    header = ("streams without a difference", "looks", "alpha", "up", "down")
+    header = ("streams without a difference", "evaluations", "alpha", "up", "down")
     table(f"{streams:,} streams, looked at after every label", header, rows)
 
 
@@ -126,13 +126,13 @@ def guardrail_null(
 
 def _decided(
     name: str,
-    looks: int,
+    evaluations: int,
     alpha: float,
     better: NDArray[np.float64],
     worse: NDArray[np.float64],
 ) -> Sequence[object]:
     ever = [(path >= -math.log(alpha)).any(axis=1).mean() for path in (better, worse)]
-    return name, f"{looks:,}", alpha, *(f"{share:.4f}" for share in ever)
+    return name, f"{evaluations:,}", alpha, *(f"{share:.4f}" for share in ever)
 
 
 def power(streams: int, generator: Generator) -> None:

@@ -25,7 +25,7 @@ import psycopg2
 
 from benchmarks.serving_process import free_port, memory, processor
 from ml_assets_tests.kits import postgres_instance as postgres_kit
-from ml_assets_tests.kits.exporter import Found, parsed, value
+from ml_assets_tests.kits.exporter import Samples, parsed, value
 
 FLOOR_SECONDS = 0.1
 # What a million events may add to the memory of the process, in MB.
@@ -96,8 +96,8 @@ def fill(url: str, run_id: str, first: int, last: int) -> int:
     return made
 
 
-def scrape(port: int) -> tuple[float, Found]:
-    """Seconds of one scrape, and what it told."""
+def scrape(port: int) -> tuple[float, Samples]:
+    """Seconds of one scrape, and what it returned."""
     began = time.perf_counter()
     with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics") as answer:
         text = answer.read()
@@ -105,7 +105,7 @@ def scrape(port: int) -> tuple[float, Found]:
 
 
 def wait(port: int, process: Any, runs: int) -> tuple[float, float]:
-    """Seconds until so many runs are told, and the slowest scrape meanwhile."""
+    """Seconds until so many runs are counted, and the slowest scrape meanwhile."""
     began, slowest = time.monotonic(), 0.0
     labels = {"job": "census_train", "status": "success"}
     while time.monotonic() < began + PATIENCE and process.poll() is None:
@@ -118,7 +118,7 @@ def wait(port: int, process: Any, runs: int) -> tuple[float, float]:
         if value(found, "ml_assets_dagster_runs_total", **labels) == runs:
             return time.monotonic() - began, slowest
         time.sleep(0.1)
-    raise RuntimeError(f"the exporter did not tell of {runs} runs")
+    raise RuntimeError(f"the exporter did not count {runs} runs")
 
 
 @contextlib.contextmanager
@@ -147,7 +147,7 @@ def measure(home: Path, url: str, run_id: str, runs: int, each: int, small: floa
         fill(url, run_id, runs + 1, runs + 100)
         new, later = wait(port, process, runs + 100)
         worst = max(*times, later)
-        print(f"{100 * each:,} new events are told after {new:.1f} s")
+        print(f"{100 * each:,} new events are counted after {new:.1f} s")
         used, began = processor(process.pid), time.monotonic()
         time.sleep(10)
         idle = (processor(process.pid) - used) / (time.monotonic() - began)

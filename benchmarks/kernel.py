@@ -19,7 +19,7 @@ from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.schema import signature_columns
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.bundle import load_runtime, write_bundle
-from ml_assets.serving.runtime.frames import columns_of
+from ml_assets.serving.runtime.sklearn_runtime import columns_of
 from ml_assets.spec.model import FeaturesSpec
 
 ROWS = (1, 100, 10_000)

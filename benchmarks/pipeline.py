@@ -34,9 +34,9 @@ def assets(table: Path) -> None:
     import dagster as dg
 
     from ml_assets.assets.common import TABLES
+    from ml_assets.assets.io_managers import TableIOManager
     from ml_assets.components import TabularClassifier
     from ml_assets.components.tabular_classifier import STAGES
-    from ml_assets.state.tables import TableIOManager
 
     spec = TabularClassifier.model_validate(
         {

@@ -5,12 +5,12 @@
 
 Each week new rows arrive, the weekly schedule trains, the gate's sensor deploys what
 passes, clients send the week's rows (and a few of them again and again), labels come
-in, and the hourly schedule looks. A real Dagster daemon does all of it, in processes
-whose clock is moved by libfaketime, which is Debian's package faketime. Ordinary life
-is in the tables: ids and dates grow, a rare category comes and goes, classes are nearly
-balanced, fees are whole for weeks, a constant begins to vary, one column is added and
-one is dropped, which the operator accepts. With ``--faults`` five real faults are put
-in, and the last column says who saw each.
+in, and the hourly schedule evaluates them. A real Dagster daemon does all of it, in
+processes whose clock is moved by libfaketime, which is Debian's package faketime.
+Ordinary life is in the tables: ids and dates grow, a rare category comes and goes,
+classes are nearly balanced, fees are whole for weeks, a constant begins to vary, one
+column is added and one is dropped, which the operator accepts. With ``--faults`` five
+real faults are put in, and the last column says who saw each.
 """
 
 import argparse
@@ -32,7 +32,7 @@ from benchmarks.quarter_daemon import Daemon, running
 from benchmarks.quarter_location import MODELS
 from benchmarks.quarter_rows import FAULTS, START, drawn
 from ml_assets.assets.training import DRIFT
-from ml_assets.automation.monitor import QUARTER
+from ml_assets.automation.jobs import QUARTER
 from ml_assets.serving.models.plan_store import PlanStore
 
 WEEKS, NEW_ROWS, FIRST_ROWS, REQUESTS = 13, 250, 1_500, 300
@@ -51,7 +51,7 @@ class Life:
         self.rows = pd.DataFrame()
         self.first: list[dict[str, Any]] = []
         self.meant: list[bool] = []
-        self.told: list[str] = []
+        self.findings: list[str] = []
 
     def arrives(self, week: int) -> None:
         """The source as it is on this Sunday: every row so far."""
@@ -74,17 +74,17 @@ class Life:
 
         run = self.daemon.await_tick(f"{self.name}_schedule", due)
         if run is None:
-            self.told.append(f"week {week}: the schedule skipped")
+            self.findings.append(f"week {week}: the schedule skipped")
             return False
         waits = blocked(self.name)
         if not run.is_success and waits is not None and self.faults.get(week):
-            self.told.append(f"week {week}: contract: {waits.moved[0]}")
+            self.findings.append(f"week {week}: contract: {waits.moved[0]}")
         elif not run.is_success and waits is not None:
-            self.told.append(f"week {week}: accepted: {waits.moved[0]}")
+            self.findings.append(f"week {week}: accepted: {waits.moved[0]}")
             accept(self.name, "operator", "the source has changed on purpose")
             return self._trains_once_more(week)
         elif not run.is_success:
-            self._tell_failure(week, run.run_id)
+            self._note_failure(week, run.run_id)
         return run.is_success
 
     def _trains_once_more(self, week: int) -> bool:
@@ -97,15 +97,15 @@ class Life:
             .execute_in_process(instance=self.daemon.instance, raise_on_error=False)
         )
         if not done.success:
-            self._tell_failure(week, done.run_id)
+            self._note_failure(week, done.run_id)
         return done.success
 
-    def _tell_failure(self, week: int, run_id: str) -> None:
-        from ml_assets.cli.run_reporter import failure
+    def _note_failure(self, week: int, run_id: str) -> None:
+        from ml_assets.cli.run_report import failure
 
         events = self.daemon.events(run_id, dg.DagsterEventType.STEP_FAILURE)
-        told = "; ".join(failure(event) for event in events) or "the run failed"
-        self.told.append(f"week {week}: {told[:200]}")
+        reason = "; ".join(failure(event) for event in events) or "the run failed"
+        self.findings.append(f"week {week}: {reason[:200]}")
 
     def decided(self, week: int, due: dt.datetime, trained: bool) -> str:
         """What became of Sunday's version."""
@@ -121,19 +121,19 @@ class Life:
         deployments = self.daemon.runs(f"{self.name}_deploy", due)
         for run in deployments:
             if not run.is_success:
-                self._tell_failure(week, run.run_id)
+                self._note_failure(week, run.run_id)
         plan = PlanStore(self.home).current(self.name)
         if plan is not None and plan.live.version == version:
             return "promoted"
         gate = (store.evaluation(self.name, version) or {})["gate"]
-        self.told.append(f"week {week}: gate: {gate['reason'][:160]}")
+        self.findings.append(f"week {week}: gate: {gate['reason'][:160]}")
         return "kept the champion"
 
     def serves(self, week: int, clock: Clock, moment: dt.datetime) -> str:
         """Monday's requests in the form of week one and of today, and their labels."""
-        from ml_assets.serving.http.problems import Problem
         from ml_assets.serving.models.bundle import load_runtime
         from ml_assets.serving.requests.decoder import RowDecoder
+        from ml_assets.serving.requests.problems import Problem
         from ml_assets.serving.runtime.protocol import Refused
         from ml_assets_tests.kits.prediction_log import line, truth
 
@@ -169,7 +169,7 @@ class Life:
                 values, p = answer(row)
             except (Problem, Refused) as error:
                 refused += 1
-                self.told.append(f"week {week}: a request was refused: {error}")
+                self.findings.append(f"week {week}: a request was refused: {error}")
                 continue
             label = (
                 runtime.signature.positive if p > 0.5 else runtime.signature.negative
@@ -198,7 +198,7 @@ class Life:
                 meant.append(answer(row)[1] > 0.5)
             except (Problem, Refused) as error:
                 refused += 1
-                self.told.append(f"week {week}: of week one: {error}")
+                self.findings.append(f"week {week}: of week one: {error}")
         if week == 1:
             self.meant = meant
         same = sum(a == b for a, b in zip(meant, self.meant))
@@ -213,7 +213,7 @@ class Life:
         """Await the hourly look, whose minute is the model's own."""
         run = self.daemon.await_tick(f"{self.name}_monitor_schedule", hour)
         if run is not None and not run.is_success:
-            self._tell_failure(week, run.run_id)
+            self._note_failure(week, run.run_id)
 
     def seen(self, week: int, since: dt.datetime) -> str:
         """What was found, and whether a training was asked for."""
@@ -225,7 +225,7 @@ class Life:
                 if not check.passed:
                     found.append(check.check_name)
                     said = str(check.description)[:160]
-                    self.told.append(f"week {week}: {check.check_name}: {said}")
+                    self.findings.append(f"week {week}: {check.check_name}: {said}")
             found += ["failed"] * (not run.is_success)
         if any(DRIFT in r.tags for r in self.daemon.runs(f"{self.name}_train", since)):
             found.append("training asked for")
@@ -257,11 +257,11 @@ def weeks(clock: Clock, faults: bool) -> Iterator[tuple[int, Life, str, str, str
                 life.decided(week, sunday, is_trained)
                 for life, is_trained in zip(lives, trained, strict=True)
             ]
-            # Not at a minute at which the hourly looks are due.
+            # Not at a minute at which the hourly evaluations are due.
             monday = sunday + dt.timedelta(hours=34, minutes=20)
             clock.set(monday)
             served = [life.serves(week, clock, monday) for life in lives]
-            # Of an hour's looks, those that also compare the source.
+            # Of the evaluations of an hour, those that also compare the source.
             hour = sunday + dt.timedelta(hours=37)
             clock.set(hour + dt.timedelta(minutes=QUARTER, seconds=-5))
             for life in lives:
@@ -272,7 +272,7 @@ def weeks(clock: Clock, faults: bool) -> Iterator[tuple[int, Life, str, str, str
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Print a line for each week and model, and then what was told."""
+    """Print a line for each week and model, and then what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--faults", action="store_true", help="put five faults in")
     options = parser.parse_args(arguments)
@@ -288,8 +288,8 @@ def main(arguments: list[str] | None = None) -> int:
     for week, life, *found in weeks(clock, options.faults):
         fault = life.faults.get(week, "")
         print(f"| {week} | {life.name} | {' | '.join(found)} | {fault} |", flush=True)
-        notes += [f"- {life.name}, {text}" for text in life.told]
-        life.told.clear()
+        notes += [f"- {life.name}, {text}" for text in life.findings]
+        life.findings.clear()
     print("\n" + "\n".join(notes))
     return 0
 

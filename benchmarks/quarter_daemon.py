@@ -20,8 +20,8 @@ from benchmarks.quarter_location import MODELS
 from ml_assets_tests.kits.processes import await_true, free_ports
 
 SHIPPED = Path(ml_assets.__file__).parents[1] / "dagster.yaml"
-# The clock jumps over hundreds of ticks of the hourly looks, of which only the newest
-# is of any use.
+# The clock jumps over hundreds of ticks of the hourly evaluations, of which only the
+# newest is of any use.
 NEWEST = {
     "module": "dagster._core.scheduler",
     "class": "DagsterDaemonScheduler",
@@ -33,7 +33,7 @@ PATIENT = {
     "start_timeout_seconds": 30 * 86_400,
     "max_runtime_seconds": 30 * 86_400,
 }
-# Once a minute it looks what is due; a clock that jumps makes that minute a long one.
+# Once a minute it checks what is due; a clock that jumps makes that minute a long one.
 HASTY = """
 import sys
 from dagster._daemon.cli import main

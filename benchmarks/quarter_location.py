@@ -6,8 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.automation import model as automation
-from ml_assets.automation import monitor as automation_monitor
+from ml_assets.automation import drift_sensor, gate_sensor
 from ml_assets.components import TabularClassifier
 
 MODELS = ("basket", "visits", "fees")
@@ -34,5 +33,5 @@ def defs() -> dg.Definitions:
     from ml_assets_tests.conftest import definitions_of
 
     # Nobody wants to wait for a minute of each week.
-    automation.SENSOR_SECONDS = automation_monitor.SENSOR_SECONDS = 1
+    gate_sensor.SENSOR_SECONDS = drift_sensor.SENSOR_SECONDS = 1
     return definitions_of(*map(spec_of, MODELS))

@@ -21,7 +21,7 @@ CATEGORIES = {
     "sex": 2,
     "native-country": 41,
 }
-# Types that MLflow must be told of before it saves the pipeline.
+# Types that MLflow must know before it saves the pipeline.
 TRUSTED = [
     "numpy.dtype",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",

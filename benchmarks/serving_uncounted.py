@@ -3,7 +3,7 @@
 import sys
 
 from ml_assets.serving.__main__ import main
-from ml_assets.serving.metrics.metrics import Series
+from ml_assets.serving.metrics.collector import Series
 
 
 def _nothing(series: Series, status: int, seconds: float, rows: int) -> None:

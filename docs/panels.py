@@ -1,4 +1,4 @@
-"""Grafana's panels in matplotlib, as far as our dashboards use them."""
+"""The types of Grafana's panels that our dashboards use, drawn by matplotlib."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +17,7 @@ NAMED = {
     "orange": "#ff780a", "yellow": "#e0b400", "blue": "#3274d9",
     "light-blue": "#8ab8ff", "purple": "#a352cc",
 }  # fmt: skip
-# For what has no good and no bad: none of it is green, orange or red.
+# For series that are neither good nor bad: none is green, orange or red.
 ENTITIES = (
     "#3274d9", "#a352cc", "#0f9d9d", "#8c6d31", "#c2458b", "#1f3a93", "#6e7079",
     "#59b3e6", "#7b4f9d", "#a0a85c",
@@ -29,7 +29,7 @@ SHOWN = 10
 
 
 class Line(NamedTuple):
-    """One series of a panel, by the minute; dashed where it is there to compare."""
+    """One series of a panel, by the minute; dashed if it is a threshold."""
 
     name: str
     colour: str
@@ -38,7 +38,7 @@ class Line(NamedTuple):
 
 
 class Source:
-    """A Prometheus, and from when to when it is looked at, in Unix seconds."""
+    """A Prometheus, and the range of its queries in Unix seconds."""
 
     def __init__(self, prometheus: Prometheus, began: float, ended: float) -> None:
         self._prometheus = prometheus
@@ -46,11 +46,11 @@ class Source:
 
     @property
     def minutes(self) -> list[float]:
-        """Every moment that is looked at."""
+        """The range, a value a second."""
         return [second / 60 for second in range(int(self._ended - self._began) + 1)]
 
     def now(self, panel: Panel) -> list[tuple[str, float, dict[str, str]]]:
-        """Name, value and labels of what a panel shows at the end."""
+        """Name, value and labels of each series of a panel at the end."""
         (target,) = panel["targets"]
         found = self._prometheus.at(substituted(target["expr"]), self._ended)
         return [
@@ -63,7 +63,7 @@ class Source:
         ]
 
     def lines(self, panel: Panel) -> Iterator[Line]:
-        """What a panel shows from the beginning to the end."""
+        """The series of a panel from the beginning to the end."""
         number = 0
         for target in panel["targets"]:
             expression = substituted(target["expr"])
@@ -80,13 +80,15 @@ class Source:
                 number += 1
 
 
-def told(value: float, unit: str, decimals: int | None = None) -> str:
+def formatted(value: float, unit: str, decimals: int | None = None) -> str:
     """A value as Grafana would show it.
 
     Examples
     --------
-    >>> told(0.0042, "s"), told(0.25, "percentunit"), told(1_500, "short")
-    ('4.2 ms', '25%', '1.5k')
+    >>> formatted(0.0042, "s"), formatted(0.25, "percentunit")
+    ('4.2 ms', '25%')
+    >>> formatted(1_500, "short")
+    '1.5k'
     """
     if unit == "percentunit":
         return f"{100 * value:.{decimals or 0}f}%"
@@ -113,7 +115,7 @@ def dots(axes: Axes) -> tuple[float, float]:
 def _stat(frame: Axes, panel: Panel, source: Source) -> None:
     name, value, _ = source.now(panel)[0]
     given = panel["fieldConfig"]["defaults"]
-    shown = told(value, given["unit"], given.get("decimals"))
+    shown = formatted(value, given["unit"], given.get("decimals"))
     for mapping in given.get("mappings", []):
         shown = mapping["options"].get(f"{value:g}", {}).get("text", shown)
     if panel["options"]["textMode"] == "name":
@@ -143,18 +145,20 @@ def _bars(frame: Axes, panel: Panel, source: Source) -> None:
     found = source.now(panel)
     names, values = [item[0] for item in found], [item[1] for item in found]
     inner = _inner(frame, 14 + 3.9 * max(map(len, names)), 10)
-    places = range(len(found))
+    positions = range(len(found))
     colours = [_step_colour(panel, value) for value in values]
-    inner.barh(places, values, color=colours, height=0.65)
-    inner.set_yticks(places, names)
+    inner.barh(positions, values, color=colours, height=0.65)
+    inner.set_yticks(positions, names)
     # Few bars are no thicker than many.
     inner.set_ylim(max(len(found), 5) - 0.5, -0.5)
     inner.set_xticks([])
     inner.set_xlim(0, 1.25 * max(values) or 1)
     inner.spines["bottom"].set_visible(False)
     unit = panel["fieldConfig"]["defaults"]["unit"]
-    for place, value in zip(places, values, strict=True):
-        text = inner.text(value, place, f" {told(value, unit)}", size=7, color=INK)
+    for position, value in zip(positions, values, strict=True):
+        text = inner.text(
+            value, position, f" {formatted(value, unit)}", size=7, color=INK
+        )
         text.set_va("center")
 
 
@@ -173,7 +177,9 @@ def _timeseries(frame: Axes, panel: Panel, source: Source) -> None:
         inner.set_ylim(bottom=0)
     inner.set_xlim(0, source.minutes[-1])
     inner.yaxis.set_major_locator(MaxNLocator(4, integer=unit == "short"))
-    inner.yaxis.set_major_formatter(FuncFormatter(lambda value, _: told(value, unit)))
+    inner.yaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: formatted(value, unit))
+    )
     inner.xaxis.set_major_locator(MaxNLocator(5, integer=True))
     inner.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g} min"))
     inner.grid(axis="y", color=LINE, linewidth=0.6)
@@ -201,7 +207,7 @@ def _plot(inner: Axes, lines: Sequence[Line], in_steps: bool) -> None:
 
 
 def _stack(inner: Axes, lines: Sequence[Line], minutes: Sequence[float]) -> None:
-    """Areas on top of each other; what has no value at a moment is 0 then."""
+    """Areas on top of each other; a series without a value at a moment is 0 there."""
     moments = [round(60 * minute) / 60 for minute in minutes]
     heights = [[line.values.get(at, 0.0) for at in moments] for line in lines]
     inner.stackplot(

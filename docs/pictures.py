@@ -2,7 +2,7 @@
 
     python -m docs.pictures
 
-starts an exporter, a model server, a Dagster daemon and a Prometheus that watches them,
+starts an exporter, a model server, a Dagster daemon and a Prometheus that scrapes them,
 runs the weeks of `ml_assets_tests.kits.observed_weeks`, and draws every panel of every
 dashboard as its JSON describes it: the same queries, units and colours. Needs what that
 test needs: Debian's prometheus and faketime.
@@ -33,7 +33,7 @@ COLOURS = 256
 
 
 def draw(board: dict[str, Any], source: Source) -> Figure:
-    """All panels of a dashboard, where it puts them."""
+    """All panels of a dashboard, at their positions in its grid."""
     panels = board["panels"]
     rows = HEAD + max(item["gridPos"]["y"] + item["gridPos"]["h"] for item in panels)
     figure = pyplot.figure(figsize=(WIDTH, ROW * rows), dpi=DPI)
@@ -42,13 +42,13 @@ def draw(board: dict[str, Any], source: Source) -> Figure:
     figure.text(0.01, 1 - unit, board["title"], size=15, weight="bold", color=INK)
     figure.text(0.01, 1 - 1.9 * unit, note, size=9, color="#57606a")
     for panel in panels:
-        place = panel["gridPos"]
-        left, top = place["x"] / COLUMNS, 1 - unit * (place["y"] + HEAD)
+        position = panel["gridPos"]
+        left, top = position["x"] / COLUMNS, 1 - unit * (position["y"] + HEAD)
         if panel["type"] == "row":
             at = (left + 0.01, top - 0.72 * unit)
             figure.text(*at, panel["title"], size=11, weight="bold", color=INK)
             continue
-        width, height = place["w"] / COLUMNS, unit * place["h"]
+        width, height = position["w"] / COLUMNS, unit * position["h"]
         box = (left + 0.004, top - 0.98 * height, width - 0.008, 0.96 * height)
         _panel(figure.add_axes(box, facecolor=PALE), panel, source)
     return figure
@@ -59,8 +59,8 @@ def _panel(frame: Axes, panel: dict[str, Any], source: Source) -> None:
     for side in frame.spines.values():
         side.set_color(LINE)
     width, height = dots(frame)
-    # Of a narrow panel the title is smaller: a letter is 0.6 of its size wide.
-    size = min(8.5, (width - 10) / (0.6 * len(panel["title"])))
+    # Of a narrow panel the title is smaller: a letter is 0.66 of its size wide.
+    size = min(8.5, (width - 10) / (0.66 * len(panel["title"])))
     at = (6 / width, 1 - 10 / height)
     name = frame.text(*at, panel["title"], size=size, weight="bold", va="center")
     name.set_color(INK)

@@ -6,11 +6,10 @@ import dagster as dg
 
 from ml_assets.assets import runs
 from ml_assets.assets.common import STEPS, TABLES
-from ml_assets.assets.step_values import StepIOManager
-from ml_assets.automation import delivery_definitions as release
+from ml_assets.assets.io_managers import StepIOManager, TableIOManager
+from ml_assets.automation import delivery
 from ml_assets.automation import notify as automation_notify
 from ml_assets.spec import component_tree
-from ml_assets.state.tables import TableIOManager
 
 
 @dg.definitions
@@ -26,7 +25,7 @@ def _completed(models: dg.Definitions) -> dg.Definitions:
         executor=dg.in_process_executor,
     )
     found = dg.Definitions.merge(
-        models, shared, release.build(), automation_notify.build()
+        models, shared, delivery.build(), automation_notify.build()
     )
     names = [job.name for job in found.jobs or ()]
     return dg.Definitions.merge(found, runs.build(names))

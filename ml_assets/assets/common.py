@@ -1,4 +1,4 @@
-"""What every stage says of itself in the same way."""
+"""Keys, arguments and metadata that all stages share."""
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -33,6 +33,24 @@ def key(spec: ModelSpec, stage: str) -> dg.AssetKey:
 def skipped(spec: ModelSpec, stage: str, reason: str) -> dg.AssetObservation:
     """What an asset yields instead of itself where there is nothing to do."""
     return dg.AssetObservation(key(spec, stage), metadata={"skipped": reason})
+
+
+def check_spec(spec: ModelSpec, stage: str, description: str) -> dg.AssetCheckSpec:
+    """The check of a stage that has its name."""
+    return dg.AssetCheckSpec(stage, asset=key(spec, stage), description=description)
+
+
+def check_result(
+    spec: ModelSpec, stage: str, passed: bool, description: str
+) -> dg.AssetCheckResult:
+    """The result of that check: not passed is a warning, and no failed run."""
+    return dg.AssetCheckResult(
+        check_name=stage,
+        asset_key=key(spec, stage),
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+    )
 
 
 def stage_arguments(spec: ModelSpec, stage: str, *kinds: str) -> dict[str, Any]:
@@ -89,7 +107,9 @@ def markdown_table(frame: Any) -> str:
 def keep_plots(
     directory: Path, about: str, images: Mapping[str, bytes]
 ) -> dict[str, Any]:
-    """Keep PNGs as files, and say where: metadata would be in the event log for ever.
+    """Store PNGs as files, and return their paths as metadata.
+
+    Images in the metadata itself would be in the event log for ever.
 
     Parameters
     ----------

@@ -1,10 +1,26 @@
-"""``<model>_accept_contract``: the job that accepts data that moved on purpose."""
+"""The schema contract of ``<model>/raw``: its breaches, and the job that accepts them.
+
+The blocking check of `ml_assets.assets.validation` asks for them; the job
+``<model>_accept_contract`` is for data that moved on purpose.
+"""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field
 
-from ml_assets.assets.common import key, who_runs
+from ml_assets.assets.common import key, notes_metadata, who_runs
+from ml_assets.core.storage import storage_root
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state import contracts
+from ml_assets.state.tables import TableStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Rules on values and shares, which the world moves; the others are about the source.
+MOVES = {"unseen_category", "out_of_range", "missing_values"}
 
 
 class AcceptConfig(dg.Config):
@@ -23,15 +39,13 @@ def build(spec: ModelSpec) -> dg.Definitions:
         out=dg.Out(dg.Nothing),
     )
     def accept_contract(context: dg.OpExecutionContext, config: AcceptConfig) -> None:
-        from ml_assets.state.contracts import ContractError, NothingBlockedError, accept
-
         try:
-            entry, note = accept(spec.name, who_runs(context), config.reason)
-        except NothingBlockedError as error:
-            # The one before it did it, or the source was mended.
+            entry, note = contracts.accept(spec.name, who_runs(context), config.reason)
+        except contracts.NothingBlockedError as error:
+            # An earlier attempt did it, or the source was mended.
             context.log.info(str(error))
             return
-        except ContractError as error:
+        except contracts.ContractError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         context.log_event(
             dg.AssetObservation(
@@ -40,9 +54,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
                 metadata={
                     "raw_version": note.data_version,
                     "ledger_entry": entry.seq,
-                    "moved": dg.MetadataValue.md(
-                        "\n".join(f"- {sentence}" for sentence in note.moved)
-                    ),
+                    "moved": notes_metadata(note.moved),
                 },
             )
         )
@@ -56,3 +68,62 @@ def build(spec: ModelSpec) -> dg.Definitions:
         accept_contract()
 
     return dg.Definitions(jobs=[job])
+
+
+def rows_under_contract(spec: ModelSpec, raw: "pd.DataFrame") -> "pd.DataFrame":
+    """The rows that the contract is about: those that features are made of."""
+    if spec.source.unlabelled != "drop" or spec.target not in raw.columns:
+        return raw
+    return raw[raw[spec.target].notna()]
+
+
+def breaches(spec: ModelSpec, rows: "pd.DataFrame") -> list[Any]:
+    """How `rows` break the contract; only warnings where requests moved, too."""
+    from ml_assets.ml.contract import Contract
+
+    path = contracts.contract_path(spec.name)
+    if not path.exists():
+        return []
+    contract = Contract.from_json(path.read_bytes())
+    keys = [*spec.split.key, *([spec.split.column] if spec.split.column else [])]
+    found = contract.compare(rows, spec.features.drop, keys)
+    drifted = contracts.drifted_columns(storage_root(), spec.name)
+    return [_excused(item, drifted) for item in found]
+
+
+def _excused(violation: Any, drifted: Mapping[str, str]) -> Any:
+    """A violation, as a warning where a drift report found the same of requests."""
+    import msgspec
+
+    report = drifted.get(violation.column or "")
+    if violation.rule not in MOVES or report is None:
+        return violation
+    message = f"{violation.message}; as drift report {report} says of requests"
+    return msgspec.structs.replace(violation, severity="warning", message=message)
+
+
+def learn_or_block(
+    model: str, version: str, rows: "pd.DataFrame", passed: bool, errors: list[str]
+) -> str:
+    """Learn the contract of data that passed; block data that broke it.
+
+    Returns
+    -------
+    str
+        What to do where the data moved on purpose; empty where nothing was blocked.
+    """
+    from ml_assets.ml.contract import Contract
+
+    if passed:
+        contracts.keep(model, Contract.learn(rows))
+        TableStore(storage_root()).accept(model, "raw", version)
+        return ""
+    if not errors:
+        return ""
+    try:
+        contract = Contract.learn(rows)
+    except ValueError:
+        # No rows, or one name twice: there is nothing that could be accepted.
+        return ""
+    contracts.block(model, version, errors, contract)
+    return contracts.remedy(model)

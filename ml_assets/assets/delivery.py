@@ -1,15 +1,17 @@
-"""``release/image``, ``staging``, ``approval``, ``production``: an image on its way."""
+"""``release/image``, ``staging``, ``approval``, ``production``: a release, deployed."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, cast
 
 import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import who_runs
-from ml_assets.assets.delivery_runs import act_on, told
-from ml_assets.delivery.checks import SENTENCES
-from ml_assets.delivery.tags import MAIN
+from ml_assets.assets.retries import TRIES, WAIT_SECONDS
+from ml_assets.delivery.checks import DESCRIPTIONS, CheckResult, not_tried
+from ml_assets.delivery.errors import AlreadyDoneError, ReleaseError
+from ml_assets.delivery.image_tags import MAIN
+from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 
 OWNERS = ["team:ml-platform"]
@@ -59,9 +61,9 @@ def build() -> dg.Definitions:
 def _checks(name: str) -> list[dg.AssetCheckSpec]:
     return [
         dg.AssetCheckSpec(
-            check, asset=release_key(name), blocking=True, description=sentence
+            check, asset=release_key(name), blocking=True, description=description
         )
-        for check, sentence in SENTENCES.items()
+        for check, description in DESCRIPTIONS.items()
     ]
 
 
@@ -81,18 +83,17 @@ def _staging() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: StagingConfig
     ) -> Iterator[Any]:
         from ml_assets.core.storage import storage_root
-        from ml_assets.delivery.images import ImageStore, find
-        from ml_assets.delivery.registry import repository
-        from ml_assets.delivery.staging import stage
+        from ml_assets.delivery.environments import repository
+        from ml_assets.delivery.promotion import stage
+        from ml_assets.delivery.releases import ReleaseStore, find
 
         def act() -> Any:
             root = storage_root()
-            image = find(repository(), ImageStore(root), config.release)
-            return stage(
-                root, image, who_runs(context), context.run.run_id, config.again
-            )
+            release = find(repository(), ReleaseStore(root), config.release)
+            who, run_id = who_runs(context), context.run.run_id
+            return stage(root, release, who, run_id, config.again)
 
-        yield from told(context, "staging", act)
+        yield from _events(context, "staging", act)
 
     return staging
 
@@ -111,24 +112,23 @@ def _approval() -> dg.AssetsDefinition:
     ) -> dg.MaterializeResult[None]:
         from ml_assets.core.storage import storage_root
         from ml_assets.delivery.approvals import approve
-        from ml_assets.delivery.registry import repository
+        from ml_assets.delivery.environments import repository
 
         who = f"user {config.who}, run {context.run.run_id}"
 
         def act() -> Any:
-            return approve(
-                storage_root(), repository(), config.release, who, config.reason
-            )
+            version, reason = config.release, config.reason
+            return approve(storage_root(), repository(), version, who, reason)
 
-        given, staging = act_on(context, act)
+        entry, staging = retrying_outages(context, act)
         return dg.MaterializeResult(
-            data_version=dg.DataVersion(given.hash),
+            data_version=dg.DataVersion(entry.hash),
             metadata={
-                "version": str(given.evidence["name"]),
-                "digest": given.version,
-                "who": given.who,
-                "why": given.why,
-                "entry": given.seq,
+                "version": str(entry.evidence["name"]),
+                "digest": entry.version,
+                "who": entry.who,
+                "why": entry.why,
+                "entry": entry.seq,
                 "staging": staging,
             },
         )
@@ -152,18 +152,85 @@ def _production() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, config: ProductionConfig
     ) -> Iterator[Any]:
         from ml_assets.core.storage import storage_root
-        from ml_assets.delivery.production import promote
-        from ml_assets.delivery.registry import repository
+        from ml_assets.delivery.environments import repository
+        from ml_assets.delivery.promotion import promote
 
         def act() -> Any:
-            return promote(
-                storage_root(),
-                repository(),
-                config.release,
-                who_runs(context),
-                context.run.run_id,
-            )
+            root, who, run_id = storage_root(), who_runs(context), context.run.run_id
+            return promote(root, repository(), config.release, who, run_id)
 
-        yield from told(context, "production", act)
+        yield from _events(context, "production", act)
 
     return production
+
+
+def _events(
+    context: dg.AssetExecutionContext, name: str, act: Callable[[], Any]
+) -> Iterator[Any]:
+    """The events of a delivery: its checks, and what is deployed, or a failure."""
+    try:
+        done = retrying_outages(context, act)
+    except AlreadyDoneError as reason:
+        yield from _earlier_events(context, name, reason)
+        return
+    entry = done.entry
+    yield from _check_results(name, entry, done.checks or not_tried(entry.why))
+    if not done.is_deployed:
+        raise dg.Failure(entry.why, allow_retries=False)
+    yield dg.MaterializeResult(
+        data_version=dg.DataVersion(entry.version),
+        metadata={
+            "digest": entry.version,
+            "version": str(entry.evidence["name"]),
+            "commit": str(entry.evidence["commit"]),
+            "images": entry.evidence["images"],
+            "before": str(entry.evidence["from"]),
+            "reason": entry.why,
+            "entry": entry.seq,
+        },
+    )
+
+
+def _earlier_events(
+    context: dg.AssetExecutionContext, name: str, reason: AlreadyDoneError
+) -> Iterator[Any]:
+    """The events of a request that was done before: the same checks once more."""
+    from ml_assets.delivery.deploy import results_in
+
+    entry = reason.entry
+    results = results_in(entry.evidence) if entry is not None else []
+    if entry is None or not results or entry.kind == "release_failure":
+        raise dg.Failure(str(reason), allow_retries=False)
+    context.log.info(str(reason))
+    yield dg.AssetObservation(release_key(name), metadata={"skipped": str(reason)})
+    yield from _check_results(name, entry, results)
+
+
+def _check_results(
+    name: str, entry: Entry, results: list[CheckResult]
+) -> Iterator[dg.AssetCheckResult]:
+    for result in results:
+        yield dg.AssetCheckResult(
+            check_name=result.name,
+            asset_key=release_key(name),
+            passed=result.passed,
+            description=result.sentence,
+            metadata={**result.figures, "digest": entry.version, "entry": entry.seq},
+        )
+
+
+def retrying_outages(
+    context: dg.AssetExecutionContext | dg.OpExecutionContext, act: Callable[[], Any]
+) -> Any:
+    """The result of `act`; an outage is tried again, and what remains is a failure."""
+    from ml_assets.delivery.oci_session import RegistryUnavailableError
+    from ml_assets.state.locks import LockError
+    from ml_assets.targets.clusters import ClusterError, OvertakenError
+
+    try:
+        return act()
+    except (RegistryUnavailableError, ClusterError, LockError) as error:
+        context.log.warning(f"it is tried again: {error}")
+        raise dg.RetryRequested(TRIES, WAIT_SECONDS) from error
+    except (OvertakenError, ReleaseError) as error:
+        raise dg.Failure(str(error), allow_retries=False) from error

@@ -7,37 +7,34 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    check_result,
+    check_spec,
     keep_plots,
     key,
     markdown_table,
+    skipped,
     stage_arguments,
 )
-from ml_assets.assets.drift_comparison import (
+from ml_assets.lifecycle.drift_reports import (
     DRIFTED_COLUMNS,
-    Comparison,
-    compare_all,
+    NamedReport,
+    latest_reports,
+    make_reports,
     report_path,
 )
-from ml_assets.core.storage import read_json, storage_root
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
 
 if TYPE_CHECKING:
     from ml_assets.ml.drift import DriftReport
 
-DRIFT_CHECK = "drift"
-
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that compares, and its check."""
-    drift_key = key(spec, "drift")
-    check = dg.AssetCheckSpec(
-        DRIFT_CHECK,
-        asset=drift_key,
-        description=(
-            "No column differs from the reference profile surprisingly (adjusted for"
-            f" their number) and by a PSI of {spec.monitoring.psi_floor:g} or more."
-        ),
+    check = check_spec(
+        spec,
+        "drift",
+        "No column differs from the reference profile surprisingly (adjusted for"
+        f" their number) and by a PSI of {spec.monitoring.psi_floor:g} or more.",
     )
 
     @dg.asset(
@@ -53,12 +50,12 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def drift(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
-        found = compare_all(spec)
+        found = make_reports(spec)
         if not found:
             reason = "nothing new to compare"
             context.log.info(reason)
-            yield dg.AssetObservation(drift_key, metadata={"skipped": reason})
-            yield _check(spec, latest(spec))
+            yield skipped(spec, "drift", reason)
+            yield _check(spec, latest_reports(spec))
             return
         drifted = [item for item in found if item.report.drifted]
         for item in found:
@@ -71,37 +68,18 @@ def build(spec: ModelSpec) -> dg.Definitions:
     return dg.Definitions(assets=[drift])
 
 
-def latest(spec: ModelSpec) -> list[dict[str, Any]]:
-    """The newest report of each source on the version that serves."""
-    plan = PlanStore(storage_root()).current(spec.name)
-    if plan is None:
-        return []
-    found = []
-    for source in ("predictions", "raw"):
-        pattern = f"{source}-{plan.live.version}-*.json"
-        paths = list(report_path(spec, "x").parent.glob(pattern))
-        if paths:
-            found.append(read_json(max(paths, key=lambda path: path.stat().st_mtime)))
-    return found
-
-
 def _check(spec: ModelSpec, reports: list[dict[str, Any]]) -> dg.AssetCheckResult:
     drifted = [report for report in reports if report["drifted"]]
-    told = [f"{r['source']}: {r['sentence']}" for r in drifted or reports]
-    return dg.AssetCheckResult(
-        check_name=DRIFT_CHECK,
-        asset_key=key(spec, "drift"),
-        passed=not drifted,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(told) or "there is nothing to compare yet",
-    )
+    sentences = [f"{r['source']}: {r['sentence']}" for r in drifted or reports]
+    text = "; ".join(sentences) or "there is nothing to compare yet"
+    return check_result(spec, "drift", not drifted, text)
 
 
 def describe(
-    spec: ModelSpec, worst: Comparison, found: list[Comparison]
+    spec: ModelSpec, worst: NamedReport, found: list[NamedReport]
 ) -> dict[str, Any]:
     """What the UI shows: the table and the plots of the report that matters most."""
-    from ml_assets.ml.live_plots import distributions, drift
+    from ml_assets.ml.plots.monitoring import distributions, drift
 
     report = worst.report
     images = {"drift": drift(report), "distributions": distributions(report)}

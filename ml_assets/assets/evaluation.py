@@ -1,7 +1,7 @@
 """``<model>/evaluation``: how good a version is, and whether it passes the gate."""
 
 import math
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +15,11 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.assets.comparison import compare
-from ml_assets.assets.scoring import held_out_rows, load, score
-from ml_assets.core import provenance
 from ml_assets.core.storage import storage_root
+from ml_assets.lifecycle.gate_decision import gate_figures, judged_by
+from ml_assets.lifecycle.scoring import held_out_rows, load, score
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.registry import Registry
 from ml_assets.state.versions import VersionRecord, VersionStore
@@ -123,37 +121,6 @@ def newest_of_run(store: VersionStore, model: str, run_id: str) -> VersionRecord
     return store.get(model, names[-1])
 
 
-def gate_figures(spec: ModelSpec, record: VersionRecord, found: Any) -> GateFigures:
-    """The gate's figures of a version, with today's champion."""
-    plan = PlanStore(storage_root()).current(spec.name)
-    if plan is None:
-        figures: GateFigures = found.gate_figures()
-        return figures
-    compared = compare(spec, record, plan.live.version)
-    figures = found.gate_figures(**compared._asdict())
-    return figures
-
-
-def judged_by(spec: ModelSpec) -> str:
-    """Hash of what an evaluation was held against, and of what it reports."""
-    return provenance.fingerprint(
-        provenance.spec_hash(spec.gate), *sorted(spec.monitoring.slices)
-    )
-
-
-def is_judged_otherwise(spec: ModelSpec, evaluation: Mapping[str, Any]) -> bool:
-    """Whether the gate would be asked something else than it was.
-
-    The YAML asks for something else, or a version that was refused beside one champion
-    has another one now.
-    """
-    if evaluation.get("judged_by") != judged_by(spec):
-        return True
-    plan = PlanStore(storage_root()).current(spec.name)
-    champion = plan.live.version if plan else None
-    return not evaluation["gate"]["passed"] and champion != evaluation["champion"]
-
-
 def judge(
     spec: ModelSpec,
     record: VersionRecord,
@@ -163,10 +130,10 @@ def judge(
     pipeline: Any,
 ) -> tuple[GateFigures, GateDecision, dict[str, Any], dict[str, Any]]:
     """Figures, the gate's decision, the whole evaluation, and metadata for the UI."""
-    from ml_assets.lifecycle.interface import refused_by
+    from ml_assets.lifecycle.request_signature import refused_by
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.importance import importances
-    from ml_assets.ml.plots import plots
+    from ml_assets.ml.plots.evaluation import plots
 
     sliced = sorted({*spec.gate.slices, *spec.monitoring.slices} & {*rows.columns})
     found = evaluate(y, probability, rows[sliced] if sliced else None)
@@ -245,22 +212,3 @@ def _slices(found: Any) -> str:
 
     frame = pd.DataFrame([vars(row) for row in found.slices])
     return markdown_table(frame.round(4))
-
-
-def decision_on(spec: ModelSpec, evaluation: Mapping[str, Any]) -> GateDecision:
-    """What today's gate says of a stored evaluation."""
-    return Gate(spec.gate).decide(GateFigures.from_dict(evaluation["figures"]))
-
-
-def passed(
-    spec: ModelSpec,
-    evaluation: Mapping[str, Any] | None,
-    overruled: Collection[str] = (),
-) -> bool:
-    """Whether a version with that evaluation is to be deployed.
-
-    Clauses that were `overruled` are not asked.
-    """
-    if evaluation is None:
-        return False
-    return decision_on(spec, evaluation).without(overruled).deploys

@@ -8,36 +8,33 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    check_result,
+    check_spec,
     keep_plots,
     key,
     markdown_table,
+    skipped,
     stage_arguments,
     who_runs,
 )
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.experiments import Standing
-from ml_assets.lifecycle.verdict_actions import Outcome, conclude
+from ml_assets.lifecycle.experiments import ExperimentStatus
+from ml_assets.lifecycle.verdict_actions import Outcome, apply_verdict
 from ml_assets.spec.model import ModelSpec
-from ml_assets.targets import RolloutError
-from ml_assets.targets.choose import target
-
-EXPERIMENT_CHECK = "experiment"
+from ml_assets.targets import RolloutError, configured_target
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
-    """The asset that decides, and the check that says how it stands."""
-    experiment_key = key(spec, "experiment")
-    check = dg.AssetCheckSpec(
-        EXPERIMENT_CHECK,
-        asset=experiment_key,
-        description="The challenger, if there is one, was not rolled back.",
+    """The asset that applies the verdict, and the check that shows it."""
+    check = check_spec(
+        spec, "experiment", "The challenger, if there is one, was not rolled back."
     )
 
     @dg.asset(
         **stage_arguments(spec, "experiment", "python"),
         description=(
             f"The challenger of {spec.name} against its champion by the labels that"
-            " arrived: it is promoted, rolled back, or tried on."
+            " arrived: it is promoted, rolled back, or stays under test."
         ),
         deps=[key(spec, "predictions"), key(spec, "labels")],
         check_specs=[check],
@@ -47,8 +44,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
         try:
-            outcome = conclude(
-                target(),
+            outcome = apply_verdict(
+                configured_target(),
                 spec.name,
                 spec.serving,
                 who_runs(context),
@@ -59,37 +56,29 @@ def build(spec: ModelSpec) -> dg.Definitions:
         if outcome is None:
             reason = "no challenger is under test"
             context.log.info(reason)
-            yield dg.AssetObservation(experiment_key, metadata={"skipped": reason})
-            yield _check(spec, True, reason)
+            yield skipped(spec, "experiment", reason)
+            yield check_result(spec, "experiment", True, reason)
             return
-        found = outcome.found
+        found = outcome.status
         sentence = f"{found.plan.experiment}: {found.decision.sentence}"
         if outcome.warning:
             context.log.warning(outcome.warning)
         context.log.info(f"{found.decision.verdict}: {sentence}")
         yield dg.MaterializeResult(metadata=describe(spec, outcome))
         passed = found.decision.verdict != "roll_back"
-        yield _check(spec, passed, f"{found.decision.verdict}: {sentence}")
+        yield check_result(
+            spec, "experiment", passed, f"{found.decision.verdict}: {sentence}"
+        )
 
     return dg.Definitions(assets=[experiment])
 
 
-def _check(spec: ModelSpec, passed: bool, sentence: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=EXPERIMENT_CHECK,
-        asset_key=key(spec, "experiment"),
-        passed=passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=sentence,
-    )
-
-
 def describe(spec: ModelSpec, outcome: Outcome) -> dict[str, Any]:
     """What the UI shows of an experiment."""
-    from ml_assets.ml import live_plots
+    from ml_assets.ml.plots import monitoring
 
-    found = outcome.found
-    image = live_plots.evidence(
+    found = outcome.status
+    image = monitoring.evidence(
         found.trace, found.evidence.threshold, found.evidence.describe()
     )
     # It goes from the experiment's start to now: one file an experiment.
@@ -111,7 +100,7 @@ def describe(spec: ModelSpec, outcome: Outcome) -> dict[str, Any]:
     return shown
 
 
-def table(found: Standing) -> str:
+def table(found: ExperimentStatus) -> str:
     """Evidence and guardrails as Markdown."""
     import pandas as pd
 

@@ -1,12 +1,12 @@
-"""``<model>/monitoring``: what data and predictions of the newest version look like."""
+"""``<model>/monitoring``: the reference profile of the newest version."""
 
 from collections.abc import Iterator
 
 import dagster as dg
 
 from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
-from ml_assets.assets.deployment import newest_of
 from ml_assets.core.storage import storage_root, write_json
+from ml_assets.lifecycle.plan_transitions import newest_version
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import VersionStore
@@ -29,9 +29,13 @@ def build(spec: ModelSpec) -> dg.Definitions:
         **MAY_SKIP,
     )
     def monitoring() -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
-        from ml_assets.assets.scoring import held_out_rows, load, score
-        from ml_assets.lifecycle.interface import CONSTANTS, constants, with_constants
-        from ml_assets.ml.performance_auc import auc_interval
+        from ml_assets.lifecycle.monitored_columns import (
+            CONSTANTS,
+            constants,
+            with_constants,
+        )
+        from ml_assets.lifecycle.scoring import held_out_rows, load, score
+        from ml_assets.ml.performance import auc_interval
         from ml_assets.ml.profile import profile
 
         plan = PlanStore(storage_root()).current(spec.name)
@@ -39,7 +43,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             yield skipped(spec, "monitoring", f"{spec.name} was never deployed")
             return
         store = VersionStore(storage_root())
-        record = store.get(spec.name, newest_of(plan))
+        record = store.get(spec.name, newest_version(plan))
         rows, y = held_out_rows(spec, record)
         pipeline = load(record)
         inputs = rows[list(pipeline.feature_names_in_)]
@@ -48,7 +52,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         watched = with_constants(inputs, same)
         reference = profile(watched, probability, spec.monitoring.bins)
         path = store.profile_path(spec.name, record.version)
-        # What live labels are held against has to be known before the first of them.
+        # The bound for live labels has to be known before the first of them.
         auc = dict(zip(AUC, auc_interval(probability, y, AUC_CONFIDENCE), strict=True))
         write_json(path, reference.to_dict() | auc | {CONSTANTS: same})
         yield dg.MaterializeResult(

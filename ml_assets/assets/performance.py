@@ -9,9 +9,12 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    check_result,
+    check_spec,
     keep_plots,
     key,
     markdown_table,
+    skipped,
     stage_arguments,
 )
 from ml_assets.assets.monitoring import AUC
@@ -26,16 +29,15 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.performance import Period
-    from ml_assets.ml.performance_degraded import Degradation
+    from ml_assets.ml.sequential.degradation import Degradation
     from ml_assets.prediction_log.labels import Counts
 
-PERFORMANCE_CHECK = "performance"
-# Rows of the table in the UI; the plot and the check look at all.
+# Rows of the table in the UI; the plot and the check have all days.
 DAYS_SHOWN = 30
 
 
 class Performance(NamedTuple):
-    """What labels say of every version that answered, and of the champion."""
+    """Live figures of each version, and whether the champion is worse than promised."""
 
     champion: str
     offline: dict[str, float]
@@ -51,18 +53,17 @@ class Performance(NamedTuple):
     @property
     def sentence(self) -> str:
         """The finding in words."""
-        told = [item for item in self.degradations if item.degraded == self.degraded]
-        text = "; ".join(item.sentence for item in told)
+        found = [item for item in self.degradations if item.degraded == self.degraded]
+        text = "; ".join(item.sentence for item in found)
         return f"version {self.champion}: {text or 'it has no labels yet'}"
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that joins labels and figures, and its check."""
-    performance_key = key(spec, "performance")
-    check = dg.AssetCheckSpec(
-        PERFORMANCE_CHECK,
-        asset=performance_key,
-        description="The champion is not worse, live, than evaluation promised.",
+    check = check_spec(
+        spec,
+        "performance",
+        "The champion is not worse, live, than evaluation promised.",
     )
 
     @dg.asset(
@@ -83,13 +84,13 @@ def build(spec: ModelSpec) -> dg.Definitions:
             pending = found.counts.pending if found else 0
             reason = f"no answer has a label yet; {pending} label(s) wait for theirs"
             context.log.info(reason)
-            yield dg.AssetObservation(performance_key, metadata={"skipped": reason})
-            yield _check(spec, True, reason)
+            yield skipped(spec, "performance", reason)
+            yield check_result(spec, "performance", True, reason)
             return
         report = context.log.warning if found.degraded else context.log.info
         report(found.sentence)
         yield dg.MaterializeResult(metadata=describe(spec, found))
-        yield _check(spec, not found.degraded, found.sentence)
+        yield check_result(spec, "performance", not found.degraded, found.sentence)
 
     return dg.Definitions(assets=[performance])
 
@@ -97,8 +98,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
 def assess(spec: ModelSpec) -> Performance | None:
     """Live figures of every version; None where the model was never deployed.
 
-    Labels are looked at since the champion first answered, in the order in which they
-    were received, because the check may be asked after each of them.
+    Labels count since the champion first answered, in the order in which they were
+    received, because the check may be asked after each of them.
     """
     from ml_assets.ml.performance import by_day
     from ml_assets.prediction_log.reader import labelled, signature_of
@@ -114,7 +115,7 @@ def assess(spec: ModelSpec) -> Performance | None:
     rows = found.rows[found.rows["p"].notna()]
     joined = as_outcomes(rows, signature_of(root, plan.live.bundle).positive)
     offline = _offline(spec, champion)
-    # A shadow answers the same requests; the champion's figures are of what was told.
+    # A shadow answers the same requests, and is no part of the champion's figures.
     own = joined[(joined["version"] == champion) & (joined["arm"] != "shadow")]
     return Performance(
         champion,
@@ -127,12 +128,12 @@ def assess(spec: ModelSpec) -> Performance | None:
 
 def as_outcomes(rows: "pd.DataFrame", positive: Any) -> "pd.DataFrame":
     """Labelled predictions with ``day``, and classes as True and False."""
-    told = label_text(positive)
+    text = label_text(positive)
     return rows.assign(
         day=[day_at(at) for at in rows[["time", "received"]].min(axis=1)],
         probability=rows["p"].astype("float64"),
-        predicted=(rows["label"] == told).to_numpy(dtype=bool),
-        label=(rows["truth"] == told).to_numpy(dtype=bool),
+        predicted=(rows["label"] == text).to_numpy(dtype=bool),
+        label=(rows["truth"] == text).to_numpy(dtype=bool),
     )
 
 
@@ -147,7 +148,7 @@ def _first_seen(plans: Sequence[ServingPlan], version: str) -> float:
 
 
 def _offline(spec: ModelSpec, version: str) -> dict[str, float]:
-    """Figures of evaluation that live ones are held against; NaN where unknown."""
+    """Figures of evaluation that live ones are compared with; NaN where unknown."""
     store = VersionStore(storage_root())
     evaluation = store.evaluation(spec.name, version) or {}
     metrics = evaluation.get("metrics", {})
@@ -166,7 +167,7 @@ def _number(value: float | None) -> float:
 def _degradations(
     own: "pd.DataFrame", offline: dict[str, float]
 ) -> "list[Degradation]":
-    from ml_assets.ml.performance_degraded import accuracy_degraded, auc_degraded
+    from ml_assets.ml.sequential.degradation import accuracy_degraded, auc_degraded
 
     found: list[Degradation] = []
     if not len(own):
@@ -181,19 +182,9 @@ def _degradations(
     return found
 
 
-def _check(spec: ModelSpec, passed: bool, sentence: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=PERFORMANCE_CHECK,
-        asset_key=key(spec, "performance"),
-        passed=passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=sentence,
-    )
-
-
 def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
     """What the UI shows: every version on all days, then day by day."""
-    from ml_assets.ml import live_plots
+    from ml_assets.ml.plots import monitoring
 
     own = [p for p in found.periods if p.version == found.champion and p.day is None]
     live = own[0] if own else None
@@ -208,10 +199,10 @@ def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
     }
     if live is not None:
         shown["accuracy"] = live.accuracy
-        image = live_plots.performance(
+        image = monitoring.performance(
             found.periods, found.champion, found.offline["accuracy"]
         )
-        # It has all days: the newest one of a version tells what the earlier ones did.
+        # It has all days: the newest one of a version shows what the earlier ones did.
         directory = storage_root() / "reports" / spec.name / "performance"
         shown |= keep_plots(directory, f"{found.champion}.", {"accuracy": image})
     if live is not None and live.auc is not None:

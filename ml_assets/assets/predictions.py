@@ -36,7 +36,7 @@ def _compacted(
 ) -> dg.MaterializeResult:
     from ml_assets.serving.log.shipping import adopt
 
-    # A server that was killed ships nothing; its open segments are taken over.
+    # A server that was killed ships nothing; its open segments are adopted.
     adopted = adopt(home(), storage_root(), spec.name)
     if adopted.paths:
         number = len(adopted.paths)

@@ -1,4 +1,4 @@
-"""``release/smoke``: the whole pipeline in small, run inside the image under test.
+"""``release/smoke``: a small model, trained and loaded inside the image under test.
 
 A delivery starts it through the webserver of the environment, so that it runs where
 every other run does: in a pod, with the image, account and volumes of runs.
@@ -13,7 +13,7 @@ import dagster as dg
 
 from ml_assets.core.provenance import git_commit
 from ml_assets.core.storage import storage_root
-from ml_assets.delivery.checks.smoke_run import DATA_QUALITY, PIPELINE, SMOKE_JOB
+from ml_assets.delivery.checks import DATA_QUALITY, PIPELINE, SMOKE_JOB
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.spec.source import SourceSpec
@@ -23,7 +23,7 @@ ROWS = 600
 
 
 class Smoke(NamedTuple):
-    """What the small pipeline gave."""
+    """The accuracy of the small model, that of the majority class, and its runtime."""
 
     accuracy: float
     majority: float
@@ -42,7 +42,7 @@ def build() -> dg.Definitions:
         group_name=RELEASE,
         owners=["team:ml-platform"],
         kinds={"python", "scikitlearn"},
-        description="The whole pipeline in small, run inside the image under test.",
+        description="A small model, trained and loaded inside the image under test.",
         check_specs=[
             dg.AssetCheckSpec(name, asset=SMOKE, description=text)
             for name, text in checks.items()
@@ -72,16 +72,16 @@ def build() -> dg.Definitions:
     job = dg.define_asset_job(
         SMOKE_JOB,
         selection=dg.AssetSelection.assets(SMOKE),
-        description="Tries the pipeline of this image in small.",
+        description="Trains, packages and loads a small model with this image.",
     )
     return dg.Definitions(assets=[smoke], jobs=[job])
 
 
 def try_pipeline(directory: Path) -> Smoke:
     """Train, package, load and score a small model; the bundle goes to `directory`."""
-    from ml_assets.assets.training import package
     from ml_assets.lifecycle.feature_table import feature_table
-    from ml_assets.lifecycle.interface import request_signature
+    from ml_assets.lifecycle.request_signature import request_signature
+    from ml_assets.lifecycle.training import package
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.sources import read_source
     from ml_assets.ml.training import probabilities, train
@@ -108,7 +108,7 @@ def try_pipeline(directory: Path) -> Smoke:
 def broken_rules(specs: list[ModelSpec], root: Path) -> list[str]:
     """The expectations that today's rules find broken in data that was accepted.
 
-    Looks at the raw table of each model's newest version, where it is kept.
+    Reads the raw table of each model's newest version, where it is kept.
     """
     from ml_assets.quality import run_expectations
     from ml_assets.state.tables import TableStore

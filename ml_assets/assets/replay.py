@@ -9,9 +9,16 @@ import dagster as dg
 import msgspec
 from pydantic import Field
 
-from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
-from ml_assets.assets.evaluation import passed
+from ml_assets.assets.common import (
+    MAY_SKIP,
+    check_result,
+    check_spec,
+    key,
+    skipped,
+    stage_arguments,
+)
 from ml_assets.core.storage import below, storage_root, write_json
+from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.prediction_log.segments import label_text
 from ml_assets.records.plan import ServingPlan, Signature
 from ml_assets.serving.models.plan_store import PlanStore
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
 
     from ml_assets.lifecycle.replay import Replayed
 
-REPLAY_CHECK = "replay"
 COLUMNS = ("arm", "version", "p", "label", "us", "error", "x")
 
 
@@ -68,30 +74,25 @@ class Summary(NamedTuple):
             f"version {self.version} answered {self.answered:,} of {self.rows:,}"
             f" requests and disagreed on {self.disagreements:,}"
         )
-        told = [("misfits", self.misfits), ("errors", self.errors)]
-        for name, found in told:
+        for name, found in (("misfits", self.misfits), ("errors", self.errors)):
             if found:
                 text += f"; {name}: {found.total():,} of {len(found):,} kinds"
         return text + (f"; it crashed {self.crashed_at}" if self.crash else "")
 
     @property
     def crashed_at(self) -> str:
-        """Which request it was; what it said may hold values, and is in the report."""
+        """Which request it was; the message may hold values, and is in the report."""
         return self.crash.rpartition(", ")[2]
 
 
 def report_path(model: str, run_id: str) -> Path:
-    """What a replay found, with the words of each refusal and error."""
+    """File of what a replay found, with the text of each refusal and error."""
     return below(storage_root() / "reports", model) / "replay" / f"{run_id}.json"
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that replays, and its check."""
-    check = dg.AssetCheckSpec(
-        REPLAY_CHECK,
-        asset=key(spec, "replay"),
-        description="The version answers every logged request.",
-    )
+    check = check_spec(spec, "replay", "The version answers every logged request.")
 
     @dg.asset(
         **stage_arguments(spec, "replay", "python"),
@@ -113,21 +114,12 @@ def build(spec: ModelSpec) -> dg.Definitions:
         except NothingToReplayError as reason:
             context.log.info(str(reason))
             yield skipped(spec, "replay", str(reason))
-            yield dg.AssetCheckResult(
-                check_name=REPLAY_CHECK,
-                asset_key=key(spec, "replay"),
-                passed=True,
-                description=f"nothing was replayed: {reason}",
-            )
+            text = f"nothing was replayed: {reason}"
+            yield check_result(spec, "replay", True, text)
             return
         report = context.log.info if found.harmless else context.log.warning
         report(found.sentence)
-        result = dg.AssetCheckResult(
-            check_name=REPLAY_CHECK,
-            passed=found.harmless,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=found.sentence,
-        )
+        result = check_result(spec, "replay", found.harmless, found.sentence)
         path = report_path(spec.name, context.run.run_id)
         write_json(path, found._asdict())
         yield dg.MaterializeResult(
@@ -146,7 +138,7 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
     NothingToReplayError
         If nothing serves, no request was logged, or there is no version to try.
     """
-    from ml_assets.lifecycle.activation import arm
+    from ml_assets.lifecycle.plan_transitions import live_arm
     from ml_assets.lifecycle.replay import replay
     from ml_assets.state.bundles import fetch_bundle
 
@@ -168,7 +160,7 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
         _body(signatures[str(version)], text)
         for version, text in zip(rows["version"], rows["x"], strict=True)
     ]
-    done = replay(root, arm(record), bodies)
+    done = replay(root, live_arm(record), bodies)
     return _summary(record, rows, done)
 
 
@@ -214,7 +206,7 @@ def _body(signature: Signature, text: str) -> bytes:
     """The logged row as the body of the request that brought it."""
     values = msgspec.json.decode(text)
     pairs = zip(signature.columns, values, strict=True)
-    # What may be left out was, for all that the log says.
+    # What may be left out was left out, for all that the log shows.
     row = {c.name: v for c, v in pairs if v is not None or not c.optional}
     return msgspec.json.encode({"rows": [row]})
 
@@ -226,10 +218,12 @@ def _summary(record: VersionRecord, rows: "pd.DataFrame", done: "Replayed") -> S
 
     signature = signature_of(storage_root(), record.bundle)
     names = (label_text(signature.negative), label_text(signature.positive))
-    told = rows.head(len(done.answers))
+    given = rows.head(len(done.answers))
     pairs = [
         (answer, label, p)
-        for answer, label, p in zip(done.answers, told["label"], told["p"], strict=True)
+        for answer, label, p in zip(
+            done.answers, given["label"], given["p"], strict=True
+        )
         if answer.p is not None
     ]
     changes = [abs((answer.p or 0.0) - p) for answer, _, p in pairs]
@@ -251,7 +245,7 @@ def _summary(record: VersionRecord, rows: "pd.DataFrame", done: "Replayed") -> S
 
 
 def describe(found: Summary) -> dict[str, Any]:
-    """What the UI shows of a replay; what refusals say may hold values of requests."""
+    """What the UI shows of a replay; texts of refusals may hold values of requests."""
     shown = {
         **found._asdict(),
         "misfits": found.misfits.total(),

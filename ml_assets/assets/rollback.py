@@ -36,14 +36,13 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def roll_back(context: dg.OpExecutionContext, config: RollbackConfig) -> None:
         from ml_assets.lifecycle.rollback import RollbackError, rollback
         from ml_assets.state.versions import UnknownVersionError
-        from ml_assets.targets import RolloutError
-        from ml_assets.targets.choose import target
+        from ml_assets.targets import RolloutError, configured_target
 
         run_id = context.run.run_id
         try:
             with retrying(context):
                 done = rollback(
-                    target(),
+                    configured_target(),
                     spec.name,
                     who_runs(context),
                     config.reason,
@@ -110,10 +109,10 @@ def health_sensor(
             if report is not None
             and report.state == "failed"
             and report.generation == plan.generation
-            # Else it speaks of a plan that was proposed, and serves this one.
+            # Else it reports a plan that was proposed, and serves this one.
             and report.proposal is None
         ]
-        # One broken server says something of itself, all of them of the version.
+        # If one server fails, the fault may be its own; if all do, it is the version's.
         if not failed or len(failed) < len(reports):
             return dg.SkipReason(
                 f"{len(failed)} of {len(reports)} running servers cannot serve plan"

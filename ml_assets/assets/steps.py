@@ -26,13 +26,13 @@ def step_arguments(spec: ModelSpec, name: str) -> dict[str, Any]:
     }
 
 
-def says(spec: ModelSpec) -> dict[str, Any]:
-    """Arguments of an output that the next step reads."""
+def step_output(spec: ModelSpec) -> dict[str, Any]:
+    """Arguments of a ``dg.Out`` or ``dg.DynamicOut`` that the next step reads."""
     return {"io_manager_key": STEPS, "metadata": {"model": spec.name}}
 
 
-def each(items: Iterable[tuple[str, Any]]) -> Iterator[dg.DynamicOutput[Any]]:
+def fan_out(items: Iterable[tuple[str, Any]]) -> Iterator[dg.DynamicOutput[Any]]:
     """One dynamic output for each name and value, under a key that orders them."""
     for number, (name, value) in enumerate(items):
-        told = re.sub(r"\W+", "_", name)[-NAME_LENGTH:]
-        yield dg.DynamicOutput(value, mapping_key=f"{number:05d}_{told}".rstrip("_"))
+        label = re.sub(r"\W+", "_", name)[-NAME_LENGTH:]
+        yield dg.DynamicOutput(value, mapping_key=f"{number:05d}_{label}".rstrip("_"))

@@ -1,18 +1,18 @@
-"""Blocking checks on ``<model>/raw``: its expectations, and the schema contract."""
+"""Blocking checks on ``<model>/raw``: its expectations, and its schema contract."""
 
 import datetime as dt
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_assets.assets.common import key
-from ml_assets.core.storage import below, read_json, storage_root, write_json
+from ml_assets.assets.contract import breaches, learn_or_block, rows_under_contract
+from ml_assets.assets.io_managers import runs_of
+from ml_assets.core.storage import read_json, storage_root, write_json
 from ml_assets.quality.names import expectation_names
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state import contracts
-from ml_assets.state.tables import DATA_VERSION, TableStore, runs_of
+from ml_assets.state.tables import DATA_VERSION, TableStore
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,7 +33,7 @@ FIGURES = {
     "expect_column_proportion_of_non_null_values_to_be_between",
 }
 # Rules of the contract whose messages hold names, counts and shares only.
-TELLS_NO_VALUES = {
+WITHOUT_VALUES = {
     "row_count",
     "column_order",
     "repeated_column",
@@ -44,22 +44,12 @@ TELLS_NO_VALUES = {
 }
 
 
-# Rules on values and shares, which the world moves; the others are about the source.
-MOVES = {"unseen_category", "out_of_range", "missing_values"}
-
-
-def report_path(model: str, data_version: str) -> Path:
-    """The validation report of one raw table."""
-    reports = below(storage_root() / "reports", model)
-    return below(reports / "validation", f"{data_version}.json")
-
-
 def refuse_failed(model: str, data_version: str) -> None:
     """Fail a run that would go on with raw data whose checks have failed.
 
     They stop the run that they are in; this is for one that was asked for without them.
     """
-    path = report_path(model, data_version)
+    path = TableStore(storage_root()).validation_report(model, data_version)
     report = read_json(path)
     if report is not None and not report["summary"]["passed"]:
         raise dg.Failure(
@@ -105,25 +95,26 @@ def build(spec: ModelSpec) -> dg.Definitions:
 
 
 def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]:
-    """Validate one raw table, and keep the report.
+    """Validate one raw table, and store the report.
 
-    Data that is accepted becomes the model's current one, and the contract is learnt
-    from it; data that breaks the contract is noted, so that it can be accepted.
+    Data that passes becomes the model's current one, and its contract is learnt; data
+    that breaks the contract is recorded, so that it can be accepted.
     """
     from ml_assets.quality import build_report, run_expectations, summarise
 
     version = str(raw.attrs[DATA_VERSION])
     outcomes = run_expectations(raw, spec.expect)
-    held = _held(spec, raw)
-    violations = _contract_violations(spec, held)
+    rows = rows_under_contract(spec, raw)
+    violations = breaches(spec, rows)
     report = build_report(spec.name, version, outcomes, violations, len(raw))
-    path = report_path(spec.name, version)
+    path = TableStore(storage_root()).validation_report(spec.name, version)
     write_json(path, report)
-    told = without_values(report)
-    broken = told["violations"]
+    shown = without_values(report)
+    broken = shown["violations"]
     errors = [item["message"] for item in broken if item["severity"] == "error"]
-    remedy = _conclude(spec.name, version, held, report["summary"]["passed"], errors)
-    for item in told["expectations"]:
+    passed = report["summary"]["passed"]
+    remedy = learn_or_block(spec.name, version, rows, passed, errors)
+    for item in shown["expectations"]:
         count = item["unexpected_count"]
         yield dg.AssetCheckResult(
             check_name=item["name"],
@@ -140,7 +131,7 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
         passed=not errors,
         description=f"{listed}; {remedy}" if remedy else listed,
         metadata={
-            "report": dg.MetadataValue.md(summarise(told)),
+            "report": dg.MetadataValue.md(summarise(shown)),
             "report_path": dg.MetadataValue.path(str(path)),
         },
     )
@@ -175,62 +166,9 @@ def _finding(item: Mapping[str, Any]) -> str:
 
 def _breach(item: Mapping[str, Any]) -> str:
     """How a column breaks the contract."""
-    if item["rule"] in TELLS_NO_VALUES:
+    if item["rule"] in WITHOUT_VALUES:
         return str(item["message"])
     return f"column {item['column']}: {item['rule'].replace('_', ' ')}"
-
-
-def _held(spec: ModelSpec, raw: "pd.DataFrame") -> "pd.DataFrame":
-    """The rows that the contract is about: those that something is made of."""
-    if spec.source.unlabelled != "drop" or spec.target not in raw.columns:
-        return raw
-    return raw[raw[spec.target].notna()]
-
-
-def _conclude(
-    model: str, version: str, raw: "pd.DataFrame", passed: bool, errors: list[str]
-) -> str:
-    """Keep what follows from a validation; what to do where data moved on purpose."""
-    from ml_assets.ml.contract import Contract
-
-    if passed:
-        contracts.keep(model, Contract.learn(raw))
-        TableStore(storage_root()).accept(model, "raw", version)
-        return ""
-    if not errors:
-        return ""
-    try:
-        contract = Contract.learn(raw)
-    except ValueError:
-        # No rows, or one name twice: there is nothing that could be accepted.
-        return ""
-    contracts.block(model, version, errors, contract)
-    return contracts.remedy(model)
-
-
-def _contract_violations(spec: ModelSpec, raw: "pd.DataFrame") -> list[Any]:
-    """How `raw` breaks the contract, less what is known from answered requests."""
-    from ml_assets.ml.contract import Contract
-
-    path = contracts.contract_path(spec.name)
-    if not path.exists():
-        return []
-    contract = Contract.from_json(path.read_bytes())
-    keys = [*spec.split.key, *([spec.split.column] if spec.split.column else [])]
-    found = contract.compare(raw, spec.features.drop, keys)
-    told = contracts.told_by_drift(storage_root(), spec.name)
-    return [_known(item, told) for item in found]
-
-
-def _known(violation: Any, told: Mapping[str, str]) -> Any:
-    """A violation that drift reports have told of is a warning: requests moved, too."""
-    import msgspec
-
-    report = told.get(violation.column or "")
-    if violation.rule not in MOVES or report is None:
-        return violation
-    message = f"{violation.message}; as drift report {report} says of requests"
-    return msgspec.structs.replace(violation, severity="warning", message=message)
 
 
 def _listed(messages: list[str]) -> str:

@@ -1,37 +1,51 @@
-"""What moves releases by itself: the jobs, and a sensor for each environment."""
+"""Releases in the code location: assets, jobs, and a sensor for each environment."""
 
 from typing import Any
 
 import dagster as dg
+from pydantic import Field
 
-from ml_assets.assets.delivery import release_key
+from ml_assets.assets import delivery as assets
+from ml_assets.assets import release_smoke
+from ml_assets.assets.common import who_runs
+from ml_assets.assets.delivery import release_key, retrying_outages
 from ml_assets.lifecycle.run_events import DELIVERY_TAG
 from ml_assets.spec.reserved import RELEASE
 
 STAGING_SECONDS = 60
 PRODUCTION_SECONDS = 30
 MAX_SECONDS = 2 * 3600
-# So many runs are asked for until one tells the ledger how it ended.
+# So many runs are asked for until one writes into the ledger how it ended.
 TRIES = 3
-OVER = {
+FINISHED = {
     dg.DagsterRunStatus.SUCCESS,
     dg.DagsterRunStatus.FAILURE,
     dg.DagsterRunStatus.CANCELED,
 }
-GOING_ON = [status for status in dg.DagsterRunStatus if status not in OVER]
+UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
 # Key of what a run is for to the options of its asset.
 Wanted = dict[str, dict[str, Any]]
 
 
+class ReleaseRollbackConfig(dg.Config):
+    """Options of a run."""
+
+    to: str | None = Field(
+        None, description="version or digest; the one before the current by default"
+    )
+    reason: str = Field("asked for", description="why, for the ledger")
+
+
 def build() -> dg.Definitions:
-    """Jobs and sensors."""
+    """The assets with their checks, the jobs and the sensors."""
     staging = _job("staging", "Deploys a release in staging and checks it.")
-    approval = _job("approval", "Lets a version into production.")
+    approval = _job("approval", "Records the approval of a version for production.")
     production = _job("production", "Deploys an approved version in production.")
-    return dg.Definitions(
-        jobs=[staging, approval, production],
+    own = dg.Definitions(
+        jobs=[staging, approval, production, _rollback_job()],
         sensors=[_staging_sensor(staging), _production_sensor(production)],
     )
+    return dg.Definitions.merge(assets.build(), own, release_smoke.build())
 
 
 def _job(name: str, description: str) -> Any:
@@ -43,40 +57,86 @@ def _job(name: str, description: str) -> Any:
     )
 
 
+def _rollback_job() -> dg.JobDefinition:
+    description = "Returns production to an earlier release."
+
+    @dg.op(
+        name="release__roll_back",
+        description=description,
+        out=dg.Out(dg.Nothing),
+    )
+    def roll_back_release(
+        context: dg.OpExecutionContext, config: ReleaseRollbackConfig
+    ) -> None:
+        from ml_assets.core.storage import storage_root
+        from ml_assets.delivery.promotion import roll_back
+
+        run = context.run
+        # A run that replaces a dead one goes on with its attempt.
+        key = f"rollback:{run.root_run_id or run.run_id}"
+
+        def act() -> Any:
+            who, why, root = who_runs(context), config.reason, storage_root()
+            return roll_back(root, who, why, config.to, key, run.run_id)
+
+        done = retrying_outages(context, act)
+        if not done.is_deployed:
+            raise dg.Failure(done.entry.why, allow_retries=False)
+        context.log_event(
+            dg.AssetMaterialization(
+                release_key("production"),
+                description=f"rollback: {config.reason}",
+                metadata={
+                    "digest": done.entry.version,
+                    "version": str(done.entry.evidence["name"]),
+                    "before": str(done.entry.evidence["from"]),
+                    "entry": done.entry.seq,
+                },
+                tags={"dagster/data_version": done.entry.version},
+            )
+        )
+
+    @dg.job(name="release_rollback", description=description)
+    def release_rollback() -> None:
+        roll_back_release()
+
+    return release_rollback
+
+
 def _staging_sensor(job: Any) -> dg.SensorDefinition:
     @dg.sensor(
         name=f"{RELEASE}_staging_sensor",
         job=job,
         minimum_interval_seconds=STAGING_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Has every new image of main, and of versions, tried in staging.",
+        description="Requests a staging run for each new image of main and versions.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        from ml_assets.delivery.requests import look
+        from ml_assets.delivery.candidates import poll_registry
 
-        seen = look()
-        if seen.problem is not None:
-            return dg.SensorResult(skip_reason=seen.problem)
+        poll = poll_registry()
+        if poll.problem is not None:
+            return dg.SensorResult(skip_reason=poll.problem)
         events = [
             dg.AssetObservation(
                 release_key("image"),
                 metadata={
                     "tag": name,
-                    "digest": image.digest,
-                    "commit": image.commit,
-                    "version": image.version,
-                    "created": image.created,
-                    "images": image.images,
+                    "digest": release.digest,
+                    "commit": release.commit,
+                    "version": release.version,
+                    "created": release.created,
+                    "images": release.images,
                 },
-                tags={"dagster/data_version": image.digest},
+                tags={"dagster/data_version": release.digest},
             )
-            for name, image in seen.moved.items()
+            for name, release in poll.moved.items()
         ]
         wanted: Wanted = {
-            f"staging:{image.digest}": {"release": image.digest}
-            for image in seen.untried
+            f"staging:{release.digest}": {"release": release.digest}
+            for release in poll.untried
         }
-        asked = _ask(context, "staging", wanted) if wanted else "no new image"
+        asked = _request(context, "staging", wanted) if wanted else "no new image"
         return dg.SensorResult(
             run_requests=[asked] if isinstance(asked, dg.RunRequest) else [],
             skip_reason=asked if isinstance(asked, str) else None,
@@ -92,21 +152,21 @@ def _production_sensor(job: Any) -> dg.SensorDefinition:
         job=job,
         minimum_interval_seconds=PRODUCTION_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Has an approved version deployed in production.",
+        description="Requests a production run for an approved version.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from ml_assets.delivery.requests import open_approval
+        from ml_assets.delivery.candidates import open_approval
 
         found = open_approval()
         if isinstance(found, str):
             return dg.SkipReason(found)
-        asked = _ask(context, "production", {found.key: {}})
+        asked = _request(context, "production", {found.key: {}})
         return dg.SkipReason(asked) if isinstance(asked, str) else asked
 
     return sensor
 
 
-def _ask(
+def _request(
     context: dg.SensorEvaluationContext, name: str, wanted: Wanted
 ) -> dg.RunRequest | str:
     """A run for the first key that may have one, or why none is asked for.
@@ -114,8 +174,8 @@ def _ask(
     A run that died, or gave up because something did not answer, left no entry in the
     ledger: then another one is asked for. Releases go one after the other.
     """
-    going_on = dg.RunsFilter(job_name=f"{RELEASE}_{name}", statuses=GOING_ON)
-    for run in context.instance.get_runs(going_on, limit=1):
+    unfinished = dg.RunsFilter(job_name=f"{RELEASE}_{name}", statuses=UNFINISHED)
+    for run in context.instance.get_runs(unfinished, limit=1):
         return f"run {run.run_id} goes on"
     op = "__".join(release_key(name).path)
     for key, config in wanted.items():

@@ -1,4 +1,4 @@
-"""The pods of a model's runs on Kubernetes, as its YAML wants them.
+"""The pods of a model's runs on Kubernetes, by the ``resources`` of its YAML.
 
 Elsewhere these settings do nothing: the same YAML runs on a laptop.
 """
@@ -14,7 +14,7 @@ TAG = "dagster-k8s/config"
 
 
 def pod_tags(spec: ModelSpec) -> dict[str, Any]:
-    """Tags of a job for the pod of its run; none where the YAML says nothing.
+    """Tags of a job for the pod of its run; none where the YAML asks for nothing.
 
     A run whose steps have pods of their own only watches them, and needs no more than
     any other: there the steps get the resources.
@@ -52,7 +52,7 @@ def executor_of(spec: ModelSpec) -> dg.ExecutorDefinition | None:
 
 
 def _pod(resources: ResourcesSpec) -> dict[str, Any]:
-    """What Dagster lays over the pods of the run launcher."""
+    """Settings that Dagster merges into the pods of the run launcher."""
     amounts = {
         kind: part.model_dump(exclude_none=True)
         for kind, part in (

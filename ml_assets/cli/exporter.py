@@ -23,14 +23,14 @@ from ml_assets.core.logs import configure
     type=click.FloatRange(min=0.1),
     default=5.0,
     show_default=True,
-    help="Seconds between two looks at what is new.",
+    help="Seconds between two polls.",
 )
 def command(host: str, port: int, interval: float) -> None:
-    """Tell Prometheus what the Dagster instance and the models do, until SIGTERM.
+    """Serve metrics of the Dagster instance and the models, until SIGTERM.
 
-    It reads DAGSTER_HOME and ML_ASSETS_STORAGE and writes nothing there. What it tells
-    is listed in docs/observability.md. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, runs
-    that ended are sent there as traces, and the instance keeps how far that came.
+    It reads DAGSTER_HOME and ML_ASSETS_STORAGE and writes nothing there. Its metrics
+    are listed in docs/observability.md. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, runs
+    that ended are sent there as traces, and the instance keeps the last that was sent.
 
     \b
     Examples:
@@ -46,7 +46,7 @@ def command(host: str, port: int, interval: float) -> None:
         ) from error
     configure("ml-assets.exporter", {"ml_assets.exporter": logging.INFO})
     from ml_assets.core.storage import storage_root
-    from ml_assets.observability.exporter.run import Exporter, serve
+    from ml_assets.observability.exporter.exporter import Exporter, serve
 
     exporter = Exporter(dagster_home(), storage_root(), interval)
     try:

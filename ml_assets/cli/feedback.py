@@ -9,15 +9,20 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import click
 import msgspec
 
-from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.context import require_known
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.rows import Row, detect, read
 from ml_assets.core.storage import storage_root, write_bytes
-from ml_assets.prediction_log.segments import LABELS, LabelLine, label_text, moment_of
+from ml_assets.prediction_log.segments import (
+    LABELS,
+    LabelRecord,
+    label_text,
+    timestamp_of,
+)
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.serving.requests.moments import unix_seconds
+from ml_assets.serving.requests.timestamps import unix_seconds
 from ml_assets.spec.catalogue import specs
 
 NEEDED = "id and label, or {entity}, time and label"
@@ -37,7 +42,7 @@ class Names(NamedTuple):
     "--format",
     "kind",
     type=click.Choice(["csv", "json", "jsonl", "parquet"]),
-    help="Format of FILE; by default told by its name, else by its first bytes.",
+    help="Format of FILE; by default recognised by its name, else by its first bytes.",
 )
 @json_option
 def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None:
@@ -45,7 +50,7 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
 
     Each row of FILE names a prediction by its id, or an entity and a time, and its
     label. The time is ISO 8601 or unix seconds; the label is for the entity's latest
-    prediction at or before it. All rows are taken, or none.
+    prediction at or before it. All rows are accepted, or none.
 
     \b
     Examples:
@@ -82,7 +87,7 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
         click.echo(f"{len(lines):,} labels of {model} are handed in")
 
 
-def _lines(rows: Iterator[Row], names: Names) -> Iterator[LabelLine]:
+def _lines(rows: Iterator[Row], names: Names) -> Iterator[LabelRecord]:
     received = time.time()
     for number, row in zip(count(1), rows):
         try:
@@ -91,7 +96,7 @@ def _lines(rows: Iterator[Row], names: Names) -> Iterator[LabelLine]:
             raise Failed(f"row {number}: {error}") from error
 
 
-def _line(row: Row, names: Names, received: float) -> LabelLine:
+def _line(row: Row, names: Names, received: float) -> LabelRecord:
     found = {name: value for name, value in row.items() if value not in (None, "")}
     wanted = {"id", "time", "label", names.entity}
     surplus = sorted(found.keys() - wanted)
@@ -107,8 +112,8 @@ def _line(row: Row, names: Names, received: float) -> LabelLine:
         allowed = " or ".join(names.values)
         raise ValueError(f"expected the label {allowed}, found {label}")
     if "id" in found:
-        moment_of(str(found["id"]))
-    return LabelLine(
+        timestamp_of(str(found["id"]))
+    return LabelRecord(
         id=str(found["id"]) if "id" in found else None,
         entity=str(found[names.entity]) if names.entity in found else None,
         time=unix_seconds(found["time"]) if "time" in found else None,

@@ -30,12 +30,13 @@ def command(host: str, port: int, path: Path) -> None:
       ml-assets handoff --handoff /run/ml-assets/handoff.sock --host 0.0.0.0
       ml-assets serve --handoff /run/ml-assets/handoff.sock --port 0
     """
-    from ml_assets.serving.process.handoff import hold
-    from ml_assets.serving.process.sockets import cannot_listen, require_socket_path
+    from ml_assets.serving.process.handoff import run
+    from ml_assets.serving.process.sockets import cannot_listen
+    from ml_assets.serving.settings import require_socket_path
 
     try:
         require_socket_path(str(path))
-        code = hold(host, port, path)
+        code = run(host, port, path)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
     except OSError as error:

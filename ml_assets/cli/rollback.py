@@ -2,16 +2,14 @@
 
 import click
 
-from ml_assets.cli.actor import who
-from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.context import chosen_target, require_known, who
 from ml_assets.cli.output import (
     EXIT_CODES,
     echo_json,
     json_option,
     quiet_libraries,
-    told,
+    reporting_errors,
 )
-from ml_assets.cli.target import chosen_target
 from ml_assets.core.storage import storage_root
 
 
@@ -43,7 +41,9 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
     from ml_assets.state.versions import UnknownVersionError
     from ml_assets.targets import RolloutError
 
-    with told(RegistryError, RollbackError, RolloutError, UnknownVersionError):
+    with reporting_errors(
+        RegistryError, RollbackError, RolloutError, UnknownVersionError
+    ):
         done = rollback(chosen_target(), model, who(), reason, to)
     plan = done.rollout.plan
     if as_json:
@@ -52,7 +52,7 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
                 "model": model,
                 "version": plan.live.version,
                 "left": done.left,
-                "held": done.held,
+                "held": done.is_on_hold,
                 "generation": plan.generation,
                 "servers": done.rollout.servers,
                 "warning": done.warning or None,
@@ -62,7 +62,7 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
     click.echo(
         f"version {plan.live.version} of {model} is in service, plan {plan.generation}"
     )
-    if done.held:
+    if done.is_on_hold:
         click.echo(f"version {done.left} is on hold")
     if done.warning:
         click.echo(f"warning: {done.warning}", err=True)

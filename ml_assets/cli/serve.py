@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from ml_assets.cli.output import EXIT_CODES
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 HELP = {
     "host": "Address to listen on.",
@@ -17,7 +17,7 @@ HELP = {
     "home": "Directory of the prediction log (default: the home directory).",
     "model": "The only model to serve (default: all).",
     "generation": "The only plan of that model to serve (default: the one active).",
-    "handoff": "Unix socket of the hand-off behind which requests are taken too.",
+    "handoff": "Unix socket of the hand-off behind which requests are accepted too.",
     "workers": "Processes that share the port.",
     "hang_seconds": "A worker whose event loop does not run for so long is replaced.",
     "max_body_bytes": "Largest request body; beyond it the answer is 413.",
@@ -30,7 +30,7 @@ HELP = {
     "keep_alive_seconds": "How long an idle connection is kept.",
     "drain_seconds": "How long connections may stay for a last request after SIGTERM.",
     "shutdown_seconds": "How long requests in flight may take after that.",
-    "poll_seconds": "How often the plans are looked at.",
+    "poll_seconds": "Seconds between two reads of the active plans.",
     "segment_bytes": "Size at which a segment of the prediction log is shipped.",
     "segment_seconds": "Age at which a segment of the prediction log is shipped.",
     "max_shadow_rows": "Rows that wait for shadow arms; beyond it they are dropped.",

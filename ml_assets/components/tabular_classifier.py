@@ -15,15 +15,13 @@ from ml_assets.assets import (
     monitoring,
     performance,
     predictions,
-    records,
     replay,
     retention,
     rollback,
     training,
     validation,
 )
-from ml_assets.automation import model as automation
-from ml_assets.automation import monitor as automation_monitor
+from ml_assets.automation import jobs
 from ml_assets.components.attributes import Attributes, resolved
 from ml_assets.components.scaffolder import TabularClassifierScaffolder
 from ml_assets.spec.model import ModelSpec
@@ -41,12 +39,10 @@ STAGES = (
     performance,
     experiment,
     replay,
-    records,
     rollback,
     retention,
     contract,
-    automation,
-    automation_monitor,
+    jobs,
 )
 
 

@@ -1,4 +1,4 @@
-"""What must never be told: secrets of the environment, and passwords in URLs."""
+"""What must never be written: secrets of the environment, and passwords in URLs."""
 
 import json
 import os
@@ -19,7 +19,7 @@ _BEARER = re.compile(r"\b(bearer|basic) [\w.~+/=-]{8,}", re.IGNORECASE)
 class Redactor:
     """Takes secrets out of texts.
 
-    A secret is the value of a variable whose name says so, each text inside of it where
+    A secret is the value of a variable whose name matches, each text inside of it where
     it is JSON, its path where it is a URL, and any password of a URL.
 
     Examples
@@ -34,7 +34,7 @@ class Redactor:
     def __init__(self, environ: Mapping[str, str] = os.environ) -> None:
         found = {text for item in environ.items() for text in _secrets(*item)}
         # The longest first: one may be a part of another.
-        known = sorted(filter(_is_telling, found), key=len, reverse=True)
+        known = sorted(filter(_is_long_enough, found), key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
     def __call__(self, text: str) -> str:
@@ -46,7 +46,7 @@ class Redactor:
         return _BEARER.sub(rf"\1 {HIDDEN}", text)
 
 
-def _is_telling(text: str) -> bool:
+def _is_long_enough(text: str) -> bool:
     return len(text) >= SHORTEST
 
 

@@ -184,7 +184,7 @@ def write_bytes(target: Path, data: bytes) -> None:
 
 
 def create_bytes(target: Path, data: bytes) -> bool:
-    """Write `data` to `target` only if it does not exist; tell whether it was written.
+    """Write `data` to `target` only if it does not exist; whether it was written.
 
     Of any number of processes that try at once, exactly one gets True.
     """
@@ -228,3 +228,15 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("ab") as stream:
         fcntl.flock(stream, fcntl.LOCK_EX)
         yield
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds a lock on the file `path`; False for no file."""
+    try:
+        with path.open("rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False

@@ -1,5 +1,5 @@
-"""The platform's own images, on their way from the registry to production.
+"""The platform's own images, from the registry through staging to production.
 
-The same graph, ledger and notifications that deploy a version of a model deploy a
-release here: the images that one commit made. docs/delivery.md tells the way.
+A release is the images that one commit made. It is deployed with the same graph, ledger
+and notifications as a version of a model. docs/delivery.md describes it.
 """

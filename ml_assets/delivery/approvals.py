@@ -3,18 +3,23 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.delivery.history import PRODUCTION, answer_to, approvals, staging_verdict
-from ml_assets.delivery.images import ImageStore, resolve
-from ml_assets.delivery.oci import Repository
-from ml_assets.delivery.refusals import RefusedError
-from ml_assets.delivery.tags import is_version
+from ml_assets.delivery.errors import RefusedError
+from ml_assets.delivery.image_tags import is_version
+from ml_assets.delivery.oci_repository import Repository
+from ml_assets.delivery.release_ledger import (
+    PRODUCTION,
+    approvals,
+    staging_verdict,
+    use_of,
+)
+from ml_assets.delivery.releases import ReleaseStore, resolve
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 
 
 class Approved(NamedTuple):
-    """The entry of an approval, and what staging says of the release so far."""
+    """The entry of an approval, and the outcome of the release in staging so far."""
 
     entry: Entry
     staging: str
@@ -40,34 +45,34 @@ def approve(
         )
     if not why.strip():
         raise RefusedError(f"an approval of {name} needs a reason")
-    image = resolve(repository, ImageStore(root), name)
+    release = resolve(repository, ReleaseStore(root), name)
     ledger = Ledger(root)
     entries = ledger.entries(RELEASE)
-    verdict = staging_verdict(entries, image.digest)
-    before = approvals(entries, image.digest)
-    if before and answer_to(entries, before[-1]) is None:
-        return Approved(before[-1], _told(verdict))
-    given = ledger.append(
+    verdict = staging_verdict(entries, release.digest)
+    before = approvals(entries, release.digest)
+    if before and use_of(entries, before[-1]) is None:
+        return Approved(before[-1], _outcome(verdict))
+    entry = ledger.append(
         RELEASE,
         "approval",
-        image.digest,
+        release.digest,
         None,
         who=who,
         why=why,
         evidence={
             "environment": PRODUCTION,
             "name": name,
-            "commit": image.commit,
-            "images": image.images,
+            "commit": release.commit,
+            "images": release.images,
             "staging": verdict.seq if verdict else None,
         },
         # Of two people who approve at once, one does.
-        key=f"approval:{image.digest}:{len(before)}",
+        key=f"approval:{release.digest}:{len(before)}",
     )
-    return Approved(given, _told(verdict))
+    return Approved(entry, _outcome(verdict))
 
 
-def _told(verdict: Entry | None) -> str:
+def _outcome(verdict: Entry | None) -> str:
     if verdict is None:
         return "it has not been through staging yet"
     if verdict.kind == "release_staging":

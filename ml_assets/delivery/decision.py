@@ -1,8 +1,8 @@
-"""Whether a release may go to production: a rule over facts, and nothing else."""
+"""Whether a release may go to production, decided from facts alone."""
 
 from typing import Literal, NamedTuple
 
-from ml_assets.delivery.tags import is_version
+from ml_assets.delivery.image_tags import is_version
 
 Verdict = Literal["go", "wait", "refuse", "done"]
 
@@ -15,7 +15,7 @@ class Facts(NamedTuple):
     name : str
         The tag that was asked for, or that was approved.
     digest : str
-        The release that the approval speaks of.
+        The release that was approved.
     points_at : str or None
         What the tag points at in the registry now; None where it is gone.
     staging : bool or None
@@ -24,8 +24,8 @@ class Facts(NamedTuple):
         Why it failed there.
     approved_by : str or None
         Who let it into production; None where nobody did.
-    answered : str or None
-        What the approval was used for already.
+    used_by : str or None
+        The entry that used the approval, if there is one.
     current : str or None
         The digest that is in production.
     ledger_problems : tuple of str
@@ -38,13 +38,13 @@ class Facts(NamedTuple):
     staging: bool | None = None
     staging_reason: str = ""
     approved_by: str | None = None
-    answered: str | None = None
+    used_by: str | None = None
     current: str | None = None
     ledger_problems: tuple[str, ...] = ()
 
 
 class Decision(NamedTuple):
-    """What follows, and the sentence that says why.
+    """The verdict, and its reason in a sentence.
 
     ``wait`` becomes ``go`` when somebody does what is missing; ``refuse`` never does.
     """
@@ -54,7 +54,7 @@ class Decision(NamedTuple):
 
 
 def decide(facts: Facts) -> Decision:
-    """The first clause that speaks against it decides.
+    """Decide by the first clause that applies; ``go`` where none does.
 
     Examples
     --------
@@ -80,9 +80,9 @@ def _clauses(facts: Facts) -> tuple[tuple[bool, Verdict, str], ...]:
     name, approved = facts.name, facts.approved_by is not None
     return (
         (
-            facts.answered is not None,
+            facts.used_by is not None,
             "done",
-            f"this approval of {name} was used: {facts.answered}",
+            f"this approval of {name} was used: {facts.used_by}",
         ),
         (
             bool(facts.ledger_problems),

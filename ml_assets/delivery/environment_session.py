@@ -1,4 +1,4 @@
-"""An environment that is ours to change for a while."""
+"""A session with one environment, in which nobody else changes it."""
 
 import contextlib
 import datetime as dt
@@ -7,19 +7,19 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.delivery import environments
+from ml_assets.delivery.attempts import Attempt, AttemptStore, Purpose
 from ml_assets.delivery.environments import Settings
-from ml_assets.delivery.history import Environment
-from ml_assets.delivery.images import Image
-from ml_assets.delivery.records import Attempt, AttemptStore, Purpose
+from ml_assets.delivery.release_ledger import Environment
+from ml_assets.delivery.releases import Release
 from ml_assets.delivery.rollout import Fleet
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
-from ml_assets.state.database import deployer_lock
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.locks import deployer_lock
 
 
-class Order(NamedTuple):
-    """What is asked for.
+class DeliveryRequest(NamedTuple):
+    """A release that somebody wants in an environment.
 
     Attributes
     ----------
@@ -27,7 +27,7 @@ class Order(NamedTuple):
         Unique for what is asked: of several runs with it, one has an effect.
     """
 
-    image: Image
+    release: Release
     purpose: Purpose
     key: str
     who: str
@@ -35,55 +35,50 @@ class Order(NamedTuple):
     run_id: str | None
 
 
-class Place(NamedTuple):
-    """One environment, while its lock is held."""
+class EnvironmentSession(NamedTuple):
+    """One environment, while its lock is ours."""
 
     settings: Settings
     fleet: Fleet
     attempts: AttemptStore
     ledger: Ledger
 
-    @property
-    def name(self) -> Environment:
-        """Of the environment."""
-        return self.settings.name
-
     def entries(self) -> list[Entry]:
         """Every entry on releases, oldest first."""
         return self.ledger.entries(RELEASE)
 
-    def unended(self) -> Attempt | None:
-        """The newest attempt, if the ledger does not tell how it ended."""
+    def unfinished(self) -> Attempt | None:
+        """The newest attempt, if the ledger has no entry that ended it."""
         newest = self.attempts.newest()
         if newest is None or self.ledger.find(RELEASE, newest.key) is not None:
             return None
         return newest
 
-    def begin(self, order: Order) -> Attempt:
+    def begin(self, request: DeliveryRequest) -> Attempt:
         """Write a new attempt down."""
         newest, running = self.attempts.newest(), self.fleet.running()
-        own = self.settings.deployment
-        images = order.image.images
+        release, code_location = request.release, self.settings.deployment
+        images = release.images
         wanted = {
             name: image
             for name in running
             # Before the first release there may have been no model server.
-            if (image := images["base" if name == own else "production"])
+            if (image := images["base" if name == code_location else "production"])
         }
         attempt = Attempt(
             number=newest.number + 1 if newest else 1,
-            environment=self.name,
-            purpose=order.purpose,
-            key=order.key,
-            digest=order.image.digest,
-            name=order.image.name,
-            commit=order.image.commit,
+            environment=self.settings.name,
+            purpose=request.purpose,
+            key=request.key,
+            digest=release.digest,
+            name=release.name,
+            commit=release.commit,
             images=images,
             wanted=wanted,
             before={**running, **self._known_good(newest, running)},
-            who=order.who,
-            why=order.why,
-            run_id=order.run_id,
+            who=request.who,
+            why=request.why,
+            run_id=request.run_id,
             began_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         )
         self.attempts.create(attempt)
@@ -92,7 +87,7 @@ class Place(NamedTuple):
     def _known_good(
         self, newest: Attempt | None, running: dict[str, str]
     ) -> dict[str, str]:
-        """What to return to where the last attempt was not taken back as a whole."""
+        """What to return to where the last attempt was not reverted as a whole."""
         ended = self.ledger.find(RELEASE, newest.key) if newest else None
         if newest is None or ended is None or ended.evidence.get("returned", True):
             return {}
@@ -100,8 +95,8 @@ class Place(NamedTuple):
 
 
 @contextlib.contextmanager
-def taken(root: Path, name: Environment) -> Iterator[Place]:
-    """Take the environment `name`, as soon as nobody else changes it.
+def acquire(root: Path, name: Environment) -> Iterator[EnvironmentSession]:
+    """Lock the environment `name`, as soon as nobody else changes it.
 
     Raises
     ------
@@ -110,9 +105,15 @@ def taken(root: Path, name: Environment) -> Iterator[Place]:
     LockError
         If somebody else has it for too long, or the lock is lost meanwhile.
     """
-    found, cluster = environments.settings(name), environments.cluster(name)
+    settings, cluster = environments.settings(name), environments.cluster(name)
     attempts = AttemptStore(root, name)
-    with deployer_lock(f"release/{name}", attempts.lock_path) as held:
-        models, own = environments.models(), found.deployment
-        fleet = Fleet(root, cluster, own, models, found.patience, held)
-        yield Place(found, fleet, attempts, Ledger(root))
+    with deployer_lock(f"release/{name}", attempts.lock_path) as require_lock:
+        fleet = Fleet(
+            root,
+            cluster,
+            settings.deployment,
+            environments.models(),
+            settings.patience,
+            require_lock,
+        )
+        yield EnvironmentSession(settings, fleet, attempts, Ledger(root))

@@ -1,4 +1,4 @@
-"""The clusters that a release goes to, as the environment variables describe them.
+"""Where releases come from and go to, as the environment variables describe it.
 
 ======================== =====================================================
 K8S_STAGING_SERVER       address of the API server; the cluster that we run in
@@ -18,10 +18,11 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.delivery.history import PRODUCTION, STAGING, Environment
-from ml_assets.delivery.refusals import ReleaseError
+from ml_assets.delivery.errors import ReleaseError
+from ml_assets.delivery.release_ledger import PRODUCTION, STAGING, Environment
 
 if TYPE_CHECKING:
+    from ml_assets.delivery.oci_repository import Repository
     from ml_assets.targets.clusters import Cluster
 
 _PREFIXES: dict[Environment, str] = {STAGING: "STAGING", PRODUCTION: "PROD"}
@@ -32,7 +33,7 @@ PATIENCE_SECONDS = 600.0
 
 
 class SettingsError(ReleaseError):
-    """A variable that describes an environment is missing or no use."""
+    """A variable that describes an environment is missing or invalid."""
 
 
 class Settings(NamedTuple):
@@ -59,13 +60,28 @@ class Settings(NamedTuple):
     patience: float
 
 
-def image_repository() -> str | None:
-    """``ML_ASSETS_RELEASE_REPOSITORY``; None where nothing is delivered."""
-    return _get("ML_ASSETS_RELEASE_REPOSITORY")
+def repository() -> "Repository":
+    """The repository of images of ``ML_ASSETS_RELEASE_REPOSITORY``.
+
+    Raises
+    ------
+    SettingsError
+        If it is not set.
+    RegistryRefusedError
+        If it is no repository.
+    """
+    from ml_assets.delivery.oci_repository import Repository
+
+    image = _get("ML_ASSETS_RELEASE_REPOSITORY")
+    if image is None:
+        raise SettingsError(
+            "ML_ASSETS_RELEASE_REPOSITORY is not set: nothing is delivered"
+        )
+    return Repository(image)
 
 
 def settings(name: Environment) -> Settings:
-    """What the environment variables say of an environment.
+    """The settings of an environment, from its variables.
 
     Raises
     ------

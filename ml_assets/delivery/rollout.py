@@ -1,8 +1,8 @@
 """The Deployments of an environment, brought to the images of a release and back.
 
-What changes is the image of the first container, what the code location tells Dagster
-of it, and one annotation with the number of the attempt. Who finds a higher number
-there, or that the attempt was taken back, changes nothing.
+What changes is the image of the first container, the variable by which the code
+location names it to Dagster, and one annotation with the number of the attempt. An
+attempt that finds a higher number there, or that it was reverted, changes nothing.
 
 Model servers go first and the code location last: a new server reads what an old code
 location writes, and not the other way round.
@@ -10,13 +10,13 @@ location writes, and not the other way round.
 
 import contextlib
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from ml_assets.delivery.records import Attempt
+from ml_assets.delivery.attempts import Attempt
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.database import Held, deployer_lock
+from ml_assets.state.locks import deployer_lock
 from ml_assets.targets.clusters import (
     Cluster,
     ClusterError,
@@ -27,7 +27,7 @@ from ml_assets.targets.clusters import (
     StuckError,
     annotate,
     annotation,
-    bring,
+    roll_out,
 )
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
 
@@ -55,7 +55,7 @@ class Fleet:
         Model to the Deployment of its servers; one that does not exist is left out.
     patience : float
         Seconds for one rollout.
-    held : callable
+    require_lock : callable
         Raises `LockError` if the environment is no longer ours to change.
     """
 
@@ -66,14 +66,14 @@ class Fleet:
         code_location: str,
         models: Mapping[str, str],
         patience: float,
-        held: Held,
+        require_lock: Callable[[], None],
     ) -> None:
         self._plans = PlanStore(root)
         self._cluster = cluster
         self.code_location = code_location
         self._models = models
         self._patience = patience
-        self._held = held
+        self._require_lock = require_lock
 
     def running(self) -> dict[str, str]:
         """Deployment to the image that it runs, in the order in which they change."""
@@ -94,21 +94,21 @@ class Fleet:
             and annotation(template, PLAN) is not None
         }
 
-    def put(self, attempt: Attempt) -> None:
+    def deploy(self, attempt: Attempt) -> None:
         """Bring every Deployment to the images of an attempt; again is allowed.
 
         Raises
         ------
         StuckError
-            If a rollout failed; it, and those before it, are still to be taken back.
+            If a rollout failed; it, and those before it, are still to be reverted.
         OvertakenError
             If somebody changes the environment with a higher number.
         """
         for name, image in attempt.wanted.items():
             self._bring(name, image, attempt, "")
 
-    def take_back(self, attempt: Attempt) -> list[str]:
-        """Bring every Deployment to what ran before; what is in the way, if anything.
+    def revert(self, attempt: Attempt) -> list[str]:
+        """Bring every Deployment to what ran before; the problems, if there are any.
 
         Raises
         ------
@@ -124,28 +124,28 @@ class Fleet:
         return problems
 
     def _bring(self, name: str, image: str, attempt: Attempt, suffix: str) -> None:
-        """Change a Deployment, and wait for it if its pods have something to serve."""
+        """Change a Deployment, and await the rollout if its pods can be ready."""
         edit = self._edit(name, image, attempt, suffix)
         mark = f"{attempt.number}{suffix}"
         deployment, ends = self._deployment(name), time.monotonic() + self._patience
         while True:
             try:
                 with self._without_deployers(name):
-                    self._held()
+                    self._require_lock()
                     if self._can_be_ready(deployment):
-                        bring(deployment, edit, self._patience)
+                        roll_out(deployment, edit, self._patience)
                     else:
                         deployment.change(edit)
                 return
             except OvertakenError:
-                # Who deploys a version from elsewhere changes it too: ours is in it.
+                # A deployment of a version from elsewhere changes it too.
                 template = deployment.read()["spec"]["template"]
                 is_ours = annotation(template, ANNOTATION) == mark
                 if not is_ours or time.monotonic() > ends:
                     raise
 
     def _without_deployers(self, name: str) -> AbstractContextManager[object]:
-        """Held while nobody of this storage deploys a version to the Deployment."""
+        """The lock under which nobody of this storage deploys a version there."""
         for model, deployment in self._models.items():
             if deployment == name:
                 return deployer_lock(model, self._plans.lock_path(model))
@@ -158,7 +158,7 @@ class Fleet:
         return annotation(deployment.read()["spec"]["template"], PLAN) is not None
 
     def _edit(self, name: str, image: str, attempt: Attempt, suffix: str) -> Edit:
-        """Puts an image and the mark of the attempt into a pod template."""
+        """The edit that puts an image and the attempt's mark into a pod template."""
         is_code_location = name == self.code_location
 
         def edit(template: Object) -> None:
@@ -185,12 +185,12 @@ class Fleet:
 
 
 def _refuse_later(template: Object, number: int, suffix: str) -> None:
-    """Raise where a later attempt was here, or this one was taken back already."""
+    """Raise where a later attempt was here, or this one was reverted already."""
     mark = annotation(template, ANNOTATION) or "0"
     found, hyphen, _ = mark.partition("-")
     is_later = found.isdigit() and int(found) > number
-    is_undone = found == str(number) and bool(hyphen) and not suffix
-    if is_later or is_undone:
+    is_reverted = found == str(number) and bool(hyphen) and not suffix
+    if is_later or is_reverted:
         raise OvertakenError(
             f"it has the mark {mark} of a release, and ours is {number}{suffix}"
         )

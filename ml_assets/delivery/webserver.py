@@ -1,4 +1,4 @@
-"""The webserver of an environment, asked through GraphQL as its own pages do."""
+"""A client of the Dagster webserver of an environment, through its GraphQL API."""
 
 import time
 from collections.abc import Mapping
@@ -92,22 +92,22 @@ query Run($id: ID!) {
 
 
 class WebserverError(Exception):
-    """The webserver cannot be reached, or says no."""
+    """The webserver cannot be reached, or refused."""
 
 
-class NoAnswerError(WebserverError):
+class UnreachableWebserverError(WebserverError):
     """It cannot be reached, or something between us and it is out of order."""
 
 
-class Location(NamedTuple):
-    """A code location: its image as the server of the code knows it, or the error."""
+class CodeLocation(NamedTuple):
+    """A code location: its image as its code server knows it, or the error."""
 
     image: str | None
     repository: str | None
     error: str | None
 
 
-class Ended(NamedTuple):
+class FinishedRun(NamedTuple):
     """A run that is over: its status, error, texts of metadata, and checks."""
 
     run_id: str
@@ -118,30 +118,32 @@ class Ended(NamedTuple):
 
 
 class Webserver:
-    """The webserver at `url`, asked for the code location `location`."""
+    """The webserver at `url`; `location` is the name of our code location there."""
 
     def __init__(self, url: str, location: str) -> None:
         self.url = url
         self.location = location
 
     def reload(self) -> None:
-        """Have the code location asked again for what it holds."""
+        """Have the webserver load the code location again."""
         self._ask(_RELOAD, {"name": self.location}, "reloadRepositoryLocation")
 
-    def look(self) -> Location:
+    def code_location(self) -> CodeLocation:
         """The code location as it is loaded now."""
         found = self._ask(
             _LOCATION, {"name": self.location}, "workspaceLocationEntryOrError"
         )
         loaded = found["locationOrLoadError"]
         if loaded is None:
-            return Location(None, None, f"it is {found['loadStatus'].lower()}")
+            return CodeLocation(None, None, f"it is {found['loadStatus'].lower()}")
         if loaded["__typename"] != "RepositoryLocation":
-            return Location(None, None, loaded.get("message") or loaded["__typename"])
+            return CodeLocation(
+                None, None, loaded.get("message") or loaded["__typename"]
+            )
         (repository,) = loaded["repositories"][:1] or [{"name": None}]
         shown = [*found["displayMetadata"], *repository.get("displayMetadata", [])]
         images = {item["key"]: item["value"] for item in shown}
-        return Location(images.get("image"), repository["name"], None)
+        return CodeLocation(images.get("image"), repository["name"], None)
 
     def launch(self, job: str, repository: str, tags: Mapping[str, str]) -> str:
         """The run of `job` with these tags: the one that is there, else a new one."""
@@ -158,7 +160,7 @@ class Webserver:
         launched = self._ask(_LAUNCH, {"params": params}, "launchRun")
         return str(launched["run"]["runId"])
 
-    def follow(self, run_id: str, patience: float) -> Ended:
+    def await_run(self, run_id: str, patience: float) -> FinishedRun:
         """Wait for the end of a run.
 
         Raises
@@ -171,7 +173,7 @@ class Webserver:
             data = self._post(_RUN, {"id": run_id})
             status = self._checked(data, "runOrError")["status"]
             if status in ("SUCCESS", "FAILURE", "CANCELED"):
-                return _ended(run_id, status, data["logsForRun"].get("events", []))
+                return _finished(run_id, status, data["logsForRun"].get("events", []))
             if time.monotonic() > deadline:
                 raise WebserverError(
                     f"run {run_id} is {status.lower()} after {patience:g} s"
@@ -185,7 +187,7 @@ class Webserver:
         """The field, unless it is one of the errors that GraphQL returns as data."""
         found = data.get(field)
         if found is None:
-            raise WebserverError(f"{self.url} knows no {self.location}")
+            raise WebserverError(f"{self.url} has no {self.location}")
         name = found["__typename"]
         if name.endswith(("Error", "NotFound", "Invalid", "Conflict", "NotSupported")):
             errors = [item["message"] for item in found.get("errors", [])]
@@ -202,23 +204,25 @@ class Webserver:
             )
             answer = response.json()
         except requests.RequestException as error:
-            raise NoAnswerError(
+            raise UnreachableWebserverError(
                 f"{self.url} cannot be asked: {type(error).__name__}"
             ) from error
         if response.status_code in GATEWAY:
-            raise NoAnswerError(f"{self.url} answered {response.status_code}")
+            raise UnreachableWebserverError(
+                f"{self.url} answered {response.status_code}"
+            )
         # Where an error is part of the answer, the status is 500 and the answer whole.
         if answer.get("errors") or not isinstance(answer.get("data"), dict):
-            told = "; ".join(
-                str(item.get("message")) for item in answer.get("errors") or []
-            )
+            errors = answer.get("errors") or []
+            reason = "; ".join(str(item.get("message")) for item in errors)
             raise WebserverError(
-                f"{self.url} answered {response.status_code}: {told or response.reason}"
+                f"{self.url} answered {response.status_code}:"
+                f" {reason or response.reason}"
             )
         return dict(answer["data"])
 
 
-def _ended(run_id: str, status: str, events: list[dict[str, Any]]) -> Ended:
+def _finished(run_id: str, status: str, events: list[dict[str, Any]]) -> FinishedRun:
     errors, metadata, checks = [], {}, {}
     for event in events:
         if event["__typename"] == "ExecutionStepFailureEvent" and event["error"]:
@@ -234,4 +238,4 @@ def _ended(run_id: str, status: str, events: list[dict[str, Any]]) -> Ended:
         for entry in event.get("metadataEntries", []):
             if entry.get("text") is not None:
                 metadata[entry["label"]] = entry["text"]
-    return Ended(run_id, status, errors[0] if errors else None, metadata, checks)
+    return FinishedRun(run_id, status, errors[0] if errors else None, metadata, checks)

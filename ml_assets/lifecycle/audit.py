@@ -5,7 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.core.storage import sha256_file, storage_root
-from ml_assets.lifecycle.activation import is_labelled, plan_path, roles
+from ml_assets.lifecycle.activation import plan_path
+from ml_assets.lifecycle.aliases import are_synced, expected_aliases
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.reserved import RELEASE
@@ -42,7 +43,7 @@ def audit_releases(root: Path) -> list[Finding]:
 
 
 def _plans(entries: list[Entry], plans: list[ServingPlan]) -> Iterator[str]:
-    """Each plan since the first entry has one, and is the one that it speaks of."""
+    """Plans since the first entry that have no entry, or another than it describes."""
     by_number = {e.generation: e for e in entries if e.generation is not None}
     # Plans from before there was a ledger have none.
     first = min(by_number, default=plans[0].generation if plans else 0)
@@ -64,7 +65,7 @@ def _plans(entries: list[Entry], plans: list[ServingPlan]) -> Iterator[str]:
 
 
 def _aliases(target: Target, model: str) -> Iterator[str]:
-    wanted = roles(target, model)
+    wanted = expected_aliases(target, model)
     if not wanted:
         return
     try:
@@ -91,7 +92,7 @@ def _shown(version: str | None, number: str | None = None) -> str:
 
 
 def _cause(model: str) -> str:
-    if is_labelled(model):
+    if are_synced(model):
         return f"it was moved by hand: `ml-assets ledger {model} --repair` sets it back"
     return (
         "the registry could not be reached after the last plan:"

@@ -1,4 +1,4 @@
-"""Removing what `ml_assets.lifecycle.retention` says nothing needs.
+"""Removing what nothing needs, by the decision of `ml_assets.lifecycle.retention`.
 
 Under the deployer's lock, so that no plan becomes active meanwhile and two cleanups
 follow each other. Each step is repeated by the next cleanup if this one is killed.
@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.core.storage import below, locked, read_json, storage_root
-from ml_assets.lifecycle.inventory import pointers_of, take
 from ml_assets.lifecycle.retention import Deletion, Kind, plan_retention
+from ml_assets.lifecycle.storage_snapshot import pointers_of, take_snapshot
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry, RegistryError
 from ml_assets.state.versions import VersionStore
@@ -23,7 +23,7 @@ REFERRED: tuple[Kind, ...] = ("pointer", "table", "report", "steps", "leftover")
 
 
 class Cleaned(NamedTuple):
-    """What went, or would go in a dry run, its bytes, and what was put off and why."""
+    """What was removed, or would be in a dry run, its bytes, and what was put off."""
 
     deletions: list[Deletion]
     bytes: int
@@ -38,7 +38,7 @@ class _PutOff(Exception):
 def clean(
     target: Target, model: str, policy: RetentionSpec, now: float, dry_run: bool = False
 ) -> Cleaned:
-    """Remove what nothing needs any more of `model`; in a dry run only tell.
+    """Remove what nothing needs any more of `model`; in a dry run, only list it.
 
     Parameters
     ----------
@@ -46,18 +46,19 @@ def clean(
         Unix seconds.
     """
     with target.lock(model):
-        state = take(target, model, policy, now)
+        snapshot = take_snapshot(target, model, policy, now)
         if dry_run:
-            planned = plan_retention(state, policy, now)
+            planned = plan_retention(snapshot, policy, now)
             size = sum(_weight(model, item) for item in planned)
             return Cleaned(planned, size, [], dry_run)
         cleanup = _Cleanup(model)
         for kinds in (REFERRING, REFERRED):
-            for item in plan_retention(state, policy, now):
+            for item in plan_retention(snapshot, policy, now):
                 if item.kind in kinds:
                     cleanup.remove(item)
             # What a version needs that is still there must stay as well.
-            state = dataclasses.replace(state, held=state.held | cleanup.kept)
+            on_hold = snapshot.on_hold | cleanup.kept
+            snapshot = dataclasses.replace(snapshot, on_hold=on_hold)
     return Cleaned(cleanup.done, cleanup.size, cleanup.postponed, dry_run)
 
 

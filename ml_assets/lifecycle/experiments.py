@@ -1,7 +1,7 @@
-"""Where an experiment stands, computed anew from the log and the labels.
+"""The status of an experiment, computed anew from the plans, the log and the labels.
 
-Nothing is remembered between two looks but the plans and the log: the same data give
-the same state, however often and by whomever they are looked at.
+No other state is kept between two evaluations: the same data give the same status,
+however often and by whomever it is asked for.
 """
 
 import datetime as dt
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ml_assets.lifecycle.strategy import challenger
+from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.versions import VersionStore
@@ -28,18 +28,18 @@ DAY_SECONDS = 86_400.0
 SLOW_TOLERANCE = 2.0
 # Where evaluation gave no accuracy, or one at the border, to centre the bets on.
 UNKNOWN_ACCURACY, BORDER = 0.8, 0.01
-# Clocks of servers may be behind; the plan's generation tells what belongs to it.
+# Clocks of servers may be behind; the plan's generation decides what belongs to it.
 SLACK_SECONDS = 3_600.0
 COLUMNS = ("request", "arm", "generation", "entity", "us", "error")
 
 
-class Standing(NamedTuple):
-    """One experiment as of now.
+class ExperimentStatus(NamedTuple):
+    """The evidence and the verdict of one experiment as of now.
 
     Attributes
     ----------
     plan : ServingPlan
-        Active, on which the decision is taken.
+        The active one, on which the verdict is.
     started : float
         Unix seconds.
     days : float
@@ -83,9 +83,9 @@ class Standing(NamedTuple):
         }
 
 
-def standing(
+def experiment_status(
     root: Path, spec: ServingSpec, plans: Sequence[ServingPlan], now: dt.datetime
-) -> Standing | None:
+) -> ExperimentStatus | None:
     """The experiment of the last of `plans`; None where it has no challenger.
 
     Parameters
@@ -122,7 +122,7 @@ def standing(
         expired=days >= spec.max_days,
         minimum_requests=spec.minimum_requests,
     )
-    return Standing(
+    return ExperimentStatus(
         plan,
         started,
         days,

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from ml_assets.lifecycle.rows import Mask
     from ml_assets.ml.prepare import Prepared
 
-# A feature table, and what there is to say of it.
+# A feature table, and notes on it.
 Table = tuple["pd.DataFrame", list[str]]
 
 
@@ -21,7 +21,7 @@ def feature_table(spec: ModelSpec, raw: "pd.DataFrame") -> Table:
     """The feature table with its mask of held-out rows, and notes on its changes."""
     from ml_assets.ml.prepare import prepare
     from ml_assets.ml.split import with_test_rows
-    from ml_assets.state.classes import pinned_classes
+    from ml_assets.state.pinned import pinned_classes
 
     keep = columns_to_keep(spec)
     if spec.split.source is not None:
@@ -54,9 +54,9 @@ def hold_out(spec: ModelSpec, prepared: "Prepared", raw: "pd.DataFrame") -> Tabl
 
     Which those are is seen in the raw rows, before anything is dropped or derived.
     """
-    from ml_assets.ml.identity import Identity
+    from ml_assets.ml.row_identity import Identity
     from ml_assets.ml.split import check_mask, held_out
-    from ml_assets.state.identities import pin_identity
+    from ml_assets.state.pinned import pin_identity
 
     table = prepared.table
     if HELD_OUT in table.columns:
@@ -74,7 +74,7 @@ def hold_out(spec: ModelSpec, prepared: "Prepared", raw: "pd.DataFrame") -> Tabl
 def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "Mask":
     """The mask with the champion's rows on the side where that one had them.
 
-    A column is gone by which rows were told apart, and their numbers are others now.
+    A column is gone that identified rows, so that their numbers are others now.
     """
     from ml_assets.core.storage import storage_root
     from ml_assets.serving.models.plan_store import PlanStore
@@ -89,6 +89,6 @@ def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "M
         learnt = is_among(spec, cells, champion, ~champion.test)
         tested = is_among(spec, cells, champion, champion.test)
     except RowsError:
-        # Its tables were removed: the comparison will say so.
+        # Its tables were removed, which the comparison reports.
         return mask
     return (mask | tested) & ~learnt

@@ -1,11 +1,11 @@
-"""Versions that are not to be deployed until somebody says so."""
+"""Holds: versions that may not be deployed until an unhold."""
 
 from typing import NamedTuple
 
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.activation import relabel
+from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.records.ledger_entry import Entry
-from ml_assets.state.ledger import Ledger, held
+from ml_assets.state.ledger import Ledger, active_holds
 from ml_assets.state.versions import VersionStore
 from ml_assets.targets import Target
 
@@ -14,20 +14,20 @@ class HoldError(Exception):
     """The version cannot be put on hold, or taken off it."""
 
 
-class Held(NamedTuple):
-    """The entry in the ledger, and what of the registry is still to be set, if any.
+class HoldChange(NamedTuple):
+    """The entry in the ledger, and a warning where aliases are still to be set.
 
-    A hold and its release change what a rollback returns to, and so the alias previous.
+    A hold and an unhold change what a rollback returns to, and so the alias previous.
     """
 
     entry: Entry
     warning: str
 
 
-def hold(target: Target, model: str, version: str, who: str, why: str) -> Held:
-    """Keep `version` from being deployed, and from being removed, until its release.
+def hold(target: Target, model: str, version: str, who: str, why: str) -> HoldChange:
+    """Keep `version` from being deployed, and from being removed, until `unhold`.
 
-    A version that is on hold stays so; the entry of then is returned.
+    Of a version that is on hold already, the entry of then is returned.
 
     Raises
     ------
@@ -40,7 +40,7 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> Held:
         VersionStore(storage_root()).get(model, version)
         known = on_hold(model).get(version)
         if known is not None:
-            return Held(known, "")
+            return HoldChange(known, "")
         plan = target.current(model)
         if plan is not None and version in [arm.version for arm in plan.arms]:
             raise HoldError(
@@ -51,10 +51,10 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> Held:
         entry = Ledger(storage_root()).append(
             model, "hold", version, None, who=who, why=why, evidence={}
         )
-        return Held(entry, _relabel(target, model))
+        return HoldChange(entry, _synced(target, model))
 
 
-def unhold(target: Target, model: str, version: str, who: str, why: str) -> Held:
+def unhold(target: Target, model: str, version: str, who: str, why: str) -> HoldChange:
     """Let `version` be deployed again.
 
     Raises
@@ -73,14 +73,14 @@ def unhold(target: Target, model: str, version: str, who: str, why: str) -> Held
         entry = Ledger(storage_root()).append(
             model, "release_hold", version, None, who=who, why=why, evidence=evidence
         )
-        return Held(entry, _relabel(target, model))
+        return HoldChange(entry, _synced(target, model))
 
 
 def on_hold(model: str) -> dict[str, Entry]:
     """Versions of `model` on hold, and the entry that put each there."""
-    return held(Ledger(storage_root()).entries(model))
+    return active_holds(Ledger(storage_root()).entries(model))
 
 
-def _relabel(target: Target, model: str) -> str:
+def _synced(target: Target, model: str) -> str:
     """A model that never served has no alias to set."""
-    return relabel(target, model) if target.current(model) is not None else ""
+    return try_sync_aliases(target, model) if target.current(model) is not None else ""

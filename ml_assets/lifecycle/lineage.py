@@ -53,7 +53,7 @@ def lineage(prediction_id: str) -> dict[str, Any]:
             f" and {root}, nor predictions of its day; it was not logged"
             " (serving.log_sample) or has expired (retention.predictions_days)"
         )
-    line = logged.lines[0]
+    line = logged.records[0]
     try:
         record = VersionStore(root).get(logged.model, line["version"])
     except UnknownVersionError as error:
@@ -62,7 +62,7 @@ def lineage(prediction_id: str) -> dict[str, Any]:
 
 
 def _explained(root: Path, logged: Logged, record: VersionRecord) -> dict[str, Any]:
-    line, model = logged.lines[0], logged.model
+    line, model = logged.records[0], logged.model
     store = VersionStore(root)
     evaluation = store.evaluation(model, record.version) or {}
     validation = read_json(store.directory(model, record.version) / "validation.json")
@@ -76,7 +76,7 @@ def _explained(root: Path, logged: Logged, record: VersionRecord) -> dict[str, A
         "id": line["id"],
         "model": model,
         "answer": _answer(line) | {"log": str(logged.path)},
-        "shadow": [_answer(other) for other in logged.lines[1:]],
+        "shadow": [_answer(other) for other in logged.records[1:]],
         "input": _input(root, record, line["x"]),
         "version": _version(record),
         "training": _training(record),

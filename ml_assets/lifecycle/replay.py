@@ -3,7 +3,7 @@
 ``python -m ml_assets.lifecycle.replay ROOT ROWS`` reads the arm as JSON from standard
 input and the bodies of requests from the file ``ROWS``, one a line. For each it prints
 a line of JSON: the probability and the microseconds it took, or why the version refused
-the row. What was printed before a crash says which request crashed it.
+the row. The lines before a crash show which request crashed it.
 """
 
 import subprocess  # nosec B404 # runs this interpreter with fixed arguments only
@@ -24,10 +24,9 @@ if TYPE_CHECKING:
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What the version said to one request.
+    """The answer of the version to one request.
 
-    ``misfit`` says why the row does not fit its request schema, ``error`` names what it
-    raised.
+    ``misfit`` is why the row does not fit its request schema, ``error`` what it raised.
     """
 
     p: float | None = None
@@ -116,7 +115,7 @@ def main() -> int:
 
 
 def _answered(runtime: "Runtime", decoder: "RowDecoder", body: bytes) -> Answer:
-    from ml_assets.serving.http.problems import Problem
+    from ml_assets.serving.requests.problems import Problem
     from ml_assets.serving.runtime import Refused
 
     started = time.perf_counter_ns()

@@ -2,7 +2,7 @@
 
 Same data, configuration, code and environment must give the same answers, bit for bit,
 whatever the number of threads. Code and environment cannot be brought back from here:
-where they are not those recorded, that is said, and the comparison made nevertheless.
+where they are not those recorded, a note is made, and the comparison nevertheless.
 """
 
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -35,7 +35,7 @@ class Reproduction(NamedTuple):
 
     ``probe_rows`` are the rows stored with the version, ``held_out_rows`` those of its
     feature table; of each, how many there are and how many are answered otherwise.
-    ``notes`` says what else is not as it was.
+    ``notes`` lists what else is not as it was.
     """
 
     model: str
@@ -108,7 +108,7 @@ def _configuration(record: VersionRecord) -> ModelSpec:
 
 def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
     """The configuration with the positive class that the version was trained with."""
-    from ml_assets.state.classes import signature_of_version
+    from ml_assets.state.bundles import signature_of_version
 
     try:
         signature = signature_of_version(record)
@@ -118,7 +118,7 @@ def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
 
 
 def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame":
-    """A table whose content is what its data version says."""
+    """A table, verified to have the content of its data version."""
     from ml_assets.ml.tables import content_hash
 
     store = TableStore(storage_root())
@@ -175,7 +175,7 @@ def _probe(
 
     from ml_assets.records.plan import Signature
     from ml_assets.serving.models.bundle import PROBE, SIGNATURE, Probe
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
     directory = storage_root() / record.bundle
     probe = msgspec.json.decode(

@@ -1,4 +1,4 @@
-"""What nothing needs any more: a pure decision over everything that is kept of a model.
+"""What nothing needs any more: a pure decision over a snapshot of what is stored.
 
 Marked are the versions that something refers to; swept is what is old and not marked.
 A reference always goes before what it refers to, so that a process killed half way
@@ -70,8 +70,8 @@ class Pointer(NamedTuple):
 
 
 @dataclass(frozen=True)
-class State:
-    """Everything that is kept of one model; times are unix seconds.
+class Snapshot:
+    """Everything that is stored of one model; times are unix seconds.
 
     Attributes
     ----------
@@ -86,14 +86,14 @@ class State:
     current : frozenset of Table
         What a stage made last.
     steps : dict of str to float
-        Path to time of what the steps of one run said to each other.
+        Path to time of the values between the steps of one run.
     """
 
     versions: list[Version] = field(default_factory=list)
     services: list[Service] = field(default_factory=list)
     proposed: frozenset[str] = frozenset()
     previous: str | None = None
-    held: frozenset[str] = frozenset()
+    on_hold: frozenset[str] = frozenset()
     batches: list[Batch] = field(default_factory=list)
     segment_versions: frozenset[str] = frozenset()
     labels: Mapping[str, float] = field(default_factory=dict)
@@ -113,7 +113,9 @@ class Deletion(NamedTuple):
     reason: str
 
 
-def plan_retention(state: State, policy: RetentionSpec, now: float) -> list[Deletion]:
+def plan_retention(
+    snapshot: Snapshot, policy: RetentionSpec, now: float
+) -> list[Deletion]:
     """What may go, each reference before what it refers to.
 
     Parameters
@@ -123,74 +125,76 @@ def plan_retention(state: State, policy: RetentionSpec, now: float) -> list[Dele
 
     Examples
     --------
-    >>> state = State(leftovers={"tables/churn/raw/.tmp-1": 0.0})
-    >>> plan_retention(state, RetentionSpec(), now=2 * 86_400.0)[0].kind
+    >>> snapshot = Snapshot(leftovers={"tables/churn/raw/.tmp-1": 0.0})
+    >>> plan_retention(snapshot, RetentionSpec(), now=2 * 86_400.0)[0].kind
     'leftover'
     """
-    marks = marked(state, policy, now)
-    kept = [version for version in state.versions if version.name in marks]
+    marks = marked(snapshot, policy, now)
+    kept = [version for version in snapshot.versions if version.name in marks]
     oldest = now - policy.days * DAY
-    pointers = {p for p, made in state.pointers.items() if made < oldest}
-    needed = _needed_tables(state, kept, pointers)
+    pointers = {p for p, made in snapshot.pointers.items() if made < oldest}
+    needed = _needed_tables(snapshot, kept, pointers)
     tables = {
         table
-        for table, made in state.tables.items()
+        for table, made in snapshot.tables.items()
         if made < oldest and table not in needed
     }
     return [
-        *_predictions(state, policy, now),
+        *_predictions(snapshot, policy, now),
         *(
             Deletion("version", version.name, _age(version.created, now))
-            for version in state.versions
+            for version in snapshot.versions
             if version.name not in marks
         ),
         *(
-            Deletion("pointer", f"{p.stage}/{p.run_id}", _age(state.pointers[p], now))
+            Deletion(
+                "pointer", f"{p.stage}/{p.run_id}", _age(snapshot.pointers[p], now)
+            )
             for p in sorted(pointers)
         ),
         *(
-            Deletion("table", f"{t.stage}/{t.version}", _age(state.tables[t], now))
+            Deletion("table", f"{t.stage}/{t.version}", _age(snapshot.tables[t], now))
             for t in sorted(tables)
         ),
         *(
             Deletion("report", path, _age(made, now))
-            for path, made in sorted(state.reports.items())
+            for path, made in sorted(snapshot.reports.items())
             if made < oldest and not _is_about(path, needed)
         ),
         *(
             Deletion("steps", path, _age(made, now))
-            for path, made in sorted(state.steps.items())
+            for path, made in sorted(snapshot.steps.items())
             if made < oldest
         ),
         *(
             Deletion("leftover", path, _age(made, now))
-            for path, made in sorted(state.leftovers.items())
+            for path, made in sorted(snapshot.leftovers.items())
             if made < now - LEFTOVER_SECONDS
         ),
     ]
 
 
-def marked(state: State, policy: RetentionSpec, now: float) -> dict[str, str]:
+def marked(snapshot: Snapshot, policy: RetentionSpec, now: float) -> dict[str, str]:
     """Versions that stay, and the strongest reason for each."""
     found: dict[str, str] = {}
-    for name, reason in _reasons(state, policy, now):
+    for name, reason in _reasons(snapshot, policy, now):
         found.setdefault(name, reason)
-    existing = {version.name for version in state.versions}
+    existing = {version.name for version in snapshot.versions}
     return {name: reason for name, reason in found.items() if name in existing}
 
 
 def _reasons(
-    state: State, policy: RetentionSpec, now: float
+    snapshot: Snapshot, policy: RetentionSpec, now: float
 ) -> Iterator[tuple[str, str]]:
-    live = state.services[-1].versions if state.services else frozenset()
+    live = snapshot.services[-1].versions if snapshot.services else frozenset()
     yield from ((name, "in service") for name in live)
-    yield from ((name, "about to be in service") for name in state.proposed)
-    if state.previous is not None:
-        yield state.previous, "a rollback returns to it"
-    yield from ((name, "on hold") for name in state.held)
-    for name in _answering(state, policy, now):
+    yield from ((name, "about to be in service") for name in snapshot.proposed)
+    if snapshot.previous is not None:
+        yield snapshot.previous, "a rollback returns to it"
+    yield from ((name, "on hold") for name in snapshot.on_hold)
+    for name in _answering(snapshot, policy, now):
         yield name, "its predictions are kept"
-    newest = sorted(state.versions, key=lambda version: version.name, reverse=True)
+    newest = sorted(snapshot.versions, key=lambda version: version.name, reverse=True)
     for version in newest[: policy.versions]:
         yield version.name, f"one of the {policy.versions} newest"
     for version in newest:
@@ -198,15 +202,15 @@ def _reasons(
             yield version.name, f"younger than {policy.days:g} days"
 
 
-def _answering(state: State, policy: RetentionSpec, now: float) -> Iterator[str]:
+def _answering(snapshot: Snapshot, policy: RetentionSpec, now: float) -> Iterator[str]:
     """Versions with predictions that have not expired."""
-    yield from state.segment_versions
-    for batch in state.batches:
+    yield from snapshot.segment_versions
+    for batch in snapshot.batches:
         if not _has_expired(batch.end, policy, now):
             yield from batch.versions
     # Servers elsewhere may hold predictions that were not shipped yet.
-    ends = [service.since for service in state.services[1:]] + [now]
-    for service, end in zip(state.services, ends, strict=False):
+    ends = [service.since for service in snapshot.services[1:]] + [now]
+    for service, end in zip(snapshot.services, ends, strict=False):
         if not _has_expired(end + LAG_SECONDS, policy, now):
             yield from service.versions
 
@@ -215,20 +219,22 @@ def _has_expired(moment: float, policy: RetentionSpec, now: float) -> bool:
     return moment < now - policy.predictions_days * DAY
 
 
-def _predictions(state: State, policy: RetentionSpec, now: float) -> Iterator[Deletion]:
-    for batch in state.batches:
+def _predictions(
+    snapshot: Snapshot, policy: RetentionSpec, now: float
+) -> Iterator[Deletion]:
+    for batch in snapshot.batches:
         if _has_expired(batch.end, policy, now):
             yield Deletion("predictions", batch.name, _age(batch.end, now))
-    for name, received in sorted(state.labels.items()):
+    for name, received in sorted(snapshot.labels.items()):
         if _has_expired(received, policy, now):
             yield Deletion("labels", name, _age(received, now))
 
 
 def _needed_tables(
-    state: State, kept: list[Version], leaving: set[Pointer]
+    snapshot: Snapshot, kept: list[Version], leaving: set[Pointer]
 ) -> set[Table]:
-    needed = {*state.current}
-    needed |= {pointer.table for pointer in state.pointers if pointer not in leaving}
+    needed = {*snapshot.current}
+    needed |= {pointer.table for pointer in snapshot.pointers if pointer not in leaving}
     for version in kept:
         needed.add(Table("raw", version.raw_version))
         needed.add(Table("features", version.features_version))

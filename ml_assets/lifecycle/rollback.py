@@ -8,21 +8,14 @@ from typing import Any, NamedTuple
 
 from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.activation import (
-    activate,
-    evidence_of,
-    finish,
-    live_plan,
-    previous_version,
-    relabel,
-    repeat,
-)
+from ml_assets.lifecycle.activation import activate, evidence_of, finish, repeat
+from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.lifecycle.holds import on_hold
+from ml_assets.lifecycle.plan_transitions import live_plan, previous_version
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan
-from ml_assets.records.signature import misfits, told
-from ml_assets.state.bundles import fetch_bundle
-from ml_assets.state.classes import signature_of_version
+from ml_assets.records.signature import incompatibilities, summary
+from ml_assets.state.bundles import fetch_bundle, signature_of_version
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import RegistryError
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
@@ -36,14 +29,14 @@ class RollbackError(Exception):
 class RolledBack(NamedTuple):
     """What a rollback did.
 
-    ``left`` is the version that served before, ``held`` whether it is on hold now, and
-    ``warning`` says what of the registry is still to be set, and which requests are
+    ``left`` is the version that served before, ``is_on_hold`` whether it is on hold
+    now. ``warning`` names aliases that are still to be set, and requests that are
     answered otherwise now, if any.
     """
 
     rollout: Rollout
     left: str
-    held: bool
+    is_on_hold: bool
     warning: str
 
 
@@ -90,16 +83,18 @@ def rollback(
             rollout, left = _roll_back(
                 target, model, who, why, to, key, evidence or {}, run_id
             )
-        is_held = left > rollout.plan.live.version
-        if is_held:
+        is_on_hold = left > rollout.plan.live.version
+        if is_on_hold:
             _hold(rollout.plan, left, who, why)
-        warning = _also(relabel(target, model), _interface(rollout.plan, left))
-        return RolledBack(rollout, left, is_held, warning)
+        warning = _also(try_sync_aliases(target, model), _interface(rollout.plan, left))
+        return RolledBack(rollout, left, is_on_hold, warning)
 
 
 def _interface(plan: ServingPlan, left: str) -> str:
-    """What callers of the version that was left will find otherwise; it is no reason
-    to keep a version that has to go."""
+    """Requests that are answered otherwise than by the version that was left.
+
+    It is a warning only: no reason to keep a version that has to go.
+    """
     store = VersionStore(storage_root())
     try:
         pair = [
@@ -108,10 +103,10 @@ def _interface(plan: ServingPlan, left: str) -> str:
         ]
     except (UnknownVersionError, BundleError, RegistryError, OSError) as error:
         return f"whether it takes the requests to {left} is not known: {error}"
-    found = misfits(*pair)
+    found = incompatibilities(*pair)
     if not found:
         return ""
-    return f"it does not answer every request as {left} did: {told(found)}"
+    return f"it does not answer every request as {left} did: {summary(found)}"
 
 
 def _also(*warnings: str) -> str:

@@ -45,7 +45,7 @@ def rows_of(record: VersionRecord) -> Rows:
     RowsError
         If its feature table was removed.
     """
-    from ml_assets.state.classes import signature_of_version
+    from ml_assets.state.bundles import signature_of_version
 
     store = TableStore(storage_root())
     try:
@@ -72,14 +72,14 @@ def is_among(
     Raises
     ------
     RowsError
-        If none of the columns that tell rows apart is in both.
+        If none of the columns that identify a row is in both.
     IdentityError
         If a column of ``split.key`` is missing.
     """
     import numpy as np
 
-    from ml_assets.ml.identity import Identity, row_numbers
-    from ml_assets.state.identities import pinned_identity
+    from ml_assets.ml.row_identity import Identity, row_hashes
+    from ml_assets.state.pinned import pinned_identity
 
     both = {*cells.columns} & {*others.cells.columns}
     identity = pinned_identity(spec, cells)
@@ -94,5 +94,5 @@ def is_among(
             f"its data has none of the columns that tell rows apart ({listed})"
         )
     shared = Identity(columns, identity.counts_twins)
-    wanted = row_numbers(others.cells, shared)[chosen]
-    return np.isin(row_numbers(cells, shared), wanted)
+    wanted = row_hashes(others.cells, shared)[chosen]
+    return np.isin(row_hashes(cells, shared), wanted)

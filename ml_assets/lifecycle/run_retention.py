@@ -25,9 +25,9 @@ from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import VersionStore
 
-# Runs that ended longer ago go; docs/operate.md says so.
+# Runs that ended longer ago are removed; docs/operate.md has the figure, too.
 RUN_DAYS = 30.0
-# Removed in one go; the next one takes up where it ended.
+# Removed at most by one run; the next one goes on where it ended.
 MOST = 2_000
 PAGE = 100
 # Dagster's tag with the code location of a run.
@@ -47,9 +47,9 @@ class Owner(NamedTuple):
 
     def owns(self, run: dg.DagsterRun) -> bool:
         """Whether `run` is of this code location; those of others are theirs."""
-        told = run.tags.get(REPOSITORY)
-        if told is not None and self.repository is not None:
-            return told == self.repository
+        location = run.tags.get(REPOSITORY)
+        if location is not None and self.repository is not None:
+            return location == self.repository
         return run.job_name in self.jobs
 
 
@@ -77,7 +77,7 @@ def purge(
     Parameters
     ----------
     root : Path
-        Storage, whose versions, plans and ledgers say what is needed.
+        Storage, whose versions, plans and ledgers decide what is needed.
     now : float
         Unix seconds.
     most : int
@@ -153,8 +153,8 @@ class Needed:
         judged: dict[str, str] = {}
         for record in materializations(instance, model, "evaluation", 0):
             event = record.asset_materialization
-            told = event.metadata.get("version") if event else None
-            # The newest of a version: training and the gate's sensor look for it.
-            if told is not None and str(told.value) in versions:
-                judged[str(told.value)] = record.run_id
+            version = event.metadata.get("version") if event else None
+            # The newest of a version: training and the gate's sensor read it.
+            if version is not None and str(version.value) in versions:
+                judged[str(version.value)] = record.run_id
         yield from judged.values()

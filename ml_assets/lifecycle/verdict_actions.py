@@ -1,12 +1,13 @@
-"""What follows from an experiment: the challenger is promoted, dropped, or tried on."""
+"""Applying the verdict of an experiment: promote, drop or keep the challenger."""
 
 import datetime as dt
 from typing import NamedTuple
 
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.activation import activate, finish, is_labelled, relabel
-from ml_assets.lifecycle.experiments import Standing, standing
-from ml_assets.lifecycle.strategy import drop, next_step, promote
+from ml_assets.lifecycle.activation import activate, finish
+from ml_assets.lifecycle.aliases import are_synced, try_sync_aliases
+from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
+from ml_assets.lifecycle.plan_transitions import drop, next_step, promote
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
@@ -18,7 +19,7 @@ class NoExperimentError(Exception):
 
 
 class Action(NamedTuple):
-    """The plan that a verdict leads to, and how the ledger calls it."""
+    """The plan that a verdict leads to, and its ledger entry's kind, reason and key."""
 
     plan: ServingPlan
     kind: Kind
@@ -27,23 +28,23 @@ class Action(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """What was found and what came of it; no rollout where nothing had to be done.
+    """The status and the rollout that it led to; None where the plan stays.
 
-    ``warning`` says what of the registry is still to be set, if anything.
+    ``warning`` is not empty where the registry's aliases are still to be set.
     """
 
-    found: Standing
+    status: ExperimentStatus
     rollout: Rollout | None
     warning: str
 
 
-def conclude(
+def apply_verdict(
     target: Target, model: str, spec: ServingSpec, who: str, run_id: str | None = None
 ) -> Outcome | None:
-    """Look at the experiment and do what the verdict says; None where there is none.
+    """Apply the verdict of the experiment; None where there is no experiment.
 
     It may be called at any time and by several at once: each step of an experiment has
-    a key in the ledger, and the lock is held from the look to the deed.
+    a key in the ledger, and status and rollout are under one lock.
 
     Raises
     ------
@@ -51,12 +52,12 @@ def conclude(
         If the plan that follows was not activated; what served before serves on.
     """
     with target.lock(model):
-        # One who died may have left his entry, or the aliases, to us.
+        # A process that died may have left its entry, or the aliases, to us.
         finish(target, model)
-        warning = "" if is_labelled(model) else relabel(target, model)
+        warning = "" if are_synced(model) else try_sync_aliases(target, model)
         plans = target.history(model)
         now = dt.datetime.now(dt.UTC)
-        found = standing(storage_root(), spec, plans, now)
+        found = experiment_status(storage_root(), spec, plans, now)
         if found is None:
             return None
         action = follow(spec, found, run_id)
@@ -78,7 +79,7 @@ def stop(target: Target, model: str, spec: ServingSpec, who: str, why: str) -> O
     with target.lock(model):
         finish(target, model)
         plans = target.history(model)
-        found = standing(storage_root(), spec, plans, dt.datetime.now(dt.UTC))
+        found = experiment_status(storage_root(), spec, plans, dt.datetime.now(dt.UTC))
         if found is None:
             raise NoExperimentError(f"{model} has no challenger")
         name = found.plan.experiment
@@ -87,8 +88,10 @@ def stop(target: Target, model: str, spec: ServingSpec, who: str, why: str) -> O
         return _act(target, found, Action(following, "rollback", why, key), who)
 
 
-def follow(spec: ServingSpec, found: Standing, run_id: str | None) -> Action | None:
-    """What the verdict leads to; None where everything stays as it is."""
+def follow(
+    spec: ServingSpec, found: ExperimentStatus, run_id: str | None
+) -> Action | None:
+    """The action that the verdict leads to; None where the plan stays as it is."""
     plan, verdict = found.plan, found.decision.verdict
     name, why = plan.experiment, found.decision.sentence
     if verdict == "promote":
@@ -109,15 +112,15 @@ def follow(spec: ServingSpec, found: Standing, run_id: str | None) -> Action | N
     return Action(larger, "experiment", why, f"experiment:{name}:share {share:g}")
 
 
-def _may_grow(spec: ServingSpec, found: Standing) -> bool:
+def _may_grow(spec: ServingSpec, found: ExperimentStatus) -> bool:
     """Whether a canary has shown enough, at its share, to be given a larger one."""
     is_split = any(arm.mode == "split" for arm in found.plan.arms)
     return is_split and found.step_requests >= spec.minimum_requests
 
 
-def _act(target: Target, found: Standing, action: Action, who: str) -> Outcome:
-    """Activate the plan and set the aliases; the lock is held."""
+def _act(target: Target, found: ExperimentStatus, action: Action, who: str) -> Outcome:
+    """Activate the plan and set the aliases; to be called under the lock."""
     plan, kind, why, key = action
     evidence = found.to_dict()
     rollout = activate(target, plan, kind, who, why, evidence, key)
-    return Outcome(found, rollout, relabel(target, plan.model))
+    return Outcome(found, rollout, try_sync_aliases(target, plan.model))

@@ -1,1 +1,1 @@
-"""What is told to the outside: log lines, traces and metrics."""
+"""Log lines, traces, metrics and notifications of the platform."""

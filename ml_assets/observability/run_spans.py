@@ -1,7 +1,6 @@
-"""One Dagster run as spans: the run, its steps, and what happened in them.
+"""The spans of a Dagster run and of its steps, made from its event log alone.
 
-They are made from the event log alone, with its times, so that no asset has to know of
-traces.
+Materializations, observations, checks and exceptions are events of their step's span.
 """
 
 from collections.abc import Iterable
@@ -10,14 +9,18 @@ from typing import Any
 from dagster import AssetKey, DagsterEvent, DagsterRun, EventLogEntry
 
 from ml_assets.core.redaction import Redactor
-from ml_assets.core.tracing.spans import Attribute, Link, Moment, Span
-from ml_assets.observability.dagster_logs import first_cause, kind_of
-from ml_assets.observability.trace_ids import span_of, trace_of
+from ml_assets.core.tracing.spans import Attribute, Link, Span, SpanEvent
+from ml_assets.observability.dagster_records import (
+    class_name,
+    root_cause,
+    span_id_of,
+    trace_id_of,
+)
 
-# More moments of one span say nothing to who looks at it; OpenTelemetry's own limit.
-MOMENTS = 128
+# Events of one span: OpenTelemetry's own limit.
+MAX_EVENTS = 128
 # Longer texts of exceptions are cut.
-LONGEST = 4096
+MAX_TEXT = 4096
 _PHASES = {
     "PIPELINE_ENQUEUED": "queued",
     "PIPELINE_DEQUEUED": "launched",
@@ -42,15 +45,15 @@ class _Open:
         self.id = id_
         self.start = start
         self.attributes: dict[str, Attribute] = {}
-        self.moments: list[Moment] = []
+        self.events: list[SpanEvent] = []
         self.left_out = 0
 
-    def happened(self, name: str, time: int, **attributes: Attribute) -> None:
-        if len(self.moments) == MOMENTS:
+    def add(self, name: str, time: int, **attributes: Attribute) -> None:
+        if len(self.events) == MAX_EVENTS:
             self.left_out += 1
             return
         dotted = {key.replace("__", "."): item for key, item in attributes.items()}
-        self.moments.append(Moment(name, time, dotted))
+        self.events.append(SpanEvent(name, time, dotted))
 
 
 class RunSpans:
@@ -58,10 +61,10 @@ class RunSpans:
 
     def __init__(self, run: DagsterRun) -> None:
         self.run = run
-        self.trace = trace_of(run.run_id)
-        # Model and version of each deployment and training that the run tells of.
+        self.trace = trace_id_of(run.run_id)
+        # Model and version of each deployment and training in the run.
         self.versions: set[tuple[str, str]] = set()
-        self._root = _Open(run.job_name, span_of(run.run_id), 0)
+        self._root = _Open(run.job_name, span_id_of(run.run_id), 0)
         self._has_begun = False
         self._phase: _Open | None = None
         self._steps: dict[str, _Open] = {}
@@ -72,7 +75,7 @@ class RunSpans:
         self._hide = Redactor()
 
     def read(self, entries: Iterable[EventLogEntry]) -> None:
-        """Take the next events."""
+        """Read the next events."""
         for entry in entries:
             if entry.dagster_event is not None:
                 # Six digits are what the log keeps.
@@ -98,11 +101,11 @@ class RunSpans:
         elif kind in _ENDS:
             self._finish(event, time)
         elif step is None:
-            self._happened(self._root, event, time)
+            self._add_event(self._root, event, time)
         elif kind in ("STEP_START", "STEP_RESTARTED"):
             self._begin(step, time)
         elif kind == "STEP_SKIPPED":
-            self._root.happened("step skipped", time, dagster__step=step)
+            self._root.add("step skipped", time, dagster__step=step)
         elif step in self._steps:
             self._in_step(step, event, time)
 
@@ -111,15 +114,15 @@ class RunSpans:
             case "STEP_SUCCESS":
                 self._close(step, time)
             case "STEP_FAILURE" | "STEP_UP_FOR_RETRY":
-                error = self._failed(self._steps[step], event, time)
+                error = self._add_exception(self._steps[step], event, time)
                 self._close(step, time, error)
             case _:
-                self._happened(self._steps[step], event, time)
+                self._add_event(self._steps[step], event, time)
 
     def _begin(self, step: str, time: int) -> None:
         self._close(step, time, "the step did not end")
         attempt = self._attempts[step] = self._attempts.get(step, 0) + 1
-        opened = _Open(step, span_of(self.run.run_id, step, attempt), time)
+        opened = _Open(step, span_id_of(self.run.run_id, step, attempt), time)
         opened.attributes = {"dagster.step": step, "dagster.attempt": attempt}
         self._steps[step] = opened
 
@@ -127,7 +130,7 @@ class RunSpans:
         if self._phase is not None and self._phase.name == name:
             return
         self._close_phase(time)
-        self._phase = _Open(name, span_of(self.run.run_id, "phase", name), time)
+        self._phase = _Open(name, span_id_of(self.run.run_id, "phase", name), time)
 
     def _close_phase(self, time: int) -> None:
         if self._phase is not None:
@@ -151,7 +154,7 @@ class RunSpans:
             opened.start,
             max(end, opened.start),
             attributes,
-            moments=opened.moments,
+            events=opened.events,
             error=error,
         )
 
@@ -160,8 +163,8 @@ class RunSpans:
         if event.event_type_value == "PIPELINE_FAILURE":
             error = getattr(event.event_specific_data, "error", None)
             if error is not None:
-                self._failed(self._root, event, time)
-            self._error = self._hide(event.message or "the run failed")[:LONGEST]
+                self._add_exception(self._root, event, time)
+            self._error = self._hide(event.message or "the run failed")[:MAX_TEXT]
 
     def _root_span(self, links: Iterable[Link]) -> Span:
         run = self.run
@@ -178,18 +181,18 @@ class RunSpans:
         span = self._child(self._root, self._end, self._error)
         return span._replace(parent=None, links=[*links])
 
-    def _happened(self, opened: _Open, event: DagsterEvent, time: int) -> None:
-        """Note a materialization, an observation or a check."""
+    def _add_event(self, opened: _Open, event: DagsterEvent, time: int) -> None:
+        """Add the event of a materialization, an observation or a check."""
         data: Any = event.event_specific_data
         match event.event_type_value:
             case "ASSET_MATERIALIZATION":
                 found = data.materialization
-                self._note_version(found.asset_key, found.metadata)
-                opened.happened("materialization", time, **_asset(found))
+                self._add_version(found.asset_key, found.metadata)
+                opened.add("materialization", time, **_asset(found))
             case "ASSET_OBSERVATION":
-                opened.happened("observation", time, **_asset(data.asset_observation))
+                opened.add("observation", time, **_asset(data.asset_observation))
             case "ASSET_CHECK_EVALUATION":
-                opened.happened(
+                opened.add(
                     "check",
                     time,
                     dagster__asset=data.asset_key.to_user_string(),
@@ -198,35 +201,36 @@ class RunSpans:
                     dagster__severity=data.severity.value,
                 )
 
-    def _note_version(self, asset: AssetKey, metadata: Any) -> None:
+    def _add_version(self, asset: AssetKey, metadata: Any) -> None:
         for name in ("challenger", "version"):
             if name in metadata:
                 self.versions.add((asset.path[0], str(metadata[name].value)))
                 return
 
-    def _failed(self, opened: _Open, event: DagsterEvent, time: int) -> str:
-        """Note the exception as OpenTelemetry has it; what it says in one line."""
+    def _add_exception(self, opened: _Open, event: DagsterEvent, time: int) -> str:
+        """Add the exception as OpenTelemetry defines it; returns its message."""
         data: Any = event.event_specific_data
         if data is None or data.error is None:
-            return self._hide(event.message or "the step failed")[:LONGEST]
-        cause = first_cause(data.error)
-        message = self._hide(cause.message.strip())[:LONGEST]
-        opened.happened(
+            return self._hide(event.message or "the step failed")[:MAX_TEXT]
+        cause = root_cause(data.error)
+        message = self._hide(cause.message.strip())[:MAX_TEXT]
+        opened.add(
             "exception",
             time,
-            exception__type=kind_of(cause),
+            exception__type=class_name(cause),
             exception__message=message,
-            exception__stacktrace=self._hide("".join(cause.stack))[:LONGEST],
+            exception__stacktrace=self._hide("".join(cause.stack))[:MAX_TEXT],
         )
         return message
 
 
 def _asset(found: Any) -> dict[str, Attribute]:
-    """What is told of a materialization or observation: never its metadata's texts."""
-    told: dict[str, Attribute] = {"dagster__asset": found.asset_key.to_user_string()}
+    """Attributes of a materialization or observation, without texts of its metadata."""
+    key = found.asset_key.to_user_string()
+    attributes: dict[str, Attribute] = {"dagster__asset": key}
     if found.partition:
-        told["dagster__partition"] = found.partition
+        attributes["dagster__partition"] = found.partition
     rows = found.metadata.get("dagster/row_count")
     if rows is not None:
-        told["dagster__row_count"] = int(rows.value)
-    return told
+        attributes["dagster__row_count"] = int(rows.value)
+    return attributes

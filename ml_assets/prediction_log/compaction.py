@@ -1,9 +1,9 @@
 """Segments become Parquet, each line exactly once, whenever the process is killed.
 
-A batch is some segments. It is noted first (``batches/pending.json``), then its files
-are written, then its manifest, and only then do its segments go. What is repeated after
-a kill is the very same batch, whose files have the same names and the same content; a
-segment that a manifest names is only removed.
+A batch is some segments. It is recorded first (``batches/pending.json``), then its
+files are written, then its manifest, and only then do its segments go. What is repeated
+after a kill is the very same batch, whose files have the same names and the same
+content; a segment that a manifest names is only removed.
 
 What a batch holds was made before the batch was: a time after it is that of a clock
 that is ahead, and becomes the time of the batch.
@@ -26,8 +26,8 @@ from ml_assets.core.storage import (
 )
 from ml_assets.prediction_log.segments import (
     Kind,
-    LabelLine,
-    PredictionLine,
+    LabelRecord,
+    PredictionRecord,
     label_text,
     parse,
     waiting,
@@ -43,7 +43,7 @@ ROW_GROUP = 2**16
 SKEW_SECONDS = 60.0
 
 
-class Note(NamedTuple):
+class PendingBatch(NamedTuple):
     """A batch that is being made: its segments, and when it was begun (unix time)."""
 
     segments: list[str]
@@ -88,8 +88,8 @@ def compact(root: Path, model: str, kind: Kind) -> Compacted:
         return done
     with locked(directory / ".lock"):
         _remove(root, model, _named(directory) & {*waiting(root, model, kind)})
-        while (note := _next_batch(root, model, kind)).segments:
-            found = _compact(root, model, kind, note)
+        while (batch := _next_batch(root, model, kind)).segments:
+            found = _compact(root, model, kind, batch)
             done = done.plus(found)
     return done
 
@@ -99,14 +99,14 @@ def batch_of(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
 
 
-def pending(directory: Path) -> Note:
+def pending(directory: Path) -> PendingBatch:
     """The batch of `directory` that was begun; without segments where there is none."""
     path = directory / "batches" / "pending.json"
     found = read_json(path)
     if isinstance(found, list):
-        # An older release noted the segments alone.
-        return Note(found, path.stat().st_mtime)
-    return Note(**found) if found else Note([], time.time())
+        # An older release recorded the segments alone.
+        return PendingBatch(found, path.stat().st_mtime)
+    return PendingBatch(**found) if found else PendingBatch([], time.time())
 
 
 def _named(directory: Path) -> set[str]:
@@ -116,29 +116,29 @@ def _named(directory: Path) -> set[str]:
 
 
 def _manifests(directory: Path) -> list[Path]:
-    # Neither the note nor what a killed writer left.
+    # Neither the pending batch nor what a killed writer left.
     return sorted((directory / "batches").glob("[0-9a-f]*.json"))
 
 
-def _next_batch(root: Path, model: str, kind: Kind) -> Note:
+def _next_batch(root: Path, model: str, kind: Kind) -> PendingBatch:
     """The batch that a killed process began, else the next one; empty at the end."""
     directory = root / kind / model
     path = directory / "batches" / "pending.json"
     names = waiting(root, model, kind)
-    note = pending(directory)
-    if note.segments and {*note.segments} <= {*names}:
-        return note
-    batch = batch_of(note.segments)
-    if note.segments and not (directory / "batches" / f"{batch}.json").exists():
-        # A segment was taken away by hand: what was written of the batch would stay.
-        for orphan in directory.rglob(f"{batch}.parquet"):
+    batch = pending(directory)
+    if batch.segments and {*batch.segments} <= {*names}:
+        return batch
+    name = batch_of(batch.segments)
+    if batch.segments and not (directory / "batches" / f"{name}.json").exists():
+        # A segment was removed by hand: what was written of the batch would stay.
+        for orphan in directory.rglob(f"{name}.parquet"):
             orphan.unlink()
-    note = Note(_up_to(root / "segments" / model, names), time.time())
-    if note.segments:
-        write_json(path, note._asdict())
+    batch = PendingBatch(_up_to(root / "segments" / model, names), time.time())
+    if batch.segments:
+        write_json(path, batch._asdict())
     else:
         path.unlink(missing_ok=True)
-    return note
+    return batch
 
 
 def _up_to(directory: Path, names: Sequence[str]) -> list[str]:
@@ -152,22 +152,22 @@ def _up_to(directory: Path, names: Sequence[str]) -> list[str]:
     return chosen
 
 
-def _compact(root: Path, model: str, kind: Kind, note: Note) -> Compacted:
+def _compact(root: Path, model: str, kind: Kind, batch: PendingBatch) -> Compacted:
     import pyarrow.parquet as pq
 
-    names = note.segments
-    directory, batch = root / kind / model, batch_of(names)
-    parsed = parse([root / "segments" / model / name for name in names], kind)
+    names = batch.segments
+    directory, name = root / kind / model, batch_of(names)
+    parsed = parse([root / "segments" / model / item for item in names], kind)
     files: dict[str, str] = {}
     rows = ahead = 0
     for day, lines in sorted(parsed.by_day.items()):
-        path = directory / day / f"{batch}.parquet"
+        path = directory / day / f"{name}.parquet"
         with atomic_path(path) as temporary:
-            table = _table(lines, note.begun)
+            table = _table(lines, batch.begun)
             pq.write_table(table, temporary, row_group_size=ROW_GROUP)
         files[path.relative_to(root).as_posix()] = sha256_file(path)
         rows += len(lines)
-        ahead += sum(_made(line) > note.begun + SKEW_SECONDS for line in lines)
+        ahead += sum(_made(line) > batch.begun + SKEW_SECONDS for line in lines)
     manifest = {
         "segments": names,
         "files": files,
@@ -175,13 +175,13 @@ def _compact(root: Path, model: str, kind: Kind, note: Note) -> Compacted:
         "unreadable": parsed.unreadable,
     }
     text = json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n"
-    create_bytes(directory / "batches" / f"{batch}.json", text)
+    create_bytes(directory / "batches" / f"{name}.json", text)
     _remove(root, model, names)
     return Compacted(len(names), rows, parsed.unreadable, tuple(files), ahead)
 
 
-def _made(line: PredictionLine | LabelLine) -> float:
-    return line.time if isinstance(line, PredictionLine) else line.received
+def _made(line: PredictionRecord | LabelRecord) -> float:
+    return line.time if isinstance(line, PredictionRecord) else line.received
 
 
 def _remove(root: Path, model: str, names: Iterable[str]) -> None:
@@ -189,14 +189,14 @@ def _remove(root: Path, model: str, names: Iterable[str]) -> None:
         (root / "segments" / model / name).unlink(missing_ok=True)
 
 
-def _table(lines: Sequence[PredictionLine | LabelLine], now: float) -> "pa.Table":
-    predictions = [item for item in lines if isinstance(item, PredictionLine)]
+def _table(lines: Sequence[PredictionRecord | LabelRecord], now: float) -> "pa.Table":
+    predictions = [item for item in lines if isinstance(item, PredictionRecord)]
     if predictions:
         return _predictions(predictions, now)
-    return _labels([item for item in lines if isinstance(item, LabelLine)], now)
+    return _labels([item for item in lines if isinstance(item, LabelRecord)], now)
 
 
-def _predictions(lines: list[PredictionLine], now: float) -> "pa.Table":
+def _predictions(lines: list[PredictionRecord], now: float) -> "pa.Table":
     import pyarrow as pa
 
     # A shadow's line follows that of the answer it doubles.
@@ -218,7 +218,7 @@ def _predictions(lines: list[PredictionLine], now: float) -> "pa.Table":
     return pa.table({name: pa.array(*given) for name, given in columns.items()})
 
 
-def _labels(lines: list[LabelLine], now: float) -> "pa.Table":
+def _labels(lines: list[LabelRecord], now: float) -> "pa.Table":
     import pyarrow as pa
 
     columns: dict[str, tuple[Any, Any]] = {

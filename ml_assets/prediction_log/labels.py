@@ -18,9 +18,9 @@ class Counts(NamedTuple):
     joined : int
         Predictions that have a label.
     repeated : int
-        Labels that say again what their prediction's label said.
+        Labels that are equal to an earlier one of the same prediction.
     contradicting : int
-        Labels that say otherwise than an earlier one of the same prediction.
+        Labels that differ from an earlier one of the same prediction.
     pending : int
         Labels without a prediction so far; they join when it arrives.
     """

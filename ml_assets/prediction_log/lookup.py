@@ -1,7 +1,7 @@
 """One prediction by its id, wherever the log has it by now.
 
-A line moves from the server's open segment to a shipped one and from there to Parquet;
-it is looked for in that order, so that one that moves meanwhile is not missed.
+A record moves from the server's open segment to a shipped one and from there to
+Parquet; it is searched in that order, so that one that moves meanwhile is not missed.
 """
 
 import mmap
@@ -14,7 +14,12 @@ from typing import Any, NamedTuple
 import msgspec
 from msgspec.structs import asdict
 
-from ml_assets.prediction_log.segments import LABELS, day_of, moment_of, predictions_in
+from ml_assets.prediction_log.segments import (
+    LABELS,
+    day_of,
+    predictions_in,
+    timestamp_of,
+)
 
 # A file that was last written so long before the id was made does not hold it. Clocks
 # of machines differ.
@@ -23,11 +28,11 @@ COLUMNS = "time request version arm generation entity p label us error x".split(
 
 
 class Logged(NamedTuple):
-    """The log's lines of one id: the answer's first, then that of a shadow, if any."""
+    """The records of one id: the answer's first, then that of a shadow, if any."""
 
     model: str
     path: Path
-    lines: list[dict[str, Any]]
+    records: list[dict[str, Any]]
 
 
 def find(home: Path, storage: Path, prediction_id: str) -> Logged | None:
@@ -38,33 +43,33 @@ def find(home: Path, storage: Path, prediction_id: str) -> Logged | None:
     ValueError
         If it is no UUIDv7.
     """
-    moment, day = moment_of(prediction_id), day_of(prediction_id)
-    if moment > time.time():
+    made_at, day = timestamp_of(prediction_id), day_of(prediction_id)
+    if made_at > time.time():
         # By a clock that is ahead: nobody knows when.
-        moment = 0.0
-    for path in _segments(home, storage, moment):
-        lines = list(_lines_in(path, prediction_id))
-        if lines:
-            return Logged(str(lines[0]["model"]), path, _sorted(lines))
+        made_at = 0.0
+    for path in _segments(home, storage, made_at):
+        records = list(_records_in(path, prediction_id))
+        if records:
+            return Logged(str(records[0]["model"]), path, _sorted(records))
     for path in sorted(storage.glob(f"predictions/*/{day}/*.parquet")):
-        lines = _rows_in(path, prediction_id)
-        if lines:
-            return Logged(path.parts[-3], path, _sorted(lines))
+        records = _rows_in(path, prediction_id)
+        if records:
+            return Logged(path.parts[-3], path, _sorted(records))
     return None
 
 
-def _segments(home: Path, storage: Path, moment: float) -> Iterator[Path]:
+def _segments(home: Path, storage: Path, made_at: float) -> Iterator[Path]:
     """Segments of predictions that may hold an id of that time, the newest first."""
     for found in (
         home.glob("log/*/*/*.open"),
         home.glob("log/*/*/*.jsonl"),
         storage.glob("segments/*/*.jsonl"),
     ):
-        for _, path in sorted(_with_times(found, moment), reverse=True):
+        for _, path in sorted(_with_times(found, made_at), reverse=True):
             yield path
 
 
-def _with_times(paths: Iterable[Path], moment: float) -> Iterator[tuple[float, Path]]:
+def _with_times(paths: Iterable[Path], made_at: float) -> Iterator[tuple[float, Path]]:
     for path in paths:
         # Labels have segments of their own; a temporary file is not whole.
         if LABELS.removesuffix(".jsonl") in path.name or path.name.startswith("."):
@@ -74,12 +79,12 @@ def _with_times(paths: Iterable[Path], moment: float) -> Iterator[tuple[float, P
         except FileNotFoundError:
             # Shipped or compacted since it was listed: found there.
             continue
-        if written > moment - SLACK_SECONDS:
+        if written > made_at - SLACK_SECONDS:
             yield written, path
 
 
-def _lines_in(path: Path, prediction_id: str) -> Iterator[dict[str, Any]]:
-    """Lines of the segment with this id."""
+def _records_in(path: Path, prediction_id: str) -> Iterator[dict[str, Any]]:
+    """Records of the segment with this id."""
     wanted = prediction_id.encode()
     try:
         stream = path.open("rb")
@@ -97,9 +102,9 @@ def _lines_in(path: Path, prediction_id: str) -> Iterator[dict[str, Any]]:
                     return
                 # The text may stand in an entity or an input too.
                 yield from (
-                    asdict(line) | {"x": msgspec.json.decode(line.x)}
-                    for line in predictions_in(data[start:end])
-                    if line.id == prediction_id
+                    asdict(record) | {"x": msgspec.json.decode(record.x)}
+                    for record in predictions_in(data[start:end])
+                    if record.id == prediction_id
                 )
                 at = data.find(wanted, end)
 
@@ -145,5 +150,5 @@ def _may_hold(column: Any, prediction_id: str) -> bool:
     return bounds is None or bool(bounds.min <= prediction_id <= bounds.max)
 
 
-def _sorted(lines: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return sorted(lines, key=lambda line: str(line["arm"]) == "shadow")
+def _sorted(records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return sorted(records, key=lambda record: str(record["arm"]) == "shadow")

@@ -127,7 +127,7 @@ def labelled(
         Of the storage.
     model : str
     since : float
-        Unix seconds; earlier predictions are not looked at.
+        Unix seconds; earlier predictions are not read.
     versions : collection of str
         Whose predictions are wanted.
     """
@@ -148,14 +148,16 @@ def labelled(
     found = pd.concat(parts, ignore_index=True)
     answers = found[found["arm"] != "shadow"]
     joined, counts = resolve(received, answers[list(ANSWER)])
-    order = joined.rename(columns={"label": "truth"}).assign(place=range(len(joined)))
+    order = joined.rename(columns={"label": "truth"}).assign(
+        position=range(len(joined))
+    )
     rows = found[found["version"].isin(versions)].merge(order, on="id", how="inner")
-    rows = rows.sort_values(["place", "arm"], kind="stable", ignore_index=True)
-    return Labelled(rows.drop(columns="place"), counts)
+    rows = rows.sort_values(["position", "arm"], kind="stable", ignore_index=True)
+    return Labelled(rows.drop(columns="position"), counts)
 
 
 def inputs(texts: Sequence[str], signature: Signature) -> "pd.DataFrame":
-    """The rows that the column ``x`` holds, typed as the signature says."""
+    """The rows that the column ``x`` holds, typed by the signature."""
     import pandas as pd
 
     decode = msgspec.json.Decoder(list[Any]).decode

@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from ml_assets.core.spelling import plain, truth
+from ml_assets.core.canonical import as_boolean, canonical_text
 from ml_assets.core.storage import below
 
 Kind = Literal["predictions", "labels"]
@@ -24,7 +24,7 @@ SUFFIX = ".jsonl"
 Label = str | int | float | bool
 
 
-class PredictionLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One logged prediction; ``x`` stays the text that the server wrote."""
 
     id: str
@@ -42,8 +42,8 @@ class PredictionLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error: str | None = None
 
 
-class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """The predictions of one answer for several rows, in one line."""
+class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The predictions of one answer for several rows, in one record."""
 
     ids: list[str]
     time: float
@@ -59,7 +59,7 @@ class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     labels: tuple[Label, Label]
     us: int
 
-    def lines(self) -> Iterator[PredictionLine]:
+    def predictions(self) -> Iterator[PredictionRecord]:
         """Each prediction, as it would be logged alone.
 
         Raises
@@ -72,7 +72,7 @@ class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         entities = self.entities or [None] * len(self.ids)
         parts = zip(self.ids, entities, self.x, self.p, strict=True)
         for id_, entity, row, probability in parts:
-            yield PredictionLine(
+            yield PredictionRecord(
                 id=id_,
                 time=self.time,
                 request=self.request,
@@ -88,7 +88,7 @@ class AnswerLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             )
 
 
-class LabelLine(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+class LabelRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What turned out, by prediction id, or by entity and the time it is about."""
 
     label: Label
@@ -112,17 +112,17 @@ def _in_order(row: msgspec.Raw, columns: list[str]) -> msgspec.Raw:
 
 
 _NULL = msgspec.Raw(b"null")
-# The first key that the server writes tells the lines of answers from the others.
+# The first key that the server writes distinguishes the records of answers.
 _ANSWER = b'{"ids":'
-_decode_answer = msgspec.json.Decoder(AnswerLine).decode
-_decode_prediction = msgspec.json.Decoder(PredictionLine).decode
-_decode_label = msgspec.json.Decoder(LabelLine).decode
+_decode_answer = msgspec.json.Decoder(AnswerRecord).decode
+_decode_prediction = msgspec.json.Decoder(PredictionRecord).decode
+_decode_label = msgspec.json.Decoder(LabelRecord).decode
 
 
 class Parsed(NamedTuple):
-    """Lines of segments by day, and how many could not be read."""
+    """Records of segments by day, and how many lines could not be read."""
 
-    by_day: dict[str, list[PredictionLine | LabelLine]]
+    by_day: dict[str, list[PredictionRecord | LabelRecord]]
     unreadable: int
 
 
@@ -145,8 +145,8 @@ def waiting(root: Path, model: str, kind: Kind) -> list[str]:
 
 
 def parse(paths: list[Path], kind: Kind) -> Parsed:
-    """The lines of some segments; labels are all of one "day", the empty text."""
-    by_day: dict[str, list[PredictionLine | LabelLine]] = {}
+    """The records of some segments; labels are all of one "day", the empty text."""
+    by_day: dict[str, list[PredictionRecord | LabelRecord]] = {}
     unreadable = 0
     read = _labels_in if kind == "labels" else _dated
     for line in _lines(paths):
@@ -160,16 +160,16 @@ def parse(paths: list[Path], kind: Kind) -> Parsed:
     return Parsed(by_day, unreadable)
 
 
-def _labels_in(line: bytes) -> Iterator[tuple[str, LabelLine]]:
+def _labels_in(line: bytes) -> Iterator[tuple[str, LabelRecord]]:
     yield "", _decode_label(line)
 
 
-def _dated(line: bytes) -> Iterator[tuple[str, PredictionLine]]:
+def _dated(line: bytes) -> Iterator[tuple[str, PredictionRecord]]:
     for item in predictions_in(line):
         yield day_of(item.id), item
 
 
-def predictions_in(line: bytes) -> Iterator[PredictionLine]:
+def predictions_in(line: bytes) -> Iterator[PredictionRecord]:
     """The predictions that a line of a segment holds.
 
     Raises
@@ -178,7 +178,7 @@ def predictions_in(line: bytes) -> Iterator[PredictionLine]:
         If it is no such line.
     """
     if line.startswith(_ANSWER):
-        yield from _decode_answer(line).lines()
+        yield from _decode_answer(line).predictions()
     else:
         yield _decode_prediction(line)
 
@@ -189,7 +189,7 @@ def _lines(paths: list[Path]) -> Iterator[bytes]:
         yield from path.read_bytes().split(b"\n")[:-1]
 
 
-def moment_of(prediction_id: str) -> float:
+def timestamp_of(prediction_id: str) -> float:
     """Unix seconds at which a UUIDv7 was made.
 
     Raises
@@ -199,7 +199,7 @@ def moment_of(prediction_id: str) -> float:
 
     Examples
     --------
-    >>> moment_of("019aae2f-a000-7000-8000-000000000000")
+    >>> timestamp_of("019aae2f-a000-7000-8000-000000000000")
     1763858948.096
     """
     if len(prediction_id) != 36 or prediction_id[14] != "7":
@@ -209,10 +209,10 @@ def moment_of(prediction_id: str) -> float:
 
 def day_of(prediction_id: str) -> str:
     """UTC day of a prediction id, such as ``2026-11-23``."""
-    return day_at(moment_of(prediction_id))
+    return day_at(timestamp_of(prediction_id))
 
 
-def day_at(moment: float) -> str:
+def day_at(timestamp: float) -> str:
     """UTC day of a time in unix seconds.
 
     Examples
@@ -220,7 +220,7 @@ def day_at(moment: float) -> str:
     >>> day_at(0.0)
     '1970-01-01'
     """
-    return dt.datetime.fromtimestamp(moment, dt.UTC).date().isoformat()
+    return dt.datetime.fromtimestamp(timestamp, dt.UTC).date().isoformat()
 
 
 def label_text(value: object) -> str:
@@ -233,8 +233,8 @@ def label_text(value: object) -> str:
     >>> label_text(True), label_text("True"), label_text("1.0"), label_text("01")
     ('true', 'true', '1', '01')
     """
-    found = truth(value)
+    found = as_boolean(value)
     if found is not None:
         return json.dumps(found)
-    text = plain(value)
+    text = canonical_text(value)
     return json.dumps(value) if text is None else text

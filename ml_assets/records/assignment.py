@@ -1,9 +1,9 @@
-"""Which arm an entity is sent to: the same everywhere, without a table of who is where.
+"""Which arm an entity is sent to: the same everywhere, without a table of assignments.
 
-An entity's place between 0 and 1 is a hash of its name and the salt; arms divide that
+An entity's position from 0 to 1 is a hash of its name and the salt; arms divide that
 interval in the order of the plan. No process keeps state, so replicas and restarts
-agree, and when shares change only those move whose place lies between an old and a new
-boundary: with two arms exactly the share that is moved.
+agree, and when shares change only those entities move whose position lies between an
+old and a new boundary: with two arms exactly the share that is moved.
 """
 
 from bisect import bisect_right
@@ -13,7 +13,7 @@ from hashlib import blake2b
 from itertools import accumulate
 from math import isfinite
 
-PLACES = 2**64
+POSITIONS = 2**64
 # Shares that people wrote with decimals need not add up to the last bit.
 ROUNDING = 1e-9
 
@@ -24,7 +24,7 @@ class Assignment:
     Parameters
     ----------
     salt : str
-        Names the experiment. The same salt gives the same places, so that shares can
+        Names the experiment. The same salt gives the same positions, so that shares can
         be changed; another salt shuffles all entities anew, so that it is not always
         the same ones that meet a challenger first.
     shares : sequence of float, of length n_arms
@@ -83,7 +83,7 @@ def _boundaries(shares: Sequence[float]) -> tuple[int, ...]:
     total = sum(shares)
     if abs(total - 1) > ROUNDING:
         raise ValueError(f"shares must add up to 1, found {total:g} in {list(shares)}")
-    ends = [min(round(end * PLACES), PLACES) for end in accumulate(shares)]
+    ends = [min(round(end * POSITIONS), POSITIONS) for end in accumulate(shares)]
     # An arm without traffic at the end gets none, whatever its predecessors rounded to.
     while len(ends) > 1 and shares[len(ends) - 1] == 0:
         ends.pop()

@@ -91,15 +91,15 @@ def unsigned(entries: list[Entry], known: Sequence[bytes]) -> list[Problem]:
     found = []
     begun = None
     for entry in entries:
-        told = f"entry {entry.seq} ({entry.kind} of {entry.version})"
+        name = f"entry {entry.seq} ({entry.kind} of {entry.version})"
         if entry.signature is None:
             if begun is not None:
-                text = f"{told} is not signed, and entry {begun} before it is"
+                text = f"{name} is not signed, and entry {begun} before it is"
                 found.append(Problem(entry.seq, text))
             continue
         begun = begun or entry.seq
         if known and not is_signed(entry.hash, entry.signature, known):
-            text = f"{told} is signed with another key, or forged"
+            text = f"{name} is signed with another key, or forged"
             found.append(Problem(entry.seq, text))
     if known and entries and begun is None:
         text = "no entry is signed, though there is a key: `--sign` begins"

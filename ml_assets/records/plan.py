@@ -1,4 +1,4 @@
-"""What serves a model: the plan, its arms, and the schema of a request."""
+"""What serves a model: the plan, its arms and their versions, the request schema."""
 
 import datetime as dt
 import hashlib
@@ -9,9 +9,10 @@ import msgspec
 
 Kind = Literal["number", "integer", "boolean", "string"]
 Mode = Literal["live", "split", "shadow"]
+# The name of a version: the UTC time at which its training began.
+STAMP = "%Y%m%dT%H%M%SZ"
 
-
-# A column of more categories than these is told by their number alone: so many values
+# Of a column of more categories than these only their number is shown: so many values
 # are no choice that a caller makes, and may name people.
 LISTED = 64
 
@@ -22,7 +23,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
     ``categories`` lists the values of a ``string`` column that the model knows; None
     means any. An ``open`` one takes other values as well, as unknown. A row may leave
     out an ``optional`` one, which is a missing value. An ``ignored`` one is a column of
-    the source that the model does not read: whatever a row has there is taken.
+    the source that the model does not read: any value of a row is accepted.
     """
 
     name: str
@@ -35,7 +36,7 @@ class Column(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def listed(self) -> tuple[str, ...] | None:
-        """The categories, where they are few enough to be told to anybody."""
+        """The categories, where they are few enough to be shown to anybody."""
         known = self.categories
         return known if known is not None and len(known) <= LISTED else None
 
@@ -85,9 +86,9 @@ class Arm(msgspec.Struct, frozen=True, kw_only=True):
 class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
     """Which versions serve a model; immutable, numbered by generation from 1.
 
-    The live arm's share is what the split arms leave of the traffic. `salt` places the
-    entities on them and changes with each `experiment`, which bears the challenger's
-    version as its name. `log_sample` is the share of requests that are logged.
+    The live arm's share is what the split arms leave of the traffic. `salt` assigns
+    the entities to them and changes with each `experiment`, which is named by the
+    challenger's version. `log_sample` is the share of requests that are logged.
     """
 
     model: str
@@ -107,7 +108,7 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def made_at(self) -> float | None:
-        """Unix seconds of ``created_at``; None where it tells no time."""
+        """Unix seconds of ``created_at``; None where it is no timestamp."""
         try:
             return dt.datetime.fromisoformat(self.created_at).timestamp()
         except ValueError:
@@ -123,11 +124,26 @@ def encode(value: msgspec.Struct) -> bytes:
 def pin_of(plan: ServingPlan) -> str:
     """What pins a server to `plan`: its generation and the start of its digest.
 
-    The digest tells apart the plans of two deployers that took the same generation.
+    The digest distinguishes the plans of two deployers for the same generation.
     """
     return f"{plan.generation}-{digest(plan)[:12]}"
 
 
 def digest(plan: ServingPlan) -> str:
-    """SHA-256 of a plan, by which servers and deployers speak of it."""
+    """SHA-256 of a plan, by which servers and deployers identify it."""
     return hashlib.sha256(encode(plan)).hexdigest()
+
+
+def trained_at(version: str) -> float | None:
+    """Unix seconds of a version's name, the start of its training; None if it is none.
+
+    Examples
+    --------
+    >>> trained_at("19700101T000100Z")
+    60.0
+    """
+    try:
+        started = dt.datetime.strptime(version, STAMP)
+    except ValueError:
+        return None
+    return started.replace(tzinfo=dt.UTC).timestamp()

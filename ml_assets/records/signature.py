@@ -9,7 +9,12 @@ from collections.abc import Collection, Iterator
 
 import msgspec
 
-from ml_assets.core.spelling import BOOLEANS, category, plain, truth
+from ml_assets.core.canonical import (
+    BOOLEANS,
+    as_boolean,
+    canonical_text,
+    match_category,
+)
 from ml_assets.records.plan import Column, Signature, ignored
 
 # Above this many values a column is free text or an identifier, not a choice.
@@ -23,7 +28,7 @@ _KINDS = {
 }
 
 
-def misfits(new: Signature, before: Signature) -> tuple[str, ...]:
+def incompatibilities(new: Signature, before: Signature) -> tuple[str, ...]:
     """What requests to `before` the version of `new` would refuse, or answer otherwise.
 
     Returns
@@ -36,9 +41,9 @@ def misfits(new: Signature, before: Signature) -> tuple[str, ...]:
     >>> def of(**column: object) -> Signature:
     ...     columns = (Column(name="fee", **column),)
     ...     return Signature(columns=columns, target="y", negative=0, positive=1)
-    >>> misfits(of(kind="integer"), of(kind="number"))
+    >>> incompatibilities(of(kind="integer"), of(kind="number"))
     ("column 'fee': expected whole numbers, found numbers in requests until now",)
-    >>> misfits(of(kind="number"), of(kind="integer"))
+    >>> incompatibilities(of(kind="number"), of(kind="integer"))
     ()
     """
     return tuple([*_answers(new, before), *_requests(new, before)])
@@ -63,12 +68,12 @@ def widened(new: Signature, before: Signature, spares: Collection[str]) -> Signa
     return msgspec.structs.replace(new, columns=(*columns, *gone))
 
 
-def told(faults: Collection[str]) -> str:
+def summary(faults: Collection[str]) -> str:
     """Some faults in one sentence.
 
     Examples
     --------
-    >>> told(["a", "b"])
+    >>> summary(["a", "b"])
     'a; b'
     """
     more = len(faults) - _SHOWN
@@ -115,7 +120,7 @@ def _categories(column: Column) -> tuple[str, ...]:
 
 def _unknown(column: Column, values: Collection[str]) -> list[str]:
     known = column.categories or ()
-    return [value for value in values if category(known, value) is None]
+    return [value for value in values if match_category(known, value) is None]
 
 
 def _answers(new: Signature, before: Signature) -> Iterator[str]:
@@ -139,8 +144,8 @@ def _answers(new: Signature, before: Signature) -> Iterator[str]:
 
 
 def _class(label: object) -> str:
-    found = truth(label)
-    return str(int(found)) if found is not None else plain(label) or str(label)
+    found = as_boolean(label)
+    return str(int(found)) if found is not None else canonical_text(label) or str(label)
 
 
 def _requests(new: Signature, before: Signature) -> Iterator[str]:
@@ -188,7 +193,7 @@ def _takes_kind(now: Column, then: Column) -> bool:
 
 
 def _takes_texts(now: Column, then: Column) -> bool:
-    """Whether a column that is not open takes the texts that were taken."""
+    """Whether a column that is not open accepts the texts that `then` accepted."""
     if then.kind == "string" and (then.open or then.categories is None):
         return now.categories is None and not then.open
     return now.categories is None or not _unknown(now, _categories(then))

@@ -5,9 +5,9 @@ import socket
 import sys
 from pathlib import Path
 
-from ml_assets.serving.process import logs
+from ml_assets.serving import logs
 from ml_assets.serving.process.server import Inherited, serve, serve_here
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 
 def main() -> int:

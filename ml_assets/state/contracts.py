@@ -1,9 +1,9 @@
-"""The schema contract of a model as it is kept, and how what moved is accepted.
+"""The stored schema contract of a model, and accepting data that breaks it.
 
-``contracts/<model>.json`` says what the last accepted data looked like. Data that
-breaks it leaves ``contracts/<model>.blocked.json``: what moved, and the contract that
-this data would make. Accepting writes the entry in the ledger, then that contract, and
-removes the note last; one that is killed on the way is finished by the next.
+``contracts/<model>.json`` is the contract of the last accepted data. Data that breaks
+it leaves ``contracts/<model>.blocked.json``: what moved, and the contract that this
+data would make. Accepting writes the entry in the ledger, then that contract, and
+removes the note last; an acceptance that is killed is finished by the next.
 """
 
 import datetime as dt
@@ -56,7 +56,7 @@ class Blocked(NamedTuple):
 
 
 def contract_path(model: str) -> Path:
-    """What the last accepted raw data of a model looked like."""
+    """The contract of the last accepted raw data of a model."""
     return below(storage_root() / "contracts", f"{model}.json")
 
 
@@ -66,7 +66,7 @@ def blocked_path(model: str) -> Path:
 
 
 def keep(model: str, contract: "Contract") -> None:
-    """Keep what accepted data looks like; nothing waits any more."""
+    """Store the contract of accepted data; no data waits any more."""
     with locked(_lock(model)):
         write_bytes(contract_path(model), contract.to_json().encode())
         blocked_path(model).unlink(missing_ok=True)
@@ -92,14 +92,14 @@ def blocked(model: str) -> Blocked | None:
 
 
 def accept(model: str, who: str, why: str) -> tuple[Entry, Blocked]:
-    """Accept what moved: the next data is held to the contract of what waits.
+    """Accept what moved: the next data must fit the contract of the data that waits.
 
     Raises
     ------
     NothingBlockedError
         If no data waits.
     ContractError
-        If `why` says nothing.
+        If `why` is blank.
     """
     if not why.strip():
         raise ContractError(f"accepting data of {model} takes a reason, found none")
@@ -133,11 +133,11 @@ def remedy(model: str) -> str:
     )
 
 
-def told_by_drift(root: Path, model: str) -> dict[str, str]:
+def drifted_columns(root: Path, model: str) -> dict[str, str]:
     """Columns that drifted in answered requests since data was last accepted.
 
-    To each the name of its report. Reports on raw data do not count: they would let
-    the data speak for itself.
+    Each with the name of its report. Reports on raw data do not count: then the data
+    itself would excuse its breach of the contract.
     """
     accepted = contract_path(model)
     since = accepted.stat().st_mtime if accepted.exists() else 0.0

@@ -1,23 +1,20 @@
 """Tables between assets: immutable Parquet files named by the hash of their content.
 
 ``tables/<model>/<stage>/<data version>.parquet`` is written once. Which one a run made
-is noted per run, so that two runs of a model at once never read each other's data.
+is recorded per run, so that two runs of a model at once never read each other's data.
 ``current.json`` names the one that runs read which made none: of a stage that is
 checked, the last that was accepted, while ``newest.json`` names the last one written.
 """
 
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
-import dagster as dg
+from typing import TYPE_CHECKING
 
 from ml_assets.core.storage import (
     atomic_path,
     below,
     locked,
     read_json,
-    storage_root,
     write_json,
 )
 from ml_assets.records.plan import Kind
@@ -54,6 +51,11 @@ class TableStore:
     def path(self, model: str, stage: str, version: str) -> Path:
         """File of one table."""
         return below(self.root / "tables", model, stage, f"{version}.parquet")
+
+    def validation_report(self, model: str, version: str) -> Path:
+        """File of the validation report of one raw table."""
+        reports = below(self.root / "reports", model)
+        return below(reports / "validation", f"{version}.json")
 
     def write(self, model: str, stage: str, run_id: str, frame: "pd.DataFrame") -> Path:
         """Keep `frame`, whose ``attrs["data_version"]`` names its content.
@@ -179,17 +181,11 @@ class TableStore:
         if (directory / "newest.json").exists():
             raise NoTableYetError(
                 f"no table {model}/{stage} was accepted yet: its checks have not"
-                " passed; run them, or see what they say"
+                " passed; run them, or see what they found"
             )
         raise NoTableYetError(
             f"table {model}/{stage} was never materialized; materialize it first"
         )
-
-
-def runs_of(run: dg.DagsterRun) -> list[str]:
-    """The run, and those that it takes up again where they failed."""
-    found = (run.run_id, run.parent_run_id, run.root_run_id)
-    return [run_id for run_id in dict.fromkeys(found) if run_id]
 
 
 def _write_parquet(frame: "pd.DataFrame", path: Path) -> None:
@@ -212,31 +208,3 @@ def _write_parquet(frame: "pd.DataFrame", path: Path) -> None:
 def _reason(error: OSError) -> str:
     # Arrow's own text is about its own function.
     return os.strerror(error.errno) if error.errno else str(error)
-
-
-class TableIOManager(dg.ConfigurableIOManager):
-    """Hands pandas tables from asset to asset through a `TableStore`."""
-
-    def handle_output(self, context: dg.OutputContext, obj: Any) -> None:
-        """Write the asset's table."""
-        model, stage = context.asset_key.path
-        path = TableStore(storage_root()).write(model, stage, context.run_id, obj)
-        context.add_output_metadata(
-            {
-                "path": dg.MetadataValue.path(str(path)),
-                "size_bytes": path.stat().st_size,
-            }
-        )
-
-    def load_input(self, context: dg.InputContext) -> "pd.DataFrame | None":
-        """Read the upstream asset's table; None where it was never materialized."""
-        model, stage = context.asset_key.path
-        store = TableStore(storage_root())
-        try:
-            runs = runs_of(context.step_context.dagster_run)
-            pointer = store.pointer(model, stage, *runs)
-        except NoTableYetError:
-            return None
-        frame = store.read(model, stage, pointer[DATA_VERSION])
-        frame.attrs |= pointer
-        return frame

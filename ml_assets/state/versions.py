@@ -13,8 +13,7 @@ from typing import Any
 import msgspec
 
 from ml_assets.core.storage import NameFault, below, create_bytes, read_json, write_json
-from ml_assets.records.plan import encode
-from ml_assets.records.version_name import STAMP
+from ml_assets.records.plan import STAMP, encode
 
 
 class UnknownVersionError(LookupError):
@@ -26,7 +25,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``files`` is the SHA-256 manifest of the registered bundle; it is kept here, outside
     the registry, so that bytes altered there are noticed before they are loaded.
-    ``notes`` says what training bounded, and what its requests may hold besides inputs.
+    ``notes`` lists what training bounded, and what requests may have besides inputs.
     """
 
     model: str

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.observability.logging_environment import SITE
+from ml_assets.observability.dagster_logs import SITE
 from ml_assets_tests.kits import postgres_instance
 from ml_assets_tests.kits.processes import await_true, free_ports
 
@@ -61,8 +61,8 @@ class Service:
         whole = self._log.read_text().rpartition("\n")[0]
         return [json.loads(text) for text in whole.splitlines()]
 
-    def says(self, text: str) -> bool:
-        """Whether a line has `text`; it must not have ended."""
+    def has_logged(self, text: str) -> bool:
+        """Whether a message contains `text`; the process must not have ended."""
         assert self.process.poll() is None, self._log.read_text()
         return any(text in line["message"] for line in self.lines())
 
@@ -78,7 +78,7 @@ def database() -> Iterator[postgres_instance.Cluster]:
 def instance_home(
     home: Path, database: postgres_instance.Cluster, monkeypatch: pytest.MonkeyPatch
 ) -> Path:
-    """The dagster.yaml of containers, with this machine's places, and its variables."""
+    """The dagster.yaml of containers, with local directories, and its variables."""
     given = (ROOT / "docker/dagster/dagster.yaml").read_text()
     given = given.replace("/var/lib/dagster", str(home / "dagster"))
     given = given.replace(
@@ -116,13 +116,17 @@ def test_webserver_and_daemon_write_each_line_once_though_the_database_came_late
         for name, command in commands.items()
     }
     try:
-        # Dagster tells of it by `logging.warning()`, which gives the root logger a
+        # Dagster logs it by `logging.warning()`, which gives the root logger a
         # handler: from then on, each line was written by two.
         for service in services.values():
-            await_true(lambda s=service: s.says("Retrying failed"), "it looked")
+            await_true(lambda s=service: s.has_logged("Retrying failed"), "it tried")
         database.start()
-        await_true(lambda: services["webserver"].says("Serving dagster"), "it serves")
-        await_true(lambda: services["daemon"].says("nothing to do"), "a sensor ticked")
+        await_true(
+            lambda: services["webserver"].has_logged("Serving dagster"), "it serves"
+        )
+        await_true(
+            lambda: services["daemon"].has_logged("nothing to do"), "a sensor ticked"
+        )
     finally:
         for service in services.values():
             service.process.terminate()

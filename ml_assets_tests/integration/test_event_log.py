@@ -141,7 +141,7 @@ def test_no_value_of_a_row_is_in_the_event_log(
     [("mark9b1c", ODD), (MARK, 123_456_789.25)],
     ids=["categories that were never seen", "numbers far out of their range"],
 )
-def test_what_breaks_the_contract_is_told_without_its_values(
+def test_what_breaks_the_contract_is_reported_without_its_values(
     mark: str,
     odd: float,
     make_spec: Any,

@@ -52,8 +52,8 @@ def scrape(address: str) -> str:
         return str(answer.read().decode())
 
 
-def until(address: str, wanted: Callable[[kit.Found], bool]) -> str:
-    """The first scrape that tells what is wanted."""
+def until(address: str, wanted: Callable[[kit.Samples], bool]) -> str:
+    """The first scrape whose samples are as wanted."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         text = scrape(address)
@@ -63,13 +63,13 @@ def until(address: str, wanted: Callable[[kit.Found], bool]) -> str:
     raise AssertionError(text)
 
 
-def ended(job: str, status: str, runs: int) -> Callable[[kit.Found], bool]:
+def ended(job: str, status: str, runs: int) -> Callable[[kit.Samples], bool]:
     name, labels = "ml_assets_dagster_runs_total", {"job": job, "status": status}
     return lambda found: kit.value(found, name, **labels) == runs
 
 
 @pytest.mark.slow
-def test_the_exporter_tells_ends_and_is_the_same_after_a_restart(tmp_path: Path):
+def test_the_exporter_counts_ends_and_is_the_same_after_a_restart(tmp_path: Path):
     (tmp_path / "dagster.yaml").write_text("telemetry: {enabled: false}\n")
     with dg.DagsterInstance.from_config(str(tmp_path)) as instance:
         kit.run(instance, "good", kit.raw)
@@ -92,7 +92,7 @@ def test_the_exporter_tells_ends_and_is_the_same_after_a_restart(tmp_path: Path)
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def counts(text: str) -> kit.Found:
+def counts(text: str) -> kit.Samples:
     prefix, ends = "ml_assets_dagster_", ("_total", "_count", "_sum", "_bucket")
     return {
         key: value
@@ -121,7 +121,7 @@ def test_every_metric_is_in_the_catalogue(tmp_path: Path):
     not postgres_kit.is_installed(), reason="PostgreSQL 15 is not installed"
 )
 def test_a_database_that_goes_away_is_a_metric_and_no_crash(tmp_path: Path):
-    def is_up(value: float) -> Callable[[kit.Found], bool]:
+    def is_up(value: float) -> Callable[[kit.Samples], bool]:
         name = "ml_assets_exporter_source_up"
         return lambda found: kit.value(found, name, source="event_log") == value
 

@@ -111,7 +111,7 @@ def test_the_server_image_holds_what_serves_and_no_more(images: dict[str, str]) 
     script = (
         "import importlib, importlib.util as i\n"
         "from ml_assets.core import trusted\n"
-        "import ml_assets.serving.runtime.fallback, skops.io, pandas\n"
+        "import ml_assets.serving.runtime.sklearn_runtime, skops.io, pandas\n"
         "for names in trusted.TRUSTED.values():\n"
         "    for name in names:\n"
         "        importlib.import_module(name.rpartition('.')[0])\n"
@@ -339,6 +339,8 @@ def test_volumes_are_copied_and_restored_as_the_guide_says(
             assert "${!volume}" in script and images["base"] in script
             subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True)
         options = [f"--volume={lost}:{STORAGE}"]
-        told = run_once(images["base"], "ml-assets", "versions", MODEL, options=options)
-        assert "in service" in told
+        output = run_once(
+            images["base"], "ml-assets", "versions", MODEL, options=options
+        )
+        assert "in service" in output
         run_once(images["base"], "ml-assets", "ledger", MODEL, options=options)

@@ -1,4 +1,4 @@
-"""The log files of whole runs: every line is ECS JSON, and none tells too much."""
+"""The log files of whole runs: every line is ECS JSON, without secrets or rows."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.observability.logging_environment import json_environment
+from ml_assets.observability.dagster_logs import json_environment
 from ml_assets_tests.integration.serving.conftest import storage, versions
 from ml_assets_tests.kits.elastic import unmapped
 from ml_assets_tests.kits.serving import Server
@@ -65,21 +65,21 @@ def require_no_secret(text: str) -> None:
 
 
 def require_no_rows(lines: list[dict[str, Any]]) -> None:
-    """Row values may stand in what failed, never in what is merely told."""
+    """Row values may be in warnings and errors, never in lower levels."""
     for line in lines:
         if line["log.level"] in ("debug", "info"):
             assert MARK not in json.dumps(line)
 
 
-def written_below(place: Path) -> str:
+def written_below(home: Path) -> str:
     """All log files of a home, those that Dagster keeps of steps too."""
-    found = [*place.glob("logs/*.log"), *place.glob("dagster/storage/*/compute_logs/*")]
+    found = [*home.glob("logs/*.log"), *home.glob("dagster/storage/*/compute_logs/*")]
     return "".join(path.read_text() for path in found if path.suffix != ".complete")
 
 
-def require_lines_of_a_demo(place: Path) -> None:
+def require_lines_of_a_demo(home: Path) -> None:
     """Every line of its services is ECS JSON without secrets."""
-    text = written_below(place)
+    text = written_below(home)
     require_no_secret(text)
     lines = lines_of(text)
     kinds = {line["event.dataset"] for line in lines}
@@ -113,7 +113,7 @@ with dg.DagsterInstance.get() as instance:
 """
 
 
-def test_runs_tell_no_secret_and_of_rows_only_what_failed(
+def test_runs_log_no_secret_and_of_rows_only_what_failed(
     home: Path, registry: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in SECRETS.items():
@@ -175,7 +175,7 @@ def test_runs_tell_no_secret_and_of_rows_only_what_failed(
     assert failed[-1]["error.message"] == "RuntimeError: no answer of [redacted]"
 
 
-def test_a_server_tells_no_values_of_requests(
+def test_a_server_logs_no_values_of_requests(
     storage: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name, value in SECRETS.items():

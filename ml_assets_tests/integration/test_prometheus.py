@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from ml_assets.cli.demonstration.churn import MODEL
+from ml_assets.cli.demo.churn import MODEL
 from ml_assets_tests.kits.observed_site import needs_all, observed
 from ml_assets_tests.kits.observed_weeks import breakdown, work
 from ml_assets_tests.kits.prometheus import (
@@ -32,18 +32,19 @@ CATALOGUE = (ROOT / "docs" / "observability.md").read_text()
 pytestmark = [pytest.mark.slow, *needs_all]
 
 
-class Told(NamedTuple):
-    """What is left of a site's story.
+class Observation(NamedTuple):
+    """What Prometheus recorded of a site.
 
-    `whole` is the moment before its processes were ended, `alone` what its exporter and
-    its servers, one of them of several workers, told at that moment.
+    `whole` is the time before its processes were ended; `scrapes` are those of its
+    exporter and its servers, one of them of several workers, at that time. `fired` are
+    the alerts that were awaited.
     """
 
     prometheus: Prometheus
     began: float
     whole: float
-    seen: dict[str, list[dict[str, str]]]
-    alone: dict[str, str]
+    fired: dict[str, list[dict[str, str]]]
+    scrapes: dict[str, str]
 
     def value(self, expression: str) -> float:
         """The one value of an expression while everything ran."""
@@ -51,7 +52,7 @@ class Told(NamedTuple):
         return float(found["value"][1])
 
     def values(self, expression: str, instant: bool = False) -> list[float]:
-        """What a panel shows, of that moment or of the whole story."""
+        """What a panel shows, of that time or of all until then."""
         found: list[Sample]
         if instant:
             found = self.prometheus.at(expression, self.whole)
@@ -61,17 +62,17 @@ class Told(NamedTuple):
 
 
 @pytest.fixture(scope="module")
-def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Told]:
+def observation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Observation]:
     with observed(tmp_path_factory.mktemp("observed")) as site:
         work(site)
         whole = site.now()
-        alone = {
+        scrapes = {
             "exporter": scrape(site.exporter_port),
             "server": scrape(site.ports.metrics),
             "workers": scrape(site.start_workers()),
         }
         breakdown(site)
-        yield Told(site.prometheus, site.began, whole, site.seen, alone)
+        yield Observation(site.prometheus, site.began, whole, site.fired, scrapes)
 
 
 def scrape(port: int) -> str:
@@ -97,10 +98,12 @@ REAL = [name for name in alerts() if name != "MlAssetsSeriesFolded"]
 
 
 @pytest.mark.parametrize("name", REAL)
-def test_every_alert_fires_where_its_trouble_is_real(told: Told, name: str) -> None:
+def test_every_alert_fires_where_its_trouble_is_real(
+    observation: Observation, name: str
+) -> None:
     rule = alerts()[name]
-    assert told.seen[name]
-    for labels in told.seen[name]:
+    assert observation.fired[name]
+    for labels in observation.fired[name]:
         assert rule["labels"].items() <= labels.items()
 
 
@@ -119,21 +122,23 @@ def queries() -> list[Any]:
 @pytest.mark.parametrize("model", [".*", MODEL], ids=["all models", "one model"])
 @pytest.mark.parametrize("instant, expression", queries())
 def test_every_query_of_a_dashboard_has_data(
-    told: Told, instant: bool, expression: str, model: str
+    observation: Observation, instant: bool, expression: str, model: str
 ) -> None:
-    found = told.values(substituted(expression, model), instant)
+    found = observation.values(substituted(expression, model), instant)
     assert any(math.isfinite(value) for value in found)
 
 
 @pytest.mark.parametrize("path", DASHBOARDS, ids=lambda path: path.stem)
-def test_models_can_be_chosen_and_deployments_are_marked(told: Told, path: Any) -> None:
+def test_models_can_be_chosen_and_deployments_are_marked(
+    observation: Observation, path: Any
+) -> None:
     board = json.loads(path.read_text())
     variable = board["templating"]["list"][1]["query"]["query"]
     metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", variable).groups()
-    given = {"match[]": metric, "start": told.began, "end": told.whole}
-    assert MODEL in told.prometheus.get(f"/api/v1/label/{label}/values", **given)
+    given = {"match[]": metric, "start": observation.began, "end": observation.whole}
+    assert MODEL in observation.prometheus.get(f"/api/v1/label/{label}/values", **given)
     (mark,) = board["annotations"]["list"]
-    marked = told.values(substituted(mark["expr"]))
+    marked = observation.values(substituted(mark["expr"]))
     assert marked, "no deployment is marked"
 
 
@@ -152,9 +157,9 @@ def test_models_can_be_chosen_and_deployments_are_marked(told: Told, path: Any) 
     ],
 )
 def test_the_series_of_the_instance_are_what_happened(
-    told: Told, expression: str, value: float
+    observation: Observation, expression: str, value: float
 ) -> None:
-    assert told.value(f"sum(ml_assets_dagster_{expression})") == value
+    assert observation.value(f"sum(ml_assets_dagster_{expression})") == value
 
 
 @pytest.mark.parametrize(
@@ -176,22 +181,26 @@ def test_the_series_of_the_instance_are_what_happened(
     ],
 )
 def test_the_series_of_models_are_what_happened(
-    told: Told, expression: str, value: float
+    observation: Observation, expression: str, value: float
 ) -> None:
-    assert told.value(f"sum(ml_assets_{expression})") == value
+    assert observation.value(f"sum(ml_assets_{expression})") == value
 
 
-def test_each_answer_is_counted_under_its_status_and_arm(told: Told) -> None:
+def test_each_answer_is_counted_under_its_status_and_arm(
+    observation: Observation,
+) -> None:
     requests = 'ml_assets_requests_total{model="churn", route="predict"'
-    assert told.value(f'sum({requests}, status="503"}})') > 0
+    assert observation.value(f'sum({requests}, status="503"}})') > 0
     for arm in ("live", "split"):
-        assert told.value(f'sum({requests}, status="200", arm="{arm}"}})') > 0
+        assert observation.value(f'sum({requests}, status="200", arm="{arm}"}})') > 0
     shadow = 'ml_assets_requests_total{route="shadow", arm="shadow", status="200"}'
-    assert told.value(f"sum({shadow})") > 0
+    assert observation.value(f"sum({shadow})") > 0
 
 
-def test_the_catalogue_has_every_metric_of_a_server_and_no_other(told: Told) -> None:
-    text = told.alone["server"] + told.alone["workers"]
+def test_the_catalogue_has_every_metric_of_a_server_and_no_other(
+    observation: Observation,
+) -> None:
+    text = observation.scrapes["server"] + observation.scrapes["workers"]
     names = set(re.findall(r"^# TYPE (ml_assets_\w+)", text, re.MULTILINE))
     section = CATALOGUE.partition("## The model server")[2].partition("\n## ")[0]
     listed = set(re.findall(r"^\| `(ml_assets_\w+)`", section, re.MULTILINE))
@@ -199,10 +208,10 @@ def test_the_catalogue_has_every_metric_of_a_server_and_no_other(told: Told) -> 
 
 
 def test_the_pictures_of_the_documentation_are_drawn_from_it(
-    told: Told, tmp_path: Path
+    observation: Observation, tmp_path: Path
 ) -> None:
-    span = (f"--began={told.began}", f"--ended={told.whole}")
-    source = ("--prometheus", told.prometheus.url, *span)
+    span = (f"--began={observation.began}", f"--ended={observation.whole}")
+    source = ("--prometheus", observation.prometheus.url, *span)
     command = [sys.executable, "-m", "docs.pictures", *source, "--out", str(tmp_path)]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
@@ -217,8 +226,8 @@ def test_the_pictures_of_the_documentation_are_drawn_from_it(
 
 
 @pytest.mark.parametrize("process", ["exporter", "server", "workers"])
-def test_the_linter_of_prometheus_finds_nothing_in_what_is_told(
-    told: Told, process: str
+def test_the_linter_of_prometheus_finds_nothing_in_a_scrape(
+    observation: Observation, process: str
 ) -> None:
-    assert "ml_assets_" in told.alone[process]
-    assert promtool("check", "metrics", stdin=told.alone[process]) == ""
+    assert "ml_assets_" in observation.scrapes[process]
+    assert promtool("check", "metrics", stdin=observation.scrapes[process]) == ""

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets_tests.kits.oci import real_registry
-from ml_assets_tests.kits.publish import SIGNER, Place
+from ml_assets_tests.kits.publish import SIGNER, PublishingClone
+from ml_assets_tests.kits.real_registry import real_registry
 
 pytestmark = pytest.mark.slow
 
@@ -20,160 +20,168 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 @pytest.fixture
-def place(registry: str, tmp_path: Path) -> Place:
+def clone(registry: str, tmp_path: Path) -> PublishingClone:
     """An empty repository of images, and one of code."""
-    return Place(tmp_path, registry)
+    return PublishingClone(tmp_path, registry)
 
 
-def test_a_commit_of_main_is_named_by_itself_and_as_main(place: Place) -> None:
-    commit = place.commit()
-    printed = place.publish(commit)
-    assert printed.pop("repository") == place.image
-    assert printed == place.digests("main") == place.digests(f"sha-{commit}")
+def test_a_commit_of_main_is_named_by_itself_and_as_main(
+    clone: PublishingClone,
+) -> None:
+    commit = clone.commit()
+    printed = clone.publish(commit)
+    assert printed.pop("repository") == clone.image
+    assert printed == clone.digests("main") == clone.digests(f"sha-{commit}")
     assert len(set(printed.values())) == 3
-    assert len(place.tags()) == 6
+    assert len(clone.tags()) == 6
 
 
-def test_nothing_has_a_name_before_it_is_signed(place: Place) -> None:
-    commit = place.commit()
-    assert place.run(commit, "main", "build")[0] == 0
-    assert place.tags() == set()
-    place.publish(commit)
-    log = place.log.read_text()
+def test_nothing_has_a_name_before_it_is_signed(clone: PublishingClone) -> None:
+    commit = clone.commit()
+    assert clone.run(commit, "main", "build")[0] == 0
+    assert clone.tags() == set()
+    clone.publish(commit)
+    log = clone.log.read_text()
     assert log.count("sign --yes") == 3
     assert log.index("sign --yes") < log.index("imagetools create")
     # The one that the delivery follows is named last.
     assert (
         log.rstrip()
         .splitlines()[-2]
-        .startswith(f"buildx imagetools create --tag {place.image}:main-base ")
+        .startswith(f"buildx imagetools create --tag {clone.image}:main-base ")
     )
 
 
-def test_a_commit_is_built_once_however_often_it_is_published(place: Place) -> None:
-    commit = place.commit()
-    assert place.publish(commit) == place.publish(commit)
-    assert place.builds() == 3
+def test_a_commit_is_built_once_however_often_it_is_published(
+    clone: PublishingClone,
+) -> None:
+    commit = clone.commit()
+    assert clone.publish(commit) == clone.publish(commit)
+    assert clone.builds() == 3
 
 
-def test_a_version_is_the_image_that_main_built(place: Place) -> None:
-    commit = place.commit()
-    place.publish(commit)
-    later = place.commit()
-    place.publish(later)
+def test_a_version_is_the_image_that_main_built(clone: PublishingClone) -> None:
+    commit = clone.commit()
+    clone.publish(commit)
+    later = clone.commit()
+    clone.publish(later)
     for _ in range(2):
-        code, printed = place.name(commit, "v1.2.3-rc.1")
+        code, printed = clone.name(commit, "v1.2.3-rc.1")
         assert code == 0, printed
-    assert place.digests("v1.2.3-rc.1") == place.digests(f"sha-{commit}")
-    assert place.digests("main") == place.digests(f"sha-{later}")
-    assert place.builds() == 6
+    assert clone.digests("v1.2.3-rc.1") == clone.digests(f"sha-{commit}")
+    assert clone.digests("main") == clone.digests(f"sha-{later}")
+    assert clone.builds() == 6
 
 
 def test_a_version_of_a_commit_that_main_did_not_publish_is_refused(
-    place: Place,
+    clone: PublishingClone,
 ) -> None:
-    place.publish(place.commit())
-    code, printed = place.name(place.commit(), "v1.0.0")
+    clone.publish(clone.commit())
+    code, printed = clone.name(clone.commit(), "v1.0.0")
     assert code == 1
     assert "main has not published this commit" in printed
-    assert not any(tag.startswith("v1") for tag in place.tags())
+    assert not any(tag.startswith("v1") for tag in clone.tags())
 
 
 @pytest.mark.parametrize("signer", ["", SIGNER.replace("main", "develop")])
 def test_a_version_of_an_image_that_main_did_not_sign_is_refused(
-    place: Place, signer: str
+    clone: PublishingClone, signer: str
 ) -> None:
-    commit = place.commit()
-    place.publish(commit)
-    signed = place.log.with_name("signed")
+    commit = clone.commit()
+    clone.publish(commit)
+    signed = clone.log.with_name("signed")
     signed.write_text(signed.read_text().replace(SIGNER, signer))
-    code, printed = place.name(commit, "v1.0.0")
+    code, printed = clone.name(commit, "v1.0.0")
     assert code == 1
     assert "no signatures found" in printed
-    assert not any(tag.startswith("v1") for tag in place.tags())
+    assert not any(tag.startswith("v1") for tag in clone.tags())
 
 
-def test_a_version_does_not_move(place: Place) -> None:
-    first = place.commit()
-    place.publish(first)
-    place.name(first, "v1.0.0")
-    second = place.commit()
-    place.publish(second)
-    code, printed = place.name(second, "v1.0.0")
+def test_a_version_does_not_move(clone: PublishingClone) -> None:
+    first = clone.commit()
+    clone.publish(first)
+    clone.name(first, "v1.0.0")
+    second = clone.commit()
+    clone.publish(second)
+    code, printed = clone.name(second, "v1.0.0")
     assert code == 1
     assert "a version does not move" in printed
-    assert place.digests("v1.0.0") == place.digests(f"sha-{first}")
+    assert clone.digests("v1.0.0") == clone.digests(f"sha-{first}")
 
 
-def test_what_is_built_is_the_commit_and_nothing_else(place: Place) -> None:
-    first = place.commit()
-    second = place.commit()
-    script = place.clone / "docker" / "publish.sh"
+def test_what_is_built_is_the_commit_and_nothing_else(clone: PublishingClone) -> None:
+    first = clone.commit()
+    second = clone.commit()
+    script = clone.directory / "docker" / "publish.sh"
     script.write_text(script.read_text() + "# changed\n")
-    code, printed = place.run(second, "main", "build")
+    code, printed = clone.run(second, "main", "build")
     assert code == 1 and f"files differ from those of {second}" in printed
-    place.git("checkout", "--quiet", "--force", "main")
-    place.commits.clear()
-    code, printed = place.run(first, "main", "build")
+    clone.git("checkout", "--quiet", "--force", "main")
+    clone.commits.clear()
+    code, printed = clone.run(first, "main", "build")
     assert code == 1 and f"{first} is not checked out" in printed
-    assert not place.log.exists()
+    assert not clone.log.exists()
 
 
-def test_digests_of_one_commit_are_not_given_to_another(place: Place) -> None:
-    first, second = place.commit(), place.commit()
-    assert place.run(first, "main", "build", "sign")[0] == 0
-    code, _ = place.run(second, "main", "tag")
+def test_digests_of_one_commit_are_not_given_to_another(clone: PublishingClone) -> None:
+    first, second = clone.commit(), clone.commit()
+    assert clone.run(first, "main", "build", "sign")[0] == 0
+    code, _ = clone.run(second, "main", "tag")
     assert code != 0
-    assert place.tags() == set()
+    assert clone.tags() == set()
 
 
-def test_main_moves_only_forward(place: Place) -> None:
-    older, newer = place.commit(), place.commit()
-    place.publish(newer)
-    place.publish(older)
-    assert place.digests("main") == place.digests(f"sha-{newer}")
-    assert place.digests(f"sha-{older}") != place.digests(f"sha-{newer}")
-    newest = place.commit()
-    place.publish(newest)
-    assert place.digests("main") == place.digests(f"sha-{newest}")
+def test_main_moves_only_forward(clone: PublishingClone) -> None:
+    older, newer = clone.commit(), clone.commit()
+    clone.publish(newer)
+    clone.publish(older)
+    assert clone.digests("main") == clone.digests(f"sha-{newer}")
+    assert clone.digests(f"sha-{older}") != clone.digests(f"sha-{newer}")
+    newest = clone.commit()
+    clone.publish(newest)
+    assert clone.digests("main") == clone.digests(f"sha-{newest}")
 
 
-def test_main_follows_a_history_that_was_written_again(place: Place) -> None:
-    place.commit()
-    place.publish(place.commit())
-    place.git("checkout", "--quiet", "main")
-    place.git("reset", "--quiet", "--hard", "HEAD^")
-    other = place.commit("--date=2020-01-01T00:00:00Z")
-    place.publish(other)
-    assert place.digests("main") == place.digests(f"sha-{other}")
+def test_main_follows_a_history_that_was_written_again(clone: PublishingClone) -> None:
+    clone.commit()
+    clone.publish(clone.commit())
+    clone.git("checkout", "--quiet", "main")
+    clone.git("reset", "--quiet", "--hard", "HEAD^")
+    other = clone.commit("--date=2020-01-01T00:00:00Z")
+    clone.publish(other)
+    assert clone.digests("main") == clone.digests(f"sha-{other}")
 
 
-def test_a_shallow_clone_cannot_tell_what_is_newer(place: Place) -> None:
-    older, newer = place.commit(), place.commit()
-    place.publish(newer)
-    (place.clone / ".git" / "shallow").write_text(f"{older}\n")
-    code, printed = place.run(older, "main", "build", "sign", "tag")
+def test_a_shallow_clone_is_refused_as_nothing_shows_what_is_newer(
+    clone: PublishingClone,
+) -> None:
+    older, newer = clone.commit(), clone.commit()
+    clone.publish(newer)
+    (clone.directory / ".git" / "shallow").write_text(f"{older}\n")
+    code, printed = clone.run(older, "main", "build", "sign", "tag")
     assert code == 1
     assert "the clone is shallow" in printed
-    assert place.digests("main") == place.digests(f"sha-{newer}")
+    assert clone.digests("main") == clone.digests(f"sha-{newer}")
 
 
-def test_an_outage_does_not_pass_for_an_image_that_is_missing(place: Place) -> None:
-    commit = place.commit()
-    place.publish(commit)
+def test_an_outage_does_not_pass_for_an_image_that_is_missing(
+    clone: PublishingClone,
+) -> None:
+    commit = clone.commit()
+    clone.publish(commit)
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
-        place.environment["IMAGE"] = f"127.0.0.1:{closed.getsockname()[1]}/owner/name"
+        clone.environment["IMAGE"] = f"127.0.0.1:{closed.getsockname()[1]}/owner/name"
         for verbs in (["build"], ["verify"], ["tag"]):
-            code, printed = place.run(commit, "main", *verbs)
+            code, printed = clone.run(commit, "main", *verbs)
             assert code != 0
-        code, printed = place.run(commit, "main", "build")
+        code, printed = clone.run(commit, "main", "build")
     assert "cannot be looked up" in printed and "failed to do request" in printed
-    assert place.builds() == 3
+    assert clone.builds() == 3
 
 
 @pytest.mark.parametrize(
-    "changed, told",
+    "changed, message",
     [
         ({"REVISION": "main"}, "REVISION is 'main', expected the 40 digits"),
         ({"REVISION": ""}, "REVISION: is the commit"),
@@ -184,12 +192,12 @@ def test_an_outage_does_not_pass_for_an_image_that_is_missing(place: Place) -> N
         ({"NAME": "v1.2.3;true"}, "NAME is 'v1.2.3;true', expected"),
     ],
 )
-def test_a_wrong_setting_is_told(
-    place: Place, changed: dict[str, str], told: str
+def test_a_wrong_setting_is_named(
+    clone: PublishingClone, changed: dict[str, str], message: str
 ) -> None:
     given = {"REVISION": "0" * 40, "NAME": "main"} | changed
-    place.environment["IMAGE"] = given.pop("IMAGE", place.environment["IMAGE"])
-    code, printed = place.run(given["REVISION"], given["NAME"], "build")
+    clone.environment["IMAGE"] = given.pop("IMAGE", clone.environment["IMAGE"])
+    code, printed = clone.run(given["REVISION"], given["NAME"], "build")
     assert code != 0
-    assert told in printed
-    assert not place.log.exists()
+    assert message in printed
+    assert not clone.log.exists()

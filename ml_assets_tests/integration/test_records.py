@@ -174,7 +174,7 @@ def test_a_rollback_returns_holds_and_is_written(
     assert aliases(home) == {"champion": third, "previous": second}
     target = LocalTarget(home)
     done = rollback(target, "churn", "user ana", "complaints")
-    assert (done.left, done.held, done.warning) == (third, True, "")
+    assert (done.left, done.is_on_hold, done.warning) == (third, True, "")
     assert serving(home) == (4, second)
     assert aliases(home) == {"champion": second, "previous": first}
     assert kinds(home) == ["deployment"] * 3 + ["rollback", "hold"]
@@ -195,7 +195,7 @@ def test_a_rollback_returns_holds_and_is_written(
         unhold(target, "churn", third, "user ana", "mended")
     back = rollback(target, "churn", "user ana", "mended", to=third, key="k")
     # An older version that is left is not at fault.
-    assert (back.left, back.held) == (second, False)
+    assert (back.left, back.is_on_hold) == (second, False)
     assert rollback(target, "churn", "user ana", "mended", to=third, key="k") == back
     assert serving(home) == (5, third)
     assert audit(target, "churn") == []

@@ -15,9 +15,9 @@ import dagster as dg
 import pytest
 
 from ml_assets.delivery import checks
-from ml_assets.delivery.checks.finding import Finding, Site
+from ml_assets.delivery.checks import CheckContext, CheckResult
 from ml_assets.delivery.environments import Settings
-from ml_assets.delivery.images import Image
+from ml_assets.delivery.releases import Release
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets_tests.integration.test_ui import free_port
 from ml_assets_tests.kits.processes import await_true
@@ -26,7 +26,7 @@ from ml_assets_tests.kits.serving import Server, plan, write_version
 pytestmark = pytest.mark.slow
 
 COMMIT = "c" * 40
-IMAGE = Image(
+CANDIDATE = Release(
     digest="sha256:" + "1" * 64,
     name="main",
     images={"base": "ghcr.io/acme/ml-assets@sha256:" + "1" * 64, "production": "-"},
@@ -48,8 +48,8 @@ defs = dg.Definitions.merge(
 """
 
 
-class Place:
-    """A code server that was told its image, and a webserver."""
+class Webserver:
+    """A code server that knows its image, and a webserver."""
 
     def __init__(self, home: Path) -> None:
         self.home = home
@@ -120,9 +120,9 @@ def end(process: "subprocess.Popen[bytes]") -> None:
 
 
 @pytest.fixture
-def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
+def webserver(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Webserver]:
     monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
-    found = Place(home)
+    found = Webserver(home)
     # The databases are made here: two programs that make them at once collide.
     with dg.DagsterInstance.get() as instance:
         assert not instance.get_runs() and not instance.all_instigator_state()
@@ -139,59 +139,61 @@ def place(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
             end(process)
 
 
-def by_name(findings: list[Finding]) -> dict[str, Finding]:
-    return {finding.name: finding for finding in findings}
+def by_name(results: list[CheckResult]) -> dict[str, CheckResult]:
+    return {result.name: result for result in results}
 
 
-def test_a_good_release_passes_and_others_do_not(place: Place) -> None:
-    place.serve_code(IMAGE.images["base"])
-    await_true(place.answers, "the webserver answers")
-    root = place.home / "storage"
+def test_a_good_release_passes_and_others_do_not(webserver: Webserver) -> None:
+    webserver.serve_code(CANDIDATE.images["base"])
+    await_true(webserver.answers, "the webserver answers")
+    root = webserver.home / "storage"
     arm = write_version(root, "a", 0)
     PlanStore(root).commit(plan(arm, 1))
     with Server(root) as server:
         models = f"http://127.0.0.1:{server.port}"
-        settings = place.settings(120.0, models)
-        site = Site(settings, IMAGE, "staging:1", {"census": "ml-assets-census"})
-        found = by_name(checks.run(site))
+        settings = webserver.settings(120.0, models)
+        context = CheckContext(
+            settings, CANDIDATE, "staging:1", {"census": "ml-assets-census"}
+        )
+        found = by_name(checks.run(context))
         assert [f"{f.name}: {f.sentence}" for f in found.values() if not f.passed] == []
-        assert [*found] == [*checks.SENTENCES]
+        assert [*found] == [*checks.DESCRIPTIONS]
         assert found["smoke"].figures["commit"] == COMMIT
         assert found["model_contract"].figures == {"models": ["census"]}
         assert found["latency"].figures["p99_ms"]["census"] > 0.0
         # The same attempt again finds its run and starts no other.
-        again = by_name(checks.run(site))
+        again = by_name(checks.run(context))
         assert again["smoke"].figures == found["smoke"].figures
-        other = by_name(checks.run(site._replace(key="staging:2")))
+        other = by_name(checks.run(context._replace(key="staging:2")))
         assert other["smoke"].figures["run_id"] != found["smoke"].figures["run_id"]
         # A model that the servers do not have.
-        missing = by_name(checks.run(site._replace(models={"other": "x"})))
+        missing = by_name(checks.run(context._replace(models={"other": "x"})))
         assert "other: http" in missing["model_contract"].sentence
         assert "404" in missing["model_contract"].sentence
-    gone = by_name(checks.run(site))["model_contract"]
+    gone = by_name(checks.run(context))["model_contract"]
     assert not gone.passed and "cannot be asked" in gone.sentence
 
 
-def test_the_code_of_another_image_does_not_pass(place: Place) -> None:
-    place.serve_code("ghcr.io/acme/ml-assets@sha256:" + "2" * 64)
-    await_true(place.answers, "the webserver answers")
-    site = Site(place.settings(1.0), IMAGE, "staging:1", {})
-    told: dict[str, Any] = {}
+def test_the_code_of_another_image_does_not_pass(webserver: Webserver) -> None:
+    webserver.serve_code("ghcr.io/acme/ml-assets@sha256:" + "2" * 64)
+    await_true(webserver.answers, "the webserver answers")
+    context = CheckContext(webserver.settings(1.0), CANDIDATE, "staging:1", {})
+    results: dict[str, Any] = {}
 
     def sentence() -> bool:
-        told.update(by_name(checks.run(site)))
-        return "expected" in told["code_location"].sentence
+        results.update(by_name(checks.run(context)))
+        return "expected" in results["code_location"].sentence
 
     await_true(sentence, "the webserver knows the image")
-    assert "runs ghcr.io/acme/ml-assets@sha256:222" in told["code_location"].sentence
+    assert "runs ghcr.io/acme/ml-assets@sha256:222" in results["code_location"].sentence
     # A code location that breaks says why.
-    place.location.write_text("raise NameError('no such spec')\n")
-    place.serve_code(IMAGE.images["base"])
+    webserver.location.write_text("raise NameError('no such spec')\n")
+    webserver.serve_code(CANDIDATE.images["base"])
 
     def is_broken() -> bool:
-        told.update(by_name(checks.run(site)))
-        return "does not load" in told["code_location"].sentence
+        results.update(by_name(checks.run(context)))
+        return "does not load" in results["code_location"].sentence
 
     await_true(is_broken, "the webserver knows that it is broken")
-    assert not told["code_location"].passed
-    assert told["smoke"].sentence == "not tried, because code_location failed"
+    assert not results["code_location"].passed
+    assert results["smoke"].sentence == "not tried, because code_location failed"

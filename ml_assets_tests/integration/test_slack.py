@@ -1,4 +1,4 @@
-"""A real daemon and a Slack that misbehaves: runs succeed, nobody is told twice."""
+"""A real daemon and a Slack that fails: runs succeed, and nothing is sent twice."""
 
 import contextlib
 import os
@@ -24,7 +24,7 @@ telemetry:
 run_queue:
   dequeue_interval_seconds: 1
 """
-# A file in wanted/ asks for a run; its content is the job.
+# A file in wanted/ requests a run; its content is the job.
 LOCATION = """
 import os
 from pathlib import Path
@@ -54,14 +54,14 @@ def bad():
     jobs=[good, bad], minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def asks(context):
+def requests(context):
     for path in sorted(Path(os.environ["WANTED"]).iterdir()):
         yield dg.RunRequest(
             run_key=path.name, job_name=path.read_text(), tags={"asked": path.name}
         )
 
 defs = dg.Definitions.merge(
-    dg.Definitions(jobs=[good, bad], sensors=[asks]), automation_notify.build()
+    dg.Definitions(jobs=[good, bad], sensors=[requests]), automation_notify.build()
 )
 """
 
@@ -113,7 +113,7 @@ class Site:
         return run.run_id
 
     def has_begun(self) -> bool:
-        """Whether the sensor looks at what happens from now on."""
+        """Whether the sensor had its first tick."""
         return any(
             '"ledgers"' in str(state.instigator_data.cursor)
             for state in self.instance.all_instigator_state()
@@ -144,7 +144,7 @@ def site(
 
 
 def shown(slack: SlackDouble, key: str = "shown") -> Counter[str]:
-    """How often each run was announced, by its id."""
+    """How often a message of each run was sent, by its id."""
     messages = getattr(slack, key)
     return Counter(item["text"].split("/runs/")[1][:36] for item in messages)
 
@@ -154,7 +154,7 @@ def test_runs_succeed_and_messages_arrive_at_most_once_whatever_slack_does(
 ) -> None:
     site.start()
     await_true(site.has_begun, "the sensor began")
-    # What is certain not to have arrived is told when Slack is back; a silence is not.
+    # What certainly did not arrive is sent again when Slack is back; a silence is not.
     for answer in (200, 429, 500, "cut", "hang"):
         slack.answer = answer
         slack.came.clear()
@@ -169,10 +169,10 @@ def test_runs_succeed_and_messages_arrive_at_most_once_whatever_slack_does(
         slack.released.set()
         if answer in (429, 500):
             name = f"bad-{answer}"
-            await_true(lambda: shown(slack)[site.run_id(name)], f"{name} was told")
+            await_true(lambda: shown(slack)[site.run_id(name)], f"{name} was sent")
     site.ask("bad-last", "bad")
     await_true(lambda: site.status("bad-last") == "FAILURE", "the last run failed")
-    await_true(lambda: shown(slack)[site.run_id("bad-last")], "the last was told")
+    await_true(lambda: shown(slack)[site.run_id("bad-last")], "the last was sent")
     counts = shown(slack)
     assert {site.run_id(f"bad-{n}") for n in (200, 429, 500, "last")} == {*counts}
     assert set(counts.values()) == {1}
@@ -198,12 +198,12 @@ def test_runs_succeed_where_nobody_listens(
     site.kill()
     monkeypatch.setenv("SLACK_WEBHOOK", slack.url)
     site.start()
-    await_true(lambda: shown(slack), "the failure was told once Slack was there")
+    await_true(lambda: shown(slack), "the failure was sent once Slack was there")
     assert shown(slack) == {site.run_id("bad"): 1}
     assert SECRET not in site.log.read_text()
 
 
-def test_a_daemon_killed_again_and_again_tells_nothing_twice(
+def test_a_daemon_killed_again_and_again_sends_nothing_twice(
     site: Site, slack: SlackDouble
 ) -> None:
     site.start()
@@ -221,6 +221,6 @@ def test_a_daemon_killed_again_and_again_tells_nothing_twice(
         site.start()
     site.ask("bad-last", "bad")
     await_true(lambda: site.status("bad-last") == "FAILURE", "the last run failed")
-    await_true(lambda: shown(slack)[site.run_id("bad-last")], "the last was told")
+    await_true(lambda: shown(slack)[site.run_id("bad-last")], "the last was sent")
     received = shown(slack, "received")
     assert set(received.values()) == {1} and len(received) == 3

@@ -13,8 +13,8 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.tracing.otlp import Sender
-from ml_assets.observability.run_tracer import RunTracer
-from ml_assets.observability.trace_ids import span_of, trace_of
+from ml_assets.observability.dagster_records import span_id_of, trace_id_of
+from ml_assets.observability.exporter.run_traces import RunTracer
 from ml_assets.state.versions import VersionStore
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.integration.serving.conftest import storage, versions
@@ -83,7 +83,7 @@ def test_a_collector_that_is_away_costs_spans_and_nothing_else(
         for _ in range(200):
             ask(server)
         await_true(lambda: lost(server) > 0, "lost spans are counted", 30)
-        server.has_said("the collector does not take traces")
+        server.logged("the collector does not take traces")
         assert server.stop() == 0
 
 
@@ -113,15 +113,15 @@ def test_training_and_deployment_are_traces_that_are_linked(
     deployed = run_job(spec, "deploy", model="churn")
     assert deployed.success, failure_of(deployed)
     sender = Sender("ml-assets-runs", logging.getLogger(__name__))
-    assert RunTracer(instance, sender.send, home).look() == 2
+    assert RunTracer(instance, sender.send, home).send_ended() == 2
     roots = {span.trace: span for span in collector.spans if not span.parent}
-    training = roots[trace_of(trained.run_id)]
-    deployment = roots[trace_of(deployed.run_id)]
+    training = roots[trace_id_of(trained.run_id)]
+    deployment = roots[trace_id_of(deployed.run_id)]
     for root in (training, deployment):
         assert root.attributes["ml_assets.model"] == "churn"
         assert root.attributes["ml_assets.version"] == version
     ((trace, span, _),) = deployment.links
-    assert (trace, span) == (trace_of(trained.run_id), span_of(trained.run_id))
+    assert (trace, span) == (trace_id_of(trained.run_id), span_id_of(trained.run_id))
     names = {span.name for span in collector.spans if span.trace == training.trace}
     assert {"churn__raw", "churn__features", "churn__model"} < names
     for result in (trained, deployed):
@@ -130,7 +130,7 @@ def test_training_and_deployment_are_traces_that_are_linked(
         ):
             found = event.dagster_event
             assert found is not None and found.step_key is not None
-            id_ = span_of(result.run_id, found.step_key, 1)
+            id_ = span_id_of(result.run_id, found.step_key, 1)
             (step,) = [span for span in collector.spans if span.id == id_]
             assert step.start == round(event.timestamp * 1e6) * 1000
 
@@ -148,13 +148,13 @@ def test_the_exporter_sends_runs_that_ended_and_writes_json_lines(
             process.send_signal(signal.SIGTERM)
             assert process.wait(60) == 0
             assert process.stdout is not None
-            said = [json.loads(line) for line in process.stdout]
-    assert {line["event.dataset"] for line in said} == {"ml-assets.exporter"}
-    assert said[-1]["message"] == "exporter stopped"
+            logged = [json.loads(line) for line in process.stdout]
+    assert {line["event.dataset"] for line in logged} == {"ml-assets.exporter"}
+    assert logged[-1]["message"] == "exporter stopped"
     roots = {span.trace: span for span in collector.spans if not span.parent}
-    assert list(roots) == [trace_of(first), trace_of(second)]
+    assert list(roots) == [trace_id_of(first), trace_id_of(second)]
     assert [span.is_error for span in roots.values()] == [False, True]
 
 
-def sent(found: exporter_kit.Found) -> float | None:
+def sent(found: exporter_kit.Samples) -> float | None:
     return exporter_kit.value(found, "ml_assets_traces_sent_total")

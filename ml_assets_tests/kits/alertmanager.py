@@ -39,7 +39,7 @@ def plain(item: dict[str, Any], namespace: str, webhook: str) -> dict[str, Any]:
 
 
 def amtool(*arguments: str) -> str:
-    """What amtool says; it must be content."""
+    """The output of amtool, which must succeed."""
     done = subprocess.run(["amtool", *arguments], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.strip()

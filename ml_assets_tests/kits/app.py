@@ -1,4 +1,4 @@
-"""A model server in this process: a runtime that can be told, and a client."""
+"""A model server in this process: a runtime with chosen answers, and a client."""
 
 import asyncio
 import json
@@ -9,12 +9,12 @@ import numpy as np
 
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.http.app import ModelServer
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.http.served_state import ServedState
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.models.served_state import State
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 SIGNATURE = Signature(
     columns=(
@@ -60,7 +60,7 @@ def server(*models: ServedModel, missing: Sequence[str] = (), **settings: Any):
     settings = {"max_body_bytes": 100_000, "max_rows": 100, **settings}
     app = ModelServer(ServerSettings(**settings), Metrics(), PredictionIds())
     found = {model.name: model for model in models}
-    app.state = State(found, frozenset(missing), True, app.metrics)
+    app.state = ServedState(found, frozenset(missing), True, app.metrics)
     return app
 
 

@@ -1,8 +1,8 @@
 """An environment in small: a cluster, and the webserver and model servers in it.
 
-The cluster is the double of the Kubernetes API, and the webserver says what follows:
-the code location has the image of the pods that are ready, and a run has the commit of
-that image. `faults` maps the digest of a release to what is wrong with it.
+The cluster is the double of the Kubernetes API. By the webserver, the code location has
+the image of the pods that are ready, and a run has the commit of that image. `faults`
+maps the digest of a release to what is wrong with it.
 """
 
 import json
@@ -59,7 +59,7 @@ class Environment:
             yield self
 
     def variables(self) -> dict[str, str]:
-        """What names it to those who deliver."""
+        """The variables that describe it to a delivery."""
         return {
             **self.api.environment(f"K8S_{self.prefix}"),
             f"ML_ASSETS_{self.prefix}_WEBSERVER": self.url,
@@ -67,15 +67,15 @@ class Environment:
         }
 
     def images(self) -> dict[str, str]:
-        """Deployment to the image of its template, which Dagster is told, too."""
+        """Deployment to the image of its template, which is in its variable, too."""
         found = {}
         for name in FIRST:
             (container,) = self.api.template(name)["spec"]["containers"]
             found[name] = container["image"]
             if name == CODE:
-                told = {item["name"]: item.get("value") for item in container["env"]}
-                assert told[CURRENT_IMAGE] == container["image"]
-                assert told["KEPT"] == "yes"
+                env = {item["name"]: item.get("value") for item in container["env"]}
+                assert env[CURRENT_IMAGE] == container["image"]
+                assert env["KEPT"] == "yes"
         return found
 
     def digest(self) -> str:

@@ -1,4 +1,4 @@
-"""A Dagster instance with real runs, and an exporter that follows it."""
+"""Real runs in a Dagster instance, and the samples of a source or of a scrape."""
 
 import threading
 from collections.abc import Iterable
@@ -8,7 +8,7 @@ import dagster as dg
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from ml_assets.observability.exporter.follower import Follower
+from ml_assets.observability.exporter.polling import Source
 
 RAW = dg.AssetKey(["census", "raw"])
 EVALUATION = dg.AssetKey(["census", "evaluation"])
@@ -22,9 +22,9 @@ def raw() -> dg.MaterializeResult:
 
 @dg.asset(key=PERFORMANCE)
 def performance() -> dg.MaterializeResult:
-    told = {"version": "20261123T020000Z", "degraded": True, "joined": 40}
+    live = {"accuracy": 0.7, "offline_accuracy": 0.86, "joined": 40}
     return dg.MaterializeResult(
-        metadata={**told, "accuracy": 0.7, "offline_accuracy": 0.86}
+        metadata={"version": "20261123T020000Z", "degraded": True, **live}
     )
 
 
@@ -49,10 +49,10 @@ def run(instance: dg.DagsterInstance, job: str, *assets: Any) -> str:
     return done.run_id
 
 
-Found = dict[tuple[str, frozenset[tuple[str, str]]], float]
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
-def parsed(text: str) -> Found:
+def parsed(text: str) -> Samples:
     """Every sample of a scrape."""
     return {
         (sample.name, frozenset(sample.labels.items())): sample.value
@@ -61,10 +61,9 @@ def parsed(text: str) -> Found:
     }
 
 
-def told(follower: Follower) -> Found:
-    """What one look of a follower tells."""
-    metrics = follower.look(threading.Event())
-    return parsed(text_of(metrics))
+def polled(source: Source) -> Samples:
+    """The samples of one poll."""
+    return parsed(text_of(source.poll(threading.Event())))
 
 
 def text_of(metrics: Iterable[Any]) -> str:
@@ -79,6 +78,6 @@ def text_of(metrics: Iterable[Any]) -> str:
     return generate_latest(registry).decode()
 
 
-def value(found: Found, name: str, **labels: str) -> float | None:
+def value(found: Samples, name: str, **labels: str) -> float | None:
     """One sample; None where there is none."""
     return found.get((name, frozenset(labels.items())))

@@ -17,10 +17,10 @@ import dagster as dg
 import pytest
 
 from ml_assets.cli.client import ServerClient
-from ml_assets.cli.demonstration import churn
-from ml_assets.cli.demonstration.runs import Runs
-from ml_assets.cli.demonstration.servers import Ports, await_server
-from ml_assets.cli.demonstration.traffic import Traffic
+from ml_assets.cli.demo import churn
+from ml_assets.cli.demo.environment import Ports, await_server
+from ml_assets.cli.demo.runs import Runs
+from ml_assets.cli.demo.traffic import Traffic
 from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.processes import Child, Children, cli, script
 from ml_assets_tests.conftest import OURS
@@ -56,7 +56,7 @@ from pathlib import Path
 time.sleep = lambda seconds: select.select([], [], [], seconds)
 
 from ml_assets.cli.instance import dagster_instance
-from ml_assets.cli.demonstration.runs import Runs
+from ml_assets.cli.demo.runs import Runs
 
 with dagster_instance() as instance:
     runs = Runs(instance, Path(os.environ["ML_ASSETS_HOME"]) / "churn.yaml")
@@ -64,7 +64,7 @@ with dagster_instance() as instance:
     runs.launch("churn_gate", "churn_deploy")
 """
 # The daemon's code location: the model with its schedules, but without its sensors,
-# which the story looks at itself; and a sensor that asks for a run by each file in
+# which the test evaluates itself; and a sensor that requests a run for each file in
 # wanted/.
 LOCATION = """
 import os
@@ -74,7 +74,7 @@ from ml_assets.automation import notify as automation_notify
 from ml_assets.assets.common import TABLES
 from ml_assets.spec.catalogue import read_specs
 from ml_assets.components.tabular_classifier import STAGES
-from ml_assets.state.tables import TableIOManager
+from ml_assets.assets.io_managers import TableIOManager
 
 HOME = Path(os.environ["ML_ASSETS_HOME"])
 automation_notify.SENSOR_SECONDS = 1
@@ -84,7 +84,7 @@ automation_notify.FIRST_WAIT = automation_notify.LONGEST_WAIT = 0.5
     job_name="churn_monitor", minimum_interval_seconds=1,
     default_status=dg.DefaultSensorStatus.RUNNING,
 )
-def asks(context):
+def requests(context):
     if (HOME / "broken").exists():
         raise ValueError("on purpose")
     for path in sorted((HOME / "wanted").iterdir()):
@@ -102,18 +102,18 @@ def defs():
         resources={TABLES: TableIOManager()},
         executor=dg.in_process_executor,
     )
-    own = dg.Definitions(sensors=[asks])
+    own = dg.Definitions(sensors=[requests])
     return dg.Definitions.merge(kept, own, automation_notify.build())
 """
 
 
 class Site:
-    """What runs, and what was seen of it.
+    """The processes of a platform, its Prometheus, and the alerts that fired.
 
     Attributes
     ----------
-    seen : dict of str to list
-        Alerts that were awaited and fired, with their labels.
+    fired : dict of str to list
+        Alerts that were awaited, with their labels.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Site:
         self.slack = slack
         self.instance = instance
         self.runs = Runs(instance, home / "churn.yaml")
-        self.seen: dict[str, list[dict[str, str]]] = {}
+        self.fired: dict[str, list[dict[str, str]]] = {}
         self.began = time.time()
         (home / "wanted").mkdir()
         (home / "location.py").write_text(LOCATION)
@@ -136,11 +136,11 @@ class Site:
         churn.write_customers(home, seed=1)
 
     def write_model(self, text: churn.Text) -> None:
-        """Let the YAML say this."""
+        """Write the model's YAML."""
         (self.home / "churn.yaml").write_text(str(text))
 
-    def live_in_the_past(self) -> None:
-        """Train and deploy a version as of forty days ago."""
+    def deploy_old_version(self) -> None:
+        """Train and deploy a version with the clock of forty days ago."""
         then = ("faketime", "-f", f"-{DAYS_AGO}d")
         command = [*then, sys.executable, "-c", PAST]
         # Waits are not to be faked.
@@ -156,7 +156,7 @@ class Site:
         self.exporter_port = free_port()
         command = cli("exporter", "--port", str(self.exporter_port))
         self.exporter = self._start("exporter", [*command, "--interval", "0.5"])
-        # What is logged is looked at within the minute; a short queue is soon full.
+        # Segments are shipped within seconds; a short queue is soon full.
         options = ("--segment-seconds", "0.5", "--max-queue", str(QUEUE))
         command = cli("serve", "--port", "0", "--metrics-port", "0", *options)
         self.server = self._start("server", command)
@@ -166,7 +166,7 @@ class Site:
         self.ports: Ports = await_server(self.children, self._log("server"))[0]
 
     def watch(self, prometheus: Prometheus) -> None:
-        """Look through this Prometheus from now on."""
+        """Query this Prometheus from now on."""
         self.prometheus = prometheus
         self.began = time.time()
 
@@ -179,7 +179,7 @@ class Site:
         return ports.metrics
 
     def now(self) -> float:
-        """This moment, once Prometheus has seen all that was before it."""
+        """The time, once Prometheus has scraped every target after it."""
         moment = time.time()
         await_true(
             lambda: self.prometheus.value("min(timestamp(up))") > moment,
@@ -188,7 +188,7 @@ class Site:
         )
         return moment
 
-    def ask_for(self, job: str) -> None:
+    def launch(self, job: str) -> None:
         """Put a run in the queue."""
         location = str(self.home / "location.py")
         command = [script("dagster"), "job", "launch", "-f", location, "-j", job]
@@ -207,15 +207,15 @@ class Site:
             fires = self.prometheus.firing().get(name, [])
             return [item for item in fires if labels.items() <= item.items()]
 
-        self.seen[name] = await_true(found, f"{name} {labels} fired", PATIENCE)
+        self.fired[name] = await_true(found, f"{name} {labels} fired", PATIENCE)
 
-    def await_calm(self, name: str) -> None:
-        """Wait until an alert fires no more."""
-        quiet = f"{name} cleared"
-        await_true(lambda: name not in self.prometheus.firing(), quiet, PATIENCE)
+    def await_cleared(self, name: str) -> None:
+        """Wait until an alert does not fire any more."""
+        cleared = f"{name} cleared"
+        await_true(lambda: name not in self.prometheus.firing(), cleared, PATIENCE)
 
     def await_value(self, expression: str, wanted: Callable[[float], bool]) -> None:
-        """Wait until Prometheus says what is wanted."""
+        """Wait until the value of an expression is as wanted."""
         await_true(
             lambda: wanted(self.prometheus.value(expression)), expression, PATIENCE
         )
@@ -233,11 +233,11 @@ class Site:
         return self.home / "logs" / f"{name}.log"
 
 
-class Forgetful(Children):
+class KillableChildren(Children):
     """Children of which some are killed on purpose."""
 
     def forget(self, child: Child) -> None:
-        """Require it alive no more."""
+        """Do not require any more that it is alive."""
         self._children.remove(child)
 
 
@@ -253,10 +253,10 @@ def observed(home: Path) -> Iterator[Site]:
         patch.setenv("ML_ASSETS_HOME", str(home))
         patch.setenv("DAGSTER_HOME", str(home / "dagster"))
         patch.setenv("SLACK_WEBHOOK", slack.url)
-        children = stack.enter_context(Forgetful())
+        children = stack.enter_context(KillableChildren())
         instance = stack.enter_context(dagster_instance())
         site = Site(home, children, instance, slack)
-        site.live_in_the_past()
+        site.deploy_old_version()
         site.start()
         (home / "rules.yaml").write_text(hastened(RULES.read_text()))
         targets = {

@@ -1,4 +1,4 @@
-"""What happens on an observed site, for real: first a day's work, then what breaks."""
+"""The events on an observed site: first those that can be mended, then breakdowns."""
 
 import contextlib
 import json
@@ -12,10 +12,10 @@ from operator import eq
 
 import pytest
 
-from ml_assets.cli.demonstration import churn
-from ml_assets.cli.demonstration.churn import MODEL
+from ml_assets.cli.demo import churn
+from ml_assets.cli.demo.churn import MODEL
 from ml_assets.cli.output import Failed
-from ml_assets.cli.run_reporter import Story
+from ml_assets.cli.run_report import RunReport
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -31,7 +31,7 @@ CLIENTS = QUEUE + 16
 
 
 def work(site: Site) -> None:
-    """Everything but what cannot be mended; the alerts on the way are awaited."""
+    """Every event that can be mended; the alerts that it causes are awaited."""
     _old_version(site)
     _failed_runs(site)
     _experiment(site)
@@ -47,7 +47,7 @@ def work(site: Site) -> None:
 
 
 def breakdown(site: Site) -> None:
-    """What cannot: a ledger's chain, the server, the daemon, and the exporter."""
+    """What cannot be mended: a ledger's chain, the server, the daemon, the exporter."""
     _ledger(site)
     site.kill(site.server)
     site.await_alert("MlAssetsServerDown", model=MODEL)
@@ -58,12 +58,12 @@ def breakdown(site: Site) -> None:
 
 def _old_version(site: Site) -> None:
     """What was trained forty days ago serves, and its schedule is switched on."""
-    # The sensor begins anew and asks for it again, which changes nothing.
+    # The sensor begins anew and requests it again, which changes nothing.
     site.runs.launch(GATE, DEPLOY)
     with site.traffic() as traffic:
         sent = traffic.send(churn.customers(400, seed=2), rows_each=4)
         traffic.await_labels(traffic.label(sent, slice(0, 300)))
-    # The daemon's sensor asks for it: through the queue, in a process of its own. A
+    # The daemon's sensor requests it: through the queue, in a process of its own. A
     # rate needs two.
     ended = f'ml_assets_dagster_runs_total{{job="{MONITOR}", status="success"}}'
     for number in (1, 2):
@@ -73,7 +73,7 @@ def _old_version(site: Site) -> None:
 
 
 def _failed_runs(site: Site) -> None:
-    """Bad data fails a training, Slack does not hear of it, and a sensor breaks."""
+    """Bad data fails a training, Slack is away, and a sensor breaks."""
     site.slack.answer = 500
     bad = churn.customers(600, seed=3)
     bad[churn.TARGET] = bad[churn.TARGET].astype(str).replace("yes", "perhaps")
@@ -83,31 +83,31 @@ def _failed_runs(site: Site) -> None:
     site.await_alert("MlAssetsRunFailed", job=TRAIN)
     site.await_alert("MlAssetsNotificationsFail")
     site.slack.answer = 200
-    site.await_calm("MlAssetsNotificationsFail")
+    site.await_cleared("MlAssetsNotificationsFail")
     assert any(TRAIN in text for text in site.slack.texts)
     (site.home / "broken").touch()
-    site.await_alert("MlAssetsTickFailed", name="asks")
+    site.await_alert("MlAssetsTickFailed", name="requests")
     (site.home / "broken").unlink()
-    site.await_calm("MlAssetsTickFailed")
+    site.await_cleared("MlAssetsTickFailed")
     site.await_alert("MlAssetsModelStale", model=MODEL)
 
 
 def _experiment(site: Site) -> None:
-    """A better version is trained, tried in shadow, and promoted by labels."""
+    """A better version is trained, shadows the champion, and is promoted by labels."""
     churn.write_customers(site.home, seed=1)
     site.write_model(churn.BOOSTING)
     _train_and_deploy(site)
-    site.await_calm("MlAssetsRunFailed")
-    site.await_calm("MlAssetsTrainingMissed")
+    site.await_cleared("MlAssetsRunFailed")
+    site.await_cleared("MlAssetsTrainingMissed")
     with site.traffic() as traffic:
         sent = traffic.send(churn.customers(1_500, seed=4), rows_each=5, arms=2)
         traffic.await_labels(traffic.label(sent, slice(0, None)))
     assert _monitor(site).metadata["experiment"]["verdict"] == "promote"
-    site.await_calm("MlAssetsModelStale")
+    site.await_cleared("MlAssetsModelStale")
 
 
 def _canary(site: Site) -> None:
-    """A slow version answers some, and is rolled back by itself."""
+    """A slow version answers a share, and is rolled back automatically."""
     site.write_model(churn.SLOW_BOOSTING)
     _train_and_deploy(site)
     with site.traffic() as traffic:
@@ -125,7 +125,7 @@ def _drift(site: Site) -> None:
 
 
 def _wrong_answers(site: Site) -> None:
-    """Nothing turns out as it was predicted."""
+    """Every label is the opposite of the prediction."""
     frame = churn.customers(4_000, seed=7)
     with site.traffic() as traffic:
         sent = traffic.send(frame, rows_each=100)
@@ -168,13 +168,13 @@ def _releases(site: Site) -> None:
         ("production", "release_failure"),
         ("production", "rollback"),
     )
-    told = f'ml_assets_ledger_entries{{model="{RELEASE}"}}'
+    entries = f'ml_assets_ledger_entries{{model="{RELEASE}"}}'
     for number, (where, kind) in enumerate(kinds, start=1):
         what = {"environment": where}
         Ledger(site.home).append(
             RELEASE, kind, "sha256:0", None, who="user ana", why="", evidence=what
         )
-        site.await_value(told, partial(eq, number))
+        site.await_value(entries, partial(eq, number))
     site.await_alert("MlAssetsReleaseFailed", environment="production")
     site.await_alert("MlAssetsReleaseFailed", environment="staging")
 
@@ -215,12 +215,12 @@ def _ledger(site: Site) -> None:
 
 
 def _daemon(site: Site) -> None:
-    """It dies; what is asked for thereafter waits, and its last beat grows old."""
+    """It ends; a run that is launched then waits, and its last heartbeat grows old."""
     site.kill(site.daemon)
-    site.ask_for(MONITOR)
+    site.launch(MONITOR)
     site.await_alert("MlAssetsQueueStuck")
-    for beat in site.instance.get_daemon_heartbeats().values():
-        older = beat._replace(timestamp=beat.timestamp - 600)
+    for heartbeat in site.instance.get_daemon_heartbeats().values():
+        older = heartbeat._replace(timestamp=heartbeat.timestamp - 600)
         site.instance.add_daemon_heartbeat(older)
     site.await_alert("MlAssetsDaemonDown", daemon="SENSOR")
 
@@ -230,7 +230,7 @@ def _train_and_deploy(site: Site) -> None:
     site.runs.launch(GATE, DEPLOY)
 
 
-def _monitor(site: Site) -> Story:
+def _monitor(site: Site) -> RunReport:
     return site.runs.run(MONITOR)
 
 

@@ -1,23 +1,14 @@
-"""Images without a container engine, a registry in small, and a real one."""
+"""Images without a container engine, and a registry in small."""
 
 import base64
 import contextlib
 import hashlib
 import json
-import os
-import shutil
-import socket
-import subprocess
-import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from ml_assets_tests.kits.doubles import served
-from ml_assets_tests.kits.processes import await_true
 
 PATH = "acme/ml-assets"
 COMMITS = {name: hashlib.sha1(name.encode()).hexdigest() for name in "abcdef"}
@@ -77,105 +68,13 @@ def build(commit: str, **labels: str) -> dict[str, Built]:
     return {target: Built(target, commit, **labels) for target in targets}
 
 
-class RealRegistry:
-    """Debian's ``docker-registry``, over files in a directory."""
-
-    def __init__(self, directory: Path) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = int(probe.getsockname()[1])
-        self.directory = directory
-        self.config = directory / "registry.json"
-        # JSON is YAML, too.
-        storage = {"filesystem": {"rootdirectory": str(directory / "registry")}}
-        config = {
-            "version": 0.1,
-            "log": {"level": "warn"},
-            "storage": storage,
-            "http": {"addr": f"127.0.0.1:{self.port}"},
-        }
-        self.config.write_text(json.dumps(config))
-        self.process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def image(self) -> str:
-        return f"127.0.0.1:{self.port}/{PATH}"
-
-    def start(self) -> None:
-        with (self.directory / "registry.log").open("ab") as log:
-            self.process = subprocess.Popen(
-                ["docker-registry", "serve", str(self.config)],
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "OTEL_TRACES_EXPORTER": "none"},
-            )
-        await_true(self._answers, "the registry answers", 30.0)
-
-    def stop(self) -> None:
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
-
-    def _answers(self) -> bool:
-        try:
-            with self._ask("GET", "/v2/"):
-                return True
-        except OSError:
-            return False
-
-    def push(self, images: dict[str, Built], *names: str) -> str:
-        """Push the images of a commit under names; the digest of the release."""
-        for target, image in images.items():
-            for blob in image.blobs:
-                self._push_blob(blob)
-            self._put_manifest(digest_of(image.manifest), image.manifest, MANIFEST)
-        # A name is given when all images are there, the code location's last.
-        for name in names:
-            for target in reversed(images):
-                index = images[target].index
-                self._put_manifest(f"{name}-{target}", index, INDEX)
-        return images["base"].digest
-
-    def _push_blob(self, blob: bytes) -> None:
-        with self._ask("POST", f"/v2/{PATH}/blobs/uploads/") as answer:
-            place = answer.headers["Location"]
-        joint = "&" if "?" in place else "?"
-        query = f"{joint}digest={digest_of(blob)}"
-        place = place.removeprefix(f"http://127.0.0.1:{self.port}")
-        self._ask("PUT", place + query, blob, "application/octet-stream").close()
-
-    def _put_manifest(self, reference: str, body: bytes, kind: str) -> None:
-        self._ask("PUT", f"/v2/{PATH}/manifests/{reference}", body, kind).close()
-
-    def _ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> Any:
-        request = urllib.request.Request(
-            f"http://127.0.0.1:{self.port}{path}",
-            data=body if method != "GET" else None,
-            method=method,
-            headers={"Content-Type": kind} if kind else {},
-        )
-        return urllib.request.urlopen(request, timeout=10)
-
-
-@contextlib.contextmanager
-def real_registry(directory: Path) -> Iterator[RealRegistry]:
-    """A real registry until the block ends; the test is skipped where there is none."""
-    if shutil.which("docker-registry") is None:
-        pytest.skip("docker-registry is not installed (apt-get install it)")
-    registry = RealRegistry(directory)
-    registry.start()
-    try:
-        yield registry
-    finally:
-        registry.stop()
-
-
 class RegistryDouble(ThreadingHTTPServer):
     """A registry in small, by the distribution specification, that can misbehave.
 
     With a `secret` it answers 401 and demands a token, which ``robot`` gets with that
     password; `faults` are statuses for the next requests, and `tokens` counts those
-    that were given.
+    that were given. `next_link` replaces the link to the next page of tags, and
+    `authorizations` are the headers of all requests that had one.
     """
 
     daemon_threads = True
@@ -189,6 +88,8 @@ class RegistryDouble(ThreadingHTTPServer):
         self.page = 1000
         self.faults: list[tuple[int, dict[str, str]]] = []
         self.requests: list[str] = []
+        self.authorizations: list[str] = []
+        self.next_link = ""
         self.scheme = "Bearer"
         self.realm = f"{self.url}/token"
 
@@ -223,6 +124,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         registry = self.server
         registry.requests.append(self.path)
+        registry.authorizations += self.headers.get_all("Authorization", [])
         if registry.faults:
             status, headers = registry.faults.pop(0)
             self._answer(status, _error("TOOMANYREQUESTS", "injected"), headers)
@@ -259,8 +161,8 @@ class _Handler(BaseHTTPRequestHandler):
         shown = rest[: self.server.page]
         headers = {}
         if len(rest) > len(shown):
-            link = f"/v2/{PATH}/tags/list?n={self.server.page}&last={shown[-1]}"
-            headers["Link"] = f'<{link}>; rel="next"'
+            page = f"/v2/{PATH}/tags/list?n={self.server.page}&last={shown[-1]}"
+            headers["Link"] = f'<{self.server.next_link or page}>; rel="next"'
         body = json.dumps({"name": PATH, "tags": shown}).encode()
         self._answer(200, body, headers)
 

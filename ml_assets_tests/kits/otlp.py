@@ -49,7 +49,7 @@ def values(attributes: Any) -> dict[str, Any]:
 
 
 class Collector:
-    """What came, and what is answered: a status for each request, the last for good."""
+    """The spans received, and the answers: a status a request, the last for good."""
 
     def __init__(self) -> None:
         self.statuses = [200]

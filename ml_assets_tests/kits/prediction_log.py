@@ -44,7 +44,7 @@ def together(lines: Sequence[dict[str, Any]]) -> dict[str, Any]:
     """The line of one answer that holds these predictions."""
     one = {key: value for key, value in lines[0].items() if key not in PARTS}
     parts = {name: [item[key] for item in lines] for key, name in PARTS.items()}
-    # What is told apart by its first key is told so by the server too.
+    # The first key distinguishes it, in what the server writes too.
     return {"ids": parts.pop("ids"), **one, **parts, "labels": ["no", "yes"]}
 
 
@@ -59,7 +59,7 @@ def logged(paths: Iterable[Path]) -> list[dict[str, Any]]:
 
 
 def ship(root: Path, lines: Sequence[dict[str, Any]], name: str = "s-00000000") -> Path:
-    """Write a segment of predictions, or of labels where `name` says so."""
+    """Write a segment of predictions, or of labels where `name` ends in ``.labels``."""
     path = root / "segments" / "churn" / f"{name}.jsonl"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(item) + "\n" for item in lines))

@@ -33,7 +33,7 @@ Sample = dict[str, Any]
 
 
 def promtool(*arguments: str, stdin: str = "") -> str:
-    """Run promtool; what it says where it finds something, else nothing."""
+    """Run promtool; its output where it finds a problem, else an empty text."""
     done = subprocess.run(
         ["promtool", *arguments], input=stdin, capture_output=True, text=True
     )
@@ -140,8 +140,7 @@ def prometheus(
 ) -> Iterator[Prometheus]:
     """Prometheus over `targets`, ports by job, each scraped every second.
 
-    The jobs are those of Compose's configuration: only where their targets are found,
-    and how often, is other.
+    The jobs are those of Compose's configuration, but for their targets and interval.
     """
     config = yaml.safe_load(COMPOSE_CONFIG.read_text())
     config["global"] = {"scrape_interval": "1s", "evaluation_interval": "1s"}

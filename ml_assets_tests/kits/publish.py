@@ -16,18 +16,18 @@ TARGETS = ("base", "production", "observability")
 SIGNER = "https://github.com/Owner/Name/.github/workflows/cd.yml@refs/heads/main"
 
 
-class Place:
-    """A registry, and a clone of a repository that publishes there."""
+class PublishingClone:
+    """A clone of a repository that publishes to a registry."""
 
     def __init__(self, directory: Path, host: str) -> None:
         # Registries want small letters; owners of repositories do not know.
         image = f"{host}/Owner/Name-{uuid.uuid4().hex}"
         self.image = image.lower()
-        self.clone = directory / "clone"
+        self.directory = directory / "clone"
         self.log = directory / "log"
         self.commits: list[str] = []
-        (self.clone / "docker").mkdir(parents=True)
-        shutil.copy(ROOT / "docker" / "publish.sh", self.clone / "docker")
+        (self.directory / "docker").mkdir(parents=True)
+        shutil.copy(ROOT / "docker" / "publish.sh", self.directory / "docker")
         programs = directory / "bin"
         programs.mkdir()
         for name in ("docker", "cosign"):
@@ -42,14 +42,14 @@ class Place:
             "SIGNER": SIGNER,
         }
         self.git("init", "--quiet", "--initial-branch=main")
-        (self.clone / ".gitignore").write_text("reports/\n")
+        (self.directory / ".gitignore").write_text("reports/\n")
         self.git("add", ".")
 
     def git(self, *arguments: str) -> str:
         author = ["-c", "user.name=a", "-c", "user.email=a@example.com"]
         command = ["git", *author, *arguments]
         return subprocess.run(
-            command, cwd=self.clone, capture_output=True, text=True, check=True
+            command, cwd=self.directory, capture_output=True, text=True, check=True
         ).stdout.strip()
 
     def commit(self, *options: str) -> str:
@@ -69,7 +69,7 @@ class Place:
         for verb in verbs:
             done = subprocess.run(
                 ["docker/publish.sh", verb],
-                cwd=self.clone,
+                cwd=self.directory,
                 env=self.environment | {"REVISION": commit, "NAME": name},
                 capture_output=True,
                 text=True,

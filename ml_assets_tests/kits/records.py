@@ -7,7 +7,8 @@ from typing import Any
 import msgspec
 
 from ml_assets.core.storage import sha256_file, write_bytes, write_json
-from ml_assets.lifecycle.activation import evidence_of, live_plan
+from ml_assets.lifecycle.activation import evidence_of
+from ml_assets.lifecycle.plan_transitions import live_plan
 from ml_assets.records.plan import Column, ServingPlan, Signature, digest, encode
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ml_assets.core.log_format import labelled
+from ml_assets.core.logs import labelled
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.models.plan_store import PlanStore
 
@@ -110,7 +110,7 @@ def answers(root: Path, arm: Arm, given: list[dict[str, Any]]) -> list[float]:
     return [runtime.predict_one([row[name] for name in names]) for row in given]
 
 
-def says(line: dict[str, Any], message: str, fields: dict[str, Any]) -> bool:
+def matches(line: dict[str, Any], message: str, fields: dict[str, Any]) -> bool:
     """Whether a log line has this message, and these fields under their ECS names."""
     return line["message"] == message and labelled(fields).items() <= line.items()
 
@@ -152,17 +152,17 @@ class Server:
             with contextlib.suppress(Empty):
                 line = self.lines.get(timeout=0.2)
                 self.seen.append(line)
-                if says(line, message, fields):
+                if matches(line, message, fields):
                     return line
                 continue
             if self.process.poll() is not None and self.lines.empty():
                 break
         raise AssertionError(f"no line {message!r} {fields}; there was {self.seen}")
 
-    def has_said(self, message: str, **fields: Any) -> dict[str, Any]:
+    def logged(self, message: str, **fields: Any) -> dict[str, Any]:
         """Such a log line, be it one that was read while another was waited for."""
         for line in self.seen:
-            if says(line, message, fields):
+            if matches(line, message, fields):
                 return line
         return self.wait_for(message, **fields)
 

@@ -15,7 +15,7 @@ TEXTS = {200: b"ok", 403: b"invalid_token", 404: b"no_service", 429: b"rate_limi
 
 
 class SlackDouble(http.server.ThreadingHTTPServer):
-    """Takes messages and answers as `answer` says.
+    """Takes messages and answers with `answer`.
 
     `answer` is a status, ``hang`` (it reads and never answers) or ``cut`` (it reads and
     closes). `received` are the messages that came, `shown` those that got 200.

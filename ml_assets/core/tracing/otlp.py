@@ -25,45 +25,45 @@ _SCOPE = InstrumentationScope("ml_assets", __version__)
 
 
 class Sender:
-    """Sends spans; a collector that does not take them is told of once.
+    """Sends spans; that a collector does not accept them is logged once.
 
-    The standard variables ``OTEL_EXPORTER_OTLP_*`` say where and how, and
-    ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` what is said of us.
+    The standard variables apply: ``OTEL_EXPORTER_OTLP_*`` for the endpoint, and
+    ``OTEL_SERVICE_NAME`` and ``OTEL_RESOURCE_ATTRIBUTES`` for the resource.
 
     Parameters
     ----------
     service
         ``service.name``, unless the environment names one.
     logger
-        Where a collector that is away is told of.
+        Logs that a collector is away.
     """
 
     def __init__(self, service: str, logger: logging.Logger) -> None:
         ours = {"service.name": service, "service.version": __version__}
         self._resource = Resource(ours).merge(OTELResourceDetector().detect())
         self._logger = logger
-        self._reason = _LastWords()
+        self._reason = _LastMessage()
         library = logging.getLogger("opentelemetry")
-        # It would write several lines for each batch that is not taken.
+        # It would write several lines for each batch that is not accepted.
         library.handlers, library.propagate = [self._reason], False
         self._exporter = OTLPSpanExporter()
         self._is_away = False
 
     def send(self, spans: Sequence[Span]) -> bool:
-        """Hand over `spans`; False if they were not taken within the time-out."""
+        """Send `spans`; False if they were not accepted within the time-out."""
         found = [self._readable(span) for span in spans]
-        taken = self._exporter.export(found) is SpanExportResult.SUCCESS
-        if taken and self._is_away:
+        accepted = self._exporter.export(found) is SpanExportResult.SUCCESS
+        if accepted and self._is_away:
             write(self._logger, "the collector takes traces again")
-        elif not taken and not self._is_away:
+        elif not accepted and not self._is_away:
             write(
                 self._logger,
                 "the collector does not take traces",
                 logging.WARNING,
                 reason=self._reason.text,
             )
-        self._is_away = not taken
-        return taken
+        self._is_away = not accepted
+        return accepted
 
     def close(self) -> None:
         """Give up what is being sent."""
@@ -82,7 +82,7 @@ class Sender:
             attributes=span.attributes,
             events=[
                 Event(item.name, item.attributes, timestamp=item.time)
-                for item in span.moments
+                for item in span.events
             ],
             links=[_link(item) for item in span.links],
             kind=_KINDS[span.kind],
@@ -101,8 +101,8 @@ def _link(link: Link) -> OtelLink:
     return OtelLink(_context(link.trace, link.span, True), link.attributes)
 
 
-class _LastWords(logging.Handler):
-    """Keeps what the library said last."""
+class _LastMessage(logging.Handler):
+    """Keeps the last message of the library."""
 
     text = ""
 

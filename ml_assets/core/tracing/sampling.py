@@ -1,4 +1,4 @@
-"""Which requests are traced: those whose caller says so, and a share of the others."""
+"""Whether requests are traced: those of a sampled trace, and a share of the others."""
 
 import os
 import re
@@ -12,6 +12,24 @@ _TRACEPARENT = re.compile(
 _SAMPLED = 1
 _SAMPLERS = ("always_on", "always_off", "traceidratio")
 _RANGE = 2**64
+_ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT")
+
+
+def is_traced(environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether OpenTelemetry's variables set an endpoint, and do not turn tracing off.
+
+    Examples
+    --------
+    >>> is_traced({"OTEL_EXPORTER_OTLP_ENDPOINT": "http://collector:4318"})
+    True
+    >>> is_traced({})
+    False
+    """
+    if environ.get("OTEL_SDK_DISABLED", "").lower() == "true":
+        return False
+    if environ.get("OTEL_TRACES_EXPORTER", "otlp") != "otlp":
+        return False
+    return any(environ.get(name) for name in _ENDPOINTS)
 
 
 class Parent(NamedTuple):
@@ -44,16 +62,16 @@ def parent_of(traceparent: bytes) -> Parent | None:
 class Sampler(NamedTuple):
     """The decision for each trace.
 
-    ``share`` is that of the traces that begin here, ``heeds_parent`` whether a caller's
-    decision is ours too.
+    ``share`` is that of the traces that begin here, ``is_parent_based`` whether the
+    decision of a caller is adopted.
     """
 
     share: float = 1.0
-    heeds_parent: bool = True
+    is_parent_based: bool = True
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ) -> "Sampler":
-        """What ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG`` say.
+        """The sampler of ``OTEL_TRACES_SAMPLER`` and ``OTEL_TRACES_SAMPLER_ARG``.
 
         Raises
         ------
@@ -65,7 +83,7 @@ class Sampler(NamedTuple):
         >>> name = "parentbased_traceidratio"
         >>> found = {"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": "0.1"}
         >>> Sampler.load(found)
-        Sampler(share=0.1, heeds_parent=True)
+        Sampler(share=0.1, is_parent_based=True)
         """
         name = environ.get("OTEL_TRACES_SAMPLER") or "parentbased_always_on"
         kind = name.removeprefix("parentbased_")
@@ -87,7 +105,7 @@ class Sampler(NamedTuple):
 
     def follows(self, parent: Parent) -> bool:
         """Whether a request of a caller's trace is traced."""
-        if self.heeds_parent:
+        if self.is_parent_based:
             return parent.is_sampled
         # Of the trace's id, so that every server decides alike.
         return int(parent.trace[16:], 16) < self.share * _RANGE

@@ -1,4 +1,4 @@
-"""Every model server answers by its own schema, and soon enough."""
+"""Every model server answers by its own schema, and within the bound."""
 
 import math
 import time
@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from ml_assets.delivery.checks.finding import Finding, Site
+from ml_assets.delivery.checks import CheckContext, CheckResult
 
 CONTRACT, LATENCY = "model_contract", "latency"
 WARM_UP, REQUESTS = 20, 200
@@ -15,30 +15,32 @@ SAMPLES = {"number": 1.5, "integer": 1, "boolean": True, "string": "text"}
 
 
 class ContractError(Exception):
-    """A model server does not answer as it says it does."""
+    """A model server does not answer by the schema that it publishes."""
 
 
-def check(site: Site) -> list[Finding]:
-    """Ask each model for predictions; its columns say what a row is."""
+def check(context: CheckContext) -> list[CheckResult]:
+    """Ask each model for predictions; a row is made from its columns."""
     slowest: dict[str, float] = {}
     with requests.Session() as session:
-        for model, deployment in site.models.items():
-            url = site.settings.models.format(model=model, deployment=deployment)
+        for model, deployment in context.models.items():
+            url = context.settings.models.format(model=model, deployment=deployment)
             try:
                 slowest[model] = _ask(session, f"{url}/models/{model}")
             except ContractError as error:
-                return [Finding(CONTRACT, False, f"{model}: {error}")]
+                return [CheckResult(CONTRACT, False, f"{model}: {error}")]
             except requests.RequestException as error:
                 reason = f"{url} cannot be asked: {type(error).__name__}"
-                return [Finding(CONTRACT, False, f"{model}: {reason}")]
-    bound = site.settings.p99_ms
+                return [CheckResult(CONTRACT, False, f"{model}: {reason}")]
+    bound = context.settings.p99_ms
     late = {name: value for name, value in slowest.items() if value > bound}
     listed = ", ".join(f"{name} {value:.1f} ms" for name, value in slowest.items())
-    told = f"p99 of {REQUESTS} requests: {listed or 'no model'}; bound {bound:g} ms"
+    sentence = f"p99 of {REQUESTS} requests: {listed or 'no model'}; bound {bound:g} ms"
     contract = f"{len(slowest)} model(s) answer by their schema"
     return [
-        Finding(CONTRACT, True, contract, {"models": sorted(slowest)}),
-        Finding(LATENCY, not late, told, {"p99_ms": slowest, "bound_ms": bound}),
+        CheckResult(CONTRACT, True, contract, {"models": sorted(slowest)}),
+        CheckResult(
+            LATENCY, not late, sentence, {"p99_ms": slowest, "bound_ms": bound}
+        ),
     ]
 
 

@@ -1,5 +1,5 @@
-"""The Prometheus exporter over a Dagster instance and the storage.
+"""The Prometheus exporter of a Dagster instance and the storage.
 
-docs/observability.md lists what it tells. One follower a source reads what is new in a
-thread of its own; a scrape shows what the followers published last.
+docs/observability.md lists its metrics. A thread for each source reads what is new; a
+scrape returns what the threads read last.
 """

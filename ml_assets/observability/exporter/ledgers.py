@@ -1,4 +1,4 @@
-"""What was decided: deployments, rollbacks, refusals, holds and releases."""
+"""Ledger entries: deployments, rollbacks, refusals, holds and releases."""
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
@@ -7,21 +7,25 @@ from typing import NamedTuple
 
 from prometheus_client.core import Metric
 
-from ml_assets.observability.exporter.families import Counts, Folded, Gauges
+from ml_assets.observability.exporter.metric_families import (
+    CounterFamily,
+    FoldedSeries,
+    GaugeFamily,
+)
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
-from ml_assets.state.ledger import Ledger, held
+from ml_assets.state.ledger import Ledger, active_holds
 
 DEPLOYMENTS = ("deployment", "promotion", "experiment")
 TRIGGERS = ("automatic", "manual")
 ENVIRONMENTS = ("staging", "production")
 OUTCOMES = ("success", "failure", "refused")
-# How the ledger names who acts by itself.
-MACHINES = ("sensor ", "schedule ")
+# What `who` of an automatic entry begins with.
+AUTOMATIC = ("sensor ", "schedule ")
 
 
-class Known(NamedTuple):
-    """A ledger as it was read, and by which one sees that it changed."""
+class CachedLedger(NamedTuple):
+    """A ledger as it was read; `stamp` differs once its files have changed."""
 
     stamp: tuple[tuple[int, int] | None, ...]
     entries: list[Entry]
@@ -31,10 +35,10 @@ class Known(NamedTuple):
 class LedgerMetrics:
     """Reads the ledgers under `root`; one that did not change is not read again."""
 
-    def __init__(self, root: Path, folded: Folded) -> None:
+    def __init__(self, root: Path, folded: FoldedSeries) -> None:
         self._ledger = Ledger(root)
         self._folded = folded
-        self._known: dict[str, Known] = {}
+        self._cached: dict[str, CachedLedger] = {}
 
     def metrics(self, models: Sequence[str]) -> Iterator[Metric]:
         """The families."""
@@ -43,16 +47,18 @@ class LedgerMetrics:
         yield from self._of_releases(self._read(RELEASE).entries)
 
     def _of_models(self, models: Sequence[str]) -> Iterator[Metric]:
-        deployments = self._counts(
+        deployments = self._counter(
             "deployments_total", "Plans that were activated.", "model", "kind"
         )
-        rollbacks = self._counts(
-            "rollbacks_total", "Returns to a version of before.", "model", "trigger"
+        rollbacks = self._counter(
+            "rollbacks_total", "Rollbacks to an earlier version.", "model", "trigger"
         )
-        refusals = self._counts(
-            "refusals_total", "Deployments that were refused or failed.", "model"
+        refusals = self._counter(
+            "refusals_total",
+            "Deployments that were refused, or did not roll out.",
+            "model",
         )
-        on_hold = Gauges(
+        on_hold = GaugeFamily(
             "ml_assets_versions_on_hold", "Versions that are on hold.", ("model",)
         )
         for model in models:
@@ -70,35 +76,39 @@ class LedgerMetrics:
                     rollbacks.add(model, trigger_of(entry))
                 elif entry.kind == "refusal":
                     refusals.add(model)
-            on_hold.set(model, value=len(held(entries)))
-        for table in (deployments, rollbacks, refusals, on_hold):
-            yield table.metric()
+            on_hold.set(model, value=len(active_holds(entries)))
+        for family in (deployments, rollbacks, refusals, on_hold):
+            yield family.metric()
 
     def _integrity(self, models: Sequence[str]) -> Iterator[Metric]:
-        intact = Gauges(
+        intact = GaugeFamily(
             "ml_assets_ledger_intact", "1 if the hash chain verifies.", ("model",)
         )
-        number = Gauges(
+        number = GaugeFamily(
             "ml_assets_ledger_entries", "Entries that can be read.", ("model",)
         )
         for model in (*models, RELEASE):
-            known = self._read(model)
-            intact.set(model, value=float(not known.problems))
-            number.set(model, value=len(known.entries))
+            cached = self._read(model)
+            intact.set(model, value=float(not cached.problems))
+            number.set(model, value=len(cached.entries))
         yield from (intact.metric(), number.metric())
 
     def _of_releases(self, entries: list[Entry]) -> Iterator[Metric]:
         labels = ("environment", "outcome")
-        releases = self._counts("releases_total", "Releases by outcome.", *labels)
-        rollbacks = self._counts(
+        releases = self._counter("releases_total", "Releases by outcome.", *labels)
+        rollbacks = self._counter(
             "release_rollbacks_total",
-            "Returns to a release of before.",
+            "Rollbacks to an earlier release.",
             "environment",
             "trigger",
         )
-        approvals = self._counts("release_approvals_total", "Approvals for production.")
-        last = Gauges(
-            "ml_assets_release_last_timestamp_seconds", "The last of each.", labels
+        approvals = self._counter(
+            "release_approvals_total", "Approvals for production."
+        )
+        last = GaugeFamily(
+            "ml_assets_release_last_timestamp_seconds",
+            "When a release last had this outcome.",
+            labels,
         )
         approvals.add(n=0)
         for environment in ENVIRONMENTS:
@@ -112,47 +122,47 @@ class LedgerMetrics:
             elif entry.kind == "rollback":
                 rollbacks.add(environment_of(entry), trigger_of(entry))
             elif entry.kind == "release_failure" and entry.evidence.get("returned"):
-                # What had failed was taken back by the run that saw it.
+                # The run in which it failed rolled it back.
                 rollbacks.add(environment_of(entry), "automatic")
-            became = outcome_of(entry)
-            if became is not None:
+            result = outcome_of(entry)
+            if result is not None:
                 environment = environment_of(entry)
-                releases.add(environment, became)
+                releases.add(environment, result)
                 moment = dt.datetime.fromisoformat(entry.time).timestamp()
-                last.raise_to(environment, became, value=moment)
-        for table in (releases, rollbacks, approvals, last):
-            yield table.metric()
+                last.raise_to(environment, result, value=moment)
+        for family in (releases, rollbacks, approvals, last):
+            yield family.metric()
 
-    def _counts(self, name: str, text: str, *labels: str) -> Counts:
-        return Counts(f"ml_assets_{name}", text, labels, self._folded)
+    def _counter(self, name: str, text: str, *labels: str) -> CounterFamily:
+        return CounterFamily(f"ml_assets_{name}", text, labels, self._folded)
 
-    def _read(self, model: str) -> Known:
+    def _read(self, model: str) -> CachedLedger:
         path = self._ledger.path(model)
-        # An entry is written before the head: another stamp means another look.
+        # An entry is written before the head: another stamp means a change.
         stamp = (_stamp(path), _stamp(path.with_suffix(".head.json")))
-        known = self._known.get(model)
-        if known is None or known.stamp != stamp:
+        cached = self._cached.get(model)
+        if cached is None or cached.stamp != stamp:
             problems = len(self._ledger.verify(model))
-            known = Known(stamp, self._ledger.entries(model), problems)
-            self._known[model] = known
-        return known
+            cached = CachedLedger(stamp, self._ledger.entries(model), problems)
+            self._cached[model] = cached
+        return cached
 
 
 def trigger_of(entry: Entry) -> str:
-    """Whether a person asked for it, or a sensor, a schedule or a verdict."""
+    """``automatic`` by a sensor, schedule or experiment's verdict, else ``manual``."""
     by_verdict = (entry.key or "").endswith(":roll_back")
-    by_itself = by_verdict or entry.who.startswith(MACHINES)
-    return "automatic" if by_itself else "manual"
+    is_automatic = by_verdict or entry.who.startswith(AUTOMATIC)
+    return "automatic" if is_automatic else "manual"
 
 
 def environment_of(entry: Entry) -> str:
-    """Where a release went; production where the entry does not say."""
-    told = entry.evidence.get("environment", "production")
-    return told if told in ENVIRONMENTS else "production"
+    """The environment of a release; production where the entry names none."""
+    found = entry.evidence.get("environment", "production")
+    return found if found in ENVIRONMENTS else "production"
 
 
 def outcome_of(entry: Entry) -> str | None:
-    """What became of a release; None where the entry tells of something else."""
+    """The outcome of a release; None where the entry is about something else."""
     if entry.kind in ("release_staging", "release_production"):
         return "success"
     return {"release_failure": "failure", "refusal": "refused"}.get(entry.kind)

@@ -1,4 +1,4 @@
-"""Runs that were launched and that ended, and their steps."""
+"""Runs that were launched and that ended, and their steps, from the event log."""
 
 from collections.abc import Iterator, Sequence
 
@@ -11,7 +11,12 @@ from dagster import (
 )
 from prometheus_client.core import Metric
 
-from ml_assets.observability.exporter.families import Counts, Folded, Gauges, Histograms
+from ml_assets.observability.exporter.metric_families import (
+    CounterFamily,
+    FoldedSeries,
+    GaugeFamily,
+    HistogramFamily,
+)
 
 STARTING = DagsterEventType.RUN_STARTING
 STEP = DagsterEventType.STEP_SUCCESS
@@ -27,51 +32,51 @@ STEP_STATUSES = {"SUCCESS": "success", "FAILURE": "failure"}
 
 
 class RunMetrics:
-    """What the event log says of runs."""
+    """Counts and durations of runs and steps."""
 
-    def __init__(self, folded: Folded) -> None:
+    def __init__(self, folded: FoldedSeries) -> None:
         labels = ("job", "status")
-        self._runs = Counts(
+        self._runs = CounterFamily(
             "ml_assets_dagster_runs_total", "Runs that ended.", labels, folded
         )
-        self._last = Gauges(
+        self._last = GaugeFamily(
             "ml_assets_dagster_run_last_timestamp_seconds",
-            "When a run of the job last ended so.",
+            "When a run of the job last ended with this status.",
             labels,
         )
-        self._seconds = Histograms(
+        self._seconds = HistogramFamily(
             "ml_assets_dagster_run_duration_seconds",
-            "From the start of a run's process to its end.",
+            "Time from the start of a run's process to its end.",
             labels,
             RUN_SECONDS,
             folded,
         )
-        self._steps = Histograms(
+        self._steps = HistogramFamily(
             "ml_assets_dagster_step_duration_seconds",
-            "From the start of a step to its end.",
+            "Time from the start of a step to its end.",
             ("job", "step", "status"),
             STEP_SECONDS,
             folded,
         )
-        self._queue = Histograms(
+        self._queue = HistogramFamily(
             "ml_assets_dagster_run_queue_seconds",
-            "From the request of a run to its launch.",
+            "Time from the request of a run to its launch.",
             ("job",),
             QUEUE_SECONDS,
             folded,
         )
 
-    def starting(
+    def launched(
         self, instance: DagsterInstance, events: Sequence[EventLogEntry]
     ) -> None:
-        """Count launches."""
+        """Count the time that launched runs were in the queue."""
         records = _records(instance, events)
         for event in events:
-            job = self._known(event)
+            job = self._job(event)
             record = records.get(event.run_id)
             if record is not None:
-                waited = event.timestamp - record.create_timestamp.timestamp()
-                self._queue.observe(job, value=max(waited, 0.0))
+                queued = event.timestamp - record.create_timestamp.timestamp()
+                self._queue.observe(job, value=max(queued, 0.0))
 
     def ended(
         self, instance: DagsterInstance, status: str, events: Sequence[EventLogEntry]
@@ -79,7 +84,7 @@ class RunMetrics:
         """Count runs that ended with this status."""
         records = _records(instance, events)
         for event in events:
-            job = self._known(event)
+            job = self._job(event)
             self._runs.add(job, status)
             self._last.raise_to(job, status, value=event.timestamp)
             record = records.get(event.run_id)
@@ -87,32 +92,32 @@ class RunMetrics:
                 continue
             seconds = max(event.timestamp - record.start_time, 0.0)
             self._seconds.observe(job, status, value=seconds)
-            # Where they are not told by events of all runs, steps are read run by run.
+            # Where there is no log of all runs' step events, they are read run by run.
             if status != "success" or instance.event_log_storage.is_run_sharded:
-                self._take_steps(instance, job, event.run_id)
+                self._count_steps(instance, job, event.run_id)
 
-    def steps(self, events: Sequence[EventLogEntry]) -> None:
-        """Count steps that went well."""
+    def steps_succeeded(self, events: Sequence[EventLogEntry]) -> None:
+        """Count steps that succeeded."""
         for event in events:
-            told = event.dagster_event
-            if told is not None and event.step_key is not None:
-                seconds = told.step_success_data.duration_ms / 1e3
+            found = event.dagster_event
+            if found is not None and event.step_key is not None:
+                seconds = found.step_success_data.duration_ms / 1e3
                 self._step(event.job_name or "", event.step_key, "success", seconds)
 
     def metrics(self) -> Iterator[Metric]:
         """The families."""
-        tables = (self._runs, self._last, self._seconds, self._steps, self._queue)
-        for table in tables:
-            yield table.metric()
+        families = (self._runs, self._last, self._seconds, self._steps, self._queue)
+        for family in families:
+            yield family.metric()
 
-    def _known(self, event: EventLogEntry) -> str:
-        """The job of an event, whose counts exist from then on."""
+    def _job(self, event: EventLogEntry) -> str:
+        """The job of an event; its counters begin at 0."""
         job = event.job_name or ""
         for status in ENDS.values():
             self._runs.add(job, status, n=0)
         return job
 
-    def _take_steps(self, instance: DagsterInstance, job: str, run_id: str) -> None:
+    def _count_steps(self, instance: DagsterInstance, job: str, run_id: str) -> None:
         wanted = STEP_STATUSES
         if not instance.event_log_storage.is_run_sharded:
             wanted = {"FAILURE": "failure"}
@@ -123,7 +128,7 @@ class RunMetrics:
                 self._step(job, step.step_key, status, seconds)
 
     def _step(self, job: str, key: str, status: str, seconds: float) -> None:
-        # A step that was mapped carries a key that comes from data.
+        # The key of a mapped step comes from data.
         self._steps.observe(job, key.partition("[")[0], status, value=seconds)
 
 

@@ -1,1 +1,1 @@
-"""Messages to people: where they come from, how they read, and who sends them."""
+"""Notifications in Slack: their event sources, their messages, and the notifier."""

@@ -1,4 +1,4 @@
-"""Where announcements come from: the event log and the ledgers, after given places."""
+"""The events that are notified: from Dagster's event log and from the ledgers."""
 
 import datetime as dt
 import re
@@ -8,7 +8,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.observability.notifications.messages import Announcement, Kind
+from ml_assets.observability.notifications.messages import Kind, Notification
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -18,17 +18,17 @@ PAGE = 100
 WILL_RETRY = "dagster/will_retry"
 RUN_ID = re.compile(r"\brun ([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\b")
 
-# Kind of entry to the kind of announcement and what its title says of the model; holds
-# follow from a rollback, or are made by somebody who looks at it.
-TOLD: dict[str, tuple[Kind, str]] = {
+# Kind of entry to the kind of notification and the end of its title. Holds have none:
+# they follow from a rollback, or somebody has just made them.
+MODEL_ENTRIES: dict[str, tuple[Kind, str]] = {
     "deployment": ("deployment", "was deployed"),
     "experiment": ("deployment", "has an experiment"),
     "promotion": ("deployment", "was promoted"),
     "refusal": ("refusal", "was not deployed"),
     "rollback": ("rollback", "was rolled back"),
 }
-# The same of a release of the platform itself, with the asset that shows it.
-RELEASES = {
+# The same of a release of the platform itself, with the asset of its details.
+RELEASE_ENTRIES = {
     "release_staging": ("runs in staging", "staging"),
     "release_production": ("runs in production", "production"),
     "release_failure": ("failed in {environment}", "{environment}"),
@@ -43,7 +43,7 @@ def newest_event(instance: dg.DagsterInstance) -> int:
     return instance.event_log_storage.get_maximum_record_id() or 0
 
 
-def failed_runs(instance: dg.DagsterInstance, after: int) -> Iterator[Announcement]:
+def failed_runs(instance: dg.DagsterInstance, after: int) -> Iterator[Notification]:
     """Runs that failed and are not tried again by themselves."""
 
     def fetch(cursor: str | None) -> Any:
@@ -58,12 +58,12 @@ def failed_runs(instance: dg.DagsterInstance, after: int) -> Iterator[Announceme
             continue
         statistics = instance.get_run_step_stats(run.run_id)
         steps = [step.step_key for step in statistics if _has_failed(step)]
-        yield Announcement(
+        yield Notification(
             key=f"run_failure:{run.run_id}",
             kind="run_failure",
             time=record.timestamp,
             title=f"{run.job_name} failed",
-            # What an error says may hold values of rows; the run shows it.
+            # The message of an error may hold values of rows; the run shows it.
             text=f"in {', '.join(steps)}" if steps else "before or between its steps",
             run_id=run.run_id,
         )
@@ -71,8 +71,8 @@ def failed_runs(instance: dg.DagsterInstance, after: int) -> Iterator[Announceme
 
 def gate_verdicts(
     instance: dg.DagsterInstance, root: Path, model: str, after: int
-) -> Iterator[Announcement]:
-    """Versions that were put to the gate."""
+) -> Iterator[Notification]:
+    """Verdicts of the gate."""
     store = VersionStore(root)
     for record in materializations(instance, model, "evaluation", after):
         version = str(_metadata(record).get("version", ""))
@@ -82,7 +82,7 @@ def gate_verdicts(
             continue
         gate = evaluation["gate"]
         verdict = "passed" if gate["passed"] else "did not pass"
-        yield Announcement(
+        yield Notification(
             key=f"gate:{model}:{version}:{record.run_id}",
             kind="gate",
             time=record.timestamp,
@@ -95,12 +95,12 @@ def gate_verdicts(
 
 def drifts(
     instance: dg.DagsterInstance, model: str, after: int
-) -> Iterator[Announcement]:
+) -> Iterator[Notification]:
     """Comparisons that found drift."""
     for record in materializations(instance, model, "drift", after):
         found = _metadata(record)
         if found.get("drifted"):
-            yield Announcement(
+            yield Notification(
                 key=f"drift:{model}:{found.get('report_id')}",
                 kind="drift",
                 time=record.timestamp,
@@ -113,8 +113,8 @@ def drifts(
 
 def decisions(
     root: Path, seen: dict[str, int]
-) -> Iterator[tuple[str, int, Announcement | None]]:
-    """Model, number of each entry of every ledger after `seen`, and what to tell."""
+) -> Iterator[tuple[str, int, Notification | None]]:
+    """Each ledger entry after `seen`: its model, its number and its notification."""
     ledger = Ledger(root)
     for model in ledgers(root):
         for entry in ledger.entries(model):
@@ -127,13 +127,13 @@ def ledgers(root: Path) -> list[str]:
     return sorted(path.stem for path in (root / "ledger").glob("*.jsonl"))
 
 
-def _decision(entry: Entry) -> Announcement | None:
-    told = _of_release(entry) if entry.model == RELEASE else _of_model(entry)
-    if told is None:
+def _decision(entry: Entry) -> Notification | None:
+    parts = _of_release(entry) if entry.model == RELEASE else _of_model(entry)
+    if parts is None:
         return None
-    kind, title, text, asset = told
+    kind, title, text, asset = parts
     run = RUN_ID.search(entry.who)
-    return Announcement(
+    return Notification(
         key=f"ledger:{entry.model}:{entry.seq}:{entry.hash[:16]}",
         kind=kind,
         time=dt.datetime.fromisoformat(entry.time).timestamp(),
@@ -145,27 +145,27 @@ def _decision(entry: Entry) -> Announcement | None:
 
 
 def _of_model(entry: Entry) -> tuple[Kind, str, str, str] | None:
-    if entry.kind not in TOLD:
+    if entry.kind not in MODEL_ENTRIES:
         return None
-    kind, done = TOLD[entry.kind]
+    kind, phrase = MODEL_ENTRIES[entry.kind]
     plan = f", plan {entry.generation}" if entry.generation else ""
     text = f"version {entry.version}{plan}: {entry.why}"
-    return kind, f"{entry.model} {done}", text, f"{entry.model}/deployment"
+    return kind, f"{entry.model} {phrase}", text, f"{entry.model}/deployment"
 
 
 def _of_release(entry: Entry) -> tuple[Kind, str, str, str] | None:
-    if entry.kind not in RELEASES:
+    if entry.kind not in RELEASE_ENTRIES:
         return None
     environment = entry.evidence.get("environment", "production")
-    done, asset = (
-        text.format(environment=environment) for text in RELEASES[entry.kind]
+    phrase, asset = (
+        text.format(environment=environment) for text in RELEASE_ENTRIES[entry.kind]
     )
-    title = f"release {_release_name(entry)} {done}"
+    title = f"release {_release_name(entry)} {phrase}"
     return "release", title, entry.why, f"{RELEASE}/{asset}"
 
 
 def _release_name(entry: Entry) -> str:
-    """The version as people say it: its name, and the beginning of its digest."""
+    """The name of the release, and the first digits of its digest."""
     digest = entry.version.removeprefix("sha256:")[:12]
     name = entry.evidence.get("name", digest)
     return f"{name}" if name in (digest, entry.version) else f"{name} ({digest})"

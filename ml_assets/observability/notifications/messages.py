@@ -1,4 +1,4 @@
-"""What is worth a message, and how the message reads in Slack."""
+"""Notifications, and the messages that Slack shows of them."""
 
 import datetime as dt
 import os
@@ -21,13 +21,13 @@ ICONS: dict[str, str] = {
 LONGEST = 300
 
 
-class Announcement(NamedTuple):
-    """One event that people are told of.
+class Notification(NamedTuple):
+    """One event that a message is sent of.
 
     Attributes
     ----------
     key : str
-        What makes the event unique, whoever finds it and however often.
+        Identifies the event, however often and by whichever process it is found.
     time : float
         When it happened, Unix seconds.
     title : str
@@ -35,9 +35,9 @@ class Announcement(NamedTuple):
     text : str
         One sentence more; it may come from data, so it is escaped and cut.
     run_id : str or None
-        The run that it came of.
+        The run that caused it.
     asset : str or None
-        Path of the asset that shows it, such as ``census_income/deployment``.
+        Path of the asset with the details, such as ``census_income/deployment``.
     """
 
     key: str
@@ -54,7 +54,7 @@ def ui_address() -> str:
     return os.environ.get("ML_ASSETS_UI_URL", "").strip().rstrip("/")
 
 
-def message(event: Announcement, ui: str = "") -> dict[str, Any]:
+def message(notification: Notification, ui: str = "") -> dict[str, Any]:
     """The payload for Slack's webhook.
 
     Parameters
@@ -64,25 +64,32 @@ def message(event: Announcement, ui: str = "") -> dict[str, Any]:
 
     Examples
     --------
-    >>> event = Announcement("k", "drift", 0.0, "churn drifts", "age: <60 & >70")
-    >>> print(message(event)["text"])
+    >>> sent = Notification("k", "drift", 0.0, "churn drifts", "age: <60 & >70")
+    >>> print(message(sent)["text"])
     :ocean: *churn drifts* · <!date^0^{date_short_pretty} {time}|1970-01-01>
     age: &lt;60 &amp; &gt;70
     """
-    lines = [f"{ICONS[event.kind]} *{escape(event.title)}* · {_moment(event.time)}"]
-    if event.text:
-        lines.append(escape(shortened(event.text)))
-    lines += [" · ".join(links(event, ui))] if ui else []
+    lines = [
+        f"{ICONS[notification.kind]} *{escape(notification.title)}*"
+        f" · {_date(notification.time)}"
+    ]
+    if notification.text:
+        lines.append(escape(shortened(notification.text)))
+    lines += [" · ".join(links(notification, ui))] if ui else []
     return {"text": "\n".join(lines), "unfurl_links": False, "unfurl_media": False}
 
 
-def links(event: Announcement, ui: str) -> list[str]:
+def links(notification: Notification, ui: str) -> list[str]:
     """Links to the run and to the model, as Slack writes them."""
     found = []
-    if event.run_id:
-        found.append(f"<{ui}/runs/{quote(event.run_id)}|run {event.run_id[:8]}>")
-    if event.asset:
-        found.append(f"<{ui}/assets/{quote(event.asset)}|{escape(event.asset)}>")
+    if notification.run_id:
+        found.append(
+            f"<{ui}/runs/{quote(notification.run_id)}|run {notification.run_id[:8]}>"
+        )
+    if notification.asset:
+        found.append(
+            f"<{ui}/assets/{quote(notification.asset)}|{escape(notification.asset)}>"
+        )
     return found
 
 
@@ -111,7 +118,7 @@ def shortened(text: str) -> str:
     return line if len(line) <= LONGEST else line[: LONGEST - 1] + "…"
 
 
-def _moment(time: float) -> str:
-    """Shown in the reader's time zone; the fallback is the day in UTC."""
+def _date(time: float) -> str:
+    """The time in the reader's time zone; where Slack cannot show it, the UTC day."""
     day = dt.datetime.fromtimestamp(time, dt.UTC).date().isoformat()
     return f"<!date^{int(time)}^{{date_short_pretty}} {{time}}|{day}>"

@@ -1,4 +1,4 @@
-"""Slack's incoming webhook: one attempt to send one message, and what came of it.
+"""Slack's incoming webhook: one attempt to send one message, and its outcome.
 
 A connection is made before anything is sent. So a failure to connect is certain to have
 delivered nothing, and one after it is not: the message may have been shown.
@@ -21,11 +21,11 @@ Result = Literal["delivered", "undelivered", "refused", "unknown"]
 
 
 class WebhookError(ValueError):
-    """``SLACK_WEBHOOK`` is no address; the message does not repeat it."""
+    """``SLACK_WEBHOOK`` is no address; the error's message does not contain it."""
 
 
 class Outcome(NamedTuple):
-    """What came of an attempt.
+    """The outcome of an attempt.
 
     Attributes
     ----------
@@ -35,7 +35,7 @@ class Outcome(NamedTuple):
     reason : str
         A few words, without the address.
     retry_after : float
-        Seconds that Slack asks to wait; 0 where it does not say.
+        Seconds that Slack asks to wait; 0 where it asks for none.
     """
 
     result: Result

@@ -6,6 +6,6 @@ So Dagster's own programs, and the processes that they start, write JSON lines t
 import os
 
 if os.environ.get("ML_ASSETS_LOG") == "json":
-    from ml_assets.observability.console import install
+    from ml_assets.observability.dagster_logs import install
 
     install()

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.core.agreement import agree
+from ml_assets.core.tolerance import is_close
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.compiler.errors import NotCompiled
+from ml_assets.serving.compiler.encoding import NotCompiled
 from ml_assets.serving.runtime.program import Program
 from ml_assets.serving.runtime.protocol import Refused, Runtime
 
@@ -87,18 +87,18 @@ def _edge_values(
 
 def _compare(compiled: Runtime, reference: Runtime, columns: list[Any]) -> None:
     alone = np.array([_answer(compiled, row) for row in zip(*columns)])
-    taken = np.flatnonzero(~np.isnan(alone))
+    answered = np.flatnonzero(~np.isnan(alone))
     _check_refused(reference, columns, np.flatnonzero(np.isnan(alone)))
-    if not len(taken):
+    if not len(answered):
         return
-    columns = [[column[row] for row in taken] for column in columns]
+    columns = [[column[row] for row in answered] for column in columns]
     batch = compiled.predict_many(columns)
     try:
         expected = reference.predict_many(columns)
     except Refused as error:
         raise NotCompiled(f"scikit-learn alone refuses a row: {error}") from error
-    for found in (alone[taken], batch):
-        same = agree(found, expected)
+    for found in (alone[answered], batch):
+        same = is_close(found, expected)
         if not same.all():
             row = int(np.argmin(same))
             raise NotCompiled(

@@ -20,11 +20,11 @@ from ml_assets.serving.compiler.encoding import (
     Encoding,
     Feature,
     Floats,
+    NotCompiled,
     NumericFeature,
 )
-from ml_assets.serving.compiler.errors import NotCompiled
-from ml_assets.serving.runtime.frames import frame_of
 from ml_assets.serving.runtime.program import CategorySource, NumericSource
+from ml_assets.serving.runtime.sklearn_runtime import frame_of
 
 
 def read_encoding(pipeline: Any, signature: Signature, row: list[Any]) -> Encoding:
@@ -37,8 +37,8 @@ def read_encoding(pipeline: Any, signature: Signature, row: list[Any]) -> Encodi
     signature : Signature
         The request schema.
     row : list
-        Request values that the pipeline takes; they stand where a column is not looked
-        at.
+        Request values that the pipeline takes; they fill the columns that are
+        not varied.
 
     Raises
     ------

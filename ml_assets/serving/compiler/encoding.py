@@ -10,12 +10,16 @@ from ml_assets.serving.runtime.program import CategorySource, NumericSource
 Floats = NDArray[np.float64]
 
 
+class NotCompiled(Exception):
+    """The pipeline holds something that the compiled runtime cannot do."""
+
+
 @dataclass(frozen=True)
 class NumericFeature:
     """``(value - mean) / scale``, where a missing value was first set to `fill`.
 
-    `fill` is NaN where nothing is imputed. `finite` tells whether scikit-learn refuses
-    an infinite value before the estimator sees it.
+    `fill` is NaN where nothing is imputed. `finite` is set where scikit-learn refuses
+    an infinite value before the estimator gets it.
     """
 
     source: int

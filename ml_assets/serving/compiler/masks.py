@@ -15,8 +15,7 @@ from ml_assets.serving.compiler.encoding import (
     Encoding,
     NumericFeature,
 )
-from ml_assets.serving.compiler.guards import Guards, image
-from ml_assets.serving.compiler.thresholds import greatest_below
+from ml_assets.serving.compiler.thresholds import Guards, image, request_thresholds
 from ml_assets.serving.compiler.trees import LEAF, Ensemble, Tree
 
 # The sign bit stays free; above this many leaves a tree is walked instead.
@@ -115,15 +114,6 @@ def _all_cuts(
     for number, outer in limits.items():
         found[encoding.features[number].source].extend(outer.values())
     return [np.unique(np.array(values, dtype=np.float64)) for values in found]
-
-
-def request_thresholds(
-    feature: NumericFeature, limits: NDArray[np.float64], is_single: bool
-) -> NDArray[np.float64]:
-    """Thresholds on the request value that decide as `limits` on the feature do."""
-    if feature.is_identity and not is_single:
-        return limits
-    return greatest_below(lambda values: image(feature, values, is_single), limits)
 
 
 def _refused_bins(

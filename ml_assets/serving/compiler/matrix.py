@@ -10,7 +10,7 @@ from ml_assets.serving.compiler.encoding import (
     Encoding,
     NumericFeature,
 )
-from ml_assets.serving.compiler.guards import Guards
+from ml_assets.serving.compiler.thresholds import Guards
 from ml_assets.serving.compiler.trees import LEAF, Ensemble, Tree
 
 Tables = dict[str, NDArray[Any]]
@@ -19,8 +19,8 @@ Tables = dict[str, NDArray[Any]]
 def build_matrix(
     encoding: Encoding, guards: Guards, used: set[int]
 ) -> tuple[Tables, dict[int, int]]:
-    """Tables for the features in `used`, and where each of them stands."""
-    place: dict[int, int] = {}
+    """Tables for the features in `used`, and the position of each of them."""
+    positions: dict[int, int] = {}
     numeric: list[NumericFeature] = []
     by_category: list[list[tuple[int, CategoryFeature]]] = [
         [] for _ in encoding.category
@@ -29,7 +29,7 @@ def build_matrix(
         if number not in used:
             continue
         if isinstance(feature, NumericFeature):
-            place[number] = len(numeric)
+            positions[number] = len(numeric)
             numeric.append(feature)
         else:
             by_category[feature.source].append((number, feature))
@@ -51,17 +51,17 @@ def build_matrix(
         )
         tables[f"refused_{index}"] = guards.refused[index]
         for number, _ in items:
-            place[number] = position
+            positions[number] = position
             position += 1
-    return tables, place
+    return tables, positions
 
 
 def build_walk(ensemble: Ensemble, encoding: Encoding, guards: Guards) -> Tables:
     """The tables of the ``walk`` kernel."""
     used = {int(n) for tree in ensemble.trees for n in np.unique(tree.feature)} - {LEAF}
-    tables, place = build_matrix(encoding, guards, used)
+    tables, positions = build_matrix(encoding, guards, used)
     where = np.zeros(len(encoding.features) + 1, dtype=np.int64)
-    for number, position in place.items():
+    for number, position in positions.items():
         where[number] = position
     parts = [_neighbours(tree) for tree in ensemble.trees]
     sizes = [len(tree.feature) for tree in ensemble.trees]
@@ -131,9 +131,11 @@ def _neighbours(tree: Tree) -> tuple[NDArray[np.int64], NDArray[np.int64], int]:
 
 def build_linear(estimator: Any, encoding: Encoding, guards: Guards) -> Tables:
     """The tables of the ``linear`` kernel."""
-    tables, place = build_matrix(encoding, guards, set(range(len(encoding.features))))
-    coefficients = np.empty(len(place))
-    for number, position in place.items():
+    tables, positions = build_matrix(
+        encoding, guards, set(range(len(encoding.features)))
+    )
+    coefficients = np.empty(len(positions))
+    for number, position in positions.items():
         coefficients[position] = estimator.coef_[0, number]
     return tables | {
         "coefficients": coefficients,

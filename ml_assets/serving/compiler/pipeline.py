@@ -16,16 +16,16 @@ from ml_assets.serving.compiler.check import check_answers
 from ml_assets.serving.compiler.columns import read_encoding
 from ml_assets.serving.compiler.encoding import (
     Encoding,
+    NotCompiled,
     NumericFeature,
 )
-from ml_assets.serving.compiler.errors import NotCompiled
-from ml_assets.serving.compiler.guards import find_guards
-from ml_assets.serving.compiler.masks import build_masks, request_thresholds
+from ml_assets.serving.compiler.masks import build_masks
 from ml_assets.serving.compiler.matrix import build_linear, build_walk
+from ml_assets.serving.compiler.thresholds import find_guards, request_thresholds
 from ml_assets.serving.compiler.trees import Ensemble, read_ensemble
 from ml_assets.serving.runtime.compiled import load_tables
-from ml_assets.serving.runtime.fallback import SklearnRuntime
 from ml_assets.serving.runtime.program import Kernel, Program
+from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
 Tables = dict[str, NDArray[Any]]
 Cuts = dict[int, NDArray[np.float64]]

@@ -16,9 +16,9 @@ from sklearn.utils import get_tags
 from ml_assets.serving.compiler.encoding import (
     CategoryFeature,
     Encoding,
+    NotCompiled,
     NumericFeature,
 )
-from ml_assets.serving.compiler.errors import NotCompiled
 
 LEAF = -1
 
@@ -153,7 +153,7 @@ class _CategorySplits:
         self._known: dict[tuple[int, bytes], int] = {}
 
     def feature(self, index: int, bitset: Any, missing_left: bool) -> int:
-        """Number of the feature that splits `index` as `bitset` says."""
+        """Number of the feature that splits `index` as `bitset` does."""
         base = self._features[index]
         if not isinstance(base, CategoryFeature):
             raise NotCompiled("a number is split by a set of categories")

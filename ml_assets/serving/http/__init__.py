@@ -1,1 +1,1 @@
-"""The HTTP server: heads, bodies, routing to executors, answers and problems."""
+"""The HTTP server: connections, heads and bodies, routes and executors."""

@@ -9,25 +9,19 @@ from ml_assets.serving.http.body import (
     SMALL_BYTES,
     BodyReader,
     ClientGone,
-    HeldBytes,
     Receive,
+    Reservation,
 )
-from ml_assets.serving.http.executors import Lane
-from ml_assets.serving.http.messages import (
-    Headers,
-    Request,
-    Response,
-    Route,
-    read_headers,
-    require_json,
-)
-from ml_assets.serving.http.problems import Problem, overloaded
-from ml_assets.serving.metrics.metrics import Metrics, Series
+from ml_assets.serving.http.executors import Executor
+from ml_assets.serving.http.request_head import Headers, read_headers, require_json
+from ml_assets.serving.http.served_state import PREDICTIONS, Route, ServedState
+from ml_assets.serving.logs import logger
+from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.router import ArmError
-from ml_assets.serving.models.served_state import PREDICTIONS, State
-from ml_assets.serving.process.logs import logger
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.requests.messages import Request, Response
+from ml_assets.serving.requests.problems import Problem, overloaded
+from ml_assets.serving.settings import ServerSettings
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
@@ -44,16 +38,15 @@ class ModelServer:
     ) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.state = State({}, frozenset(), False, metrics)
+        self.state = ServedState({}, frozenset(), False, metrics)
         self.is_draining = False
         self._ids = ids
         self.bodies = BodyReader(settings.max_body_bytes)
         self._unknown = metrics.series("unknown")
         # One thread: slow answers wait in line, and the fast ones pass by them.
-        self._slow = Lane("slow-answers", settings.max_queue)
-        self._files = Lane("files", settings.max_queue)
-        lanes = {"slow": self._slow, "files": self._files}
-        metrics.queues = {name: lane.waiting for name, lane in lanes.items()}
+        self._slow = Executor("slow-answers", settings.max_queue)
+        self._files = Executor("files", settings.max_queue)
+        metrics.queues = {"slow": self._slow.waiting, "files": self._files.waiting}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -62,7 +55,7 @@ class ModelServer:
         headers = read_headers(scope["headers"])
         request_id = headers.request_id or self._ids.one()
         series = self._unknown
-        held = self.bodies.hold()
+        reservation = self.bodies.reservation()
         metrics.in_flight += 1
         try:
             if metrics.in_flight > self.settings.max_in_flight:
@@ -70,13 +63,13 @@ class ModelServer:
             route = self._route(scope, headers)
             series = route.series
             response = await self._answer(
-                route, scope, headers, request_id, started, receive, held
+                route, scope, headers, request_id, started, receive, reservation
             )
             series = response.series or series
         except Problem as problem:
             response = _refusal(problem, request_id)
         except ClientGone:
-            held.release()
+            reservation.release()
             return
         except Exception as error:
             response, series = _failure(error, request_id, route, series)
@@ -93,17 +86,17 @@ class ModelServer:
             )
             await send({"type": "http.response.body", "body": response.body})
         finally:
-            held.release()
+            reservation.release()
 
-    def express(self, address: bytes, headers: Headers) -> Route | None:
+    def fast_route(self, address: bytes, headers: Headers) -> Route | None:
         """The route of a prediction that can be answered as soon as it is read.
 
         That takes a model whose answers take microseconds, and a body of known, small
-        length that is not compressed; None sends the request the ordinary way.
+        length that is not compressed; None for all other requests.
         """
         if headers.encoding or not 0 < headers.length <= SMALL_BYTES:
             return None
-        return self.state.express.get(address)
+        return self.state.fast_routes.get(address)
 
     def answer_at_once(
         self, route: Route, headers: Headers, body: bytes, started: float
@@ -160,13 +153,13 @@ class ModelServer:
         request_id: str,
         started: float,
         receive: Receive,
-        held: HeldBytes,
+        reservation: Reservation,
     ) -> Response:
         body = b""
         if route.method == "POST":
             require_json(headers.content_type)
             body = await self.bodies.read(
-                receive, headers.length, headers.encoding, held
+                receive, headers.length, headers.encoding, reservation
             )
         request = Request(request_id, body, started, headers.entity, scope["path"])
         model = route.model
@@ -193,9 +186,9 @@ class ModelServer:
 def _failure(
     error: Exception, request_id: str, route: Route, series: Series
 ) -> tuple[Response, Series]:
-    """What a client is told of a fault of ours, and for which arm it counts."""
-    about = {"fields": {"http.request.id": request_id}}
-    logger.error("a request failed", exc_info=error.__cause__ or error, extra=about)
+    """The answer to a request that our own fault broke, and the arm's series."""
+    extra = {"fields": {"http.request.id": request_id}}
+    logger.error("a request failed", exc_info=error.__cause__ or error, extra=extra)
     if isinstance(error, ArmError) and route.arms:
         series = route.arms.of(error.arm)
     detail = "the request could not be answered; the log has the reason"
@@ -226,7 +219,7 @@ def _named_model(scope: Scope, headers: Headers) -> str | None:
     return headers.model
 
 
-def _not_found(state: State, path: str) -> Problem:
+def _not_found(state: ServedState, path: str) -> Problem:
     for prefix in ("/models/", "/v2/models/"):
         if path.startswith(prefix):
             state.require(path.removeprefix(prefix).partition("/")[0])

@@ -1,10 +1,10 @@
-"""Reading a request's body within bounds, and holding it until it is answered."""
+"""Reading a request's body within bounds, and inflating one that is compressed."""
 
+import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from ml_assets.serving.http.encodings import inflated
-from ml_assets.serving.http.problems import Problem, overloaded
+from ml_assets.serving.requests.problems import Problem, overloaded
 
 Receive = Callable[[], Awaitable[Any]]
 
@@ -12,6 +12,9 @@ Receive = Callable[[], Awaitable[Any]]
 SMALL_BYTES = 256 * 1024
 _SMALL_BUDGET = 32 * 2**20
 _LARGE_BODIES = 8
+# zlib's numbers for the header and trailer that it expects.
+_WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": zlib.MAX_WBITS}
+_ACCEPTED = (b"accept-encoding", b"gzip, deflate")
 
 
 class ClientGone(Exception):
@@ -26,41 +29,41 @@ class Budget:
         self.detail = detail
 
 
-class HeldBytes:
-    """What one request holds of the budgets until its answer is sent."""
+class Reservation:
+    """What one request has reserved of the budgets until its answer is sent."""
 
     def __init__(self, small: Budget, large: Budget) -> None:
         self._small = small
         self._large = large
-        self._taken: list[tuple[Budget, int]] = []
+        self._reserved: list[tuple[Budget, int]] = []
 
-    def take_small(self, size: int) -> None:
-        """Hold `size` bytes more of a small body; 503 if there is no room."""
-        self._take(self._small, size)
+    def reserve_small(self, size: int) -> None:
+        """Reserve `size` bytes more for a small body; 503 if there is no room."""
+        self._reserve(self._small, size)
 
-    def take_large(self, size: int) -> None:
-        """The same of a large body, so that large ones never crowd out small ones."""
-        self._take(self._large, size)
+    def reserve_large(self, size: int) -> None:
+        """The same for a large body, so that large ones never crowd out small ones."""
+        self._reserve(self._large, size)
 
-    def _take(self, budget: Budget, size: int) -> None:
+    def _reserve(self, budget: Budget, size: int) -> None:
         if size > budget.left:
             raise overloaded(budget.detail)
         budget.left -= size
-        self._taken.append((budget, size))
+        self._reserved.append((budget, size))
 
     def release(self) -> None:
         """Give everything back."""
-        while self._taken:
-            budget, size = self._taken.pop()
+        while self._reserved:
+            budget, size = self._reserved.pop()
             budget.left += size
 
 
 class BodyReader:
-    """Reads bodies of at most `max_bytes`, of which only so many are held at a time.
+    """Reads bodies of at most `max_bytes`, of which only so many are in memory at once.
 
-    A large body is held at the length that its client declares, before it is read, so
-    that those that are admitted can be read to their end; all others are held as they
-    arrive, so that a client that declares and does not send holds nothing.
+    A large body is reserved at the length that its client declares, before it is read,
+    so that those that are admitted can be read to their end; all others are reserved as
+    they arrive, so that a client that declares and does not send reserves nothing.
     """
 
     def __init__(self, max_bytes: int) -> None:
@@ -69,12 +72,16 @@ class BodyReader:
         size = _LARGE_BODIES * max(max_bytes, SMALL_BYTES)
         self._large = Budget(size, "too many large bodies are in memory")
 
-    def hold(self) -> HeldBytes:
-        """What a request will hold; release it when the answer is sent."""
-        return HeldBytes(self._small, self._large)
+    def reservation(self) -> Reservation:
+        """The empty reservation of a request; release it when the answer is sent."""
+        return Reservation(self._small, self._large)
 
     async def read(
-        self, receive: Receive, declared: int, encoding: bytes, held: HeldBytes
+        self,
+        receive: Receive,
+        declared: int,
+        encoding: bytes,
+        reservation: Reservation,
     ) -> bytes:
         """The whole body, inflated, whose length the client declared, else 0.
 
@@ -86,23 +93,25 @@ class BodyReader:
         ClientGone
             If the client went away.
         """
-        body = await self._read(receive, declared, held)
+        body = await self._read(receive, declared, reservation)
         if not encoding:
             return body
         whole = inflated(body, encoding, self.max_bytes)
         if len(whole) > SMALL_BYTES:
-            held.take_large(len(whole))
+            reservation.reserve_large(len(whole))
         else:
-            held.take_small(len(whole))
+            reservation.reserve_small(len(whole))
         return whole
 
-    async def _read(self, receive: Receive, declared: int, held: HeldBytes) -> bytes:
+    async def _read(
+        self, receive: Receive, declared: int, reservation: Reservation
+    ) -> bytes:
         if declared > self.max_bytes:
             raise body_too_large(self.max_bytes)
-        is_held = declared > SMALL_BYTES
-        if is_held:
-            held.take_large(declared)
-        body, more = b"", True
+        is_reserved = declared > SMALL_BYTES
+        if is_reserved:
+            reservation.reserve_large(declared)
+        more = True
         parts: list[bytes] = []
         size = 0
         while more:
@@ -110,12 +119,14 @@ class BodyReader:
             size += len(chunk)
             if size > self.max_bytes:
                 raise body_too_large(self.max_bytes)
-            if not is_held:
-                take = held.take_small if size <= SMALL_BYTES else held.take_large
-                take(len(chunk))
+            if not is_reserved:
+                is_small = size <= SMALL_BYTES
+                reserve = (
+                    reservation.reserve_small if is_small else reservation.reserve_large
+                )
+                reserve(len(chunk))
             parts.append(chunk)
-        body = parts[0] if len(parts) == 1 else b"".join(parts)
-        return body
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def body_too_large(max_bytes: int) -> Problem:
@@ -128,3 +139,52 @@ def _part(message: Any) -> tuple[bytes, bool]:
     if message["type"] != "http.request":
         raise ClientGone
     return message["body"], message["more_body"]
+
+
+def inflated(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
+    """The body as its client had it, of at most `max_bytes`.
+
+    Raises
+    ------
+    Problem
+        415 for an encoding that is not known; 413 for a body that would be longer,
+        which is found out before it is; 400 for one that is not in its encoding.
+
+    Examples
+    --------
+    >>> import gzip
+    >>> inflated(gzip.compress(b"{}"), b"gzip", 10)
+    b'{}'
+    """
+    window = _WINDOWS.get(encoding)
+    if window is None:
+        found = ascii(encoding[:80].decode("latin-1"))
+        detail = f"expected content-encoding gzip or deflate, found {found}"
+        raise Problem(415, "unsupported-media-type", detail, headers=[_ACCEPTED])
+    parts: list[bytes] = []
+    left = max_bytes
+    while body or not parts:
+        part, body = _member(body, window, left + 1)
+        left -= len(part)
+        if left < 0:
+            raise Problem(
+                413, "body-too-large", f"expected at most {max_bytes} bytes inflated"
+            )
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _member(body: bytes, window: int, most: int) -> tuple[bytes, bytes]:
+    """One compressed stream, and what follows it: gzip may join several."""
+    stream = zlib.decompressobj(window)
+    try:
+        found = stream.decompress(body, most)
+    except zlib.error as error:
+        raise _malformed("is not in its content-encoding") from error
+    if len(found) < most and not stream.eof:
+        raise _malformed("ends before its content-encoding does")
+    return found, stream.unused_data
+
+
+def _malformed(what: str) -> Problem:
+    return Problem(400, "malformed-encoding", f"the body {what}")

@@ -1,13 +1,13 @@
-"""A line of requests that wait for a thread, beside those that are answered at once."""
+"""Threads for the requests that cannot be answered at once on the event loop."""
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
 
-from ml_assets.serving.http.messages import Handler, Request, Response
-from ml_assets.serving.http.problems import overloaded
+from ml_assets.serving.requests.messages import Handler, Request, Response
+from ml_assets.serving.requests.problems import overloaded
 
 
-class Lane:
+class Executor:
     """One thread, and at most `length` requests that wait for it or are in it."""
 
     def __init__(self, name: str, length: int) -> None:

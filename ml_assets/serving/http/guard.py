@@ -2,8 +2,8 @@
 
 uvicorn waits without end for a request's headers and body, and takes headers of any
 length. Here every connection knows the phase that it is in and when its request began,
-and the server looks at them once a second. What the phase is, the parser alone says:
-the first bytes of a request may arrive behind the last of the one before.
+and the server checks them once a second. The parser alone determines the phase: the
+first bytes of a request may arrive behind the last of the one before.
 """
 
 import asyncio
@@ -13,14 +13,14 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ml_assets.serving.http.app import ModelServer
-from ml_assets.serving.http.problems import Problem
 from ml_assets.serving.http.request_head import (
     MAX_HEADER_BYTES,
     fault_of_head,
     headers_too_large,
     without_upgrade,
 )
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving.settings import ServerSettings
 
 # What a client may go on sending after its body was refused, so that it reads why.
 _DISCARDED_BODIES = 4
@@ -158,7 +158,7 @@ class GuardedProtocol(HttpToolsProtocol):
             and not self.is_answering
             and waited > self.settings.keep_alive_seconds
         ):
-            # After an express answer no timer of uvicorn's runs.
+            # After an answer by the fast path no timer of uvicorn's runs.
             self.transport.close()
 
     def _bound(self) -> None:
@@ -204,7 +204,7 @@ class GuardedProtocol(HttpToolsProtocol):
         is_waited_for = self.phase != "body" and self.is_answering
         if self.pipeline or is_waited_for:
             # Answers go out in the order of the requests: before its turn, a refusal
-            # would be taken for the answer to another request.
+            # would be read as the answer to another request.
             if self.phase == "body":
                 self.pipeline.popleft()
             return

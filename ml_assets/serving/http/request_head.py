@@ -1,19 +1,82 @@
-"""What a request's head must be, whatever the packets that it arrived in."""
+"""The head of a request: the headers that the server reads, and its bounds."""
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
-from ml_assets.serving.http.problems import Problem
+from ml_assets.serving.requests.messages import JSON
+from ml_assets.serving.requests.problems import Problem
 
+MODEL_HEADER = b"x-model"
+ENTITY_HEADER = b"x-entity"
 MAX_HEADER_BYTES = 32 * 1024
 # Of each line: a colon, a blank, and the end of the line.
 _LINE_BYTES = 4
-# What a request for another protocol says, besides the token in `connection`.
+# Headers of a request for another protocol, besides the token in `connection`.
 _UPGRADE = (b"upgrade", b"http2-settings")
+_SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 
-Headers = Sequence[tuple[bytes, bytes]]
+RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
-def fault_of_head(version: str, url: bytes, headers: Headers) -> Problem | None:
+class Headers(NamedTuple):
+    """The headers that the server reads."""
+
+    request_id: str | None
+    content_type: bytes
+    length: int
+    model: str | None
+    entity: bytes | None
+    encoding: bytes = b""
+
+
+def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
+    """Pick the headers that the server reads; a request id only if it is sane.
+
+    Examples
+    --------
+    >>> read_headers([(b"content-encoding", b"GZIP"), (b"accept", b"*/*")]).encoding
+    b'gzip'
+    """
+    request_id = model = entity = None
+    content_type, length, encoding = b"", 0, b""
+    for name, value in headers:
+        if name == b"content-type":
+            content_type = value
+        elif name == b"content-length":
+            length = int(value) if value.isdigit() else 0
+        elif name == b"x-request-id" and _SANE_ID.fullmatch(value):
+            request_id = value.decode("ascii")
+        elif name == MODEL_HEADER:
+            model = value.decode("latin-1")
+        elif name == ENTITY_HEADER:
+            entity = value
+        elif name == b"content-encoding":
+            # Several lines are one list, of which no member is known.
+            encoding = _encoding(encoding + b"," + value if encoding else value)
+    return Headers(request_id, content_type, length, model, entity, encoding)
+
+
+def _encoding(value: bytes) -> bytes:
+    """A ``Content-Encoding`` in lower case; empty where nothing is to be undone."""
+    found = value.strip().lower()
+    return b"" if found == b"identity" else found
+
+
+def require_json(content_type: bytes) -> None:
+    """Refuse a body that is not declared as JSON in UTF-8."""
+    if content_type == JSON:
+        return
+    kind, _, rest = content_type.lower().partition(b";")
+    charset = rest.replace(b'"', b"").replace(b" ", b"")
+    if kind.strip() == JSON and charset in (b"", b"charset=utf-8"):
+        return
+    found = ascii(content_type[:80].decode("latin-1")) if content_type else "none"
+    detail = f"expected content-type application/json, found {found}"
+    raise Problem(415, "unsupported-media-type", detail)
+
+
+def fault_of_head(version: str, url: bytes, headers: RawHeaders) -> Problem | None:
     """Why a parsed head is refused; None where it is not.
 
     Parameters
@@ -49,7 +112,9 @@ def headers_too_large() -> Problem:
     return Problem(431, "headers-too-large", detail)
 
 
-def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -> bytes:
+def without_upgrade(
+    method: bytes, url: bytes, version: str, headers: RawHeaders
+) -> bytes:
     """The head of the same request in the protocol that it was sent in.
 
     Examples
@@ -62,7 +127,7 @@ def without_upgrade(method: bytes, url: bytes, version: str, headers: Headers) -
     return b"\r\n".join([*lines, b"", b""])
 
 
-def _kept(headers: Headers) -> Iterator[tuple[bytes, bytes]]:
+def _kept(headers: RawHeaders) -> Iterator[tuple[bytes, bytes]]:
     for name, value in headers:
         if name in _UPGRADE:
             continue

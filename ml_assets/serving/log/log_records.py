@@ -1,4 +1,4 @@
-"""The lines of the prediction log, as bytes."""
+"""The records of the prediction log, as lines of JSON."""
 
 import time
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ _encoder = msgspec.json.Encoder()
 _IDS = 2**48
 
 
-class PredictionLine(msgspec.Struct, gc=False):
+class PredictionRecord(msgspec.Struct, gc=False):
     """One prediction; `x` holds the row's values in the order of the signature."""
 
     id: str
@@ -29,13 +29,13 @@ class PredictionLine(msgspec.Struct, gc=False):
     us: int
 
 
-class AnswerLine(msgspec.Struct, gc=False):
+class AnswerRecord(msgspec.Struct, gc=False):
     """The predictions of one arm for several rows of a request.
 
-    ``ids``, ``entities``, ``x`` and ``p`` hold an item a row, as `PredictionLine` has
-    it; ``labels`` holds the negative class and the positive one, which is the label of
-    a row whose `p` is above one half. The rows in ``x`` are as they were sent, objects
-    by column, where ``columns`` gives the order of the signature.
+    ``ids``, ``entities``, ``x`` and ``p`` hold an item a row, as `PredictionRecord`
+    does; ``labels`` holds the negative class and the positive one, which is the label
+    of a row whose `p` is above one half. The rows in ``x`` are as they were sent,
+    objects by column, where ``columns`` gives the order of the signature.
     """
 
     ids: Sequence[str]
@@ -53,13 +53,13 @@ class AnswerLine(msgspec.Struct, gc=False):
     us: int
 
 
-class FailedLine(PredictionLine, gc=False):
+class FailureRecord(PredictionRecord, gc=False):
     """A prediction that an arm could not make, and the name of its exception."""
 
     error: str
 
 
-class LabelLine(msgspec.Struct, gc=False):
+class LabelRecord(msgspec.Struct, gc=False):
     """What turned out, for a prediction id, or for an entity at a time."""
 
     id: str | None
@@ -69,9 +69,9 @@ class LabelLine(msgspec.Struct, gc=False):
     received: float
 
 
-def encode(lines: Sequence[msgspec.Struct]) -> bytes:
-    """`lines` as JSON, one each."""
-    return _encoder.encode_lines(lines)
+def encode(records: Sequence[msgspec.Struct]) -> bytes:
+    """A line of JSON for each record."""
+    return _encoder.encode_lines(records)
 
 
 def now() -> float:

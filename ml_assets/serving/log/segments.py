@@ -1,7 +1,7 @@
 """The files of a log: numbered segments that are appended to, closed and adopted.
 
 A segment is ``<number>.open`` while it is written and ``<number>.jsonl`` once it is
-whole; segments of labels have ``.labels`` after the number. A line counts when its
+whole; segments of labels have ``.labels`` after the number. A record counts when its
 newline is there: what a killed server left after the last one was never answered.
 """
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.core.storage import sync_directory
-from ml_assets.serving.log.closing import CLOSED, OPEN, Retired
+from ml_assets.serving.log.retired_segment import CLOSED, OPEN, RetiredSegment
 
 LABELS = ".labels"
 
@@ -27,7 +27,7 @@ class Kept(NamedTuple):
 
 
 class Closed(NamedTuple):
-    """What closing came to: lines that may be lost, and why segments stay open."""
+    """What closing came to: records that may be lost, and why segments stay open."""
 
     lost: int
     failures: list[OSError]
@@ -59,15 +59,15 @@ class SegmentWriter:
         self._number = 0
         self._descriptor = -1
         self._size = 0
-        self._lines = 0
+        self._records = 0
         self._checksum = 0
         self._begun = 0.0
-        self._retired: list[Retired] = []
+        self._retired: list[RetiredSegment] = []
         self._made: list[Path] = []
         self._here: dict[int, float] = {}
 
-    def append(self, data: bytes, lines: int) -> None:
-        """Append `lines` whole lines with one write, or nothing at all.
+    def append(self, data: bytes, records: int) -> None:
+        """Append `records` whole records with one write, or nothing at all.
 
         Raises
         ------
@@ -75,29 +75,29 @@ class SegmentWriter:
             If they could not be written. A part that was written is cut off again.
         """
         with self._lock:
-            self._append(data, lines)
+            self._append(data, records)
             self._retire_if_full()
 
-    def append_for_good(self, data: bytes, lines: int) -> None:
+    def append_durably(self, data: bytes, records: int) -> None:
         """Append as `append` does, and return when a power cut takes nothing back.
 
         Raises
         ------
         OSError
-            If that cannot be promised. None of the lines stays, and what is appended
-            next goes to another segment: a flush that failed tells of it only once.
+            If that cannot be promised. None of the records stays, and what is appended
+            next goes to another segment: a failed flush is reported only once.
         """
         with self._lock:
             if self._descriptor < 0:
                 self._open()
-            before = self._size, self._lines, self._checksum
-            self._append(data, lines)
+            before = self._size, self._records, self._checksum
+            self._append(data, records)
             try:
                 os.fsync(self._descriptor)
                 if not before[0]:
                     sync_directory(self.directory)
             except OSError:
-                self._size, self._lines, self._checksum = before
+                self._size, self._records, self._checksum = before
                 self._retire(is_suspect=True)
                 raise
             self._retire_if_full()
@@ -123,7 +123,7 @@ class SegmentWriter:
         return Closed(lost, failures)
 
     def unshipped(self) -> list[Kept]:
-        """The segments of this writer that are still in its directory, with lines."""
+        """The segments of this writer that are still in its directory, with records."""
         with self._lock:
             here = self._here.copy()
         found, gone = [], []
@@ -138,7 +138,7 @@ class SegmentWriter:
                 self._here.pop(number, None)
         return found
 
-    def _append(self, data: bytes, lines: int) -> None:
+    def _append(self, data: bytes, records: int) -> None:
         if self._descriptor < 0:
             self._open()
         try:
@@ -150,7 +150,7 @@ class SegmentWriter:
             self._cut()
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         self._size += written
-        self._lines += lines
+        self._records += records
         self._checksum = zlib.crc32(data, self._checksum)
 
     def _open(self) -> None:
@@ -159,7 +159,7 @@ class SegmentWriter:
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
         self._descriptor = os.open(path, flags, 0o640)
         self._number += 1
-        self._size = self._lines = self._checksum = 0
+        self._size = self._records = self._checksum = 0
         self._begun = time.monotonic()
         self._here[self._number] = self._begun
 
@@ -172,11 +172,11 @@ class SegmentWriter:
             self._made.pop()
 
     def _cut(self) -> None:
-        """Take back what was written of lines that did not fit."""
+        """Take back what was written of records that did not fit."""
         try:
             os.ftruncate(self._descriptor, self._size)
         except OSError:
-            # Nothing may follow half a line: it is cut when the segment is closed.
+            # Nothing may follow half a record: it is cut when the segment is closed.
             self._retire()
 
     def _retire_if_full(self) -> None:
@@ -185,11 +185,11 @@ class SegmentWriter:
 
     def _retire(self, is_suspect: bool = False) -> None:
         self._retired.append(
-            Retired(
+            RetiredSegment(
                 self._path(self._number),
                 self._descriptor,
                 self._size,
-                self._lines,
+                self._records,
                 self._checksum,
                 is_suspect,
             )

@@ -12,9 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ml_assets.core.storage import atomic_path, locked, sync_directory
-from ml_assets.serving.log.closing import CLOSED, OPEN, close_orphan
-from ml_assets.serving.models.plan_store import ServerLease
+from ml_assets.core.storage import atomic_path, is_locked, locked, sync_directory
+from ml_assets.serving.log.retired_segment import CLOSED, OPEN, close_orphan
 
 T = TypeVar("T")
 
@@ -32,7 +31,7 @@ def directory_of(home: Path, model: str, server: str = "") -> Path:
 
 
 def ship(segment: Path, storage: Path) -> Path:
-    """Move one closed segment to the storage; what it is there.
+    """Move one closed segment to the storage; its path there.
 
     Repeated after a kill it does no harm: the same name gets the same content.
     """
@@ -63,7 +62,7 @@ def ship_all(directory: Path, storage: Path) -> Shipped:
 def adopt(home: Path, storage: Path, model: str) -> Shipped:
     """Close and ship the segments of `model` whose servers are dead.
 
-    A last line without its newline is cut: its prediction was never answered. What
+    A last record without its newline is cut: its prediction was never answered. What
     cannot be closed or shipped stays where it is, and keeps nothing else back.
 
     Parameters
@@ -107,5 +106,5 @@ def _orphans(home: Path, storage: Path, model: str) -> Iterator[Path]:
     directory = directory_of(home, model)
     for item in sorted(directory.iterdir()) if directory.is_dir() else []:
         lease = storage / "servers" / item.name / "lease"
-        if item.is_dir() and not ServerLease.is_held(lease):
+        if item.is_dir() and not is_locked(lease):
             yield item

@@ -1,1 +1,1 @@
-"""Prometheus metrics of a server."""
+"""Prometheus metrics of a server, and the port that exposes them."""

@@ -1,1 +1,1 @@
-"""The models of a plan: loaded, tried on probe rows, and asked."""
+"""The models of the plans: bundles, arms, and the loaded plan that answers a batch."""

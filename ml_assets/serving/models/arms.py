@@ -5,18 +5,18 @@ from collections.abc import Sequence
 import msgspec
 
 from ml_assets.records.plan import Arm, Column, Signature
-from ml_assets.serving.http.problems import Problem
-from ml_assets.serving.http.response_encoding import json_texts
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.requests.batch import Batch, Value
 from ml_assets.serving.requests.decoder import RowDecoder
-from ml_assets.serving.requests.values import respelt
+from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving.requests.values import converted
 from ml_assets.serving.runtime import Refused, Runtime
 
 _REFUSED = "expected values in the range of the model, found one beyond it"
 _NUMERIC = ("number", "integer")
 # What stands for a column that the requests of the live version do not have.
 _NOTHING = -1
+_encoder = msgspec.json.Encoder()
 
 Label = str | int | float | bool
 
@@ -83,13 +83,13 @@ class ServedArm:
             msgspec.json.encode(label).decode() for label in self.labels
         )
         self._order: tuple[int, ...] | None = None
-        self._respelt: dict[int, Column] = {}
+        self._converted: dict[int, Column] = {}
 
     def read_like(self, live: "ServedArm") -> None:
         """Take the rows that `live` takes, whose columns may stand in another order.
 
         What this version may do without, and `live` does not know, is missing; a truth
-        value that one of the two takes for a category is spelt as this version has it.
+        value that one of the two takes for a category is converted to this version's.
 
         Raises
         ------
@@ -103,14 +103,14 @@ class ServedArm:
             )
         given = {item.name: index for index, item in enumerate(live.signature.columns)}
         kinds = {item.name: item.kind for item in live.signature.columns}
-        self._respelt = {}
-        for place, column in enumerate(self.signature.columns):
+        self._converted = {}
+        for position, column in enumerate(self.signature.columns):
             found = kinds.get(column.name)
             if column.ignored or (found is None and column.optional):
                 continue
             kinds_of_both = {found, column.kind}
             if kinds_of_both == {"boolean", "string"}:
-                self._respelt[place] = column
+                self._converted[position] = column
             elif len(kinds_of_both) == 2 and not kinds_of_both <= {*_NUMERIC}:
                 raise ValueError(
                     f"version {self.version} needs column {column.name!r} of kind"
@@ -118,7 +118,7 @@ class ServedArm:
                     f" of version {live.version}"
                 )
         order = tuple(given.get(item.name, _NOTHING) for item in self.signature.columns)
-        is_same = order == tuple(range(len(given))) and not self._respelt
+        is_same = order == tuple(range(len(given))) and not self._converted
         self._order = None if is_same else order
 
     def values(self, row: Sequence[Value]) -> Sequence[Value]:
@@ -126,8 +126,8 @@ class ServedArm:
         if self._order is None:
             return row
         values = [None if at == _NOTHING else row[at] for at in self._order]
-        for place, column in self._respelt.items():
-            values[place] = respelt(column, values[place])
+        for position, column in self._converted.items():
+            values[position] = converted(column, values[position])
         return tuple(values)
 
     def reordered(self, rows: Sequence[Sequence[Value]]) -> Sequence[Sequence[Value]]:
@@ -140,8 +140,9 @@ class ServedArm:
         """Columns of the live version in the order of this version's signature."""
         order = self._order or ()
         columns = [[None] * size if at == _NOTHING else given[at] for at in order]
-        for place, column in self._respelt.items():
-            columns[place] = [respelt(column, value) for value in columns[place]]
+        for position, column in self._converted.items():
+            given_ = columns[position]
+            columns[position] = [converted(column, value) for value in given_]
         return columns
 
     def score(self, batch: Batch, request_id: str) -> Scored:
@@ -178,3 +179,17 @@ class ServedArm:
         if not (lowest >= 0.0 and highest <= 1.0):
             raise ArithmeticError(f"version {self.version} gave no probability")
         return probabilities
+
+
+def json_texts(values: Sequence[object]) -> list[str]:
+    """The JSON of each value of a sequence, in one call of the encoder.
+
+    Examples
+    --------
+    >>> json_texts([0.1, None, (1.0, "a")])
+    ['0.1', 'null', '[1.0,"a"]']
+    """
+    # A line break inside of a text is escaped in JSON.
+    texts = _encoder.encode_lines(values).decode().split("\n")
+    texts.pop()
+    return texts

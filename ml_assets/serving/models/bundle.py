@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import msgspec
 import numpy as np
 
-from ml_assets.core.agreement import agree
 from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
 from ml_assets.core.storage import write_bytes
+from ml_assets.core.tolerance import is_close
 from ml_assets.records.plan import Signature, encode
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 from ml_assets.serving.runtime.protocol import Refused, Runtime
 
 if TYPE_CHECKING:
@@ -132,7 +132,7 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
     directory : Path
         The bundle.
     files : mapping of str to str
-        Its manifest, from a place that is trusted more than the bundle.
+        Its manifest, from a source that is trusted more than the bundle.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
         if not compiled.fault:
             return compiled.runtime
         log("scikit-learn serves", WARNING, reason=compiled.fault)
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
     signature = _decode(directory, files, SIGNATURE, Signature)
     runtime = SklearnRuntime(load_pipeline(directory, files), signature)
@@ -222,7 +222,7 @@ def _decode(
 
 
 def _requests(signature: Signature, probe: "pd.DataFrame") -> list[list[Any]]:
-    from ml_assets.serving.runtime.frames import columns_of
+    from ml_assets.serving.runtime.sklearn_runtime import columns_of
 
     if not len(probe):
         raise BundleError("the probe has no row, expected some to compare answers with")
@@ -243,7 +243,7 @@ def _reference(
     A row at a step of the model, such as one between two neighbours, may get another
     answer alone than in a batch from scikit-learn itself, and proves nothing.
     """
-    from ml_assets.serving.runtime.fallback import SklearnRuntime
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
     try:
         runtime = SklearnRuntime(pipeline, signature)
@@ -253,12 +253,12 @@ def _reference(
         raise BundleError(f"the pipeline refuses its probe rows: {error}") from error
     names = [column.name for column in signature.inputs]
     trained = pipeline.predict_proba(probe[names])[:, runtime.positive]
-    for row in np.flatnonzero(~agree(served, trained)):
+    for row in np.flatnonzero(~is_close(served, trained)):
         raise BundleError(
             f"probe row {row}: {trained[row]!r} from the training frame, but"
             f" {served[row]!r} from the same values in a request"
         )
-    steady = np.flatnonzero(agree(alone, served))
+    steady = np.flatnonzero(is_close(alone, served))
     if not len(steady):
         raise BundleError(
             "scikit-learn answers every probe row alone otherwise than in a batch, the"
@@ -290,7 +290,7 @@ def _fault(runtime: Runtime, probe: Probe) -> str:
     except Refused as error:
         return f"the {runtime.kind} runtime refuses its probe rows: {error}"
     for found in (many, np.array(alone)):
-        for row in np.flatnonzero(~agree(found, expected[: len(found)])):
+        for row in np.flatnonzero(~is_close(found, expected[: len(found)])):
             return (
                 f"probe row {row} is answered {float(found[row])!r} by the"
                 f" {runtime.kind} runtime, expected {float(expected[row])!r} as at"

@@ -1,4 +1,4 @@
-"""Prediction ids: UUIDv7, so that an id sorts by time and tells its day."""
+"""Prediction ids: UUIDv7, so that an id sorts by time and holds its day."""
 
 import os
 import threading

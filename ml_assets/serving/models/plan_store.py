@@ -2,10 +2,10 @@
 
 ``plans/<model>/00000007.json`` exists exactly once and never changes; the highest
 number is the active plan. Creating the next number is the commit and the fence: of
-two deployers that prepared the same generation, one creates it and the other is told.
+two deployers that prepared the same generation, one creates it and the other fails.
 
 ``plans/<model>/proposal.json`` is a plan under preparation: running servers load it
-beside the one they serve, and say in ``servers/`` whether they could.
+beside the one they serve, and report in ``servers/`` whether they could.
 
 ``plans/<model>/staged/7-3fa9c1d2e4b5.json`` is a plan to which servers are pinned
 before it is active: pods of a new generation load it, and only when all have is it
@@ -27,6 +27,7 @@ from ml_assets.core.storage import (
     TEMPORARY,
     below,
     create_bytes,
+    is_locked,
     is_name,
     locked,
     write_bytes,
@@ -41,9 +42,9 @@ class StalePlanError(Exception):
 
 
 class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
-    """What one server process says of one model.
+    """What one server process reports of one model.
 
-    ``proposal`` is the digest of the proposal that the state speaks of, or None.
+    ``proposal`` is the digest of the proposal that the state is about, or None.
     """
 
     server: str
@@ -134,7 +135,7 @@ class PlanStore:
     def stage(self, plan: ServingPlan) -> None:
         """Write `plan` where servers that are pinned to it find it before it is active.
 
-        It is named by its content, so that nobody can put another in its place.
+        It is named by its content, so that nobody can replace it.
         """
         create_bytes(self._staged_path(plan.model, pin_of(plan)), encode(plan))
 
@@ -168,7 +169,7 @@ class PlanStore:
             path.unlink(missing_ok=True)
 
     def report(self, report: ServerReport) -> None:
-        """Say what a server holds. Call it with the server's `ServerLease` held."""
+        """Write what a server has loaded, while it holds its `ServerLease`."""
         path = below(self.root / "servers", report.server, f"{report.model}.json")
         write_bytes(path, encode(report))
 
@@ -196,7 +197,7 @@ class PlanStore:
         return below(self.root / "servers", server) / "handoff"
 
     def takes_requests(self, host: str) -> bool:
-        """Whether a living server on the machine `host` stands behind its hand-off."""
+        """Whether a living server on the machine `host` serves behind its hand-off."""
         return any(
             item.name.startswith(f"{host}-") and self.handoff_mark(item.name).exists()
             for item in self._living_servers()
@@ -205,13 +206,13 @@ class PlanStore:
     def remove_dead_servers(self) -> None:
         """Remove what servers that were killed left of themselves.
 
-        A lease that nobody holds is of a dead server: its name is never taken again,
+        A lease that nobody holds is of a dead server: its name is never used again,
         whatever process has its number by now. One without a lease may be starting.
         """
         for item in self.dead_servers():
             lease = item / "lease"
             # In this order: one that is starting takes its lease at any moment.
-            if lease.exists() and not ServerLease.is_held(lease):
+            if lease.exists() and not is_locked(lease):
                 shutil.rmtree(item, ignore_errors=True)
 
     def dead_servers(self) -> list[Path]:
@@ -221,15 +222,13 @@ class PlanStore:
         return [
             item
             for item in found
-            if item.is_dir()
-            and is_name(item.name)
-            and not ServerLease.is_held(item / "lease")
+            if item.is_dir() and is_name(item.name) and not is_locked(item / "lease")
         ]
 
     def _living_servers(self) -> Iterator[Path]:
         servers = self.root / "servers"
         for item in sorted(servers.iterdir()) if servers.is_dir() else []:
-            if ServerLease.is_held(item / "lease"):
+            if is_locked(item / "lease"):
                 yield item
 
     def _directory(self, model: str) -> Path:
@@ -258,8 +257,8 @@ class ServerLease:
     def __init__(self, root: Path, server: str) -> None:
         path = below(root / "servers", server) / "lease"
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Locked before it has its name: whoever looks whether it is held, for which a
-        # lock is taken too, never meets it unlocked and never takes it from us.
+        # Locked before it has its name: who checks it, for which a lock is needed too,
+        # never finds it unlocked and never locks it before us.
         temporary = path.with_name(f"{TEMPORARY}{uuid.uuid4().hex}-lease")
         self._stream = temporary.open("xb")
         fcntl.flock(self._stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -268,15 +267,3 @@ class ServerLease:
     def release(self) -> None:
         """Give the lease back."""
         self._stream.close()
-
-    @staticmethod
-    def is_held(path: Path) -> bool:
-        """Whether a living process holds the lease at `path`."""
-        try:
-            with path.open("rb") as stream:
-                fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return False
-        except BlockingIOError:
-            return True
-        return False

@@ -24,7 +24,7 @@ def main() -> int:
     except BundleError as error:
         print(error, file=sys.stderr)
     except Exception as error:
-        # Whatever a bundle does to the loader, the deployer is told in one line.
+        # Whatever a bundle does to the loader, the deployer gets one line.
         text = " ".join(str(error).split())
         print(f"{type(error).__name__}: {text}", file=sys.stderr)
     else:

@@ -1,24 +1,26 @@
-"""A loaded plan: which arm answers a row, and what is kept of the answer."""
+"""A loaded plan: which arm answers a row, what is kept and what is counted of it."""
 
+from collections import Counter
 from collections.abc import Sequence
 from time import perf_counter
 
 from ml_assets.records.assignment import Assignment
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.http.messages import Request
-from ml_assets.serving.http.problems import Problem
 from ml_assets.serving.log.log_records import is_logged
-from ml_assets.serving.log.recorder import Origin, Recorder
+from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.arms import Scored, ServedArm
+from ml_assets.serving.models.recorder import Origin, Recorder
 from ml_assets.serving.models.shadow import Job, ShadowQueue
 from ml_assets.serving.requests.batch import Batch, of_rows
 from ml_assets.serving.requests.entities import entities_of
+from ml_assets.serving.requests.messages import JSON, Request, Response
+from ml_assets.serving.requests.problems import Problem
 
-__all__ = ["ArmError", "Scored", "ServedArm", "ServedModel"]
+__all__ = ["ArmError", "ArmSeries", "Scored", "ServedArm", "ServedModel"]
 
 
 class ArmError(Exception):
-    """An arm failed to predict; the cause says why."""
+    """An arm failed to predict; the cause is the reason."""
 
     def __init__(self, arm: ServedArm) -> None:
         super().__init__(f"version {arm.version} of {arm.model} failed")
@@ -75,14 +77,14 @@ class ServedModel:
         return self._assignment is not None
 
     def answer(self, batch: Batch, request: Request) -> Scored:
-        """Predict a batch, and keep the predictions before they are told.
+        """Predict a batch, and log the predictions before they are sent.
 
         Raises
         ------
         Problem
             422 if the request names its entities in two ways, or an arm refuses a row.
         ArmError
-            If an arm failed, of which lines are kept as well.
+            If an arm failed, of which records are kept as well.
         """
         decoded = perf_counter() - request.received
         ids = self.live.ids.take(batch.size)
@@ -121,11 +123,11 @@ class ServedModel:
         """The arm of each row; None where there is no choice."""
         if self._assignment is None:
             return None
-        place, answering = self._assignment.arm_of, self.answering
+        arm_of, answering = self._assignment.arm_of, self.answering
         if entities is None:
-            return [answering[place(id_)] for id_ in ids]
+            return [answering[arm_of(id_)] for id_ in ids]
         return [
-            answering[place(id_ if entity is None else entity)]
+            answering[arm_of(id_ if entity is None else entity)]
             for id_, entity in zip(ids, entities, strict=True)
         ]
 
@@ -139,12 +141,40 @@ class ServedModel:
             return _predict(arms[0], batch)
         found = [0.0] * batch.size
         for arm in self.answering:
-            places = [place for place, chosen in enumerate(arms) if chosen is arm]
-            if places:
-                answers = _predict(arm, _part(batch, places))
-                for place, answer in zip(places, answers, strict=True):
-                    found[place] = answer
+            rows = [row for row, chosen in enumerate(arms) if chosen is arm]
+            if rows:
+                answers = _predict(arm, _part(batch, rows))
+                for row, answer in zip(rows, answers, strict=True):
+                    found[row] = answer
         return found
+
+
+class ArmSeries:
+    """The series of one route of a model, one for each arm that answers."""
+
+    def __init__(self, metrics: Metrics, route: str, model: ServedModel) -> None:
+        self._of = {
+            arm: metrics.series(route, model.name, arm.version, arm.mode)
+            for arm in model.answering
+        }
+        self.live = self._of[model.live]
+
+    def of(self, arm: ServedArm) -> Series:
+        """The series of one arm."""
+        return self._of[arm]
+
+    def response(self, scored: Scored, body: bytes) -> Response:
+        """The answer, which counts for every arm that gave a part of it."""
+        first = self._of[scored.arm]
+        if scored.arms is None or scored.batch.size == 1:
+            return Response(body, 200, JSON, scored.batch.size, first)
+        rows = Counter(scored.arms)
+        others = tuple(
+            (self._of[arm], count)
+            for arm, count in rows.items()
+            if arm is not scored.arm
+        )
+        return Response(body, 200, JSON, rows[scored.arm], first, (), others)
 
 
 def _shares(arms: Sequence[ServedArm]) -> list[float]:
@@ -162,9 +192,10 @@ def _predict(arm: ServedArm, batch: Batch) -> list[float]:
         raise ArmError(arm) from error
 
 
-def _part(batch: Batch, places: Sequence[int]) -> Batch:
-    rows = batch.rows
-    return of_rows([rows[place] for place in places])
+def _part(batch: Batch, rows: Sequence[int]) -> Batch:
+    """The batch of some rows, given by their numbers."""
+    values = batch.rows
+    return of_rows([values[row] for row in rows])
 
 
 def _keep_failure(
@@ -175,14 +206,12 @@ def _keep_failure(
     arms: Sequence[ServedArm] | None,
 ) -> None:
     """Log the rows that the arm failed on."""
-    places = [
-        place for place in range(batch.size) if arms is None or arms[place] is error.arm
-    ]
+    rows = [row for row in range(batch.size) if arms is None or arms[row] is error.arm]
     ids, entities = origin.ids, origin.entities
     part = origin._replace(
-        ids=[ids[place] for place in places],
-        entities=entities and [entities[place] for place in places],
+        ids=[ids[row] for row in rows],
+        entities=entities and [entities[row] for row in rows],
     )
     cause = error.__cause__ or error
     seconds = perf_counter() - origin.received
-    recorder.failed(error.arm, _part(batch, places), part, cause, seconds)
+    recorder.failed(error.arm, _part(batch, rows), part, cause, seconds)

@@ -1,7 +1,7 @@
 """Shadow arms: they score what was answered, off the answer's path, for the log alone.
 
-One thread does it, beside the thread that answers. It holds the interpreter for short
-whiles only, and gives way as long as it held it.
+One thread does it, beside the thread that answers. It keeps the interpreter for short
+whiles only, and sleeps for as long afterwards.
 """
 
 import logging
@@ -10,10 +10,10 @@ from collections import deque
 from time import perf_counter, sleep
 from typing import NamedTuple
 
-from ml_assets.serving.log.recorder import Origin, Recorder
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.logs import log
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import Scored, ServedArm
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.models.recorder import Origin, Recorder
 from ml_assets.serving.requests.batch import Batch
 
 _PAUSE_SECONDS = 0.001
@@ -55,6 +55,7 @@ class ShadowQueue:
         self._stopping = False
         self._failing: set[tuple[str, str, str]] = set()
         self._thread = threading.Thread(target=self._run, name="shadow", daemon=True)
+        metrics.shadow_rows = self.waiting
 
     def start(self) -> None:
         """Score from now on."""
@@ -87,7 +88,7 @@ class ShadowQueue:
             self._some.clear()
             # The answers leave in the meantime.
             sleep(_PAUSE_SECONDS)
-            held = 0.0
+            busy = 0.0
             while self._jobs:
                 job = self._jobs.popleft()
                 with self._lock:
@@ -95,10 +96,10 @@ class ShadowQueue:
                 if perf_counter() > self._deadline:
                     self._drop(job)
                     continue
-                held += self._score(job)
-                if held > _SLICE_SECONDS:
-                    sleep(min(held, _LONGEST_BREAK))
-                    held = 0.0
+                busy += self._score(job)
+                if busy > _SLICE_SECONDS:
+                    sleep(min(busy, _LONGEST_BREAK))
+                    busy = 0.0
             if self._stopping:
                 return
 
@@ -114,7 +115,7 @@ class ShadowQueue:
         except Exception as error:
             job.recorder.failed(arm, batch, origin, error, perf_counter() - since)
             series.observe(500, perf_counter() - since, 0)
-            self._tell(arm, error)
+            self._warn_once(arm, error)
         else:
             ids = list(origin.ids)
             scored = Scored(arm, origin.request_id, batch, ids, probabilities)
@@ -122,7 +123,7 @@ class ShadowQueue:
             series.observe(200, perf_counter() - since, batch.size)
         return perf_counter() - started
 
-    def _tell(self, arm: ServedArm, error: Exception) -> None:
+    def _warn_once(self, arm: ServedArm, error: Exception) -> None:
         """Warn of each kind of failure of a version once."""
         kind = (arm.model, arm.version, type(error).__name__)
         if kind not in self._failing:

@@ -14,7 +14,6 @@ from ml_assets.serving.openapi.operations import (
     post,
     ref,
 )
-from ml_assets.serving.openapi.record_schemas import record_paths
 from ml_assets.serving.openapi.schemas import (
     column_schema,
     column_schemas,
@@ -27,6 +26,10 @@ from ml_assets.serving.openapi.schemas import (
     tensor_example,
     tensors,
 )
+from ml_assets.serving.protocols.feedback import ID_PATTERN
+from ml_assets.serving.requests.timestamps import FIRST_TIMESTAMP, LAST_TIMESTAMP
+
+_ID = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
 
 
 def document(models: Mapping[str, ServedModel]) -> dict[str, Any]:
@@ -37,7 +40,7 @@ def document(models: Mapping[str, ServedModel]) -> dict[str, Any]:
         "/v2/health/live": get("Whether the server runs", "live", "server"),
         "/v2/health/ready": get("Whether every model is served", "ready", "server"),
         "/docs": docs(),
-        **record_paths(models),
+        **_record_paths(models),
     }
     for model in models.values():
         paths |= _model_paths(model)
@@ -144,3 +147,46 @@ def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:
         ENTITY_PARAMETER,
     ]
     return operation
+
+
+def _record_paths(models: Mapping[str, ServedModel]) -> dict[str, Any]:
+    """``/feedback`` where there are models, and ``/predictions/{id}``."""
+    found = get("A prediction that was made, and its input", "prediction", "server")
+    found["get"]["parameters"] = [
+        {"name": "id", "in": "path", "required": True, "schema": _ID}
+    ]
+    paths: dict[str, Any] = {"/predictions/{id}": found}
+    if models:
+        paths["/feedback"] = _feedback(models)
+    return paths
+
+
+def _feedback(models: Mapping[str, ServedModel]) -> dict[str, Any]:
+    bodies = [_body(model) for model in models.values()]
+    first = next(iter(models.values()))
+    sample = {
+        "id": "019aae2f-a000-7000-8000-000000000000",
+        "label": first.live.signature.positive,
+    }
+    counts = {name: {"type": "integer"} for name in ("accepted", "by_id", "by_entity")}
+    return post(
+        "Tell what turned out",
+        "feedback",
+        "server",
+        bodies[0] if len(bodies) == 1 else {"oneOf": bodies},
+        {"model": first.name, "labels": [sample]},
+        strict_object({"model": {"type": "string"}, **counts}),
+        "202",
+        "The labels are kept",
+    )
+
+
+def _body(model: ServedModel) -> dict[str, Any]:
+    signature = model.live.signature
+    label = {"enum": [signature.negative, signature.positive]}
+    seconds = {"type": "number", "minimum": FIRST_TIMESTAMP, "maximum": LAST_TIMESTAMP}
+    time = {"oneOf": [seconds, {"type": "string", "format": "date-time"}]}
+    by_id = strict_object({"id": _ID, "label": label})
+    by_entity = strict_object({"entity": entity_schema(), "time": time, "label": label})
+    labels = {"type": "array", "minItems": 1, "items": {"oneOf": [by_id, by_entity]}}
+    return strict_object({"model": {"const": model.name}, "labels": labels})

@@ -1,1 +1,1 @@
-"""The processes of a server: workers, their supervisor, sockets and settings."""
+"""The processes of a server: workers, supervisor, plan loader, hand-off."""

@@ -1,12 +1,12 @@
-"""The socket hand-off: holds a port, and lends its socket to the servers behind it.
+"""The socket hand-off: holds a port, and passes its socket to the servers behind it.
 
 Servers in containers of their own come and go, and two of them cannot publish the same
-port. So one process holds the port and never reads a request: whoever asks at its Unix
-socket is handed the listening socket itself, and all accept from one queue. What waits
-there when a server leaves is accepted by another, so that no connection is lost, and
-none takes a detour.
+port. So one process holds the port and never reads a request: a server that connects to
+its Unix socket receives the listening socket itself, and all accept from one queue.
+What waits there when a server leaves is accepted by another, so that no connection is
+lost, and none passes through a proxy.
 
-Only while nobody is behind it does the hand-off answer, with 503.
+Only while no server is connected does the hand-off answer, with 503.
 """
 
 import contextlib
@@ -17,28 +17,27 @@ import socket
 import time
 from pathlib import Path
 
-from ml_assets.serving.http.problems import Problem
-from ml_assets.serving.process import logs
-from ml_assets.serving.process.logs import log
-from ml_assets.serving.process.sockets import listen
+from ml_assets.serving import logs
+from ml_assets.serving.logs import log
+from ml_assets.serving.process.sockets import BACKLOG, listen
+from ml_assets.serving.requests.problems import Problem
 
-BACKLOG = 1024
-# A server that crashed is back by then; until then its clients wait in line.
+# A server that crashed is back by then; until then its clients wait in the queue.
 GRACE_SECONDS = 10.0
 _TICK_SECONDS = 0.25
 _CLIENT_SECONDS = 0.5
-_WORD = b"handoff"
+_GREETING = b"handoff"
 
 
 class SocketHandoff:
-    """A port held for servers that ask at the Unix socket `path`.
+    """Listens on a port for the servers that connect to the Unix socket `path`.
 
     Parameters
     ----------
     host, port
-        Where clients come; port 0 takes a free one.
+        Address for clients; port 0 takes a free one.
     path
-        Unix socket at which servers ask; whoever may write to it may take requests.
+        Unix socket for servers; whoever may write to it may serve requests.
     grace
         Seconds without a server after which clients are answered 503.
     """
@@ -53,11 +52,11 @@ class SocketHandoff:
         self.port: int = self._listener.getsockname()[1]
         self._path = path
         self._grace = grace
-        self._desk = _desk(path)
+        self._control = _unix_listener(path)
         self._selector = selectors.DefaultSelector()
-        self._selector.register(self._desk, selectors.EVENT_READ, "desk")
+        self._selector.register(self._control, selectors.EVENT_READ, "control")
         self._servers: set[socket.socket] = set()
-        self._alone_since = time.monotonic()
+        self._unserved_since = time.monotonic()
         self._is_answering = False
         self.is_closed = False
 
@@ -66,26 +65,26 @@ class SocketHandoff:
         log("hand-off open", server__port=self.port, handoff=str(self._path))
         while not self.is_closed:
             for key, _ in self._selector.select(_TICK_SECONDS):
-                if key.data == "desk":
-                    self._admit()
+                if key.data == "control":
+                    self._pass_listener()
                 elif key.data == "client":
-                    self._turn_away()
+                    self._answer_client()
                 elif isinstance(key.fileobj, socket.socket):
-                    self._dismiss(key.fileobj)
-            self._answer_if_alone()
+                    self._forget(key.fileobj)
+            self._answer_if_unserved()
         self._path.unlink(missing_ok=True)
-        for item in (self._desk, self._listener, *self._servers):
+        for item in (self._control, self._listener, *self._servers):
             item.close()
 
     def close(self, *_: object) -> None:
-        """Let go of the port."""
+        """Stop `run`, which closes the port."""
         self.is_closed = True
 
-    def _admit(self) -> None:
-        """Lend the listening socket to a server, which is behind the hand-off now."""
-        server, _ = self._desk.accept()
+    def _pass_listener(self) -> None:
+        """Pass the listening socket to a server that has connected."""
+        server, _ = self._control.accept()
         try:
-            socket.send_fds(server, [_WORD], [self._listener.fileno()])
+            socket.send_fds(server, [_GREETING], [self._listener.fileno()])
         except OSError as error:
             log("a server left before it was let in", reason=str(error))
             server.close()
@@ -95,17 +94,17 @@ class SocketHandoff:
         self._stop_answering()
         log("server behind the hand-off", servers=len(self._servers))
 
-    def _dismiss(self, server: socket.socket) -> None:
+    def _forget(self, server: socket.socket) -> None:
         """Forget a server that hung up: it never sends anything."""
         self._selector.unregister(server)
         self._servers.discard(server)
         server.close()
-        self._alone_since = time.monotonic()
+        self._unserved_since = time.monotonic()
         log("server left the hand-off", servers=len(self._servers))
 
-    def _answer_if_alone(self) -> None:
-        alone = time.monotonic() - self._alone_since
-        if self._servers or self._is_answering or alone < self._grace:
+    def _answer_if_unserved(self) -> None:
+        unserved = time.monotonic() - self._unserved_since
+        if self._servers or self._is_answering or unserved < self._grace:
             return
         self._is_answering = True
         self._selector.register(self._listener, selectors.EVENT_READ, "client")
@@ -116,8 +115,8 @@ class SocketHandoff:
             self._is_answering = False
             self._selector.unregister(self._listener)
 
-    def _turn_away(self) -> None:
-        """Say 503 to one client, whatever it asks; it may be gone already."""
+    def _answer_client(self) -> None:
+        """Answer one client with 503, whatever it asks; it may be gone already."""
         with contextlib.suppress(OSError), self._listener.accept()[0] as client:
             client.settimeout(_CLIENT_SECONDS)
             client.recv(65536)
@@ -125,19 +124,19 @@ class SocketHandoff:
             client.shutdown(socket.SHUT_WR)
 
 
-def _desk(path: Path) -> socket.socket:
-    """The Unix socket at `path`, for processes of this user only."""
+def _unix_listener(path: Path) -> socket.socket:
+    """A socket that listens at `path`, for processes of this user only."""
     path.parent.mkdir(parents=True, exist_ok=True)
     # Of a hand-off that was killed; nobody listens there any more.
     path.unlink(missing_ok=True)
-    desk = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     before = os.umask(0o177)
     try:
-        desk.bind(str(path))
+        listener.bind(str(path))
     finally:
         os.umask(before)
-    desk.listen()
-    return desk
+    listener.listen()
+    return listener
 
 
 def _refusal() -> bytes:
@@ -152,33 +151,33 @@ def _refusal() -> bytes:
 _REFUSAL = _refusal()
 
 
-def borrow(path: Path) -> tuple[socket.socket, socket.socket]:
-    """Step behind the hand-off at `path`: its listening socket, and the bond to it.
+def connect(path: Path) -> tuple[socket.socket, socket.socket]:
+    """Connect to the hand-off at `path`: its listening socket, and the connection.
 
-    The bond can be read from when the hand-off has closed; closing it is leaving.
+    The connection becomes readable when the hand-off has closed; closing it is leaving.
 
     Raises
     ------
     OSError
         If there is no hand-off.
     """
-    bond = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        bond.settimeout(_CLIENT_SECONDS)
-        bond.connect(str(path))
-        word, descriptors, _, _ = socket.recv_fds(bond, len(_WORD), 1)
+        connection.settimeout(_CLIENT_SECONDS)
+        connection.connect(str(path))
+        greeting, descriptors, _, _ = socket.recv_fds(connection, len(_GREETING), 1)
     except OSError:
-        bond.close()
+        connection.close()
         raise
-    if word != _WORD or len(descriptors) != 1:
-        bond.close()
-        raise ConnectionError(f"{path} is no hand-off: it said {word!r}")
-    bond.setblocking(False)
-    return socket.socket(fileno=descriptors[0]), bond
+    if greeting != _GREETING or len(descriptors) != 1:
+        connection.close()
+        raise ConnectionError(f"{path} is no hand-off: it said {greeting!r}")
+    connection.setblocking(False)
+    return socket.socket(fileno=descriptors[0]), connection
 
 
-def hold(host: str, port: int, path: Path) -> int:
-    """Hold a port until SIGTERM or SIGINT; the exit code."""
+def run(host: str, port: int, path: Path) -> int:
+    """Run a hand-off until SIGTERM or SIGINT; the exit code."""
     logs.configure()
     handoff = SocketHandoff(host, port, path)
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -15,29 +15,30 @@ from wsgiref.simple_server import WSGIServer
 
 import uvicorn
 
-from ml_assets.core.tracing.endpoint import is_traced
+from ml_assets.core.tracing.sampling import is_traced
+from ml_assets.serving import logs
 from ml_assets.serving.http.app import ModelServer
-from ml_assets.serving.http.express import ExpressProtocol
+from ml_assets.serving.http.fast_path import FastPathProtocol
 from ml_assets.serving.http.guard import GuardedProtocol
-from ml_assets.serving.http.header_cache import KnownHeads
-from ml_assets.serving.metrics.metrics import Metrics
-from ml_assets.serving.models.bundle import load_runtime
-from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.loader import PlanLoader
-from ml_assets.serving.models.memory import Memory
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease
-from ml_assets.serving.models.served_state import State
-from ml_assets.serving.process import logs
-from ml_assets.serving.process.handoff_client import HandoffClient
-from ml_assets.serving.process.logs import log
-from ml_assets.serving.process.metrics_port import (
+from ml_assets.serving.http.header_cache import HeaderCache
+from ml_assets.serving.http.served_state import ServedState
+from ml_assets.serving.log.prediction_log import LogKeeper
+from ml_assets.serving.logs import log
+from ml_assets.serving.metrics.collector import Metrics
+from ml_assets.serving.metrics.exposition import (
     WorkerSocket,
     process_metrics,
     serve_metrics,
 )
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.plan_store import PlanStore, ServerLease
+from ml_assets.serving.models.shadow import ShadowQueue
+from ml_assets.serving.process.handoff_client import HandoffClient
+from ml_assets.serving.process.plan_loader import PlanLoader
 from ml_assets.serving.process.sockets import BACKLOG, cannot_listen, listen
 from ml_assets.serving.process.supervisor import supervise
+from ml_assets.serving.settings import ServerSettings
 
 # Requests leave no cycles behind, so that collecting often is wasted time.
 _GC_THRESHOLDS = (50_000, 50, 100)
@@ -52,7 +53,7 @@ class Inherited(NamedTuple):
         The socket that listens on the port for all workers: who waits in its queue
         waits for any of them, and not for one that may die.
     metrics
-        Path of the Unix socket at which it tells its metrics.
+        Path of the Unix socket at which it exposes its metrics.
     heartbeat
         Descriptor to which its event loop writes, as long as it runs.
     """
@@ -85,8 +86,8 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
         if inherited is not None:
             exporter = WorkerSocket(metrics, inherited.metrics)
         else:
-            told = [metrics, process_metrics()]
-            exporter = serve_metrics(told, settings.host, metrics_port)
+            collectors = [metrics, process_metrics()]
+            exporter = serve_metrics(collectors, settings.host, metrics_port)
             metrics_port = exporter.server_port
     except OSError as error:
         listener.close()
@@ -99,11 +100,14 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
     application, protocol = _application()
     app = application(settings, metrics, ids)
     with _registered(root) as name:
-        memory = Memory(settings, metrics, name)
-        memory.start()
-        # What was kept can be asked for before any plan is read.
-        app.state = State({}, frozenset(), False, metrics, memory)
-        loader = PlanLoader(app, PlanStore(root), name, load_runtime, ids, memory)
+        logs = LogKeeper(settings, metrics, name)
+        shadows = ShadowQueue(metrics, settings.max_shadow_rows)
+        shadows.start()
+        logs.start()
+        # What was logged can be asked for before any plan is read.
+        app.state = ServedState({}, frozenset(), False, metrics, logs)
+        store = PlanStore(root)
+        loader = PlanLoader(app, store, name, load_runtime, ids, logs, shadows)
         loader.start()
         log(
             "server started",
@@ -113,37 +117,39 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        client = _client(app, root, name)
-        _Server(app, protocol, inherited, client).run(sockets=[listener])
+        handoff_client = _handoff_client(app, store, name)
+        _Server(app, protocol, inherited, handoff_client).run(sockets=[listener])
         loader.stop()
         app.close()
-        # While the lease is held: nobody adopts what is still being written.
-        memory.close()
+        # Before the lease ends: nobody adopts what is still being written.
+        shadows.close()
+        logs.close()
     exporter.shutdown()
     log("server stopped", server__port=port)
     return 0
 
 
-def _client(app: ModelServer, root: Path, name: str) -> HandoffClient | None:
-    """Where the server takes requests of a hand-off, if it was told of one."""
+def _handoff_client(
+    app: ModelServer, store: PlanStore, name: str
+) -> HandoffClient | None:
+    """Accepts the connections of a hand-off, if one is configured."""
     handoff = app.settings.handoff
     if not handoff:
         return None
-    store = PlanStore(root)
 
-    def may_enter() -> bool:
+    def may_serve() -> bool:
         """Whether what is loaded is active; a plan may only be proposed yet."""
         return app.state.is_ready and all(
             store.is_active(model.plan) for model in app.state.models.values()
         )
 
-    return HandoffClient(Path(handoff), store.handoff_mark(name), may_enter)
+    return HandoffClient(Path(handoff), store.handoff_mark(name), may_serve)
 
 
-def _application() -> tuple[type[ModelServer], type[ExpressProtocol]]:
+def _application() -> tuple[type[ModelServer], type[FastPathProtocol]]:
     """The server and its connections, with traces where a collector is named."""
     if not is_traced():
-        return ModelServer, ExpressProtocol
+        return ModelServer, FastPathProtocol
     from ml_assets.serving.process.tracing import TracedProtocol, TracedServer
 
     return TracedServer, TracedProtocol
@@ -173,19 +179,23 @@ class _Server(uvicorn.Server):
         What a connection is.
     inherited
         What a worker has from its supervisor, without which it stops; None for others.
-    client
-        Where connections of a hand-off are taken besides, or None.
+    handoff_client
+        Accepts connections of a hand-off besides, or None.
     """
 
     def __init__(
         self,
         app: ModelServer,
-        protocol: type[ExpressProtocol],
+        protocol: type[FastPathProtocol],
         inherited: Inherited | None,
-        client: HandoffClient | None,
+        handoff_client: HandoffClient | None,
     ) -> None:
         settings = app.settings
-        shared = {"settings": settings, "server_app": app, "heads": KnownHeads()}
+        shared = {
+            "settings": settings,
+            "server_app": app,
+            "header_cache": HeaderCache(),
+        }
         protocol = type("Protocol", (protocol,), shared)
         super().__init__(
             uvicorn.Config(
@@ -207,13 +217,13 @@ class _Server(uvicorn.Server):
         self._app = app
         self._parent = os.getppid()
         self._inherited = inherited
-        self._client = client
+        self._handoff_client = handoff_client
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, and stand behind the hand-off as soon as the plan is loaded."""
+        """Listen, also to the hand-off as soon as the plan is loaded."""
         await super().startup(sockets)
-        if self._client is not None:
-            self._client.open(self._protocol)
+        if self._handoff_client is not None:
+            self._handoff_client.open(self._protocol)
 
     def _protocol(self) -> asyncio.Protocol:
         """One connection that came through the hand-off."""
@@ -237,7 +247,7 @@ class _Server(uvicorn.Server):
         return await super().on_tick(counter)
 
     def _beat(self, heartbeat: int) -> None:
-        """Tell the supervisor that the event loop runs; without one, stop."""
+        """Signal the supervisor that the event loop runs; without one, stop."""
         if os.getppid() != self._parent:
             self.should_exit = True
             return
@@ -253,8 +263,8 @@ class _Server(uvicorn.Server):
         """
         log("server stopping")
         self._app.is_draining = True
-        if self._client is not None:
-            await self._client.leave()
+        if self._handoff_client is not None:
+            await self._handoff_client.leave()
         for server in self.servers:
             server.close()
         loop = asyncio.get_running_loop()

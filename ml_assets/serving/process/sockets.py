@@ -1,16 +1,15 @@
-"""The port that a server listens on, and where its Unix sockets are."""
+"""The port that a server listens on, and the directory of its Unix sockets."""
 
 import logging
 import os
 import socket
 import tempfile
 
-from ml_assets.serving.process.logs import log
+from ml_assets.serving.logs import log
 
-# Connections that wait to be taken.
+# Connections that wait to be accepted.
 BACKLOG = 1024
-# Bytes of the path of a Unix socket, and what leaves room for a directory and a name.
-LONGEST_PATH = 107
+# Leaves room for another directory and a name in the path of a Unix socket.
 LONGEST_DIRECTORY = 70
 
 
@@ -20,7 +19,7 @@ def listen(host: str, port: int) -> socket.socket:
     Raises
     ------
     OSError
-        If the port is taken, or the host is unknown.
+        If the port is in use, or the host is unknown.
     """
     family, _, _, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
@@ -36,7 +35,7 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def cannot_listen(host: str, port: int, error: OSError) -> int:
-    """Say why a port cannot be had; the exit code."""
+    """Log why a port cannot be had; the exit code."""
     where = error.filename or f"{host}:{port}"
     log(
         f"cannot listen on {where}: {error.strerror};"
@@ -46,26 +45,10 @@ def cannot_listen(host: str, port: int, error: OSError) -> int:
     return 1
 
 
-def require_socket_path(path: str) -> None:
-    """Refuse a path that no Unix socket can have.
-
-    Raises
-    ------
-    ValueError
-        If it is longer than the 107 bytes that the system takes.
-    """
-    length = len(os.fsencode(path))
-    if length > LONGEST_PATH:
-        raise ValueError(
-            f"hand-off is {path}, a Unix socket whose path has {length} bytes,"
-            f" expected at most {LONGEST_PATH}"
-        )
-
-
 def socket_directory() -> str | None:
-    """Where Unix sockets go whose path has 107 bytes: a long ``TMPDIR`` is passed by.
+    """The directory of Unix sockets, whose path has at most 107 bytes.
 
-    None is the usual place for temporary files.
+    None is the usual one for temporary files; a long ``TMPDIR`` is not used.
     """
     is_long = len(os.fsencode(tempfile.gettempdir())) > LONGEST_DIRECTORY
     return "/tmp" if is_long else None  # nosec B108 # a directory of its own is made

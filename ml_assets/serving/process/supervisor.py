@@ -12,15 +12,15 @@ from pathlib import Path
 
 import msgspec
 
-from ml_assets.serving.process.logs import log
-from ml_assets.serving.process.metrics_port import Workers, serve_metrics
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.logs import log
+from ml_assets.serving.metrics.exposition import Workers, serve_metrics
 from ml_assets.serving.process.sockets import (
     BACKLOG,
     cannot_listen,
     listen,
     socket_directory,
 )
+from ml_assets.serving.settings import ServerSettings
 
 _POLL_SECONDS = 0.1
 _FIRST_DELAY = 0.5
@@ -44,15 +44,15 @@ class Worker:
         self.index = index
         self._listener = listener
         self._metrics = metrics
-        self._beats, self._beaten = os.pipe()
-        os.set_blocking(self._beats, False)
-        os.set_blocking(self._beaten, False)
+        self._heartbeat_reader, self._heartbeat_writer = os.pipe()
+        os.set_blocking(self._heartbeat_reader, False)
+        os.set_blocking(self._heartbeat_writer, False)
         self.starts = 0
         self._settings = msgspec.structs.replace(settings, workers=1)
         self._delay = _FIRST_DELAY
         self._start_at = 0.0
         self._started = 0.0
-        self._looked = 0.0
+        self._checked_at = 0.0
         self._patience = 0.0
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -73,7 +73,7 @@ class Worker:
         if now >= self._start_at:
             self._started = now
             self.starts += 1
-            self._looked = now
+            self._checked_at = now
             self._patience = _START_SECONDS
             self._process = subprocess.Popen(  # nosec B603 # fixed arguments
                 [
@@ -82,21 +82,21 @@ class Worker:
                     "ml_assets.serving",
                     "--inherit",
                     str(self._listener.fileno()),
-                    str(self._beaten),
+                    str(self._heartbeat_writer),
                     str(self._metrics),
                     *self._settings.arguments(),
                 ],
-                pass_fds=(self._listener.fileno(), self._beaten),
+                pass_fds=(self._listener.fileno(), self._heartbeat_writer),
             )
 
     def _replace_if_hung(self, now: float) -> None:
         """Kill a process whose event loop does not run; it is started again.
 
-        Only time counts in which we looked: a machine that stood still stopped us too.
+        Only time counts in which we ran: a machine that was suspended stopped us too.
         """
-        self._patience -= min(now - self._looked, 10 * _POLL_SECONDS)
-        self._looked = now
-        if _has_read(self._beats):
+        self._patience -= min(now - self._checked_at, 10 * _POLL_SECONDS)
+        self._checked_at = now
+        if _drained(self._heartbeat_reader):
             self._patience = max(self._settings.hang_seconds, 2.0)
         elif self._patience < 0 and self._process is not None:
             log("worker hangs", worker=self.index, seconds=self._settings.hang_seconds)
@@ -137,8 +137,8 @@ def supervise(settings: ServerSettings) -> int:
         return _supervise(settings, listener, Path(sockets))
 
 
-def _has_read(pipe: int) -> bool:
-    """Whether anything was in the pipe, which is empty then."""
+def _drained(pipe: int) -> bool:
+    """Read all that is in a pipe; whether there was anything."""
     try:
         return bool(os.read(pipe, 65_536))
     except BlockingIOError:
@@ -148,9 +148,9 @@ def _has_read(pipe: int) -> bool:
 def _supervise(settings: ServerSettings, listener: socket.socket, sockets: Path) -> int:
     paths = [sockets / str(index) for index in range(settings.workers)]
     starts = [0] * len(paths)
-    told = Workers(paths, lambda: [max(number - 1, 0) for number in starts])
+    collector = Workers(paths, lambda: [max(number - 1, 0) for number in starts])
     try:
-        exporter = serve_metrics([told], settings.host, settings.metrics_port)
+        exporter = serve_metrics([collector], settings.host, settings.metrics_port)
     except OSError as error:
         return cannot_listen(settings.host, settings.metrics_port, error)
     settings = msgspec.structs.replace(settings, metrics_port=exporter.server_port)
@@ -166,7 +166,7 @@ def _supervise(settings: ServerSettings, listener: socket.socket, sockets: Path)
             worker.keep_alive()
         starts[:] = [worker.starts for worker in workers]
         stopping.wait(_POLL_SECONDS)
-    # Whoever connects from now on is to be told at once that nobody listens.
+    # Connections are refused from now on, at once.
     listener.close()
     for worker in workers:
         worker.stop()

@@ -13,39 +13,40 @@ from typing import Any
 
 from typing_extensions import override
 
-from ml_assets.core.log_format import context
+from ml_assets.core.logs import context
 from ml_assets.core.tracing.otlp import Sender
 from ml_assets.core.tracing.sampling import Parent, Sampler, parent_of
-from ml_assets.core.tracing.span_queue import SpanQueue
-from ml_assets.core.tracing.spans import Attribute, Span
+from ml_assets.core.tracing.spans import Attribute, Span, SpanQueue
 from ml_assets.serving.http.app import ModelServer, Scope, Send
 from ml_assets.serving.http.body import Receive
-from ml_assets.serving.http.express import Express, ExpressProtocol
-from ml_assets.serving.http.messages import Headers, Response, Route
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.http.fast_path import FastPathProtocol, FastRequest
+from ml_assets.serving.http.request_head import Headers
+from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.logs import log, logger
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.process.logs import log, logger
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.requests.messages import Response
+from ml_assets.serving.settings import ServerSettings
 
 _PATHS = {
     "predict": "/models/{model}/predict",
     "infer": "/v2/models/{model}/infer",
     "invocations": "/invocations",
 }
-_NOTES = "ml_assets.notes"
+_KEY = "ml_assets.trace"
 
 
-class Notes:
-    """What is known of one request while it is answered."""
+class RequestTrace:
+    """What the span of one request is made of, while it is answered."""
 
     __slots__ = (
-        *("trace", "span", "parent", "started", "ended"),
+        *("id", "span", "parent", "started", "ended"),
         *("route", "response", "status", "request_id"),
     )
 
     def __init__(self, parent: Parent | None) -> None:
         self.parent = parent
-        self.trace = parent.trace if parent else os.urandom(16).hex()
+        self.id = parent.trace if parent else os.urandom(16).hex()
         self.span = os.urandom(8).hex()
         self.started = self.ended = time.time_ns()
         self.route: Route | None = None
@@ -55,7 +56,7 @@ class Notes:
 
 
 class TracedServer(ModelServer):
-    """Answers as `ModelServer` does, and tells the collector of it."""
+    """Answers as `ModelServer` does, and sends a span of each prediction."""
 
     def __init__(
         self, settings: ServerSettings, metrics: Metrics, ids: PredictionIds
@@ -64,82 +65,84 @@ class TracedServer(ModelServer):
         self._sampler = _sampler()
         self._sender = Sender("ml-assets-server", logger)
         self._spans = SpanQueue(_span, self._sender.send, self._lose)
-        self._express_notes: Notes | None = None
+        self._fast_trace: RequestTrace | None = None
         log("requests are traced", share=self._sampler.share)
 
     @override
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request, and note what its span says."""
-        notes = self.notes_of(scope["headers"])
-        if notes is None:
+        """Answer one request, and record what its span needs."""
+        trace = self.trace_of(scope["headers"])
+        if trace is None:
             await super().__call__(scope, receive, send)
             return
-        scope[_NOTES] = notes
+        scope[_KEY] = trace
 
-        async def noted(message: Any) -> None:
+        async def recorded(message: Any) -> None:
             if message["type"] == "http.response.start":
-                notes.status = message["status"]
-                notes.request_id = dict(message["headers"])[b"x-request-id"]
+                trace.status = message["status"]
+                trace.request_id = dict(message["headers"])[b"x-request-id"]
             await send(message)
 
-        with self.telling(notes):
-            await super().__call__(scope, receive, noted)
+        with self.traced(trace):
+            await super().__call__(scope, receive, recorded)
 
     @override
     async def _answer(
         self, route: Route, scope: Scope, *rest: Any, **more: Any
     ) -> Response:
-        notes: Notes | None = scope.get(_NOTES)
-        if notes is not None:
-            notes.route = route
+        trace: RequestTrace | None = scope.get(_KEY)
+        if trace is not None:
+            trace.route = route
         response = await super()._answer(route, scope, *rest, **more)
-        if notes is not None:
-            notes.response = response
+        if trace is not None:
+            trace.response = response
         return response
 
     @override
     def answer_at_once(
         self, route: Route, headers: Headers, body: bytes, started: float
     ) -> tuple[Response, bytes]:
-        """Answer a prediction, and note what its span says."""
+        """Answer a prediction, and record what its span needs."""
         response, request_id = super().answer_at_once(route, headers, body, started)
-        notes = self._express_notes
-        if notes is not None:
-            notes.route, notes.response = route, response
-            notes.status, notes.request_id = response.status, request_id
+        trace = self._fast_trace
+        if trace is not None:
+            trace.route, trace.response = route, response
+            trace.status, trace.request_id = response.status, request_id
         return response, request_id
 
-    def notes_of(self, headers: Iterable[tuple[bytes, bytes]]) -> Notes | None:
-        """Notes of a request that is to be traced, else None."""
+    def trace_of(self, headers: Iterable[tuple[bytes, bytes]]) -> RequestTrace | None:
+        """The trace of a request that is sampled, else None."""
         for name, value in headers:
             if name == b"traceparent":
                 parent = parent_of(value)
                 if parent is not None:
-                    return Notes(parent) if self._sampler.follows(parent) else None
-        return Notes(None) if self._sampler.begins() else None
+                    return (
+                        RequestTrace(parent) if self._sampler.follows(parent) else None
+                    )
+        return RequestTrace(None) if self._sampler.begins() else None
 
     @contextmanager
-    def telling(self, notes: Notes) -> Iterator[None]:
+    def traced(self, trace: RequestTrace) -> Iterator[None]:
         """Send the span of the request that is answered in the block."""
-        token = context.set({"trace.id": notes.trace, "span.id": notes.span})
+        token = context.set({"trace.id": trace.id, "span.id": trace.span})
         try:
             yield
         finally:
             context.reset(token)
-        # Nothing is told of a client that left, or of what is no prediction.
-        if notes.status and notes.route is not None and notes.route.model is not None:
-            notes.ended = time.time_ns()
-            self._spans.put(notes)
+        # There is no span for a client that left, or for what is no prediction.
+        if trace.status and trace.route is not None and trace.route.model is not None:
+            trace.ended = time.time_ns()
+            self._spans.put(trace)
 
     @contextmanager
-    def express_telling(self, notes: Notes) -> Iterator[None]:
+    def fast_traced(self, trace: RequestTrace) -> Iterator[None]:
         """The same for a request that `answer_at_once` answers in the block."""
-        self._express_notes = notes
+        self._fast_trace = trace
         try:
-            with self.telling(notes):
+            with self.traced(trace):
                 yield
         finally:
-            self._express_notes = None
+            self._fast_trace = None
 
     @override
     def close(self) -> None:
@@ -152,19 +155,19 @@ class TracedServer(ModelServer):
         self.metrics.spans_lost += count
 
 
-class TracedProtocol(ExpressProtocol):
-    """One connection, whose predictions are traced on the short way too."""
+class TracedProtocol(FastPathProtocol):
+    """One connection, whose predictions are traced on the fast path too."""
 
     @override
-    def _answer_express(self, express: Express) -> None:
+    def _answer_fast(self, request: FastRequest) -> None:
         app = self.server_app
         if isinstance(app, TracedServer):
-            notes = app.notes_of(express.head.lines)
-            if notes is not None:
-                with app.express_telling(notes):
-                    super()._answer_express(express)
+            trace = app.trace_of(request.head.raw_headers)
+            if trace is not None:
+                with app.fast_traced(trace):
+                    super()._answer_fast(request)
                 return
-        super()._answer_express(express)
+        super()._answer_fast(request)
 
 
 def _sampler() -> Sampler:
@@ -176,37 +179,37 @@ def _sampler() -> Sampler:
         return Sampler()
 
 
-def _span(notes: Notes) -> Span:
-    route, response = notes.route, notes.response
+def _span(trace: RequestTrace) -> Span:
+    route, response = trace.route, trace.response
     if route is None:
-        raise AssertionError("only what a route answered is told")
+        raise AssertionError("only what a route answered has a span")
     series = response.series if response and response.series else route.series
     name, model, version, arm = series.labels
     path = _PATHS[name]
     attributes: dict[str, Attribute] = {
         "http.request.method": route.method,
         "http.route": path,
-        "http.response.status_code": notes.status,
+        "http.response.status_code": trace.status,
         "ml_assets.route": name,
         "ml_assets.model": model,
         "ml_assets.version": version,
         "ml_assets.arm": arm,
         "ml_assets.rows": _rows(response),
-        "ml_assets.request_id": notes.request_id.decode(),
+        "ml_assets.request_id": trace.request_id.decode(),
     }
-    failed = notes.status >= 500
+    failed = trace.status >= 500
     if failed:
-        attributes["error.type"] = str(notes.status)
+        attributes["error.type"] = str(trace.status)
     return Span(
-        notes.trace,
-        notes.span,
-        notes.parent.span if notes.parent else None,
+        trace.id,
+        trace.span,
+        trace.parent.span if trace.parent else None,
         f"{route.method} {path}",
-        notes.started,
-        notes.ended,
+        trace.started,
+        trace.ended,
         attributes,
         "server",
-        error=f"status {notes.status}" if failed else None,
+        error=f"status {trace.status}" if failed else None,
     )
 
 

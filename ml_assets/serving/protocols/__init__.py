@@ -1,1 +1,1 @@
-"""What is served at which path: the native API, open inference, MLflow, feedback."""
+"""Handlers of each path: the native API, open inference, MLflow, feedback, look-up."""

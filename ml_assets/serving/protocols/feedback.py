@@ -1,4 +1,4 @@
-"""``POST /feedback``: what turned out, for predictions that were made."""
+"""``POST /feedback``: labels, of predictions that were made."""
 
 import logging
 import re
@@ -7,17 +7,16 @@ from typing import Any
 import msgspec
 
 from ml_assets.prediction_log.segments import label_text
-from ml_assets.serving.http.messages import Request, Response, json_response
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
-from ml_assets.serving.log.log import PredictionLog
-from ml_assets.serving.log.log_records import LabelLine, encode, now
+from ml_assets.serving.log.log_records import LabelRecord, encode, now
+from ml_assets.serving.log.prediction_log import PredictionLog
+from ml_assets.serving.logs import log
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.process.logs import log
-from ml_assets.serving.requests import validation as explain
 from ml_assets.serving.requests.decoder import require_object
 from ml_assets.serving.requests.entities import ENTITY_LENGTH, is_entity
-from ml_assets.serving.requests.moments import EXPECTED, NotATime, unix_seconds
-from ml_assets.serving.requests.validation import MAX_ERRORS, loads
+from ml_assets.serving.requests.messages import Request, Response, json_response
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
+from ml_assets.serving.requests.timestamps import EXPECTED, NotATime, unix_seconds
+from ml_assets.serving.requests.validation import MAX_ERRORS, check_size, loads
 from ml_assets.serving.requests.values import found
 
 # A UUID of version 7, as `ml_assets.serving.models.ids` makes them.
@@ -42,7 +41,7 @@ def parse(request: Request) -> dict[str, Any]:
     return require_object(loads(request.body), ("model", "labels"))
 
 
-def take(model: ServedModel, payload: dict[str, Any], into: PredictionLog) -> Response:
+def keep(model: ServedModel, payload: dict[str, Any], log_: PredictionLog) -> Response:
     """Keep the labels of one request: all of them, or none with the reasons.
 
     Raises
@@ -55,27 +54,27 @@ def take(model: ServedModel, payload: dict[str, Any], into: PredictionLog) -> Re
         text = found(labels) if "labels" in payload else "nothing"
         error = FieldError(column="labels", expected="an array of labels", found=text)
         raise invalid([error])
-    explain.check_size(len(labels), model.live.decoder.max_rows)
+    check_size(len(labels), model.live.decoder.max_rows)
     checker = _Checker(model)
-    lines = [checker.line(row, item) for row, item in enumerate(labels)]
+    records = [checker.record(row, item) for row, item in enumerate(labels)]
     if checker.errors:
         raise invalid(checker.errors[:MAX_ERRORS])
-    kept = [line for line in lines if line is not None]
+    kept = [record for record in records if record is not None]
     try:
-        into.labels.append_for_good(encode(kept), len(kept))
+        log_.labels.append_durably(encode(kept), len(kept))
     except OSError as error:
         log("labels were refused", logging.WARNING, reason=str(error.strerror))
         detail = "the labels cannot be kept now; send them again later"
         raise Problem(
             503, "overloaded", detail, headers=[(b"retry-after", b"5")]
         ) from error
-    by_id = sum(line.id is not None for line in kept)
+    by_id = sum(record.id is not None for record in kept)
     counts = {"accepted": len(kept), "by_id": by_id, "by_entity": len(kept) - by_id}
     return json_response({"model": model.name, **counts}, 202)._replace(rows=len(kept))
 
 
 class _Checker:
-    """Turns what callers send into lines, and collects what is wrong with it."""
+    """Turns what callers send into records, and collects what is wrong with it."""
 
     def __init__(self, model: ServedModel) -> None:
         self.errors: list[FieldError] = []
@@ -85,8 +84,8 @@ class _Checker:
         shown = " or ".join(msgspec.json.encode(label).decode() for label in classes)
         self._expected = shown
 
-    def line(self, row: int, given: object) -> LabelLine | None:
-        """The line of one label; None where something is wrong with it."""
+    def record(self, row: int, given: object) -> LabelRecord | None:
+        """The record of one label; None where something is wrong with it."""
         if not isinstance(given, dict) or given.keys() not in (_BY_ID, _BY_ENTITY):
             text = found(given) if not isinstance(given, dict) else "other keys"
             self.errors.append(FieldError(row=row, expected=_SHAPE, found=text))
@@ -98,10 +97,10 @@ class _Checker:
             self._check_id(row, given["id"])
         else:
             self._check_entity(row, given["entity"])
-            time = self._moment(row, given["time"])
+            time = self._timestamp(row, given["time"])
         if label is None or len(self.errors) > before:
             return None
-        return LabelLine(
+        return LabelRecord(
             given.get("id"), given.get("entity"), time, label, self._received
         )
 
@@ -122,7 +121,7 @@ class _Checker:
             expected = f"a string of 1 to {ENTITY_LENGTH} characters"
             self._wrong(row, "entity", expected, entity)
 
-    def _moment(self, row: int, value: object) -> float | None:
+    def _timestamp(self, row: int, value: object) -> float | None:
         try:
             return unix_seconds(value)
         except NotATime as error:

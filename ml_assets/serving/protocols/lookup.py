@@ -6,9 +6,9 @@ from typing import Any
 import msgspec
 
 from ml_assets.records.plan import Signature
-from ml_assets.serving.http.messages import Response, json_response
-from ml_assets.serving.http.problems import Problem
 from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.requests.messages import Response, json_response
+from ml_assets.serving.requests.problems import Problem
 
 
 def find(home: Path, storage: Path, prediction_id: str) -> Response:
@@ -33,41 +33,41 @@ def find(home: Path, storage: Path, prediction_id: str) -> Response:
             " on another machine, or has expired"
         )
         raise Problem(404, "unknown-prediction", detail)
-    answer, *shadows = logged.lines
+    answer, *shadows = logged.records
     found = {
         "id": answer["id"],
         "model": logged.model,
-        **_told(answer),
+        **_outcome(answer),
         "generation": answer["generation"],
         "time": answer["time"],
         "request_id": answer["request"],
         "entity": answer.get("entity"),
         "input": _named(storage, logged.model, answer),
         "latency_us": answer["us"],
-        "shadows": [_told(line) for line in shadows],
+        "shadows": [_outcome(record) for record in shadows],
     }
     return json_response(found)
 
 
-def _told(line: dict[str, Any]) -> dict[str, Any]:
-    """What one arm said."""
-    told = {
-        "version": line["version"],
-        "arm": line["arm"],
-        "probability": line.get("p"),
-        "label": line.get("label"),
+def _outcome(record: dict[str, Any]) -> dict[str, Any]:
+    """What one arm predicted, or why it failed."""
+    outcome = {
+        "version": record["version"],
+        "arm": record["arm"],
+        "probability": record.get("p"),
+        "label": record.get("label"),
     }
-    return told | ({"error": line["error"]} if line.get("error") else {})
+    return outcome | ({"error": record["error"]} if record.get("error") else {})
 
 
-def _named(storage: Path, model: str, line: dict[str, Any]) -> Any:
+def _named(storage: Path, model: str, record: dict[str, Any]) -> Any:
     """The input by column name; as a list where the plan or the bundle is gone."""
     try:
-        plan = PlanStore(storage).read(model, line["generation"])
-        arm = next(arm for arm in plan.arms if arm.version == line["version"])
+        plan = PlanStore(storage).read(model, record["generation"])
+        arm = next(arm for arm in plan.arms if arm.version == record["version"])
         data = (storage / arm.bundle / "signature.json").read_bytes()
         columns = msgspec.json.decode(data, type=Signature).columns
         names = [column.name for column in columns]
-        return dict(zip(names, line["x"], strict=True))
+        return dict(zip(names, record["x"], strict=True))
     except (OSError, ValueError, StopIteration, msgspec.MsgspecError):
-        return line["x"]
+        return record["x"]

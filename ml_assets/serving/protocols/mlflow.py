@@ -4,12 +4,11 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.serving.http.messages import Request, Response
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
-from ml_assets.serving.metrics.counting import ArmSeries
-from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.models.router import ArmSeries, ServedModel
 from ml_assets.serving.requests.batch import Batch
 from ml_assets.serving.requests.decoder import RowDecoder, require_object
+from ml_assets.serving.requests.messages import Request, Response
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.validation import check_size, loads, shown
 from ml_assets.serving.requests.values import found
 

@@ -1,10 +1,8 @@
 """``POST /models/{name}/predict``: rows in, one prediction each out."""
 
-from ml_assets.serving.http.messages import Request, Response
-from ml_assets.serving.http.response_encoding import woven
-from ml_assets.serving.metrics.counting import ArmSeries
 from ml_assets.serving.models.arms import Scored
-from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.models.router import ArmSeries, ServedModel
+from ml_assets.serving.requests.messages import Request, Response
 
 
 def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response:
@@ -50,5 +48,28 @@ def encode(scored: Scored) -> bytes:
             for value, own in zip(scored.probabilities, arms, strict=True)
         ]
     size, middle = scored.batch.size, '","probability":'
-    rows = woven(size, scored.ids, middle, scored.texts, tails)
+    rows = joined_rows(size, scored.ids, middle, scored.texts, tails)
     return f"{head}{start}{rows[:-len(start) - 1]}]}}".encode()
+
+
+def joined_rows(size: int, *parts: str | list[str]) -> str:
+    """`size` rows of text, by few steps in C instead of several for each row.
+
+    Parameters
+    ----------
+    size
+        Number of rows.
+    *parts
+        What a row is made of, in order: a text that is the same for all, or a list
+        with the text of each row.
+
+    Examples
+    --------
+    >>> joined_rows(2, "(", ["a", "b"], ")")
+    '(a)(b)'
+    """
+    pieces = [part if isinstance(part, str) else "" for part in parts] * size
+    for position, part in enumerate(parts):
+        if not isinstance(part, str):
+            pieces[position :: len(parts)] = part
+    return "".join(pieces)

@@ -6,13 +6,12 @@ import msgspec
 
 import ml_assets
 from ml_assets.records.plan import Column, Kind
-from ml_assets.serving.http.messages import Request, Response
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
-from ml_assets.serving.metrics.counting import ArmSeries
 from ml_assets.serving.models.arms import Scored
-from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.models.router import ArmSeries, ServedModel
 from ml_assets.serving.requests.batch import Batch
 from ml_assets.serving.requests.decoder import RowDecoder, require_object
+from ml_assets.serving.requests.messages import Request, Response
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.validation import loads, shown
 from ml_assets.serving.requests.values import found, is_text
 
@@ -22,7 +21,7 @@ DATATYPES: dict[Kind, tuple[str, ...]] = {
     "number": ("FP64", "FP32", "FP16", *_INTEGERS),
     "integer": ("INT64", *(name for name in _INTEGERS if name != "INT64")),
     "boolean": ("BOOL", "BYTES"),
-    # A category may be a number or a truth value: which it is, the values say.
+    # A category may be a number or a truth value: its values determine which.
     "string": ("BYTES", "BOOL", "INT64", "FP64", *_INTEGERS, "FP32", "FP16"),
 }
 # Where a plan splits the traffic, rows of one request may be answered by several arms.

@@ -1,1 +1,1 @@
-"""From the body of a request to rows that a model takes, or why they are refused."""
+"""What a request is: messages, problems, and the validation of its rows."""

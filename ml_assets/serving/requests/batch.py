@@ -10,7 +10,7 @@ class Batch(NamedTuple):
     """Rows by column: `row` if there is one only, and else `columns`.
 
     Both are in the order of the signature; each column holds `size` values. `entities`
-    names whom each row is about, where the request says it. `by_row` holds the rows
+    names whom each row is about, where the request does. `by_row` holds the rows
     where they came as rows, and `text` the JSON array of them, if it was sent so that
     a line can hold it.
     """

@@ -8,9 +8,9 @@ import msgspec
 import numpy as np
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.batch import Batch
 from ml_assets.serving.requests.entities import ENTITY, check_entities
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.validation import (
     check_columns,
     check_rows,
@@ -67,24 +67,24 @@ class RowDecoder:
         try:
             parsed = self._decode(body)
         except (msgspec.MsgspecError, RecursionError):
-            return self._explain(body)
+            return self._validated(body)
         rows, entities = parsed.rows, parsed.entities
         if parsed.columns is not msgspec.UNSET or rows is msgspec.UNSET:
-            return self._explain(body)
+            return self._validated(body)
         size = len(rows)
         if not 0 < size <= self.max_rows:
-            return self._explain(body)
+            return self._validated(body)
         values = [*map(msgspec.structs.astuple, rows)]
         left_out = sum(map(_left_out, values)) if self._may_lack else 0
         colons = 1 + size * self._width - left_out
         if entities is not msgspec.UNSET:
             colons += 1
             if len(entities) != size:
-                return self._explain(body)
+                return self._validated(body)
         if not self._plain_names or _colons(body) != colons:
             # Each key has a colon: with no other colon in the body than those of the
             # keys that were found, no key stands twice. msgspec would take the last.
-            return self._explain(body)
+            return self._validated(body)
         if left_out:
             values = [*map(_filled, values)]
         if size == 1:
@@ -97,7 +97,8 @@ class RowDecoder:
             return batch
         return batch._replace(entities=entities, text=None)
 
-    def _explain(self, body: bytes) -> Batch:
+    def _validated(self, body: bytes) -> Batch:
+        """The rows of a body that the fast decoder does not accept, or its refusal."""
         payload = loads(body)
         if not isinstance(payload, dict):
             raise invalid([FieldError(expected=_SHAPE, found=found(payload))])

@@ -6,8 +6,8 @@ from typing import Annotated
 
 import msgspec
 
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.batch import Batch
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.validation import MAX_ERRORS
 from ml_assets.serving.requests.values import found, is_text
 

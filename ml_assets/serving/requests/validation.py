@@ -1,8 +1,8 @@
-"""The whole rule of what a request may hold, in code that can say what is wrong.
+"""The validation of requests, with an error for each value that does not fit.
 
-The decoder in `request` is faster and accepts only a part of this. What it does not
-accept comes here, to be accepted after all, or to be refused with the row, the column,
-what was expected and what was found.
+`RowDecoder` is faster and accepts only a part of this. What it does not accept comes
+here, to be accepted after all, or to be refused with the row, the column, what was
+expected and what was found.
 """
 
 import json
@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.http.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.batch import Batch, of_columns
+from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.values import BAD, clean, expected, found
 
 MAX_ERRORS = 20
@@ -22,8 +22,8 @@ _NAME_LENGTH = 80
 def loads(body: bytes) -> Any:
     """Decode JSON, refusing what JSON leaves open: duplicate keys and deep nesting.
 
-    ``NaN`` and ``Infinity`` become floats, so that the check of the values can say
-    where they stand.
+    ``NaN`` and ``Infinity`` become floats, so that the check of the values can name
+    their row and column.
     """
     if not body.strip():
         raise Problem(400, "malformed-json", "the body is empty")

@@ -1,13 +1,13 @@
-"""One value of a request: what a column takes, and what to say of what it does not."""
+"""One value of a request: what a column takes, and how a refused value is described."""
 
 import math
 from collections.abc import Callable
 from typing import Any
 
-from ml_assets.core.spelling import category, number_text, truth
+from ml_assets.core.canonical import as_boolean, match_category, number_text
 from ml_assets.records.plan import Column
 
-# What `clean` gives for a value that may not stand where it stands.
+# What `clean` returns for a value that is not allowed.
 BAD = object()
 _SHOWN = 12
 _INT64 = range(-(2**63), 2**63)
@@ -57,9 +57,9 @@ def found(value: object) -> str:
 
 
 def clean(column: Column, value: Any) -> Any:
-    """`value` as the runtime takes it, or a mark that says it may not stand here."""
+    """`value` as the runtime takes it, or `BAD` where it is not allowed."""
     if column.ignored:
-        # For the log alone, which has no place for another kind.
+        # For the log alone, in which a column has values of one kind.
         kept = _clean(column, value)
         return None if kept is BAD else kept
     if value is None:
@@ -67,15 +67,15 @@ def clean(column: Column, value: Any) -> Any:
     return _clean(column, value)
 
 
-def respelt(column: Column, value: Any) -> Any:
-    """A value that another version takes, as `column` has it; else a missing one."""
+def converted(column: Column, value: Any) -> Any:
+    """A value of another version, as `column` has it; None where it has none."""
     cleaned = clean(column, value)
     return None if cleaned is BAD else cleaned
 
 
 def _clean(column: Column, value: Any) -> Any:
     if column.categories is not None:
-        known = category(column.categories, value)
+        known = match_category(column.categories, value)
         if known is not None:
             return known
     if column.open:
@@ -108,7 +108,7 @@ def _integer(value: Any) -> Any:
 
 
 def _boolean(value: Any) -> Any:
-    found_ = truth(value)
+    found_ = as_boolean(value)
     return BAD if found_ is None else found_
 
 

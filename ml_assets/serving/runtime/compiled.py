@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 from ml_assets.records.plan import Signature
 from ml_assets.serving.runtime.linear import LinearKernel
 from ml_assets.serving.runtime.masks import MaskKernel
-from ml_assets.serving.runtime.program import Program
+from ml_assets.serving.runtime.program import Program, Tables
 from ml_assets.serving.runtime.protocol import Refused
 from ml_assets.serving.runtime.sources import Sources
-from ml_assets.serving.runtime.tables import Tables
 from ml_assets.serving.runtime.walk import WalkKernel
 
 

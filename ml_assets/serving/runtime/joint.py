@@ -18,7 +18,7 @@ class Joint:
 
     Parameters
     ----------
-    places
+    numbers
         Which sources of the program these are.
     sources
         The sources.
@@ -35,9 +35,9 @@ class Joint:
     """
 
     def __init__(
-        self, places: Sequence[int], sources: Sequence[CategorySource]
+        self, numbers: Sequence[int], sources: Sequence[CategorySource]
     ) -> None:
-        self.places = tuple(places)
+        self.numbers = tuple(numbers)
         self.size = _size(sources)
         steps = [_size(sources[at + 1 :]) for at in range(len(sources))]
         parts = [*map(CodeTable, sources, steps)]
@@ -78,19 +78,19 @@ def joined(sources: Sequence[CategorySource], most: int) -> list[Joint]:
     ...     CategorySource(column=at, categories=[*range(size)])
     ...     for at, size in enumerate(sizes)
     ... ]
-    >>> [joint.places for joint in joined(sources, 1000)]
+    >>> [joint.numbers for joint in joined(sources, 1000)]
     [(0, 1), (2,), (3,)]
     """
     groups: list[list[int]] = []
     # The largest first, each to the first group that has room: the fewest groups.
-    for place in sorted(range(len(sources)), key=lambda at: -_size([sources[at]])):
+    for number in sorted(range(len(sources)), key=lambda at: -_size([sources[at]])):
         for group in groups:
-            size = _size([sources[at] for at in (*group, place)])
+            size = _size([sources[at] for at in (*group, number)])
             if size <= min(most, BYTE_CODES):
-                group.append(place)
+                group.append(number)
                 break
         else:
-            groups.append([place])
+            groups.append([number])
     return [Joint(group, [sources[at] for at in group]) for group in groups]
 
 

@@ -5,12 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from ml_assets.serving.runtime.links import Link
 from ml_assets.serving.runtime.matrix import Matrix
-from ml_assets.serving.runtime.program import Program
+from ml_assets.serving.runtime.program import Link, Program, Tables, check
 from ml_assets.serving.runtime.protocol import Refused
 from ml_assets.serving.runtime.sources import CodeTable, Floats, Sources
-from ml_assets.serving.runtime.tables import Tables, check
 
 
 class LinearKernel:
@@ -71,7 +69,7 @@ class LinearKernel:
         return self._link.one(total)
 
     def _refuse(self, values: Sequence[Any]) -> float:
-        """Let the careful path say what is wrong."""
+        """Have `many` raise the error that names what is wrong."""
         found = float(self.many([[value] for value in values])[0])
         if found != found:
             raise Refused("the numbers of the row add up to no number")

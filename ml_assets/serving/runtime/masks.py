@@ -15,11 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.serving.runtime.joint import joined
-from ml_assets.serving.runtime.links import Link
-from ml_assets.serving.runtime.program import Program
+from ml_assets.serving.runtime.program import Link, Program, Tables, check
 from ml_assets.serving.runtime.protocol import Refused
 from ml_assets.serving.runtime.sources import Codes, Floats, Sources
-from ml_assets.serving.runtime.tables import Tables, check
 
 # As many rows as keep the masks of a chunk inside the second-level cache.
 CHUNK_BYTES = 2**17
@@ -51,7 +49,7 @@ class MaskKernel:
         row_bytes = self._trees * self._table.itemsize
         self._joints = joined(program.category, CHUNK_BYTES // row_bytes)
         blocks[numeric:] = [
-            _combined([blocks[numeric + place] for place in joint.places])
+            _combined([blocks[numeric + number] for number in joint.numbers])
             for joint in self._joints
         ]
         # Without numeric sources there is one empty piece of cuts.
@@ -163,7 +161,7 @@ def add_in_order(values: NDArray[np.float64]) -> Floats:
 
 
 def refusal(row: int) -> str:
-    """What to say of a row that the estimator does not take."""
+    """The message for a row that the estimator does not take."""
     return (
         f"row {row} holds a value that the model cannot take: a number too large, or a"
         " missing value or unknown category where training saw none"

@@ -7,10 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.serving.runtime.masks import refusal
-from ml_assets.serving.runtime.program import Program
+from ml_assets.serving.runtime.program import Program, Tables, check
 from ml_assets.serving.runtime.protocol import Refused
 from ml_assets.serving.runtime.sources import Floats, Sources
-from ml_assets.serving.runtime.tables import Tables, check
 
 
 class Matrix:

@@ -10,16 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.serving.runtime.links import Link
 from ml_assets.serving.runtime.masks import add_in_order
 from ml_assets.serving.runtime.matrix import Matrix
-from ml_assets.serving.runtime.program import Program
+from ml_assets.serving.runtime.program import Link, Program, Tables, check
 from ml_assets.serving.runtime.sources import Floats, Sources
-from ml_assets.serving.runtime.tables import Tables, check
 
 ROWS = 2_048
 # Walkers at once: their arrays stay inside the second-level cache.
-LANES = 16_384
+WALKERS = 16_384
 # A walker that has arrived is dropped at the next of these steps.
 COMPACT_EVERY = 4
 
@@ -75,7 +73,7 @@ class WalkKernel:
         has_missing = bool(np.isnan(matrix).any())
         values = np.empty((len(self._roots) + 1, rows))
         values[0] = self._baseline
-        group = max(1, LANES // rows)
+        group = max(1, WALKERS // rows)
         for first in range(0, len(self._roots), group):
             roots = self._roots[first : first + group]
             leaves = self._walk(matrix, roots, has_missing)
@@ -89,7 +87,7 @@ class WalkKernel:
         rows, width = matrix.shape
         cells = matrix.ravel()
         leaves = np.repeat(roots, rows)
-        lanes = np.arange(len(leaves))
+        walkers = np.arange(len(leaves))
         node = leaves.copy()
         base = np.tile(np.arange(rows) * width, len(roots))
         for step in range(1, self._depth + 1):
@@ -100,8 +98,8 @@ class WalkKernel:
             node = self._child.take(node) + ~goes_left
             if step % COMPACT_EVERY == 0:
                 is_under_way = self._child.take(node) != node
-                leaves[lanes] = node
-                lanes, node = lanes[is_under_way], node[is_under_way]
+                leaves[walkers] = node
+                walkers, node = walkers[is_under_way], node[is_under_way]
                 base = base[is_under_way]
-        leaves[lanes] = node
+        leaves[walkers] = node
         return leaves.reshape(len(roots), rows)

@@ -1,4 +1,4 @@
-"""Rules between fields, which a JSON schema cannot say, for generated valid requests.
+"""Rules between fields that a JSON schema cannot express, for generated requests.
 
 Loaded by schemathesis through SCHEMATHESIS_HOOKS.
 """
@@ -24,7 +24,7 @@ def before_call(context, case, kwargs):
         return
     for label in body.get("labels", ()):
         if "time" in label:
-            # No schema can say that a time must not lie in the future.
+            # No schema can express that a time must not lie in the future.
             label["time"] = PAST[type(label["time"]) is str]
     if isinstance(body.get("columns"), dict):
         size = min(len(values) for values in body["columns"].values())

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.serving.process.handoff import SocketHandoff, borrow
+from ml_assets.serving.process.handoff import SocketHandoff, connect
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Load, Server
 
@@ -42,7 +42,7 @@ class Stand:
     def server(self, storage: Path) -> Server:
         """A server that takes requests of the hand-off when this returns."""
         server = Server(storage, "--handoff", str(self.path))
-        server.has_said("behind the hand-off")
+        server.logged("behind the hand-off")
         return server
 
     def stop(self) -> int:
@@ -123,7 +123,9 @@ def test_a_server_without_a_plan_stays_away_from_the_handoff(stand, tmp_path):
         assert server.stop() == 0
 
 
-def test_the_handoff_says_503_itself_only_while_nobody_is_behind_it(storage, tmp_path):
+def test_the_handoff_answers_503_itself_only_while_nobody_is_behind_it(
+    storage, tmp_path
+):
     handoff = SocketHandoff("127.0.0.1", 0, tmp_path / "handoff.sock", grace=0.0)
     thread = threading.Thread(target=handoff.run)
     thread.start()
@@ -134,7 +136,7 @@ def test_the_handoff_says_503_itself_only_while_nobody_is_behind_it(storage, tmp
         assert status == 503
         assert body["detail"] == "no server of the model is running"
         with Server(storage, "--handoff", str(tmp_path / "handoff.sock")) as server:
-            server.has_said("behind the hand-off")
+            server.logged("behind the hand-off")
             assert _status(handoff.port, "/v2/health/ready") == 200
             assert server.stop() == 0
         assert _status(handoff.port, "/v2/health/ready") == 503
@@ -148,20 +150,20 @@ def test_only_the_same_user_may_ask_for_the_port(stand):
     assert stand.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_no_handoff_is_said(tmp_path):
+def test_what_is_no_handoff_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
-        borrow(tmp_path / "none.sock")
+        connect(tmp_path / "none.sock")
     with socket.socket(socket.AF_UNIX) as other:
         other.bind(str(tmp_path / "other.sock"))
         other.listen()
         thread = threading.Thread(target=lambda: other.accept()[0].sendall(b"hello"))
         thread.start()
         with pytest.raises(ConnectionError, match="is no hand-off: it said b'hello'"):
-            borrow(tmp_path / "other.sock")
+            connect(tmp_path / "other.sock")
         thread.join()
 
 
-def test_a_port_in_use_is_said_and_ends_with_1(stand, tmp_path):
+def test_a_port_in_use_is_logged_and_ends_with_1(stand, tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ml_assets.cli", "handoff"),

@@ -49,13 +49,13 @@ def two_arms(arms, generation, mode, share):
 
 
 @pytest.mark.parametrize(
-    "moments", [2, pytest.param(20, marks=pytest.mark.slow)], ids=str
+    "kills", [2, pytest.param(20, marks=pytest.mark.slow)], ids=str
 )
-def test_a_killed_server_has_logged_each_answer_once(storage, versions, moments):
+def test_a_killed_server_has_logged_each_answer_once(storage, versions, kills):
     _, _, given, expected = versions
     rng = random.Random(7)
     answered: list[str] = []
-    for _ in range(moments):
+    for _ in range(kills):
         # Small segments, so that some kills meet one that is being closed or shipped.
         with Server(
             storage, "--segment-bytes", "50000", "--segment-seconds", "0.3"
@@ -78,12 +78,12 @@ def test_a_killed_server_has_logged_each_answer_once(storage, versions, moments)
     missing = [id_ for id_ in answered if id_ not in logged]
     twice = [id_ for id_, count in logged.items() if count > 1]
     print(
-        f"{moments} kills: {len(answered)} answered, {len(logged)} logged,"
+        f"{kills} kills: {len(answered)} answered, {len(logged)} logged,"
         f" {len(missing)} of the answered not logged, {len(twice)} logged twice"
     )
     assert missing == [] and twice == []
     # What was logged and not answered was under way when the server died.
-    assert len(logged) - len(answered) <= 16 * moments
+    assert len(logged) - len(answered) <= 16 * kills
     assert not list((storage / "log").rglob("*.open"))
 
 
@@ -91,16 +91,18 @@ def test_what_a_dead_server_left_is_shipped_by_the_next(storage, versions):
     _, _, given, _ = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")
-        told = server.predict(given)["predictions"]
+        predictions = server.predict(given)["predictions"]
         server.process.kill()
     with Server(storage) as server:
-        # The segment is taken over before or after the server says that it started.
-        server.has_said("segment adopted", model="census")
-        found = server.get(f"/predictions/{told[3]['id']}")
+        # The segment is taken over before or after the server logs its start.
+        server.logged("segment adopted", model="census")
+        found = server.get(f"/predictions/{predictions[3]['id']}")
         assert found[0] == 200
         assert json.loads(found[1])["input"] == given[3]
         assert server.stop() == 0
-    assert [line["id"] for line in shipped(storage)] == [item["id"] for item in told]
+    assert [line["id"] for line in shipped(storage)] == [
+        item["id"] for item in predictions
+    ]
 
 
 def lost(server: Server) -> int:
@@ -122,8 +124,8 @@ def test_on_a_full_disk_answers_go_on_and_the_loss_is_counted(storage, versions)
             found = [item["probability"] for item in answer["predictions"]]
             assert found == expected["a"]
         server.wait_for("predictions are answered and not logged", model="census")
-        told_once = [line["message"] for line in server.seen]
-        assert told_once.count("predictions are answered and not logged") == 1
+        logged_once = [line["message"] for line in server.seen]
+        assert logged_once.count("predictions are answered and not logged") == 1
         gone = lost(server)
         assert gone == 5 * len(given)
         free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
@@ -218,8 +220,10 @@ def test_an_old_segment_is_shipped_while_the_server_runs(storage, versions):
     _, _, given, _ = versions
     with Server(storage, "--segment-seconds", "0.2") as server:
         server.wait_for("plan loaded")
-        told = server.predict(given)["predictions"]
+        predictions = server.predict(given)["predictions"]
         deadline = time.monotonic() + 20
         while not shipped(storage) and time.monotonic() < deadline:
             time.sleep(0.02)
-        assert [line["id"] for line in shipped(storage)] == [i["id"] for i in told]
+        assert [line["id"] for line in shipped(storage)] == [
+            i["id"] for i in predictions
+        ]

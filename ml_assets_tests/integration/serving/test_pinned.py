@@ -5,7 +5,7 @@ import threading
 import pytest
 
 from ml_assets.serving.process.handoff import SocketHandoff
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan
 
@@ -75,15 +75,15 @@ def test_a_proposed_plan_gets_no_request_of_the_handoff_before_it_is_active(
         mark = [*storage.glob("servers/*")][0] / "handoff"
         server.store.propose(plan(arms["b"], 2))
         server.wait_for("plan loaded", generation=2)
-        held = SocketHandoff("127.0.0.1", 0, handoff)
-        thread = threading.Thread(target=held.run)
+        socket_handoff = SocketHandoff("127.0.0.1", 0, handoff)
+        thread = threading.Thread(target=socket_handoff.run)
         thread.start()
         try:
             assert not mark.exists()
             server.store.commit(plan(arms["b"], 2))
             await_true(mark.exists, "it steps behind the hand-off")
         finally:
-            held.close()
+            socket_handoff.close()
             thread.join()
 
 

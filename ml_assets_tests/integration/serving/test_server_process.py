@@ -184,10 +184,10 @@ def test_a_head_that_is_repeated_is_answered_as_when_it_was_new(storage, version
                     pieces = [start + id_ + for_json + bodies[wanted[0]]]
                 for piece in pieces:
                     client.sendall(piece)
-                for place in wanted[: 2 if number % 4 == 2 else 1]:
+                for index in wanted[: 2 if number % 4 == 2 else 1]:
                     answer = read_answer(answers)
                     found = answer["predictions"][0]["probability"]
-                    assert found == expected["a"][place]
+                    assert found == expected["a"][index]
                     if number % 4 == 3:
                         assert answer["request_id"] == f"r{number}"
             client.sendall(head + bodies[0] + b"nonsense\r\n\r\n")
@@ -206,9 +206,9 @@ def read_answer(stream):
     return json.loads(stream.read(length))
 
 
-def test_a_port_in_use_is_said_and_ends_with_1(storage):
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = str(taken.getsockname()[1])
+def test_a_port_in_use_is_logged_and_ends_with_1(storage):
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
         for name in ("--port", "--metrics-port"):
             with pytest.raises(AssertionError, match=f"cannot listen on .*:{port}"):
                 Server(storage, name, port)
@@ -301,7 +301,7 @@ def test_a_body_that_never_ends_is_refused_and_not_kept(storage):
 
 
 def test_64_bodies_of_8_mib_stay_within_the_memory_of_a_pod(storage, versions):
-    """The limit of the chart is 512 MiB; who is refused is told when to come again."""
+    """The limit of the chart is 512 MiB; who is refused learns when to come again."""
     _, _, given, _ = versions
     row = json.dumps({"rows": given[:1]}).encode()
     body = row + b" " * (8 * 2**20 - len(row))
@@ -402,7 +402,7 @@ def test_a_client_that_asks_again_loses_nothing_when_workers_are_killed(
         def ask() -> None:
             nonlocal answered
             while not stop.is_set():
-                # As docs/serving.md says: the same request id, so that it counts once.
+                # As in docs/serving.md: the same request id, so that it counts once.
                 found = ask_until_answered(server.port, body, uuid4().hex)
                 if [item["probability"] for item in found] != expected["a"]:
                     wrong.append(found)
@@ -449,7 +449,7 @@ def ask_until_answered(port: int, body: bytes, request_id: str) -> list:
     raise AssertionError("no answer to 100 requests")
 
 
-def test_one_port_tells_the_metrics_of_every_worker(storage, versions):
+def test_one_port_exposes_the_metrics_of_every_worker(storage, versions):
     _, _, given, _ = versions
     with Server(storage, "--workers", "2") as server:
         pids = {server.wait_for("plan loaded")["process.pid"] for _ in range(2)}

@@ -18,9 +18,9 @@ def leases(home: Path) -> Iterator[list[ServerLease]]:
     """Two running servers, and two active plans one after the other."""
     for version in ("20261122T020000Z", "20261123T020000Z"):
         serve_version(home, add_version(home, version))
-    held = [ServerLease(home, server) for server in ("one", "two")]
-    yield held
-    for lease in held:
+    leases = [ServerLease(home, server) for server in ("one", "two")]
+    yield leases
+    for lease in leases:
         lease.release()
 
 
@@ -31,9 +31,9 @@ def tick(
     instance: dg.DagsterInstance | None = None,
 ) -> Any:
     store = PlanStore(home)
-    for server, (said, generation) in state.items():
-        said, _, proposal = said.partition(" of ")
-        report: Any = {"server": server, "state": said, "generation": generation}
+    for server, (reported, generation) in state.items():
+        reported, _, proposal = reported.partition(" of ")
+        report: Any = {"server": server, "state": reported, "generation": generation}
         report["proposal"] = proposal or None
         store.report(ServerReport(model="churn", reason="it crashed", **report))
     (sensor,) = rollback.build(make_spec()).sensors or []
@@ -92,7 +92,7 @@ HEALTHY: dict[str, dict[str, tuple[str, int]]] = {
     "one of two": {"one": ("failed", 2), "two": ("ready", 2)},
     "the plan before": {"one": ("failed", 1), "two": ("failed", 1)},
     "a proposal": {"one": ("failed of 3", 2), "two": ("failed of 3", 2)},
-    "not told yet": {"one": ("failed", 2)},
+    "not reported yet": {"one": ("failed", 2)},
 }
 
 

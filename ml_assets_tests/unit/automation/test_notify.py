@@ -1,4 +1,4 @@
-"""The sensor: what it tells, in which order, how often, and what a failure does."""
+"""The sensor: what it sends, in which order, how often, and what a failure does."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -92,12 +92,12 @@ def decide(home: Path, kind: Any, who: str = "ann", **given: Any) -> None:
     )
 
 
-def test_a_failed_run_is_announced_without_its_error(
+def test_a_failed_run_is_notified_without_its_error(
     ticks: Ticks, instance: dg.DagsterInstance, double: SlackDouble, monkeypatch: Any
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_UI_URL", "https://dagster.example.com")
     run_id = fail(instance)
-    assert ticks() == "1 announced"
+    assert ticks() == "1 sent"
     (text,) = double.texts
     assert text.startswith(":x: *nightly failed*") and "in broken" in text
     assert f"<https://dagster.example.com/runs/{run_id}|run {run_id[:8]}>" in text
@@ -106,7 +106,7 @@ def test_a_failed_run_is_announced_without_its_error(
     assert len(double.received) == 1
 
 
-def test_a_run_that_is_tried_again_by_itself_is_not_announced(
+def test_a_run_that_is_tried_again_by_itself_is_not_notified(
     ticks: Ticks, instance: dg.DagsterInstance, double: SlackDouble
 ) -> None:
     fail(instance, **{"dagster/will_retry": "true"})
@@ -116,7 +116,7 @@ def test_a_run_that_is_tried_again_by_itself_is_not_announced(
 @pytest.mark.parametrize(
     "passed, verdict", [(True, "passed its gate"), (False, "did not pass its gate")]
 )
-def test_the_verdict_of_the_gate_is_announced_with_its_reason(
+def test_the_verdict_of_the_gate_is_notified_with_its_reason(
     ticks: Ticks,
     instance: dg.DagsterInstance,
     double: SlackDouble,
@@ -128,17 +128,17 @@ def test_the_verdict_of_the_gate_is_announced_with_its_reason(
     write_json(home / "versions" / "churn" / "v1" / "evaluation.json", {"gate": gate})
     report(instance, "evaluation", version="v1")
     report(instance, "evaluation", note="by hand")
-    assert ticks() == "1 announced"
+    assert ticks() == "1 sent"
     assert f":bar_chart: *churn v1 {verdict}*" in double.texts[0]
     assert "accuracy 0.79 is not above 0.8" in double.texts[0]
 
 
-def test_drift_is_announced_and_its_absence_is_not(
+def test_drift_is_notified_and_its_absence_is_not(
     ticks: Ticks, instance: dg.DagsterInstance, double: SlackDouble
 ) -> None:
     report(instance, "drift", drifted=False, report_id="a", finding="no column")
     report(instance, "drift", drifted=True, report_id="b", finding="age: PSI 0.4")
-    assert ticks() == "1 announced"
+    assert ticks() == "1 sent"
     assert "*churn drifts*" in double.texts[0] and "age: PSI 0.4" in double.texts[0]
 
 
@@ -152,11 +152,11 @@ def test_drift_is_announced_and_its_absence_is_not(
         ("refusal", ":no_entry: *churn was not deployed*"),
     ],
 )
-def test_what_the_ledger_holds_is_announced(
+def test_ledger_entries_are_notified(
     ticks: Ticks, double: SlackDouble, home: Path, kind: str, title: str
 ) -> None:
     decide(home, kind)
-    assert ticks() == "1 announced"
+    assert ticks() == "1 sent"
     assert double.texts[0].startswith(title)
     assert "version 20261101T020000Z, plan 3: it was better" in double.texts[0]
 
@@ -172,16 +172,16 @@ def test_what_the_ledger_holds_is_announced(
         ("rollback", ":package: *release v1.2.0 (12ab) runs in production again*"),
     ],
 )
-def test_what_becomes_of_a_release_is_announced(
+def test_outcomes_of_a_release_are_notified(
     ticks: Ticks, double: SlackDouble, home: Path, kind: Any, title: str
 ) -> None:
     evidence = {"name": "v1.2.0", "environment": "staging"}
     Ledger(home).append("release", kind, "sha256:12ab", None, "ann", "tested", evidence)
-    assert ticks() == "1 announced"
+    assert ticks() == "1 sent"
     assert double.texts[0].startswith(title) and "tested" in double.texts[0]
 
 
-def test_a_hold_is_not_announced(ticks: Ticks, double: SlackDouble, home: Path) -> None:
+def test_a_hold_is_not_notified(ticks: Ticks, double: SlackDouble, home: Path) -> None:
     decide(home, "hold")
     assert ticks() == "nothing new"
 
@@ -196,7 +196,7 @@ def test_the_run_that_a_ledger_entry_names_is_linked(
     assert f"<https://d/runs/{run_id}|run 7b8ad2a4>" in double.texts[0]
 
 
-def test_what_happened_before_is_no_news(
+def test_what_happened_before_is_not_sent(
     instance: dg.DagsterInstance, make_spec: Any, double: SlackDouble, home: Path
 ) -> None:
     decide(home, "deployment")
@@ -204,19 +204,19 @@ def test_what_happened_before_is_no_news(
     ticks = Ticks(instance, make_spec())
     ticks()
     decide(home, "rollback")
-    assert ticks() == "1 announced"
+    assert ticks() == "1 sent"
     assert "rolled back" in double.texts[0]
 
 
-def test_without_a_webhook_the_reason_says_so(
+def test_without_a_webhook_nothing_is_sent(
     instance: dg.DagsterInstance, make_spec: Any, home: Path
 ) -> None:
     ticks = Ticks(instance, make_spec())
     fail(instance)
-    assert ticks() == "SLACK_WEBHOOK is not set: nothing is announced"
+    assert ticks() == "SLACK_WEBHOOK is not set: nothing is sent"
 
 
-def test_what_is_missed_while_it_is_off_is_not_told_later(
+def test_what_is_missed_while_it_is_off_is_not_sent_later(
     ticks: Ticks, double: SlackDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("SLACK_WEBHOOK")
@@ -227,7 +227,7 @@ def test_what_is_missed_while_it_is_off_is_not_told_later(
     assert ticks() == "nothing new"
 
 
-def test_what_is_older_than_a_day_is_no_news(
+def test_what_is_older_than_a_day_is_not_sent(
     ticks: Ticks, double: SlackDouble, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decide(home, "deployment")
@@ -236,12 +236,12 @@ def test_what_is_older_than_a_day_is_no_news(
     assert ticks() == "nothing new"
 
 
-def test_events_are_told_in_their_order_and_ten_a_tick(
+def test_events_are_sent_in_their_order_and_ten_a_tick(
     ticks: Ticks, double: SlackDouble, home: Path, instance: dg.DagsterInstance
 ) -> None:
     for number in range(12):
         report(instance, "drift", drifted=True, report_id=number, finding=f"n{number}.")
-    assert [ticks(), ticks(), ticks()] == ["10 announced", "2 announced", "nothing new"]
+    assert [ticks(), ticks(), ticks()] == ["10 sent", "2 sent", "nothing new"]
     found = [text.splitlines()[1] for text in double.texts]
     assert found == [f"n{number}." for number in range(12)]
 
@@ -262,13 +262,13 @@ def test_an_attempt_that_failed_is_made_again_later_and_later(
         ticks.now()
     assert waits == [1, 2, 4] and len(double.received) == 3
     double.answer = 200
-    assert ticks() == "1 announced"
+    assert ticks() == "1 sent"
     assert ticks() == "nothing new"
     assert len(double.shown) == 1
     assert read_counts(home) == {"deployment": {"undelivered": 3, "delivered": 1}}
 
 
-def test_slack_says_when_to_come_back(
+def test_slack_sets_when_it_is_tried_again(
     ticks: Ticks, double: SlackDouble, home: Path
 ) -> None:
     double.answer, double.retry_after = 429, "120"
@@ -290,7 +290,7 @@ def test_one_silence_ends_a_tick_and_loses_one_message(
     assert len(double.received) == 1
     double.answer = 200
     ticks.now()
-    assert ticks() == "1 announced"
+    assert ticks() == "1 sent"
     assert len(double.received) == 2 and "rolled back" in double.texts[0]
 
 

@@ -1,4 +1,4 @@
-"""Writes are whole or absent, names are taken once, locks exclude."""
+"""Writes are whole or absent, a name is created once, locks exclude."""
 
 import os
 import signal
@@ -25,7 +25,7 @@ from ml_assets.core.storage import (
     write_json,
 )
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.tables import TableStore
 from ml_assets.state.versions import UnknownVersionError, VersionStore
@@ -134,7 +134,7 @@ def test_a_bucket_is_refused_and_no_directory_is_made_of_it(
 def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     """Whichever record, table, plan or ledger it was meant for."""
     VersionStore(tmp_path).reserve("m", "run")
-    for look in (
+    for attempt in (
         lambda: below(tmp_path, name),
         lambda: TableStore(tmp_path).path("churn", "raw", name),
         lambda: TableStore(tmp_path).version("churn", name, "run"),
@@ -144,6 +144,6 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
         lambda: VersionStore(tmp_path).evaluation("churn", name),
     ):
         with pytest.raises(NameFault, match="is no name: expected letters"):
-            look()
+            attempt()
     with pytest.raises(UnknownVersionError, match="model churn has no version"):
         VersionStore(tmp_path).get("churn", name)

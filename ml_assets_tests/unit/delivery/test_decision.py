@@ -1,11 +1,11 @@
-"""Who may go to production, by the facts; and what the ledger says of releases."""
+"""Which releases may go to production, by the facts, and queries of the ledger."""
 
 from typing import Any
 
 import pytest
 
 from ml_assets.delivery.decision import Facts, decide
-from ml_assets.delivery.history import in_production, staging_verdict
+from ml_assets.delivery.release_ledger import production_stack, staging_verdict
 from ml_assets.records.ledger_entry import Entry
 
 GOOD = Facts("v1.0.0", "sha256:1", "sha256:1", True, "", "user ann")
@@ -26,18 +26,18 @@ GOOD = Facts("v1.0.0", "sha256:1", "sha256:1", True, "", "user ann")
         ({"staging": None}, "wait", "v1.0.0 has not been through staging yet"),
         ({"approved_by": None}, "wait", "v1.0.0 is not approved: `ml-assets approve"),
         (
-            {"answered": "release_production, entry 4"},
+            {"used_by": "release_production, entry 4"},
             "done",
             "this approval of v1.0.0",
         ),
         ({"current": "sha256:1"}, "done", "v1.0.0 is in production"),
         ({"ledger_problems": ("entry 2 was edited",)}, "refuse", "entry 2 was edited"),
-        # What speaks against it for good is said first.
+        # A final reason comes before one that may pass.
         ({"approved_by": None, "staging": False}, "refuse", "v1.0.0 failed in staging"),
         ({"name": "main", "approved_by": None}, "refuse", "main is no version"),
     ],
 )
-def test_every_clause_speaks_for_itself(
+def test_every_clause_has_its_verdict_and_reason(
     changes: dict[str, Any], verdict: str, reason: str
 ) -> None:
     decision = decide(GOOD._replace(**changes))
@@ -66,7 +66,7 @@ DEPLOYED = "release_production"
 
 
 @pytest.mark.parametrize(
-    "story, stack",
+    "events, stack",
     [
         ([], ""),
         ([(DEPLOYED, "a"), (DEPLOYED, "b")], "ab"),
@@ -81,10 +81,10 @@ DEPLOYED = "release_production"
         ([(DEPLOYED, "a"), ("rollback", "0"), (DEPLOYED, "c")], "0c"),
     ],
 )
-def test_what_lies_in_production_over_one_another(
-    story: list[tuple[str, str]], stack: str
+def test_a_rollback_takes_away_what_came_after_its_release(
+    events: list[tuple[str, str]], stack: str
 ) -> None:
-    found = in_production([entry(kind, version) for kind, version in story])
+    found = production_stack([entry(kind, version) for kind, version in events])
     assert "".join(item.version for item in found) == stack
 
 

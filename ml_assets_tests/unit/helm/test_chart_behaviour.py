@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from ml_assets.delivery.environments import CODE_LOCATION_DEPLOYMENT
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.chart import (
     EVERYTHING,
     Object,

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from ml_assets.lifecycle.experiments import Standing, standing
-from ml_assets.lifecycle.strategy import challenge, next_step
+from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
+from ml_assets.lifecycle.plan_transitions import challenge, next_step
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
@@ -25,11 +25,13 @@ def plans(**serving: Any) -> list[ServingPlan]:
     return [first, challenge(first, record("churn", "v2"), spec, "second")]
 
 
-def look(root: Path, history: list[ServingPlan], **serving: Any) -> Standing:
+def status_of(
+    root: Path, history: list[ServingPlan], **serving: Any
+) -> ExperimentStatus:
     for kind in ("predictions", "labels"):
         compact(root, "churn", kind)
     spec = ServingSpec.model_validate(serving)
-    found = standing(root, spec, history, NOW)
+    found = experiment_status(root, spec, history, NOW)
     assert found is not None
     return found
 
@@ -39,13 +41,13 @@ def answered(number: int, **given: Any) -> dict[str, Any]:
 
 
 def test_without_a_challenger_there_is_nothing_to_look_at(home: Path) -> None:
-    assert standing(home, ServingSpec(), [], NOW) is None
-    assert standing(home, ServingSpec(), plans()[:1], NOW) is None
+    assert experiment_status(home, ServingSpec(), [], NOW) is None
+    assert experiment_status(home, ServingSpec(), plans()[:1], NOW) is None
 
 
 @pytest.mark.parametrize("strategy", ["shadow", "split", "canary"])
 def test_without_requests_it_is_not_yet(home: Path, strategy: str) -> None:
-    found = look(home, plans(strategy=strategy), strategy=strategy)
+    found = status_of(home, plans(strategy=strategy), strategy=strategy)
     assert found.decision.verdict == "not_yet"
     assert (found.evidence.n, found.step_requests) == (0, 0)
     assert json.dumps(found.to_dict())
@@ -59,7 +61,7 @@ def test_of_an_entity_only_the_first_labelled_request_counts(home: Path) -> None
         labels.append(truth(answer["id"], "yes", MOMENT + number))
     ship(home, lines, "a")
     ship(home, labels, "a.labels")
-    found = look(home, plans(strategy="shadow"), strategy="shadow")
+    found = status_of(home, plans(strategy="shadow"), strategy="shadow")
     assert (found.evidence.n, found.counts.joined) == (5, 20)
     assert found.evidence.wins == 5  # type: ignore[union-attr]
 
@@ -72,9 +74,9 @@ def test_a_shadow_that_failed_was_wrong_and_one_that_is_missing_does_not_count(
     double = answers[0] | failed | {"label": None}
     right = answers[1] | {"arm": "shadow", "version": "v2"}
     ship(home, [*answers, double, right], "a")
-    told = [truth(answer["id"], "yes", MOMENT + 9) for answer in answers]
-    ship(home, told, "a.labels")
-    found = look(home, plans(strategy="shadow"), strategy="shadow")
+    labels = [truth(answer["id"], "yes", MOMENT + 9) for answer in answers]
+    ship(home, labels, "a.labels")
+    found = status_of(home, plans(strategy="shadow"), strategy="shadow")
     assert found.evidence.describe() == (
         "of 2 labels the models differ on 1: the challenger was right on 0 of them"
     )
@@ -86,7 +88,7 @@ def test_requests_from_before_the_experiment_are_not_part_of_it(home: Path) -> N
     early = line(MOMENT, 1, generation=1)
     ship(home, [early, answered(2)], "a")
     ship(home, [truth(early["id"], "yes", MOMENT + 1)], "a.labels")
-    found = look(home, plans(strategy="split"), strategy="split")
+    found = status_of(home, plans(strategy="split"), strategy="split")
     assert found.evidence.n == 0
     assert found.guardrails[0].requests_champion == 1
 
@@ -98,7 +100,7 @@ def test_rows_of_one_request_fail_once_and_an_entity_is_blamed_once(
     same = [answered(99 + n, us=90_000, arm="split", entity="p") for n in range(50)]
     split = [item | {"version": "v2"} for item in (*many, *same)]
     ship(home, split, "a")
-    found = look(home, plans(strategy="split"), strategy="split")
+    found = status_of(home, plans(strategy="split"), strategy="split")
     assert found.guardrails[1].describe() == (
         "slow answers: challenger 2 of 51 requests, champion 0 of 0"
     )
@@ -115,8 +117,8 @@ def test_a_slow_challenger_is_rolled_back_and_the_limit_is_the_models(
         lines.append(answered(number, **tried))
     ship(home, lines, "a")
     history = plans(strategy="split")
-    assert look(home, history, strategy="split").decision.verdict == "not_yet"
-    found = look(home, history, strategy="split", slow_ms=2)
+    assert status_of(home, history, strategy="split").decision.verdict == "not_yet"
+    found = status_of(home, history, strategy="split", slow_ms=2)
     assert found.decision.verdict == "roll_back"
     assert "slow answers: challenger 40 of 40 requests" in found.decision.sentence
 
@@ -132,9 +134,9 @@ def test_a_step_counts_the_requests_since_its_share_and_labels_count_with_theirs
     early = [answered(n, **tried) for n in range(7)]
     late = [answered(n + 10, **tried) | {"generation": 3} for n in range(3)]
     ship(home, [*early, *late], "a")
-    told = [truth(item["id"], "yes", MOMENT + 9) for item in (*early, *late)]
-    ship(home, told, "a.labels")
-    found = look(home, [*history, larger], **serving)
+    labels = [truth(item["id"], "yes", MOMENT + 9) for item in (*early, *late)]
+    ship(home, labels, "a.labels")
+    found = status_of(home, [*history, larger], **serving)
     assert found.step_requests == 3
     phases = found.evidence.phases  # type: ignore[union-attr]
     assert [(phase.share, phase.counts) for phase in phases] == [
@@ -143,8 +145,8 @@ def test_a_step_counts_the_requests_since_its_share_and_labels_count_with_theirs
     ]
 
 
-@pytest.mark.parametrize("looks", [1, 4])
-def test_looking_often_or_once_leads_to_the_same_state(home: Path, looks: int) -> None:
+@pytest.mark.parametrize("times", [1, 4])
+def test_asking_often_or_once_leads_to_the_same_status(home: Path, times: int) -> None:
     history = plans(strategy="shadow")
     for part in range(4):
         lines, labels = [], []
@@ -156,9 +158,9 @@ def test_looking_often_or_once_leads_to_the_same_state(home: Path, looks: int) -
             labels.append(truth(answer["id"], "yes", MOMENT + number))
         ship(home, lines, f"a-{part}")
         ship(home, labels, f"a-{part}.labels")
-        if looks > 1:
-            look(home, history, strategy="shadow")
-    found = look(home, history, strategy="shadow")
+        if times > 1:
+            status_of(home, history, strategy="shadow")
+    found = status_of(home, history, strategy="shadow")
     assert found.decision.verdict == "not_yet"
     assert (found.evidence.n, found.evidence.decided) == (40, "promote")
     # Right beyond doubt, and still not promoted: the guardrails saw too little.
@@ -167,14 +169,14 @@ def test_looking_often_or_once_leads_to_the_same_state(home: Path, looks: int) -
     )
 
 
-def test_the_command_tells_the_evidence(home: Path) -> None:
+def test_the_command_shows_the_evidence(home: Path) -> None:
     from ml_assets.serving.models.plan_store import PlanStore
 
     for plan in plans(strategy="shadow"):
         PlanStore(home).commit(plan)
-    said = invoke("experiment", "churn")
-    assert said.exit_code == 0, said.output
-    assert "churn: v2 against v1, shadow for 0.0 days" in said.stdout
-    assert "verdict: not_yet, of 0 labels" in said.stdout
+    result = invoke("experiment", "churn")
+    assert result.exit_code == 0, result.output
+    assert "churn: v2 against v1, shadow for 0.0 days" in result.stdout
+    assert "verdict: not_yet, of 0 labels" in result.stdout
     value = json.loads(invoke("experiment", "churn", "--json").stdout)
     assert (value["verdict"], value["champion"]) == ("not_yet", "v1")

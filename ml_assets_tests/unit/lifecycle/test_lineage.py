@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from ml_assets.lifecycle.activation import evidence_of
 from ml_assets.lifecycle.lineage import LineageError, lineage
-from ml_assets.lifecycle.strategy import challenge
+from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.prediction_log import lookup as loglookup
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import digest
@@ -55,18 +55,18 @@ def compacted(home: Path, lines: list[dict[str, Any]]) -> None:
     assert compact(home, "churn", "predictions").rows >= len(lines)
 
 
-PLACES = [in_open_segment, in_closed_segment, shipped, compacted]
+LOGS = [in_open_segment, in_closed_segment, shipped, compacted]
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("log", LOGS)
 def test_an_answer_is_explained_wherever_its_line_is(
-    place: Callable[..., None], version: str, home: Path
+    log: Callable[..., None], version: str, home: Path
 ) -> None:
     lines = [line(NOON + n / 10, n, version=version, p=n / 100) for n in range(40)]
     wanted = line(NOON + 1, 99, version=version, x=[7, "gold", None], entity="e1")
     # The id of another prediction may stand in a text of the caller.
     lines[3]["entity"] = wanted["id"]
-    place(home, [*lines, wanted])
+    log(home, [*lines, wanted])
     found = lineage(wanted["id"])
     assert found["problems"] == []
     assert found["id"] == wanted["id"] and found["model"] == "churn"
@@ -103,16 +103,16 @@ def test_an_answer_is_explained_wherever_its_line_is(
     assert all(item["matches"] for item in found["hashes"])
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("log", LOGS)
 def test_each_row_of_an_answer_is_explained_by_its_own_values(
-    place: Callable[..., None], version: str, home: Path
+    log: Callable[..., None], version: str, home: Path
 ) -> None:
     rows = [[n, "gold", None] for n in range(4)]
     lines = [
         line(NOON, n, version=version, x=row, p=n / 4, entity=f"e{n}")
         for n, row in enumerate(rows)
     ]
-    place(home, [together(lines[:3]), lines[3]])
+    log(home, [together(lines[:3]), lines[3]])
     for n, item in enumerate(lines[:3]):
         found = lineage(item["id"])
         assert found["input"] == {"months": n, "plan": "gold", "spend": None}
@@ -122,29 +122,29 @@ def test_each_row_of_an_answer_is_explained_by_its_own_values(
         assert answer["label"] == "no"
 
 
-@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("log", LOGS)
 def test_the_shadows_answer_stands_beside_the_one_that_was_given(
-    place: Callable[..., None], version: str, home: Path
+    log: Callable[..., None], version: str, home: Path
 ) -> None:
     answer = line(NOON, 1, version=version)
     shadow = answer | {"arm": "shadow", "version": "v2", "p": 0.1}
-    place(home, [shadow, answer])
+    log(home, [shadow, answer])
     found = lineage(answer["id"])
     assert found["answer"]["arm"] == "live"
     assert [(s["version"], s["probability"]) for s in found["shadow"]] == [("v2", 0.1)]
 
 
-@pytest.mark.parametrize("place", PLACES)
-def test_an_unknown_id_is_told_with_where_it_was_looked_for(
-    place: Callable[..., None], version: str, home: Path
+@pytest.mark.parametrize("log", LOGS)
+def test_an_unknown_id_is_reported_with_where_it_was_looked_for(
+    log: Callable[..., None], version: str, home: Path
 ) -> None:
-    place(home, [line(NOON, n, version=version) for n in range(3)])
+    log(home, [line(NOON, n, version=version) for n in range(3)])
     unknown = prediction_id(NOON, 2)
     with pytest.raises(LineageError, match=f"no log has prediction {unknown}"):
         lineage(unknown)
 
 
-def test_what_is_no_prediction_id_is_told_so(home: Path) -> None:
+def test_what_is_no_prediction_id_is_reported_so(home: Path) -> None:
     with pytest.raises(LineageError, match="abc is no prediction id"):
         lineage("abc")
 
@@ -225,7 +225,7 @@ def test_a_prediction_of_a_removed_version_says_so(home: Path) -> None:
         lineage(logged["id"])
 
 
-def test_the_command_tells_it_and_fails_where_something_was_altered(
+def test_the_command_shows_it_and_fails_where_something_was_altered(
     version: str, home: Path
 ) -> None:
     from ml_assets.cli import main
@@ -253,4 +253,4 @@ def test_an_answer_of_a_clock_that_is_ahead_is_found_in_its_segment(
     wanted = line(time.time() + ahead, 1)
     shipped(home, [wanted])
     found = loglookup.find(home, home, wanted["id"])
-    assert found is not None and found.lines[0]["id"] == wanted["id"]
+    assert found is not None and found.records[0]["id"] == wanted["id"]

@@ -14,19 +14,19 @@ from ml_assets.core.storage import write_json
 from ml_assets.lifecycle import cleanup
 from ml_assets.lifecycle.cleanup import clean
 from ml_assets.lifecycle.holds import hold
-from ml_assets.lifecycle.inventory import made, take
 from ml_assets.lifecycle.retention import (
     DAY,
     Batch,
     Deletion,
     Pointer,
     Service,
-    State,
+    Snapshot,
     Table,
     Version,
     marked,
     plan_retention,
 )
+from ml_assets.lifecycle.storage_snapshot import made, take_snapshot
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry, RegistryError
@@ -44,27 +44,27 @@ POLICY = RetentionSpec(versions=2, days=30, predictions_days=20)
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> State:
+def histories(draw: st.DrawFn) -> Snapshot:
     """What random trainings, deployments, rollbacks, holds and answers leave behind."""
-    moment, state = NOW - 200 * DAY, State()
+    moment, snapshot = NOW - 200 * DAY, Snapshot()
     names: list[str] = []
     for step in range(draw(st.integers(1, 25))):
         moment = min(moment + draw(st.floats(0.0, 25.0)) * DAY, NOW)
         action = draw(
             st.sampled_from(["train", "deploy", "test", "hold", "release", "answer"])
         )
-        state = happen(draw, state, action, moment, step, names)
-    return state
+        snapshot = happen(draw, snapshot, action, moment, step, names)
+    return snapshot
 
 
 def happen(
     draw: st.DrawFn,
-    state: State,
+    snapshot: Snapshot,
     action: str,
     moment: float,
     step: int,
     names: list[str],
-) -> State:
+) -> Snapshot:
     if action == "train" or not names:
         name = f"v{step:03d}"
         names.append(name)
@@ -72,102 +72,106 @@ def happen(
         pair = (Table("raw", raw), Table("features", features))
         run = {Pointer(t.stage, name, t): moment for t in pair}
         return replace(
-            state,
-            versions=[*state.versions, Version(name, moment, raw, features)],
+            snapshot,
+            versions=[*snapshot.versions, Version(name, moment, raw, features)],
             # A table that is there already is not written again.
-            tables={**{t: moment for t in pair}, **state.tables},
-            pointers={**state.pointers, **run},
-            reports={**state.reports, f"reports/m/validation/{raw}.json": moment},
+            tables={**{t: moment for t in pair}, **snapshot.tables},
+            pointers={**snapshot.pointers, **run},
+            reports={**snapshot.reports, f"reports/m/validation/{raw}.json": moment},
             current=frozenset(pair),
         )
     chosen = draw(st.sampled_from(names))
-    live = state.services[-1] if state.services else None
+    live = snapshot.services[-1] if snapshot.services else None
     if action in ("deploy", "test"):
         arms = {chosen} | ({*live.versions} if live and action == "test" else set())
         previous = draw(st.sampled_from(names)) if live else None
-        services = [*state.services, Service(moment, frozenset(arms))]
-        return replace(state, services=services, previous=previous)
+        services = [*snapshot.services, Service(moment, frozenset(arms))]
+        return replace(snapshot, services=services, previous=previous)
     if action == "hold":
-        return replace(state, held=state.held | {chosen})
+        return replace(snapshot, on_hold=snapshot.on_hold | {chosen})
     if action == "release":
-        return replace(state, held=state.held - {chosen})
+        return replace(snapshot, on_hold=snapshot.on_hold - {chosen})
     if live is None:
-        return state
+        return snapshot
     # A server may be late to go over to the newest plan, and its log too.
-    made_by = draw(st.sampled_from(state.services[-2:])).versions
+    made_by = draw(st.sampled_from(snapshot.services[-2:])).versions
     if draw(st.booleans()):
-        return replace(state, segment_versions=state.segment_versions | made_by)
+        return replace(snapshot, segment_versions=snapshot.segment_versions | made_by)
     batch = Batch(f"b{step}", moment, made_by)
-    return replace(state, batches=[*state.batches, batch])
+    return replace(snapshot, batches=[*snapshot.batches, batch])
 
 
-def without(state: State, item: Deletion) -> State:
+def without(snapshot: Snapshot, item: Deletion) -> Snapshot:
     """What a deletion leaves."""
     if item.kind == "predictions":
-        return replace(state, batches=[b for b in state.batches if b.name != item.name])
+        return replace(
+            snapshot, batches=[b for b in snapshot.batches if b.name != item.name]
+        )
     if item.kind == "version":
         return replace(
-            state, versions=[v for v in state.versions if v.name != item.name]
+            snapshot, versions=[v for v in snapshot.versions if v.name != item.name]
         )
     if item.kind == "pointer":
         left = {
             p: at
-            for p, at in state.pointers.items()
+            for p, at in snapshot.pointers.items()
             if f"{p.stage}/{p.run_id}" != item.name
         }
-        return replace(state, pointers=left)
+        return replace(snapshot, pointers=left)
     if item.kind == "table":
         kept = {
             t: at
-            for t, at in state.tables.items()
+            for t, at in snapshot.tables.items()
             if f"{t.stage}/{t.version}" != item.name
         }
-        return replace(state, tables=kept)
-    return state
+        return replace(snapshot, tables=kept)
+    return snapshot
 
 
-def dangling(state: State, now: float) -> list[str]:
+def dangling(snapshot: Snapshot, now: float) -> list[str]:
     """References to what is not there."""
-    versions = {version.name for version in state.versions}
-    wanted = {*state.held, *state.segment_versions}
-    if state.previous is not None:
-        wanted.add(state.previous)
-    if state.services:
-        wanted |= state.services[-1].versions
-    for batch in state.batches:
+    versions = {version.name for version in snapshot.versions}
+    wanted = {*snapshot.on_hold, *snapshot.segment_versions}
+    if snapshot.previous is not None:
+        wanted.add(snapshot.previous)
+    if snapshot.services:
+        wanted |= snapshot.services[-1].versions
+    for batch in snapshot.batches:
         if batch.end >= now - POLICY.predictions_days * DAY:
             wanted |= batch.versions
-    tables = {*state.current, *(pointer.table for pointer in state.pointers)}
-    for version in state.versions:
+    tables = {*snapshot.current, *(pointer.table for pointer in snapshot.pointers)}
+    for version in snapshot.versions:
         tables |= {
             Table("raw", version.raw_version),
             Table("features", version.features_version),
         }
-    return [*map(str, wanted - versions), *map(str, tables - {*state.tables})]
+    return [*map(str, wanted - versions), *map(str, tables - {*snapshot.tables})]
 
 
 @settings(max_examples=400, deadline=None)
 @given(histories(), st.floats(0.0, 150.0))
 def test_no_reference_dangles_wherever_a_cleanup_is_killed(
-    state: State, later: float
+    snapshot: Snapshot, later: float
 ) -> None:
     now = NOW + later * DAY
-    assert dangling(state, now) == []
-    for item in plan_retention(state, POLICY, now):
-        state = without(state, item)
-        assert dangling(state, now) == []
+    assert dangling(snapshot, now) == []
+    for item in plan_retention(snapshot, POLICY, now):
+        snapshot = without(snapshot, item)
+        assert dangling(snapshot, now) == []
     # Nothing is left for a second cleanup, of what the first may remove.
     kinds = {"predictions", "version", "pointer", "table"}
-    again = [i for i in plan_retention(state, POLICY, now) if i.kind in kinds]
+    again = [i for i in plan_retention(snapshot, POLICY, now) if i.kind in kinds]
     assert again == []
 
 
 @settings(max_examples=200, deadline=None)
 @given(histories())
-def test_a_version_stays_only_for_a_reason(state: State) -> None:
-    names = {version.name for version in state.versions}
-    marks = marked(state, POLICY, NOW)
-    going = {i.name for i in plan_retention(state, POLICY, NOW) if i.kind == "version"}
+def test_a_version_stays_only_for_a_reason(snapshot: Snapshot) -> None:
+    names = {version.name for version in snapshot.versions}
+    marks = marked(snapshot, POLICY, NOW)
+    going = {
+        i.name for i in plan_retention(snapshot, POLICY, NOW) if i.kind == "version"
+    }
     assert going == names - marks.keys()
     assert len(names) - len(going) >= min(len(names), POLICY.versions)
 
@@ -178,18 +182,18 @@ REASONS = {
     "in service": {"services": [Service(NOW - 99 * DAY, frozenset({"v1"}))]},
     "about to be in service": {"proposed": frozenset({"v1"})},
     "a rollback returns to it": {"previous": "v1"},
-    "on hold": {"held": frozenset({"v1"})},
+    "on hold": {"on_hold": frozenset({"v1"})},
     "its predictions are kept": {"segment_versions": frozenset({"v1"})},
 }
 
 
-@pytest.mark.parametrize("reason, given_state", REASONS.items(), ids=REASONS)
+@pytest.mark.parametrize("reason, given_snapshot", REASONS.items(), ids=REASONS)
 def test_an_old_version_stays_while_something_needs_it(
-    reason: str, given_state: dict[str, Any]
+    reason: str, given_snapshot: dict[str, Any]
 ) -> None:
-    state = State(versions=[OLD, *NEWER], **given_state)
-    assert marked(state, POLICY, NOW)["v1"] == reason
-    free = State(versions=[OLD, *NEWER])
+    snapshot = Snapshot(versions=[OLD, *NEWER], **given_snapshot)
+    assert marked(snapshot, POLICY, NOW)["v1"] == reason
+    free = Snapshot(versions=[OLD, *NEWER])
     assert [item.name for item in plan_retention(free, POLICY, NOW)] == ["v1"]
 
 
@@ -198,9 +202,9 @@ def test_the_predictions_of_a_plan_that_ended_lately_keep_its_version() -> None:
         Service(NOW - 99 * DAY, frozenset({"v1"})),
         Service(NOW - 10 * DAY, frozenset({"v3"})),
     ]
-    state = State(versions=[OLD, *NEWER], services=ended)
-    assert marked(state, POLICY, NOW)["v1"] == "its predictions are kept"
-    assert "v1" not in marked(state, POLICY, NOW + 12 * DAY)
+    snapshot = Snapshot(versions=[OLD, *NEWER], services=ended)
+    assert marked(snapshot, POLICY, NOW)["v1"] == "its predictions are kept"
+    assert "v1" not in marked(snapshot, POLICY, NOW + 12 * DAY)
 
 
 # On files.
@@ -210,7 +214,7 @@ def test_the_predictions_of_a_plan_that_ended_lately_keep_its_version() -> None:
 def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Six old versions, the fourth in service, the first on hold, with predictions."""
     monkeypatch.setattr(Registry, "remove", lambda *_: None)
-    monkeypatch.setattr(Registry, "label", lambda *_: [])
+    monkeypatch.setattr(Registry, "set_aliases", lambda *_: [])
     for number in range(1, 7):
         record = add_version(home, f"2025010{number}T000000Z")
         for stage, version in (
@@ -245,12 +249,12 @@ def files(root: Path) -> set[str]:
     }
 
 
-def test_a_dry_run_tells_what_would_go_and_removes_nothing(storage: Path) -> None:
+def test_a_dry_run_lists_what_would_go_and_removes_nothing(storage: Path) -> None:
     before = files(storage)
-    told = clean(LocalTarget(storage), "churn", POLICY, NOW, dry_run=True)
+    planned = clean(LocalTarget(storage), "churn", POLICY, NOW, dry_run=True)
     assert files(storage) == before
     done = clean(LocalTarget(storage), "churn", POLICY, NOW)
-    assert done.deletions == told.deletions and done.bytes == told.bytes > 0
+    assert done.deletions == planned.deletions and done.bytes == planned.bytes > 0
     assert done.postponed == []
 
 
@@ -352,8 +356,8 @@ def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
 
 
 def assert_sound(root: Path) -> None:
-    state = take(LocalTarget(root), "churn", POLICY, NOW)
-    assert dangling(state, NOW) == []
+    snapshot = take_snapshot(LocalTarget(root), "churn", POLICY, NOW)
+    assert dangling(snapshot, NOW) == []
 
 
 @pytest.mark.parametrize("survives", range(12))
@@ -386,7 +390,7 @@ def test_a_version_is_as_old_as_its_name() -> None:
 
 
 def test_predictions_that_are_dated_ahead_go_when_their_file_is_old(home: Path) -> None:
-    from ml_assets.lifecycle.inventory import _end_of
+    from ml_assets.lifecycle.storage_snapshot import _end_of
 
     ahead = home / "predictions/churn/2090-01-01/0a.parquet"
     honest = home / "predictions/churn/2025-02-01/0a.parquet"

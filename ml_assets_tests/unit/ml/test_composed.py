@@ -13,7 +13,7 @@ from ml_assets.ml.schema import signature_columns
 from ml_assets.ml.training import train
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.bundle import load_runtime, write_bundle
-from ml_assets.serving.runtime.frames import columns_of
+from ml_assets.serving.runtime.sklearn_runtime import columns_of
 from ml_assets.spec.model import EstimatorSpec, ModelSpec
 
 pytestmark = pytest.mark.slow

@@ -1,4 +1,4 @@
-"""The chart's way from an alert to Slack, as Alertmanager itself understands it."""
+"""The chart's route from an alert to Slack, as Alertmanager itself reads it."""
 
 import datetime as dt
 import json
@@ -51,7 +51,7 @@ def test_alertmanager_accepts_the_route(path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", alerts())
-def test_every_alert_finds_its_way_to_slack(path: Path, name: str) -> None:
+def test_every_alert_is_routed_to_slack(path: Path, name: str) -> None:
     given = [f"{key}={value}" for key, value in labels()[name].items()]
     route = ("config", "routes", "test", f"--config.file={path}")
     assert amtool(*route, *given) == "slack"
@@ -66,7 +66,7 @@ def test_the_alerts_of_others_do_not(path: Path, other: str) -> None:
     assert amtool(*route, *texts) == "nobody"
 
 
-def test_critical_alerts_are_told_sooner_and_more_often(path: Path) -> None:
+def test_critical_alerts_are_sent_sooner_and_more_often(path: Path) -> None:
     (route,) = yaml.safe_load(path.read_text())["route"]["routes"]
     (critical,) = route["routes"]
     assert critical["matchers"] == ['severity="critical"']

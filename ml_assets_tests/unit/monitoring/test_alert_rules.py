@@ -1,4 +1,4 @@
-"""Alert rules: each fires, each clears, and each says what is to be done."""
+"""Alert rules: each fires, each clears, and each has a runbook."""
 
 import re
 from pathlib import Path
@@ -70,7 +70,7 @@ def test_every_alert_has_a_test_in_which_it_fires_and_clears(name: str) -> None:
         bool(case.get("exp_alerts")) for case in found if case["alertname"] == name
     ]
     assert any(of_alert), "no test in which it fires"
-    # The last look is after it fired.
+    # The last case is of after it fired.
     assert not of_alert[-1], "no test in which it clears"
 
 

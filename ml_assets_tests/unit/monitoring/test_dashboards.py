@@ -90,19 +90,19 @@ def test_there_are_three() -> None:
 def test_ids_are_unique_and_panels_do_not_overlap(path: Path) -> None:
     every = load(path)["panels"]
     assert len({panel["id"] for panel in every}) == len(every)
-    taken: dict[tuple[int, int], str] = {}
+    occupied: dict[tuple[int, int], str] = {}
     for panel in every:
-        place = panel["gridPos"]
-        assert place["x"] + place["w"] <= COLUMNS, panel["title"]
+        position = panel["gridPos"]
+        assert position["x"] + position["w"] <= COLUMNS, panel["title"]
         for cell in itertools.product(
-            range(place["x"], place["x"] + place["w"]),
-            range(place["y"], place["y"] + place["h"]),
+            range(position["x"], position["x"] + position["w"]),
+            range(position["y"], position["y"] + position["h"]),
         ):
-            assert cell not in taken, (panel["title"], taken.get(cell))
-            taken[cell] = panel["title"]
+            assert cell not in occupied, (panel["title"], occupied.get(cell))
+            occupied[cell] = panel["title"]
 
 
-def test_every_panel_says_what_it_shows_in_which_unit(path: Path) -> None:
+def test_every_panel_has_a_title_a_description_and_a_unit(path: Path) -> None:
     titles = [panel["title"] for panel in panels(path)]
     assert len(set(titles)) == len(titles)
     for panel in panels(path):
@@ -123,8 +123,8 @@ def test_the_source_and_the_model_are_chosen_by_variables(path: Path) -> None:
     assert (source["name"], source["type"]) == ("datasource", "datasource")
     assert (model["name"], model["type"], model["multi"]) == ("model", "query", True)
     for panel in panels(path):
-        places = [panel, *panel["targets"]]
-        assert {place["datasource"]["uid"] for place in places} == {"${datasource}"}
+        parts = [panel, *panel["targets"]]
+        assert {part["datasource"]["uid"] for part in parts} == {"${datasource}"}
     assert any("$model" in expression for expression in expressions(path))
 
 

@@ -9,12 +9,12 @@ import pytest
 import yaml
 
 import ml_assets
-from ml_assets.core.log_format import labelled
+from ml_assets.core.logs import labelled
 from ml_assets_tests.kits.chart import ROOT, everything, pick, pods, render
 from ml_assets_tests.kits.elastic import ELASTIC, TEMPLATE, type_of, unmapped
-from ml_assets_tests.unit.observability.test_dagster_logs import told
+from ml_assets_tests.unit.observability.test_dagster_logs import logged_run
 
-__all__ = ["told"]  # a fixture
+__all__ = ["logged_run"]  # a fixture
 
 POLICY = "ml-assets-model-server-traces"
 WRITERS = ("log", "write")
@@ -46,9 +46,9 @@ def test_every_field_that_our_code_names_is_mapped() -> None:
 
 
 def test_every_field_of_the_lines_of_a_run_is_mapped(
-    told: tuple[str, list[dict[str, Any]]],
+    logged_run: tuple[str, list[dict[str, Any]]],
 ) -> None:
-    assert unmapped(told[1]) == []
+    assert unmapped(logged_run[1]) == []
 
 
 @pytest.mark.parametrize(

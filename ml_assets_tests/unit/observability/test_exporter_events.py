@@ -4,10 +4,15 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from ml_assets.observability.exporter import events
-from ml_assets.observability.exporter.events import Cursor, EventLog
-from ml_assets.observability.exporter.families import LIMIT, Counts, Folded, Histograms
-from ml_assets.observability.exporter.opening import Opening
+from ml_assets.observability.exporter import event_log
+from ml_assets.observability.exporter.event_log import EventCursor, EventLogSource
+from ml_assets.observability.exporter.instance import LazyInstance
+from ml_assets.observability.exporter.metric_families import (
+    LIMIT,
+    CounterFamily,
+    FoldedSeries,
+    HistogramFamily,
+)
 from ml_assets_tests.kits import exporter as kit
 
 
@@ -24,8 +29,8 @@ def instance(home: Path) -> Iterator[dg.DagsterInstance]:
 
 
 @pytest.fixture
-def log(home: Path) -> EventLog:
-    return EventLog(Opening(home), Folded())
+def log(home: Path) -> EventLogSource:
+    return EventLogSource(LazyInstance(home), FoldedSeries())
 
 
 def test_runs_steps_assets_and_checks_are_counted(instance, log):
@@ -33,7 +38,7 @@ def test_runs_steps_assets_and_checks_are_counted(instance, log):
     kit.run(instance, "good", kit.raw)
     kit.run(instance, "judged", kit.evaluation)
     kit.run(instance, "bad", kit.broken)
-    found = kit.told(log)
+    found = kit.polled(log)
 
     def value(name: str, **labels: str) -> float | None:
         return kit.value(found, f"ml_assets_{name}", **labels)
@@ -63,41 +68,41 @@ def test_runs_steps_assets_and_checks_are_counted(instance, log):
     assert value("live_labels", model="census") == 40
 
 
-def counters(found: kit.Found) -> kit.Found:
+def counters(found: kit.Samples) -> kit.Samples:
     ends = ("_total", "_count", "_sum", "_bucket")
     own = "ml_assets_exporter_events_read_total"
     return {k: v for k, v in found.items() if k[0].endswith(ends) and k[0] != own}
 
 
-def test_a_restart_tells_the_same_counters(instance, home, log):
+def test_counters_are_the_same_after_a_restart(instance, home, log):
     kit.run(instance, "good", kit.raw)
-    kit.told(log)
+    kit.polled(log)
     for _ in range(3):
         kit.run(instance, "good", kit.raw, kit.evaluation)
         kit.run(instance, "bad", kit.broken)
-        found = kit.told(log)
-    again = kit.told(EventLog(Opening(home), Folded()))
+        found = kit.polled(log)
+    again = kit.polled(EventLogSource(LazyInstance(home), FoldedSeries()))
     assert counters(again) == counters(found)
 
 
-def test_a_look_reads_new_events_alone_and_none_twice(instance, log):
+def test_a_poll_reads_new_events_alone_and_none_twice(instance, log):
     kit.run(instance, "good", kit.raw)
-    before = kit.told(log)
+    before = kit.polled(log)
     read = log.read
-    assert counters(kit.told(log)) == counters(before)
+    assert counters(kit.polled(log)) == counters(before)
     assert log.read == read
     kit.run(instance, "good", kit.raw)
-    found = kit.told(log)
+    found = kit.polled(log)
     labels = {"job": "good", "status": "success"}
     assert kit.value(found, "ml_assets_dagster_runs_total", **labels) == 2
 
 
 def test_batches_are_read_to_the_end(instance, log, monkeypatch):
-    monkeypatch.setattr(events, "BATCH", 2)
+    monkeypatch.setattr(event_log, "BATCH", 2)
     for _ in range(5):
         kit.run(instance, "good", kit.raw)
     labels = {"job": "good", "status": "success"}
-    found = kit.told(log)
+    found = kit.polled(log)
     assert kit.value(found, "ml_assets_dagster_runs_total", **labels) == 5
 
 
@@ -106,30 +111,30 @@ class Event:
         self.run_id = run_id
 
 
-def test_an_event_that_a_database_shows_late_is_not_passed_over():
-    cursor = Cursor()
+def test_an_event_that_a_database_shows_late_is_read():
+    cursor = EventCursor()
     assert len(cursor.new({1: Event("a"), 3: Event("c")})) == 2
     late = {1: Event("a"), 2: Event("b"), 3: Event("c")}
     assert [event.run_id for event in cursor.new(late)] == ["b"]
     assert cursor.new(late) == []
 
 
-def test_an_id_that_is_given_again_is_another_event():
-    cursor = Cursor()
+def test_an_id_that_is_used_again_is_another_event():
+    cursor = EventCursor()
     cursor.new({7: Event("deleted")})
     assert [event.run_id for event in cursor.new({7: Event("new")})] == ["new"]
 
 
 def test_a_cursor_remembers_no_more_than_its_overlap():
-    cursor = Cursor()
+    cursor = EventCursor()
     for start in range(0, 10_000, 100):
         cursor.new({start + i + 1: Event("r") for i in range(100)})
-    assert len(cursor._seen) == events.OVERLAP
+    assert len(cursor._seen) == event_log.OVERLAP
 
 
 def test_a_full_family_counts_on_under_other():
-    folded = Folded()
-    counts = Counts("x_total", "X.", ["name"], folded)
+    folded = FoldedSeries()
+    counts = CounterFamily("x_total", "X.", ["name"], folded)
     for number in range(LIMIT + 5):
         counts.add(str(number))
     samples = counts.metric().samples
@@ -142,10 +147,10 @@ def test_the_order_of_values_does_not_show_in_a_sum():
     values = [0.1, 0.2, 0.3, 1e6 + 0.7, 3e-6]
     sums = []
     for given in (values, values[::-1]):
-        table = Histograms("x", "X.", [], (1, 2), Folded())
+        family = HistogramFamily("x", "X.", [], (1, 2), FoldedSeries())
         for item in given:
-            table.observe(value=item)
-        sums += [s.value for s in table.metric().samples if s.name == "x_sum"]
+            family.observe(value=item)
+        sums += [s.value for s in family.metric().samples if s.name == "x_sum"]
     assert sums[0] == sums[1]
 
 
@@ -163,6 +168,6 @@ def test_a_key_of_a_mapped_step_is_no_label(instance, log):
         names().map(greet)
 
     mapped.execute_in_process(instance=instance)
-    found = kit.told(log)
+    found = kit.polled(log)
     steps = {dict(labels).get("step") for name, labels in found if "step_dur" in name}
     assert steps == {"names", "greet"}

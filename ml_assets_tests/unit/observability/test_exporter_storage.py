@@ -5,11 +5,15 @@ from typing import Any
 import pytest
 
 from ml_assets.core.storage import write_json
-from ml_assets.observability.exporter.families import Folded
-from ml_assets.observability.exporter.models import Models
+from ml_assets.observability.exporter.metric_families import FoldedSeries
+from ml_assets.observability.exporter.storage import StorageSource, notification_counts
+from ml_assets.observability.notifications.messages import Notification
+from ml_assets.observability.notifications.notifier import Notifier
+from ml_assets.observability.notifications.slack import Slack
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits import exporter as kit
 from ml_assets_tests.kits.records import add_version, serve_version
+from ml_assets_tests.kits.slack import slack_double
 
 OLD, NEW = "20261116T020000Z", "20261123T020000Z"
 
@@ -23,8 +27,8 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def models(root: Path) -> Models:
-    return Models(root, Folded())
+def source(root: Path) -> StorageSource:
+    return StorageSource(root, FoldedSeries())
 
 
 def append(root: Path, kind: Any, who: str, model: str = "churn", **given: Any) -> None:
@@ -32,8 +36,8 @@ def append(root: Path, kind: Any, who: str, model: str = "churn", **given: Any) 
     Ledger(root).append(model, kind, who=who, **{**about, **given})
 
 
-def test_versions_plans_and_the_gate_are_told(models: Models) -> None:
-    found = kit.told(models)
+def test_versions_plans_and_the_gate_have_series(source: StorageSource) -> None:
+    found = kit.polled(source)
     info = {"model": "churn", "version": NEW, "role": "live", "generation": "2"}
     assert kit.value(found, "ml_assets_model_info", **info) == 1
     version = {"model": "churn", "version": NEW}
@@ -56,36 +60,40 @@ def test_versions_plans_and_the_gate_are_told(models: Models) -> None:
     ],
 )
 def test_a_rollback_is_automatic_or_by_hand(
-    root: Path, models: Models, who: str, key: str, trigger: str
+    root: Path, source: StorageSource, who: str, key: str, trigger: str
 ) -> None:
     name, labels = "ml_assets_rollbacks_total", {"model": "churn", "trigger": trigger}
-    assert kit.value(kit.told(models), name, **labels) == 0
+    assert kit.value(kit.polled(source), name, **labels) == 0
     append(root, "rollback", who, key=key)
-    found = kit.told(models)
+    found = kit.polled(source)
     assert kit.value(found, name, **labels) == 1
     assert sum(value for (item, _), value in found.items() if item == name) == 1
 
 
-def test_deployments_refusals_and_holds_are_counted(root: Path, models: Models) -> None:
+def test_deployments_refusals_and_holds_are_counted(
+    root: Path, source: StorageSource
+) -> None:
     append(root, "refusal", "run 1")
     append(root, "hold", "user ana")
-    found = kit.told(models)
+    found = kit.polled(source)
     deployed = {"model": "churn", "kind": "deployment"}
     assert kit.value(found, "ml_assets_deployments_total", **deployed) == 2
     assert kit.value(found, "ml_assets_refusals_total", model="churn") == 1
     assert kit.value(found, "ml_assets_versions_on_hold", model="churn") == 1
 
 
-def test_a_ledger_that_was_edited_is_not_intact(root: Path, models: Models) -> None:
+def test_a_ledger_that_was_edited_is_not_intact(
+    root: Path, source: StorageSource
+) -> None:
     name = "ml_assets_ledger_intact"
-    assert kit.value(kit.told(models), name, model="churn") == 1
+    assert kit.value(kit.polled(source), name, model="churn") == 1
     path = Ledger(root).path("churn")
     path.write_bytes(path.read_bytes().replace(b"user ana", b"user eve"))
-    assert kit.value(kit.told(models), name, model="churn") == 0
+    assert kit.value(kit.polled(source), name, model="churn") == 0
 
 
-def test_the_last_drift_report_of_each_source_is_told(
-    root: Path, models: Models
+def test_the_last_drift_report_of_each_source_has_series(
+    root: Path, source: StorageSource
 ) -> None:
     columns = [
         {"column": "months", "psi": 0.02, "drifted": False},
@@ -93,7 +101,7 @@ def test_the_last_drift_report_of_each_source_is_told(
     ]
     path = root / "reports/churn/drift" / f"predictions-{NEW}-x.json"
     write_json(path, {"drifted": True, "columns": columns})
-    found = kit.told(models)
+    found = kit.polled(source)
     about = {"model": "churn", "source": "predictions"}
     assert kit.value(found, "ml_assets_drift_detected", **about) == 1
     assert kit.value(found, "ml_assets_drift_columns", **about) == 1
@@ -103,19 +111,19 @@ def test_the_last_drift_report_of_each_source_is_told(
 
 
 def test_a_refused_release_and_an_approval_are_counted(
-    root: Path, models: Models
+    root: Path, source: StorageSource
 ) -> None:
     append(root, "approval", "user ana", "release")
     append(root, "refusal", "sensor release, run 1", "release")
-    found = kit.told(models)
+    found = kit.polled(source)
     assert kit.value(found, "ml_assets_release_approvals_total") == 1
     refused = {"environment": "production", "outcome": "refused"}
     assert kit.value(found, "ml_assets_releases_total", **refused) == 1
     assert ("ml_assets_refusals_total", frozenset({("model", "release")})) not in found
 
 
-def test_what_becomes_of_releases_is_counted_by_environment(
-    root: Path, models: Models
+def test_outcomes_of_releases_are_counted_by_environment(
+    root: Path, source: StorageSource
 ) -> None:
     staging, production = {"environment": "staging"}, {"environment": "production"}
     returned = {"returned": True}
@@ -127,22 +135,37 @@ def test_what_becomes_of_releases_is_counted_by_environment(
         ("rollback", production),
     ):
         append(root, kind, "run 1", "release", evidence=evidence)
-    found = kit.told(models)
-    for place in (staging, production):
+    found = kit.polled(source)
+    for environment in (staging, production):
         for outcome in ("success", "failure"):
-            about = {**place, "outcome": outcome}
+            about = {**environment, "outcome": outcome}
             assert kit.value(found, "ml_assets_releases_total", **about) == 1
-    for place, trigger, number in (
+    for environment, trigger, number in (
         (staging, "automatic", 1),
         (staging, "manual", 0),
         (production, "automatic", 0),
         (production, "manual", 1),
     ):
-        about = {**place, "trigger": trigger}
+        about = {**environment, "trigger": trigger}
         name = "ml_assets_release_rollbacks_total"
         assert kit.value(found, name, **about) == number
 
 
 def test_a_storage_that_is_away_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match="there is no storage"):
-        Models(tmp_path / "away", Folded()).look(threading.Event())
+        StorageSource(tmp_path / "away", FoldedSeries()).poll(threading.Event())
+
+
+def test_attempts_to_notify_are_counted_and_every_series_begins_at_zero(
+    tmp_path: Path,
+) -> None:
+    with slack_double() as slack:
+        notifier = Notifier(tmp_path, Slack(slack.url))
+        notifier.notify(Notification("k", "drift", 0.0, "churn drifts", ""))
+    values = {
+        (sample.labels["kind"], sample.labels["result"]): sample.value
+        for sample in notification_counts(tmp_path, FoldedSeries()).samples
+    }
+    assert values.pop(("drift", "delivered")) == 1
+    assert values[("release", "refused")] == 0
+    assert set(values.values()) == {0}

@@ -1,23 +1,23 @@
-"""How a message reads."""
+"""The message that Slack shows of a notification."""
 
 import pytest
 
 from ml_assets.observability.notifications.messages import (
     ICONS,
-    Announcement,
     Kind,
+    Notification,
     message,
     ui_address,
 )
 
 RUN = "7b8ad2a4-6a1c-4c0e-9d5c-0a3f6f7c8d9e"
-EVENT = Announcement(
+NOTIFICATION = Notification(
     "k", "deployment", 0.0, "churn was deployed", "version 1", RUN, "churn/deployment"
 )
 
 
 def test_a_message_links_to_the_run_and_the_model() -> None:
-    text = message(EVENT, "https://dagster.example.com")["text"]
+    text = message(NOTIFICATION, "https://dagster.example.com")["text"]
     assert text.splitlines() == [
         ":rocket: *churn was deployed* ·"
         " <!date^0^{date_short_pretty} {time}|1970-01-01>",
@@ -28,11 +28,13 @@ def test_a_message_links_to_the_run_and_the_model() -> None:
 
 
 def test_without_an_address_of_the_ui_there_are_no_links() -> None:
-    assert "|run" not in message(EVENT)["text"]
+    assert "|run" not in message(NOTIFICATION)["text"]
 
 
 def test_what_came_from_data_controls_nothing() -> None:
-    rude = EVENT._replace(title="<!channel>", text="<https://evil|click> *&*" * 100)
+    rude = NOTIFICATION._replace(
+        title="<!channel>", text="<https://evil|click> *&*" * 100
+    )
     lines = message(rude, "https://d")["text"].splitlines()
     assert lines[0].startswith(":rocket: *&lt;!channel&gt;*")
     assert "<" not in lines[1] and len(lines[1]) < 1_000

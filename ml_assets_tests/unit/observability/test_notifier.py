@@ -1,4 +1,4 @@
-"""Each event is told at most once, and every attempt is counted."""
+"""Each notification is sent at most once, and every attempt is counted."""
 
 import os
 import threading
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.observability.notifications.messages import Announcement, message
+from ml_assets.observability.notifications.messages import Notification, message
 from ml_assets.observability.notifications.notifier import Notifier, read_counts
 from ml_assets.observability.notifications.slack import Slack
 from ml_assets_tests.kits.slack import SlackDouble, slack_double
 
-EVENT = Announcement("drift:churn:1", "drift", 1.0, "churn drifts", "age moved")
+NOTIFICATION = Notification("drift:churn:1", "drift", 1.0, "churn drifts", "age moved")
 
 
 @pytest.fixture
@@ -26,16 +26,16 @@ def notifier(double: SlackDouble, tmp_path: Path) -> Notifier:
     return Notifier(tmp_path, Slack(double.url, timeout=0.3))
 
 
-def test_an_event_is_told_once(notifier: Notifier, double: SlackDouble) -> None:
-    first = notifier.announce(EVENT)
+def test_a_notification_is_sent_once(notifier: Notifier, double: SlackDouble) -> None:
+    first = notifier.notify(NOTIFICATION)
     assert first is not None and first.result == "delivered"
-    assert notifier.announce(EVENT) is None
-    assert double.texts == [message(EVENT)["text"]]
+    assert notifier.notify(NOTIFICATION) is None
+    assert double.texts == [message(NOTIFICATION)["text"]]
 
 
-def test_of_many_at_once_one_tells(notifier: Notifier, double: SlackDouble) -> None:
+def test_of_many_at_once_one_sends(notifier: Notifier, double: SlackDouble) -> None:
     threads = [
-        threading.Thread(target=notifier.announce, args=[EVENT]) for _ in range(8)
+        threading.Thread(target=notifier.notify, args=[NOTIFICATION]) for _ in range(8)
     ]
     for thread in threads:
         thread.start()
@@ -52,9 +52,9 @@ def test_only_what_certainly_did_not_arrive_is_sent_again(
     notifier: Notifier, double: SlackDouble, answer: int | str, attempts: int
 ) -> None:
     double.answer = answer
-    notifier.announce(EVENT)
+    notifier.notify(NOTIFICATION)
     double.answer = 200
-    notifier.announce(EVENT)
+    notifier.notify(NOTIFICATION)
     assert len(double.received) == attempts
 
 
@@ -63,9 +63,9 @@ def test_attempts_are_counted_by_kind_and_result(
 ) -> None:
     for answer in (500, 500, 200):
         double.answer = answer
-        notifier.announce(EVENT)
+        notifier.notify(NOTIFICATION)
     double.answer = 403
-    notifier.announce(EVENT._replace(key="r", kind="release"))
+    notifier.notify(NOTIFICATION._replace(key="r", kind="release"))
     assert read_counts(tmp_path) == {
         "drift": {"undelivered": 2, "delivered": 1},
         "release": {"refused": 1},
@@ -76,10 +76,10 @@ def test_without_a_message_nothing_is_counted(tmp_path: Path) -> None:
     assert read_counts(tmp_path) == {}
 
 
-def test_old_claims_go(notifier: Notifier, tmp_path: Path) -> None:
-    notifier.announce(EVENT)
+def test_old_claims_are_removed(notifier: Notifier, tmp_path: Path) -> None:
+    notifier.notify(NOTIFICATION)
     (claim,) = (tmp_path / "notifications" / "claims").iterdir()
-    assert notifier.forget() == 0
+    assert notifier.remove_old_claims() == 0
     os.utime(claim, (0, 0))
-    assert notifier.forget() == 1
+    assert notifier.remove_old_claims() == 1
     assert not claim.exists()

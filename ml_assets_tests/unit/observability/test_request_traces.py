@@ -14,18 +14,17 @@ from typing import Any
 
 import pytest
 
-from ml_assets.core.log_format import EcsLines
+from ml_assets.core.logs import EcsFormatter
 from ml_assets.core.tracing import sampling
-from ml_assets.core.tracing import span_queue as spanqueue
+from ml_assets.core.tracing import spans as spans_module
 from ml_assets.core.tracing.sampling import Sampler, parent_of
-from ml_assets.core.tracing.span_queue import SpanQueue
-from ml_assets.core.tracing.spans import Span
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.core.tracing.spans import Span, SpanQueue
+from ml_assets.serving.http.served_state import ServedState
+from ml_assets.serving.logs import logger
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.served_state import State
-from ml_assets.serving.process.logs import logger
-from ml_assets.serving.process.settings import ServerSettings
 from ml_assets.serving.process.tracing import TracedServer
+from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.app import ROW, FakeRuntime, call, served
 from ml_assets_tests.kits.otlp import Collector, collector
 
@@ -44,7 +43,7 @@ def app(collector: Collector) -> Iterator[TracedServer]:
 @contextmanager
 def serving(model: Any) -> Iterator[TracedServer]:
     made = TracedServer(ServerSettings(), Metrics(), PredictionIds())
-    made.state = State({"census": model}, frozenset(), True, made.metrics)
+    made.state = ServedState({"census": model}, frozenset(), True, made.metrics)
     yield made
     made.close()
 
@@ -120,7 +119,7 @@ def test_a_failure_is_an_error_and_its_log_line_names_trace_and_request(
 
     stream = io.StringIO()
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(EcsLines("ml-assets.server"))
+    handler.setFormatter(EcsFormatter("ml-assets.server"))
     monkeypatch.setattr(logger, "handlers", [handler])
     with serving(served(runtime=Broken())) as app:
         answer = predict(app, traceparent=f"00-{TRACE}-{PARENT}-01")
@@ -168,7 +167,7 @@ def test_a_later_version_of_traceparent_is_read_as_far_as_it_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, share, parent, taken",
+    "name, share, parent, is_sampled",
     [
         ("always_off", "", b"01", False),
         ("parentbased_always_off", "", b"01", True),
@@ -185,7 +184,7 @@ def test_the_sampler_is_the_one_that_the_environment_names(
     name: str,
     share: str,
     parent: bytes | None,
-    taken: bool,
+    is_sampled: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environ = {"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": share}
@@ -193,7 +192,7 @@ def test_the_sampler_is_the_one_that_the_environment_names(
     # The last half of the trace's id is at 0.637 of its range.
     monkeypatch.setattr(sampling, "random", lambda: 0.637)
     sampler = Sampler.load(environ)
-    assert (sampler.follows(found) if found else sampler.begins()) is taken
+    assert (sampler.follows(found) if found else sampler.begins()) is is_sampled
 
 
 @pytest.mark.parametrize(
@@ -239,27 +238,27 @@ def span(number: int) -> Span:
 
 
 def test_the_queue_is_bounded_and_nobody_waits_for_it() -> None:
-    taken: list[int] = []
+    batches: list[int] = []
     lost: list[int] = []
     is_sending, goes_on = threading.Event(), threading.Event()
 
     def send(batch: Any) -> bool:
         is_sending.set()
         goes_on.wait()
-        taken.append(len(batch))
+        batches.append(len(batch))
         return True
 
     queue = SpanQueue(span, send, lost.append)
     queue.put(0)
     assert is_sending.wait(30)
     # The sender waits for us: a put that waited for the sender would never return.
-    for number in range(spanqueue.LIMIT + 100):
+    for number in range(spans_module.LIMIT + 100):
         queue.put(number)
     goes_on.set()
     queue.close()
     assert sum(lost) == 100
-    assert sum(taken) == spanqueue.LIMIT + 1
-    assert max(taken) == spanqueue.BATCH
+    assert sum(batches) == spans_module.LIMIT + 1
+    assert max(batches) == spans_module.BATCH
 
 
 def test_without_an_endpoint_the_server_does_not_know_opentelemetry() -> None:

@@ -9,10 +9,10 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.tracing.otlp import Sender
-from ml_assets.observability import run_tracer as runtracer
+from ml_assets.observability.dagster_records import span_id_of, trace_id_of
+from ml_assets.observability.exporter import run_traces
+from ml_assets.observability.exporter.run_traces import KEY, RunCursor, RunTracer
 from ml_assets.observability.run_spans import RunSpans
-from ml_assets.observability.run_tracer import KEY, Cursor, RunTracer
-from ml_assets.observability.trace_ids import span_of, trace_of
 from ml_assets.state.versions import VersionStore
 from ml_assets_tests.kits.cli import record
 from ml_assets_tests.kits.otlp import Collected, Collector, collector
@@ -110,12 +110,12 @@ def test_a_run_is_one_trace_with_a_span_for_each_attempt_of_each_step(
 ) -> None:
     monkeypatch.setenv("SLACK_WEBHOOK", WEBHOOK)
     run = execute(instance, "churn_train", model="churn")
-    assert tracer.look() == 1
+    assert tracer.send_ended() == 1
     spans, log = collector.spans, moments(instance, run)
     assert {span.trace for span in spans} == {run.replace("-", "")}
     root = root_of(spans)
     assert root.name == "churn_train"
-    assert root.id == span_of(run)
+    assert root.id == span_id_of(run)
     assert root.start == log["PIPELINE_START", None][0]
     assert root.end == log["PIPELINE_SUCCESS", None][0]
     assert not root.is_error
@@ -141,14 +141,14 @@ def test_a_run_is_one_trace_with_a_span_for_each_attempt_of_each_step(
     trained = steps["churn__model", 1]
     assert trained.start == log["STEP_START", "churn__model"][0]
     assert trained.end == log["STEP_SUCCESS", "churn__model"][0]
-    assert trained.id == span_of(run, "churn__model", 1)
+    assert trained.id == span_id_of(run, "churn__model", 1)
 
 
-def test_materializations_and_checks_stand_in_their_step_at_their_time(
+def test_materializations_and_checks_are_events_of_their_step(
     instance: dg.DagsterInstance, collector: Collector, tracer: RunTracer
 ) -> None:
     run = execute(instance, "churn_train")
-    tracer.look()
+    tracer.send_ended()
     log = moments(instance, run)
     found = {
         (span.name, name): (time, attributes)
@@ -176,13 +176,13 @@ def test_a_deployment_is_linked_to_the_training_of_the_version_it_brought(
     VersionStore(home).save(record("churn", VERSION, run_id=trained))
     VersionStore(home).save(record("churn", OLDER, run_id="long ago"))
     deployed = execute(instance, "churn_deploy", model="churn", version=VERSION)
-    assert tracer.look() == 2
+    assert tracer.send_ended() == 2
     roots = {span.trace: span for span in collector.spans if not span.parent}
-    assert roots[trace_of(trained)].links == []
+    assert roots[trace_id_of(trained)].links == []
     about = {"ml_assets.link": "training", "dagster.run_id": trained}
-    expected = [(trace_of(trained), span_of(trained), about)]
-    assert roots[trace_of(deployed)].links == expected
-    assert roots[trace_of(deployed)].attributes["ml_assets.version"] == VERSION
+    expected = [(trace_id_of(trained), span_id_of(trained), about)]
+    assert roots[trace_id_of(deployed)].links == expected
+    assert roots[trace_id_of(deployed)].attributes["ml_assets.version"] == VERSION
 
 
 @pytest.mark.parametrize("version", ["../../../etc", "20200101T000000Z", ""])
@@ -190,15 +190,15 @@ def test_a_tag_that_names_no_version_links_to_nothing(
     instance: dg.DagsterInstance, collector: Collector, tracer: RunTracer, version: str
 ) -> None:
     execute(instance, "churn_deploy", model="churn", version=version)
-    assert tracer.look() == 1
+    assert tracer.send_ended() == 1
     assert root_of(collector.spans).links == []
 
 
-def test_a_failed_run_says_which_exception_began_it(
+def test_a_failed_run_has_the_exception_that_caused_it(
     instance: dg.DagsterInstance, collector: Collector, tracer: RunTracer
 ) -> None:
     run = execute(instance, "churn_fail")
-    tracer.look()
+    tracer.send_ended()
     log = moments(instance, run)
     root = root_of(collector.spans)
     assert root.is_error
@@ -212,7 +212,7 @@ def test_a_failed_run_says_which_exception_began_it(
     assert attributes["exception.message"] == "ValueError: bad bundle"
 
 
-def test_a_run_that_waited_shows_how_long() -> None:
+def test_a_run_in_the_queue_has_a_span_of_its_wait() -> None:
     run = dg.DagsterRun("churn_deploy", status=dg.DagsterRunStatus.CANCELED)
     kinds = ["ENQUEUED", "DEQUEUED", "STARTING", "CANCELED"]
     entries = [
@@ -256,14 +256,14 @@ def test_a_step_whose_process_died_ends_with_its_run() -> None:
     assert step.end == root.end == round(3.5 * SECOND)
 
 
-def test_each_run_is_told_once_also_by_the_next_process(
+def test_each_run_is_sent_once_also_by_the_next_process(
     instance: dg.DagsterInstance, collector: Collector, sender: Sender, home: Path
 ) -> None:
     execute(instance, "churn_deploy")
-    assert RunTracer(instance, sender.send, home).look() == 1
-    assert RunTracer(instance, sender.send, home).look() == 0
+    assert RunTracer(instance, sender.send, home).send_ended() == 1
+    assert RunTracer(instance, sender.send, home).send_ended() == 0
     execute(instance, "churn_deploy")
-    assert RunTracer(instance, sender.send, home).look() == 1
+    assert RunTracer(instance, sender.send, home).send_ended() == 1
     assert len({span.trace for span in collector.spans}) == 2
 
 
@@ -271,13 +271,13 @@ def test_a_process_killed_before_it_noted_sends_the_same_spans_again(
     instance: dg.DagsterInstance, collector: Collector, tracer: RunTracer
 ) -> None:
     run = execute(instance, "churn_train")
-    tracer.look()
+    tracer.send_ended()
     instance.daemon_cursor_storage.set_cursor_values({KEY: ""})
-    tracer.look()
+    tracer.send_ended()
     ids = [span.id for span in collector.spans]
     half = len(ids) // 2
     assert sorted(ids[:half]) == sorted(ids[half:])
-    assert {span.trace for span in collector.spans} == {trace_of(run)}
+    assert {span.trace for span in collector.spans} == {trace_id_of(run)}
 
 
 def test_a_collector_that_is_away_gets_the_runs_when_it_is_back(
@@ -289,12 +289,12 @@ def test_a_collector_that_is_away_gets_the_runs_when_it_is_back(
     for _ in range(3):
         execute(instance, "churn_deploy")
     collector.statuses = [500]
-    assert tracer.look() == 0
+    assert tracer.send_ended() == 0
     assert (tracer.refused, tracer.lost) == (2, 0)
     collector.statuses = [200]
-    assert tracer.look() == 3
+    assert tracer.send_ended() == 3
     assert len({span.trace for span in collector.spans}) == 3
-    assert (tracer.told, tracer.lost) == (3, 0)
+    assert (tracer.sent, tracer.lost) == (3, 0)
 
 
 def test_a_run_that_alone_is_refused_does_not_hold_up_the_others(
@@ -303,12 +303,12 @@ def test_a_run_that_alone_is_refused_does_not_hold_up_the_others(
     for _ in range(3):
         execute(instance, "churn_deploy")
     collector.statuses = [400, 200]
-    assert tracer.look() == 2
+    assert tracer.send_ended() == 2
     assert tracer.lost == 1
-    assert tracer.look() == 0
+    assert tracer.send_ended() == 0
 
 
-def test_a_run_that_nobody_took_for_a_day_is_given_up(
+def test_a_run_that_no_collector_took_for_a_day_is_given_up(
     instance: dg.DagsterInstance,
     collector: Collector,
     tracer: RunTracer,
@@ -316,12 +316,12 @@ def test_a_run_that_nobody_took_for_a_day_is_given_up(
 ) -> None:
     execute(instance, "churn_deploy")
     collector.statuses = [400]
-    assert tracer.look() == 0
-    monkeypatch.setattr(runtracer, "KEPT_SECONDS", 0.0)
-    assert tracer.look() == 0
+    assert tracer.send_ended() == 0
+    monkeypatch.setattr(run_traces, "KEPT_SECONDS", 0.0)
+    assert tracer.send_ended() == 0
     assert tracer.lost == 1
     collector.statuses = [200]
-    assert tracer.look() == 0
+    assert tracer.send_ended() == 0
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -330,12 +330,12 @@ def test_a_collector_that_asks_to_wait_is_asked_again_after_that_time(
 ) -> None:
     execute(instance, "churn_deploy")
     collector.statuses, collector.headers = [status, 200], {"retry-after": "0"}
-    assert tracer.look() == 1
+    assert tracer.send_ended() == 1
     assert len(collector.requests) == 2
     assert len(root_of(collector.spans).links) == 0
 
 
-def test_an_unreachable_collector_is_told_of_once_and_again_when_it_is_back(
+def test_an_unreachable_collector_is_logged_once_and_again_when_it_is_back(
     collector: Collector, sender: Sender, caplog: pytest.LogCaptureFixture
 ) -> None:
     collector.statuses = [400, 400, 200]
@@ -350,8 +350,13 @@ def test_an_unreachable_collector_is_told_of_once_and_again_when_it_is_back(
 
 
 def test_the_cursor_stays_small() -> None:
-    cursor = Cursor(0.0, {})
+    cursor = RunCursor(0.0, {})
     for second in range(1000):
         cursor = cursor.with_run(f"run-{second}", float(second))
-    assert len(cursor.told) == 60
-    assert Cursor.parse(cursor.format()) == cursor
+    assert len(cursor.sent) == 60
+    assert RunCursor.parse(cursor.format()) == cursor
+
+
+def test_the_cursor_of_an_earlier_version_is_read() -> None:
+    text = '{"after": 5.0, "told": {"run-1": 4.0}}'
+    assert RunCursor.parse(text) == RunCursor(5.0, {"run-1": 4.0})

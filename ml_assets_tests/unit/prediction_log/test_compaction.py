@@ -104,7 +104,7 @@ def test_many_segments_are_read_in_batches_that_fit(
     assert len(ids(home)) == 7
 
 
-def test_what_a_batch_wrote_goes_when_its_segment_was_taken_away(home: Path) -> None:
+def test_what_a_batch_wrote_goes_when_its_segment_was_removed(home: Path) -> None:
     # As a process leaves it that died between the file and the manifest.
     ship(home, [line(NOON, 1)], "a")
     gone = ship(home, [line(NOON, 2)], "b")
@@ -180,13 +180,13 @@ def test_what_is_dated_ahead_was_made_when_it_came(home: Path, ahead: float) -> 
     ship(home, [line(before + ahead, 1), line(before - 5, 2)])
     ship(home, [truth("a", "no", before + ahead), truth("a", "no", 5.0)], "a.labels")
     done = compact(home, "churn", "predictions")
-    told = compact(home, "churn", "labels")
+    compacted = compact(home, "churn", "labels")
     after = time.time()
     times = [t for day in predictions(home, "churn", []) for t in day["time"]]
     received = labels(home, "churn")["received"].tolist()
     assert before <= max(times) <= after and before <= max(received) <= after
     assert (min(times), min(received)) == (before - 5, 5.0)
-    assert done.ahead == told.ahead == (ahead > 60)
+    assert done.ahead == compacted.ahead == (ahead > 60)
     assert before <= newest_time(home, "churn") <= after
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.prediction_log.reader import inputs, labelled, newest_time, predictions
-from ml_assets.prediction_log.segments import day_of, moment_of
+from ml_assets.prediction_log.segments import day_of, timestamp_of
 from ml_assets.records.plan import Column, Signature
 from ml_assets_tests.kits.prediction_log import NOON, line, ship, truth
 
@@ -21,16 +21,16 @@ def logged(home: Path) -> Path:
         for day in range(4)
     ]
     ship(home, lines)
-    told = [
+    received = [
         truth(item["id"], "no", NOON + 3.1 * DAY - at) for at, item in enumerate(lines)
     ]
-    ship(home, told, "a.labels")
+    ship(home, received, "a.labels")
     compact(home, "churn", "predictions")
     compact(home, "churn", "labels")
     return home
 
 
-def test_days_are_read_one_at_a_time_from_the_moment_that_is_asked(
+def test_days_are_read_one_at_a_time_from_the_time_that_is_asked(
     logged: Path,
 ) -> None:
     read = list(predictions(logged, "churn", ["p"], since=NOON + 1.5 * DAY))
@@ -61,7 +61,7 @@ def test_labelled_predictions_stand_in_the_order_of_their_labels(logged: Path) -
     assert (found.counts.labels, found.counts.joined) == (4, 4)
 
 
-def test_rows_are_typed_as_the_signature_says() -> None:
+def test_rows_are_typed_by_the_signature() -> None:
     signature = Signature(
         columns=(
             Column(name="age", kind="number", nullable=True),
@@ -85,8 +85,8 @@ def test_what_is_no_prediction_id_has_no_day(text: str) -> None:
         day_of(text)
 
 
-def test_an_id_tells_its_moment() -> None:
-    assert moment_of(line(NOON, 1)["id"]) == NOON
+def test_an_id_holds_its_time() -> None:
+    assert timestamp_of(line(NOON, 1)["id"]) == NOON
 
 
 def test_answers_that_an_older_release_dated_ahead_rule_no_window(

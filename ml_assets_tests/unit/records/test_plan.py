@@ -1,4 +1,4 @@
-"""Plans as files: what older ones did not say yet has a meaning."""
+"""Plans as files: what older ones do not hold has a default."""
 
 import msgspec
 

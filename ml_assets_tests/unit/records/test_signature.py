@@ -1,4 +1,4 @@
-"""A new version takes every request that the one before takes, or somebody is told."""
+"""A version takes every request that the one before takes, or a difference is found."""
 
 import functools
 import itertools
@@ -7,9 +7,9 @@ import json
 import pytest
 
 from ml_assets.records.plan import Column, Signature, ignored
-from ml_assets.records.signature import misfits, widened
-from ml_assets.serving.http.problems import Problem
+from ml_assets.records.signature import incompatibilities, widened
 from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.serving.requests.problems import Problem
 
 
 def of(*columns, **more):
@@ -116,7 +116,9 @@ def takes(signature, row):
 @pytest.mark.parametrize(
     "before, new, row", [case[1:] for case in CHANGES], ids=[c[0] for c in CHANGES]
 )
-def test_a_request_that_was_taken_is_taken_after_an_ordinary_week(before, new, row):
+def test_a_request_that_was_accepted_is_accepted_after_an_ordinary_week(
+    before, new, row
+):
     other = column(name="other")
     then = of(other, *filter(None, [before]))
     trained = of(other, *filter(None, [new]))
@@ -125,10 +127,10 @@ def test_a_request_that_was_taken_is_taken_after_an_ordinary_week(before, new, r
 
     wide = widened(trained, then, ["fee", "other"])
 
-    assert misfits(wide, then) == ()
+    assert incompatibilities(wide, then) == ()
     assert takes(wide, row)
     # What training alone would have said is refused, or was no change at all.
-    assert takes(trained, row) or misfits(trained, then)
+    assert takes(trained, row) or incompatibilities(trained, then)
     # Clients that send all columns of either version are served by the newer one.
     assert widened(wide, then, ["fee", "other"]) == wide
 
@@ -166,7 +168,7 @@ def _sent(old, before, row):
 
 
 @pytest.mark.parametrize("spares", [["fee"], []], ids=["spared", "needed"])
-def test_where_no_misfit_is_told_no_request_is_refused(spares):
+def test_where_no_incompatibility_is_reported_no_request_is_refused(spares):
     other = column(name="other")
     rows = [{"other": 1.0, **row} for (row,) in VALUES]
     seen = 0
@@ -175,16 +177,18 @@ def test_where_no_misfit_is_told_no_request_is_refused(spares):
         for signature in (trained, widened(trained, before, spares)):
             refused = [r for r in rows if _sent(old, before, r)]
             refused = [r for r in refused if not takes(signature, r)]
-            if not misfits(signature, before):
+            if not incompatibilities(signature, before):
                 assert not refused, (old, new, refused)
             seen += bool(refused)
         wide = widened(trained, before, spares)
-        assert {*misfits(wide, before)} <= {*misfits(trained, before)}
+        assert {*incompatibilities(wide, before)} <= {
+            *incompatibilities(trained, before)
+        }
     assert seen
 
 
 @pytest.mark.parametrize(
-    "changed, told",
+    "changed, expected",
     [
         (
             {"negative": "yes", "positive": "no"},
@@ -194,9 +198,11 @@ def test_where_no_misfit_is_told_no_request_is_refused(spares):
         ({"target": "z"}, "it predicts 'z', and 'y' until now"),
     ],
 )
-def test_another_meaning_of_the_answer_is_told_like_a_request_refused(changed, told):
-    (fault,) = misfits(of(column(), **changed), of(column()))
-    assert fault.startswith(told)
+def test_another_meaning_of_the_answer_is_reported_like_a_request_refused(
+    changed, expected
+):
+    (fault,) = incompatibilities(of(column(), **changed), of(column()))
+    assert fault.startswith(expected)
 
 
 @pytest.mark.parametrize(
@@ -205,11 +211,11 @@ def test_another_meaning_of_the_answer_is_told_like_a_request_refused(changed, t
 )
 def test_a_class_that_is_spelt_otherwise_is_the_same(now, then):
     pairs = [dict(zip(("negative", "positive"), pair)) for pair in (now, then)]
-    assert misfits(of(column(), **pairs[0]), of(column(), **pairs[1])) == ()
+    assert incompatibilities(of(column(), **pairs[0]), of(column(), **pairs[1])) == ()
 
 
 @pytest.mark.parametrize(
-    "before, new, told",
+    "before, new, expected",
     [
         (column("string", categories=("A1", "7")), column("integer"), "found texts in"),
         (column("integer"), column("string", categories=("7",)), "expected texts, fou"),
@@ -218,13 +224,13 @@ def test_a_class_that_is_spelt_otherwise_is_the_same(now, then):
         (column(nullable=True), column(), "a missing value is refused, and was taken"),
     ],
 )
-def test_what_cannot_be_widened_is_told_with_its_column(before, new, told):
+def test_what_cannot_be_widened_is_reported_with_its_column(before, new, expected):
     then = of(*filter(None, [before]))
-    (fault,) = misfits(widened(of(new), then, []), then)
-    assert fault.startswith("column 'fee': ") and told in fault
+    (fault,) = incompatibilities(widened(of(new), then, []), then)
+    assert fault.startswith("column 'fee': ") and expected in fault
 
 
-def test_no_value_of_a_category_is_told():
+def test_no_value_of_a_category_is_reported():
     then = of(column("string", categories=("Jane Doe", "John Doe")))
-    (fault,) = misfits(of(column("string", categories=("a", "b"))), then)
+    (fault,) = incompatibilities(of(column("string", categories=("a", "b"))), then)
     assert "Doe" not in fault

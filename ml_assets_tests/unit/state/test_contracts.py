@@ -229,8 +229,8 @@ def test_rows_that_may_lack_a_target_are_no_breach(
         assert found[CONTRACT].passed == passes
 
 
-def test_what_is_left_out_and_what_is_text_is_told_of_a_table() -> None:
-    from ml_assets.assets.ingestion_source import accept as accept_table
+def test_what_is_left_out_and_what_is_text_is_reported_a_table() -> None:
+    from ml_assets.assets.ingestion import accept as accept_table
     from ml_assets.ml.tables import tidy
 
     frame = tidy(
@@ -244,10 +244,11 @@ def test_what_is_left_out_and_what_is_text_is_told_of_a_table() -> None:
         )
     )
     source = SPEC.source.model_copy(update={"unlabelled": "drop"})
-    told = accept_table(SPEC, source, frame)
-    assert told["columns_without_name"] == 1
-    assert told["columns_without_value"] == "empty"
-    assert told["rows_without_target"] == 1
+    metadata = accept_table(SPEC, source, frame)
+    assert metadata["columns_without_name"] == 1
+    assert metadata["columns_without_value"] == "empty"
+    assert metadata["rows_without_target"] == 1
     assert (
-        "'price' is text, and 3 of its 4 values are numbers" in told["numbers_in_texts"]
+        "'price' is text, and 3 of its 4 values are numbers"
+        in metadata["numbers_in_texts"]
     )

@@ -33,7 +33,7 @@ def add(ledger: Ledger, *numbers: int) -> None:
         ledger.append("churn", "deployment", f"v{number}", None, "ana", "passed", {})
 
 
-def told(ledger: Ledger) -> list[str]:
+def messages(ledger: Ledger) -> list[str]:
     return [problem.message for problem in ledger.verify("churn")]
 
 
@@ -58,7 +58,7 @@ def forge(ledger: Ledger, change: Callable[[list[Body]], None]) -> None:
 def test_entries_from_before_the_key_are_good_and_covered(ledger: Ledger) -> None:
     entries = ledger.entries("churn")
     assert [entry.signature is None for entry in entries] == [True, True] + [False] * 3
-    assert told(ledger) == []
+    assert messages(ledger) == []
     assert b"signature" not in ledger.path("churn").read_bytes().splitlines()[0]
 
 
@@ -70,19 +70,19 @@ def test_an_entry_that_was_forged_breaks_a_signature(ledger: Ledger, at: int) ->
     forge(ledger, change)
 
     text = f"entry {max(at + 1, 3)} (deployment of v{max(at + 1, 3)}) is signed with"
-    assert any(message.startswith(text) for message in told(ledger))
+    assert any(message.startswith(text) for message in messages(ledger))
 
 
 def test_an_entry_without_signature_is_noticed_without_the_key(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(VARIABLE)
-    assert told(ledger) == []
+    assert messages(ledger) == []
     add(ledger, 6)
     expected = "entry 6 (deployment of v6) is not signed, and entry 3 before it is"
-    assert told(ledger) == [expected]
+    assert messages(ledger) == [expected]
     monkeypatch.setenv(VARIABLE, KEY)
-    assert expected in told(ledger)
+    assert expected in messages(ledger)
 
 
 def test_a_chain_that_was_made_anew_without_signatures_is_noticed(
@@ -94,7 +94,7 @@ def test_a_chain_that_was_made_anew_without_signatures_is_noticed(
 
     forge(ledger, change)
 
-    assert told(ledger) == [
+    assert messages(ledger) == [
         "no entry is signed, though there is a key: `--sign` begins"
     ]
 
@@ -105,14 +105,14 @@ def test_a_ledger_that_was_cut_is_noticed(ledger: Ledger, head: str) -> None:
     if head == "removed":
         ledger.path("churn").with_suffix(".head.json").unlink()
 
-    (message,) = told(ledger)
+    (message,) = messages(ledger)
     assert message == "how far it must reach is not signed: its end may be missing"
 
 
 def test_a_key_can_be_replaced(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"{OTHER}, {KEY}")
     add(ledger, 6)
-    assert told(ledger) == []
+    assert messages(ledger) == []
     monkeypatch.setenv(VARIABLE, OTHER)
     assert [problem.seq for problem in ledger.verify("churn")] == [3, 4, 5]
 
@@ -138,7 +138,7 @@ def test_the_command_begins_to_sign(
     without = run(main, ["ledger", "churn", "--sign"])
     assert without.exit_code != 0 and VARIABLE in without.output
     monkeypatch.setenv(VARIABLE, KEY)
-    assert told(ledger) != []
+    assert messages(ledger) != []
     done = run(main, ["ledger", "churn", "--sign"])
-    assert told(ledger) == []
+    assert messages(ledger) == []
     assert "signing" in done.output and KEY not in done.output

@@ -1,4 +1,4 @@
-"""Plans: numbered, never changed, committed by one; and what servers say of them."""
+"""Plans: numbered, never changed, committed by one; and what servers report of them."""
 
 import fcntl
 import os
@@ -83,19 +83,21 @@ def test_only_the_next_generation_can_be_committed(
     assert len(store.history("churn")) == 2
 
 
-def test_of_many_committers_one_wins_and_the_others_are_told(store: PlanStore) -> None:
+def test_of_many_committers_one_wins_and_the_others_are_reported(
+    store: PlanStore,
+) -> None:
     for generation in range(1, 6):
         start = threading.Barrier(8)
-        told: list[str] = []
+        outcomes: list[str] = []
 
         def commit(name: str, number: int = generation) -> None:
             start.wait()
             try:
                 store.commit(plan(number, name))
             except StalePlanError:
-                told.append("stale")
+                outcomes.append("stale")
             else:
-                told.append(name)
+                outcomes.append(name)
 
         threads = [
             threading.Thread(target=commit, args=(f"v{index}",)) for index in range(8)
@@ -104,8 +106,8 @@ def test_of_many_committers_one_wins_and_the_others_are_told(store: PlanStore) -
             thread.start()
         for thread in threads:
             thread.join()
-        assert told.count("stale") == 7
-        (winner,) = {*told} - {"stale"}
+        assert outcomes.count("stale") == 7
+        (winner,) = {*outcomes} - {"stale"}
         current = store.current("churn")
         assert current is not None and current.live.version == winner
 
@@ -162,14 +164,14 @@ lease = ServerLease(root, name)
 print("leased", flush=True)
 for line in sys.stdin:
     model, generation, state = line.split()
-    told = {'server': name, 'model': model, 'generation': int(generation)}
-    PlanStore(root).report(ServerReport(**told, state=state))
+    state_of = {'server': name, 'model': model, 'generation': int(generation)}
+    PlanStore(root).report(ServerReport(**state_of, state=state))
     print("reported", flush=True)
 """
 
 
 class Server:
-    """A process that holds a lease and reports what it is told to."""
+    """A process that holds a lease and reports the states that it reads."""
 
     def __init__(self, root: Path, name: str) -> None:
         self.process = subprocess.Popen(

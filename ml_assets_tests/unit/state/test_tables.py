@@ -8,15 +8,16 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from ml_assets.assets import training, validation
+from ml_assets.assets import validation
 from ml_assets.assets.common import TABLES
+from ml_assets.assets.io_managers import TableIOManager
 from ml_assets.core.storage import TEMPORARY
+from ml_assets.lifecycle.training import raw_version_of
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state import contracts
 from ml_assets.state.tables import (
     MissingTableError,
     NoTableYetError,
-    TableIOManager,
     TableStore,
     TableWriteError,
 )
@@ -156,7 +157,7 @@ def test_a_full_disk_is_named_and_the_old_table_stays(
     assert not list(tmp_path.rglob(f"{TEMPORARY}*"))
 
 
-def test_a_failure_without_a_number_is_told_in_its_own_words(
+def test_a_failure_without_a_number_is_reported_in_its_own_words(
     store: TableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(frame: Any, path: Path, **options: Any) -> None:
@@ -177,6 +178,6 @@ def test_a_version_names_the_data_that_its_features_were_made_of(
     TableStore(home).accept("churn", "raw", "newer")
     features = table("f1")
     # As an older release left it.
-    assert training.made_of(spec, features, "run2") == "newer"
+    assert raw_version_of(spec, features, "run2") == "newer"
     features.attrs["made_of"] = "older"
-    assert training.made_of(spec, features, "run2") == "older"
+    assert raw_version_of(spec, features, "run2") == "older"

@@ -24,7 +24,7 @@ from ml_assets.ml.schema import signature_columns
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.bundle import load_runtime, write_bundle
 from ml_assets.serving.runtime import Refused
-from ml_assets.serving.runtime.frames import columns_of, frame_of
+from ml_assets.serving.runtime.sklearn_runtime import columns_of, frame_of
 from ml_assets.spec.model import FeaturesSpec
 
 DERIVE = {"difference": "amount - count", "is_x": "letter == 'x'"}
@@ -119,7 +119,7 @@ def test_linear_models_answer_within_rounding(estimator, tmp_path):
     np.testing.assert_allclose(alone, expected, rtol=1e-12)
 
 
-def test_other_estimators_fall_back_and_say_why(tmp_path):
+def test_other_estimators_fall_back_with_a_reason(tmp_path):
     estimator = GradientBoostingClassifier(n_estimators=3)
     pipeline, manifest, runtime = packed(tmp_path, estimator, False)
     assert manifest.runtime == runtime.kind == "sklearn"

@@ -248,7 +248,7 @@ def test_the_page_for_people_is_whole_in_itself():
         (PREDICT, b"{", {}, 400, "Expecting property name"),
     ],
 )
-def test_a_refusal_is_a_problem_that_says_what_was_expected(
+def test_a_refusal_is_a_problem_that_names_what_was_expected(
     path, body, more, status, message
 ):
     answer = ask(server(served(), missing=["late"]), path, body, **more)
@@ -259,7 +259,7 @@ def test_a_refusal_is_a_problem_that_says_what_was_expected(
     assert message in answer.json["detail"]
 
 
-def test_a_wrong_method_is_told_the_right_one():
+def test_a_wrong_method_gets_the_right_one():
     assert ask(server(served()), PREDICT, method="PUT").headers["allow"] == "POST"
 
 
@@ -379,9 +379,9 @@ def test_a_failing_runtime_gives_500_and_no_value_in_answer_or_log(caplog):
     answer = ask(app, PREDICT, ONE)
     assert answer.status == 500
     assert b"SECRET" not in answer.body and b"Traceback" not in answer.body
-    from ml_assets.core.log_format import EcsLines
+    from ml_assets.core.logs import EcsFormatter
 
-    line = json.loads(EcsLines("test").format(caplog.records[-1]))
+    line = json.loads(EcsFormatter("test").format(caplog.records[-1]))
     assert line["error.type"] == "RuntimeError"
     assert "SECRET" not in json.dumps(line)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core.log_format import EcsLines
+from ml_assets.core.logs import EcsFormatter
 from ml_assets.records.plan import Arm, ServingPlan
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models import ids as ids_module
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 
 @pytest.mark.parametrize("count", [1, 2, 100, 40_000])
@@ -85,13 +85,13 @@ def test_settings_survive_the_command_line_of_a_worker():
     assert ServerSettings.load(given, {}) == settings
 
 
-def test_a_log_line_keeps_of_an_exception_the_type_and_the_place():
+def test_a_log_line_keeps_of_an_exception_the_type_and_the_stack():
     try:
         raise ValueError("SECRET")
     except ValueError:
         info = sys.exc_info()
     record = logging.LogRecord("x", logging.ERROR, "", 0, "it failed", (), info)
-    line = json.loads(EcsLines("ml-assets.server").format(record))
+    line = json.loads(EcsFormatter("ml-assets.server").format(record))
     assert line["message"] == "it failed"
     assert line["log.level"] == "error"
     assert line["error.type"] == "ValueError"
@@ -114,7 +114,7 @@ def test_the_server_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_plan_that_tells_no_time_does_not_break_the_metrics():
+def test_a_plan_without_a_time_does_not_break_the_metrics():
     metrics = Metrics()
     arm = Arm(version="a", bundle="b", files={}, runtime="compiled")
     metrics.plans["census"] = ServingPlan(

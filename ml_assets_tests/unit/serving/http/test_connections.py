@@ -11,9 +11,10 @@ import pytest
 import uvicorn
 from uvicorn.server import ServerState
 
-from ml_assets.serving.http.express import ExpressProtocol
-from ml_assets.serving.http.header_cache import KnownHeads
-from ml_assets.serving.http.messages import Request, Response, Route
+from ml_assets.serving.http.fast_path import FastPathProtocol
+from ml_assets.serving.http.header_cache import HeaderCache
+from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.requests.messages import Request, Response
 from ml_assets_tests.kits.app import ROW, served, server
 
 BODY = json.dumps({"rows": [ROW]}).encode()
@@ -88,18 +89,20 @@ class Site:
         self.app = server(served("a"), served("b"), max_body_bytes=1_000_000)
         self.seen: list[tuple[str, str, bytes | None]] = []
         state = self.app.state
-        state.routes = {path: self._noted(path, r) for path, r in state.routes.items()}
-        state.express = {
-            path: self._noted(path.decode(), route)
-            for path, route in state.express.items()
+        state.routes = {
+            path: self._recorded(path, r) for path, r in state.routes.items()
+        }
+        state.fast_routes = {
+            path: self._recorded(path.decode(), route)
+            for path, route in state.fast_routes.items()
         }
         self._protocol = type(
             "Protocol",
-            (ExpressProtocol,),
+            (FastPathProtocol,),
             {
                 "settings": self.app.settings,
                 "server_app": self.app,
-                "heads": KnownHeads(),
+                "header_cache": HeaderCache(),
             },
         )
         self._config = uvicorn.Config(
@@ -108,7 +111,7 @@ class Site:
         self._config.load()
         self._state = ServerState()
 
-    def _noted(self, path: str, route: Route) -> Route:
+    def _recorded(self, path: str, route: Route) -> Route:
         def handler(request: Request) -> Response:
             self.seen.append((request.request_id, path, request.entity))
             return route.handler(request)
@@ -127,7 +130,7 @@ class Site:
 class Connection:
     """A client that sends packets and takes the answers apart."""
 
-    def __init__(self, protocol: ExpressProtocol, transport: Transport) -> None:
+    def __init__(self, protocol: FastPathProtocol, transport: Transport) -> None:
         self.protocol = protocol
         self.transport = transport
 
@@ -182,9 +185,9 @@ def request(
     return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + coded + b"0\r\n\r\n"
 
 
-def run(story: Callable[[Site], Coroutine[Any, Any, None]]) -> None:
+def run(scenario: Callable[[Site], Coroutine[Any, Any, None]]) -> None:
     async def main() -> None:
-        await story(Site())
+        await scenario(Site())
 
     asyncio.run(main())
 
@@ -209,7 +212,7 @@ def test_two_requests_split_at_any_byte_get_their_own_answers(
     second = request("/models/b/predict", "second", BODY)
     both = first + second
 
-    async def story(site: Site) -> None:
+    async def scenario(site: Site) -> None:
         for at in range(len(both) + 1):
             site.seen.clear()
             here, there = site.connect(), site.connect()
@@ -221,14 +224,14 @@ def test_two_requests_split_at_any_byte_get_their_own_answers(
             assert ids == ["first", "second", "second"], at
             assert [status for status, _, _ in found[1:]] == [200, 200], at
             assert [json.loads(found[n][2])["model"] for n in (1, 2)] == ["b", "b"]
-            told = ("second", "/models/b/predict", b"second")
-            assert site.seen[-2:] == [told, told]
+            twice = ("second", "/models/b/predict", b"second")
+            assert site.seen[-2:] == [twice, twice]
             for who, _, entity in site.seen[:-2]:
                 assert (who, entity) == ("first", b"first")
             for connection in (here, there):
                 connection.protocol.connection_lost(None)
 
-    run(story)
+    run(scenario)
 
 
 @pytest.mark.parametrize("begun", ["GET", "POST"])
@@ -242,7 +245,7 @@ def test_the_head_of_another_client_is_not_remembered_for_a_forged_one(
     forged += b"X-Entity: someone\r\nX-Junk: "
     victim = request("/models/b/predict", "victim", BODY)
 
-    async def story(site: Site) -> None:
+    async def scenario(site: Site) -> None:
         attacker, other, third = site.connect(), site.connect(), site.connect()
         await attacker.send(before + forged, victim)
         for connection in (other, third, other):
@@ -254,11 +257,11 @@ def test_the_head_of_another_client_is_not_remembered_for_a_forged_one(
             assert json.loads(body)["model"] == "b"
             assert site.seen == [("victim", "/models/b/predict", b"victim")]
 
-    run(story)
+    run(scenario)
 
 
 def test_a_head_behind_another_request_has_its_own_deadline() -> None:
-    async def story(site: Site) -> None:
+    async def scenario(site: Site) -> None:
         connection = site.connect()
         await connection.send(request("/v2/health/live", "x") + b"GET /models HTTP/1.1")
         await connection.answers(1)
@@ -266,18 +269,18 @@ def test_a_head_behind_another_request_has_its_own_deadline() -> None:
         statuses = [status for status, _, _ in parsed(connection.transport.written)]
         assert statuses == [200, 408] and connection.transport.closed
 
-    run(story)
+    run(scenario)
 
 
-def test_a_connection_without_a_byte_is_closed_and_told_nothing() -> None:
-    async def story(site: Site) -> None:
+def test_a_connection_without_a_byte_is_closed_without_an_answer() -> None:
+    async def scenario(site: Site) -> None:
         connection = site.connect()
         connection.protocol.expire(connection.protocol.since + 20)
         assert not connection.transport.closed
         connection.protocol.expire(connection.protocol.since + 80)
         assert connection.transport.closed and connection.transport.written == b""
 
-    run(story)
+    run(scenario)
 
 
 HEAD = "POST /models/a/predict HTTP/1.1\r\nContent-Type: application/json\r\n"
@@ -325,7 +328,7 @@ def test_a_head_means_the_same_in_one_packet_and_in_pieces(
     data = head.encode() + b"\r\n" + body
     size = max(len(data) // 50, 1)
 
-    async def story(site: Site) -> None:
+    async def scenario(site: Site) -> None:
         pieces = [data[at : at + size] for at in range(0, len(data), size)]
         for packets in ([data], pieces):
             connection = site.connect()
@@ -333,7 +336,7 @@ def test_a_head_means_the_same_in_one_packet_and_in_pieces(
             found = await connection.answers(1)
             assert [item[0] for item in found] == [status], packets[0][:80]
 
-    run(story)
+    run(scenario)
 
 
 def zipped(text: bytes) -> bytes:
@@ -361,7 +364,7 @@ def zipped(text: bytes) -> bytes:
 def test_a_compressed_body_is_what_its_client_compressed(
     encoding: str, body: bytes, status: int
 ) -> None:
-    async def story(site: Site) -> None:
+    async def scenario(site: Site) -> None:
         for chunked in (False, True):
             connection = site.connect()
             extra = f"Content-Encoding: {encoding}\r\n"
@@ -378,13 +381,13 @@ def test_a_compressed_body_is_what_its_client_compressed(
                 given, expected = (json.loads(item)[key] for item in (answer, wanted))
                 assert given[0]["probability"] == expected[0]["probability"]
 
-    run(story)
+    run(scenario)
 
 
 def test_a_refused_request_is_not_the_answer_to_the_one_before() -> None:
     """An answer that is not there yet goes first, and the connection is closed."""
 
-    async def story(site: Site) -> None:
+    async def scenario(site: Site) -> None:
         connection = site.connect()
         chunked = request("/models/a/predict", "first", BODY, chunked=True)
         connection.protocol.data_received(chunked + b"nonsense\r\n\r\n")
@@ -392,14 +395,14 @@ def test_a_refused_request_is_not_the_answer_to_the_one_before() -> None:
         await connection.send(b"")
         assert [item[0] for item in found] == [200] and connection.transport.closed
 
-    run(story)
+    run(scenario)
 
 
-def test_bodies_are_held_until_their_answers_are_sent() -> None:
+def test_bodies_are_reserved_until_their_answers_are_sent() -> None:
     """Large ones are refused when too many are in memory, small ones are not."""
     large = b" " * 900_000
 
-    async def story(site: Site) -> None:
+    async def scenario(site: Site) -> None:
         waiting = [site.connect() for _ in range(12)]
         for connection in waiting:
             whole = request("/models/a/predict", "x", large)
@@ -418,4 +421,4 @@ def test_bodies_are_held_until_their_answers_are_sent() -> None:
         await again.send(request("/models/a/predict", "x", large))
         assert (await again.answers(1))[0][0] == 400
 
-    run(story)
+    run(scenario)

@@ -5,19 +5,19 @@ import os
 
 import pytest
 
-from ml_assets.serving.log import closing
-from ml_assets.serving.log.log import LogKeeper
+from ml_assets.serving.log import retired_segment
+from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.log.segments import SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.plan_store import ServerLease
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 LINES = b'{"id":"a"}\n{"id":"b"}\n'
 
 
 class Disk:
-    """Flushes as Linux does: an error is told once, and what it hit is gone."""
+    """Flushes as Linux does: an error is reported once, and what it hit is gone."""
 
     def __init__(self, monkeypatch):
         self.flushed = []
@@ -87,7 +87,7 @@ def test_a_segment_without_room_for_another_waits_and_is_not_flushed_again(
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     with monkeypatch.context() as patch:
-        patch.setattr(closing, "atomic_path", full)
+        patch.setattr(retired_segment, "atomic_path", full)
         for _ in range(2):
             assert [e.errno for e in log.close_retired().failures] == [errno.ENOSPC]
     assert path.read_bytes() == LINES
@@ -120,9 +120,9 @@ def test_whatever_happens_to_a_file_its_segment_is_closed_in_the_end(
 
 @pytest.fixture
 def lease(tmp_path):
-    held = ServerLease(tmp_path / "storage", "me")
-    yield held
-    held.release()
+    lease = ServerLease(tmp_path / "storage", "me")
+    yield lease
+    lease.release()
 
 
 def keeper(tmp_path, **settings):
@@ -137,7 +137,9 @@ def shipped(tmp_path):
     return sorted(f"{item.parent.name}/{item.name}" for item in found if item.is_file())
 
 
-def test_what_a_flush_dropped_is_in_the_metric_and_told(tmp_path, disk, lease, caplog):
+def test_what_a_flush_dropped_is_in_the_metric_and_logged(
+    tmp_path, disk, lease, caplog
+):
     logs, metrics = keeper(tmp_path, segment_bytes=1)
     disk.breaks_once("1.open", lambda path: os.truncate(path, 0))
     logs.log_of("census").append(LINES, 2)
@@ -191,7 +193,7 @@ def test_an_orphan_whose_flush_may_have_failed_is_written_anew(tmp_path, disk):
     path = tmp_path / "00000001.open"
     path.write_bytes(LINES)
     before = path.stat().st_ino
-    closed = closing.close_orphan(path)
+    closed = retired_segment.close_orphan(path)
     assert closed.read_bytes() == LINES and closed.stat().st_ino != before
     assert str(path) not in disk.flushed
 
@@ -200,12 +202,12 @@ def test_labels_are_on_the_disk_with_all_names_above_them_before_it_returns(
     tmp_path, disk
 ):
     log = SegmentWriter(tmp_path / "log/census/me", ".labels", 1000, 1000.0)
-    log.append_for_good(LINES, 2)
+    log.append_durably(LINES, 2)
     names = [path.removeprefix(f"{tmp_path}") for path in disk.flushed]
     assert {"", "/log", "/log/census", "/log/census/me"} < {*names}
     assert "/log/census/me/00000001.labels.open" in names
     disk.flushed.clear()
-    log.append_for_good(LINES, 2)
+    log.append_durably(LINES, 2)
     assert len(disk.flushed) == 1
 
 
@@ -215,13 +217,13 @@ def test_labels_whose_flush_failed_are_refused_and_none_of_them_stays(
 ):
     log = SegmentWriter(tmp_path / "server", ".labels", 1000, 1000.0)
     if broken.endswith(".open"):
-        log.append_for_good(b"first\n", 1)
+        log.append_durably(b"first\n", 1)
     else:
         log.directory.mkdir()
     disk.breaks_once(broken)
     with pytest.raises(OSError, match="Input/output"):
-        log.append_for_good(b"refused\n", 1)
-    log.append_for_good(b"again\n", 1)
+        log.append_durably(b"refused\n", 1)
+    log.append_durably(b"again\n", 1)
     log.retire(at_once=True)
     assert log.close_retired() == (0, [])
     files = sorted(log.directory.glob("*.jsonl"))

@@ -6,13 +6,13 @@ import os
 
 import pytest
 
-from ml_assets.serving.log.closing import close_orphan
-from ml_assets.serving.log.log import LogKeeper, PredictionLog
+from ml_assets.serving.log.prediction_log import LogKeeper, PredictionLog
+from ml_assets.serving.log.retired_segment import close_orphan
 from ml_assets.serving.log.segments import SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.plan_store import ServerLease
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 
 
 def writer(tmp_path, max_bytes=1000, max_seconds=1000.0, infix=""):
@@ -187,7 +187,7 @@ def test_segments_wait_while_the_storage_is_gone(tmp_path, caplog):
     assert "segments are kept here" in caplog.text
 
 
-def test_what_is_lost_is_counted_and_told_once_until_it_works_again(
+def test_what_is_lost_is_counted_and_logged_once_until_it_works_again(
     tmp_path, caplog, monkeypatch
 ):
     metrics = Metrics()
@@ -202,7 +202,7 @@ def test_what_is_lost_is_counted_and_told_once_until_it_works_again(
     for lines in (1, 100):
         log.append(b"x\n" * lines, lines)
     monkeypatch.setattr(os, "write", write)
-    monkeypatch.setattr("ml_assets.serving.log.log.CALM_SECONDS", 0.0)
+    monkeypatch.setattr("ml_assets.serving.log.prediction_log.CALM_SECONDS", 0.0)
     log.append(b"kept\n", 1)
     assert metrics.lost == {"census": 101}
     text = [record.message for record in caplog.records]
@@ -217,15 +217,15 @@ def test_what_is_lost_is_counted_and_told_once_until_it_works_again(
 
 
 def test_a_line_is_json_of_the_documented_keys(tmp_path):
-    from ml_assets.prediction_log.segments import PredictionLine, parse
-    from ml_assets.serving.log import log_records as lines
+    from ml_assets.prediction_log.segments import PredictionRecord, parse
+    from ml_assets.serving.log import log_records
 
-    line = lines.FailedLine(
+    record = log_records.FailureRecord(
         "019aae2f-a000-7000-8000-000000000000", 1.5, "r", "census", "v1", "live", 7,
         None, (1.0, None, "a\n"), None, None, 12, "KeyError",
     )  # fmt: skip
     path = tmp_path / "s.jsonl"
-    path.write_bytes(lines.encode([line]))
+    path.write_bytes(log_records.encode([record]))
     assert json.loads(path.read_bytes())["x"] == [1.0, None, "a\n"]
     parsed = parse([path], "predictions").by_day["2025-11-23"]
-    assert isinstance(parsed[0], PredictionLine) and parsed[0].error == "KeyError"
+    assert isinstance(parsed[0], PredictionRecord) and parsed[0].error == "KeyError"

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature, ignored
-from ml_assets.serving.log.log import PredictionLog
-from ml_assets.serving.log.recorder import Recorder
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.log.prediction_log import PredictionLog
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.recorder import Recorder
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.models.shadow import ShadowQueue
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.app import ROW, SIGNATURE, FakeRuntime, ask, server
 from ml_assets_tests.kits.prediction_log import logged
 
@@ -74,7 +74,7 @@ class Kit:
     def ask(self, body, path=PREDICT, **more):
         return ask(self.app, path, body, **more)
 
-    def lines(self):
+    def records(self):
         self.shadows.close()
         return logged(self.directory.glob("*.open"))
 
@@ -86,9 +86,9 @@ def entities(count):
 @pytest.mark.parametrize("rows", [1, 2])
 def test_an_arm_gets_what_the_live_one_does_not_know_as_missing(tmp_path, rows):
     age, hours, married, sex, note = SIGNATURE.columns
-    spelt = Column(name="married", kind="string", categories=("False", "True"))
+    as_text = Column(name="married", kind="string", categories=("False", "True"))
     more = Column(name="visits", kind="number", nullable=True, optional=True)
-    columns = (more, sex, spelt, ignored("note", "string"), age, hours)
+    columns = (more, sex, as_text, ignored("note", "string"), age, hours)
     signature = msgspec.structs.replace(SIGNATURE, columns=columns)
     challenger = Other(signature=signature)
     kit = Kit(tmp_path, "split", challenger, share=1.0)
@@ -105,24 +105,24 @@ def test_what_a_shadow_got_as_missing_is_so_in_its_log(tmp_path):
     kit = Kit(tmp_path, "shadow", Other(signature=signature))
     # Rows that are logged as they were sent.
     assert kit.ask(json.dumps({"rows": [ROW, ROW]}).encode()).status == 200
-    found = {line["arm"]: line["x"] for line in kit.lines()}
+    found = {line["arm"]: line["x"] for line in kit.records()}
     assert found["shadow"] == [None, *found["live"]]
 
 
 def test_a_line_holds_the_answer_and_its_input(tmp_path):
     kit = Kit(tmp_path, "shadow", Other())
     answer = kit.ask({"rows": [ROW]}, headers={"x-entity": "p1", "x-request-id": "r"})
-    live, shadow = kit.lines()
-    told = answer.json["predictions"][0]
+    live, shadow = kit.records()
+    prediction = answer.json["predictions"][0]
     assert live.pop("us") > 0 and live.pop("time") > 1.7e9
     assert live == {
-        "id": told["id"], "request": "r", "model": "census", "version": "a",
+        "id": prediction["id"], "request": "r", "model": "census", "version": "a",
         "arm": "live", "generation": 7, "entity": "p1",
         "x": [41.0, 40, True, "Male", "x"], "p": 0.41, "label": "<=50K",
         "error": None,
     }  # fmt: skip
     assert (shadow["id"], shadow["arm"], shadow["version"]) == (
-        told["id"],
+        prediction["id"],
         "shadow",
         "b",
     )
@@ -140,7 +140,7 @@ def test_a_line_holds_the_answer_and_its_input(tmp_path):
 def test_every_protocol_and_form_is_logged_alike(tmp_path, path, body):
     kit = Kit(tmp_path, "split", Other(), share=0.0)
     kit.ask(body, path)
-    lines = kit.lines()
+    lines = kit.records()
     assert [line["x"] for line in lines] == [[41.0, 40, True, "Male", "x"]] * 2
     assert [line["p"] for line in lines] == [0.41] * 2
     assert len({line["id"] for line in lines}) == 2
@@ -152,7 +152,7 @@ def test_rows_are_logged_however_they_were_written(tmp_path, spaces):
     texts = ["]", '[{"', "\n", "é€"]
     rows = [dict(reversed(ROW.items())) | {"note": text} for text in texts]
     kit.ask(json.dumps({"rows": rows}, indent=spaces).encode())
-    lines = kit.lines()
+    lines = kit.records()
     expected = [[41.0, 40, True, "Male", text] for text in texts]
     assert [line["x"] for line in lines if line["arm"] == "live"] == expected
     assert [line["x"] for line in lines if line["arm"] == "shadow"] == expected
@@ -164,22 +164,24 @@ def test_rows_go_to_the_arms_of_their_entities_and_keep_their_order(tmp_path):
     body = {"rows": rows, "entities": entities(60)}
     answer = kit.ask(body).json
     assert answer["version"] is None and answer["arm"] is None
-    for index, told in enumerate(answer["predictions"]):
-        expected = index / 100 if told["version"] == "a" else 0.9
-        assert told["probability"] == expected
-        assert told["arm"] == {"a": "live", "b": "split"}[told["version"]]
-    versions = [told["version"] for told in answer["predictions"]]
+    for index, prediction in enumerate(answer["predictions"]):
+        expected = index / 100 if prediction["version"] == "a" else 0.9
+        assert prediction["probability"] == expected
+        assert prediction["arm"] == {"a": "live", "b": "split"}[prediction["version"]]
+    versions = [prediction["version"] for prediction in answer["predictions"]]
     assert 15 < versions.count("b") < 45
     again = kit.ask(body).json["predictions"]
-    assert [told["version"] for told in again] == versions
-    lines = {line["id"]: line for line in kit.lines()}
-    kept = [lines.pop(told["id"]) for told in (*answer["predictions"], *again)]
+    assert [prediction["version"] for prediction in again] == versions
+    lines = {line["id"]: line for line in kit.records()}
+    kept = [
+        lines.pop(prediction["id"]) for prediction in (*answer["predictions"], *again)
+    ]
     assert not lines
     assert [line["version"] for line in kept] == versions * 2
     assert [line["entity"] for line in kept] == entities(60) * 2
     assert [line["x"][0] for line in kept] == [*range(60)] * 2
-    told = [item["probability"] for item in answer["predictions"]] * 2
-    assert [line["p"] for line in kept] == told
+    prediction = [item["probability"] for item in answer["predictions"]] * 2
+    assert [line["p"] for line in kept] == prediction
     labels = [item["label"] for item in answer["predictions"]] * 2
     assert [line["label"] for line in kept] == labels
     for name, version in zip(entities(10), versions, strict=False):
@@ -236,14 +238,14 @@ def test_entities_that_do_not_fit_are_refused(tmp_path, body, headers, message):
     kit = Kit(tmp_path, "split", Other())
     answer = kit.ask({"rows": [ROW], **body}, headers=headers)
     assert answer.status == 422 and message in answer.json["detail"]
-    assert kit.lines() == []
+    assert kit.records() == []
 
 
 @pytest.mark.parametrize("entity", ["a:b", None, 'quo"te', "ä€"])
 def test_any_text_may_name_an_entity(tmp_path, entity):
     kit = Kit(tmp_path, "split", Other())
     assert kit.ask({"rows": [ROW] * 2, "entities": [entity] * 2}).status == 200
-    assert [line["entity"] for line in kit.lines()] == [entity] * 2
+    assert [line["entity"] for line in kit.records()] == [entity] * 2
 
 
 def test_a_shadow_that_fails_changes_no_answer_and_is_logged(tmp_path, caplog):
@@ -253,7 +255,7 @@ def test_a_shadow_that_fails_changes_no_answer_and_is_logged(tmp_path, caplog):
         assert [item["probability"] for item in answer.json["predictions"]] == [
             0.41
         ] * 2
-    lines = kit.lines()
+    lines = kit.records()
     shadows = [line for line in lines if line["arm"] == "shadow"]
     assert len(shadows) == 6 and len(lines) == 12
     assert all(line["p"] is None and line["label"] is None for line in shadows)
@@ -271,7 +273,7 @@ def test_a_shadow_that_hangs_holds_nobody_and_its_backlog_is_bounded(tmp_path):
     dropped = kit.metrics.shadow_dropped["census"]
     assert dropped in (39, 40)
     gate.set()
-    lines = kit.lines()
+    lines = kit.records()
     assert sum(line["arm"] == "live" for line in lines) == 50
     assert sum(line["arm"] == "shadow" for line in lines) == 50 - dropped
 
@@ -279,7 +281,7 @@ def test_a_shadow_that_hangs_holds_nobody_and_its_backlog_is_bounded(tmp_path):
 def test_a_split_arm_that_fails_gives_500_and_is_logged(tmp_path):
     kit = Kit(tmp_path, "split", Other(KeyError("x")), share=1.0)
     assert kit.ask({"rows": [ROW]}).status == 500
-    (line,) = kit.lines()
+    (line,) = kit.records()
     assert (line["arm"], line["version"], line["error"]) == ("split", "b", "KeyError")
     series = kit.app.metrics.series("predict", "census", "b", "split")
     assert series.statuses == {500: 1}
@@ -289,7 +291,7 @@ def test_only_the_sampled_share_is_logged_and_shadowed(tmp_path):
     kit = Kit(tmp_path, "shadow", Other(), sample=0.5)
     for _ in range(200):
         kit.ask({"rows": [ROW] * 2})
-    lines = kit.lines()
+    lines = kit.records()
     logged = {line["request"] for line in lines}
     assert 60 < len(logged) < 140
     assert len(lines) == 4 * len(logged)
@@ -301,7 +303,7 @@ def test_an_arm_with_its_columns_in_another_order_gets_them_so(tmp_path):
     kit = Kit(tmp_path, "shadow", runtime)
     kit.ask({"rows": [ROW]})
     kit.ask({"rows": [ROW] * 2})
-    lines = kit.lines()
+    lines = kit.records()
     assert runtime.seen == [
         [["x"], ["Male"], [True]],
         [["x"] * 2, ["Male"] * 2, [True] * 2],

@@ -8,14 +8,15 @@ import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan, encode
 from ml_assets.serving.http.app import ModelServer
-from ml_assets.serving.metrics.metrics import Metrics
+from ml_assets.serving.http.served_state import ServedState
+from ml_assets.serving.log.prediction_log import LogKeeper
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.memory import Memory
 from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.models.recorder import Recorder
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.models.served_state import State
-from ml_assets.serving.process.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.app import ROW, SIGNATURE, FakeRuntime, ask
 
 ID = "019aae2f-a000-7000-8000-000000000000"
@@ -28,7 +29,7 @@ class Kit:
         self.root = root
         settings = ServerSettings(home=str(root), storage=str(root), max_rows=100)
         self.metrics, ids = Metrics(), PredictionIds()
-        memory = Memory(settings, self.metrics, "me")
+        logs = LogKeeper(settings, self.metrics, "me")
         arm = Arm(version="v1", bundle="b", files={}, runtime="compiled")
         plan = ServingPlan(
             model="census", generation=1, arms=(arm,), created_at="", reason="test"
@@ -37,16 +38,16 @@ class Kit:
         (root / "b").mkdir()
         (root / "b" / "signature.json").write_bytes(encode(signature))
         loaded = ServedArm("census", arm, FakeRuntime(signature=signature), 100, ids)
-        model = ServedModel(plan, [loaded], memory.recorder("census"))
+        model = ServedModel(plan, [loaded], Recorder(logs.log_of("census")))
         self.app = ModelServer(settings, self.metrics, ids)
-        self.app.state = State(
-            {"census": model}, frozenset(), True, self.metrics, memory
+        self.app.state = ServedState(
+            {"census": model}, frozenset(), True, self.metrics, logs
         )
 
     def feedback(self, labels, **more):
         return ask(self.app, "/feedback", {"model": "census", "labels": labels, **more})
 
-    def lines(self):
+    def records(self):
         files = (self.root / "log").rglob("*.labels.open")
         text = "".join(item.read_text() for item in files)
         return [json.loads(line) for line in text.splitlines()]
@@ -67,7 +68,7 @@ def test_labels_are_kept_and_counted(kit):
     assert answer.json == {
         "model": "census", "accepted": 2, "by_id": 1, "by_entity": 1,
     }  # fmt: skip
-    lines = kit.lines()
+    lines = kit.records()
     assert all(line.pop("received") > 1.7e9 for line in lines)
     assert lines == [
         {"id": ID, "entity": None, "time": None, "label": ">50K"},
@@ -104,7 +105,7 @@ def test_one_label_that_does_not_fit_refuses_all(kit, label, message):
     answer = kit.feedback([{"id": ID, "label": ">50K"}, label][::-1])
     assert answer.status == 422
     assert message in answer.json["detail"]
-    assert kit.lines() == []
+    assert kit.records() == []
 
 
 @pytest.mark.parametrize(
@@ -132,7 +133,7 @@ def test_a_label_may_be_written_as_a_table_has_it(tmp_path, sent, target):
     signature = msgspec.structs.replace(SIGNATURE, negative=negative, positive=positive)
     kit = Kit(tmp_path, signature)
     assert kit.feedback([{"id": ID, "label": sent}]).status == 202
-    assert kit.lines()[0]["label"] == positive
+    assert kit.records()[0]["label"] == positive
 
 
 def test_labels_that_cannot_be_kept_are_refused(kit, monkeypatch):
@@ -146,10 +147,10 @@ def test_labels_that_cannot_be_kept_are_refused(kit, monkeypatch):
 
 
 def test_a_prediction_is_found_with_its_input(kit):
-    told = ask(
+    asked = ask(
         kit.app, "/models/census/predict", {"rows": [ROW], "entities": ["p1"]}
     ).json
-    prediction = told["predictions"][0]
+    prediction = asked["predictions"][0]
     answer = ask(kit.app, f"/predictions/{prediction['id']}")
     assert answer.status == 200
     found = answer.json
@@ -157,14 +158,14 @@ def test_a_prediction_is_found_with_its_input(kit):
     assert found == {
         "id": prediction["id"], "model": "census", "version": "v1", "arm": "live",
         "probability": 0.41, "label": "<=50K", "generation": 1,
-        "request_id": told["request_id"], "entity": "p1", "input": ROW, "shadows": [],
+        "request_id": asked["request_id"], "entity": "p1", "input": ROW, "shadows": [],
     }  # fmt: skip
 
 
 def test_without_the_bundle_the_input_is_a_list(kit):
-    told = ask(kit.app, "/models/census/predict", {"rows": [ROW]}).json
+    answer = ask(kit.app, "/models/census/predict", {"rows": [ROW]}).json
     (kit.root / "b" / "signature.json").unlink()
-    found = ask(kit.app, f"/predictions/{told['predictions'][0]['id']}").json
+    found = ask(kit.app, f"/predictions/{answer['predictions'][0]['id']}").json
     assert found["input"] == [41, 40, True, "Male", "x"]
 
 
@@ -184,9 +185,9 @@ def test_what_was_never_predicted_is_not_found(kit, path, message):
     assert message in answer.json["detail"]
 
 
-def test_a_server_without_a_memory_says_so(kit):
+def test_a_server_that_keeps_nothing_refuses_labels_and_look_ups(kit):
     state = kit.app.state
-    kit.app.state = State(state.models, frozenset(), True, kit.metrics)
+    kit.app.state = ServedState(state.models, frozenset(), True, kit.metrics)
     assert kit.feedback([{"id": ID, "label": ">50K"}]).status == 503
     assert ask(kit.app, f"/predictions/{ID}").status == 404
 

@@ -1,12 +1,12 @@
-"""What a request may hold, and what a caller is told otherwise."""
+"""What a request may hold, and the problem that refuses it otherwise."""
 
 import json
 
 import pytest
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.http.problems import Problem
 from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.serving.requests.problems import Problem
 from ml_assets_tests.kits.app import ROW, SIGNATURE
 
 VALUES = (41.0, 40, True, "Male", "x")
@@ -109,7 +109,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("body, message", REFUSALS)
-def test_a_request_that_does_not_fit_is_refused_with_place_and_expectation(
+def test_a_request_that_does_not_fit_is_refused_with_position_and_expectation(
     decoder, body, message
 ):
     with pytest.raises(Problem, match=".*") as caught:

@@ -9,8 +9,8 @@ import pytest
 
 from ml_assets.cli import rows as sources
 from ml_assets.records.plan import LISTED, Column, Signature, ignored
-from ml_assets.serving.http.problems import Problem
 from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.serving.requests.problems import Problem
 from ml_assets_tests.kits.app import FakeRuntime, ask, served, server
 
 CITIES = tuple(f"Jane of {number:03}" for number in range(LISTED + 6))
@@ -44,7 +44,7 @@ CASES = {
 
 
 def vary(changes):
-    return tuple(changes.get(place, value) for place, value in enumerate(VALUES))
+    return tuple(changes.get(index, value) for index, value in enumerate(VALUES))
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +153,7 @@ def test_a_key_that_stands_twice_is_refused_whatever_else_is_left_out(
 
 
 def test_what_is_left_out_costs_no_slow_decoding(decoder, monkeypatch):
-    monkeypatch.setattr(decoder, "_explain", None)
+    monkeypatch.setattr(decoder, "_validated", None)
     for more in ({}, {"fee": 1.5}, {"ticket": 3, "country": "NL", "fee": None}):
         body = json.dumps({"rows": [{**INPUTS, **more}] * 2}).encode()
         batch = decoder.decode(body)
@@ -179,7 +179,7 @@ def test_values_that_are_too_many_to_choose_from_are_listed_nowhere(path):
     assert "ticket" in text
 
 
-def test_the_examples_of_the_documentation_are_taken():
+def test_the_examples_of_the_documentation_are_accepted():
     app = server(served(runtime=FakeRuntime(signature=SIGNATURE)))
     columns = ask(app, "/models/census").json["columns"]
     row = {c["name"]: c["example"] for c in columns if not c["ignored"]}

@@ -1,0 +1,66 @@
+"""The columns that monitoring compares: inputs, and what was constant at training.
+
+That a constant begins to vary is worth an alarm, though no answer depends on it.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.core.storage import read_json, storage_root
+from ml_assets.prediction_log.reader import inputs, signature_of
+from ml_assets.records.plan import ServingPlan
+from ml_assets.state.bundles import signature_of_version
+from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.versions import VersionRecord, VersionStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+# Key in a version's profile: columns that are no inputs because they had one value.
+CONSTANTS = "constants"
+
+
+def constants(record: VersionRecord) -> dict[str, Any]:
+    """The value of each column that training left out because it had one value."""
+    store = TableStore(storage_root())
+    asked = [c.name for c in signature_of_version(record).columns if c.ignored]
+    try:
+        there = store.columns(record.model, "raw", record.raw_version)
+        names = [name for name in asked if name in there]
+        rows = store.read(record.model, "raw", record.raw_version, names)
+    except MissingTableError:
+        return {}
+    same = [name for name in names if rows[name].nunique(dropna=False) == 1]
+    return {name: rows[name].tolist()[0] for name in same if rows[name].notna().all()}
+
+
+def with_constants(frame: "pd.DataFrame", values: Mapping[str, Any]) -> "pd.DataFrame":
+    """`frame` with columns that always had one value; where they lack it, they have it.
+
+    A request that leaves such a column out is no sign of a change.
+    """
+    import pandas as pd
+
+    from ml_assets.ml.frames import with_columns
+
+    columns = {}
+    for name, value in values.items():
+        same = pd.Series([value] * len(frame), index=frame.index)
+        known = frame[name] if name in frame.columns else same
+        columns[name] = known.where(known.notna(), same)
+    return with_columns(frame, columns)
+
+
+def observed(
+    root: Path, plan: ServingPlan, texts: Sequence[str]
+) -> tuple["pd.DataFrame", list[str]]:
+    """The columns of logged rows, and those of them that no caller has sent.
+
+    What was always the same at training counts as sent so where a row leaves it out.
+    """
+    signature = signature_of(root, plan.live.bundle)
+    path = VersionStore(root).profile_path(plan.model, plan.live.version)
+    frame = with_constants(inputs(texts, signature), read_json(path).get(CONSTANTS, {}))
+    optional = [column.name for column in signature.columns if column.optional]
+    return frame, [name for name in optional if frame[name].isna().all()]

@@ -1,0 +1,104 @@
+"""A version's probabilities on rows that were held out."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.core.canonical import as_boolean, canonical_text, match_category
+from ml_assets.core.storage import storage_root
+from ml_assets.records.plan import Column
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.reserved import HELD_OUT
+from ml_assets.state.bundles import fetch_bundle
+from ml_assets.state.tables import TableStore
+from ml_assets.state.versions import VersionRecord
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+class IncomparableError(Exception):
+    """A version cannot score rows of today's shape."""
+
+
+def held_out_rows(
+    spec: ModelSpec, record: VersionRecord
+) -> "tuple[pd.DataFrame, NDArray[np.int64]]":
+    """The held-out rows of a version, and their target as 0 and 1 in its classes."""
+    from ml_assets.ml.classes import as_classes
+    from ml_assets.state.bundles import signature_of_version
+    from ml_assets.state.pinned import classes_of
+
+    store = TableStore(storage_root())
+    table = store.read(spec.name, "features", record.features_version)
+    rows = table[table[HELD_OUT].to_numpy()]
+    classes = classes_of(signature_of_version(record))
+    return rows, as_classes(rows[spec.target], classes)
+
+
+def load(record: VersionRecord) -> Any:
+    """The fitted pipeline of a version, verified."""
+    from ml_assets.serving.models.bundle import load_pipeline
+
+    return load_pipeline(fetch_bundle(record), record.files)
+
+
+def score(pipeline: Any, rows: "pd.DataFrame") -> "NDArray[np.float64]":
+    """Probability of positive for each row."""
+    from ml_assets.ml.training import probabilities
+
+    return probabilities(pipeline, rows[list(pipeline.feature_names_in_)])
+
+
+def as_read(
+    columns: Iterable[Column], table: "pd.DataFrame", cells: "pd.DataFrame"
+) -> "pd.DataFrame":
+    """Rows of a feature table as a version reads them that another table taught.
+
+    What this week's table left out, such as a column with one value, comes from the raw
+    `cells` of the same rows.
+
+    Raises
+    ------
+    IncomparableError
+        If neither has a column that the version reads.
+    """
+    import pandas as pd
+
+    found = {}
+    for column in columns:
+        rows = table if column.name in table.columns else cells
+        if column.name not in rows.columns and not column.optional:
+            raise IncomparableError(
+                f"it reads the column '{column.name}', which the data no longer has"
+            )
+        # What a request may leave out is missing where the data lacks it, too.
+        values = rows.get(column.name, pd.Series(None, rows.index, dtype=object))
+        found[column.name] = _as_kind(values.reset_index(drop=True), column)
+    return pd.DataFrame(found)
+
+
+def _as_kind(values: "pd.Series[Any]", column: Column) -> "pd.Series[Any]":
+    """The values as the version's kind of column, however this week spells them."""
+    from pandas import to_numeric
+    from pandas.api import types
+
+    is_truth = types.is_bool_dtype(values.dtype)
+    is_number = types.is_numeric_dtype(values.dtype) and not is_truth
+    if column.kind == "string":
+        if not (is_truth or is_number):
+            return values
+        known = column.categories or ()
+        return values.map(
+            lambda value: match_category(known, value) or canonical_text(value),
+            "ignore",
+        )
+    if column.kind == "boolean":
+        return values if is_truth else values.astype(object).map(_as_truth, "ignore")
+    return values if is_number else to_numeric(values.astype(object), errors="coerce")
+
+
+def _as_truth(value: Any) -> bool:
+    found = as_boolean(value)
+    return bool(float(value)) if found is None else found

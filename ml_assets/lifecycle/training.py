@@ -1,0 +1,178 @@
+"""Training, packaging and registering one version of a model."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ml_assets.core import provenance
+from ml_assets.core.storage import (
+    atomic_path,
+    sha256_file,
+    storage_root,
+    write_bytes,
+    write_json,
+)
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.reserved import HELD_OUT
+from ml_assets.state.registry import Registry
+from ml_assets.state.tables import DATA_VERSION, MADE_OF, TableStore
+from ml_assets.state.versions import VersionRecord, VersionStore
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from ml_assets.ml.training import Trained
+    from ml_assets.records.plan import Signature
+
+# What of the YAML changes a trained version; data has a hash of its own.
+TRAINED_BY = ("name", "target", "positive", "features", "estimator", "search", "split")
+PROBE_ROWS = 32
+
+
+def fingerprint(spec: ModelSpec, features_version: str) -> str:
+    """What decides whether training again could give another version."""
+    return provenance.fingerprint(
+        features_version,
+        spec_fingerprint(spec),
+        provenance.code_hash(),
+        provenance.environment(),
+    )
+
+
+def spec_fingerprint(spec: ModelSpec) -> str:
+    """Hash of the parts of the YAML that training reads."""
+    # Where candidates are fitted changes no answer.
+    return provenance.spec_hash(spec.on_this_machine(), *TRAINED_BY)
+
+
+def train_version(
+    spec: ModelSpec, features: "pd.DataFrame", made_by: str, run_id: str
+) -> VersionRecord:
+    """Train, package and register one version; its record is written last."""
+    from ml_assets.lifecycle.request_signature import (
+        left_out,
+        request_signature,
+        signature_notes,
+    )
+    from ml_assets.ml.classes import encode_target
+    from ml_assets.ml.training import train
+    from ml_assets.state.pinned import pin_classes
+
+    # Before fitting, so that of two first trainings both fit the same classes.
+    target = features[spec.target]
+    pinned = pin_classes(spec, encode_target(target, spec.positive).classes)
+    store, registry = VersionStore(storage_root()), Registry()
+    # A registry that takes no run is found out before hours of fitting.
+    registry.experiment(spec.name)
+    held_out = features[HELD_OUT].to_numpy()
+    trained = train(features.drop(columns=HELD_OUT), spec, held_out, pinned)
+    version = store.reserve(spec.name, run_id)
+    tags = {
+        "version": version,
+        "raw_version": raw_version_of(spec, features, run_id),
+        "features_version": str(features.attrs[DATA_VERSION]),
+        "code_version": provenance.code_hash(),
+        "git_commit": provenance.git_commit(),
+        "environment": provenance.environment(),
+        "dagster_run": run_id,
+        "fingerprint": made_by,
+    }
+    others = left_out(spec, tags["raw_version"], trained.inputs)
+    signature = request_signature(spec, trained, others)
+    # In the storage, so that nobody downloads what was packaged here.
+    bundle = store.directory(spec.name, version) / "bundle"
+    with atomic_path(bundle) as temporary:
+        manifest = package(trained, temporary, signature)
+    # A composed one has a parameter of that name itself.
+    params = {
+        "estimator__" + n if n == "estimator" else n: value
+        for n, value in trained.params.items()
+    }
+    params["estimator"] = spec.estimator.type
+    entry = registry.register(spec.name, bundle, tags, params)
+    origins = _store_origins(spec, version, tags)
+    record = VersionRecord(
+        model=spec.name,
+        version=version,
+        files=manifest.files,
+        runtime=manifest.runtime,
+        runtime_reason=manifest.reason,
+        fingerprint=made_by,
+        raw_version=tags["raw_version"],
+        features_version=tags["features_version"],
+        code_version=tags["code_version"],
+        git_commit=tags["git_commit"],
+        environment=tags["environment"],
+        run_id=run_id,
+        registry_uri=entry.uri,
+        registry_run=entry.run_id,
+        registry_version=entry.version,
+        estimator=spec.estimator.type,
+        params={name: repr(value) for name, value in trained.params.items()},
+        train_rows=int((~held_out).sum()),
+        test_rows=int(held_out.sum()),
+        fit_seconds=round(trained.seconds, 3),
+        origins=origins,
+        search=_search(trained),
+        notes=[*trained.notes, *signature_notes(signature)],
+    )
+    store.save(record)
+    return record
+
+
+def raw_version_of(spec: ModelSpec, features: "pd.DataFrame", run_id: str) -> str:
+    """The raw data that the features were made of, whatever came in since."""
+    found = features.attrs.get(MADE_OF)
+    # Features that older code made have no such attribute.
+    return str(found or TableStore(storage_root()).version(spec.name, "raw", run_id))
+
+
+def _search(trained: "Trained") -> dict[str, Any]:
+    """What found the parameters; empty where none were searched for."""
+    if trained.workers is None:
+        return {}
+    best = trained.candidates[0]
+    return {
+        "engine": trained.workers.engine,
+        "workers": trained.workers.count,
+        "candidates": len(trained.candidates),
+        "best_score": best.mean,
+        "best_params": {name: repr(value) for name, value in best.params.items()},
+    }
+
+
+def _store_origins(
+    spec: ModelSpec, version: str, tags: Mapping[str, str]
+) -> dict[str, str]:
+    """Store configuration and validation beside the version; SHA-256 of all origins."""
+    root = storage_root()
+    directory = VersionStore(root).directory(spec.name, version)
+    # Only what was written: some keys are refused where they do not belong.
+    configuration = spec.model_dump(mode="json", exclude_unset=True)
+    write_json(directory / "spec.json", configuration)
+    tables = TableStore(root)
+    paths = [
+        directory / "spec.json",
+        tables.path(spec.name, "raw", tags["raw_version"]),
+        tables.path(spec.name, "features", tags["features_version"]),
+    ]
+    report = tables.validation_report(spec.name, tags["raw_version"])
+    # A later validation of the same data replaces the report.
+    if report.exists():
+        write_bytes(directory / "validation.json", report.read_bytes())
+        paths.append(directory / "validation.json")
+    return {
+        path.relative_to(root).as_posix(): sha256_file(path)
+        for path in paths
+        if path.exists()
+    }
+
+
+def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:
+    """Write the bundle of a version: MLflow's files and the server's."""
+    from ml_assets.core.trusted import TRUSTED_NAMES
+    from ml_assets.serving.models.bundle import write_bundle
+
+    probe = trained.x_test.head(PROBE_ROWS)
+    Registry().save_model(trained.pipeline, directory, TRUSTED_NAMES)
+    return write_bundle(directory, trained.pipeline, signature, probe)

@@ -1,0 +1,174 @@
+"""The fast path of a prediction: no task, no event and no messages for its answer."""
+
+from time import perf_counter
+from typing import ClassVar, NamedTuple
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+
+from ml_assets.serving.http.body import Reservation
+from ml_assets.serving.http.guard import GuardedProtocol
+from ml_assets.serving.http.header_cache import HeaderCache, RequestHead
+from ml_assets.serving.http.request_head import read_headers
+from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.requests.problems import Problem
+
+
+class FastRequest(NamedTuple):
+    """A prediction on its way in, that is answered when its last byte is there."""
+
+    route: Route
+    head: RequestHead
+    started: float
+    body: list[bytes]
+    reservation: Reservation
+
+
+class FastPathProtocol(GuardedProtocol):
+    """One connection."""
+
+    header_cache: ClassVar[HeaderCache]
+
+    fast_request: FastRequest | None = None
+    unknown_head: bytes = b""
+    is_last = False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Release the reservation of a request that never became whole."""
+        super().connection_lost(exc)
+        if self.fast_request is not None:
+            self.fast_request.reservation.release()
+            self.fast_request = None
+
+    def data_received(self, data: bytes) -> None:
+        """Answer at once what can be; parse all else."""
+        if self.is_idle and not self.is_refused and self._answered_from_cache(data):
+            return
+        super().data_received(data)
+        self.unknown_head = b""
+
+    def _begin_answer(self) -> None:
+        self.fast_request = self._admitted()
+        if self.fast_request is None:
+            super()._begin_answer()
+        elif self.unknown_head:
+            self.header_cache.add(self.unknown_head, self.fast_request.head)
+        # Further requests of the same packet have heads of their own.
+        self.unknown_head = b""
+
+    def on_body(self, body: bytes) -> None:
+        """Take a part of the body."""
+        if self.fast_request is None:
+            super().on_body(body)
+            return
+        try:
+            self.fast_request.reservation.reserve_small(len(body))
+        except Problem as refusal:
+            self.refusal = refusal
+            raise
+        self.fast_request.body.append(body)
+
+    def _end_request(self) -> None:
+        if self.fast_request is None:
+            super()._end_request()
+        else:
+            self._answer_fast(self.fast_request)
+
+    def shutdown(self) -> None:
+        """Close, after the answer to a request that is on its way in."""
+        if self.fast_request is None:
+            super().shutdown()
+        else:
+            self.is_last = True
+
+    @property
+    def is_answering(self) -> bool:
+        """Whether a request was begun that has no answer yet."""
+        return self.fast_request is not None or super().is_answering
+
+    @property
+    def is_answer_begun(self) -> bool:
+        """Whether a part of the answer to the request on its way in was sent."""
+        return self.fast_request is None and super().is_answer_begun
+
+    def _ignore_upgrade(self, rest: bytes) -> None:
+        # The head that is parsed next is not the one that was sent.
+        self.unknown_head = b""
+        super()._ignore_upgrade(rest)
+
+    def _answered_from_cache(self, data: bytes) -> bool:
+        """Answer a whole request at once if its head was parsed before.
+
+        Clients repeat their heads byte for byte; parsing one again costs more than the
+        prediction.
+        """
+        text = self.header_cache.head_of(data)
+        head = self.header_cache.get(text)
+        if head is None:
+            self.unknown_head = text
+            return False
+        if len(data) != len(text) + head.headers.length or not self._is_free:
+            return False
+        route = self.server_app.fast_route(head.address, head.headers)
+        if route is None:
+            return False
+        self._unset_keepalive_if_required()
+        body = [data[len(text) :]]
+        reservation = self.server_app.bodies.reservation()
+        self._answer_fast(FastRequest(route, head, perf_counter(), body, reservation))
+        return True
+
+    @property
+    def _is_free(self) -> bool:
+        """Whether no other answer is under way, and the client reads."""
+        return not (self.is_answering or self.flow.write_paused)
+
+    def _admitted(self) -> FastRequest | None:
+        """The request, if it is a prediction that nothing has to wait for."""
+        address = self.url
+        if address not in self.server_app.state.fast_routes:
+            return None
+        if (
+            self.parser.get_method() != b"POST"
+            or self.parser.get_http_version() != "1.1"
+        ):
+            return None
+        # A client that asks first is answered by the application.
+        if not self._is_free or self.expect_100_continue:
+            return None
+        headers = read_headers(self.headers)
+        route = self.server_app.fast_route(address, headers)
+        if route is None:
+            return None
+        if address == b"/invocations" and headers.model is not None:
+            return None
+        keeps_alive = self.parser.should_keep_alive()
+        head = RequestHead(address, self.headers, headers, keeps_alive)
+        reservation = self.server_app.bodies.reservation()
+        return FastRequest(route, head, perf_counter(), [], reservation)
+
+    def _answer_fast(self, request: FastRequest) -> None:
+        self.fast_request = None
+        app, head = self.server_app, request.head
+        response, request_id = app.answer_at_once(
+            request.route, head.headers, b"".join(request.body), request.started
+        )
+        parts = [STATUS_LINE[response.status]]
+        for name, value in (*self.server_state.default_headers, *response.headers):
+            parts += (name, b": ", value, b"\r\n")
+        closes = self.is_last or app.is_draining or not head.keeps_alive
+        parts.append(
+            b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
+            % (
+                response.content_type,
+                len(response.body),
+                request_id,
+                b"connection: close\r\n" if closes else b"",
+            )
+        )
+        parts.append(response.body)
+        self.transport.write(b"".join(parts))
+        request.reservation.release()
+        self.server_state.total_requests += 1
+        self.since = self.loop.time()
+        if closes:
+            self.transport.close()

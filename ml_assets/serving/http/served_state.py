@@ -1,0 +1,264 @@
+"""What a server serves at one moment, as one immutable value that is swapped whole."""
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import NamedTuple
+
+from ml_assets.serving.log.prediction_log import LogKeeper
+from ml_assets.serving.metrics.collector import Metrics, Series
+from ml_assets.serving.models.router import ArmSeries, ServedModel
+from ml_assets.serving.openapi import docs_page
+from ml_assets.serving.openapi import document as openapi
+from ml_assets.serving.openapi.schemas import example
+from ml_assets.serving.protocols import feedback, lookup
+from ml_assets.serving.protocols import mlflow as mlflow_protocol
+from ml_assets.serving.protocols import native
+from ml_assets.serving.protocols import open_inference as v2
+from ml_assets.serving.requests.messages import (
+    Handler,
+    Request,
+    Response,
+    json_response,
+)
+from ml_assets.serving.requests.problems import Problem
+
+PREDICTIONS = "/predictions/"
+Answer = Callable[[ServedModel, ArmSeries, Request], Response]
+
+
+class Route(NamedTuple):
+    """What one address does: POST takes JSON.
+
+    ``model`` answers predictions and ``arms`` counts them; ``uses_files`` is set where
+    the disk is waited for.
+    """
+
+    method: str
+    handler: Handler
+    series: Series
+    model: ServedModel | None = None
+    arms: ArmSeries | None = None
+    uses_files: bool = False
+
+
+class ServedState:
+    """The models that are served, and the routes to them.
+
+    Parameters
+    ----------
+    models
+        The models in memory, by name.
+    missing
+        Models that have a plan which could not be loaded.
+    scanned
+        Whether the plans were read since the start.
+    metrics
+        Count what is answered.
+    logs
+        The prediction log of each model; None where nothing is kept.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, ServedModel],
+        missing: frozenset[str],
+        scanned: bool,
+        metrics: Metrics,
+        logs: LogKeeper | None = None,
+    ) -> None:
+        self.models = dict(sorted(models.items()))
+        self.missing = missing
+        self.is_scanned = scanned
+        self.is_ready = scanned and bool(models) and not missing
+        self._metrics = metrics
+        self._logs = logs
+        self.routes = self._static_routes()
+        for model in self.models.values():
+            self.routes |= self._model_routes(model)
+        self._invocations: dict[str, Route] = {
+            name: self._model_route("invocations", model, mlflow_protocol.invoke)
+            for name, model in self.models.items()
+        }
+        # For counting only: every request is answered by a route of one model.
+        self.routes["/invocations"] = Route(
+            "POST", _unreachable, self._series("invocations")
+        )
+        self.routes["/feedback"] = Route(
+            "POST", self._feedback, self._series("feedback"), uses_files=True
+        )
+        # One address for each prediction: the path ends in the id.
+        self.prediction = Route(
+            "GET", self._prediction, self._series("prediction"), uses_files=True
+        )
+        self.fast_routes = self._fast_routes()
+        self._documents: dict[str, Response] = {}
+
+    def _fast_routes(self) -> dict[bytes, Route]:
+        """Predictions of compiled versions, by the address that a request gives."""
+        found = {
+            path.encode(): route
+            for path, route in self.routes.items()
+            if route.model is not None
+            and route.model.is_fast
+            and route.method == "POST"
+        }
+        if len(self._invocations) == 1:
+            route = next(iter(self._invocations.values()))
+            if route.model is not None and route.model.is_fast:
+                found[b"/invocations"] = route
+        return found
+
+    def invocations(self, query_model: str | None) -> Route:
+        """The route of ``/invocations`` for the model that the request names."""
+        if query_model is not None:
+            self.require(query_model)
+            return self._invocations[query_model]
+        if len(self._invocations) == 1:
+            return next(iter(self._invocations.values()))
+        if not self.models:
+            raise self.no_plan("no model has a version loaded")
+        detail = (
+            "several models are served: name one with ?model= or the header X-Model:"
+            f" {', '.join(self.models)}"
+        )
+        raise Problem(400, "ambiguous-model", detail)
+
+    def require(self, name: str) -> ServedModel:
+        """The model `name`, or a refusal that lists those that there are."""
+        model = self.models.get(name)
+        if model is not None:
+            return model
+        if name in self.missing:
+            raise self.no_plan(f"model {name} has no version loaded")
+        if not self.models:
+            raise self.no_plan("no model has a version loaded")
+        detail = f"the models here are {', '.join(self.models)}"
+        raise Problem(404, "unknown-model", detail)
+
+    @staticmethod
+    def no_plan(detail: str) -> Problem:
+        """The refusal of a request that comes before the first plan."""
+        return Problem(503, "no-plan", detail, headers=[(b"retry-after", b"5")])
+
+    def _series(self, route: str, model: ServedModel | None = None) -> Series:
+        if model is None:
+            return self._metrics.series(route)
+        live = model.live
+        return self._metrics.series(route, model.name, live.version, live.mode)
+
+    def _static_routes(self) -> dict[str, Route]:
+        handlers: dict[str, tuple[str, Handler]] = {
+            "/models": ("models", self._list_models),
+            "/v2": ("v2", lambda _: json_response(v2.server_metadata())),
+            "/v2/health/live": ("live", lambda _: json_response({"live": True})),
+            "/v2/health/ready": ("ready", self._ready),
+            "/openapi.json": ("openapi", self._openapi),
+            "/docs": ("docs", self._docs),
+        }
+        return {
+            path: Route("GET", handler, self._series(name))
+            for path, (name, handler) in handlers.items()
+        }
+
+    def _model_routes(self, model: ServedModel) -> dict[str, Route]:
+        name = model.name
+
+        def get(route: str, value: object) -> Route:
+            response = json_response(value)
+            return Route("GET", lambda _: response, self._series(route, model))
+
+        return {
+            f"/models/{name}": get("model", describe(model)),
+            f"/models/{name}/predict": self._model_route(
+                "predict", model, native.predict
+            ),
+            f"/v2/models/{name}": get("v2-model", v2.model_metadata(model)),
+            f"/v2/models/{name}/ready": get(
+                "v2-model-ready", {"name": name, "ready": True}
+            ),
+            f"/v2/models/{name}/infer": self._model_route("infer", model, v2.infer),
+        }
+
+    def _model_route(self, route: str, model: ServedModel, answer: Answer) -> Route:
+        series = ArmSeries(self._metrics, route, model)
+        handler = partial(answer, model, series)
+        return Route("POST", handler, series.live, model, arms=series)
+
+    def _list_models(self, _: Request) -> Response:
+        return json_response({"models": [describe(m) for m in self.models.values()]})
+
+    def _ready(self, _: Request) -> Response:
+        return json_response({"ready": self.is_ready}, 200 if self.is_ready else 503)
+
+    def _feedback(self, request: Request) -> Response:
+        payload = feedback.parse(request)
+        model = self.require(feedback.model_named(payload))
+        if self._logs is None:
+            raise self.no_plan("this server keeps no labels")
+        log = self._logs.log_of(model.name)
+        response = feedback.keep(model, payload, log)
+        labels = self._metrics.labels
+        labels[model.name] = labels.get(model.name, 0) + response.rows
+        return response
+
+    def _prediction(self, request: Request) -> Response:
+        logs = self._logs
+        if logs is None:
+            raise Problem(404, "unknown-prediction", "this server keeps no predictions")
+        id_ = request.path.removeprefix(PREDICTIONS)
+        return lookup.find(logs.home, logs.storage, id_)
+
+    def _openapi(self, _: Request) -> Response:
+        return self._document(
+            "openapi", lambda: json_response(openapi.document(self.models))
+        )
+
+    def _docs(self, _: Request) -> Response:
+        return self._document("docs", lambda: docs_page.page(self.models))
+
+    def _document(self, name: str, build: Callable[[], Response]) -> Response:
+        if name not in self._documents:
+            self._documents[name] = build()
+        return self._documents[name]
+
+
+def describe(model: ServedModel) -> dict[str, object]:
+    """A model, its plan and its schema, for people and clients."""
+    live = model.live
+    signature = live.signature
+    samples = example(signature)
+    return {
+        "name": model.name,
+        "version": live.version,
+        "generation": model.plan.generation,
+        "experiment": model.plan.experiment,
+        "arms": [
+            {
+                "version": arm.version,
+                "mode": arm.mode,
+                "share": arm.share,
+                "runtime": arm.runtime.kind,
+            }
+            for arm in model.arms
+        ],
+        "target": signature.target,
+        "positive": signature.positive,
+        "negative": signature.negative,
+        "columns": [
+            {
+                "name": column.name,
+                "kind": column.kind,
+                "nullable": column.nullable,
+                "categories": column.listed,
+                "open": column.open,
+                "optional": column.optional,
+                "ignored": column.ignored,
+                "example": samples.get(column.name),
+            }
+            for column in signature.columns
+        ],
+    }
+
+
+def _unreachable(_: Request) -> Response:
+    raise AssertionError("/invocations is answered by the route of a model")

@@ -1,0 +1,219 @@
+"""The prediction log: records on disk before the answer that they describe leaves.
+
+Nothing here keeps an answer back. What cannot be written is counted and warned about,
+and the next request tries again.
+"""
+
+import errno
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ml_assets.serving.log.segments import LABELS, SegmentWriter
+from ml_assets.serving.log.shipping import adopt, directory_of, ship_all
+from ml_assets.serving.logs import log, logger
+from ml_assets.serving.metrics.collector import Metrics, Unshipped
+from ml_assets.serving.settings import ServerSettings
+
+__all__ = ["LogKeeper", "PredictionLog", "adopt"]
+
+TICK_SECONDS = 0.5
+RETRY_SECONDS = 5.0
+# A log that works again for so long has recovered; a disk at its brim comes and goes.
+CALM_SECONDS = 5.0
+
+
+class PredictionLog:
+    """The predictions of one model, and the labels that come back."""
+
+    def __init__(
+        self, model: str, directory: Path, settings: ServerSettings, metrics: Metrics
+    ) -> None:
+        limits = (settings.segment_bytes, settings.segment_seconds)
+        self.model = model
+        self.directory = directory
+        self.predictions = SegmentWriter(directory, "", *limits)
+        self.labels = SegmentWriter(directory, LABELS, *limits)
+        self._metrics = metrics
+        self._lock = threading.Lock()
+        self._causes: set[str] = set()
+        self._lost_at = 0.0
+
+    def append(self, data: bytes, records: int) -> None:
+        """Write the records of one request; if that fails, count them as lost."""
+        try:
+            self.predictions.append(data, records)
+        except OSError as error:
+            self._lose(records, error)
+            return
+        if self._causes:
+            self._recover()
+
+    def close_retired(self) -> list[OSError]:
+        """Close the segments that have ended; why some are still open."""
+        failures = []
+        for kind, writer in (
+            ("predictions", self.predictions),
+            ("labels", self.labels),
+        ):
+            closed = writer.close_retired()
+            failures += closed.failures
+            if not closed.lost:
+                continue
+            if kind == "predictions":
+                with self._lock:
+                    self._count_lost(closed.lost)
+            log(
+                f"the disk has dropped logged {kind}",
+                logging.ERROR,
+                model=self.model,
+                lost=closed.lost,
+            )
+        return failures
+
+    def _count_lost(self, records: int) -> None:
+        lost = self._metrics.lost
+        lost[self.model] = lost.get(self.model, 0) + records
+
+    def _lose(self, records: int, error: OSError) -> None:
+        cause = errno.errorcode.get(error.errno or 0, type(error).__name__)
+        with self._lock:
+            self._count_lost(records)
+            self._lost_at = time.monotonic()
+            if cause in self._causes:
+                return
+            self._causes.add(cause)
+        log(
+            "predictions are answered and not logged",
+            logging.WARNING,
+            model=self.model,
+            reason=f"{self.directory} cannot be written: {error.strerror}",
+        )
+
+    def _recover(self) -> None:
+        with self._lock:
+            if time.monotonic() - self._lost_at < CALM_SECONDS:
+                return
+            self._causes.clear()
+            lost = self._metrics.lost.get(self.model, 0)
+        log("predictions are logged again", model=self.model, lost=lost)
+
+
+class LogKeeper:
+    """The logs of all models of one server, and the thread that ships them.
+
+    Parameters
+    ----------
+    settings
+        Name the home directory, the storage, and when a segment ends.
+    metrics
+        Count what is lost.
+    server
+        Name of this server, which holds its lease.
+    """
+
+    def __init__(self, settings: ServerSettings, metrics: Metrics, server: str) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self._server = server
+        self.home = Path(settings.home)
+        self.storage = Path(settings.storage)
+        self._logs: dict[str, PredictionLog] = {}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._reason = ""
+        self._thread = threading.Thread(target=self._run, name="log", daemon=True)
+        metrics.unshipped = self.unshipped
+
+    def log_of(self, model: str) -> PredictionLog:
+        """The one log of `model` in this process."""
+        with self._lock:
+            if model not in self._logs:
+                directory = directory_of(self.home, model, self._server)
+                self._logs[model] = PredictionLog(
+                    model, directory, self._settings, self._metrics
+                )
+            return self._logs[model]
+
+    def unshipped(self) -> dict[str, Unshipped]:
+        """What of each model's log is on this disk alone."""
+        now = time.monotonic()
+        found = {}
+        for item in self._all():
+            kept = [*item.predictions.unshipped(), *item.labels.unshipped()]
+            seconds = max((now - segment.begun for segment in kept), default=0.0)
+            size = sum(segment.size for segment in kept)
+            found[item.model] = Unshipped(seconds, size)
+        return found
+
+    def start(self) -> None:
+        """Ship from now on, beginning with what dead servers left."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """End every segment and ship it; what cannot be shipped is adopted later."""
+        self._stop.set()
+        self._thread.join()
+        for item in self._all():
+            item.predictions.retire(at_once=True)
+            item.labels.retire(at_once=True)
+        self._attempt(self._ship)
+        for item in self._all():
+            if item.directory.is_dir() and not any(item.directory.iterdir()):
+                item.directory.rmdir()
+
+    def _run(self) -> None:
+        self._attempt(self._adopt)
+        while not self._stop.wait(TICK_SECONDS):
+            if not self._attempt(self._ship):
+                self._stop.wait(RETRY_SECONDS)
+
+    def _attempt(self, step: Callable[[], list[OSError]]) -> bool:
+        """Whether `step` went well; if not, the reasons are logged once."""
+        try:
+            failures: Sequence[Exception] = step()
+        except Exception as error:
+            # The thread must outlive whatever the disks do.
+            failures = [error]
+        reason = "; ".join(dict.fromkeys(str(error) for error in failures))
+        if failures:
+            self._metrics.shipping_errors += 1
+        if failures and reason != self._reason:
+            logger.error("segments could not be shipped", exc_info=failures[0])
+            log("segments are kept here", logging.WARNING, reason=reason)
+        self._reason = reason
+        return not failures
+
+    def _adopt(self) -> list[OSError]:
+        logs = self.home / "log"
+        failures = []
+        for item in sorted(logs.iterdir()) if logs.is_dir() else []:
+            try:
+                adopted = adopt(self.home, self.storage, item.name)
+            except OSError as error:
+                # Of one model: those of the others are not behind it.
+                failures.append(error)
+                continue
+            failures += adopted.failures
+            for path in adopted.paths:
+                log("segment adopted", model=item.name, segment=path.name)
+        return failures
+
+    def _ship(self) -> list[OSError]:
+        """Ship what has ended; of each model, the first reason why something waits."""
+        failures = []
+        for item in self._all():
+            item.predictions.retire()
+            item.labels.retire()
+            left = item.close_retired()
+            paths, unshipped = ship_all(item.directory, self.storage)
+            shipped = self._metrics.shipped
+            shipped[item.model] = shipped.get(item.model, 0) + len(paths)
+            failures += (left + unshipped)[:1]
+        return failures
+
+    def _all(self) -> list[PredictionLog]:
+        with self._lock:
+            return list(self._logs.values())

@@ -1,0 +1,47 @@
+"""Requests whose body was read, and responses, as the handlers of routes see them."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import msgspec
+
+from ml_assets.serving.metrics.collector import Series
+
+JSON = b"application/json"
+
+
+class Request(NamedTuple):
+    """One HTTP request, with its body read.
+
+    ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
+    names whom it is about.
+    """
+
+    request_id: str
+    body: bytes
+    received: float = 0.0
+    entity: bytes | None = None
+    path: str = ""
+
+
+class Response(NamedTuple):
+    """An answer with status 200, or another where nothing is wrong with the request.
+
+    ``rows`` are counted in ``series``; ``others`` counts the rows of further arms.
+    """
+
+    body: bytes
+    status: int = 200
+    content_type: bytes = JSON
+    rows: int = 0
+    series: Series | None = None
+    headers: tuple[tuple[bytes, bytes], ...] = ()
+    others: tuple[tuple[Series, int], ...] = ()
+
+
+Handler = Callable[[Request], Response]
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """`value` as JSON."""
+    return Response(msgspec.json.encode(value), status)

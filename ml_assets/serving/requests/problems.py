@@ -1,0 +1,86 @@
+"""The problem details of a refused request (RFC 9457)."""
+
+from collections.abc import Sequence
+
+import msgspec
+
+TITLES = {
+    "malformed-json": "The body is not the JSON that was expected",
+    "invalid-request": "The request does not fit the model",
+    "body-too-large": "The body is too large",
+    "malformed-encoding": "The body is not compressed as it says",
+    "too-many-rows": "The request has too many rows",
+    "unsupported-media-type": "The content type is not supported",
+    "unknown-route": "There is nothing at this address",
+    "unknown-model": "There is no such model",
+    "unknown-prediction": "There is no such prediction",
+    "ambiguous-model": "The request must name a model",
+    "method-not-allowed": "The method is not allowed here",
+    "no-plan": "No version is loaded",
+    "overloaded": "The server is overloaded",
+    "slow-request": "The request did not arrive in time",
+    "malformed-request": "The request is not HTTP",
+    "headers-too-large": "The request's headers are too large",
+    "internal-error": "The server failed",
+}
+
+
+class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One thing that is wrong. It describes what was found and never repeats it."""
+
+    row: int | None = None
+    column: str | None = None
+    expected: str
+    found: str
+
+    def __str__(self) -> str:
+        row = None if self.row is None else f"row {self.row}"
+        column = None if self.column is None else f"column {self.column!r}"
+        location = ", ".join(part for part in (row, column) if part)
+        text = f"expected {self.expected}, found {self.found}"
+        return f"{location}: {text}" if location else text
+
+
+class Problem(Exception):
+    """A refusal: `slug` names its kind, `errors` what is wrong where."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        detail: str,
+        errors: Sequence[FieldError] = (),
+        headers: Sequence[tuple[bytes, bytes]] = (),
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.slug = slug
+        self.detail = detail
+        self.errors = list(errors)
+        self.headers = list(headers)
+
+    def body(self, request_id: str | None = None) -> bytes:
+        """The problem as ``application/problem+json``."""
+        value: dict[str, object] = {
+            "type": f"urn:ml-assets:problem:{self.slug}",
+            "title": TITLES[self.slug],
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if request_id is not None:
+            value["request_id"] = request_id
+        if self.errors:
+            value["errors"] = self.errors
+        return msgspec.json.encode(value)
+
+
+def invalid(errors: Sequence[FieldError]) -> Problem:
+    """The refusal of a request whose rows do not fit the signature."""
+    more = len(errors) - 1
+    suffix = f" (and {more} more)" if more else ""
+    return Problem(422, "invalid-request", f"{errors[0]}{suffix}", errors)
+
+
+def overloaded(detail: str) -> Problem:
+    """The refusal of a request that would have to wait too long."""
+    return Problem(503, "overloaded", detail, headers=[(b"retry-after", b"1")])

@@ -1,0 +1,160 @@
+"""The settings of a model server, from arguments and the environment."""
+
+import os
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+import msgspec
+
+from ml_assets.core.storage import directory, home, storage_root
+
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
+# As `pin_of` writes it, or a bare generation; empty is no pin.
+Pin = Annotated[str, msgspec.Meta(pattern=r"^([1-9]\d*(-[0-9a-f]{12})?)?$")]
+# Bytes that the system takes as the path of a Unix socket.
+LONGEST_PATH = 107
+
+
+class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The settings of a model server; each field is an environment variable too.
+
+    The variable of ``max_rows`` is ``ML_ASSETS_MAX_ROWS``, and so on.
+
+    Attributes
+    ----------
+    host, port
+        Where predictions are served; port 0 takes a free one and logs it.
+    metrics_port
+        Where Prometheus asks, for all workers.
+    storage
+        Root of the storage that holds plans and bundles.
+    home
+        Directory of the local state, in which the prediction log is written.
+    model
+        The only model to serve; all by default.
+    generation
+        The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it
+        active, proposed, staged or past; by default whichever is active.
+    handoff
+        Unix socket of the hand-off whose connections the server accepts too; see
+        `ml_assets.serving.process.handoff`.
+    workers
+        Processes that share the port.
+    hang_seconds
+        A worker whose event loop does not run for so long is replaced.
+    max_body_bytes, max_rows
+        Bounds of one request; beyond them the answer is 413.
+    max_in_flight
+        Requests of one worker that are being read or answered; beyond, 503.
+    max_queue
+        Requests that wait for the thread of slow answers (a version that is not
+        compiled, or a large body); beyond, 503.
+    max_connections
+        Open connections of one worker; beyond, the longest idle one is closed.
+    header_seconds, body_seconds
+        How long a client may take to send its headers, and its body.
+    keep_alive_seconds
+        How long an idle connection is kept.
+    drain_seconds
+        How long connections may stay open for a last request after SIGTERM.
+    shutdown_seconds
+        How long requests in flight may take after that.
+    poll_seconds
+        How often the plans are read.
+    segment_bytes, segment_seconds
+        Size and age at which a segment of the prediction log is closed and shipped.
+    max_shadow_rows
+        Rows that wait for the shadow arms; beyond, they are dropped and counted.
+    """
+
+    host: str = "127.0.0.1"
+    port: Port = 8080
+    metrics_port: Port = 8000
+    storage: str = ""
+    home: str = ""
+    model: str = ""
+    generation: Pin = ""
+    handoff: str = ""
+    workers: Count = 1
+    hang_seconds: Seconds = 30.0
+    max_body_bytes: Count = 8 * 2**20
+    max_rows: Count = 10_000
+    max_in_flight: Count = 512
+    max_queue: Count = 64
+    max_connections: Count = 1024
+    header_seconds: Seconds = 10.0
+    body_seconds: Seconds = 30.0
+    keep_alive_seconds: Count = 75
+    drain_seconds: Seconds = 1.0
+    shutdown_seconds: Count = 30
+    poll_seconds: Seconds = 0.1
+    segment_bytes: Count = 64 * 2**20
+    segment_seconds: Seconds = 30.0
+    max_shadow_rows: Count = 10_000
+
+    @classmethod
+    def load(
+        cls, arguments: Mapping[str, Any], environ: Mapping[str, str] = os.environ
+    ) -> "ServerSettings":
+        """Settings from `arguments`, where None is not given, and the environment.
+
+        Raises
+        ------
+        ValueError
+            If a value does not fit; the message names it.
+
+        Examples
+        --------
+        >>> ServerSettings.load({"port": 9000}, {"ML_ASSETS_MAX_ROWS": "50"}).max_rows
+        50
+        """
+        values: dict[str, Any] = {
+            "storage": str(storage_root()),
+            "home": str(home()),
+        }
+        for name in cls.__struct_fields__:
+            text = environ.get(f"ML_ASSETS_{name.upper()}")
+            if text:
+                values[name] = text
+        values |= {
+            name: value for name, value in arguments.items() if value is not None
+        }
+        root = directory(str(values["storage"]), "server settings: storage")
+        values["storage"] = str(root)
+        try:
+            found = msgspec.convert(values, cls, strict=False)
+        except msgspec.ValidationError as error:
+            raise ValueError(f"server settings: {error}") from None
+        if found.generation and not found.model:
+            raise ValueError(
+                f"server settings: generation is {found.generation} and model is"
+                " missing, expected the model whose plan it is"
+            )
+        try:
+            require_socket_path(found.handoff)
+        except ValueError as error:
+            raise ValueError(f"server settings: {error}") from None
+        return found
+
+    def arguments(self) -> list[str]:
+        """The command line that gives these settings."""
+        values = msgspec.structs.asdict(self)
+        return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+
+
+def require_socket_path(path: str) -> None:
+    """Refuse a path that no Unix socket can have.
+
+    Raises
+    ------
+    ValueError
+        If it is longer than the 107 bytes that the system takes.
+    """
+    length = len(os.fsencode(path))
+    if length > LONGEST_PATH:
+        raise ValueError(
+            f"hand-off is {path}, a Unix socket whose path has {length} bytes,"
+            f" expected at most {LONGEST_PATH}"
+        )

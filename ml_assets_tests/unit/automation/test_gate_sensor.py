@@ -1,0 +1,332 @@
+"""The gate sensor launches what passes once, and names figures of what does not."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import pytest
+
+from ml_assets.assets import retries
+from ml_assets.automation.gate_sensor import BATCH, OVERLAP
+from ml_assets.automation.jobs import build
+from ml_assets.lifecycle import deployment
+from ml_assets.lifecycle.plan_transitions import challenge, drop
+from ml_assets.ml.gate_figures import GateFigures
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.registry import RegistryError
+from ml_assets.state.versions import VersionStore
+from ml_assets.targets import UnreachableError
+from ml_assets_tests.kits.records import add_version
+from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
+
+VERSION = "20261122T020000Z"
+
+
+def gate_sensor_of(spec: Any) -> dg.SensorDefinition:
+    (sensor,) = [s for s in build(spec).sensors or () if s.name == "churn_gate"]
+    assert isinstance(sensor, dg.SensorDefinition)
+    return sensor
+
+
+def figures(accuracy: float, **others: Any) -> GateFigures:
+    given = {"n": 100, "majority": {"accuracy": 0.7}, **others}
+    return GateFigures(metrics={"accuracy": accuracy}, **given)
+
+
+def report(instance: dg.DagsterInstance, version: str, found: GateFigures) -> None:
+    """An evaluation in the event log, as the asset writes it."""
+    instance.report_runless_asset_event(
+        dg.AssetMaterialization(
+            ["churn", "evaluation"],
+            metadata={
+                "version": version,
+                "figures": dg.MetadataValue.json(found.to_dict()),
+            },
+        )
+    )
+
+
+@pytest.fixture
+def tick(
+    instance: dg.DagsterInstance, make_spec: Callable[..., Any]
+) -> Callable[[str | None], dg.SensorResult]:
+    sensor = gate_sensor_of(make_spec())
+
+    def run(cursor: str | None = None) -> dg.SensorResult:
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        result = sensor(context)  # type: ignore[operator]
+        assert isinstance(result, dg.SensorResult)
+        return result
+
+    return run
+
+
+def launched(result: dg.SensorResult) -> list[str]:
+    return [str(request.tags["version"]) for request in result.run_requests or []]
+
+
+def reason_of(result: dg.SensorResult) -> str:
+    assert isinstance(result.skip_reason, dg.SkipReason)
+    return str(result.skip_reason.skip_message)
+
+
+def test_without_an_evaluation_it_waits(tick: Any) -> None:
+    assert reason_of(tick()) == "no new evaluation"
+
+
+def test_a_passing_version_is_launched_with_its_name(tick: Any, instance: Any) -> None:
+    report(instance, VERSION, figures(0.81))
+    result = tick()
+    (request,) = result.run_requests
+    assert request.run_key == f"churn:{VERSION}"
+    assert request.run_config == {
+        "ops": {"churn__deployment": {"config": {"version": VERSION}}}
+    }
+
+
+@pytest.mark.parametrize(
+    "found, reason",
+    [
+        (figures(0.8), "accuracy 0.8000 is not above 0.8"),
+        (figures(0.7999999), "accuracy 0.7999999 is not above 0.8"),
+        (figures(math.nan), "accuracy nan is not above 0.8"),
+        (
+            figures(0.9, majority={"accuracy": 0.9}),
+            "accuracy 0.9000 is not above 0.9000 of the majority class",
+        ),
+        (
+            figures(0.85, champion="c", champion_metrics={"accuracy": 0.86}),
+            "accuracy 0.8500 is below 0.8600 of the champion c",
+        ),
+        (
+            figures(0.85, champion="c"),
+            "the champion c cannot be compared: its accuracy on these rows is not"
+            " defined; mend that, or deploy once without comparing",
+        ),
+    ],
+    ids=["exactly", "just below", "nan", "constant", "worse", "incomparable"],
+)
+def test_a_rejected_version_is_reported_with_its_figures(
+    tick: Any, instance: Any, found: GateFigures, reason: str
+) -> None:
+    report(instance, VERSION, found)
+    result = tick()
+    assert launched(result) == []
+    assert reason_of(result).startswith(f"version {VERSION} is not deployed: ")
+    assert reason in reason_of(result)
+
+
+def test_a_version_is_asked_for_once(tick: Any, instance: Any) -> None:
+    report(instance, VERSION, figures(0.9))
+    first = tick()
+    assert launched(tick(first.cursor)) == []
+
+
+def test_a_tick_that_was_not_remembered_asks_for_the_same_run_again(
+    tick: Any, instance: Any
+) -> None:
+    report(instance, VERSION, figures(0.9))
+    keys = {request.run_key for _ in range(2) for request in tick().run_requests}
+    assert keys == {f"churn:{VERSION}"}
+
+
+def test_an_event_that_appears_late_is_not_passed_over(
+    tick: Any, instance: Any
+) -> None:
+    for number in range(3):
+        report(instance, f"v{number}", figures(0.9))
+    newest, *handled = tick().cursor.split(",")
+    as_if_the_second_was_not_there = ",".join([newest, handled[0], handled[2]])
+    assert launched(tick(as_if_the_second_was_not_there)) == ["v1"]
+
+
+@pytest.mark.parametrize("count", [3, 19, 20, 21, 25, 200])
+def test_each_of_many_versions_is_asked_for_once(
+    tick: Any, instance: Any, count: int
+) -> None:
+    """Also one whose event appears after those of later ones."""
+    cursor, asked = None, []
+    for number in range(count):
+        report(instance, f"v{number}", figures(0.9))
+        if number % 7 == 6 or number == count - 1:
+            result = tick(cursor)
+            asked += launched(result)
+            cursor = result.cursor
+    assert asked == [f"v{number}" for number in range(count)]
+    for _ in range(3):
+        result = tick(cursor)
+        assert launched(result) == []
+        cursor = result.cursor
+    ids = evaluations(instance)
+    for late in range(max(count - OVERLAP, 0), count - 1):
+        others = [number for at, number in enumerate(ids) if at != late][-OVERLAP:]
+        cursor = ",".join(map(str, [ids[-1], *others]))
+        assert launched(tick(cursor)) == [f"v{late}"]
+
+
+def evaluations(instance: dg.DagsterInstance) -> list[int]:
+    """Storage ids of all evaluations, oldest first."""
+    records = instance.fetch_materializations(
+        dg.AssetKey(["churn", "evaluation"]), limit=1_000, ascending=True
+    ).records
+    return [record.storage_id for record in records]
+
+
+@pytest.fixture
+def evaluated(tick: Any, instance: Any, home: Path) -> str:
+    """The cursor after a version was asked for."""
+    add_version(home, VERSION)
+    report(instance, VERSION, figures(0.9))
+    result = tick()
+    assert launched(result) == [VERSION]
+    return str(result.cursor)
+
+
+@pytest.mark.parametrize(
+    "status, again",
+    [
+        (dg.DagsterRunStatus.FAILURE, [f"churn:{VERSION}:2"]),
+        (dg.DagsterRunStatus.CANCELED, []),
+        (dg.DagsterRunStatus.SUCCESS, []),
+    ],
+)
+def test_a_deployment_that_failed_is_asked_for_again_after_a_pause(
+    tick: Any, instance: Any, evaluated: str, status: dg.DagsterRunStatus, again: Any
+) -> None:
+    tags = {"version": VERSION}
+    run_of(instance, "churn_deploy", tags, dg.DagsterRunStatus.STARTED)
+    assert launched(tick(evaluated)) == []
+    end_newest(instance, status)
+    assert launched(tick(evaluated)) == []
+    long_ago(instance)
+    assert [item.run_key for item in tick(evaluated).run_requests or []] == again
+
+
+@pytest.mark.parametrize("kind", ["refusal", "hold", "deployment"])
+def test_a_version_that_was_decided_on_is_not_asked_for_again(
+    tick: Any, instance: Any, evaluated: str, home: Path, kind: Any
+) -> None:
+    run_of(instance, "churn_deploy", {"version": VERSION}, dg.DagsterRunStatus.STARTED)
+    end_newest(instance, dg.DagsterRunStatus.FAILURE)
+    long_ago(instance)
+    Ledger(home).append("churn", kind, VERSION, None, "ana", "so", {})
+    assert launched(tick(evaluated)) == []
+
+
+def test_a_version_that_a_later_one_follows_is_not_asked_for_again(
+    tick: Any, instance: Any, evaluated: str, home: Path
+) -> None:
+    run_of(instance, "churn_deploy", {"version": VERSION}, dg.DagsterRunStatus.STARTED)
+    end_newest(instance, dg.DagsterRunStatus.FAILURE)
+    long_ago(instance)
+    add_version(home, "20261129T020000Z")
+    assert launched(tick(evaluated)) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [RegistryError, UnreachableError])
+def test_a_fault_of_infrastructure_is_retried_and_no_verdict(
+    run_job: Any,
+    make_spec: Any,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type[Exception],
+) -> None:
+    """The registry, the cluster or a lock is away twice, then there again."""
+    spec = make_spec()
+    assert run_job(spec, "train").success
+    real, faults = deployment.activate, [fault("away"), fault("away")]
+
+    def activate(*given: Any) -> Any:
+        if faults:
+            raise faults.pop()
+        return real(*given)
+
+    monkeypatch.setattr(deployment, "activate", activate)
+    monkeypatch.setattr(retries, "WAIT_SECONDS", 0)
+    assert run_job(spec, "deploy").success
+    entries = Ledger(home).entries("churn")
+    assert [entry.kind for entry in entries] == ["deployment"]
+
+
+def test_a_refusal_is_reported_once(tick: Any, instance: Any) -> None:
+    report(instance, VERSION, figures(0.5))
+    first = tick()
+    assert reason_of(tick(first.cursor)) == "no new evaluation"
+
+
+def test_no_evaluation_between_two_ticks_is_passed_over(
+    tick: Any, instance: Any
+) -> None:
+    accuracies = [0.9, 0.5, 0.85, 0.95]
+    for number, accuracy in enumerate(accuracies):
+        report(instance, f"v{number}", figures(accuracy))
+    assert launched(tick()) == ["v0", "v2", "v3"]
+
+
+def test_a_long_backlog_is_worked_off_tick_by_tick(tick: Any, instance: Any) -> None:
+    for number in range(BATCH + 5):
+        report(instance, f"v{number}", figures(0.9))
+    first = tick()
+    second = tick(first.cursor)
+    assert len(launched(first)) == BATCH
+    assert set(launched(first)) | set(launched(second)) == {
+        f"v{number}" for number in range(BATCH + 5)
+    }
+
+
+@pytest.mark.parametrize("strategy", ["shadow", "split", "canary", "rolling"])
+def test_weekly_versions_wait_until_the_experiment_has_ended(
+    strategy: str,
+    instance: dg.DagsterInstance,
+    make_spec: Callable[..., Any],
+    home: Path,
+) -> None:
+    spec = make_spec(serving={"strategy": strategy})
+    sensor = gate_sensor_of(spec)
+    plans, versions = PlanStore(home), VersionStore(home)
+    cursor = None
+
+    def tick_now() -> tuple[list[str], str]:
+        """One tick, and the deployments that it asks for."""
+        nonlocal cursor
+        context = dg.build_sensor_context(instance=instance, cursor=cursor)
+        result = sensor(context)  # type: ignore[operator]
+        cursor = result.cursor
+        for name in launched(result):
+            run_of(
+                instance, "churn_deploy", {"version": name}, dg.DagsterRunStatus.STARTED
+            )
+            end_newest(instance, dg.DagsterRunStatus.SUCCESS)
+            record = versions.get("churn", name)
+            plans.commit(challenge(plans.current("churn"), record, spec.serving, ""))
+        return launched(result), reason_of(result) if not launched(result) else ""
+
+    def week(day: int) -> tuple[list[str], str]:
+        version = f"202611{day:02}T020000Z"
+        add_version(home, version)
+        found = figures(0.9)
+        versions.save_evaluation("churn", version, {"figures": found.to_dict()})
+        report(instance, version, found)
+        return tick_now()
+
+    first, second, third, fourth = (
+        f"202611{day}T020000Z" for day in "01 08 15 22".split()
+    )
+    assert week(1)[0] == [first]
+    assert week(8)[0] == [second]
+    if strategy == "rolling":
+        assert week(15)[0] == [third]
+        return
+    for day, version in ((15, third), (22, fourth)):
+        waits = f"version {version} waits: {second} is under test"
+        assert week(day) == ([], waits)
+        assert tick_now() == ([], "no new evaluation")
+    plan = plans.current("churn")
+    assert plan is not None
+    plans.commit(drop(plan, "two weeks are over"))
+    assert tick_now()[0] == [fourth]
+    assert tick_now() == ([], "no new evaluation")
