@@ -35,6 +35,24 @@ def skipped(spec: ModelSpec, stage: str, reason: str) -> dg.AssetObservation:
     return dg.AssetObservation(key(spec, stage), metadata={"skipped": reason})
 
 
+def check_spec(spec: ModelSpec, stage: str, description: str) -> dg.AssetCheckSpec:
+    """The check of a stage that has its name."""
+    return dg.AssetCheckSpec(stage, asset=key(spec, stage), description=description)
+
+
+def check_result(
+    spec: ModelSpec, stage: str, passed: bool, description: str
+) -> dg.AssetCheckResult:
+    """The result of that check: not passed is a warning, and no failed run."""
+    return dg.AssetCheckResult(
+        check_name=stage,
+        asset_key=key(spec, stage),
+        passed=passed,
+        severity=dg.AssetCheckSeverity.WARN,
+        description=description,
+    )
+
+
 def stage_arguments(spec: ModelSpec, stage: str, *kinds: str) -> dict[str, Any]:
     """Arguments of ``dg.asset`` that all stages share."""
     return {

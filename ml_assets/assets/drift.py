@@ -7,6 +7,8 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    check_result,
+    check_spec,
     keep_plots,
     key,
     markdown_table,
@@ -25,19 +27,14 @@ from ml_assets.spec.model import ModelSpec
 if TYPE_CHECKING:
     from ml_assets.ml.drift import DriftReport
 
-DRIFT_CHECK = "drift"
-
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that compares, and its check."""
-    drift_key = key(spec, "drift")
-    check = dg.AssetCheckSpec(
-        DRIFT_CHECK,
-        asset=drift_key,
-        description=(
-            "No column differs from the reference profile surprisingly (adjusted for"
-            f" their number) and by a PSI of {spec.monitoring.psi_floor:g} or more."
-        ),
+    check = check_spec(
+        spec,
+        "drift",
+        "No column differs from the reference profile surprisingly (adjusted for"
+        f" their number) and by a PSI of {spec.monitoring.psi_floor:g} or more.",
     )
 
     @dg.asset(
@@ -74,13 +71,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
 def _check(spec: ModelSpec, reports: list[dict[str, Any]]) -> dg.AssetCheckResult:
     drifted = [report for report in reports if report["drifted"]]
     sentences = [f"{r['source']}: {r['sentence']}" for r in drifted or reports]
-    return dg.AssetCheckResult(
-        check_name=DRIFT_CHECK,
-        asset_key=key(spec, "drift"),
-        passed=not drifted,
-        severity=dg.AssetCheckSeverity.WARN,
-        description="; ".join(sentences) or "there is nothing to compare yet",
-    )
+    text = "; ".join(sentences) or "there is nothing to compare yet"
+    return check_result(spec, "drift", not drifted, text)
 
 
 def describe(

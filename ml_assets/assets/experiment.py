@@ -8,6 +8,8 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    check_result,
+    check_spec,
     keep_plots,
     key,
     markdown_table,
@@ -21,16 +23,11 @@ from ml_assets.lifecycle.verdict_actions import Outcome, apply_verdict
 from ml_assets.spec.model import ModelSpec
 from ml_assets.targets import RolloutError, configured_target
 
-EXPERIMENT_CHECK = "experiment"
-
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that applies the verdict, and the check that shows it."""
-    experiment_key = key(spec, "experiment")
-    check = dg.AssetCheckSpec(
-        EXPERIMENT_CHECK,
-        asset=experiment_key,
-        description="The challenger, if there is one, was not rolled back.",
+    check = check_spec(
+        spec, "experiment", "The challenger, if there is one, was not rolled back."
     )
 
     @dg.asset(
@@ -60,7 +57,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             reason = "no challenger is under test"
             context.log.info(reason)
             yield skipped(spec, "experiment", reason)
-            yield _check(spec, True, reason)
+            yield check_result(spec, "experiment", True, reason)
             return
         found = outcome.status
         sentence = f"{found.plan.experiment}: {found.decision.sentence}"
@@ -69,19 +66,11 @@ def build(spec: ModelSpec) -> dg.Definitions:
         context.log.info(f"{found.decision.verdict}: {sentence}")
         yield dg.MaterializeResult(metadata=describe(spec, outcome))
         passed = found.decision.verdict != "roll_back"
-        yield _check(spec, passed, f"{found.decision.verdict}: {sentence}")
+        yield check_result(
+            spec, "experiment", passed, f"{found.decision.verdict}: {sentence}"
+        )
 
     return dg.Definitions(assets=[experiment])
-
-
-def _check(spec: ModelSpec, passed: bool, sentence: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=EXPERIMENT_CHECK,
-        asset_key=key(spec, "experiment"),
-        passed=passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=sentence,
-    )
 
 
 def describe(spec: ModelSpec, outcome: Outcome) -> dict[str, Any]:

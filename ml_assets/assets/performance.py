@@ -9,6 +9,8 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    check_result,
+    check_spec,
     keep_plots,
     key,
     markdown_table,
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from ml_assets.ml.sequential.degradation import Degradation
     from ml_assets.prediction_log.labels import Counts
 
-PERFORMANCE_CHECK = "performance"
 # Rows of the table in the UI; the plot and the check have all days.
 DAYS_SHOWN = 30
 
@@ -59,11 +60,10 @@ class Performance(NamedTuple):
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that joins labels and figures, and its check."""
-    performance_key = key(spec, "performance")
-    check = dg.AssetCheckSpec(
-        PERFORMANCE_CHECK,
-        asset=performance_key,
-        description="The champion is not worse, live, than evaluation promised.",
+    check = check_spec(
+        spec,
+        "performance",
+        "The champion is not worse, live, than evaluation promised.",
     )
 
     @dg.asset(
@@ -85,12 +85,12 @@ def build(spec: ModelSpec) -> dg.Definitions:
             reason = f"no answer has a label yet; {pending} label(s) wait for theirs"
             context.log.info(reason)
             yield skipped(spec, "performance", reason)
-            yield _check(spec, True, reason)
+            yield check_result(spec, "performance", True, reason)
             return
         report = context.log.warning if found.degraded else context.log.info
         report(found.sentence)
         yield dg.MaterializeResult(metadata=describe(spec, found))
-        yield _check(spec, not found.degraded, found.sentence)
+        yield check_result(spec, "performance", not found.degraded, found.sentence)
 
     return dg.Definitions(assets=[performance])
 
@@ -180,16 +180,6 @@ def _degradations(
         given = own["probability"], own["label"], offline["roc_auc_low"]
         found.append(auc_degraded(*given))
     return found
-
-
-def _check(spec: ModelSpec, passed: bool, sentence: str) -> dg.AssetCheckResult:
-    return dg.AssetCheckResult(
-        check_name=PERFORMANCE_CHECK,
-        asset_key=key(spec, "performance"),
-        passed=passed,
-        severity=dg.AssetCheckSeverity.WARN,
-        description=sentence,
-    )
 
 
 def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:

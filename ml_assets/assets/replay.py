@@ -9,7 +9,14 @@ import dagster as dg
 import msgspec
 from pydantic import Field
 
-from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
+from ml_assets.assets.common import (
+    MAY_SKIP,
+    check_result,
+    check_spec,
+    key,
+    skipped,
+    stage_arguments,
+)
 from ml_assets.core.storage import below, storage_root, write_json
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.prediction_log.segments import label_text
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
 
     from ml_assets.lifecycle.replay import Replayed
 
-REPLAY_CHECK = "replay"
 COLUMNS = ("arm", "version", "p", "label", "us", "error", "x")
 
 
@@ -86,11 +92,7 @@ def report_path(model: str, run_id: str) -> Path:
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that replays, and its check."""
-    check = dg.AssetCheckSpec(
-        REPLAY_CHECK,
-        asset=key(spec, "replay"),
-        description="The version answers every logged request.",
-    )
+    check = check_spec(spec, "replay", "The version answers every logged request.")
 
     @dg.asset(
         **stage_arguments(spec, "replay", "python"),
@@ -112,21 +114,12 @@ def build(spec: ModelSpec) -> dg.Definitions:
         except NothingToReplayError as reason:
             context.log.info(str(reason))
             yield skipped(spec, "replay", str(reason))
-            yield dg.AssetCheckResult(
-                check_name=REPLAY_CHECK,
-                asset_key=key(spec, "replay"),
-                passed=True,
-                description=f"nothing was replayed: {reason}",
-            )
+            text = f"nothing was replayed: {reason}"
+            yield check_result(spec, "replay", True, text)
             return
         report = context.log.info if found.harmless else context.log.warning
         report(found.sentence)
-        result = dg.AssetCheckResult(
-            check_name=REPLAY_CHECK,
-            passed=found.harmless,
-            severity=dg.AssetCheckSeverity.WARN,
-            description=found.sentence,
-        )
+        result = check_result(spec, "replay", found.harmless, found.sentence)
         path = report_path(spec.name, context.run.run_id)
         write_json(path, found._asdict())
         yield dg.MaterializeResult(

@@ -40,7 +40,7 @@ def fingerprint(spec: ModelSpec, features_version: str) -> str:
 
 
 def spec_fingerprint(spec: ModelSpec) -> str:
-    """Hash of what the YAML says of training."""
+    """Hash of the parts of the YAML that training reads."""
     # Where candidates are fitted changes no answer.
     return provenance.spec_hash(spec.on_this_machine(), *TRAINED_BY)
 

@@ -81,8 +81,8 @@ def signature_columns(
     columns : iterable of str
         Raw input columns of the model, in the order of the signature.
     unknown : {'auto', 'reject', 'accept'}
-        Whether a value that training never saw is taken. ``auto`` refuses it where the
-        rows seem to hold every value; ``reject`` wherever values are a choice.
+        Whether a value that training never saw is accepted. ``auto`` refuses it where
+        the rows seem to hold every value; ``reject`` wherever values are a choice.
 
     Returns
     -------

@@ -92,7 +92,7 @@ def blocked(model: str) -> Blocked | None:
 
 
 def accept(model: str, who: str, why: str) -> tuple[Entry, Blocked]:
-    """Accept what moved: the next data is held to the contract of what waits.
+    """Accept what moved: the next data must fit the contract of the data that waits.
 
     Raises
     ------

@@ -4,11 +4,12 @@ By default its database and artifacts are files under the home directory and no 
 runs; ``MLFLOW_TRACKING_URI`` names another one.
 """
 
+import contextlib
 import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -192,25 +193,17 @@ class Registry:
 
     def remove(self, model: str, number: str, uri: str) -> None:
         """Delete a version, and its files where they are below our home directory."""
-        from mlflow.exceptions import MlflowException
-
         client = self.client
-        try:
+        with _refused(f"version {number} of {model} was not deleted"):
             if _has(client, model, number):
                 client.delete_model_version(model, number)
-        except MlflowException as error:
-            raise RegistryError(
-                f"version {number} of {model} was not deleted: {error}"
-            ) from error
         _remove_files(uri)
 
     def discard(self, model: str, version: str) -> None:
         """Delete whatever a training that died left of `version`: it has no record."""
-        from mlflow.exceptions import MlflowException
-
         client = self.client
         tagged = f"tags.version = '{version}'"
-        try:
+        with _refused(f"what was left of version {version} of {model} was not deleted"):
             for found in client.search_model_versions(f"name = '{model}' and {tagged}"):
                 client.delete_model_version(model, str(found.version))
             experiment = client.get_experiment_by_name(model)
@@ -223,23 +216,12 @@ class Registry:
                     client.delete_logged_model(logged.model_id)
                 # Last: what it made is found through it.
                 client.delete_run(run.info.run_id)
-        except MlflowException as error:
-            raise RegistryError(
-                f"what was left of version {version} of {model} was not deleted:"
-                f" {error}"
-            ) from error
 
     def aliases(self, model: str) -> dict[str, str]:
         """Alias to registry number, as the registry has them now."""
-        from mlflow.exceptions import MlflowException
-
         client = self.client
-        try:
+        with _refused(f"aliases of {model} cannot be read from the registry"):
             found = client.get_registered_model(model).aliases
-        except MlflowException as error:
-            raise RegistryError(
-                f"aliases of {model} cannot be read from the registry: {error}"
-            ) from error
         return {str(alias): str(number) for alias, number in found.items()}
 
     def experiment(self, model: str) -> str:
@@ -279,6 +261,17 @@ class Registry:
         except MlflowException as error:
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
+
+
+@contextlib.contextmanager
+def _refused(what: str) -> Iterator[None]:
+    """Raise MLflow's errors as a `RegistryError` that begins with `what`."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        raise RegistryError(f"{what}: {error}") from error
 
 
 def _remove_files(uri: str) -> None:
