@@ -166,7 +166,10 @@ def inline_faults(span: str) -> list[str]:
     command: click.Command = roots[words[0]]()
     words = words[1:]
     while isinstance(command, click.Group) and words and words[0].islower():
-        found = command.get_command(click.Context(command), words[0])
+        try:
+            found = command.get_command(click.Context(command), words[0])
+        except click.UsageError as error:
+            return [f"{span}: {error.message}"]
         if found is None:
             return [f"{span}: there is no subcommand {words[0]}"]
         command, words = found, words[1:]

@@ -10,7 +10,7 @@ from typing import get_args
 import click
 import pytest
 
-from ml_assets.cli import main
+from ml_assets.cli import RENAMED, main
 from ml_assets.delivery import environments
 from ml_assets.delivery.checks import DESCRIPTIONS
 from ml_assets.serving.settings import ServerSettings
@@ -70,9 +70,16 @@ def test_commands_exist_and_take_their_options(document: Path) -> None:
     found += [
         f"{number}: {fault}"
         for number, span in _spans(document)
+        if not (document.name == "CHANGELOG.md" and _is_former(span))
         for fault in inline_faults(span)
     ]
     assert found == []
+
+
+def _is_former(span: str) -> bool:
+    """Whether a command has another name now, which the changelog lists."""
+    program, *words = span.split() or [""]
+    return program == "ml-assets" and words[:1] in [[name] for name in RENAMED]
 
 
 def _spans(document: Path) -> Iterator[tuple[int, str]]:
@@ -133,6 +140,7 @@ def test_a_right_command_is_left_alone(script: str) -> None:
     [
         ("ml-assets experiment MODEL --stap REASON", "--stap"),
         ("ml-assets nothing", "nothing"),
+        ("ml-assets release MODEL", "is now called `unhold`"),
         ("make nothing", "nothing"),
     ],
 )
