@@ -42,7 +42,7 @@ def switch(store: PlanStore, share: float) -> None:
     plan: ServingPlan = msgspec.structs.replace(
         current, generation=current.generation + 1, log_sample=share
     )
-    store.commit(plan)
+    store.publish(plan)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         reports = store.reports(MODEL)

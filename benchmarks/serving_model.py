@@ -98,7 +98,7 @@ def build(
         files=manifest.files,
         runtime=manifest.runtime,
     )
-    PlanStore(storage).commit(
+    PlanStore(storage).publish(
         ServingPlan(
             model="adult", generation=1, arms=(arm,), created_at="", reason="benchmark"
         )

@@ -15,7 +15,6 @@ from ml_assets.assets.common import (
     who_runs,
 )
 from ml_assets.assets.retries import retrying, verdict
-from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.audit import audit
 from ml_assets.lifecycle.deployment import DoneError, RefusedError, deploy
 from ml_assets.lifecycle.plan_transitions import newest_version
@@ -84,7 +83,7 @@ def _ledger_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
     )
     def ledger() -> dg.AssetCheckResult:
         found = audit(configured_target(), spec.name)
-        entries = Ledger(storage_root()).entries(spec.name)
+        entries = Ledger().entries(spec.name)
         serious = any(finding.is_serious for finding in found)
         return dg.AssetCheckResult(
             passed=not found,

@@ -103,9 +103,7 @@ def _failed_before(
     # A later version replaces it; one that is gone, or was decided on, is not retried.
     if attempt is None or store.names(spec.name)[-1:] != [version]:
         return
-    if version not in {
-        entry.version for entry in Ledger(store.root).entries(spec.name)
-    }:
+    if version not in {entry.version for entry in Ledger().entries(spec.name)}:
         yield _request(spec, deployment, version, attempt)
 
 
@@ -143,7 +141,7 @@ def _after_experiment(
             continue
         if not passed(spec, store.evaluation(spec.name, version)):
             continue
-        entries = Ledger(store.root).entries(spec.name)
+        entries = Ledger().entries(spec.name)
         if version not in {entry.version for entry in entries}:
             return [version]
     return []

@@ -98,7 +98,7 @@ class Sent(msgspec.Struct):
 
 def _begin(context: dg.SensorEvaluationContext, root: Path) -> Progress:
     newest = event_sources.newest_event(context.instance)
-    seen = {model: seq for model, seq, _ in event_sources.decisions(root, {})}
+    seen = {model: seq for model, seq, _ in event_sources.decisions({})}
     return Progress(newest, newest, seen)
 
 
@@ -110,7 +110,7 @@ def _new(
     # First the number, then the events: one that comes meanwhile is read twice.
     seen, ledgers = event_sources.newest_event(instance), {**before.ledgers}
     found: list[Notification] = []
-    for model, seq, notification in event_sources.decisions(root, before.ledgers):
+    for model, seq, notification in event_sources.decisions(before.ledgers):
         ledgers[model] = seq
         found += [] if notification is None else [notification]
     after = max(before.start, before.seen - OVERLAP)

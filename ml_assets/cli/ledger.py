@@ -52,7 +52,6 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     quiet_libraries()
     root = storage_root()
     from ml_assets.core.signing import SigningKeyError
-    from ml_assets.lifecycle.activation import finish
     from ml_assets.lifecycle.aliases import sync_aliases
     from ml_assets.lifecycle.audit import audit, audit_releases
     from ml_assets.spec.reserved import RELEASE
@@ -66,12 +65,11 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     target = chosen_target()
     if repair and not is_release:
         with reporting_errors(RegistryError, RolloutError), target.lock(model):
-            finish(target, model)
             sync_aliases(target, model)
     if sign:
         with reporting_errors(SigningKeyError):
-            _sign(Ledger(root), model)
-    entries = Ledger(root).entries(model)
+            _sign(Ledger(), model)
+    entries = Ledger().entries(model)
     findings = audit_releases(root) if is_release else audit(target, model)
     if as_json:
         echo_json(

@@ -22,6 +22,8 @@ def command(models: tuple[str, ...]) -> None:
       ml-assets rollout
       ml-assets rollout breast_cancer
     """
+    from ml_assets.lifecycle.activation import reapply
+    from ml_assets.state.plans import publish
     from ml_assets.targets import RolloutError
 
     target = chosen_target()
@@ -34,9 +36,10 @@ def command(models: tuple[str, ...]) -> None:
     rows, failed = [], []
     for model in models or known:
         with target.lock(model):
+            publish(model)
             plan = target.history(model)[-1]
             try:
-                servers = target.apply(plan).servers
+                servers = reapply(target, plan).servers
             except RolloutError as error:
                 failed.append(f"{model}: {error}")
                 continue

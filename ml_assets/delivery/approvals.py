@@ -46,7 +46,7 @@ def approve(
     if not why.strip():
         raise RefusedError(f"an approval of {name} needs a reason")
     release = resolve(repository, ReleaseStore(root), name)
-    ledger = Ledger(root)
+    ledger = Ledger()
     entries = ledger.entries(RELEASE)
     verdict = staging_verdict(entries, release.digest)
     before = approvals(entries, release.digest)

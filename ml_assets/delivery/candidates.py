@@ -91,7 +91,7 @@ def _poll(registry: Repository) -> RegistryPoll:
 def _untried(
     root: Path, store: ReleaseStore, polled: dict[str, Release]
 ) -> list[Release]:
-    entries = Ledger(root).entries(RELEASE)
+    entries = Ledger().entries(RELEASE)
     candidates = {release.digest: release for release in polled.values()}
     approval = last_approval(entries)
     # An older version may be approved, too, to which no name that is polled points.
@@ -133,7 +133,7 @@ def production_candidate(
     AlreadyDoneError
         If no version is named, and none was ever approved.
     """
-    ledger, store = Ledger(root), ReleaseStore(root)
+    ledger, store = Ledger(), ReleaseStore(root)
     entries = ledger.entries(RELEASE)
     if name is None:
         approval = last_approval(entries)

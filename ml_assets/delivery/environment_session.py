@@ -116,4 +116,4 @@ def acquire(root: Path, name: Environment) -> Iterator[EnvironmentSession]:
             settings.patience,
             require_lock,
         )
-        yield EnvironmentSession(settings, fleet, attempts, Ledger(root))
+        yield EnvironmentSession(settings, fleet, attempts, Ledger())

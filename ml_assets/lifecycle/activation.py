@@ -1,21 +1,18 @@
 """Activating a plan with its entry in the ledger, whoever decided on it.
 
-Deployment, promotion and rollback go this way. The entry is drafted in a file first,
-so that after a process that dies between the plan and its entry the next one writes the
-entry from the draft.
+Deployment, promotion and rollback go this way. The plan, its entry and the holds that
+it sets are one transaction; what servers read is published after it.
 """
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import msgspec
-
-from ml_assets.core.storage import read_json, sha256_file, storage_root, write_json
-from ml_assets.lifecycle.aliases import mark_unsynced
+from ml_assets.core.storage import sha256_file, storage_root
 from ml_assets.records.ledger_entry import Entry, Kind
 from ml_assets.records.plan import ServingPlan, digest
-from ml_assets.state.ledger import Ledger
+from ml_assets.state import plans
+from ml_assets.state.engine import writing
+from ml_assets.state.ledger import Ledger, append
 from ml_assets.state.versions import VersionRecord, VersionStore
 from ml_assets.targets import Rollout, RolloutError, Target
 
@@ -28,8 +25,9 @@ def activate(
     why: str,
     evidence: Mapping[str, Any],
     key: str,
+    holds: Sequence[str] = (),
 ) -> Rollout:
-    """Roll `plan` out and write it into the ledger; once per `key`.
+    """Roll `plan` out, commit it with its entry and its holds; once per `key`.
 
     Call it under ``target.lock(plan.model)``. With a key whose entry exists, its
     plan is waited for if it is still active, and nothing else is done.
@@ -39,76 +37,64 @@ def activate(
     RolloutError
         If the plan was not activated; nothing changed.
     """
-    ledger = Ledger(storage_root())
-    finish(target, plan.model)
-    known = ledger.find(plan.model, key)
+    known = Ledger().find(plan.model, key)
     if known is not None:
         return repeat(target, known)
-    draft = {
-        "plan": digest(plan),
-        "kind": kind,
-        "version": plan.experiment or plan.live.version,
-        "generation": plan.generation,
-        "who": who,
-        "why": why,
-        "evidence": {**evidence, "plan_sha256": digest(plan)},
-        "key": key,
-    }
-    write_json(_draft(plan.model), msgspec.to_builtins(draft))
-    try:
-        rollout = target.apply(plan)
-    except RolloutError:
-        _drop_draft(plan)
-        raise
-    finish(target, plan.model)
-    return rollout
 
+    def commit() -> None:
+        with writing(plan.model) as connection:
+            plans.commit(connection, plan)
+            append(
+                connection,
+                plan.model,
+                kind,
+                plan.experiment or plan.live.version,
+                plan.generation,
+                who,
+                why,
+                {**evidence, "plan_sha256": digest(plan)},
+                key,
+            )
+            for held in holds:
+                append(
+                    connection,
+                    plan.model,
+                    "hold",
+                    held,
+                    None,
+                    who,
+                    f"rolled back: {why}",
+                    {"generation": plan.generation},
+                    f"hold:{held}:{plan.generation}",
+                )
+        plans.publish(plan.model)
 
-def finish(target: Target, model: str) -> Entry | None:
-    """Write the entry of a plan whose deployer died before it could.
-
-    Call it under ``target.lock(model)``.
-    """
-    draft = read_json(_draft(model))
-    if draft is None:
-        return None
-    wanted, entry = draft.pop("plan"), None
-    if any(digest(plan) == wanted for plan in target.history(model)):
-        entry = Ledger(storage_root()).append(model, **draft)
-        # The aliases come next; until they are set, nobody moved them by hand.
-        mark_unsynced(model)
-    _draft(model).unlink()
-    return entry
+    return target.apply(plan, commit)
 
 
 def repeat(target: Target, entry: Entry) -> Rollout:
     """The rollout of an entry's plan, waited for if it is still active."""
-    by_number = {plan.generation: plan for plan in target.history(entry.model)}
-    if entry.generation not in by_number:
+    try:
+        plan = plans.Plans().read(entry.model, int(entry.generation or 0))
+    except LookupError as error:
         raise RolloutError(
             f"the ledger of {entry.model} names plan {entry.generation} in entry"
-            f" {entry.seq}, and there is no such plan"
-        )
-    plan = by_number[entry.generation]
-    return (
-        target.apply(plan) if plan == target.current(entry.model) else Rollout(plan, 0)
-    )
+            f" {entry.seq}, and {error}"
+        ) from error
+    if plan != target.current(entry.model):
+        return Rollout(plan, 0)
+    # Whoever committed it may have died before servers could read it.
+    plans.publish(entry.model)
+    return reapply(target, plan)
 
 
-def _drop_draft(plan: ServingPlan) -> None:
-    """Remove the draft of an entry, unless a deployer that overtook us wrote it."""
-    draft = read_json(_draft(plan.model))
-    if draft is not None and draft["plan"] == digest(plan):
-        _draft(plan.model).unlink()
+def reapply(target: Target, plan: ServingPlan) -> Rollout:
+    """Have the active plan served; it is not committed again."""
 
+    def commit() -> None:
+        raise RolloutError(f"plan {plan.generation} of {plan.model} is not active")
 
-def _draft(model: str) -> Path:
-    return storage_root() / "ledger" / f"{model}.pending.json"
-
-
-def plan_path(plan: ServingPlan) -> Path:
-    """File of an active plan; the ledger has its SHA-256."""
-    return storage_root() / "plans" / plan.model / f"{plan.generation:08d}.json"
+    return target.apply(plan, commit)
 
 
 def evidence_of(record: VersionRecord) -> dict[str, Any]:

@@ -1,14 +1,15 @@
 """The registry's aliases champion, challenger and previous, set as the plans have them.
 
-The plans and the ledger decide; the aliases follow. From a new plan until they are set,
-``ledger/<model>.unlabelled.json`` marks that nobody moved them by hand.
+The plans and the ledger decide; the aliases follow. The state remembers after which
+entry they were set: as long as a later one changes them, nobody moved them by hand.
 """
 
-from pathlib import Path
+from sqlalchemy import func, select
 
-from ml_assets.core.storage import storage_root, write_json
+from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.plan_transitions import previous_version
-from ml_assets.state.ledger import Ledger, active_holds
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import (
     CHALLENGER,
     CHAMPION,
@@ -16,8 +17,15 @@ from ml_assets.state.registry import (
     Registry,
     RegistryError,
 )
+from ml_assets.state.schema import alias_syncs, ledger
 from ml_assets.state.versions import VersionStore
 from ml_assets.targets import Target
+
+# Kinds of entry after which the aliases may be others.
+CHANGES = (
+    *("deployment", "promotion", "rollback", "experiment"),
+    *("hold", "release_hold"),
+)
 
 
 def expected_aliases(target: Target, model: str) -> dict[str, str]:
@@ -26,7 +34,7 @@ def expected_aliases(target: Target, model: str) -> dict[str, str]:
     if not history:
         return {}
     existing = {*VersionStore(storage_root()).names(model)}
-    on_hold = active_holds(Ledger(storage_root()).entries(model))
+    on_hold = Ledger().held(model)
     gone = {plan.live.version for plan in history} - existing
     others = [item.version for item in history[-1].arms if item.mode != "live"]
     found = {
@@ -52,13 +60,13 @@ def sync_aliases(target: Target, model: str) -> list[str]:
     RegistryError
         If the registry cannot be reached.
     """
-    store = VersionStore(storage_root())
+    store, last = VersionStore(storage_root()), Ledger().last(model)
     numbers = {
         alias: store.get(model, version).registry_version
         for alias, version in expected_aliases(target, model).items()
     }
     absent = Registry().set_aliases(model, numbers)
-    _mark(model).unlink(missing_ok=True)
+    _mark_synced(model, last.seq if last else 0)
     return absent
 
 
@@ -67,7 +75,6 @@ def try_sync_aliases(target: Target, model: str) -> str:
 
     Call it under ``target.lock(model)``.
     """
-    mark_unsynced(model)
     try:
         absent = sync_aliases(target, model)
     except RegistryError as error:
@@ -76,15 +83,18 @@ def try_sync_aliases(target: Target, model: str) -> str:
     return f"the registry no longer has the version of {listed}" if absent else ""
 
 
-def mark_unsynced(model: str) -> None:
-    """Record that a plan or a hold changed, and the aliases were not set since."""
-    write_json(_mark(model), {})
-
-
 def are_synced(model: str) -> bool:
-    """Whether the aliases were set after the last plan."""
-    return not _mark(model).exists()
+    """Whether the aliases were set after the last entry that changes them."""
+    with reading() as connection:
+        synced = select(alias_syncs.c.seq).where(alias_syncs.c.model == model)
+        since = connection.scalar(synced) or 0
+        changes = select(func.max(ledger.c.seq)).where(
+            ledger.c.model == model, ledger.c.kind.in_(CHANGES)
+        )
+        return since >= (connection.scalar(changes) or 0)
 
 
-def _mark(model: str) -> Path:
-    return storage_root() / "ledger" / f"{model}.unlabelled.json"
+def _mark_synced(model: str, seq: int) -> None:
+    with writing(model) as connection:
+        connection.execute(alias_syncs.delete().where(alias_syncs.c.model == model))
+        connection.execute(alias_syncs.insert().values(model=model, seq=seq))

@@ -4,11 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.storage import sha256_file, storage_root
-from ml_assets.lifecycle.activation import plan_path
+from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.aliases import are_synced, expected_aliases
 from ml_assets.records.ledger_entry import Entry
-from ml_assets.records.plan import ServingPlan
+from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import ALIASES, Registry, RegistryError
@@ -25,7 +24,7 @@ class Finding(NamedTuple):
 
 def audit(target: Target, model: str) -> list[Finding]:
     """Everything that is wrong with the records of `model`; empty where nothing is."""
-    ledger = Ledger(storage_root())
+    ledger = Ledger()
     found = [
         Finding(True, f"ledger: {problem.message}") for problem in ledger.verify(model)
     ]
@@ -38,7 +37,7 @@ def audit_releases(root: Path) -> list[Finding]:
     """What is wrong with the ledger of releases."""
     return [
         Finding(True, f"ledger: {problem.message}")
-        for problem in Ledger(root).verify(RELEASE)
+        for problem in Ledger().verify(RELEASE)
     ]
 
 
@@ -55,7 +54,7 @@ def _plans(entries: list[Entry], plans: list[ServingPlan]) -> Iterator[str]:
                     f"plan {plan.generation} (version {plan.live.version}) has no entry"
                     " in the ledger"
                 )
-        elif entry.evidence.get("plan_sha256") != sha256_file(plan_path(plan)):
+        elif entry.evidence.get("plan_sha256") != digest(plan):
             yield (
                 f"plan {plan.generation} serves version {plan.live.version} and is not"
                 f" the one of entry {entry.seq} (version {entry.version})"

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.activation import activate, evidence_of, finish
+from ml_assets.lifecycle.activation import activate, evidence_of
 from ml_assets.lifecycle.aliases import sync_aliases
 from ml_assets.lifecycle.gate_decision import decision_on, gate_figures, passed
 from ml_assets.lifecycle.plan_transitions import challenge, newest_version
@@ -13,7 +13,7 @@ from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import summary
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.ledger import Ledger, active_holds
+from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import VersionRecord, VersionStore
 from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
 
@@ -53,7 +53,6 @@ def deploy(
     """
     store = VersionStore(storage_root())
     with target.lock(spec.name):
-        finish(target, spec.name)
         record = _choose(store, spec, version, overruled)
         try:
             rollout = _deploy(spec, target, store, record, run_id, who, overruled)
@@ -61,7 +60,7 @@ def deploy(
             # Nothing is known of the version.
             raise
         except (RefusedError, RolloutError) as error:
-            Ledger(storage_root()).append(
+            Ledger().append(
                 spec.name,
                 "refusal",
                 record.version,
@@ -133,7 +132,7 @@ def _choose(
     model = spec.name
     if version is not None:
         return store.get(model, version)
-    on_hold = active_holds(Ledger(store.root).entries(model))
+    on_hold = Ledger().held(model)
     for name in reversed(store.names(model)):
         if name in on_hold:
             continue
@@ -179,9 +178,7 @@ def _check_not_done(
 
 def _check_not_on_hold(record: VersionRecord) -> None:
     """Refuse a version that somebody or a rollback put on hold."""
-    entry = active_holds(Ledger(storage_root()).entries(record.model)).get(
-        record.version
-    )
+    entry = Ledger().held(record.model).get(record.version)
     if entry is not None:
         raise RefusedError(
             f"version {record.version} is on hold since {entry.time}: {entry.why};"

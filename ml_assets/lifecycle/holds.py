@@ -5,7 +5,7 @@ from typing import NamedTuple
 from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.records.ledger_entry import Entry
-from ml_assets.state.ledger import Ledger, active_holds
+from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import VersionStore
 from ml_assets.targets import Target
 
@@ -48,7 +48,7 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> HoldCh
                 f" {plan.generation}; `ml-assets rollback {model}` takes it out and"
                 " puts it on hold"
             )
-        entry = Ledger(storage_root()).append(
+        entry = Ledger().append(
             model, "hold", version, None, who=who, why=why, evidence={}
         )
         return HoldChange(entry, _synced(target, model))
@@ -70,7 +70,7 @@ def unhold(target: Target, model: str, version: str, who: str, why: str) -> Hold
                 f"version {version} of {model} is not on hold; on hold: {listed}"
             )
         evidence = {"hold": known[version].hash}
-        entry = Ledger(storage_root()).append(
+        entry = Ledger().append(
             model, "release_hold", version, None, who=who, why=why, evidence=evidence
         )
         return HoldChange(entry, _synced(target, model))
@@ -78,7 +78,7 @@ def unhold(target: Target, model: str, version: str, who: str, why: str) -> Hold
 
 def on_hold(model: str) -> dict[str, Entry]:
     """Versions of `model` on hold, and the entry that put each there."""
-    return active_holds(Ledger(storage_root()).entries(model))
+    return Ledger().held(model)
 
 
 def _synced(target: Target, model: str) -> str:

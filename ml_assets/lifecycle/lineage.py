@@ -10,7 +10,6 @@ from typing import Any
 import msgspec
 
 from ml_assets.core.storage import home, read_json, sha256_file, storage_root
-from ml_assets.lifecycle.activation import plan_path
 from ml_assets.prediction_log.lookup import Logged, find
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan, Signature
@@ -155,7 +154,7 @@ def _entries(root: Path, model: str, generation: int) -> list[Entry]:
     """The decisions by which plans became active, up to that of `generation`."""
     return [
         entry
-        for entry in Ledger(root).entries(model)
+        for entry in Ledger().entries(model)
         if entry.kind in ACTIVATES
         and entry.generation is not None
         and entry.generation <= generation
@@ -172,7 +171,12 @@ def _hashes(
         if entry.version == record.version:
             expected |= entry.evidence.get("sha256", {})
         if plan is not None and entry.generation == plan.generation:
-            name = plan_path(plan).relative_to(root).as_posix()
+            name = (
+                PlanStore(root)
+                .path(plan.model, plan.generation)
+                .relative_to(root)
+                .as_posix()
+            )
             expected[name] = entry.evidence.get("plan_sha256", "")
     for name, wanted in sorted(expected.items()):
         path = root / name
@@ -210,4 +214,4 @@ def _problems(
         yield f"plan {plan.generation} of {model} has no version {line['version']}"
     if entry is None:
         yield f"no entry in the ledger of {model} let version {line['version']} through"
-    yield from (f"ledger: {found.message}" for found in Ledger(root).verify(model))
+    yield from (f"ledger: {found.message}" for found in Ledger().verify(model))

@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 
 from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.activation import activate, evidence_of, finish, repeat
+from ml_assets.lifecycle.activation import activate, evidence_of, repeat
 from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import live_plan, previous_version
-from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import incompatibilities, summary
 from ml_assets.state.bundles import fetch_bundle, signature_of_version
@@ -75,8 +74,7 @@ def rollback(
         If its files are not here and the registry cannot be reached.
     """
     with target.lock(model):
-        finish(target, model)
-        known = Ledger(storage_root()).find(model, key) if key else None
+        known = Ledger().find(model, key) if key else None
         if known is not None:
             rollout, left = repeat(target, known), str(known.evidence["from"])
         else:
@@ -84,8 +82,6 @@ def rollback(
                 target, model, who, why, to, key, evidence or {}, run_id
             )
         is_on_hold = left > rollout.plan.live.version
-        if is_on_hold:
-            _hold(rollout.plan, left, who, why)
         warning = _also(try_sync_aliases(target, model), _interface(rollout.plan, left))
         return RolledBack(rollout, left, is_on_hold, warning)
 
@@ -135,8 +131,11 @@ def _roll_back(
     plan = live_plan(record, before, f"rollback: {why}", run_id)
     found = {**evidence_of(record), "from": before.live.version, **evidence}
     unique = key or f"rollback:{plan.generation}"
-    rollout = activate(target, plan, "rollback", who, why, found, unique)
-    return rollout, before.live.version
+    left = before.live.version
+    # A newer version that is left must not come back by itself.
+    holds = [left] if left > record.version else []
+    rollout = activate(target, plan, "rollback", who, why, found, unique, holds)
+    return rollout, left
 
 
 def _destination(
@@ -178,19 +177,6 @@ def _known(store: VersionStore, model: str, version: str) -> VersionRecord:
         raise UnknownVersionError(
             f"model {model} has no version {version}, or it was removed; kept: {kept}"
         ) from error
-
-
-def _hold(plan: ServingPlan, version: str, who: str, why: str) -> Entry:
-    return Ledger(storage_root()).append(
-        plan.model,
-        "hold",
-        version,
-        None,
-        who=who,
-        why=f"rolled back: {why}",
-        evidence={"generation": plan.generation},
-        key=f"hold:{version}:{plan.generation}",
-    )
 
 
 def _counted(versions: Any) -> str:

@@ -146,7 +146,7 @@ class Needed:
         """Runs that trained, judged, deployed or decided on a version that is kept."""
         versions = self._versions[model]
         yield from (store.get(model, name).run_id for name in versions)
-        for entry in Ledger(store.root).entries(model):
+        for entry in Ledger().entries(model):
             found = RUN_ID.search(entry.who)
             if found and entry.version in versions:
                 yield found[1]

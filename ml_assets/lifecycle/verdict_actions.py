@@ -4,7 +4,7 @@ import datetime as dt
 from typing import NamedTuple
 
 from ml_assets.core.storage import storage_root
-from ml_assets.lifecycle.activation import activate, finish
+from ml_assets.lifecycle.activation import activate
 from ml_assets.lifecycle.aliases import are_synced, try_sync_aliases
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.lifecycle.plan_transitions import drop, next_step, promote
@@ -52,8 +52,7 @@ def apply_verdict(
         If the plan that follows was not activated; what served before serves on.
     """
     with target.lock(model):
-        # A process that died may have left its entry, or the aliases, to us.
-        finish(target, model)
+        # A process that died may have left the aliases to us.
         warning = "" if are_synced(model) else try_sync_aliases(target, model)
         plans = target.history(model)
         now = dt.datetime.now(dt.UTC)
@@ -77,7 +76,6 @@ def stop(target: Target, model: str, spec: ServingSpec, who: str, why: str) -> O
         If the champion's plan was not activated; what served before serves on.
     """
     with target.lock(model):
-        finish(target, model)
         plans = target.history(model)
         found = experiment_status(storage_root(), spec, plans, dt.datetime.now(dt.UTC))
         if found is None:

@@ -110,7 +110,7 @@ def accept(model: str, who: str, why: str) -> tuple[Entry, Blocked]:
                 f"no data of {model} waits to be accepted: none broke its contract"
                 " since data was last accepted"
             )
-        entry = Ledger(storage_root()).append(
+        entry = Ledger().append(
             model,
             "contract",
             note.data_version,

@@ -116,6 +116,12 @@ class Ledger:
         with writing(model) as connection:
             return append(connection, model, kind, *given, **named)
 
+    def head(self, model: str) -> tuple[int, str] | None:
+        """The number and hash of the last entry; None where there is none."""
+        with reading() as connection:
+            found = _head(connection, model)
+        return None if found is None else (found.seq, found.hash)
+
     def models(self) -> list[str]:
         """What has a ledger."""
         with reading() as connection:
@@ -163,13 +169,7 @@ class Ledger:
         unknown = ledger.c.kind.not_in(KINDS)
         with reading() as connection:
             rows = connection.execute(_rows(model).where(stops | unknown)).all()
-        found: dict[str, Entry] = {}
-        for entry in map(_entry, rows):
-            if entry is not None and entry.kind != "release_hold":
-                found[entry.version] = entry
-            elif entry is not None:
-                found.pop(entry.version, None)
-        return found
+        return active_holds([entry for entry in map(_entry, rows) if entry is not None])
 
     def verify(self, model: str) -> list[Problem]:
         """What is wrong with the ledger of `model`; empty where nothing is."""
@@ -203,6 +203,17 @@ class Ledger:
                 yield canonical(body) + b"\n"
 
 
+def active_holds(entries: list[Entry]) -> dict[str, Entry]:
+    """Versions that `entries` put on hold, and the entry that did."""
+    found: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.kind == "hold" or entry.kind not in KINDS:
+            found[entry.version] = entry
+        elif entry.kind == "release_hold":
+            found.pop(entry.version, None)
+    return found
+
+
 def _rows(model: str) -> Any:
     return select(ledger).where(ledger.c.model == model).order_by(ledger.c.seq)
 
@@ -219,19 +230,19 @@ def _head(connection: Connection, model: str) -> _Head | None:
 
 
 def _entry(row: Row[Any]) -> Entry | None:
-    *_, line, digest, signature = row
     try:
-        found = _DECODER.decode(line)
+        found = _DECODER.decode(row.line)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         return None
-    return msgspec.structs.replace(found, hash=digest, signature=signature)
+    return msgspec.structs.replace(found, hash=row.hash, signature=row.signature)
 
 
 def _is_sound(entry: Entry, row: Row[Any], number: int, before: str) -> bool:
     """Whether an entry is as it was written, is `number`, and follows `before`."""
     return (
-        hashlib.sha256(row[5].encode()).hexdigest() == entry.hash
-        and (entry.model, entry.seq, entry.kind, entry.version, entry.key) == row[:5]
+        hashlib.sha256(row.line.encode()).hexdigest() == entry.hash
+        and (entry.model, entry.seq, entry.kind, entry.version, entry.key)
+        == tuple(row)[:5]
         and entry.seq == number
         and (entry.previous == before or not before)
     )

@@ -13,13 +13,9 @@ from sqlalchemy.exc import IntegrityError
 
 from ml_assets.core.storage import storage_root
 from ml_assets.records.plan import ServingPlan, digest, encode
-from ml_assets.serving.models.repository import PlanRepository
+from ml_assets.serving.models.plan_store import PlanStore, StalePlanError
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.schema import plans
-
-
-class StalePlanError(Exception):
-    """Somebody else committed a plan since this one was made."""
 
 
 def commit(connection: Connection, plan: ServingPlan) -> None:
@@ -51,7 +47,7 @@ def publish(model: str) -> None:
     with writing(model) as connection:
         plan = _current(connection, model)
         if plan is not None:
-            PlanRepository(storage_root()).publish(plan)
+            PlanStore(storage_root()).publish(plan)
 
 
 class Plans:
@@ -102,9 +98,9 @@ class Plans:
         )
         with reading() as connection:
             rows = connection.execute(wanted).all()
-        repository = PlanRepository(storage_root())
+        published = PlanStore(storage_root())
         return sorted(
-            model for model, text in rows if repository.active(model) != _plan(text)
+            model for model, text in rows if published.current(model) != _plan(text)
         )
 
 

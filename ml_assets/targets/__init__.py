@@ -1,6 +1,7 @@
 """Where a plan is rolled out: one small protocol, one module per kind of target."""
 
 import os
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
@@ -36,6 +37,10 @@ class Rollout(NamedTuple):
     servers: int
 
 
+# Makes a plan the active one; raises `StalePlanError` if another deployer was first.
+Commit = Callable[[], None]
+
+
 class Target(Protocol):
     """Activates plans."""
 
@@ -48,10 +53,11 @@ class Target(Protocol):
     def lock(self, model: str) -> AbstractContextManager[None]:
         """A lock for whoever decides on and applies a plan of `model`."""
 
-    def apply(self, plan: ServingPlan) -> Rollout:
+    def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
 
-        To apply the plan that is active is allowed, and makes no new one.
+        `commit` is called once, when what serves it is prepared. The plan that is
+        active is only waited for, and not committed again.
         """
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ml_assets.records.plan import Arm, ServingPlan, encode
 from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError
 
 
@@ -22,11 +23,11 @@ class BaseTarget:
 
     def current(self, model: str) -> ServingPlan | None:
         """The active plan, or None where the model was never deployed."""
-        return self.store.current(model)
+        return Plans().current(model)
 
     def history(self, model: str) -> list[ServingPlan]:
         """Every plan that was active, oldest first."""
-        return self.store.history(model)
+        return Plans().history(model)
 
     def lock(self, model: str) -> AbstractContextManager[None]:
         """A lock for whoever decides on and applies a plan of `model`."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from ml_assets.core.retry import poll
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.serving.models.plan_store import StalePlanError
-from ml_assets.targets import Rollout, RolloutError, TargetError
+from ml_assets.targets import Commit, Rollout, RolloutError, TargetError
 from ml_assets.targets.base import BaseTarget
 from ml_assets.targets.containers import Containers, Server
 
@@ -33,7 +33,7 @@ class DockerTarget(BaseTarget):
     def __init__(self, root: Path, timeout: float = 120.0) -> None:
         super().__init__(root, timeout)
 
-    def apply(self, plan: ServingPlan) -> Rollout:
+    def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
 
         Of a plan that is active already the container is started where it is missing,
@@ -42,8 +42,8 @@ class DockerTarget(BaseTarget):
         try:
             containers = Containers(plan.model)
             self._remove_never_active(containers)
-            if self.store.current(plan.model) != plan:
-                server = self._start_and_commit(containers, plan)
+            if self.current(plan.model) != plan:
+                server = self._start_and_commit(containers, plan, commit)
             else:
                 server = self._find_or_start(containers, plan)
             return self._hand_over(containers, plan, server)
@@ -52,20 +52,22 @@ class DockerTarget(BaseTarget):
 
     def _remove_never_active(self, containers: Containers) -> None:
         """Remove what a deployer left that died before it could commit its plan."""
-        current = self.store.current(containers.model)
+        current = self.current(containers.model)
         newest = current.generation if current else 0
         for server in containers.servers():
             if server.generation > newest:
                 containers.stop(server, patience=0)
 
-    def _start_and_commit(self, containers: Containers, plan: ServingPlan) -> Server:
+    def _start_and_commit(
+        self, containers: Containers, plan: ServingPlan, commit: Commit
+    ) -> Server:
         """Let a new container load the plan, and commit it when it could."""
         self.store.propose(plan)
         server = None
         try:
             server = containers.start(plan.generation, digest(plan))
             self._await_loaded(containers, plan, server)
-            self.store.commit(plan)
+            commit()
         except (RolloutError, TargetError, StalePlanError) as error:
             if server is not None:
                 containers.stop(server, patience=0)

@@ -19,7 +19,13 @@ from pathlib import Path
 from ml_assets.records.plan import ServingPlan, digest, pin_of
 from ml_assets.serving.models.plan_store import StalePlanError
 from ml_assets.state.locks import LockCheck, LockError, deployer_lock
-from ml_assets.targets import Rollout, RolloutError, TargetError, UnreachableError
+from ml_assets.targets import (
+    Commit,
+    Rollout,
+    RolloutError,
+    TargetError,
+    UnreachableError,
+)
 from ml_assets.targets.base import BaseTarget, preflight
 from ml_assets.targets.clusters import (
     Cluster,
@@ -85,14 +91,14 @@ class KubernetesTarget(BaseTarget):
         finally:
             self._held.pop(model, None)
 
-    def apply(self, plan: ServingPlan) -> Rollout:
+    def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
 
         Of a plan that is active already the rollout is only waited for.
         """
         name = deployment_name(plan.model)
         deployment = Deployment(self._cluster, name, MANAGER)
-        before = self.store.current(plan.model)
+        before = self.current(plan.model)
         try:
             if before == plan:
                 return Rollout(plan, _replicas(self._pin(deployment, plan)))
@@ -101,7 +107,7 @@ class KubernetesTarget(BaseTarget):
                 preflight(self.store.root, arm, PREFLIGHT_SECONDS)
             found = self._roll_out(deployment, plan, before)
             self._check_held(plan.model)
-            self.store.commit(plan)
+            commit()
         except StalePlanError as error:
             self._follow_plans(deployment, plan.model)
             raise RolloutError(str(error)) from error
@@ -168,7 +174,7 @@ class KubernetesTarget(BaseTarget):
 
     def _follow_plans(self, deployment: Deployment, model: str) -> None:
         """Serve what is active, after somebody else activated it."""
-        plan = self.store.current(model)
+        plan = self.current(model)
         if plan is not None:
             with contextlib.suppress(ClusterError, OvertakenError, FailedRolloutError):
                 self._pin(deployment, plan)

@@ -13,7 +13,7 @@ from pathlib import Path
 from ml_assets.core.retry import poll
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.serving.models.plan_store import ServerReport, StalePlanError
-from ml_assets.targets import Rollout, RolloutError
+from ml_assets.targets import Commit, Rollout, RolloutError
 from ml_assets.targets.base import BaseTarget, preflight
 
 POLL_SECONDS = 0.05
@@ -28,19 +28,19 @@ class LocalTarget(BaseTarget):
     def __init__(self, root: Path, timeout: float = 60.0) -> None:
         super().__init__(root, timeout)
 
-    def apply(self, plan: ServingPlan) -> Rollout:
+    def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
 
         A plan that is active already is only waited for.
         """
-        if self.store.current(plan.model) == plan:
+        if self.current(plan.model) == plan:
             return Rollout(plan, self._await_serving(plan))
         for arm in plan.arms:
             preflight(self.store.root, arm, self.timeout)
         self.store.propose(plan)
         try:
             self._await_prepared(plan)
-            self.store.commit(plan)
+            commit()
         except StalePlanError as error:
             raise RolloutError(str(error)) from error
         finally:

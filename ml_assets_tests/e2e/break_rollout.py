@@ -8,6 +8,7 @@ import sys
 
 import msgspec
 
+from ml_assets_tests.kits.plans import apply
 from ml_assets.targets import RolloutError, configured_target, kubernetes
 
 
@@ -22,7 +23,7 @@ def main(model):
             before, arms=(arm,), generation=before.generation + 1, reason="broken"
         )
         try:
-            chosen.apply(plan)
+            apply(chosen, plan)
         except RolloutError as error:
             print(error, flush=True)
             is_back = "run the former template" in str(error)

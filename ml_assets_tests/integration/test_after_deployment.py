@@ -162,7 +162,7 @@ def test_under_shadow_a_passing_version_becomes_the_challenger(
     ]
     assert plan.experiment == second
     assert set(Registry().aliases("churn")) == {"champion", "challenger"}
-    entry = Ledger(home).entries("churn")[-1]
+    entry = Ledger().entries("churn")[-1]
     assert (entry.kind, entry.version) == ("experiment", second)
     # Its profile is there before it may serve, and it is not tried twice.
     assert VersionStore(home).profile_path("churn", second).exists()
@@ -200,7 +200,7 @@ def test_labels_decide_a_shadow_experiment(
         "not_yet": (champion, "experiment", ["challenger", "champion"]),
     }
     version, kind, aliases = expected[verdict]
-    after, entries = plan_now(home), Ledger(home).entries("churn")
+    after, entries = plan_now(home), Ledger().entries("churn")
     assert after.live.version == version and entries[-1].kind == kind
     assert (after.experiment is None) == (verdict != "not_yet")
     assert sorted(Registry().aliases("churn")) == aliases
@@ -208,8 +208,8 @@ def test_labels_decide_a_shadow_experiment(
     # To look again changes nothing.
     run(spec, "monitor")
     assert plan_now(home) == after
-    assert Ledger(home).entries("churn") == entries
-    assert not Ledger(home).verify("churn")
+    assert Ledger().entries("churn") == entries
+    assert not Ledger().verify("churn")
 
 
 def test_a_challenger_that_fails_is_rolled_back_without_a_label(
@@ -234,9 +234,7 @@ def test_time_without_evidence_keeps_the_champion(run: Run, home: Path) -> None:
     _, sentence = check_of(run(spec, "monitor"), "experiment")
     assert sentence.startswith("keep: ") and "time is over" in sentence
     assert plan_now(home).live.version == before.live.version
-    assert (
-        Ledger(home).entries("churn")[-1].key == f"experiment:{before.experiment}:keep"
-    )
+    assert Ledger().entries("churn")[-1].key == f"experiment:{before.experiment}:keep"
 
 
 def test_a_promotion_whose_run_died_is_entered_and_labelled_by_the_next(
@@ -257,10 +255,10 @@ def test_a_promotion_whose_run_died_is_entered_and_labelled_by_the_next(
     assert not killed.success and "killed" in failure_of(killed)
     after = plan_now(home)
     assert after.live.version == plan.experiment
-    assert "promotion" not in [e.kind for e in Ledger(home).entries("churn")]
+    assert "promotion" not in [e.kind for e in Ledger().entries("churn")]
     run(spec, "monitor")
     run(spec, "monitor")
-    kinds = [entry.kind for entry in Ledger(home).entries("churn")]
+    kinds = [entry.kind for entry in Ledger().entries("churn")]
     assert kinds == ["deployment", "experiment", "promotion"]
     assert plan_now(home) == after
     assert set(Registry().aliases("churn")) == {"champion", "previous"}
@@ -276,7 +274,7 @@ def test_a_challenger_can_be_taken_out_by_hand(run: Run, home: Path) -> None:
     assert f"version {plan.experiment} is taken out" in said.stderr
     assert plan_now(home).live.version == plan.live.version
     assert plan_now(home).experiment is None
-    entry = Ledger(home).entries("churn")[-1]
+    entry = Ledger().entries("churn")[-1]
     assert (entry.kind, entry.why) == ("rollback", "complaints")
     again = invoke("experiment", "churn", "--stop", "again")
     assert again.exit_code == 1 and "churn has no challenger" in again.stderr
@@ -338,7 +336,7 @@ def test_a_canary_grows_by_steps_and_then_waits_for_labels(
         seen.append(arms(plan_now(home)))
     small, large = [("live", 0.8), ("split", 0.2)], [("live", 0.5), ("split", 0.5)]
     assert seen == [small, large, large, large]
-    whys = [e.why for e in Ledger(home).entries("churn") if e.kind == "experiment"]
+    whys = [e.why for e in Ledger().entries("churn") if e.kind == "experiment"]
     assert "no guardrail is breached after" in whys[-1] and len(whys) == 2
 
 

@@ -44,7 +44,7 @@ def test_a_release_ends_once_however_often_its_process_is_killed(
     home: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     staging, _ = environments(monkeypatch)
-    chance, ledger = random.Random(SEED), Ledger(home)
+    chance, ledger = random.Random(SEED), Ledger()
     with staging.running(), registry_double() as registry:
         images = build(COMMITS["a"])
         digest = registry.push(images, "main")

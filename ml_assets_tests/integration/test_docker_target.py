@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ml_assets_tests.kits.plans import apply
 from ml_assets.core.storage import write_bytes
 from ml_assets.records.plan import Arm
 from ml_assets.targets import RolloutError
@@ -51,22 +52,22 @@ def test_a_second_version_takes_over_under_load_without_a_lost_request(
 ) -> None:
     handoff = stack.open_handoff()
     a, b = stack.arms.values()
-    assert stack.target.apply(plan(a, 1)) == (plan(a, 1), 1)
+    assert apply(stack.target, plan(a, 1)) == (plan(a, 1), 1)
     handoff.await_health("healthy")
-    load = stack.under_load(lambda: stack.target.apply(plan(b, 2)))
+    load = stack.under_load(lambda: apply(stack.target, plan(b, 2)))
     assert (load.lost, load.wrong) == ([], [])
     assert load.order == ["a", "b"]
     assert stack.servers() == [(2, "running")]
     assert stack.target.history(MODEL) == [plan(a, 1), plan(b, 2)]
     # The same again changes nothing.
     (before,) = stack.server_ids()
-    assert stack.target.apply(plan(b, 2)) == (plan(b, 2), 1)
+    assert apply(stack.target, plan(b, 2)) == (plan(b, 2), 1)
     assert stack.server_ids() == [before]
 
 
 def test_servers_are_as_restricted_as_the_handoff(stack: Stack) -> None:
     stack.open_handoff("--memory=600m", "--cpus=0.5", "--env=ML_ASSETS_MAX_ROWS=7")
-    stack.target.apply(plan(stack.arms["a"], 1))
+    apply(stack.target, plan(stack.arms["a"], 1))
     (id_,) = stack.server_ids()
     server = Container(id_)
     server.await_health("healthy")
@@ -88,12 +89,12 @@ def test_a_version_that_answers_otherwise_is_refused_and_traffic_sees_nothing(
 ) -> None:
     stack.open_handoff()
     a, b = stack.arms.values()
-    stack.target.apply(plan(a, 1))
+    apply(stack.target, plan(a, 1))
     altered = with_other_answers(stack.root, b)
 
     def refused() -> None:
         with pytest.raises(RolloutError, match="version b was refused: probe row 3"):
-            stack.target.apply(plan(altered, 2))
+            apply(stack.target, plan(altered, 2))
 
     load = stack.under_load(refused)
     assert (load.lost, load.wrong, load.order) == ([], [], ["a"])
@@ -107,7 +108,7 @@ def test_a_container_that_ends_is_no_rollout_and_its_log_is_reported(
 ) -> None:
     stack.open_handoff("--env=ML_ASSETS_MAX_ROWS=many")
     with pytest.raises(RolloutError, match="(?s)ended with exit code 2: .*max_rows"):
-        stack.target.apply(plan(stack.arms["a"], 1))
+        apply(stack.target, plan(stack.arms["a"], 1))
     assert stack.servers() == []
     assert stack.target.current(MODEL) is None
 
@@ -118,22 +119,22 @@ def test_the_error_for_a_model_without_a_handoff_names_what_to_declare(
     stack.open_handoff(labels=False)
     expected = f"0 running containers are labelled .*{MODEL}.*{stack.name}"
     with pytest.raises(RolloutError, match=expected):
-        stack.target.apply(plan(stack.arms["a"], 1))
+        apply(stack.target, plan(stack.arms["a"], 1))
 
 
 def test_an_overtaken_plan_is_refused_and_leaves_no_container(stack: Stack) -> None:
     stack.open_handoff()
     a, b = stack.arms.values()
-    stack.target.apply(plan(a, 1))
+    apply(stack.target, plan(a, 1))
     with pytest.raises(RolloutError, match="generation 1 already exists"):
-        stack.target.apply(plan(b, 1))
+        apply(stack.target, plan(b, 1))
     assert stack.servers() == [(1, "running")]
 
 
 def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
     stack.open_handoff()
     current = plan(stack.arms["a"], 1)
-    stack.target.apply(current)
+    apply(stack.target, current)
     before = stack.server_ids()
     changed = f"FROM {stack.image}\nLABEL changed=yes\n"
     subprocess.run(
@@ -142,7 +143,7 @@ def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
         check=True,
         capture_output=True,
     )
-    load = stack.under_load(lambda: stack.target.apply(current))
+    load = stack.under_load(lambda: apply(stack.target, current))
     assert (load.lost, load.wrong) == ([], [])
     (after,) = stack.server_ids()
     assert [after] != before
@@ -152,7 +153,7 @@ def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
 
 def test_a_killed_server_comes_back_by_itself_while_clients_wait(stack: Stack) -> None:
     handoff = stack.open_handoff()
-    stack.target.apply(plan(stack.arms["a"], 1))
+    apply(stack.target, plan(stack.arms["a"], 1))
     (server,) = stack.server_ids()
     Container(server).signal("SIGKILL")
     load = stack.under_load(lambda: None)
@@ -167,7 +168,7 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
     stack: Stack,
 ) -> None:
     stack.open_handoff()
-    stack.target.apply(plan(stack.arms["a"], 1))
+    apply(stack.target, plan(stack.arms["a"], 1))
     plans = stack.root / "plans" / MODEL
     outcomes: dict[str, bool] = {}
 
@@ -193,7 +194,7 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
             deployer.wait()
             outcomes[name] = stack.target.current(MODEL) == wanted
             with stack.target.lock(MODEL):
-                stack.target.apply(wanted)
+                apply(stack.target, wanted)
             assert stack.servers() == [(number, "running")]
 
     load = stack.under_load(kill_and_repeat)

@@ -12,6 +12,7 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from ml_assets_tests.kits.plans import apply
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
 from ml_assets.state.locks import LockError, advisory_lock, database_url
 from ml_assets.targets import RolloutError
@@ -41,10 +42,11 @@ from pathlib import Path
 import msgspec
 from ml_assets.records.plan import ServingPlan
 from ml_assets.targets import configured_target
+from ml_assets_tests.kits.plans import apply
 plan = msgspec.json.decode(Path(sys.argv[1]).read_bytes(), type=ServingPlan)
 chosen = configured_target()
 with chosen.lock(plan.model):
-    chosen.apply(plan)
+    apply(chosen, plan)
 """
 
 
@@ -81,7 +83,7 @@ def test_what_a_killed_deployer_began_is_completed_by_the_next(
     a: Arm,
     b: Arm,
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     first = plan(b, 2)
     pin = pin_of(first)
     moments: dict[str, Callable[[], object]] = {
@@ -106,7 +108,7 @@ def test_what_a_killed_deployer_began_is_completed_by_the_next(
     )
     with target.lock("census"):
         if target.current("census") == plan(a, 1):
-            target.apply(second)
+            apply(target, second)
     assert target.current("census") in (first, second)
     current = target.current("census")
     assert current is not None
@@ -128,7 +130,7 @@ def test_of_two_deployers_one_wins_and_no_state_is_lost(
 ) -> None:
     url = f"postgresql+psycopg2://ann:p%40ss%2Fword@{postgres}"
     monkeypatch.setenv("ML_ASSETS_DATABASE_URL", url)
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     plans = [
         ServingPlan(
             model="census", generation=2, arms=(b,), created_at=str(n), reason="race"
@@ -186,7 +188,7 @@ def test_a_deployer_that_lost_its_lock_changes_nothing(
         )
         admin.close()
         with pytest.raises(RolloutError, match="the lock .* is lost"):
-            target.apply(plan(a, 1))
+            apply(target, plan(a, 1))
     assert target.current("census") is None
     assert not api.patches
 
@@ -225,8 +227,8 @@ def test_real_servers_are_pinned_to_their_generation_and_refuse_by_name(
     api.stop = lambda pod: servers.pop(pod.name).__exit__()
     api.edit(NAME, lambda found: found["spec"].update(progressDeadlineSeconds=60))
     try:
-        target.apply(plan(a, 1))
-        target.apply(plan(b, 2))
+        apply(target, plan(a, 1))
+        apply(target, plan(b, 2))
         for server in list(servers.values()):
             assert server.predict(rows(3))["version"] == "b"
         # The preflight in the deployer's process passes, and then the file changes.
@@ -237,7 +239,7 @@ def test_real_servers_are_pinned_to_their_generation_and_refuse_by_name(
             lambda name, patch: path.write_bytes(b"x" + whole[1:]) and None
         )
         with pytest.raises(RolloutError, match="refused the plan: .*runtime.npz"):
-            target.apply(broken)
+            apply(target, broken)
         path.write_bytes(whole)
         assert serving(api) == {pin_of(plan(b, 2))}
         for server in list(servers.values()):

@@ -19,6 +19,7 @@ from ml_assets_tests.kits.kubernetes_site import (
     storage,
     target,
 )
+from ml_assets_tests.kits.plans import apply, commit
 from ml_assets_tests.kits.serving import plan
 
 __all__ = ["a", "api", "b", "root", "storage", "target"]
@@ -37,8 +38,8 @@ def refuse(api: KubernetesApi, bad: ServingPlan) -> None:
 def test_a_plan_is_active_when_every_pod_serves_it(
     api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
-    assert target.apply(plan(a, 1)) == (plan(a, 1), 2)
-    assert target.apply(plan(b, 2)) == (plan(b, 2), 2)
+    assert apply(target, plan(a, 1)) == (plan(a, 1), 2)
+    assert apply(target, plan(b, 2)) == (plan(b, 2), 2)
     assert serving(api) == {pin_of(plan(b, 2))}
     assert target.history("census") == [plan(a, 1), plan(b, 2)]
     assert target.store.staged("census") == []
@@ -50,15 +51,15 @@ def test_a_plan_is_active_when_every_pod_serves_it(
 def test_the_active_plan_may_be_applied_again(
     api: KubernetesApi, target: KubernetesTarget, a: Arm
 ) -> None:
-    target.apply(plan(a, 1))
-    assert target.apply(plan(a, 1)) == (plan(a, 1), 2)
+    apply(target, plan(a, 1))
+    assert apply(target, plan(a, 1)) == (plan(a, 1), 2)
     assert len(api.patches) == 1
 
 
 def test_a_deployment_that_lost_its_pin_is_pinned_to_the_active_plan(
     api: KubernetesApi, target: KubernetesTarget, a: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     api.edit(NAME, lambda found: found["spec"]["template"]["metadata"].clear())
     api.edit(
         NAME,
@@ -66,17 +67,17 @@ def test_a_deployment_that_lost_its_pin_is_pinned_to_the_active_plan(
             labels={"app.kubernetes.io/name": "ml-assets"}
         ),
     )
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     assert serving(api) == {pin_of(plan(a, 1))}
 
 
 def test_a_failed_rollout_returns_to_the_active_plan_with_the_reasons(
     api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     refuse(api, plan(b, 2))
     with pytest.raises(RolloutError) as caught:
-        target.apply(plan(b, 2))
+        apply(target, plan(b, 2))
     assert "probe row 3: 0.2 instead of 0.4" in str(caught.value)
     assert "all 2 replicas run the former template" in str(caught.value)
     assert target.current("census") == plan(a, 1)
@@ -92,38 +93,38 @@ def test_the_first_plan_of_all_is_undone_to_none(
     # Nothing serves before, so that a return can only be verified by its template.
     short = KubernetesTarget(target.store.root, api.cluster(), timeout=4.0)
     with pytest.raises(RolloutError, match="plan 1 of census is not active"):
-        short.apply(plan(a, 1))
+        apply(short, plan(a, 1))
     assert api.annotation(NAME, ANNOTATION) is None
     assert target.current("census") is None
     api.judge = lambda pod: None
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     assert serving(api) == {pin_of(plan(a, 1))}
 
 
 def test_a_version_that_does_not_load_never_reaches_the_cluster(
     api: KubernetesApi, target: KubernetesTarget, a: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     files = {name: "0" * 64 for name in a.files}
     bad = Arm(version="x", bundle=a.bundle, files=files, runtime="compiled")
     with pytest.raises(RolloutError, match="version x was refused"):
-        target.apply(plan(bad, 2))
+        apply(target, plan(bad, 2))
     assert len(api.patches) == 1
 
 
 def test_a_plan_that_was_overtaken_is_refused(
     api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     with pytest.raises(RolloutError, match="generation 1 is, expected plan 2"):
-        target.apply(plan(b, 1))
+        apply(target, plan(b, 1))
     assert serving(api) == {pin_of(plan(a, 1))}
 
 
 def test_an_api_that_goes_away_for_good_leaves_work_that_the_next_one_finishes(
     api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
 
     def go_down(name: str, patch: Any) -> None:
         api.is_down = True
@@ -131,25 +132,25 @@ def test_an_api_that_goes_away_for_good_leaves_work_that_the_next_one_finishes(
     api.before_patch = go_down
     hasty = KubernetesTarget(target.store.root, api.cluster(patience=1.0))
     with pytest.raises(RolloutError, match="did not serve us for 1 s"):
-        hasty.apply(plan(b, 2))
+        apply(hasty, plan(b, 2))
     assert target.current("census") == plan(a, 1)
     api.before_patch, api.is_down = (lambda name, patch: None), False
     again = plan(b, 2)
-    assert target.apply(again) == (again, 2)
+    assert apply(target, again) == (again, 2)
     assert serving(api) == {pin_of(again)}
 
 
 def test_a_zombie_does_not_overwrite_a_newer_plan(
     api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     newer = plan(b, 2)
     zombie = KubernetesTarget(target.store.root, api.cluster())
 
     def overtake(name: str, patch: Any) -> None:
         # While the zombie's patch is on its way, another deployer does all its work.
         api.before_patch = lambda name, patch: None
-        target.apply(newer)
+        apply(target, newer)
 
     api.before_patch = overtake
     late = ServingPlan(
@@ -164,17 +165,17 @@ def test_a_zombie_does_not_overwrite_a_newer_plan(
 def test_a_zombie_that_commits_first_is_followed_by_the_cluster(
     api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     zombies = plan(a, 2)
 
-    def commit(name: str, patch: Any) -> None:
+    def overtake(name: str, patch: Any) -> None:
         if target.current("census") == plan(a, 1):
             target.store.stage(zombies)
-            target.store.commit(zombies)
+            commit(zombies)
 
-    api.before_patch = commit
+    api.before_patch = overtake
     with pytest.raises(RolloutError, match="generation 2 already exists"):
-        target.apply(plan(b, 2))
+        apply(target, plan(b, 2))
     assert target.current("census") == zombies
     assert serving(api) == {pin_of(zombies)}
 

@@ -20,6 +20,7 @@ from ml_assets.delivery.environments import Settings
 from ml_assets.delivery.releases import Release
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets_tests.integration.test_ui import free_port
+from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan, write_version
 
@@ -148,7 +149,7 @@ def test_a_good_release_passes_and_others_do_not(webserver: Webserver) -> None:
     await_true(webserver.answers, "the webserver answers")
     root = webserver.home / "storage"
     arm = write_version(root, "a", 0)
-    PlanStore(root).commit(plan(arm, 1))
+    commit(plan(arm, 1))
     with Server(root) as server:
         models = f"http://127.0.0.1:{server.port}"
         settings = webserver.settings(120.0, models)

@@ -10,6 +10,7 @@ from ml_assets.cli import main
 from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets_tests.kits.plans import commit
 
 VERSION = "20261122T020000Z"
 
@@ -83,7 +84,7 @@ def in_service(
         files=files or {},
         runtime=runtime,
     )
-    store.commit(
+    commit(
         ServingPlan(
             model=model,
             generation=before.generation + 1 if before else 1,

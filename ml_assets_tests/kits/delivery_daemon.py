@@ -66,7 +66,7 @@ class DeliveryDaemon:
         self.registry = registry
         self.staging, self.production = environments
         self.slack = slack
-        self.ledger = Ledger(home)
+        self.ledger = Ledger()
         config = yaml.safe_load(SHIPPED.read_text()) | QUICK
         (home / "dagster").mkdir()
         (home / "dagster" / "dagster.yaml").write_text(yaml.safe_dump(config))

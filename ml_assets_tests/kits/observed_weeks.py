@@ -171,7 +171,7 @@ def _releases(site: Site) -> None:
     entries = f'ml_assets_ledger_entries{{model="{RELEASE}"}}'
     for number, (where, kind) in enumerate(kinds, start=1):
         what = {"environment": where}
-        Ledger(site.home).append(
+        Ledger().append(
             RELEASE, kind, "sha256:0", None, who="user ana", why="", evidence=what
         )
         site.await_value(entries, partial(eq, number))
@@ -209,7 +209,7 @@ def _storage(site: Site) -> None:
 
 def _ledger(site: Site) -> None:
     """One word of an old decision is changed."""
-    path = Ledger(site.home).path(MODEL)
+    path = Ledger().path(MODEL)
     path.write_text(path.read_text().replace("complaints since", "no complaint until"))
     site.await_alert("MlAssetsLedgerBroken", model=MODEL)
 

@@ -13,6 +13,7 @@ from ml_assets.records.plan import Column, ServingPlan, Signature, digest, encod
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets_tests.kits.plans import commit
 
 SIGNATURE = Signature(
     columns=(
@@ -84,8 +85,8 @@ def serve_version(root: Path, record: VersionRecord, **arms: Any) -> ServingPlan
     store = PlanStore(root)
     plan = live_plan(record, store.current("churn"), "it passed its gate", "run")
     plan = msgspec.structs.replace(plan, **arms)
-    store.commit(plan)
-    Ledger(root).append(
+    commit(plan)
+    Ledger().append(
         "churn",
         "deployment",
         record.version,

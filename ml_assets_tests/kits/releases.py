@@ -26,7 +26,7 @@ class ReleaseSite:
         self.home, self.registry = home, registry
         self.repository = Repository(registry.image)
         self.staging, self.production = environments
-        self.ledger = Ledger(home)
+        self.ledger = Ledger()
         self.number = 0
 
     @property

@@ -233,7 +233,7 @@ def _require_live(version: str | None, what: str) -> None:
 def _last_entry(kind: str) -> str:
     from ml_assets.state.ledger import Ledger
 
-    entry = Ledger(storage_root()).entries(MODEL)[-1]
+    entry = Ledger().entries(MODEL)[-1]
     if entry.kind != kind:
         raise Failed(f"the ledger ends with a {entry.kind}, expected a {kind}")
     return f"entry {entry.seq}, {kind}: plan {entry.generation}"

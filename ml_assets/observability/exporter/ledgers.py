@@ -2,7 +2,6 @@
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from prometheus_client.core import Metric
@@ -25,18 +24,18 @@ AUTOMATIC = ("sensor ", "schedule ")
 
 
 class CachedLedger(NamedTuple):
-    """A ledger as it was read; `stamp` differs once its files have changed."""
+    """A ledger as it was read, and the number and hash of its last entry then."""
 
-    stamp: tuple[tuple[int, int] | None, ...]
+    head: tuple[int, str] | None
     entries: list[Entry]
     problems: int
 
 
 class LedgerMetrics:
-    """Reads the ledgers under `root`; one that did not change is not read again."""
+    """Reads every ledger; one that did not change is not read again."""
 
-    def __init__(self, root: Path, folded: FoldedSeries) -> None:
-        self._ledger = Ledger(root)
+    def __init__(self, folded: FoldedSeries) -> None:
+        self._ledger = Ledger()
         self._folded = folded
         self._cached: dict[str, CachedLedger] = {}
 
@@ -137,13 +136,11 @@ class LedgerMetrics:
         return CounterFamily(f"ml_assets_{name}", text, labels, self._folded)
 
     def _read(self, model: str) -> CachedLedger:
-        path = self._ledger.path(model)
-        # An entry is written before the head: another stamp means a change.
-        stamp = (_stamp(path), _stamp(path.with_suffix(".head.json")))
+        head = self._ledger.head(model)
         cached = self._cached.get(model)
-        if cached is None or cached.stamp != stamp:
+        if cached is None or cached.head != head:
             problems = len(self._ledger.verify(model))
-            cached = CachedLedger(stamp, self._ledger.entries(model), problems)
+            cached = CachedLedger(head, self._ledger.entries(model), problems)
             self._cached[model] = cached
         return cached
 
@@ -166,11 +163,3 @@ def outcome_of(entry: Entry) -> str | None:
     if entry.kind in ("release_staging", "release_production"):
         return "success"
     return {"release_failure": "failure", "refusal": "refused"}.get(entry.kind)
-
-
-def _stamp(path: Path) -> tuple[int, int] | None:
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_mtime_ns, found.st_size

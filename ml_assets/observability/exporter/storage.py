@@ -21,6 +21,7 @@ from ml_assets.observability.notifications.notifier import read_counts
 from ml_assets.observability.notifications.slack import Result
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.reserved import RELEASE
+from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import VersionStore
 
 DRIFT_SOURCES = ("predictions", "raw")
@@ -35,7 +36,7 @@ class StorageSource:
 
     def __init__(self, root: Path, folded: FoldedSeries) -> None:
         self._root = root
-        self._ledgers = LedgerMetrics(root, folded)
+        self._ledgers = LedgerMetrics(folded)
         self._drift = DriftMetrics(root)
         self._folded = folded
 
@@ -60,9 +61,8 @@ class StorageSource:
 
     def _models(self) -> list[str]:
         """Every model with a plan, a version or a ledger."""
-        ledgers = (path.stem for path in (self._root / "ledger").glob("*.jsonl"))
         planned, trained = PlanStore(self._root), VersionStore(self._root)
-        found = {*planned.models(), *trained.models(), *ledgers}
+        found = {*planned.models(), *trained.models(), *Ledger().models()}
         return sorted(found - {RELEASE})
 
 

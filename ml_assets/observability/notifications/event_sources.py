@@ -111,20 +111,11 @@ def drifts(
             )
 
 
-def decisions(
-    root: Path, seen: dict[str, int]
-) -> Iterator[tuple[str, int, Notification | None]]:
+def decisions(seen: dict[str, int]) -> Iterator[tuple[str, int, Notification | None]]:
     """Each ledger entry after `seen`: its model, its number and its notification."""
-    ledger = Ledger(root)
-    for model in ledgers(root):
-        for entry in ledger.entries(model):
-            if entry.seq > seen.get(model, 0):
-                yield model, entry.seq, _decision(entry)
-
-
-def ledgers(root: Path) -> list[str]:
-    """The models that have a ledger."""
-    return sorted(path.stem for path in (root / "ledger").glob("*.jsonl"))
+    for model in Ledger().models():
+        for entry in Ledger().entries(model, after=seen.get(model, 0)):
+            yield model, entry.seq, _decision(entry)
 
 
 def _decision(entry: Entry) -> Notification | None:

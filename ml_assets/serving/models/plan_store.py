@@ -1,8 +1,7 @@
-"""The plans of every model, as immutable files numbered by generation.
+"""The plans of every model as servers read them, numbered by generation.
 
-``plans/<model>/00000007.json`` exists exactly once and never changes; the highest
-number is the active plan. Creating the next number is the commit and the fence: of
-two deployers that prepared the same generation, one creates it and the other fails.
+``plans/<model>/00000007.json`` is created once, after the database has committed that
+plan, and never changes; the highest number is the active plan.
 
 ``plans/<model>/proposal.json`` is a plan under preparation: running servers load it
 beside the one they serve, and report in ``servers/`` whether they could.
@@ -38,7 +37,7 @@ State = Literal["ready", "prepared", "failed"]
 
 
 class StalePlanError(Exception):
-    """Somebody else committed a plan since ours was made."""
+    """Somebody else committed a plan since this one was made."""
 
 
 class ServerReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,7 +77,7 @@ class PlanStore:
 
     def read(self, model: str, generation: int) -> ServingPlan:
         """The plan of one generation."""
-        data = self._plan_path(model, generation).read_bytes()
+        data = self.path(model, generation).read_bytes()
         return msgspec.json.decode(data, type=ServingPlan)
 
     def history(self, model: str) -> list[ServingPlan]:
@@ -112,23 +111,18 @@ class PlanStore:
         """Drop the plan under preparation."""
         (self._directory(model) / "proposal.json").unlink(missing_ok=True)
 
-    def commit(self, plan: ServingPlan) -> None:
-        """Activate `plan`.
+    def publish(self, plan: ServingPlan) -> None:
+        """Let servers read `plan`, which the database has committed; again, if asked.
 
         Raises
         ------
         StalePlanError
-            If its generation is not the next one: another deployer was first.
+            If another plan of its generation is there.
         """
-        generations = self._generations(plan.model)
-        newest = generations[-1] if generations else 0
-        created = plan.generation == newest + 1 and create_bytes(
-            self._plan_path(plan.model, plan.generation), encode(plan)
-        )
-        if not created:
+        path = self.path(plan.model, plan.generation)
+        if not create_bytes(path, encode(plan)) and not self.is_active(plan):
             raise StalePlanError(
-                f"plan {plan.generation} of {plan.model} cannot be committed:"
-                f" generation {max(newest, plan.generation)} already exists"
+                f"plan {plan.generation} of {plan.model} is another one in the storage"
             )
         self.withdraw(plan.model)
 
@@ -143,7 +137,7 @@ class PlanStore:
         """The plan of a pin, staged, active, past or proposed; None if it is none."""
         for path in (
             self._staged_path(model, pin),
-            self._plan_path(model, int(pin.partition("-")[0])),
+            self.path(model, int(pin.partition("-")[0])),
             self._directory(model) / "proposal.json",
         ):
             try:
@@ -234,7 +228,8 @@ class PlanStore:
     def _directory(self, model: str) -> Path:
         return below(self.root / "plans", model)
 
-    def _plan_path(self, model: str, generation: int) -> Path:
+    def path(self, model: str, generation: int) -> Path:
+        """File of one plan."""
         return self._directory(model) / f"{generation:08d}.json"
 
     def _staged(self, model: str) -> Path:

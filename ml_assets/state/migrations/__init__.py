@@ -1,6 +1,7 @@
 """The schema of the state, which Alembic brings forward where it is older."""
 
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection, Engine, inspect, text
 
@@ -64,10 +65,17 @@ def pending(connection: Connection) -> list[str]:
 
 
 def _run(connection: Connection) -> None:
-    from alembic import command
     from alembic.config import Config
+    from alembic.runtime.environment import EnvironmentContext
+    from alembic.script import ScriptDirectory
 
-    config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    script = ScriptDirectory(str(Path(__file__).parent))
+
+    def steps(revision: Any, _: Any) -> Any:
+        return script._upgrade_revs("head", revision)
+
+    with EnvironmentContext(Config(), script, fn=steps) as environment:
+        environment.configure(
+            connection=connection, version_table=VERSION_TABLE, transactional_ddl=True
+        )
+        environment.run_migrations()

@@ -25,5 +25,5 @@ def storage(versions, tmp_path) -> Path:
     """A storage in which version a is active."""
     root, arms, _, _ = versions
     shutil.copytree(root / "bundles", tmp_path / "bundles")
-    PlanStore(tmp_path).commit(plan(arms["a"], 1))
+    PlanStore(tmp_path).publish(plan(arms["a"], 1))
     return tmp_path

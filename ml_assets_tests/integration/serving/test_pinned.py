@@ -16,7 +16,7 @@ def test_a_pinned_server_keeps_its_plan_when_another_becomes_active(storage, ver
     _, arms, given, expected = versions
     with Server(storage, *PIN, "1") as old:
         old.wait_for("plan loaded", generation=1)
-        old.store.commit(plan(arms["b"], 2))
+        old.store.publish(plan(arms["b"], 2))
         with Server(storage, *PIN, "2") as new:
             new.wait_for("plan loaded", generation=2)
             answers = {
@@ -51,7 +51,7 @@ def test_a_pinned_server_is_not_ready_before_there_is_its_plan(storage, versions
     _, arms, _, _ = versions
     with Server(storage, *PIN, "2") as server:
         assert server.get("/v2/health/ready")[0] == 503
-        server.store.commit(plan(arms["b"], 2))
+        server.store.publish(plan(arms["b"], 2))
         server.wait_for("plan loaded", generation=2)
         assert server.get("/v2/health/ready")[0] == 200
 
@@ -59,10 +59,10 @@ def test_a_pinned_server_is_not_ready_before_there_is_its_plan(storage, versions
 def test_a_server_of_one_model_leaves_the_others_alone(storage, versions):
     _, arms, _, _ = versions
     with Server(storage, "--model", "churn") as server:
-        server.store.commit(plan(arms["a"], 1, model="churn"))
+        server.store.publish(plan(arms["a"], 1, model="churn"))
         server.wait_for("plan loaded", model="churn")
         assert server.get("/models/census")[0] == 404
-        server.store.commit(plan(arms["b"], 2, model="churn"))
+        server.store.publish(plan(arms["b"], 2, model="churn"))
         server.wait_for("plan loaded", model="churn", generation=2)
 
 
@@ -80,7 +80,7 @@ def test_a_proposed_plan_gets_no_request_of_the_handoff_before_it_is_active(
         thread.start()
         try:
             assert not mark.exists()
-            server.store.commit(plan(arms["b"], 2))
+            server.store.publish(plan(arms["b"], 2))
             await_true(mark.exists, "it steps behind the hand-off")
         finally:
             socket_handoff.close()

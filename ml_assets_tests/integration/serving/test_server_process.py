@@ -40,7 +40,7 @@ def deploy(store, arm, generation: int) -> None:
     wanted = digest(proposed)
     report = wait_for_report(store, lambda item: item.proposal == wanted)
     assert (report.state, report.generation) == ("prepared", generation - 1)
-    store.commit(proposed)
+    store.publish(proposed)
     wait_for_report(store, lambda item: item.generation == generation)
 
 
@@ -115,11 +115,11 @@ def test_a_active_plan_that_cannot_be_loaded_leaves_the_old_one(storage, version
     with Server(storage) as server:
         server.wait_for("plan loaded")
         lost = msgspec.structs.replace(arms["b"], bundle="bundles/none")
-        server.store.commit(plan(lost, 2))
+        server.store.publish(plan(lost, 2))
         report = wait_for_report(server.store, lambda item: item.state == "failed")
         assert report.generation == 2
         assert server.predict(given)["version"] == "a"
-        server.store.commit(plan(arms["b"], 3))
+        server.store.publish(plan(arms["b"], 3))
         server.wait_for("plan loaded", generation=3)
         assert server.predict(given)["version"] == "b"
 

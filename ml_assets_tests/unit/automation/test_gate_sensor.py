@@ -212,7 +212,7 @@ def test_a_version_that_was_decided_on_is_not_asked_for_again(
     run_of(instance, "churn_deploy", {"version": VERSION}, dg.DagsterRunStatus.STARTED)
     end_newest(instance, dg.DagsterRunStatus.FAILURE)
     long_ago(instance)
-    Ledger(home).append("churn", kind, VERSION, None, "ana", "so", {})
+    Ledger().append("churn", kind, VERSION, None, "ana", "so", {})
     assert launched(tick(evaluated)) == []
 
 
@@ -248,7 +248,7 @@ def test_a_fault_of_infrastructure_is_retried_and_no_verdict(
     monkeypatch.setattr(deployment, "activate", activate)
     monkeypatch.setattr(retries, "WAIT_SECONDS", 0)
     assert run_job(spec, "deploy").success
-    entries = Ledger(home).entries("churn")
+    entries = Ledger().entries("churn")
     assert [entry.kind for entry in entries] == ["deployment"]
 
 

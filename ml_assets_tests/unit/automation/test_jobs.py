@@ -10,6 +10,7 @@ from ml_assets.automation.jobs import build, why_not
 from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.serving.models.plan_store import PlanStore, ServerLease
 from ml_assets_tests.kits.cli import record
+from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.prediction_log import NOON, line, ship
 
 
@@ -35,7 +36,7 @@ def active(home: Path, count: int = 1) -> None:
     spec, plan = ServingSpec(strategy="shadow"), None
     for number in range(count):
         plan = challenge(plan, record("churn", f"v{number}"), spec, "passed")
-        PlanStore(home).commit(plan)
+        commit(plan)
 
 
 def test_a_model_that_serves_nothing_is_not_watched(make_spec: Any) -> None:

@@ -87,7 +87,7 @@ def report(instance: dg.DagsterInstance, stage: str, **metadata: Any) -> None:
 
 
 def decide(home: Path, kind: Any, who: str = "ann", **given: Any) -> None:
-    Ledger(home).append(
+    Ledger().append(
         "churn", kind, "20261101T020000Z", 3, who=who, why="it was better", evidence={}
     )
 
@@ -176,7 +176,7 @@ def test_outcomes_of_a_release_are_notified(
     ticks: Ticks, double: SlackDouble, home: Path, kind: Any, title: str
 ) -> None:
     evidence = {"name": "v1.2.0", "environment": "staging"}
-    Ledger(home).append("release", kind, "sha256:12ab", None, "ann", "tested", evidence)
+    Ledger().append("release", kind, "sha256:12ab", None, "ann", "tested", evidence)
     assert ticks() == "1 sent"
     assert double.texts[0].startswith(title) and "tested" in double.texts[0]
 

@@ -140,7 +140,7 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
         lambda: TableStore(tmp_path).version("churn", name, "run"),
         lambda: PlanStore(tmp_path).current(name),
         lambda: PlanStore(tmp_path).pinned("churn", name),
-        lambda: Ledger(tmp_path).entries(name),
+        lambda: Ledger().entries(name),
         lambda: VersionStore(tmp_path).evaluation("churn", name),
     ):
         with pytest.raises(NameFault, match="is no name: expected letters"):

@@ -83,7 +83,7 @@ class Site:
         return {k: v.value for k, v in found.metadata.items()} if found else {}
 
     def kinds(self) -> list[str]:
-        ledger = Ledger(self.home)
+        ledger = Ledger()
         assert ledger.verify(RELEASE) == []
         return [entry.kind for entry in ledger.entries(RELEASE)]
 

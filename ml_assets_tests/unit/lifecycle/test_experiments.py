@@ -13,6 +13,7 @@ from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
 from ml_assets_tests.kits.cli import invoke, record
+from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.prediction_log import line, ship, truth
 
 NOW = dt.datetime.now(dt.UTC)
@@ -173,7 +174,7 @@ def test_the_command_shows_the_evidence(home: Path) -> None:
     from ml_assets.serving.models.plan_store import PlanStore
 
     for plan in plans(strategy="shadow"):
-        PlanStore(home).commit(plan)
+        commit(plan)
     result = invoke("experiment", "churn")
     assert result.exit_code == 0, result.output
     assert "churn: v2 against v1, shadow for 0.0 days" in result.stdout

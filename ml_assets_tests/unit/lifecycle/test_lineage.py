@@ -19,6 +19,7 @@ from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.ledger import Ledger
 from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.prediction_log import line, prediction_id, ship, together
 from ml_assets_tests.kits.records import add_version, serve_version
 
@@ -204,9 +205,9 @@ def test_under_test_each_arm_has_its_own_entry(version: str, home: Path) -> None
     plan = challenge(
         target.current("churn"), tried, ServingSpec(strategy="split"), "it passed"
     )
-    PlanStore(home).commit(plan)
+    commit(plan)
     evidence = {**evidence_of(tried), "plan_sha256": digest(plan)}
-    Ledger(home).append("churn", "experiment", tried.version, 2, "ana", "?", evidence)
+    Ledger().append("churn", "experiment", tried.version, 2, "ana", "?", evidence)
     logged = [
         line(NOON, 1, version=version, generation=2),
         line(NOON, 2, version=tried.version, generation=2, arm="split"),

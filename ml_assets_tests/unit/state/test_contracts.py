@@ -78,7 +78,7 @@ def test_what_is_accepted_is_in_the_ledger_and_passes(moved: Path) -> None:
     command = ["contract", "accept", "churn", "--reason", "a new tariff"]
     done = CliRunner().invoke(main, command)
     assert done.exit_code == 0 and "accepted  column tariff" in done.output
-    (entry,) = Ledger(moved).entries("churn")
+    (entry,) = Ledger().entries("churn")
     assert (entry.kind, entry.why, entry.version) == (
         "contract", "a new tariff", "2" * 8,
     )  # fmt: skip
@@ -95,7 +95,7 @@ def test_the_job_accepts_and_has_nothing_to_do_the_second_time(moved: Path) -> N
     with dg.DagsterInstance.ephemeral() as instance:
         for _ in range(2):
             assert job.execute_in_process(config, instance=instance).success
-    (entry,) = Ledger(moved).entries("churn")
+    (entry,) = Ledger().entries("churn")
     assert entry.who.startswith("run ") and contracts.blocked("churn") is None
     with pytest.raises(dg.DagsterInvalidConfigError):
         job.execute_in_process()
@@ -136,8 +136,8 @@ def test_wherever_it_is_killed_the_next_one_finishes_it_once(
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
     if contracts.blocked("churn"):
         contracts.accept("churn", "user a", "a new tariff")
-    assert len(Ledger(moved).entries("churn")) == 1
-    assert not Ledger(moved).verify("churn")
+    assert len(Ledger().entries("churn")) == 1
+    assert not Ledger().verify("churn")
     assert contracts.blocked("churn") is None
     assert validated(moved, table("3" * 8, "premium")).passed
 

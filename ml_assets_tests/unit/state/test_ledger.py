@@ -12,8 +12,7 @@ from sqlalchemy import text
 from ml_assets.records.ledger_entry import START, Entry, canonical
 from ml_assets.state.engine import writing
 from ml_assets.state.ledger import Ledger, append
-
-Row = dict[str, Any]
+from ml_assets_tests.kits.ledger_rows import Row, edit, rewrite
 
 
 def add(version: str, kind: Any = "deployment", **given: Any) -> Entry:
@@ -25,23 +24,6 @@ def add(version: str, kind: Any = "deployment", **given: Any) -> Entry:
 def entries() -> list[Entry]:
     """Five entries, v1 to v5."""
     return [add(f"v{n}", evidence={"accuracy": 0.8 + n / 100}) for n in range(1, 6)]
-
-
-def rows() -> list[Row]:
-    with writing("churn") as connection:
-        found = connection.execute(text("SELECT * FROM ledger ORDER BY seq"))
-        return [dict(row) for row in found.mappings()]
-
-
-def rewrite(change: Callable[[list[Row]], list[Row]]) -> None:
-    """Change the rows as somebody would who can write the database."""
-    changed = change(rows())
-    names = ("model", "seq", "kind", "version", "key", "line", "hash", "signature")
-    values = ", ".join(f":{name}" for name in names)
-    with writing("churn") as connection:
-        connection.execute(text("DELETE FROM ledger"))
-        for row in changed:
-            connection.execute(text(f"INSERT INTO ledger VALUES ({values})"), row)
 
 
 def messages() -> list[str]:
@@ -117,8 +99,7 @@ def paid(rows: list[Row]) -> list[Row]:
 
 
 def paid_with_hash(rows: list[Row], at: int = 2) -> list[Row]:
-    line = rows[at]["line"].replace("passed", "paid")
-    rows[at] |= {"line": line, "hash": hashlib.sha256(line.encode()).hexdigest()}
+    rows[at] = edit(rows[at], why="it paid")
     return rows
 
 
@@ -128,10 +109,7 @@ def swapped(rows: list[Row]) -> list[Row]:
 
 
 def added(rows: list[Row]) -> list[Row]:
-    body = {**json.loads(rows[4]["line"]), "seq": 6, "previous": rows[4]["hash"]}
-    line = canonical(body).decode()
-    hashed = hashlib.sha256(line.encode()).hexdigest()
-    return [*rows, {**rows[4], "seq": 6, "line": line, "hash": hashed}]
+    return [*rows, edit({**rows[4], "seq": 6}, seq=6, previous=rows[4]["hash"])]
 
 
 TAMPERED = {
@@ -241,9 +219,7 @@ def test_what_a_later_release_wrote_is_kept_and_stops_its_version(
     fields: dict[str, Any],
 ) -> None:
     def newer(rows: list[Row]) -> list[Row]:
-        line = canonical({**json.loads(rows[4]["line"]), **fields}).decode()
-        made = {"line": line, "hash": hashlib.sha256(line.encode()).hexdigest()}
-        return [*rows[:4], {**rows[4], **made, "kind": fields["kind"]}]
+        return [*rows[:4], {**edit(rows[4], **fields), "kind": fields["kind"]}]
 
     rewrite(newer)
     with writing("churn") as connection:

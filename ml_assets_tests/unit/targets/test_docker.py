@@ -69,5 +69,5 @@ def test_a_plan_is_active_only_if_it_is_the_one_of_its_number(tmp_path: Path) ->
     assert not store.is_active(PLAN)
     store.propose(PLAN)
     assert not store.is_active(PLAN)
-    store.commit(PLAN)
+    store.publish(PLAN)
     assert store.is_active(PLAN)

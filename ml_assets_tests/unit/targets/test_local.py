@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ml_assets_tests.kits.plans import apply
 from ml_assets.core.storage import write_bytes
 from ml_assets.records.plan import Arm, ServingPlan, digest
 from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
@@ -55,8 +56,8 @@ def assert_unchanged(target: LocalTarget, before: ServingPlan | None) -> None:
 def test_without_a_server_the_plan_is_tried_and_activated(
     target: LocalTarget, a: Arm, b: Arm
 ) -> None:
-    assert target.apply(plan(a, 1)) == (plan(a, 1), 0)
-    assert target.apply(plan(b, 2)) == (plan(b, 2), 0)
+    assert apply(target, plan(a, 1)) == (plan(a, 1), 0)
+    assert apply(target, plan(b, 2)) == (plan(b, 2), 0)
     assert_unchanged(target, plan(b, 2))
     assert target.history("census") == [plan(a, 1), plan(b, 2)]
 
@@ -64,17 +65,17 @@ def test_without_a_server_the_plan_is_tried_and_activated(
 def test_the_active_plan_may_be_applied_again_and_makes_no_new_one(
     target: LocalTarget, a: Arm
 ) -> None:
-    target.apply(plan(a, 1))
-    assert target.apply(plan(a, 1)) == (plan(a, 1), 0)
+    apply(target, plan(a, 1))
+    assert apply(target, plan(a, 1)) == (plan(a, 1), 0)
     assert target.history("census") == [plan(a, 1)]
 
 
 def test_a_plan_that_somebody_overtook_is_refused(
     target: LocalTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     with pytest.raises(RolloutError, match="generation 1 already exists"):
-        target.apply(plan(b, 1))
+        apply(target, plan(b, 1))
     assert_unchanged(target, plan(a, 1))
 
 
@@ -84,18 +85,18 @@ def test_a_plan_that_somebody_overtook_is_refused(
 def test_an_altered_file_is_refused_by_its_digest(
     target: LocalTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     path = target.store.root / b.bundle / "runtime.npz"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(RolloutError, match="version b was refused: .*runtime.npz"):
-        target.apply(plan(b, 2))
+        apply(target, plan(b, 2))
     assert_unchanged(target, plan(a, 1))
 
 
 def test_a_version_that_answers_otherwise_than_at_training_is_refused(
     target: LocalTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     path = target.store.root / b.bundle / "probe.json"
     probe = json.loads(path.read_bytes())
     probe["answers"][3] += 1e-9
@@ -104,7 +105,7 @@ def test_a_version_that_answers_otherwise_than_at_training_is_refused(
     new = hashlib.sha256(path.read_bytes()).hexdigest()
     altered = msgspec.structs.replace(b, files={**b.files, "probe.json": new})
     with pytest.raises(RolloutError, match="version b was refused: probe row 3 is"):
-        target.apply(plan(altered, 2))
+        apply(target, plan(altered, 2))
     assert_unchanged(target, plan(a, 1))
 
 
@@ -126,14 +127,14 @@ def test_a_version_whose_loading_ends_badly_is_refused_with_the_reason(
     script: str,
     message: str,
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     interpreter = tmp_path / "python"
     interpreter.write_text(f"#!/bin/sh\ncat > /dev/null\n{script}\n")
     interpreter.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(interpreter))
     target.timeout = 0.5 if script.startswith("exec") else 60.0
     with pytest.raises(RolloutError, match=message):
-        target.apply(plan(b, 2))
+        apply(target, plan(b, 2))
     assert_unchanged(target, plan(a, 1))
 
 
@@ -146,9 +147,9 @@ def test_a_running_server_prepares_and_swaps_and_refuses(
 ) -> None:
     root = target.store.root
     with Server(root) as server:
-        assert target.apply(plan(a, 1)) == (plan(a, 1), 1)
+        assert apply(target, plan(a, 1)) == (plan(a, 1), 1)
         assert server.predict(rows(1))["version"] == "a"
-        assert target.apply(plan(b, 2)) == (plan(b, 2), 1)
+        assert apply(target, plan(b, 2)) == (plan(b, 2), 1)
         assert server.predict(rows(1))["version"] == "b"
         (report,) = target.store.reports("census")
         assert report is not None
@@ -157,7 +158,7 @@ def test_a_running_server_prepares_and_swaps_and_refuses(
         monkeypatch.setattr("ml_assets.targets.local.preflight", lambda *_: None)
         missing = msgspec.structs.replace(a, bundle="bundles/none")
         with pytest.raises(RolloutError, match="server .* refused the plan: .*none"):
-            target.apply(plan(missing, 3))
+            apply(target, plan(missing, 3))
         assert_unchanged(target, plan(b, 2))
         assert server.predict(rows(1))["version"] == "b"
         assert server.stop() == 0
@@ -168,7 +169,7 @@ def test_a_running_server_prepares_and_swaps_and_refuses(
 def test_a_server_that_is_killed_while_it_prepares_holds_nobody_up(
     target: LocalTarget, a: Arm, b: Arm
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     with Server(target.store.root) as server:
         await_true(
             lambda: [r and r.state for r in target.store.reports("census")]
@@ -178,7 +179,7 @@ def test_a_server_that_is_killed_while_it_prepares_holds_nobody_up(
         # Stopped: alive by its lease, and it never answers.
         server.process.send_signal(signal.SIGSTOP)
         done: list[object] = []
-        thread = threading.Thread(target=lambda: done.append(target.apply(plan(b, 2))))
+        thread = threading.Thread(target=lambda: done.append(apply(target, plan(b, 2))))
         thread.start()
         await_true(lambda: target.store.proposal("census"), "the plan is proposed")
         assert target.current("census") == plan(a, 1)
@@ -242,12 +243,12 @@ def test_a_server_that_never_answers_stops_the_rollout_in_time(
     b: Arm,
     peer: Callable[[Answer], Peer],
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     peer(lambda found: None)
     target.timeout = 0.4
     monkeypatch.setattr("ml_assets.targets.local.preflight", lambda *_: None)
     with pytest.raises(RolloutError) as caught:
-        target.apply(plan(b, 2))
+        apply(target, plan(b, 2))
     assert str(caught.value) == (
         "1 running server(s) did not prepare the plan within 0.4 s"
     )
@@ -257,12 +258,12 @@ def test_a_server_that_never_answers_stops_the_rollout_in_time(
 def test_a_server_that_cannot_load_stops_the_rollout_with_its_reason(
     target: LocalTarget, a: Arm, b: Arm, peer: Callable[[Answer], Peer]
 ) -> None:
-    target.apply(plan(a, 1))
+    apply(target, plan(a, 1))
     peer(lambda found: report("failed", found, 1))
     with pytest.raises(
         RolloutError, match="server peer refused the plan: out of memory"
     ):
-        target.apply(plan(b, 2))
+        apply(target, plan(b, 2))
     assert_unchanged(target, plan(a, 1))
 
 
@@ -275,7 +276,7 @@ def test_a_server_that_fails_after_the_commit_is_not_counted_as_serving(
         return report("failed", found, 1)
 
     peer(answer)
-    assert target.apply(plan(a, 1)) == (plan(a, 1), 0)
+    assert apply(target, plan(a, 1)) == (plan(a, 1), 0)
 
 
 def test_the_report_on_another_proposal_is_not_taken_for_an_answer(
@@ -289,5 +290,5 @@ def test_the_report_on_another_proposal_is_not_taken_for_an_answer(
     target.timeout = 0.4
     monkeypatch.setattr("ml_assets.targets.local.preflight", lambda *_: None)
     with pytest.raises(RolloutError, match="did not prepare the plan"):
-        target.apply(plan(a, 1))
+        apply(target, plan(a, 1))
     assert_unchanged(target, None)

@@ -34,7 +34,7 @@ class Kit:
         plan = ServingPlan(
             model="census", generation=1, arms=(arm,), created_at="", reason="test"
         )
-        PlanStore(root).commit(plan)
+        PlanStore(root).publish(plan)
         (root / "b").mkdir()
         (root / "b" / "signature.json").write_bytes(encode(signature))
         loaded = ServedArm("census", arm, FakeRuntime(signature=signature), 100, ids)

@@ -1,0 +1,18 @@
+"""Plans that are active with no more of the ledger than a test needs."""
+
+from ml_assets.records.plan import ServingPlan
+from ml_assets.state import plans
+from ml_assets.state.engine import writing
+from ml_assets.targets import Rollout, Target
+
+
+def commit(plan: ServingPlan) -> None:
+    """Make `plan` the active one, and let servers read it."""
+    with writing(plan.model) as connection:
+        plans.commit(connection, plan)
+    plans.publish(plan.model)
+
+
+def apply(target: Target, plan: ServingPlan) -> Rollout:
+    """Roll `plan` out with `target`, and commit it there."""
+    return target.apply(plan, lambda: commit(plan))
