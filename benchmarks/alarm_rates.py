@@ -16,13 +16,13 @@ import pandas as pd
 from benchmarks.drift import table
 from ml_assets.ml.contract import Contract
 from ml_assets.ml.drift import compare
-from ml_assets.ml.performance_auc import auc_interval
-from ml_assets.ml.performance_degraded import (
+from ml_assets.ml.performance import auc_interval
+from ml_assets.ml.profile import profile
+from ml_assets.ml.sequential.degradation import (
     Degradation,
     accuracy_degraded,
     auc_degraded,
 )
-from ml_assets.ml.profile import profile
 
 Generator = np.random.Generator
 Draw = Callable[[Generator, int], Any]
@@ -36,8 +36,8 @@ def zipf(levels: int, exponent: float = 1.0) -> Draw:
     shares = np.cumsum(weights / weights.sum())
 
     def draw(generator: Generator, n: int) -> Any:
-        places = np.searchsorted(shares, generator.random(n))
-        return np.char.add("level ", places.astype(str))
+        levels = np.searchsorted(shares, generator.random(n))
+        return np.char.add("level ", levels.astype(str))
 
     return draw
 
@@ -106,7 +106,7 @@ def drift(times: int, generator: Generator) -> None:
 
 
 def performance(times: int, generator: Generator) -> None:
-    """Streams that are looked at after each of 5,000 labels."""
+    """Streams that are evaluated after each of 5,000 labels."""
     rows = []
     for truth in (0.6, 0.85, 0.99):
         for offline_rows in (200, 2_000):
@@ -177,7 +177,7 @@ def contract(times: int, generator: Generator) -> None:
 
 
 def share(flags: Iterable[float]) -> str:
-    """A share with three places."""
+    """A share with three decimals."""
     return f"{np.mean([*flags]):.3f}"
 
 

@@ -2,7 +2,7 @@
 
     python -m benchmarks.decisions
 
-Streams without a difference are looked at after every label; the share that is ever
+Streams without a difference are evaluated after every label; the share that is ever
 promoted must not exceed alpha. Then the labels that a real difference needs, and, with
 Adult in the directory ML_ASSETS_TEST_DATA, those that HistGradientBoosting needs
 against logistic regression. Everything is drawn from one seed.

@@ -74,7 +74,7 @@ def census_like(rows: int, generator: Generator) -> pd.DataFrame:
 
 
 def probabilities(frame: pd.DataFrame) -> NDArray[np.float64]:
-    """What a model might say: more with age, education and hours."""
+    """What a model might predict: more with age, education and hours."""
     z = (
         0.04 * frame["age"]
         + 0.3 * frame["education_num"]

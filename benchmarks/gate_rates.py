@@ -12,9 +12,9 @@ import argparse
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.ml.chance import p_values
 from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures, Group
+from ml_assets.ml.significance import p_values
 from ml_assets.spec.gate import GateSpec
 
 ROWS = (100, 500, 2_000)
@@ -61,9 +61,9 @@ def measured(
     y: NDArray[np.int64], scores: NDArray[np.float64], threshold: float
 ) -> GateFigures:
     """The figures of one version, by closed forms where scikit-learn would be slow."""
-    said = scores > threshold
-    hits, n, positives = int((said & (y == 1)).sum()), len(y), int(y.sum())
-    flagged = int(said.sum())
+    predicted = scores > threshold
+    hits, n, positives = int((predicted & (y == 1)).sum()), len(y), int(y.sum())
+    flagged = int(predicted.sum())
     recall = hits / positives
     specificity = 1 - (flagged - hits) / (n - positives)
     ranks = np.argsort(np.argsort(scores)) + 1

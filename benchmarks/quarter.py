@@ -101,7 +101,7 @@ class Life:
         return done.success
 
     def _note_failure(self, week: int, run_id: str) -> None:
-        from ml_assets.cli.run_reporter import failure
+        from ml_assets.cli.run_report import failure
 
         events = self.daemon.events(run_id, dg.DagsterEventType.STEP_FAILURE)
         reason = "; ".join(failure(event) for event in events) or "the run failed"

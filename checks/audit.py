@@ -1,4 +1,4 @@
-"""Lowest versions in which published faults are mended, held against the lock file.
+"""Lowest versions in which published faults are mended, compared with the lock file.
 
 ``.github/minimum-versions.txt`` names packages, the first version in which a published
 fault is mended, and the advisory. It needs no network, so it runs with every change;

@@ -58,7 +58,7 @@ def check(definitions: dg.Definitions, model: str) -> dict[str, Any]:
 
 
 def run(definitions: dg.Definitions, models: list[str], report: Path) -> bool:
-    """Check `models`, write `report`, and say whether all is well."""
+    """Check `models`, write `report`, and return whether all passed."""
     results = [check(definitions, model) for model in models]
     report.parent.mkdir(parents=True, exist_ok=True)
     passed = bool(results) and all(item["passed"] for item in results)
@@ -92,7 +92,7 @@ def _reason(done: dg.ExecuteInProcessResult) -> str:
 
 
 def main(names: list[str]) -> int:
-    """Check in a home of its own, so that no earlier contract has a say."""
+    """Check in a home of its own, so that no earlier contract counts."""
     from ml_assets.cli.output import quiet_libraries
     from ml_assets.definitions import defs
 

@@ -1,6 +1,6 @@
 """No secret in any file that could be committed.
 
-``detect-secrets scan`` looks only at files that git knows already, so that a new file
+``detect-secrets scan`` reads only files that git knows already, so that a new file
 with a secret passes. Here every file is named that git would take.
 
 A line that only looks like a secret ends with ``pragma: allowlist secret``.
@@ -43,7 +43,7 @@ def candidates(root: Path) -> list[str]:
     Raises
     ------
     RuntimeError
-        If git names none, so that nothing would be looked at.
+        If git names none, so that nothing would be scanned.
     """
     command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True)

@@ -1,4 +1,4 @@
-"""Safety over the lock file, and whether it looked at all of it. Needs a network.
+"""Safety over the lock file, and whether it scanned all of it. Needs a network.
 
 A scanner that skips what it cannot resolve ends with success: pip-audit does so for
 every package that its index does not know. So the report is read, and each pinned
@@ -37,7 +37,7 @@ def found(report: dict[str, Any]) -> list[str]:
 
 
 def main(options: list[str]) -> int:
-    """Run Safety, keep its report, and say what it found or left out.
+    """Run Safety, keep its report, and print what it found or left out.
 
     Parameters
     ----------

@@ -59,8 +59,8 @@ def _panel(frame: Axes, panel: dict[str, Any], source: Source) -> None:
     for side in frame.spines.values():
         side.set_color(LINE)
     width, height = dots(frame)
-    # Of a narrow panel the title is smaller: a letter is 0.6 of its size wide.
-    size = min(8.5, (width - 10) / (0.6 * len(panel["title"])))
+    # Of a narrow panel the title is smaller: a letter is 0.66 of its size wide.
+    size = min(8.5, (width - 10) / (0.66 * len(panel["title"])))
     at = (6 / width, 1 - 10 / height)
     name = frame.text(*at, panel["title"], size=size, weight="bold", va="center")
     name.set_color(INK)

@@ -1,5 +1,6 @@
 """What tests share: an isolated home, a small model, and runs of its jobs."""
 
+import gc
 import os
 import shutil
 import signal
@@ -9,6 +10,9 @@ from typing import Any
 
 import dagster as dg
 import pytest
+from _pytest.doctest import DoctestModule
+from alembic.config import Config
+from alembic.script import ScriptDirectory
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -24,6 +28,32 @@ OURS = (
 KEPT = ("ML_ASSETS_TEST_DATA", "ML_ASSETS_E2E_")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Iterator[None]:
+    """Leave what the modules of tests import to no later garbage collection."""
+    gc.disable()
+    yield
+    gc.enable()
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Collect garbage once; pytest goes through all that is left five times."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file(file_path: Path) -> Iterator[None]:
+    """Without the doctests of a module that has none: it would be searched for them."""
+    collectors = yield
+    if ">>> " in file_path.read_text(errors="replace"):
+        return collectors
+    return [found for found in collectors if not isinstance(found, DoctestModule)]
+
+
 @pytest.fixture(autouse=True)
 def home(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
@@ -35,6 +65,24 @@ def home(
     directory = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ML_ASSETS_HOME", str(directory))
     return directory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def alembic_scripts() -> Iterator[None]:
+    """Alembic reads the revisions of a schema once, and not again for each database."""
+    known: dict[tuple[str | None, ...], ScriptDirectory] = {}
+    read = ScriptDirectory.from_config
+
+    def from_config(config: Config) -> ScriptDirectory:
+        options = ("script_location", "version_locations")
+        key = tuple(config.get_main_option(name) for name in options)
+        if key not in known:
+            known[key] = read(config)
+        return known[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ScriptDirectory, "from_config", from_config)
+        yield
 
 
 @pytest.fixture

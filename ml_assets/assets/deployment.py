@@ -23,8 +23,7 @@ from ml_assets.ml.gate import INTERFACE
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import UnknownVersionError
-from ml_assets.targets import Rollout, RolloutError
-from ml_assets.targets.choose import target
+from ml_assets.targets import Rollout, RolloutError, configured_target
 
 # Findings of the check ``ledger`` that its description names.
 SHOWN = 5
@@ -57,7 +56,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
         try:
             with retrying(context):
                 overruled = [INTERFACE] if config.accept_interface_change else []
-                rollout = deploy(spec, target(), config.version, run_id, who, overruled)
+                rollout = deploy(
+                    spec, configured_target(), config.version, run_id, who, overruled
+                )
         except DoneError as reason:
             context.log.info(str(reason))
             yield skipped(spec, "deployment", str(reason))
@@ -82,7 +83,7 @@ def _ledger_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
         ),
     )
     def ledger() -> dg.AssetCheckResult:
-        found = audit(target(), spec.name)
+        found = audit(configured_target(), spec.name)
         entries = Ledger(storage_root()).entries(spec.name)
         serious = any(finding.is_serious for finding in found)
         return dg.AssetCheckResult(

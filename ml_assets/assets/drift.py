@@ -79,7 +79,7 @@ def describe(
     spec: ModelSpec, worst: NamedReport, found: list[NamedReport]
 ) -> dict[str, Any]:
     """What the UI shows: the table and the plots of the report that matters most."""
-    from ml_assets.ml.live_plots import distributions, drift
+    from ml_assets.ml.plots.monitoring import distributions, drift
 
     report = worst.report
     images = {"drift": drift(report), "distributions": distributions(report)}

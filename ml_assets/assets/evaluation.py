@@ -133,7 +133,7 @@ def judge(
     from ml_assets.lifecycle.request_signature import refused_by
     from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.importance import importances
-    from ml_assets.ml.plots import plots
+    from ml_assets.ml.plots.evaluation import plots
 
     sliced = sorted({*spec.gate.slices, *spec.monitoring.slices} & {*rows.columns})
     found = evaluate(y, probability, rows[sliced] if sliced else None)

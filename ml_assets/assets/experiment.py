@@ -21,8 +21,7 @@ from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.experiments import ExperimentStatus
 from ml_assets.lifecycle.verdict_actions import Outcome, apply_verdict
 from ml_assets.spec.model import ModelSpec
-from ml_assets.targets import RolloutError
-from ml_assets.targets.choose import target
+from ml_assets.targets import RolloutError, configured_target
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -46,7 +45,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
         try:
             outcome = apply_verdict(
-                target(),
+                configured_target(),
                 spec.name,
                 spec.serving,
                 who_runs(context),
@@ -76,10 +75,10 @@ def build(spec: ModelSpec) -> dg.Definitions:
 
 def describe(spec: ModelSpec, outcome: Outcome) -> dict[str, Any]:
     """What the UI shows of an experiment."""
-    from ml_assets.ml import live_plots
+    from ml_assets.ml.plots import monitoring
 
     found = outcome.status
-    image = live_plots.evidence(
+    image = monitoring.evidence(
         found.trace, found.evidence.threshold, found.evidence.describe()
     )
     # It goes from the experiment's start to now: one file an experiment.

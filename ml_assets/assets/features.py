@@ -106,7 +106,7 @@ def _find(spec: ModelSpec) -> dg.OpDefinition:
         out=dg.DynamicOut(**step_output(spec)),
     )
     def find(context: dg.OpExecutionContext) -> Any:
-        from ml_assets.ml.retype import whole_numbers
+        from ml_assets.ml.cleaning import integral_columns
 
         store = TableStore(storage_root())
         version = store.version(spec.name, "raw", *runs_of(context.run))
@@ -114,7 +114,7 @@ def _find(spec: ModelSpec) -> dg.OpDefinition:
         # Whether a column holds whole numbers only is seen in all rows together.
         wanted = store.columns(spec.name, "raw", version) & {*spec.features.categorical}
         some = store.read(spec.name, "raw", version, sorted(wanted))
-        common = {"raw": version, "whole": whole_numbers(some, spec.features)}
+        common = {"raw": version, "whole": integral_columns(some, spec.features)}
         numbers = range(store.parts(spec.name, "raw", version))
         yield from fan_out(("", {**common, "number": number}) for number in numbers)
 
@@ -128,7 +128,7 @@ def _prepare(spec: ModelSpec) -> dg.OpDefinition:
         out=dg.Out(**step_output(spec)),
     )
     def prepare(context: dg.OpExecutionContext, part: dict[str, Any]) -> Any:
-        from ml_assets.ml.prepare_parts import prepare_part
+        from ml_assets.ml.prepare import prepare_part
         from ml_assets.ml.tables import content_hash
 
         store, keep = TableStore(storage_root()), columns_to_keep(spec)
@@ -157,7 +157,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
     def join(
         context: dg.OpExecutionContext, parts: list[dict[str, Any]]
     ) -> dg.Output[Any]:
-        from ml_assets.ml.prepare_parts import join_prepared
+        from ml_assets.ml.prepare import join_prepared
         from ml_assets.state.pinned import pinned_classes
 
         store, keep = TableStore(storage_root()), columns_to_keep(spec)
@@ -212,8 +212,8 @@ def _column_lineage(spec: ModelSpec) -> dg.TableColumnLineage | None:
 @contextlib.contextmanager
 def _failing_on_bad_features() -> Iterator[None]:
     """Columns that do not fit the YAML fail the run, which tries no second time."""
-    from ml_assets.ml.identity import IdentityError
-    from ml_assets.ml.retype import FeatureError
+    from ml_assets.ml.cleaning import FeatureError
+    from ml_assets.ml.row_identity import IdentityError
     from ml_assets.ml.split import SplitError
 
     try:

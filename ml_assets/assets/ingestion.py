@@ -33,13 +33,13 @@ class IngestionConfig(dg.Config):
 
     def resolve(self, spec: ModelSpec) -> SourceSpec:
         """The source that this run reads: that of the YAML, or one that it permits."""
-        from ml_assets.ml.sources.permitted import why_not
+        from ml_assets.ml.sources.runtime_sources import refusal
 
         if self.source is None:
             return spec.source
         try:
             source = SourceSpec.model_validate(self.source)
-            fault = why_not(source, spec.source, spec.runtime_sources)
+            fault = refusal(source, spec.source, spec.runtime_sources)
             if not fault:
                 return source
         except ValidationError as error:
@@ -220,11 +220,11 @@ def _failing_on_bad_data() -> Iterator[None]:
 
 def _numbers_in_texts(frame: "pd.DataFrame") -> list[str]:
     """A warning for each column of texts in which there are numbers all the same."""
-    from ml_assets.ml.sources.text_numbers import dressed
+    from ml_assets.ml.sources.csv_numbers import formatted_numbers
 
     found = []
     for name in frame.select_dtypes("category"):
-        number, cells = dressed(frame[name]), int(frame[name].notna().sum())
+        number, cells = formatted_numbers(frame[name]), int(frame[name].notna().sum())
         if number:
             found.append(
                 f"column '{name}' is text, and {number:,} of its {cells:,} values are"

@@ -35,7 +35,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
             with_constants,
         )
         from ml_assets.lifecycle.scoring import held_out_rows, load, score
-        from ml_assets.ml.performance_auc import auc_interval
+        from ml_assets.ml.performance import auc_interval
         from ml_assets.ml.profile import profile
 
         plan = PlanStore(storage_root()).current(spec.name)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.performance import Period
-    from ml_assets.ml.performance_degraded import Degradation
+    from ml_assets.ml.sequential.degradation import Degradation
     from ml_assets.prediction_log.labels import Counts
 
 # Rows of the table in the UI; the plot and the check have all days.
@@ -167,7 +167,7 @@ def _number(value: float | None) -> float:
 def _degradations(
     own: "pd.DataFrame", offline: dict[str, float]
 ) -> "list[Degradation]":
-    from ml_assets.ml.performance_degraded import accuracy_degraded, auc_degraded
+    from ml_assets.ml.sequential.degradation import accuracy_degraded, auc_degraded
 
     found: list[Degradation] = []
     if not len(own):
@@ -184,7 +184,7 @@ def _degradations(
 
 def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
     """What the UI shows: every version on all days, then day by day."""
-    from ml_assets.ml import live_plots
+    from ml_assets.ml.plots import monitoring
 
     own = [p for p in found.periods if p.version == found.champion and p.day is None]
     live = own[0] if own else None
@@ -199,7 +199,7 @@ def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
     }
     if live is not None:
         shown["accuracy"] = live.accuracy
-        image = live_plots.performance(
+        image = monitoring.performance(
             found.periods, found.champion, found.offline["accuracy"]
         )
         # It has all days: the newest one of a version shows what the earlier ones did.

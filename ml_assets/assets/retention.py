@@ -34,9 +34,11 @@ def build(spec: ModelSpec) -> dg.Definitions:
         context: dg.AssetExecutionContext, config: RetentionConfig
     ) -> dg.MaterializeResult[None]:
         from ml_assets.lifecycle.cleanup import clean
-        from ml_assets.targets.choose import target
+        from ml_assets.targets import configured_target
 
-        cleaned = clean(target(), spec.name, policy, time.time(), config.dry_run)
+        cleaned = clean(
+            configured_target(), spec.name, policy, time.time(), config.dry_run
+        )
         for text in cleaned.postponed:
             context.log.warning(f"put off: {text}")
         rows = [

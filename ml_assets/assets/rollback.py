@@ -36,14 +36,13 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def roll_back(context: dg.OpExecutionContext, config: RollbackConfig) -> None:
         from ml_assets.lifecycle.rollback import RollbackError, rollback
         from ml_assets.state.versions import UnknownVersionError
-        from ml_assets.targets import RolloutError
-        from ml_assets.targets.choose import target
+        from ml_assets.targets import RolloutError, configured_target
 
         run_id = context.run.run_id
         try:
             with retrying(context):
                 done = rollback(
-                    target(),
+                    configured_target(),
                     spec.name,
                     who_runs(context),
                     config.reason,

@@ -85,7 +85,7 @@ def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     notifier = Notifier(root, channel)
     sent = _send(notifier, [item for item in found if now - item.time < STALE_SECONDS])
     notifier.remove_old_claims(now)
-    return _conclude(context, before, after, sent, now)
+    return _tick_result(context, before, after, sent, now)
 
 
 class Sent(msgspec.Struct):
@@ -151,7 +151,7 @@ def _send(notifier: Notifier, notifications: Iterable[Notification]) -> Sent:
     return sent
 
 
-def _conclude(
+def _tick_result(
     context: dg.SensorEvaluationContext,
     before: Progress,
     after: Progress,

@@ -8,7 +8,7 @@ import click
 
 import ml_assets
 from ml_assets.cli.lazy import LazyGroup
-from ml_assets.cli.output import told
+from ml_assets.cli.output import reporting_errors
 from ml_assets.core.storage import StorageError, storage_root
 
 COMMANDS = {
@@ -17,12 +17,12 @@ COMMANDS = {
     "demo": ("demo", "Run the whole loop on bundled data, from nothing."),
     "deploy": ("deploy", "Put a version in service."),
     "dev": ("dev", "Dagster UI and model server, until Ctrl-C."),
-    "doctor": ("doctor", "Check this installation and say what to do."),
+    "doctor": ("doctor", "Check this installation, and what to do about it."),
     "experiment": ("experiment", "Show the challenger's evidence and the verdict."),
     "exporter": ("exporter", "Prometheus metrics of Dagster and the models."),
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
     "handoff": ("handoff", "Hold a port for servers that come and go."),
-    "hold": ("hold", "Keep a version from being deployed."),
+    "hold": ("hold:hold_command", "Keep a version from being deployed."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
     "lineage": ("lineage", "Show where an answer came from."),
     "models": ("models", "List the models and what serves them."),
@@ -33,7 +33,7 @@ COMMANDS = {
     "rollout": ("rollout", "Roll out the active plans again."),
     "serve": ("serve", "Serve predictions over HTTP."),
     "train": ("train", "Train a version and put it to its gate."),
-    "unhold": ("unhold", "Let a version on hold be deployed again."),
+    "unhold": ("hold:unhold_command", "Let a version on hold be deployed again."),
     "versions": ("versions", "List the versions of a model."),
 }
 
@@ -67,7 +67,8 @@ def main() -> None:
       ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
                            kubernetes
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
+      NO_COLOR             any value: no colours on a terminal
     """
     # Before anything is written, whatever the command.
-    with told(StorageError):
+    with reporting_errors(StorageError):
         storage_root()

@@ -2,13 +2,13 @@
 
 import click
 
-from ml_assets.cli.actor import who
+from ml_assets.cli.context import who
 from ml_assets.cli.output import (
     EXIT_CODES,
     echo_json,
     json_option,
     quiet_libraries,
-    told,
+    reporting_errors,
 )
 from ml_assets.core.storage import storage_root
 
@@ -36,7 +36,7 @@ def command(tag: str, reason: str, as_json: bool) -> None:
     from ml_assets.delivery.environments import repository
     from ml_assets.delivery.errors import ReleaseError
 
-    with told(ReleaseError):
+    with reporting_errors(ReleaseError):
         done = approve(storage_root(), repository(), tag, who(), reason)
     entry = done.entry
     if as_json:

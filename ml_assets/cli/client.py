@@ -67,7 +67,7 @@ class ServerClient:
             self._connection.request(method, self._base + path, body, headers)
             return cast(http.client.HTTPResponse, self._connection.getresponse())
         except (BrokenPipeError, ConnectionResetError, http.client.RemoteDisconnected):
-            # A server closes what was silent for long, and heard nothing of this.
+            # A server closes what was idle for long, and has read nothing of this.
             if not self._was_idle:
                 raise
             self._was_idle = False

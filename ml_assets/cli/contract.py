@@ -1,10 +1,9 @@
-"""``ml-assets contract``: what data of a model has to look like, and what moved."""
+"""``ml-assets contract``: accept data of a model that moved on purpose."""
 
 import click
 
-from ml_assets.cli.actor import who
-from ml_assets.cli.catalogue import require_known
-from ml_assets.cli.output import EXIT_CODES, told
+from ml_assets.cli.context import require_known, who
+from ml_assets.cli.output import EXIT_CODES, reporting_errors
 from ml_assets.core.storage import storage_root
 
 
@@ -22,7 +21,7 @@ def command() -> None:
 @click.argument("model")
 @click.option("--reason", required=True, help="Why, for the ledger.")
 def accept_command(model: str, reason: str) -> None:
-    """Accept what moved in the data of MODEL: the next run is held to it.
+    """Accept what moved in the data of MODEL: the next run is checked against it.
 
     \b
     Example:
@@ -31,7 +30,7 @@ def accept_command(model: str, reason: str) -> None:
     require_known(model, storage_root())
     from ml_assets.state.contracts import ContractError, accept
 
-    with told(ContractError):
+    with reporting_errors(ContractError):
         entry, note = accept(model, who(), reason)
     for sentence in note.moved:
         click.echo(f"accepted  {sentence}")

@@ -4,10 +4,10 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.catalogue import spec_of
+from ml_assets.cli.context import spec_of
 from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
-from ml_assets.cli.service import mode_of
+from ml_assets.cli.version_status import mode_of
 from ml_assets.core.storage import storage_root
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.versions import UnknownVersionError, VersionStore
@@ -22,7 +22,7 @@ from ml_assets.state.versions import UnknownVersionError, VersionStore
     "--accept-interface-change",
     "accept",
     is_flag=True,
-    help="Also a version that refuses requests which are taken now.",
+    help="Also a version that refuses requests which are accepted now.",
 )
 @json_option
 def command(model: str, version: str | None, accept: bool, as_json: bool) -> None:
@@ -33,7 +33,7 @@ def command(model: str, version: str | None, accept: bool, as_json: bool) -> Non
     only then swaps. A version that was in service before is left alone; the exit code
     is 1 if the version that was asked for does not serve then. One that would refuse
     requests which the version in service takes, or answer them for the other class,
-    needs your word that its callers know.
+    needs --accept-interface-change, once its callers know.
 
     \b
     Examples:
@@ -54,7 +54,7 @@ def command(model: str, version: str | None, accept: bool, as_json: bool) -> Non
         config["accept_interface_change"] = True
     done = run_job(model, "deploy", {"deployment": config}, tags)
     if not done.succeeded:
-        raise Failed(f"run {done.run_id} failed: {'; '.join(done.story.errors)}")
+        raise Failed(f"run {done.run_id} failed: {'; '.join(done.report.errors)}")
     result = _result(model, done)
     if result["version"] is None or not _serves(model, version):
         raise Failed(result["skipped"] or f"version {version} does not serve")
@@ -75,7 +75,7 @@ def _serves(model: str, version: str | None) -> bool:
 
 
 def _result(model: str, done: Executed) -> dict[str, Any]:
-    found = done.story.metadata.get("deployment", {})
+    found = done.report.metadata.get("deployment", {})
     plan = PlanStore(storage_root()).current(model)
     return {
         "model": model,
@@ -84,5 +84,5 @@ def _result(model: str, done: Executed) -> dict[str, Any]:
         "generation": plan.generation if plan else None,
         "runtime": plan.live.runtime if plan else None,
         "servers": found.get("servers"),
-        "skipped": "; ".join(done.story.skipped) or None,
+        "skipped": "; ".join(done.report.skipped) or None,
     }

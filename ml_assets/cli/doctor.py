@@ -5,7 +5,9 @@ from collections.abc import Callable, Iterator
 
 import click
 
+from ml_assets.cli.activity import activity
 from ml_assets.cli.checks import Finding, guarded, installation, storage
+from ml_assets.cli.console import item
 from ml_assets.cli.output import echo_json, json_option, quiet_libraries
 
 COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
@@ -18,7 +20,7 @@ Check = Callable[[], Iterator[Finding]]
 def command(url: str | None, as_json: bool) -> None:
     """Check this installation: each line is ok, a warning or a problem.
 
-    Looks at Python and its packages, the storage, the models and their YAML, the
+    Checks Python and its packages, the storage, the models and their YAML, the
     registry, the Dagster instance, and the model server.
 
     \b
@@ -32,10 +34,11 @@ def command(url: str | None, as_json: bool) -> None:
     """
     quiet_libraries()
     findings = []
-    for finding in diagnose(url):
-        findings.append(finding)
-        if not as_json:
-            _tell(finding)
+    with activity("checking", sys.stdout):
+        for finding in diagnose(url):
+            findings.append(finding)
+            if not as_json:
+                _print(finding)
     problems = sum(finding.status == "problem" for finding in findings)
     warnings = sum(finding.status == "warning" for finding in findings)
     if as_json:
@@ -68,8 +71,8 @@ def diagnose(url: str | None) -> Iterator[Finding]:
         yield from guarded(name, check)
 
 
-def _tell(finding: Finding) -> None:
-    word = click.style(f"{finding.status:<8}", fg=COLOURS[finding.status], bold=True)
-    click.echo(f"{word} {finding.check}: {finding.message}")
+def _print(finding: Finding) -> None:
+    status = (finding.status, f"bold {COLOURS[finding.status]}")
+    item(status, f"{finding.check}: {finding.message}", width=8)
     if finding.todo:
-        click.echo(f"{'':<8} -> {finding.todo}")
+        item("", ("-> ", "dim"), finding.todo, width=8)

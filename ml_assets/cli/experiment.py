@@ -5,18 +5,16 @@ import math
 
 import click
 
-from ml_assets.cli.actor import who
-from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.console import echo, table
+from ml_assets.cli.context import chosen_target, require_known, who
 from ml_assets.cli.output import (
     EXIT_CODES,
     Failed,
     echo_json,
-    echo_table,
     json_option,
     quiet_libraries,
-    told,
+    reporting_errors,
 )
-from ml_assets.cli.target import chosen_target
 from ml_assets.core.storage import storage_root
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.serving.models.plan_store import PlanStore
@@ -26,14 +24,16 @@ from ml_assets.spec.operation import ServingSpec
 
 @click.command("experiment", epilog=EXIT_CODES)
 @click.argument("model")
-@click.option("--stop", metavar="REASON", help="Take the challenger out, and say why.")
+@click.option(
+    "--stop", metavar="REASON", help="Take the challenger out, for the reason given."
+)
 @json_option
 def command(model: str, stop: str | None, as_json: bool) -> None:
     """Show the experiment of MODEL: its evidence, its guardrails and the verdict.
 
-    Without --stop it only looks: what the verdict leads to is done by the asset
-    MODEL/experiment. The evidence is valid at every look. What was not compacted yet is
-    not seen; the job MODEL_monitor does it.
+    Without --stop nothing changes: what the verdict leads to is done by the asset
+    MODEL/experiment. The evidence is valid however often it is shown. What was not
+    compacted yet is missing; the job MODEL_monitor compacts it.
 
     \b
     Examples:
@@ -62,7 +62,7 @@ def command(model: str, stop: str | None, as_json: bool) -> None:
     elif found is None:
         click.echo(f"{model} has no challenger; {plans[-1].live.version} serves alone")
     else:
-        _tell(model, found)
+        _print(model, found)
 
 
 def _stopped(model: str, serving: ServingSpec, why: str) -> ExperimentStatus:
@@ -70,7 +70,7 @@ def _stopped(model: str, serving: ServingSpec, why: str) -> ExperimentStatus:
     from ml_assets.lifecycle.verdict_actions import NoExperimentError, stop
     from ml_assets.targets import RolloutError
 
-    with told(NoExperimentError, RolloutError):
+    with reporting_errors(NoExperimentError, RolloutError):
         done = stop(chosen_target(), model, serving, who(), why)
     click.echo(f"version {done.status.plan.experiment} is taken out", err=True)
     if done.warning:
@@ -78,13 +78,14 @@ def _stopped(model: str, serving: ServingSpec, why: str) -> ExperimentStatus:
     return done.status
 
 
-def _tell(model: str, found: ExperimentStatus) -> None:
+def _print(model: str, found: ExperimentStatus) -> None:
     value = found.to_dict()
-    click.echo(
+    echo(
         f"{model}: {value['experiment']} against {value['champion']},"
-        f" {value['mode']} for {value['days']:.1f} days"
+        f" {value['mode']} for {value['days']:.1f} days",
+        wraps=True,
     )
-    click.echo(f"verdict: {value['verdict']}, {value['sentence']}")
+    echo(f"verdict: {value['verdict']}, {value['sentence']}", wraps=True)
     threshold = found.evidence.threshold
     rows = [
         ("challenger is better", found.evidence.log_better, threshold, ""),
@@ -94,4 +95,4 @@ def _tell(model: str, found: ExperimentStatus) -> None:
         limit = -math.log(rail.alpha)
         rows.append((f"guardrail {rail.name}", rail.log_e, limit, rail.describe()))
     shown = [[name, f"{e:.2f}", f"{limit:.2f}", text] for name, e, limit, text in rows]
-    echo_table(["evidence", "log e-value", "decides at", "figures"], shown)
+    table(["evidence", "log e-value", "decides at", "figures"], shown)

@@ -26,7 +26,7 @@ from ml_assets.core.logs import configure
     help="Seconds between two polls.",
 )
 def command(host: str, port: int, interval: float) -> None:
-    """Serve metrics of the Dagster instance and the models, until SIGTERM.
+    """Export metrics of the Dagster instance and the models, until SIGTERM.
 
     It reads DAGSTER_HOME and ML_ASSETS_STORAGE and writes nothing there. Its metrics
     are listed in docs/observability.md. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, runs

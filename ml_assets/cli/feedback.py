@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, NamedTuple, cast
 import click
 import msgspec
 
-from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.context import require_known
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.rows import Row, detect, read
 from ml_assets.core.storage import storage_root, write_bytes
@@ -42,7 +42,7 @@ class Names(NamedTuple):
     "--format",
     "kind",
     type=click.Choice(["csv", "json", "jsonl", "parquet"]),
-    help="Format of FILE; by default told by its name, else by its first bytes.",
+    help="Format of FILE; by default recognised by its name, else by its first bytes.",
 )
 @json_option
 def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None:
@@ -50,7 +50,7 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
 
     Each row of FILE names a prediction by its id, or an entity and a time, and its
     label. The time is ISO 8601 or unix seconds; the label is for the entity's latest
-    prediction at or before it. All rows are taken, or none.
+    prediction at or before it. All rows are accepted, or none.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""The Dagster instance of the commands: ``DAGSTER_HOME``, or one below our home."""
+"""The Dagster instance of the commands, and how Dagster finds the code location."""
 
 import os
 import shutil
@@ -16,8 +16,9 @@ from ml_assets.core.storage import home, locked, require_address, write_bytes
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-CONFIG = Path(ml_assets.__file__).parents[1] / "dagster.yaml"
-# Where the project's own file is not at hand, the one thing that must be said.
+PROJECT = Path(ml_assets.__file__).parents[1]
+CONFIG = PROJECT / "dagster.yaml"
+# Where the project's own file is not at hand, the one thing that must be set.
 MINIMAL = b"telemetry:\n  enabled: false\n"
 
 
@@ -45,6 +46,12 @@ def prepare(directory: Path, refresh: bool = False) -> None:
         elif not target.exists():
             write_bytes(target, MINIMAL)
     os.environ["DAGSTER_HOME"] = str(directory)
+
+
+def workspace_arguments() -> list[str]:
+    """Options of Dagster's programs: ``workspace.yaml``, or the module where absent."""
+    file = PROJECT / "workspace.yaml"
+    return ["-w", str(file)] if file.exists() else ["-m", "ml_assets.definitions"]
 
 
 @contextmanager

@@ -13,8 +13,8 @@ class LazyGroup(click.Group):
     Parameters
     ----------
     modules : mapping of str to (str, str)
-        Command to its module below ``ml_assets.cli``, which holds it as ``command``,
-        and the sentence that the list of commands shows.
+        Command to its module below ``ml_assets.cli``, which holds it as ``command`` or
+        under the name behind a colon, and the sentence that the list of commands shows.
     renamed : mapping of str to str
         A name that a command had before, and the name that it has now.
     """
@@ -50,8 +50,9 @@ class LazyGroup(click.Group):
             )
         if name not in self.modules:
             return None
-        module = import_module(f"ml_assets.cli.{self.modules[name][0]}")
-        command: click.Command = module.command
+        module, _, attribute = self.modules[name][0].partition(":")
+        found = import_module(f"ml_assets.cli.{module}")
+        command: click.Command = getattr(found, attribute or "command")
         return command
 
     def format_commands(

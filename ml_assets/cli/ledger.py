@@ -1,4 +1,4 @@
-"""``ml-assets ledger MODEL``: what was decided, and whether it still says so."""
+"""``ml-assets ledger MODEL``: what was decided, and whether it was altered since."""
 
 import sys
 from typing import TYPE_CHECKING
@@ -6,17 +6,15 @@ from typing import TYPE_CHECKING
 import click
 import msgspec
 
-from ml_assets.cli.actor import who
-from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.console import table
+from ml_assets.cli.context import chosen_target, require_known, who
 from ml_assets.cli.output import (
     Failed,
     echo_json,
-    echo_table,
     json_option,
     quiet_libraries,
-    told,
+    reporting_errors,
 )
-from ml_assets.cli.target import chosen_target
 from ml_assets.core.storage import storage_root
 
 if TYPE_CHECKING:
@@ -67,11 +65,11 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
         require_known(model, root)
     target = chosen_target()
     if repair and not is_release:
-        with told(RegistryError, RolloutError), target.lock(model):
+        with reporting_errors(RegistryError, RolloutError), target.lock(model):
             finish(target, model)
             sync_aliases(target, model)
     if sign:
-        with told(SigningKeyError):
+        with reporting_errors(SigningKeyError):
             _sign(Ledger(root), model)
     entries = Ledger(root).entries(model)
     findings = audit_releases(root) if is_release else audit(target, model)
@@ -97,7 +95,7 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
             ]
             for entry in entries
         ]
-        echo_table(headers, rows)
+        table(headers, rows)
         for finding in findings:
             click.echo(finding.message, err=True)
     sys.exit(1 if findings else 0)

@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.output import echo_json, json_option, told
+from ml_assets.cli.console import item
+from ml_assets.cli.output import echo_json, json_option, reporting_errors
 
 
 @click.command(
@@ -32,20 +33,20 @@ def command(prediction_id: str, as_json: bool) -> None:
     """
     from ml_assets.lifecycle.lineage import LineageError, lineage
 
-    with told(LineageError):
+    with reporting_errors(LineageError):
         found = lineage(prediction_id)
     if as_json:
         echo_json(found)
     else:
-        for name, value in told_of(found):
-            click.echo(f"{click.style(f'{name:<12}', bold=True)} {value}")
+        for name, value in summary(found):
+            item((name, "bold"), value, width=12)
         for problem in found["problems"]:
             click.echo(f"problem: {problem}", err=True)
     sys.exit(1 if found["problems"] else 0)
 
 
-def told_of(found: dict[str, Any]) -> list[tuple[str, str]]:
-    """The lines for people: a word and what it is."""
+def summary(found: dict[str, Any]) -> list[tuple[str, str]]:
+    """The lineage for people: a line each of what it is and its value."""
     answer, version, training = found["answer"], found["version"], found["training"]
     gate, entry, checks = found["gate"], found["ledger"], found["validation"]
     moment = dt.datetime.fromtimestamp(answer["time"], dt.UTC)

@@ -5,15 +5,13 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.evaluations import accuracy, summary
+from ml_assets.cli.console import Fragment, table
 from ml_assets.cli.output import (
     EXIT_CODES,
     echo_json,
-    echo_table,
-    figure,
     json_option,
-    verdict,
 )
+from ml_assets.cli.version_status import accuracy, figure, summary, verdict
 from ml_assets.core.storage import storage_root
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import survey
@@ -41,7 +39,7 @@ def command(as_json: bool) -> None:
         echo_json({"models": found})
         return
     headers = ["model", "source", "in service", "plan", "accuracy", "last", "schedule"]
-    echo_table(headers, [_line(row) for row in found])
+    table(headers, [_line(row) for row in found])
     for row in found:
         if row["broken"]:
             click.echo(f"{row['model']} is broken: {row['broken']}", err=True)
@@ -84,18 +82,18 @@ def _row(root: Path, model: str, spec: ModelSpec | None) -> dict[str, Any]:
 
 def _source(spec: ModelSpec) -> str:
     source = spec.source
-    place = source.dataset or source.path or (source.url and "url") or ""
-    return f"{source.type} {place}".strip()
+    origin = source.dataset or source.path or (source.url and "url") or ""
+    return f"{source.type} {origin}".strip()
 
 
-def _line(row: dict[str, Any]) -> list[str]:
+def _line(row: dict[str, Any]) -> list[Fragment]:
     last = row["last"]
     return [
         row["model"],
-        "broken YAML" if row["broken"] else row["source"] or "no YAML",
+        ("broken YAML", "red") if row["broken"] else row["source"] or "no YAML",
         row["champion"] or "nothing",
         str(row["generation"] or "-"),
         figure(row["accuracy"]),
-        f"{verdict(last['passed'])} {figure(last['accuracy'])}" if last else "-",
+        verdict(last["passed"], figure(last["accuracy"])) if last else "-",
         row["schedule"] or "-",
     ]

@@ -1,8 +1,8 @@
-"""What commands print: tables for people, JSON for programs, reasons for failures."""
+"""What commands have in common: JSON for programs, reasons for failures."""
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -32,50 +32,13 @@ def echo_json(value: Any) -> None:
     click.echo(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def echo_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Print columns that are as wide as they need to be.
-
-    Examples
-    --------
-    >>> echo_table(["model", "rows"], [["census_income", "32561"], ["a", "7"]])
-    model          rows
-    census_income  32561
-    a              7
-    """
-    cells = [list(headers), *(list(row) for row in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(headers))]
-    for number, row in enumerate(cells):
-        padded = (text.ljust(width) for text, width in zip(row, widths, strict=True))
-        line = "  ".join(padded).rstrip()
-        click.echo(click.style(line, bold=True) if number == 0 else line)
-
-
-def figure(value: Any) -> str:
-    """A metric with four digits; ``-`` where there is none.
-
-    Examples
-    --------
-    >>> figure(0.96491), figure(None)
-    ('0.9649', '-')
-    """
-    return "-" if value is None else f"{value:.4f}"
-
-
 @contextmanager
-def told(*kinds: type[Exception], doing: str = "") -> Iterator[None]:
+def reporting_errors(*kinds: type[Exception]) -> Iterator[None]:
     """Turn the foreseen exceptions `kinds` into a `Failed` with their message."""
     try:
         yield
     except kinds as error:
-        text = str(error) or type(error).__name__
-        raise Failed(f"{doing}: {text}" if doing else text) from error
-
-
-def verdict(passed: bool | None) -> str:
-    """What the gate said, coloured where the terminal shows colours."""
-    if passed is None:
-        return "not evaluated"
-    return "passed" if passed else "refused"
+        raise Failed(str(error) or type(error).__name__) from error
 
 
 def quiet_libraries() -> None:

@@ -7,27 +7,35 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import BinaryIO, TextIO, cast
+from typing import TYPE_CHECKING, BinaryIO, TextIO, cast
 
 import click
 import msgspec
 
 from ml_assets.cli import rows as sources
-from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.activity import Activity, activity
 from ml_assets.cli.client import ServerClient
-from ml_assets.cli.layout import layout_of
-from ml_assets.cli.outcomes import Outcome, outcomes, reason, told
+from ml_assets.cli.console import width_of
+from ml_assets.cli.context import require_known
 from ml_assets.cli.output import EXIT_CODES, Failed
 from ml_assets.cli.rows import Row
 from ml_assets.cli.scorers import (
+    Outcome,
     PlanScorer,
     Prediction,
     Refusal,
     Scorer,
     ServerScorer,
+    explanation,
+    outcomes,
+    reason,
 )
 from ml_assets.cli.writers import WRITERS, Writer
-from ml_assets.core.storage import atomic_path, storage_root
+from ml_assets.core.storage import atomic_path, read_json, storage_root
+from ml_assets.state.versions import VersionStore
+
+if TYPE_CHECKING:
+    from ml_assets.spec.csv_format import CsvFormat
 
 # What a server takes at once by default, with room for wide rows.
 CHUNK = 1_000
@@ -40,7 +48,7 @@ CHUNK = 1_000
     "--format",
     "kind",
     type=click.Choice(["csv", "json", "jsonl", "parquet"]),
-    help="Format of FILE; by default told by its name, else by its first bytes.",
+    help="Format of FILE; by default recognised by its name, else by its first bytes.",
 )
 @click.option("--url", help="Ask the model server there, not the active plan here.")
 @click.option(
@@ -112,18 +120,19 @@ def command(
     with ExitStack() as stack:
         scorer = _scorer(stack, model, url, chunk)
         kind = kind or sources.detect(str(getattr(file, "name", "")), stream)
-        layout = layout_of(scorer.model, scorer.version)
+        layout = _csv_format(scorer.model, scorer.version)
         read = sources.read(stream, kind, scorer.columns, layout)
         if ignore_unknown:
             names = {column.name for column in scorer.columns}
             read = ({n: v for n, v in row.items() if n in names} for row in read)
         try:
-            with _whole(to) as out:
-                writer = WRITERS[output](out, on_error == "collect")
-                answered, note = _run(scorer, read, writer, chunk, on_error)
+            with _whole(to) as out, activity("scoring") as shown:
+                room = None if to else width_of(sys.stdout)
+                writer = WRITERS[output](out, on_error == "collect", room)
+                answered, note = _run(scorer, read, writer, chunk, on_error, shown)
         except Failed as failure:
             if output == "json" and to is None:
-                empty = WRITERS[output](sys.stdout, False)
+                empty = WRITERS[output](sys.stdout, False, None)
                 empty.start(scorer.model, scorer.version)
                 empty.end(0, 0, failure.message)
             raise
@@ -143,9 +152,21 @@ def _scorer(stack: ExitStack, model: str, url: str | None, chunk: int) -> Scorer
     return ServerScorer(client, model)
 
 
+def _csv_format(model: str, version: str) -> "CsvFormat | None":
+    """``source.read`` of a version's YAML; None where none is known here."""
+    directory = VersionStore(storage_root()).directory(model, version)
+    configuration = read_json(directory / "spec.json") or {}
+    given = configuration.get("source", {}).get("read")
+    if given is None:
+        return None
+    from ml_assets.spec.csv_format import CsvFormat
+
+    return CsvFormat.model_validate(given)
+
+
 @contextmanager
 def _whole(to: Path | None) -> Iterator[TextIO]:
-    """Where predictions go; nothing of it is seen unless all of them are there."""
+    """The file of predictions, or standard output, written once all are there."""
     if to is not None:
         with atomic_path(to) as path, path.open("w", encoding="utf-8") as out:
             yield out
@@ -154,12 +175,17 @@ def _whole(to: Path | None) -> Iterator[TextIO]:
         yield spool
         spool.seek(0)
         shutil.copyfileobj(spool, sys.stdout)
-        # What stderr says afterwards comes after it in a pipe, too.
+        # What goes to stderr afterwards comes after it in a pipe, too.
         sys.stdout.flush()
 
 
 def _run(
-    scorer: Scorer, read: Iterator[Row], writer: Writer, chunk: int, on_error: str
+    scorer: Scorer,
+    read: Iterator[Row],
+    writer: Writer,
+    chunk: int,
+    on_error: str,
+    shown: Activity,
 ) -> tuple[int, str]:
     """Write predictions chunk by chunk; how many, and what became of refused rows."""
     done = refused = 0
@@ -175,6 +201,7 @@ def _run(
             if on_error == "collect":
                 writer.refused(done + number, reason(outcome))
         done += len(rows)
+        shown.count("rows", done)
     if not done:
         raise Failed("there are no rows to score")
     if refused == done:
@@ -194,4 +221,4 @@ def _scored(
     try:
         return scorer.score(msgspec.json.encode({"rows": rows}))
     except Refusal as refusal:
-        raise Failed(told(refusal, done)) from refusal
+        raise Failed(explanation(refusal, done)) from refusal

@@ -46,7 +46,7 @@ def cli(*arguments: str) -> list[str]:
 
 
 class Interrupted(KeyboardInterrupt):
-    """We were told to end.
+    """A signal asked us to end.
 
     A plain KeyboardInterrupt that passes an `exec`, as in the import of many a module,
     has Python end by the signal after all, with whatever code we meant to exit.
@@ -181,8 +181,8 @@ class Children:
         for child in self._children:
             child.finish(deadline)
 
-    def wait_for(self, look: Callable[[], T | None], what: str, seconds: float) -> T:
-        """Look until there is something.
+    def wait_for(self, poll: Callable[[], T | None], what: str, seconds: float) -> T:
+        """Call `poll` until it returns something.
 
         Raises
         ------
@@ -191,7 +191,7 @@ class Children:
         """
         deadline = time.monotonic() + seconds
         while True:
-            found = look()
+            found = poll()
             if found is not None:
                 return found
             self.require_alive()

@@ -4,8 +4,13 @@ import sys
 
 import click
 
-from ml_assets.cli.catalogue import require_known
-from ml_assets.cli.output import echo_json, json_option, quiet_libraries, told
+from ml_assets.cli.context import require_known
+from ml_assets.cli.output import (
+    echo_json,
+    json_option,
+    quiet_libraries,
+    reporting_errors,
+)
 from ml_assets.core.storage import storage_root
 
 
@@ -35,7 +40,7 @@ def command(model: str, version: str, as_json: bool) -> None:
     from ml_assets.lifecycle.reproduce import ReproduceError, reproduce
     from ml_assets.state.versions import UnknownVersionError
 
-    with told(ReproduceError, UnknownVersionError):
+    with reporting_errors(ReproduceError, UnknownVersionError):
         found = reproduce(model, version)
     if as_json:
         echo_json(found._asdict())

@@ -4,16 +4,15 @@ import time
 
 import click
 
-from ml_assets.cli.catalogue import spec_of
+from ml_assets.cli.console import table
+from ml_assets.cli.context import chosen_target, spec_of
 from ml_assets.cli.output import (
     EXIT_CODES,
     echo_json,
-    echo_table,
     json_option,
     quiet_libraries,
-    told,
+    reporting_errors,
 )
-from ml_assets.cli.target import chosen_target
 
 
 @click.command("retention", epilog=EXIT_CODES)
@@ -39,7 +38,7 @@ def command(model: str, dry_run: bool, as_json: bool) -> None:
     from ml_assets.lifecycle.cleanup import clean
     from ml_assets.targets import RolloutError
 
-    with told(RolloutError):
+    with reporting_errors(RolloutError):
         cleaned = clean(chosen_target(), model, spec.retention, time.time(), dry_run)
     if as_json:
         echo_json(
@@ -53,7 +52,7 @@ def command(model: str, dry_run: bool, as_json: bool) -> None:
         )
         return
     if cleaned.deletions:
-        echo_table(["what", "name", "why"], [list(item) for item in cleaned.deletions])
+        table(["what", "name", "why"], [list(item) for item in cleaned.deletions])
     verb = "would go" if dry_run else "went"
     click.echo(f"{len(cleaned.deletions)} items, {cleaned.bytes:,} bytes {verb}")
     for text in cleaned.postponed:

@@ -2,16 +2,14 @@
 
 import click
 
-from ml_assets.cli.actor import who
-from ml_assets.cli.catalogue import require_known
+from ml_assets.cli.context import chosen_target, require_known, who
 from ml_assets.cli.output import (
     EXIT_CODES,
     echo_json,
     json_option,
     quiet_libraries,
-    told,
+    reporting_errors,
 )
-from ml_assets.cli.target import chosen_target
 from ml_assets.core.storage import storage_root
 
 
@@ -43,7 +41,9 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
     from ml_assets.state.versions import UnknownVersionError
     from ml_assets.targets import RolloutError
 
-    with told(RegistryError, RollbackError, RolloutError, UnknownVersionError):
+    with reporting_errors(
+        RegistryError, RollbackError, RolloutError, UnknownVersionError
+    ):
         done = rollback(chosen_target(), model, who(), reason, to)
     plan = done.rollout.plan
     if as_json:

@@ -2,8 +2,9 @@
 
 import click
 
-from ml_assets.cli.output import EXIT_CODES, Failed, echo_table
-from ml_assets.cli.target import chosen_target
+from ml_assets.cli.console import table
+from ml_assets.cli.context import chosen_target
+from ml_assets.cli.output import EXIT_CODES, Failed
 from ml_assets.core.storage import storage_root
 from ml_assets.serving.models.plan_store import PlanStore
 
@@ -30,7 +31,7 @@ def command(models: tuple[str, ...]) -> None:
             f"{', '.join(sorted(unknown))} was never deployed, expected one of"
             f" {', '.join(known) or 'none yet'}"
         )
-    table, failed = [], []
+    rows, failed = [], []
     for model in models or known:
         with target.lock(model):
             plan = target.history(model)[-1]
@@ -39,8 +40,8 @@ def command(models: tuple[str, ...]) -> None:
             except RolloutError as error:
                 failed.append(f"{model}: {error}")
                 continue
-        table.append([model, plan.live.version, str(plan.generation), str(servers)])
-    if table:
-        echo_table(["model", "version", "plan", "servers"], table)
+        rows.append([model, plan.live.version, str(plan.generation), str(servers)])
+    if rows:
+        table(["model", "version", "plan", "servers"], rows)
     if failed:
         raise Failed("\n".join(failed))

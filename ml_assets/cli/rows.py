@@ -15,7 +15,7 @@ from ml_assets.cli.output import Failed
 from ml_assets.records.plan import Column
 
 if TYPE_CHECKING:
-    from ml_assets.spec.source import CsvFormat
+    from ml_assets.spec.csv_format import CsvFormat
 
 Row = dict[str, Any]
 
@@ -69,7 +69,7 @@ def read(
     kind : str
         ``csv``, ``json``, ``jsonl`` or ``parquet``.
     columns : iterable of Column
-        What the model takes; CSV knows only texts, and these say what they mean.
+        What the model takes; they give the cells of a CSV, which are texts, their type.
     layout : CsvFormat, optional
         How the CSV is written that the model learnt from. A file whose header lacks
         its separator is an ordinary CSV all the same.
@@ -105,7 +105,7 @@ def chunks(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
 def _csv(
     stream: BinaryIO, columns: dict[str, Column], layout: "CsvFormat | None"
 ) -> Iterator[Row]:
-    from ml_assets.spec.source import CsvFormat
+    from ml_assets.spec.csv_format import CsvFormat
 
     layout = layout or CsvFormat()
     is_utf8 = layout.encoding.lower().replace("-", "") == "utf8"
@@ -173,7 +173,7 @@ def _cell(text: str, column: Column | None, layout: "CsvFormat") -> Any:
 
 def _number(text: str, layout: "CsvFormat") -> Any:
     """The number that a cell stands for, as training reads it; else its text."""
-    from ml_assets.spec.cell_numbers import number_of
+    from ml_assets.spec.csv_format import number_of
 
     plain = number_of(text.strip(), layout)
     try:

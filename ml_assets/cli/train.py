@@ -1,19 +1,26 @@
 """``ml-assets train MODEL``: a new version, put to its gate."""
 
+import time
 from typing import Any
 
 import click
 import yaml
 from pydantic import ValidationError
 
-from ml_assets.cli.catalogue import spec_of
+from ml_assets.cli.activity import activity
+from ml_assets.cli.console import item
+from ml_assets.cli.context import spec_of
 from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
-from ml_assets.cli.run_reporter import gate_lines
-from ml_assets.cli.service import await_service, mode_of
+from ml_assets.cli.run_report import gate_lines
+from ml_assets.cli.version_status import mode_of
 from ml_assets.core.storage import storage_root
+from ml_assets.records.plan import ServingPlan
+from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.source import SourceSpec
 from ml_assets.state.versions import VersionStore
+
+POLL_SECONDS = 0.25
 
 
 def _source(
@@ -29,11 +36,11 @@ def _source(
         raise click.BadParameter(f"it is neither YAML nor JSON: {error}") from error
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False)
-        told = "; ".join(
+        message = "; ".join(
             f"{'.'.join(map(str, item['loc']))}: {item['msg']}".removeprefix(": ")
             for item in found
         )
-        raise click.BadParameter(told) from error
+        raise click.BadParameter(message) from error
     source: dict[str, Any] = value
     return source
 
@@ -88,13 +95,13 @@ def command(
     config = {"raw": {"source": source} if source else {}, "model": {"force": force}}
     done = run_job(model, "train", config, {})
     if not done.succeeded:
-        raise Failed(f"run {done.run_id} failed: {'; '.join(done.story.errors)}")
+        raise Failed(f"run {done.run_id} failed: {'; '.join(done.report.errors)}")
     result = _result(model, done)
     if as_json and not wait:
         echo_json(result)
         return
     if not as_json:
-        _tell(result)
+        _print(result)
     if wait:
         _wait(result, timeout)
         if as_json:
@@ -102,27 +109,27 @@ def command(
 
 
 def _result(model: str, done: Executed) -> dict[str, Any]:
-    version = done.story.metadata.get("model", {}).get("version")
+    version = done.report.metadata.get("model", {}).get("version")
     found = VersionStore(storage_root()).evaluation(model, version) if version else None
     return {
         "model": model,
         "run_id": done.run_id,
         "version": version,
-        "skipped": "; ".join(done.story.skipped) or None,
+        "skipped": "; ".join(done.report.skipped) or None,
         "metrics": found["metrics"] if found else None,
         "gate": found["gate"] if found else None,
         "in_service": None,
     }
 
 
-def _tell(result: dict[str, Any]) -> None:
+def _print(result: dict[str, Any]) -> None:
     gate = result["gate"]
     if gate is None:
         click.echo(result["skipped"] or "no version was trained")
         return
     click.echo(f"version {result['version']} of {result['model']}")
-    for text in gate_lines(gate):
-        click.echo(f"  {text}")
+    for line in gate_lines(gate):
+        item("", *line, width=0, indent=1)
 
 
 def _wait(result: dict[str, Any], timeout: float) -> None:
@@ -136,8 +143,26 @@ def _wait(result: dict[str, Any], timeout: float) -> None:
     if gate.get("repeats"):
         click.echo(f"version {version} is the champion again", err=True)
         return
-    plan = await_service(result["model"], version, timeout)
+    with activity(f"waiting for version {version} to be in service"):
+        plan = _await_service(result["model"], version, timeout)
     result["in_service"] = True
     mode = mode_of(version, plan)
-    told = "" if mode == "live" else f" as {mode}, beside {plan.live.version}"
-    click.echo(f"version {version} is in service{told}", err=True)
+    role = "" if mode == "live" else f" as {mode}, beside {plan.live.version}"
+    click.echo(f"version {version} is in service{role}", err=True)
+
+
+def _await_service(model: str, version: str, timeout: float) -> ServingPlan:
+    """Wait for a plan of `model` in which `version` serves, alone or under test."""
+    store = PlanStore(storage_root())
+    deadline = time.monotonic() + timeout
+    while True:
+        plan = store.current(model)
+        if plan is not None and mode_of(version, plan):
+            return plan
+        if time.monotonic() > deadline:
+            raise Failed(
+                f"version {version} of {model} is not in service after {timeout:g} s;"
+                " is a Dagster daemon running (`ml-assets dev`), and the sensor"
+                f" {model}_gate on? `ml-assets deploy {model}` deploys without them"
+            )
+        time.sleep(POLL_SECONDS)

@@ -6,17 +6,14 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.catalogue import require_known
-from ml_assets.cli.evaluations import gate, metrics
+from ml_assets.cli.console import Fragment, table
+from ml_assets.cli.context import require_known
 from ml_assets.cli.output import (
     EXIT_CODES,
     echo_json,
-    echo_table,
-    figure,
     json_option,
-    verdict,
 )
-from ml_assets.cli.service import mode_of
+from ml_assets.cli.version_status import figure, gate, metrics, mode_of, verdict
 from ml_assets.core.storage import storage_root
 from ml_assets.records.plan import STAMP
 from ml_assets.serving.models.plan_store import PlanStore
@@ -52,7 +49,7 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
         )
         return
     headers = ["version", "accuracy", "gate", "runtime", "data", "serves", "reason"]
-    echo_table(headers, [_line(row) for row in found])
+    table(headers, [_line(row) for row in found])
 
 
 def rows(root: Path, model: str, limit: int | None = None) -> list[dict[str, Any]]:
@@ -89,7 +86,7 @@ def _row(
     }
 
 
-def _line(row: dict[str, Any]) -> list[str]:
+def _line(row: dict[str, Any]) -> list[Fragment]:
     decision = row["gate"] or {"passed": None, "reason": ""}
     return [
         row["version"],
@@ -97,6 +94,6 @@ def _line(row: dict[str, Any]) -> list[str]:
         verdict(decision["passed"]),
         row["runtime"],
         row["data_version"][:12],
-        "in service" if row["mode"] == "live" else row["mode"] or "",
+        ("in service", "green") if row["mode"] == "live" else row["mode"] or "",
         decision["reason"],
     ]

@@ -7,14 +7,21 @@ from typing import Protocol, TextIO
 
 import click
 
+from ml_assets.cli.console import echo
 from ml_assets.cli.scorers import Prediction
 
 FIELDS = ("row", "label", "probability", "id")
 REFUSED = "refused"
+# Columns of a line of the table.
+WIDE = 76
 
 
 class Writer(Protocol):
-    """Writes predictions as they come."""
+    """Writes predictions as they come.
+
+    It is made of the file, of whether errors are collected, and of the columns of the
+    terminal that shows the file, if one does.
+    """
 
     def start(self, model: str, version: str) -> None:
         """Before the first row."""
@@ -26,22 +33,22 @@ class Writer(Protocol):
         """Why there is no answer to row `number`."""
 
     def end(self, rows: int, refused: int, error: str | None) -> None:
-        """After the last row; `error` says why there is none."""
+        """After the last row; `error` is the reason where there is none."""
 
 
 class TableWriter:
     """For people."""
 
-    _layout = "{:>7}  {:<16}  {:>11}  {}"
-
-    def __init__(self, out: TextIO, collects: bool) -> None:
+    def __init__(self, out: TextIO, collects: bool, room: int | None) -> None:
         self._out = out
+        # A narrow terminal would break the id, which people copy.
+        gap = "  " if room is None or room >= WIDE else f"\n{'':>7}  "
+        self._layout = f"{{:>7}}  {{:<16}}  {{:>11}}{gap}{{}}"
 
     def start(self, model: str, version: str) -> None:
-        """Say what answers, beside the data."""
-        click.echo(f"{model} version {version}", err=True)
-        header = click.style(self._layout.format(*FIELDS), bold=True)
-        click.echo(header, file=self._out)
+        """Name the version that answers, beside the data."""
+        echo(f"{model} version {version}", err=True)
+        click.echo(self._layout.format(*FIELDS), file=self._out)
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One line, after the header."""
@@ -62,7 +69,7 @@ class TableWriter:
 class CsvWriter:
     """For spreadsheets; probabilities with all their digits."""
 
-    def __init__(self, out: TextIO, collects: bool) -> None:
+    def __init__(self, out: TextIO, collects: bool, room: int | None) -> None:
         self._writer = csv.writer(out, lineterminator="\n")
         self._more = ("",) if collects else ()
 
@@ -84,9 +91,9 @@ class CsvWriter:
 
 
 class JsonWriter:
-    """For programs: one document, which says why where there are no answers."""
+    """For programs: one document, with the reason where there are no answers."""
 
-    def __init__(self, out: TextIO, collects: bool) -> None:
+    def __init__(self, out: TextIO, collects: bool, room: int | None) -> None:
         self._out = out
         self._separator = ""
 
@@ -113,7 +120,7 @@ class JsonWriter:
         self._separator = ","
 
 
-WRITERS: dict[str, Callable[[TextIO, bool], Writer]] = {
+WRITERS: dict[str, Callable[[TextIO, bool, int | None], Writer]] = {
     "table": TableWriter,
     "csv": CsvWriter,
     "json": JsonWriter,

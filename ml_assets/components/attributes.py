@@ -1,7 +1,7 @@
 """What stands under ``attributes``: a model's YAML, in which there may be templates.
 
-``{{ ... }}`` may stand in the place of any value. Values without one are taken as they
-are written: Dagster evaluates each text, so that ``"-999"`` would become a number.
+``{{ ... }}`` may be any value. Values without one are left as they are written: Dagster
+evaluates each text, so that ``"-999"`` would become a number.
 """
 
 import sys
@@ -12,11 +12,11 @@ from pydantic import GetJsonSchemaHandler, RootModel, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
-from ml_assets.spec import meaning
+from ml_assets.spec.base import raise_faults
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import faults, has_template
 
-# The keyword of our own in the JSON schema, for what no other keyword can say.
+# The keyword of our own in the JSON schema, for what no other keyword can check.
 KEYWORD = "ml-assets-meaning"
 
 
@@ -25,18 +25,18 @@ class Attributes(RootModel[dict[str, Any]]):
 
     @model_validator(mode="after")
     def _are_right(self) -> "Attributes":
-        meaning.refuse(faults(self.root))
+        raise_faults(faults(self.root))
         return self
 
     @classmethod
     def __get_pydantic_json_schema__(
         cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
     ) -> JsonSchemaValue:
-        """The schema of the YAML, with its meaning where a validator can look at it."""
+        """The schema of the YAML, with its meaning where a validator can check it."""
         if "jsonschema" in sys.modules:
-            from ml_assets.components.dg_check import teach
+            from ml_assets.components.dg_check import register_keyword
 
-            teach()
+            register_keyword()
         schema = handler(ModelSpec.__pydantic_core_schema__)
         return {**handler.resolve_ref_schema(schema), KEYWORD: True}
 

@@ -1,8 +1,8 @@
 """What ``dg check yaml`` sees of a model beyond the form of its YAML.
 
-``dg`` holds each file against the JSON schema of its component, and looks at one
-document of each component type only. A keyword of our own in the schema, which
-jsonschema lets a vocabulary add, looks at the meaning, and at the other documents.
+``dg`` validates each file against the JSON schema of its component, and only one
+document of each component type. A keyword of our own in the schema, which jsonschema
+lets a vocabulary add, checks the meaning, and the other documents.
 """
 
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ from ml_assets.spec import model_file
 from ml_assets.spec.model_file import ModelFileError, Problem
 
 
-def teach() -> None:
-    """Let validators of JSON schemas know the keyword."""
+def register_keyword() -> None:
+    """Add the keyword to the validators of JSON schemas."""
     Draft202012Validator.VALIDATORS[KEYWORD] = _meaning
 
 
@@ -32,14 +32,13 @@ def _meaning(
         tuple(error.absolute_path)
         for error in validator.evolve(schema=form).iter_errors(instance)
     }
-    for place, message in thorough_faults(instance):
+    for path, message in thorough_faults(instance):
         of_the_form = message in (model_file.SURPLUS, model_file.ABSENT)
-        if place not in seen and not of_the_form:
-            yield ValidationError(message, path=place)
-    others = list(_of_others(instance))
+        if path not in seen and not of_the_form:
+            yield ValidationError(message, path=path)
+    others = "\n".join(map(str, _of_others(instance)))
     if others:
-        told = "\n".join(map(str, others))
-        yield ValidationError(f"other models of this project are wrong:\n{told}\n")
+        yield ValidationError(f"other models of this project are wrong:\n{others}\n")
 
 
 def _of_others(instance: Any) -> Iterator[Problem]:
@@ -55,8 +54,8 @@ def _of_others(instance: Any) -> Iterator[Problem]:
             continue
         for document in documents:
             if document.is_model and document.attributes != instance:
-                for place, message in thorough_faults(document.attributes):
-                    yield document.problem(("attributes", *place), message)
+                for path, message in thorough_faults(document.attributes):
+                    yield document.problem(("attributes", *path), message)
 
 
 def _files(context: click.Context) -> list[Path]:

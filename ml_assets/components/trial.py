@@ -1,20 +1,20 @@
-"""What the libraries themselves say of a model's YAML, before any data is read.
+"""What the libraries themselves refuse in a model's YAML, before any data is read.
 
-`ml_assets.spec.meaning` knows the names of parameters. Their values are judged by
+`ml_assets.spec.validators` knows the names of parameters. Their values are judged by
 scikit-learn and Great Expectations, whose imports take seconds.
 """
 
 from collections.abc import Iterator
 from typing import Any
 
-from ml_assets.spec.meaning import Fault
+from ml_assets.spec.base import Fault
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import faults as faults_of_form
 from ml_assets.spec.model_file import has_template
 
 
 def faults(spec: ModelSpec) -> Iterator[Fault]:
-    """What scikit-learn and Great Expectations refuse, at its place in the YAML."""
+    """What scikit-learn and Great Expectations refuse, by its path in the YAML."""
     from ml_assets.ml.estimators import EstimatorError, make_estimator
     from ml_assets.spec.expectations import ExpectationError, build
 

@@ -2,7 +2,7 @@
 
 A dot product is added up in another order for one row than for a batch, by another
 BLAS, or on another processor, and `exp` may differ by an ulp between two processors.
-The compiler, packaging, the loader and the rehearsal before fitting all use this one.
+The compiler, packaging, the loader and the check of a pipeline before fitting use it.
 """
 
 import numpy as np

@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ml_assets.core import progress
+from ml_assets.core.retry import PassingFault
 from ml_assets.core.storage import read_json, write_json
 
 if TYPE_CHECKING:
@@ -15,17 +17,13 @@ _CHUNK = 1 << 18
 _PARTIAL = 206
 
 
-class Interrupted(Exception):
-    """The bytes stopped before the end; what arrived is in the part file."""
-
-
 def note_of(path: Path) -> Path:
     """The file that keeps the validators (ETag, Last-Modified) of `path`."""
     return path.with_name(path.name + ".json")
 
 
 def validators(headers: Mapping[str, str]) -> dict[str, str]:
-    """What identifies this very content on the server; empty where it says nothing."""
+    """What identifies this very content on the server; empty where nothing does."""
     names = ("ETag", "Last-Modified")
     return {name: headers[name] for name in names if headers.get(name)}
 
@@ -65,8 +63,9 @@ def save(
 
     Raises
     ------
-    Interrupted
-        The body ended early, stopped coming, or the deadline passed.
+    PassingFault
+        The body ended early, stopped coming, or the deadline passed; what arrived is in
+        `part`.
     """
     from urllib3.exceptions import HTTPError
 
@@ -74,29 +73,30 @@ def save(
     resumed = response.status_code == _PARTIAL
     if resumed and _range_start(response.headers) != start:
         part.unlink()
-        raise Interrupted("the server sent another part than was asked for")
+        raise PassingFault("the server sent another part than was asked for")
     if not resumed:
         part.unlink(missing_ok=True)
         write_json(note_of(part), validators(response.headers))
         start = 0
     length = response.headers.get("Content-Length", "")
     expected = start + int(length) if length.isdigit() else None
+    size = start
     with part.open("ab") as stream:
         while True:
             try:
                 block = response.raw.read1(_CHUNK)
             except (HTTPError, OSError):
-                raise Interrupted(_cut(stream.tell(), expected)) from None
+                raise PassingFault(_cut(size, expected)) from None
             if not block:
                 break
-            stream.write(block)
+            size += stream.write(block)
             # What arrived is kept, even if this process is killed.
             stream.flush()
+            progress.report("bytes", size, expected)
             if clock() >= deadline:
-                raise Interrupted(f"only {stream.tell():,} bytes had arrived")
-    size = part.stat().st_size
+                raise PassingFault(f"only {size:,} bytes had arrived")
     if expected is not None and size != expected:
-        raise Interrupted(_cut(size, expected))
+        raise PassingFault(_cut(size, expected))
 
 
 def _cut(size: int, expected: int | None) -> str:
@@ -121,7 +121,7 @@ def unlike_data(headers: Mapping[str, str]) -> str | None:
 
 
 def retry_after(header: str | None) -> float:
-    """Seconds that a Retry-After header asks for; 0 where it says nothing usable.
+    """Seconds that a Retry-After header asks for; 0 where it is missing or malformed.
 
     Examples
     --------

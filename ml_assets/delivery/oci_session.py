@@ -16,7 +16,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from ml_assets.core.retry import Retry
+from ml_assets.core.retry import PassingFault, Retry
 from ml_assets.core.transfer import retry_after
 from ml_assets.delivery.errors import ReleaseError
 
@@ -113,18 +113,14 @@ class RegistrySession:
             If it answered that it will not, or `path` leads to another host.
         """
         url = self._own_url(path)
-        for attempt in range(1, self.retry.attempts + 1):
-            try:
-                return self._authorised(url, accept)
-            except _Passing as error:
-                pause = max(self.retry.wait(attempt), error.wait)
-                is_last = attempt == self.retry.attempts
-                if is_last or self.retry.clock() + pause > self._ends:
-                    raise RegistryUnavailableError(
-                        f"registry {self.base}: {error} ({attempt} attempt(s))"
-                    ) from error
-                self.retry.sleep(pause)
-        raise AssertionError("a retry has one attempt at least")
+        try:
+            return self.retry.call(
+                lambda: self._authorised(url, accept), deadline=self._ends
+            )
+        except PassingFault as fault:
+            raise RegistryUnavailableError(
+                f"registry {self.base}: {fault} ({fault.attempts} attempt(s))"
+            ) from fault
 
     def _own_url(self, path: str) -> str:
         """The whole URL; a Link header may not send our credentials to another host."""
@@ -148,7 +144,7 @@ class RegistrySession:
 
     def _authorised(self, url: str, accept: str) -> Answer:
         if self.retry.clock() > self._ends:
-            raise _Passing("the time for all requests is used up")
+            raise PassingFault("the time for all requests is used up")
         if time.monotonic() > self._expires:
             self._authorization = {}
         # A digest is that of the plain bytes.
@@ -210,9 +206,11 @@ class RegistrySession:
             ) as response:
                 return response, _read(response)
         except requests.Timeout:
-            raise _Passing("it did not answer in time") from None
+            raise PassingFault("it did not answer in time") from None
         except _CUT as error:
-            raise _Passing(f"the connection failed ({type(error).__name__})") from error
+            raise PassingFault(
+                f"the connection failed ({type(error).__name__})"
+            ) from error
         except requests.RequestException as error:
             raise RegistryRefusedError(f"{url}: {error}") from error
 
@@ -222,20 +220,12 @@ class RegistrySession:
             return
         text = f"{url} answered {status}{_message(body)}"
         if status in PASSING:
-            raise _Passing(text, retry_after(response.headers.get("Retry-After")))
+            raise PassingFault(text, retry_after(response.headers.get("Retry-After")))
         if status == 404:
             raise NotInRegistryError(text)
         if status in (401, 403):
             text += "; check REGISTRY_USERNAME and REGISTRY_PASSWORD, or REGISTRY_TOKEN"
         raise RegistryRefusedError(text)
-
-
-class _Passing(Exception):
-    """A failure that may pass; ``wait`` is what the server asks for, in seconds."""
-
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
-        super().__init__(reason)
-        self.wait = wait
 
 
 def parse_challenge(header: str) -> tuple[str, dict[str, str]]:

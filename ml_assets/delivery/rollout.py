@@ -27,7 +27,7 @@ from ml_assets.targets.clusters import (
     StuckError,
     annotate,
     annotation,
-    bring,
+    roll_out,
 )
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
 
@@ -133,7 +133,7 @@ class Fleet:
                 with self._without_deployers(name):
                     self._require_lock()
                     if self._can_be_ready(deployment):
-                        bring(deployment, edit, self._patience)
+                        roll_out(deployment, edit, self._patience)
                     else:
                         deployment.change(edit)
                 return

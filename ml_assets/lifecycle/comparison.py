@@ -89,7 +89,7 @@ def _on(
 
 def _learnt(spec: ModelSpec, rows: Rows, trained: Rows) -> "Mask":
     """Which of `rows` are among the training rows of `trained`."""
-    from ml_assets.ml.identity import IdentityError
+    from ml_assets.ml.row_identity import IdentityError
 
     try:
         return is_among(spec, rows.cells, trained, ~trained.test)
@@ -100,7 +100,7 @@ def _learnt(spec: ModelSpec, rows: Rows, trained: Rows) -> "Mask":
 def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.int64]":
     """The target of the chosen rows in the classes of a version."""
     from ml_assets.ml.classes import as_classes
-    from ml_assets.ml.retype import FeatureError
+    from ml_assets.ml.cleaning import FeatureError
     from ml_assets.state.bundles import signature_of_version
     from ml_assets.state.pinned import classes_of
 

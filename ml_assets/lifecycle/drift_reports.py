@@ -124,7 +124,7 @@ def _raw(
     """The newest raw table, unless the champion was trained on it."""
     import pandas as pd
 
-    from ml_assets.ml.columns import with_columns
+    from ml_assets.ml.frames import with_columns
 
     raw_version = raw_to_compare(spec, plan)
     if raw_version is None:

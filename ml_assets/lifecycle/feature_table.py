@@ -54,7 +54,7 @@ def hold_out(spec: ModelSpec, prepared: "Prepared", raw: "pd.DataFrame") -> Tabl
 
     Which those are is seen in the raw rows, before anything is dropped or derived.
     """
-    from ml_assets.ml.identity import Identity
+    from ml_assets.ml.row_identity import Identity
     from ml_assets.ml.split import check_mask, held_out
     from ml_assets.state.pinned import pin_identity
 

@@ -42,7 +42,7 @@ def with_constants(frame: "pd.DataFrame", values: Mapping[str, Any]) -> "pd.Data
     """
     import pandas as pd
 
-    from ml_assets.ml.columns import with_columns
+    from ml_assets.ml.frames import with_columns
 
     columns = {}
     for name, value in values.items():

@@ -78,7 +78,7 @@ def is_among(
     """
     import numpy as np
 
-    from ml_assets.ml.identity import Identity, row_numbers
+    from ml_assets.ml.row_identity import Identity, row_hashes
     from ml_assets.state.pinned import pinned_identity
 
     both = {*cells.columns} & {*others.cells.columns}
@@ -94,5 +94,5 @@ def is_among(
             f"its data has none of the columns that tell rows apart ({listed})"
         )
     shared = Identity(columns, identity.counts_twins)
-    wanted = row_numbers(others.cells, shared)[chosen]
-    return np.isin(row_numbers(cells, shared), wanted)
+    wanted = row_hashes(others.cells, shared)[chosen]
+    return np.isin(row_hashes(cells, shared), wanted)

@@ -14,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.core.canonical import as_boolean, canonical_text
-from ml_assets.ml.retype import FeatureError
+from ml_assets.ml.cleaning import FeatureError
 from ml_assets.records.plan import LISTED
 
 Label = str | int | float | bool
@@ -76,13 +76,13 @@ def encode_target(
         never trained the rarer one; of two that are equally frequent, the one that
         sorts last.
     pinned : Classes, optional
-        The classes that the model tells apart since its first training.
+        The classes of the model's first training.
 
     Raises
     ------
     FeatureError
         If there are other than two values, `positive` is none of them, or they are not
-        those of `pinned` and nobody says which is positive.
+        those of `pinned` and `positive` is not given.
 
     Examples
     --------
@@ -101,7 +101,7 @@ def encode_target(
             f" {_listing(found)}{_against(found, pinned)}"
         )
     if pinned is not None and _agree(positive, pinned):
-        order = _places(found, pinned)
+        order = _positions(found, pinned)
         if order is not None:
             y = np.asarray(column == found[order[1]]).astype(np.int64)
             return Labels(y, pinned.negative, pinned.positive)
@@ -114,7 +114,7 @@ def encode_target(
     if positive is None:
         chosen = 0 if counts[found[0]] < counts[found[1]] else 1
     else:
-        chosen = _place_of(positive, found, column.name)
+        chosen = _position_of(positive, found, column.name)
     y = np.asarray(column == found[chosen]).astype(np.int64)
     return Labels(y, found[1 - chosen], found[chosen])
 
@@ -143,8 +143,8 @@ def _agree(positive: Label | None, pinned: Classes) -> bool:
     return positive is None or spelling(positive) == spelling(pinned.positive)
 
 
-def _places(found: list[Any], pinned: Classes) -> tuple[int, int] | None:
-    """Where the pinned classes stand among the values; None if they are not these."""
+def _positions(found: list[Any], pinned: Classes) -> tuple[int, int] | None:
+    """Positions of the pinned classes among the values; None if they are not these."""
     keys = [spelling(value) for value in found]
     wanted = (spelling(pinned.negative), spelling(pinned.positive))
     if sorted(keys) != sorted(wanted):
@@ -152,7 +152,7 @@ def _places(found: list[Any], pinned: Classes) -> tuple[int, int] | None:
     return keys.index(wanted[0]), keys.index(wanted[1])
 
 
-def _place_of(positive: Label, found: list[Any], name: Any) -> int:
+def _position_of(positive: Label, found: list[Any], name: Any) -> int:
     if positive in found:
         return found.index(positive)
     # YAML reads 1 and true as numbers; the column may hold them as texts.
@@ -176,9 +176,9 @@ def _against(found: Iterable[Any], pinned: Classes | None) -> str:
     few = today if len(today) <= LISTED else {}
     new = [repr(value) for key, value in few.items() if key not in known]
     gone = [repr(value) for key, value in known.items() if key not in today]
-    told = f"; since its first training the model tells {pinned} apart"
-    told += f", {', '.join(new[:_SHOWN])} {_be(new)} new" if new else ""
-    return told + (f", {' and '.join(gone)} {_be(gone)} gone" if gone else "")
+    text = f"; since its first training the model tells {pinned} apart"
+    text += f", {', '.join(new[:_SHOWN])} {_be(new)} new" if new else ""
+    return text + (f", {' and '.join(gone)} {_be(gone)} gone" if gone else "")
 
 
 def _be(values: list[str]) -> str:

@@ -1,6 +1,6 @@
-"""The schema contract: what the last accepted data looked like, held against new data.
+"""The schema contract: what the last accepted data was like, compared with new data.
 
-Expectations say what an author knows; the contract says what nobody wrote down: which
+Expectations are what an author knows; the contract is what nobody wrote down: which
 columns there are, of which types, with which categories and ranges.
 """
 
@@ -12,13 +12,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 import pandas as pd
 
-from ml_assets.ml.contract_columns import (
-    ColumnContract,
-    Violation,
-    learn_column,
-    without_values,
-)
-from ml_assets.ml.contract_rules import column_violations, percent
+from ml_assets.ml.column_contract import ColumnContract, Violation, percent
 from ml_assets.records.plan import encode
 
 __all__ = ["ColumnContract", "Contract", "Violation"]
@@ -28,7 +22,7 @@ ROWS_KEPT = 0.5
 
 
 class Contract(msgspec.Struct, frozen=True, kw_only=True):
-    """What accepted data looked like: its columns in order and its number of rows.
+    """What accepted data was like: its columns in order and its number of rows.
 
     Examples
     --------
@@ -61,8 +55,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
             )
         if frame.empty:
             raise ValueError("a contract needs rows to learn from, found none")
-        columns = (learn_column(str(name), frame[name]) for name in frame.columns)
-        return cls(rows=len(frame), columns=tuple(columns))
+        learned = (ColumnContract.learn(str(n), frame[n]) for n in frame.columns)
+        return cls(rows=len(frame), columns=tuple(learned))
 
     def compare(
         self,
@@ -72,12 +66,12 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     ) -> list[Violation]:
         """How `frame` breaks this contract: the table first, then column by column.
 
-        An error is: a missing or repeated column, a new column that is a learnt one
+        An error is: a missing or repeated column, a new column that is a learned one
         spelt otherwise, less than half the rows, a changed type, more than 1 % of the
-        rows with unseen categories or with numbers beyond the learnt range by more than
-        its width, and a rise of the missing share by more than 10 points. Lesser
-        changes of the same sort are warnings. Dates and identifiers are not held to
-        their old values.
+        rows with unseen categories or with numbers beyond the learned range by more
+        than its width, and a rise of the missing share by more than 10 points. Lesser
+        changes of the same sort are warnings. Dates and identifiers are not
+        compared by value.
 
         Parameters
         ----------
@@ -85,7 +79,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         dropped : collection of str
             Columns that nothing reads: they need to be there, no more.
         keys : collection of str
-            Columns that are not held to their old values.
+            Columns that are not compared by value.
         """
         return list(self._violations(frame, dropped, keys))
 
@@ -104,10 +98,9 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         yield from self._rows(len(frame))
         twice = _repeated(frame)
         for name in twice:
-            yield _violation(
-                "repeated_column",
-                name,
-                f"occurs {list(frame.columns).count(name)} times",
+            times = list(frame.columns).count(name)
+            yield Violation.of_column(
+                name, "repeated_column", "error", f"occurs {times} times"
             )
         found = [str(name) for name in frame.columns]
         known = [column.name for column in self.columns]
@@ -127,8 +120,8 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
             if column.name not in found:
                 yield _missing_column(column.name, found, known)
             elif column.name not in twice and column.name not in dropped:
-                held = without_values(column) if column.name in keys else column
-                yield from column_violations(held, self.rows, frame[column.name])
+                learned = column.without_values() if column.name in keys else column
+                yield from learned.compare(frame[column.name], self.rows)
 
     def _rows(self, rows: int) -> Iterator[Violation]:
         if rows < ROWS_KEPT * self.rows:
@@ -154,16 +147,14 @@ def _new_columns(found: list[str], known: list[str]) -> Iterator[Violation]:
             continue
         same = spelt.get(_normal(name))
         if same is not None:
-            yield _violation(
-                "clashing_column", name, f"new, but {same} spelt otherwise", same
+            finding = f"new, but {same} spelt otherwise"
+            yield Violation.of_column(
+                name, "clashing_column", "error", finding, expected=same
             )
         else:
-            yield Violation(
-                rule="new_column",
-                severity="warning",
-                column=name,
-                message=f"column {name}: new, the last accepted data did not have it",
-                found=name,
+            finding = "new, the last accepted data did not have it"
+            yield Violation.of_column(
+                name, "new_column", "warning", finding, found=name
             )
 
 
@@ -172,19 +163,8 @@ def _missing_column(name: str, found: list[str], known: list[str]) -> Violation:
     close = difflib.get_close_matches(name, new, n=1)
     hint = f"; perhaps it is now called {close[0]}" if close else ""
     listed = ", ".join(new if close else found) or "no column"
-    return _violation("missing_column", name, f"missing, found {listed}{hint}", name)
-
-
-def _violation(
-    rule: str, column: str, finding: str, expected: str | None = None
-) -> Violation:
-    return Violation(
-        rule=rule,
-        severity="error",
-        column=column,
-        message=f"column {column}: {finding}",
-        expected=expected,
-    )
+    finding = f"missing, found {listed}{hint}"
+    return Violation.of_column(name, "missing_column", "error", finding, expected=name)
 
 
 def _normal(name: str) -> str:

@@ -1,4 +1,4 @@
-"""Drift: does a window of rows still look like what the version was trained on?"""
+"""Drift: whether a window of rows is still distributed like the training rows."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -8,15 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
-from ml_assets.ml.drift_columns import (
+from ml_assets.ml.column_drift import (
     ColumnDrift,
     category_drift,
     number_drift,
     prediction_drift,
 )
-from ml_assets.ml.drift_measures import holm
-from ml_assets.ml.drift_repeats import witnesses
+from ml_assets.ml.duplicates import independent_rows
 from ml_assets.ml.profile import Profile
+from ml_assets.ml.two_sample import holm
 
 
 class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +30,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
     alpha, floor : float
         As given to `compare`.
     enough : bool
-        Whether the window had rows enough to tell.
+        Whether the window had rows enough to find drift in.
     drifted : bool
         Whether a column drifted.
     sentence : str
@@ -82,7 +82,7 @@ def compare(
     probability : array-like of shape (n_predictions,), optional
         What was predicted for the window; compared as one more column.
     entities : sequence of str or None, of length n_rows, optional
-        Whom each row is about; see `~ml_assets.ml.drift_repeats.witnesses`.
+        Whom each row is about; see `~ml_assets.ml.duplicates.independent_rows`.
     ignore : collection of str
         Columns that are not compared, because they have a season.
     alpha : float
@@ -90,7 +90,7 @@ def compare(
     floor : float
         Least excess of PSI that counts as drift; 0.1 is the customary "moderate".
     minimum_rows : int
-        Of those that count; below it nothing is found, and the report says so.
+        Of those that count; below it nothing is found, and the sentence is that.
 
     Raises
     ------
@@ -116,7 +116,7 @@ def compare(
             f"the window has no column '{absent[0]}' of the reference profile;"
             f" it has {', '.join(map(str, frame.columns))}"
         )
-    counted = witnesses(
+    counted = independent_rows(
         frame[sorted({*reference.numbers, *reference.categories} & {*frame.columns})],
         reference.alike,
         entities,
@@ -169,18 +169,17 @@ def _columns(
     ]
     if probability is not None and np.size(probability):
         predicted = np.asarray(probability, dtype=np.float64)
-        taken = {column.column for column in found} | {*ignore}
+        used = {column.column for column in found} | {*ignore}
         found += [
-            _told_apart(column, taken)
-            for column in prediction_drift(reference, predicted)
+            _renamed(column, used) for column in prediction_drift(reference, predicted)
         ]
     return found
 
 
-def _told_apart(column: ColumnDrift, taken: Collection[str]) -> ColumnDrift:
+def _renamed(column: ColumnDrift, used: Collection[str]) -> ColumnDrift:
     """What was predicted under a name that no input has, such as `probability`."""
     name = column.column
-    while name in taken:
+    while name in used:
         name = f"{name} (predicted)"
     return msgspec.structs.replace(column, column=name)
 
@@ -197,10 +196,10 @@ def _sentence(
     if not drifted:
         return f"none of {len(columns)} columns drifted over {over}"
     named = ", ".join(f"{column.column} (PSI {column.psi:.2f})" for column in drifted)
-    told = f"{len(drifted)} of {len(columns)} columns drifted over {over}: "
+    finding = f"{len(drifted)} of {len(columns)} columns drifted over {over}: "
     hints = [
         f"; {column.column}: {column.hint}: if it is, name it in monitoring.ignore"
         for column in drifted
         if column.hint and column.kind != "prediction"
     ]
-    return told + named + "".join(hints)
+    return finding + named + "".join(hints)

@@ -31,9 +31,9 @@ def make_estimator(spec: EstimatorSpec) -> Any:
     Raises
     ------
     EstimatorError
-        With the place in the YAML: if a path leads to no scikit-learn estimator, or to
-        one that no server would load; if a parameter is unknown or has no such value;
-        or if the classifier gives no probabilities.
+        With its location in the YAML: if a path leads to no scikit-learn estimator, or
+        to one that no server would load; if a parameter is unknown or has no such
+        value; or if the classifier gives no probabilities.
 
     Examples
     --------
@@ -64,39 +64,39 @@ def make_estimator(spec: EstimatorSpec) -> Any:
     return estimator
 
 
-def make_value(value: Any, place: str) -> Any:
+def make_value(value: Any, location: str) -> Any:
     """A parameter's value as scikit-learn takes it: mappings with a type are built."""
     if isinstance(value, Mapping):
         if not any(isinstance(value.get(name), str) for name in TYPE_KEYS):
             return value
-        return _nested(value, place)
+        return _nested(value, location)
     if isinstance(value, list):
-        return [make_value(item, f"{place}[{i}]") for i, item in enumerate(value)]
+        return [make_value(item, f"{location}[{i}]") for i, item in enumerate(value)]
     return value
 
 
-def _nested(value: Mapping[str, Any], place: str) -> Any:
+def _nested(value: Mapping[str, Any], location: str) -> Any:
     surplus = sorted(str(name) for name in value if name not in (*TYPE_KEYS, "params"))
     named = [name for name in TYPE_KEYS if name in value]
     params = value.get("params") or {}
     if surplus or len(named) != 1 or not isinstance(params, Mapping):
         raise EstimatorError(
-            f"{place}: an estimator is a mapping of type and params, such as"
+            f"{location}: an estimator is a mapping of type and params, such as"
             f" {{type: sklearn.svm.LinearSVC, params: {{C: 1}}}}, found {dict(value)}"
         )
-    return _build(value[named[0]], params, place)
+    return _build(value[named[0]], params, location)
 
 
-def _build(path: str, params: Mapping[str, Any], place: str) -> Any:
-    kind = _find(path, place)
+def _build(path: str, params: Mapping[str, Any], location: str) -> Any:
+    kind = _find(path, location)
     known = inspect.signature(kind).parameters
     unknown = [name for name in params if name not in known]
     if unknown:
         raise EstimatorError(
-            f"{place}: {path} has no parameter '{unknown[0]}'; it has"
+            f"{location}: {path} has no parameter '{unknown[0]}'; it has"
             f" {', '.join(known)}"
         )
-    inside = f"{place}.params"
+    inside = f"{location}.params"
     values: dict[str, Any] = {"random_state": 0} if "random_state" in known else {}
     for name, value in params.items():
         here = f"{inside}.{name}"
@@ -106,62 +106,63 @@ def _build(path: str, params: Mapping[str, Any], place: str) -> Any:
         estimator = kind(**values)
         estimator._validate_params()
     except (TypeError, ValueError) as error:
-        # Said now, in the words in which fitting would say it.
-        raise EstimatorError(f"{place}: {path} cannot be fitted: {error}") from error
+        # Raised now, with the message that fitting would raise.
+        raise EstimatorError(f"{location}: {path} cannot be fitted: {error}") from error
     return estimator
 
 
-def _pairs(value: Any, place: str) -> list[tuple[str, Any]]:
+def _pairs(value: Any, location: str) -> list[tuple[str, Any]]:
     """Named estimators, from a mapping or from a list of pairs."""
     items = list(value.items()) if isinstance(value, Mapping) else value
     pairs: list[tuple[str, Any]] = []
     for item in items if isinstance(items, list) else [None]:
         if not (isinstance(item, list | tuple) and len(item) == 2):
             raise EstimatorError(
-                f"{place}: expected pairs such as [[name, {{type: ...}}], ...] or a"
+                f"{location}: expected pairs such as [[name, {{type: ...}}], ...] or a"
                 f" mapping of name to estimator, found {value!r}"
             )
         name = str(item[0])
         if "__" in name or name in dict(pairs):
             raise EstimatorError(
-                f"{place}: '{name}' must be there once and be without '__'"
+                f"{location}: '{name}' must be there once and be without '__'"
             )
-        part = make_value(item[1], f"{place}.{name}")
+        part = make_value(item[1], f"{location}.{name}")
         if not (hasattr(part, "fit") or part in ("drop", "passthrough")):
             raise EstimatorError(
-                f"{place}.{name}: expected an estimator such as"
+                f"{location}.{name}: expected an estimator such as"
                 f" {{type: sklearn.svm.LinearSVC}}, found {part!r}"
             )
         pairs.append((name, part))
     return pairs
 
 
-def _find(path: str, place: str) -> Any:
+def _find(path: str, location: str) -> Any:
     module, _, name = path.rpartition(".")
     if not path.startswith("sklearn."):
         raise EstimatorError(
-            f"{place}: must be the import path of a class of scikit-learn such as"
+            f"{location}: must be the import path of a class of scikit-learn such as"
             f" sklearn.linear_model.LogisticRegression, found '{path}'"
         )
     try:
         kind = getattr(importlib.import_module(module), name, None)
     except ImportError as error:
         raise EstimatorError(
-            f"{place}: there is no module {module}: {error}"
+            f"{location}: there is no module {module}: {error}"
         ) from error
     # What no server would load need not be fitted.
     if not inspect.isclass(kind) or (
         f"{kind.__module__}.{kind.__name__}" not in TRUSTED["ObjectNode"]
     ):
         raise EstimatorError(
-            f"{place}: {path} is not a scikit-learn classifier that model servers load,"
-            " nor a part of one; one such is sklearn.linear_model.LogisticRegression"
+            f"{location}: {path} is not a scikit-learn classifier that model servers"
+            " load, nor a part of one; one such is"
+            " sklearn.linear_model.LogisticRegression"
         )
     return kind
 
 
 def _without_probabilities(estimator: Any) -> str | None:
-    """What else to say of why there would be none; None where there are."""
+    """Why there would be none, to append to an error; None where there are."""
     from sklearn.ensemble import StackingClassifier, VotingClassifier
 
     if isinstance(estimator, VotingClassifier):

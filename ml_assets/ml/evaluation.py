@@ -9,9 +9,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ml_assets.ml.chance import p_values
-from ml_assets.ml.gate_figures import GateFigures, Group
+from ml_assets.ml.gate_figures import GateFigures, Group, without_nan
 from ml_assets.ml.intervals import wilson
+from ml_assets.ml.significance import p_values
 from ml_assets.ml.slices import groups_of
 
 CALIBRATION_BINS = 10
@@ -71,8 +71,8 @@ class Evaluation:
         What the best constant answer would give: of always saying one class and always
         saying the other, whichever the metric likes more.
     chance : dict of str to float
-        How probable it is that an answer which knows nothing of a row looks as good
-        (see `~ml_assets.ml.chance.p_values`).
+        How probable it is that an answer which knows nothing of a row is as good
+        (see `~ml_assets.ml.significance.p_values`).
     accuracy_interval : tuple of float
         Wilson's 95 % interval.
     confusion : Confusion, optional
@@ -93,7 +93,7 @@ class Evaluation:
     slices: tuple[SliceRow, ...]
 
     def gate_figures(self, **champion: Any) -> GateFigures:
-        """What the gate looks at; `champion` is what it is told of that one."""
+        """The figures for the gate; `champion` gives those of the champion, by name."""
         slices: dict[str, dict[str, Group]] = {}
         for row in self.slices:
             groups = slices.setdefault(row.column, {})
@@ -109,7 +109,7 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it; NaN becomes null."""
-        value: dict[str, Any] = _without_nan(asdict(self))
+        value: dict[str, Any] = without_nan(asdict(self))
         return value
 
 
@@ -251,12 +251,12 @@ def _calibration(y: Outcomes, p: Floats) -> tuple[CalibrationBin, ...]:
     if np.isnan(p).any():
         return ()
     edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    place = np.clip(
+    bins_of_rows = np.clip(
         np.searchsorted(edges, p, side="right") - 1, 0, CALIBRATION_BINS - 1
     )
     bins = []
     for number in range(CALIBRATION_BINS):
-        inside = place == number
+        inside = bins_of_rows == number
         n = int(inside.sum())
         means = (p[inside].mean(), y[inside].mean()) if n else (math.nan, math.nan)
         low, high = float(edges[number]), float(edges[number + 1])
@@ -283,11 +283,3 @@ def _slices(
             rate = float(truth.mean())
             rows.append(SliceRow(str(column), group, len(truth), right, auc, rate))
     return tuple(rows)
-
-
-def _without_nan(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_without_nan(item) for item in value]
-    return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,4 +1,7 @@
-"""The features inside the pipeline: derived columns, then encoding."""
+"""The features inside the pipeline: derived columns, then encoding.
+
+Registered models hold `DeriveColumns` by the path of this module: neither may move.
+"""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,12 +17,9 @@ from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from ml_assets.ml.columns import derive, with_columns
-from ml_assets.ml.prepare import Prepared, prepare
-from ml_assets.ml.retype import FeatureError
+from ml_assets.ml.cleaning import FeatureError
+from ml_assets.ml.frames import derive, with_columns
 from ml_assets.spec.model import FeaturesSpec
-
-__all__ = ["DeriveColumns", "FeatureError", "Prepared", "build_pipeline", "prepare"]
 
 # Each is a column of a dense matrix: 8 bytes a row.
 MAX_INDICATORS = 100
@@ -162,7 +162,7 @@ def many_categories(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, list
 
 
 def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
-    """What the encoding does not tell apart, each a sentence with counts."""
+    """Which values are encoded as unknown, a sentence with counts a column."""
     notes = []
     for name, encoder, columns in pipeline.named_steps["encode"].transformers:
         if name != MANY:

@@ -17,7 +17,7 @@ from ml_assets.spec.gate import GateSpec
 # The one clause that somebody may overrule, who knows the callers.
 INTERFACE = "interface"
 
-# How often chance may look like knowledge, or a good group like a bad one.
+# Significance level: of a model without skill, and of a good group found bad.
 LEVEL = 0.05
 # In a group of fewer rows, a few of them decide.
 MIN_GROUP = 30
@@ -64,8 +64,7 @@ class GateDecision:
         """Why not, or, where it may, why."""
         if self.passed and self.repeats:
             return next(c.sentence for c in self.clauses if c.name == "champion")
-        told = [c.sentence for c in self.clauses if c.passed == self.passed]
-        return "; ".join(told)
+        return "; ".join(c.sentence for c in self.clauses if c.passed == self.passed)
 
     def without(self, overruled: Collection[str]) -> "GateDecision":
         """The decision, if these clauses are not asked."""
@@ -136,16 +135,16 @@ def _majority(name: str, metric: str, figures: GateFigures) -> Clause:
     tests = (
         {metric: RANKING} if metric in RANKED else {metric: metric, RANKING: RANKING}
     )
-    told = {
+    p_values = {
         _words(what): figures.chance[test]
         for what, test in tests.items()
         if test in figures.chance
     }
-    if not found.passed or not told:
+    if not found.passed or not p_values:
         return found
-    levels = " and ".join(f"p = {p:.2g} for {what}" for what, p in told.items())
+    levels = " and ".join(f"p = {p:.2g} for {what}" for what, p in p_values.items())
     # NaN is no evidence.
-    if all(p <= LEVEL for p in told.values()):
+    if all(p <= LEVEL for p in p_values.values()):
         return Clause(name, True, f"{found.sentence}, beyond chance ({levels})")
     why = f"not beyond chance ({levels}; {LEVEL:g} at most is asked)"
     return Clause(name, False, f"{found.sentence}, but {why}")
@@ -164,10 +163,10 @@ def _champion(metric: str, figures: GateFigures) -> Clause:
         return Clause("champion", True, "there is no champion to compare with")
     other = figures.champion_metrics.get(metric, math.nan)
     if figures.problem or math.isnan(other):
-        told = figures.problem or f"its {_words(metric)} on these rows is not defined"
+        reason = figures.problem or f"its {_words(metric)} on these rows is not defined"
         sentence = (
-            f"the champion {figures.champion} cannot be compared: {told}; mend that, or"
-            " deploy once without comparing (gate: {beat_champion: false})"
+            f"the champion {figures.champion} cannot be compared: {reason}; mend that,"
+            " or deploy once without comparing (gate: {beat_champion: false})"
         )
         return Clause("champion", False, sentence)
     value = (figures.own_metrics or figures.metrics).get(metric, math.nan)
@@ -206,7 +205,7 @@ def _slice(figures: GateFigures, column: str, least: float) -> Clause:
     if not judged:
         sentence = f"no group of {column} has {MIN_GROUP} test rows: none is judged"
         return Clause(name, True, sentence)
-    # Of many groups that are good enough, one would look bad by chance.
+    # Of many groups that are good enough, one would be found bad by chance.
     confidence = 1 - LEVEL / len(judged)
     highest = {
         group: upper_bound(item.accuracy, item.n, confidence)
@@ -236,15 +235,15 @@ def _above(name: str, what: str, value: float, limit: float, whose: str = "") ->
 
 
 def digits(value: float, other: float) -> tuple[str, str]:
-    """Both numbers with as many digits as tell them apart, at least four.
+    """Both numbers with as many digits as distinguish them, at least four.
 
     Examples
     --------
     >>> digits(0.79999999, 0.8)
     ('0.79999999', '0.80000000')
     """
-    for places in range(4, 17):
-        shown, against = f"{value:.{places}f}", f"{other:.{places}f}"
+    for decimals in range(4, 17):
+        shown, against = f"{value:.{decimals}f}", f"{other:.{decimals}f}"
         if shown != against or value == other:
             break
     return shown, against

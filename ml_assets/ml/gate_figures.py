@@ -1,4 +1,4 @@
-"""What the gate looks at, as it travels in JSON."""
+"""The figures that the gate decides on, as JSON carries them."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ class Group:
 
 @dataclass(frozen=True)
 class GateFigures:
-    """What the gate looks at, all on the same test rows.
+    """The figures that the gate decides on, all of the same test rows.
 
     Attributes
     ----------
@@ -27,8 +27,8 @@ class GateFigures:
     majority : dict of str to float
         The same metrics of the best constant answer.
     chance : dict of str to float
-        How probable it is that an answer which knows nothing of a row looks as good, by
-        metric, and for its ``ranking`` of the rows; empty where nobody looked.
+        How probable it is that an answer which knows nothing of a row is as good, by
+        metric, and for its ``ranking`` of the rows; empty where none was computed.
     champion : str, optional
         The version that is serving; None where there is none.
     champion_metrics, own_metrics : dict of str to float
@@ -62,7 +62,7 @@ class GateFigures:
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it; NaN becomes null."""
-        value: dict[str, Any] = _without_nan(asdict(self))
+        value: dict[str, Any] = without_nan(asdict(self))
         return value
 
     @classmethod
@@ -98,7 +98,10 @@ def _with_nan(values: Mapping[str, Any]) -> dict[str, float]:
     return {name: _number(value) for name, value in values.items()}
 
 
-def _without_nan(value: Any) -> Any:
+def without_nan(value: Any) -> Any:
+    """`value` with None for every NaN, which JSON does not have."""
     if isinstance(value, dict):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
     return None if isinstance(value, float) and math.isnan(value) else value

@@ -1,6 +1,6 @@
-"""Which raw columns a fitted pipeline leans on.
+"""Permutation importance: which raw columns a fitted pipeline depends on.
 
-scikit-learn's `permutation_importance` asks once a repeat, which takes six times as
+scikit-learn's `permutation_importance` predicts once a repeat, which takes six times as
 long on a hundred rows, in every training.
 """
 
@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata
 
-from ml_assets.ml.columns import plain_texts, with_columns
+from ml_assets.ml.frames import plain_texts, with_columns
 
 SEED = 0
 
@@ -59,7 +59,7 @@ def importances(
     if len(np.unique(truth)) < 2:
         return []
     whole = _aucs(pipeline, sample, truth)[0]
-    # All repeats of a column are one question: on few rows, asking is what costs.
+    # All repeats of a column are one call: on few rows, the call is what costs.
     tiled = sample.iloc[np.tile(np.arange(len(sample)), repeats)]
     shuffled = [random.permutation(len(sample)) for _ in range(repeats)]
     result = []

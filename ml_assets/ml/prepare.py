@@ -1,20 +1,27 @@
-"""From the raw table to the feature table: inputs as training and serving see them."""
+"""From the raw table to the feature table: inputs as training and serving see them.
 
-from collections.abc import Collection, Sequence
+Casting and deriving depend on one row alone, so that the pieces of a large table can be
+prepared apart (`prepare_part`). What depends on all rows, whether a column can teach
+anything, comes after they are joined (`join_prepared`).
+"""
+
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
 from ml_assets.core.expressions.expression import Expression
-from ml_assets.ml.classes import Classes
-from ml_assets.ml.classes import Label as Label
-from ml_assets.ml.classes import Labels as Labels
-from ml_assets.ml.classes import encode_target as encode_target
-from ml_assets.ml.columns import derive, with_columns
-from ml_assets.ml.retype import Columns
-from ml_assets.ml.retype import FeatureError as FeatureError
-from ml_assets.ml.retype import keep_useful, retype, whole_numbers
+from ml_assets.ml.classes import Classes, Label, Labels, encode_target
+from ml_assets.ml.cleaning import (
+    Columns,
+    FeatureError,
+    cast_inputs,
+    drop_uninformative,
+    integral_columns,
+)
+from ml_assets.ml.concat import concat_tables
+from ml_assets.ml.frames import derive, with_columns
 from ml_assets.spec.model import FeaturesSpec
 
 
@@ -54,14 +61,14 @@ def prepare(
     keep: Sequence[str] = (),
     pinned: Classes | None = None,
 ) -> Prepared:
-    """Drop, retype and derive columns, and encode the target.
+    """Drop, cast and derive columns, and encode the target.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_columns)
         A tidy table: numbers, booleans and categories, NaN for missing.
     spec : FeaturesSpec
-        What to drop, to retype and to derive.
+        What to drop, to cast and to derive.
     target : str
         The column to predict. Rows without it are left out.
     positive : str, int, float or bool, optional
@@ -88,23 +95,91 @@ def prepare(
     1     0     0  0.0     0
     2     1     2 -1.0     0
     """
-    check_columns(frame, spec, target)
-    notes: list[str] = []
-    frame, unlabelled = labelled(frame, target)
-    notes += told_of(unlabelled, target)
-    retyped, lost = retype(frame, spec, target, whole_numbers(frame, spec))
-    inputs = keep_useful(retyped, lost, spec, notes)
-    check_inputs(inputs, spec)
-    if not inputs:
-        raise FeatureError(f"no input column is left beside the target '{target}'")
+    _check_columns(frame, spec, target)
+    frame, unlabelled = _labelled(frame, target)
+    columns, lost = cast_inputs(frame, spec, target, integral_columns(frame, spec))
+    inputs, notes = _inputs(columns, {**lost, target: unlabelled}, spec, target)
     if unlabelled:
-        frame = frame.assign(**{target: as_if_never_missing(frame[target])})
-    table = assemble(frame, inputs, spec, target, keep)
+        frame = frame.assign(**{target: _as_if_never_missing(frame[target])})
+    table = _assemble(frame, inputs, spec, target, keep)
     labels = encode_target(frame[target], positive, pinned)
     return Prepared(table, list(inputs), labels, notes)
 
 
-def labelled(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, int]:
+def prepare_part(
+    frame: pd.DataFrame,
+    spec: FeaturesSpec,
+    target: str,
+    whole: Collection[str],
+    keep: Sequence[str] = (),
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Cast and derive the columns of some rows.
+
+    Parameters
+    ----------
+    frame : DataFrame of shape (n_rows, n_columns)
+        Some rows of a tidy table; those without the target are left out.
+    whole : collection of str
+        What `~ml_assets.ml.cleaning.integral_columns` found in the whole table.
+
+    Returns
+    -------
+    table : DataFrame of shape (n_rows, n_inputs + n_derived + 1)
+        As `prepare` makes it, but for columns that teach nothing.
+    lost : dict of str to int
+        How many values of a column are no numbers, and rows lack the target.
+    """
+    _check_columns(frame, spec, target)
+    frame, unlabelled = _labelled(frame, target)
+    columns, lost = cast_inputs(frame, spec, target, whole)
+    _check_derived(columns, spec)
+    lost[target] = unlabelled
+    return _assemble(frame, columns, spec, target, keep), lost
+
+
+def join_prepared(
+    parts: Sequence[tuple[pd.DataFrame, Mapping[str, int]]],
+    spec: FeaturesSpec,
+    target: str,
+    positive: Label | None = None,
+    keep: Sequence[str] = (),
+    pinned: Classes | None = None,
+) -> Prepared:
+    """What `prepare` makes of all rows, from the tables of the pieces.
+
+    Parameters
+    ----------
+    parts : sequence of (DataFrame, dict)
+        What `prepare_part` gave for each piece, in their order.
+
+    Examples
+    --------
+    >>> spec = FeaturesSpec(derive={"twice": "2 * a"})
+    >>> rows = pd.DataFrame({"a": [1, 2], "b": [0, 0], "rich": [1, 0]})
+    >>> pieces = [prepare_part(rows[n : n + 1], spec, "rich", ()) for n in (0, 1)]
+    >>> prepared = join_prepared(pieces, spec, "rich")
+    >>> prepared.table.columns.tolist(), prepared.notes
+    (['a', 'twice', 'rich'], ["column 'b' left out: every value is 0"])
+    """
+    table = concat_tables([(f"part {n}", part) for n, (part, _) in enumerate(parts, 1)])
+    lost = {name: sum(count[name] for _, count in parts) for name in parts[0][1]}
+    others = {target, *spec.derive, *keep}
+    columns = {name: table[name] for name in table.columns if name not in others}
+    inputs, notes = _inputs(columns, lost, spec, target)
+    table = table.drop(columns=[name for name in columns if name not in inputs])
+    if lost.get(target):
+        table = table.assign(**{target: _as_if_never_missing(table[target])})
+    labels = encode_target(table[target], positive, pinned)
+    return Prepared(table, list(inputs), labels, notes)
+
+
+def input_columns(table: pd.DataFrame, spec: FeaturesSpec, target: str) -> list[str]:
+    """The raw input columns inside a prepared table, in their order."""
+    others = {target, *spec.drop, *spec.derive}
+    return [name for name in table.columns if name not in others]
+
+
+def _labelled(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, int]:
     """The rows that have a target, and how many have none."""
     known = frame[target].notna()
     if known.all():
@@ -112,19 +187,27 @@ def labelled(frame: pd.DataFrame, target: str) -> tuple[pd.DataFrame, int]:
     return frame[known].reset_index(drop=True), int((~known).sum())
 
 
-def told_of(unlabelled: int, target: str) -> list[str]:
-    """What is told of rows that have no target."""
-    return [f"{unlabelled:,} rows without '{target}' left out"] if unlabelled else []
+def _inputs(
+    columns: Columns, lost: Mapping[str, int], spec: FeaturesSpec, target: str
+) -> tuple[Columns, list[str]]:
+    """The columns that the pipeline reads, and notes on rows and columns left out.
 
-
-def as_if_never_missing(column: "pd.Series[Any]") -> "pd.Series[Any]":
-    """The target as it would be read if no row had lacked it.
-
-    Examples
-    --------
-    >>> as_if_never_missing(pd.Series([1.0, 0.0])).tolist()
-    [1, 0]
+    Raises
+    ------
+    FeatureError
+        If none is left, or a derived column reads another.
     """
+    rows = lost.get(target)
+    notes = [f"{rows:,} rows without '{target}' left out"] if rows else []
+    inputs = drop_uninformative(columns, lost, spec, notes)
+    _check_derived(inputs, spec)
+    if not inputs:
+        raise FeatureError(f"no input column is left beside the target '{target}'")
+    return inputs, notes
+
+
+def _as_if_never_missing(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """The target as it would be read if no row had lacked it: 1.0 and 0.0 as 1, 0."""
     if pd.api.types.is_float_dtype(column) and (column % 1 == 0).all():
         return column.astype("int64")
     if {*column.unique()} <= {"True", "False"}:
@@ -132,7 +215,7 @@ def as_if_never_missing(column: "pd.Series[Any]") -> "pd.Series[Any]":
     return column
 
 
-def assemble(
+def _assemble(
     frame: pd.DataFrame,
     inputs: Columns,
     spec: FeaturesSpec,
@@ -146,13 +229,7 @@ def assemble(
     return with_columns(table, {**derived, **kept, target: frame[target]})
 
 
-def input_columns(table: pd.DataFrame, spec: FeaturesSpec, target: str) -> list[str]:
-    """The raw input columns inside a prepared table, in their order."""
-    others = {target, *spec.drop, *spec.derive}
-    return [name for name in table.columns if name not in others]
-
-
-def check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None:
+def _check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None:
     """Refuse a table that lacks a column which `spec` names, or has a derived one."""
     known = set(frame.columns)
     for key in ("drop", "numeric", "categorical"):
@@ -177,7 +254,7 @@ def check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None:
         raise FeatureError(f"'{min(both)}' is under features.numeric and categorical")
 
 
-def check_inputs(inputs: Collection[str], spec: FeaturesSpec) -> None:
+def _check_derived(inputs: Collection[str], spec: FeaturesSpec) -> None:
     """Refuse derived columns that read a column which is no input."""
     for name, text in spec.derive.items():
         for column in Expression.parse(text).columns:

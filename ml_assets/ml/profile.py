@@ -1,4 +1,4 @@
-"""The reference profile: what training data and predictions looked like."""
+"""The reference profile: distributions of training data and predictions."""
 
 import re
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.ml.drift_repeats import Alike, alike
+from ml_assets.ml.duplicates import MatchRates, match_rates
 
 PROBABILITY_BINS = 20
 # A whole number as a float writes it: what one missing cell makes of an integer code.
@@ -22,8 +22,8 @@ class NumberProfile:
 
     Bin ``i`` holds the values above ``edges[i - 1]`` up to and including ``edges[i]``;
     the first and the last bin are open, and hold no row of the reference: whatever is
-    below its smallest or above its largest value has a place of its own. So has a value
-    that many rows hold, so that what is beside it is not taken for it.
+    below its smallest or above its largest value has a bin of its own. So has a value
+    that many rows hold, so that its neighbours are not counted with it.
     """
 
     edges: tuple[float, ...]
@@ -59,8 +59,9 @@ class Profile:
         Rows by predicted probability, in bins of equally many rows.
     positives : int or None
         Predictions of the positive class; None where an older profile has not counted.
-    alike : Alike or None
-        How often two rows are alike; None where an older profile has not counted.
+    alike : MatchRates or None
+        How often two rows have the same values; None where an older profile has not
+        counted.
     """
 
     rows: int
@@ -68,7 +69,7 @@ class Profile:
     categories: dict[str, CategoryProfile]
     probability: NumberProfile
     positives: int | None = None
-    alike: Alike | None = None
+    alike: MatchRates | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -86,7 +87,7 @@ class Profile:
             },
             probability=_probability(value["probability"]),
             positives=value.get("positives"),
-            alike=Alike(*value["alike"]) if value.get("alike") else None,
+            alike=MatchRates(*value["alike"]) if value.get("alike") else None,
         )
 
 
@@ -127,7 +128,7 @@ def profile(
         categories=categories,
         probability=_counted(predicted, _edges(predicted, PROBABILITY_BINS)),
         positives=int((predicted >= 0.5).sum()),
-        alike=alike(frame),
+        alike=match_rates(frame),
     )
 
 
@@ -172,8 +173,8 @@ def _edges(values: NDArray[np.float64], bins: int) -> tuple[float, ...]:
 
 def _counted(values: NDArray[np.float64], edges: tuple[float, ...]) -> NumberProfile:
     missing = np.isnan(values)
-    place = np.searchsorted(np.asarray(edges), values[~missing], side="left")
-    counts = np.bincount(place, minlength=len(edges) + 1)
+    bins = np.searchsorted(np.asarray(edges), values[~missing], side="left")
+    counts = np.bincount(bins, minlength=len(edges) + 1)
     return NumberProfile(edges, tuple(map(int, counts)), int(missing.sum()))
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 import pandas as pd
 from pandas.api import types
 
-from ml_assets.ml.naming import names_rows
+from ml_assets.ml.identifiers import identifier_reason
 from ml_assets.records.plan import LISTED, Column, Kind
 from ml_assets.records.signature import MAX_CATEGORIES
 
@@ -23,7 +23,7 @@ def kind_of(column: pd.Series) -> Kind:
 
     A float column stays ``number`` even where every value is whole: tomorrow's rows may
     hold a fraction. So does an integer column that a missing value turned into floats,
-    because nothing in it says which of the two it was.
+    because nothing in it shows which of the two it was.
 
     Raises
     ------
@@ -81,8 +81,8 @@ def signature_columns(
     columns : iterable of str
         Raw input columns of the model, in the order of the signature.
     unknown : {'auto', 'reject', 'accept'}
-        Whether a value that training never saw is taken. ``auto`` refuses it where the
-        rows say that they hold every value; ``reject`` wherever values are a choice.
+        Whether a value that training never saw is accepted. ``auto`` refuses it where
+        the rows seem to hold every value; ``reject`` wherever values are a choice.
 
     Returns
     -------
@@ -132,7 +132,7 @@ def _column(name: str, values: pd.Series, unknown: Unknown) -> Column:
     if kind != "string":
         return Column(name=name, kind=kind, nullable=nullable)
     found = categories_of(values)
-    if len(found) > MAX_CATEGORIES or names_rows(values):
+    if len(found) > MAX_CATEGORIES or identifier_reason(values):
         # Values that name rows are nobody's to read, and no list of them has an end.
         return Column(name=name, kind=kind, nullable=nullable, open=True)
     is_choice = len(found) <= LISTED and is_complete(values)

@@ -50,8 +50,8 @@ def _by_value(value: Any) -> tuple[bool, Any]:
 def _quarters(values: NDArray[np.float64]) -> Iterator[tuple[str, NDArray[np.bool_]]]:
     known = values[~np.isnan(values)]
     cuts = np.unique(np.quantile(known, QUARTILES, method="lower"))
-    place = np.searchsorted(cuts, values, side="left")
+    quarter = np.searchsorted(cuts, values, side="left")
     for number in range(len(cuts) + 1):
-        rows = (place == number) & ~np.isnan(values)
+        rows = (quarter == number) & ~np.isnan(values)
         if rows.any():
             yield f"{values[rows].min():g} to {values[rows].max():g}", rows

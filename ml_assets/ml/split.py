@@ -1,9 +1,9 @@
 """Which rows are held out to test: the same rows, whenever it is asked.
 
-Each row has a number, which its raw cells and the seed decide (see
-`~ml_assets.ml.identity`), and the rows whose number is below the share `test_size` of
-all numbers are the test rows. So a row stays on its side for ever, whatever is added,
-dropped, retyped or derived beside it, and identical rows stand on one side.
+Each row has a hash of its raw cells and of the seed (see
+`~ml_assets.ml.row_identity`), and the rows whose hash is below the share `test_size` of
+all hashes are the test rows. So a row stays on its side for ever, whatever is added,
+dropped, cast or derived beside it, and identical rows are on one side.
 """
 
 from typing import Any
@@ -12,12 +12,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.ml.identity import Identity, row_numbers
+from ml_assets.ml.row_identity import Identity, row_hashes
 from ml_assets.spec.model import SplitSpec
 
 
 class SplitError(ValueError):
-    """Rows that cannot be divided as the model's YAML says."""
+    """Rows that cannot be divided as the model's YAML asks for."""
 
 
 def held_out(
@@ -36,7 +36,7 @@ def held_out(
         the latest rows; rows of one moment stay together, and rows without a time are
         trained on. ``order``: the last rows of the table.
     identity : Identity
-        What tells the rows apart; only ``stratified`` asks.
+        What identifies the rows; only ``stratified`` asks.
 
     Raises
     ------
@@ -60,8 +60,8 @@ def held_out(
         last = max(round(len(frame) * spec.test_size), 1)
         mask = np.arange(len(frame)) >= len(frame) - last
     else:
-        numbers = row_numbers(frame, identity, spec.seed)
-        mask = _of_each_class(numbers, y, spec.test_size)
+        hashes = row_hashes(frame, identity, spec.seed)
+        mask = _of_each_class(hashes, y, spec.test_size)
     check_mask(mask, y)
     return mask
 
@@ -100,18 +100,18 @@ def _joined(first: "pd.Series[Any]", second: "pd.Series[Any]") -> "pd.Series[Any
 
 
 def _of_each_class(
-    numbers: NDArray[np.uint64], y: NDArray[np.int64], test_size: float
+    hashes: NDArray[np.uint64], y: NDArray[np.int64], test_size: float
 ) -> NDArray[np.bool_]:
-    mask = numbers < np.uint64(int(test_size * 2.0**64))
+    mask = hashes < np.uint64(int(test_size * 2.0**64))
     for label in np.unique(y):
         # A class so rare that it is on one side: the nearest of its rows changes it.
-        of_class = numbers[y == label]
+        of_class = hashes[y == label]
         if of_class.min() == of_class.max():
             continue
         if not mask[y == label].any():
-            mask |= numbers == of_class.min()
+            mask |= hashes == of_class.min()
         elif mask[y == label].all():
-            mask &= numbers != of_class.max()
+            mask &= hashes != of_class.max()
     return mask
 
 

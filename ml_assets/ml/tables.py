@@ -24,6 +24,10 @@ class DataError(ValueError):
     """A table that cannot be used as it is; the message names the column."""
 
 
+class SourceError(DataError):
+    """Data that could not be read; the message names the source, and what to do."""
+
+
 def tidy(frame: pd.DataFrame, is_part: bool = False) -> pd.DataFrame:
     """Bring a table as read into the few column types that the platform knows.
 
@@ -41,7 +45,7 @@ def tidy(frame: pd.DataFrame, is_part: bool = False) -> pd.DataFrame:
         float64; Booleans are bool, or the categories "False" and "True" where a cell
         is missing; texts are categories; dates are categories in ISO 8601, so that
         they sort by time. A column without any value is float64. One without a name,
-        such as the index that pandas writes, is left out; ``attrs`` tell how many.
+        such as the index that pandas writes, is left out; ``attrs`` have how many.
 
     Raises
     ------
@@ -241,7 +245,7 @@ def _recoded(column: pd.Series[Any]) -> tuple[NDArray[np.int32], NDArray[np.obje
     used = np.flatnonzero(counts[1:])
     texts = column.cat.categories.to_numpy(dtype=object)[used]
     order = np.argsort(texts)
-    # One place more than there are categories: code -1, a missing cell, reads it.
+    # One element more than there are categories: code -1, a missing cell, reads it.
     rank = np.full(len(counts), -1, dtype=np.int32)
     rank[used[order]] = np.arange(len(used))
     return rank[codes], texts[order]

@@ -12,14 +12,15 @@ from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
+from ml_assets.core import progress
 from ml_assets.ml.classes import Classes, Label, encode_target
-from ml_assets.ml.columns import plain_texts
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline, encoding_notes
-from ml_assets.ml.identity import identity_of
+from ml_assets.ml.frames import plain_texts
+from ml_assets.ml.pipeline_check import check_pipeline
 from ml_assets.ml.prepare import input_columns
-from ml_assets.ml.rehearsal import rehearse
+from ml_assets.ml.row_identity import identity_of
 from ml_assets.ml.split import check_mask, held_out
 from ml_assets.spec.model import ModelSpec, SearchSpec
 
@@ -53,7 +54,7 @@ class Trained:
     test : ndarray of bool, shape (n_rows,)
         The rows that were held out.
     negative, positive : str, int, float or bool
-        What 0 and 1 stand for.
+        The values that 0 and 1 encode.
     params : dict
         Parameters of the estimator that differ from its defaults, and ``random_state``.
     candidates : list of Candidate
@@ -113,7 +114,7 @@ def train(
     ------
     EstimatorError
         If the estimator or one of its parameters is not usable, or what would be fitted
-        could not be served; said before anything is fitted on all rows.
+        could not be served; raised before anything is fitted on all rows.
     SplitError
         If the rows cannot be divided.
     EngineError
@@ -141,7 +142,7 @@ def train(
     space = _space(pipeline, spec.search)
     rows, target = plain_texts(x[~test]), y[~test]
     with threadpool_limits(spec.resources.threads):
-        rehearse(pipeline, rows, target, space)
+        check_pipeline(pipeline, rows, target, space)
         started = time.perf_counter()
         pipeline, candidates, used = _fit(pipeline, rows, target, spec, space)
     seconds = time.perf_counter() - started
@@ -177,6 +178,9 @@ def _fit(
         if spec.search is None:
             return pipeline.fit(x, y), [], None
         search = _search(pipeline, spec.search, space)
+        # Other processes fit them, which say nothing until all are done.
+        count = _candidate_count(spec.search, space)
+        progress.report(f"{count} candidates of a search, {spec.search.folds} folds")
         with workers(spec.search.engine) as used:
             search.fit(x, y)
     except (TypeError, ValueError) as error:
@@ -210,8 +214,12 @@ def _space(pipeline: Pipeline, spec: SearchSpec | None) -> dict[str, list[Any]]:
     return space
 
 
+def _candidate_count(spec: SearchSpec, space: dict[str, list[Any]]) -> int:
+    return min(spec.iterations, int(np.prod([len(item) for item in space.values()])))
+
+
 def _search(pipeline: Pipeline, spec: SearchSpec, space: dict[str, list[Any]]) -> Any:
-    count = min(spec.iterations, int(np.prod([len(item) for item in space.values()])))
+    count = _candidate_count(spec, space)
     common = {
         "cv": StratifiedKFold(spec.folds, shuffle=True, random_state=SEED),
         "scoring": spec.metric,
@@ -249,7 +257,7 @@ def _candidates(results: dict[str, Any]) -> list[Candidate]:
 
 
 def _params(estimator: Any) -> dict[str, Any]:
-    """What differs from the defaults; the rest is told by the library's version."""
+    """What differs from the defaults; the rest follows from the library's version."""
     known = inspect.signature(type(estimator)).parameters
     return {
         name: value

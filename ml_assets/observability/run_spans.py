@@ -17,10 +17,10 @@ from ml_assets.observability.dagster_records import (
     trace_id_of,
 )
 
-# Moments of one span: the limit that OpenTelemetry has for its events.
-MOMENTS = 128
+# Events of one span: OpenTelemetry's own limit.
+MAX_EVENTS = 128
 # Longer texts of exceptions are cut.
-LONGEST = 4096
+MAX_TEXT = 4096
 _PHASES = {
     "PIPELINE_ENQUEUED": "queued",
     "PIPELINE_DEQUEUED": "launched",
@@ -45,15 +45,15 @@ class _Open:
         self.id = id_
         self.start = start
         self.attributes: dict[str, Attribute] = {}
-        self.moments: list[SpanEvent] = []
+        self.events: list[SpanEvent] = []
         self.left_out = 0
 
     def add(self, name: str, time: int, **attributes: Attribute) -> None:
-        if len(self.moments) == MOMENTS:
+        if len(self.events) == MAX_EVENTS:
             self.left_out += 1
             return
         dotted = {key.replace("__", "."): item for key, item in attributes.items()}
-        self.moments.append(SpanEvent(name, time, dotted))
+        self.events.append(SpanEvent(name, time, dotted))
 
 
 class RunSpans:
@@ -154,7 +154,7 @@ class RunSpans:
             opened.start,
             max(end, opened.start),
             attributes,
-            events=opened.moments,
+            events=opened.events,
             error=error,
         )
 
@@ -164,7 +164,7 @@ class RunSpans:
             error = getattr(event.event_specific_data, "error", None)
             if error is not None:
                 self._add_exception(self._root, event, time)
-            self._error = self._hide(event.message or "the run failed")[:LONGEST]
+            self._error = self._hide(event.message or "the run failed")[:MAX_TEXT]
 
     def _root_span(self, links: Iterable[Link]) -> Span:
         run = self.run
@@ -182,7 +182,7 @@ class RunSpans:
         return span._replace(parent=None, links=[*links])
 
     def _add_event(self, opened: _Open, event: DagsterEvent, time: int) -> None:
-        """Add a moment of a materialization, an observation or a check."""
+        """Add the event of a materialization, an observation or a check."""
         data: Any = event.event_specific_data
         match event.event_type_value:
             case "ASSET_MATERIALIZATION":
@@ -211,15 +211,15 @@ class RunSpans:
         """Add the exception as OpenTelemetry defines it; returns its message."""
         data: Any = event.event_specific_data
         if data is None or data.error is None:
-            return self._hide(event.message or "the step failed")[:LONGEST]
+            return self._hide(event.message or "the step failed")[:MAX_TEXT]
         cause = root_cause(data.error)
-        message = self._hide(cause.message.strip())[:LONGEST]
+        message = self._hide(cause.message.strip())[:MAX_TEXT]
         opened.add(
             "exception",
             time,
             exception__type=class_name(cause),
             exception__message=message,
-            exception__stacktrace=self._hide("".join(cause.stack))[:LONGEST],
+            exception__stacktrace=self._hide("".join(cause.stack))[:MAX_TEXT],
         )
         return message
 

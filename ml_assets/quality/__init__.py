@@ -1,6 +1,6 @@
 """Expectations in the YAML -> Great Expectations -> named outcomes and a report.
 
-Names are looked up when first used: a code location needs `expectation_names` only,
+Names are imported when first used: a code location needs `expectation_names` only,
 and must not wait for pandas.
 """
 

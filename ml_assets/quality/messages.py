@@ -1,4 +1,4 @@
-"""Sentences that say what an expectation found."""
+"""Sentences on what an expectation found."""
 
 import json
 import re

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 MAX_LENGTH = 100
-# Words of an expectation that say nothing once the column stands in front.
+# Words of an expectation that add nothing once the column is in front.
 PREFIX = re.compile(r"^expect_(table_|column_(values_)?)?")
 FILLERS = {"to", "be"}
 
@@ -76,11 +76,11 @@ def _value(value: Any) -> str:
 
 def _distinct(names: Iterable[str]) -> list[str]:
     found: list[str] = []
-    taken: set[str] = set()
+    used: set[str] = set()
     for name in names:
         candidate, number = name, 2
-        while candidate in taken:
+        while candidate in used:
             candidate, number = f"{name}_{number}", number + 1
-        taken.add(candidate)
+        used.add(candidate)
         found.append(candidate)
     return found

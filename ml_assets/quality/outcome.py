@@ -1,8 +1,11 @@
-"""What one expectation found."""
+"""What one expectation found, in plain JSON values."""
 
+import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import msgspec
+import numpy as np
 
 
 class ExpectationOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,7 +25,7 @@ class ExpectationOutcome(msgspec.Struct, frozen=True, kw_only=True):
         One sentence: the column, what was found and what was expected.
     finding : str or None
         The same in counts and the words of the YAML, without a value of a row; None
-        where `message` cannot be said so.
+        where `message` has no such form.
     unexpected_count : int or None
         Values that break a rule on single values; None for a rule on the whole column
         or table, and where the rule could not be evaluated.
@@ -32,7 +35,7 @@ class ExpectationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     examples : tuple
         Some distinct unexpected values, in the order of the rows.
     observed : any JSON value
-        The figure that a rule on the whole column or table looked at, where it failed.
+        The figure of a rule on the whole column or table, where it failed.
     error : str or None
         Why the rule could not be evaluated, in Great Expectations' words.
     """
@@ -48,3 +51,41 @@ class ExpectationOutcome(msgspec.Struct, frozen=True, kw_only=True):
     examples: tuple[Any, ...] = ()
     observed: Any = None
     error: str | None = None
+
+
+def plain(value: Any) -> Any:
+    """`value` as JSON can hold it: missing is None, what JSON lacks is text.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> plain((np.float64("nan"), np.int64(3), float("inf")))
+    [None, 3, 'inf']
+    """
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, np.ndarray | list | tuple | set | frozenset):
+        return [plain(item) for item in value]
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    return str(value)
+
+
+def distinct(values: Iterable[Any], limit: int) -> tuple[Any, ...]:
+    """The first `limit` distinct `values`, as plain ones.
+
+    Examples
+    --------
+    >>> distinct(["b", "a", "b", "c"], 2)
+    ('b', 'a')
+    """
+    found: dict[str, Any] = {}
+    for value in map(plain, values):
+        if len(found) == limit:
+            break
+        found.setdefault(repr(value), value)
+    return tuple(found.values())

@@ -7,9 +7,8 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.ml.contract_columns import Violation
-from ml_assets.quality.outcome import ExpectationOutcome
-from ml_assets.quality.values import plain
+from ml_assets.ml.column_contract import Violation
+from ml_assets.quality.outcome import ExpectationOutcome, plain
 
 FORMAT = 1
 
@@ -84,17 +83,17 @@ def summarise(report: Mapping[str, Any]) -> str:
         f" {counts['expectations']} expectations failed; contract:"
         f" {counts['errors']} errors, {counts['warnings']} warnings"
     )
-    lines = sorted(_lines(report), key=lambda line: ORDER.index(line[0]))
-    if not lines:
+    rows = sorted(_rows(report), key=lambda row: ORDER.index(row[0]))
+    if not rows:
         return head
-    table = [("result", "check", "finding"), ("---", "---", "---"), *lines]
-    return "\n".join([head, "", *(f"| {' | '.join(line)} |" for line in table)])
+    table = [("result", "check", "finding"), ("---", "---", "---"), *rows]
+    return "\n".join([head, "", *(f"| {' | '.join(row)} |" for row in table)])
 
 
 ORDER = ["failed", "warning", "passed"]
 
 
-def _lines(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
+def _rows(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     violations = [
         (
             "failed" if item["severity"] == "error" else "warning",

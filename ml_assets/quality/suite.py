@@ -9,18 +9,17 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
-from ml_assets.ml.columns import with_columns
-from ml_assets.quality import arguments, layouts, messages
+from ml_assets.core import progress
+from ml_assets.ml.frames import with_columns
+from ml_assets.quality import conversions, messages
 from ml_assets.quality.names import columns_of, expectation_names
-from ml_assets.quality.outcome import ExpectationOutcome
-from ml_assets.quality.values import distinct, plain
-from ml_assets.spec import dates
+from ml_assets.quality.outcome import ExpectationOutcome, distinct, plain
 from ml_assets.spec import expectation_library as library
 from ml_assets.spec.expectations import build, check_expectations, did_you_mean
 
 # Great Expectations keeps its current context in a global of its own.
 _LOCK = threading.Lock()
-# How many unexpected values are looked at to find distinct ones to show.
+# How many unexpected values are read to find distinct ones to show.
 SCANNED = 100
 
 
@@ -37,7 +36,7 @@ def run_expectations(
     Parameters
     ----------
     frame : pandas.DataFrame
-        The rows; it is not changed. Strings are looked at as categories where that
+        The rows; it is not changed. Strings are read as categories where that
         changes no result, which is several times faster.
     expectations : sequence of dict
         Items of ``expect`` in the YAML: ``{expectation: {keyword: value}}``.
@@ -52,7 +51,7 @@ def run_expectations(
     """
     check_expectations(expectations)
     rules: dict[int, Any] = {}
-    fitted: dict[int, arguments.Fitted] = {}
+    converted: dict[int, conversions.Converted] = {}
     found: dict[int, ExpectationOutcome] = {}
     groups: dict[tuple[str, ...], list[int]] = {}
     names = expectation_names(expectations)
@@ -60,24 +59,25 @@ def run_expectations(
         expectation, kwargs = next(iter(item.items()))
         reason = _unreadable(frame, expectation, kwargs)
         if not reason:
-            fitted[at] = arguments.fit(frame, expectation, kwargs)
-            reason = fitted[at].reason
+            converted[at] = conversions.convert(frame, expectation, kwargs)
+            reason = converted[at].reason
         if reason:
             found[at] = _unevaluated(names[at], expectation, kwargs, reason)
             continue
-        rules[at] = build({expectation: fitted[at].kwargs}, meta={"at": at})
-        group = layouts.layout_of(expectation), *fitted[at].columns
+        rules[at] = build({expectation: converted[at].kwargs}, meta={"at": at})
+        group = conversions.string_dtype(expectation), *converted[at].columns
         groups.setdefault(group, []).append(at)
     with _LOCK:
-        for (layout, *_), members in groups.items():
-            arranged = layouts.arrange(
-                with_columns(frame, fitted[members[0]].columns),
-                layout,
+        for (dtype, *_), members in groups.items():
+            arranged = conversions.with_strings(
+                with_columns(frame, converted[members[0]].columns),
+                dtype,
                 [expectations[n] for n in members],
             )
+            progress.report("rules", len(found), len(expectations))
             for at, result in _evaluate(arranged, [rules[n] for n in members]).items():
                 counted = library.is_rule_on_values(rules[at])
-                read = dates.told if fitted[at].columns else plain
+                read = conversions.as_dates if converted[at].columns else plain
                 found[at] = _outcome(
                     names[at], expectations[at], result, counted, examples, read
                 )
@@ -117,7 +117,7 @@ def _evaluate(frame: pd.DataFrame, rules: list[Any]) -> dict[int, Any]:
 
 
 def _is_unclear(rule: Any, results: Mapping[int, Any]) -> bool:
-    """Whether more than yes or no is to be said: it failed, or `mostly` let it pass."""
+    """Whether counts are needed, too: it failed, or `mostly` let it pass."""
     result = results[rule.meta["at"]]
     if _raised(result):
         return False
@@ -156,7 +156,7 @@ def _validate(batch: Any, rules: list[Any], result_format: Any) -> dict[int, Any
         if len(rules) == 1:
             info = {"raised_exception": True, "exception_message": str(error)}
             return {rules[0].meta["at"]: _Broken(info)}
-        # It does not say which rule it was: ask each alone.
+        # The error does not name its rule: ask each alone.
         alone = (_validate(batch, [rule], result_format) for rule in rules)
         return {at: result for results in alone for at, result in results.items()}
     # They come back in an order of Great Expectations' own.
@@ -212,7 +212,7 @@ def _outcome(
     elif passed:
         finding = message = messages.passed_values(expectation, kwargs, bad)
     else:
-        total = _looked_at(expectation, detail)
+        total = _judged(expectation, detail)
         message = messages.failed_values(expectation, kwargs, bad, total, shown)
         finding = messages.failed_values(expectation, kwargs, bad, total, ())
     # Great Expectations leaves the percentage of no rows open.
@@ -231,7 +231,7 @@ def _outcome(
     )
 
 
-def _looked_at(expectation: str, detail: Mapping[str, Any]) -> int:
+def _judged(expectation: str, detail: Mapping[str, Any]) -> int:
     """How many values the rule judged: a missing one is judged by two rules only."""
     rows = int(detail.get("element_count") or 0)
     if expectation.endswith("_be_null"):

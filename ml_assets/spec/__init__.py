@@ -1,1 +1,1 @@
-"""Everything that a model's YAML can say, and what of it is refused before any data."""
+"""Every key of a model's YAML, and what of it is refused before any data is read."""

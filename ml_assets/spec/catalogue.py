@@ -56,8 +56,8 @@ def _spec(document: Document) -> ModelSpec:
     try:
         found = component(document.file.parent, document.number)
     except Exception as error:  # whatever a template raises
-        told = document.problem(("attributes",), f"a template fails: {error}")
-        raise ModelFileError([told]) from error
+        problem = document.problem(("attributes",), f"a template fails: {error}")
+        raise ModelFileError([problem]) from error
     if not isinstance(found, ModelSpec):
         raise ModelFileError([document.problem((), "describes no model")])
     return found
@@ -85,8 +85,8 @@ def survey() -> tuple[dict[str, ModelSpec], dict[str, str]]:
                 found[spec.name].append((path, spec))
     for name, specs_of_it in found.items():
         if len(specs_of_it) > 1:
-            places = ", ".join(str(path) for path, _ in specs_of_it)
-            broken[name] = f"the model {name} is described by each of {places}"
+            files = ", ".join(str(path) for path, _ in specs_of_it)
+            broken[name] = f"the model {name} is described by each of {files}"
     good = {name: found[name][0][1] for name in sorted(found) if name not in broken}
     return good, broken
 

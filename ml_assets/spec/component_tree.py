@@ -1,4 +1,4 @@
-"""Loading ``defs/`` where a part of it is broken: the rest goes on, and each is told.
+"""Loading ``defs/`` where a part of it is broken: the rest loads, with the reasons.
 
 Dagster loads all definitions or none. A model that cannot be built must not keep the
 others from training, and is shown in the UI with its reason.
@@ -29,23 +29,23 @@ from ml_assets.spec.model_file import ModelFileError
 _LOGGER = logging.getLogger("ml_assets")
 
 # A document of a YAML file: its folder, and its number, from 0.
-Place = tuple[Path, int]
+DocumentId = tuple[Path, int]
 
 
 def load(
-    place: Path, completed: Callable[[dg.Definitions], dg.Definitions]
+    project: Path, completed: Callable[[dg.Definitions], dg.Definitions]
 ) -> dg.Definitions:
-    """The definitions of the project at `place`, `completed`, and what is broken.
+    """The definitions of the project there, `completed`, and what is broken.
 
     A model whose YAML is wrong, or whose definitions cannot be built, or that shares a
     name with another, is an asset ``<folder>/broken``, described by the reason.
     """
-    top = ComponentTree.for_project(place).defs_module_path
-    # What a file means is looked at by Dagster's own load, but for keys that are there
-    # twice, of which it takes the last.
-    if not _wrong_documents(top, is_meant=False):
+    top = ComponentTree.for_project(project).defs_module_path
+    # Dagster's own load checks what a file means, but for keys that are there twice, of
+    # which it takes the last.
+    if not _wrong_documents(top, with_meaning=False):
         try:
-            models = dg.load_from_defs_folder(path_within_project=place)
+            models = dg.load_from_defs_folder(path_within_project=project)
             found = completed(models)
             # It is kept, so that Dagster does not make it a second time.
             found.get_repository_def()
@@ -54,28 +54,31 @@ def load(
             _LOGGER.debug("the definitions do not load together", exc_info=True)
     broken = _wrong_documents(top)
     with warnings.catch_warnings():
-        # What is new in Dagster, of which it says nothing where it loads all itself.
+        # Of what is new in Dagster, which does not warn where it loads all itself.
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         try:
-            found = _without(place, broken, completed)
+            found = _without(project, broken, completed)
         except Exception:  # a fault that only building shows; each is built alone
-            _PartialTree(place, broken).sort_out(completed)
-            found = _without(place, broken, completed)
+            _PartialTree(project, broken).sort_out(completed)
+            found = _without(project, broken, completed)
     for (folder, _), reason in broken.items():
         _LOGGER.error("%s is broken and left out: %s", folder, reason)
     return found
 
 
 def _without(
-    place: Path,
-    broken: dict[Place, str],
+    project: Path,
+    broken: dict[DocumentId, str],
     completed: Callable[[dg.Definitions], dg.Definitions],
 ) -> dg.Definitions:
     """All but what is broken, which is shown instead."""
-    tree = _PartialTree(place, broken).tree
+    tree = _PartialTree(project, broken).tree
     top = tree.defs_module_path
-    shown = [_shown(top, place, reason) for place, reason in sorted(broken.items())]
+    shown = [
+        _broken_asset(top, document, reason)
+        for document, reason in sorted(broken.items())
+    ]
     models = dg.Definitions.merge(tree.build_defs(), dg.Definitions(assets=shown))
     found = completed(models)
     found.get_repository_def()
@@ -88,16 +91,16 @@ def component(folder: Path, number: int) -> dg.Component:
     return partial.tree.load_component(partial.documents[folder, number].loc)
 
 
-def _wrong_documents(top: Path, is_meant: bool = True) -> dict[Place, str]:
+def _wrong_documents(top: Path, with_meaning: bool = True) -> dict[DocumentId, str]:
     """What the reader of models finds wrong in the YAML, and in what it means."""
-    found: dict[Place, str] = {}
+    found: dict[DocumentId, str] = {}
     for file in model_file.files(top):
         try:
             for document in model_file.read(file):
-                looked_at = is_meant and document.is_model
-                told = model_file.problems(document) if looked_at else []
-                if told:
-                    found[file.parent, document.number] = "\n".join(map(str, told))
+                is_checked = with_meaning and document.is_model
+                problems = model_file.problems(document) if is_checked else []
+                if problems:
+                    found[file.parent, document.number] = "\n".join(map(str, problems))
         except ModelFileError as error:
             found[file.parent, 0] = str(error)
     return found
@@ -106,10 +109,10 @@ def _wrong_documents(top: Path, is_meant: bool = True) -> dict[Place, str]:
 class _PartialTree:
     """A tree of components that leaves out what is broken, and notes what is."""
 
-    def __init__(self, place: Path, broken: dict[Place, str]) -> None:
+    def __init__(self, project: Path, broken: dict[DocumentId, str]) -> None:
         self.broken = broken
-        self.documents: dict[Place, Any] = {}
-        self.tree = ComponentTree.for_project(place)
+        self.documents: dict[DocumentId, Any] = {}
+        self.tree = ComponentTree.for_project(project)
         location = ComponentPath.from_path(self.tree.defs_module_path)
         context = self.tree.decl_load_context.for_component_loc(location)
         declared = self._declare(context) or _folder(context, {})
@@ -117,24 +120,23 @@ class _PartialTree:
 
     def sort_out(self, completed: Callable[[dg.Definitions], dg.Definitions]) -> None:
         """Note each document that cannot be built, alone or beside the others."""
-        names: dict[str, list[Place]] = defaultdict(list)
+        names: dict[str, list[DocumentId]] = defaultdict(list)
         of_all = _names(completed(dg.Definitions()))
-        for place, declared in self.documents.items():
+        for document, declared in self.documents.items():
             try:
                 built = self.tree.build_defs_at_path(declared.loc)
                 own = _names(completed(built)) - of_all
             except Exception as error:  # whatever it is, it is this document's
-                self.broken[place] = _reason(error)
+                self.broken[document] = _reason(error)
                 continue
             for name in own:
-                names[name].append(place)
-        for name, places in sorted(names.items()):
-            if len(places) > 1:
-                told = ", ".join(str(folder) for folder, _ in sorted(places))
-                for place in places:
-                    self.broken.setdefault(
-                        place, f"{name} is defined by each of {told}"
-                    )
+                names[name].append(document)
+        for name, documents in sorted(names.items()):
+            if len(documents) > 1:
+                folders = ", ".join(str(folder) for folder, _ in sorted(documents))
+                reason = f"{name} is defined by each of {folders}"
+                for document in documents:
+                    self.broken.setdefault(document, reason)
 
     def _declare(self, context: Any) -> Any:
         """The declaration of a file or folder, or None where nothing is left of it."""
@@ -157,15 +159,14 @@ class _PartialTree:
         text = file.read_text(encoding="utf-8", errors="replace")
         try:
             sources = parse_yamls_with_source_position(text, str(file))
-        except Exception as error:  # no YAML: the reader of models has said why
+        except Exception as error:  # no YAML: the reader of models has given the reason
             self.broken.setdefault((file.parent, 0), _reason(error))
             return None
         kept = []
         for number, source in enumerate(sources):
-            place, location = (file.parent, number), ComponentPath.from_path(
-                context.path, number
-            )
-            if place in self.broken:
+            document = (file.parent, number)
+            location = ComponentPath.from_path(context.path, number)
+            if document in self.broken:
                 continue
             try:
                 declared = build_component_decl_from_yaml_document(
@@ -174,9 +175,9 @@ class _PartialTree:
                     path=location,
                 )
             except Exception as error:  # an unknown type or key of Dagster's own
-                self.broken[place] = _reason(error)
+                self.broken[document] = _reason(error)
                 continue
-            self.documents[place] = declared
+            self.documents[document] = declared
             kept.append((declared, source.source_position_tree.position))
         if not kept:
             return None
@@ -216,20 +217,20 @@ def _reason(error: BaseException) -> str:
     return str(error).strip() or type(error).__name__
 
 
-def _shown(top: Path, place: Place, reason: str) -> dg.AssetSpec:
-    """What the UI shows in the place of a broken model."""
-    folder, number = place
+def _broken_asset(top: Path, document: DocumentId, reason: str) -> dg.AssetSpec:
+    """What the UI shows instead of a broken model."""
+    folder, number = document
     parts = folder.relative_to(top).parts or (top.name,)
     name = "broken" if number == 0 else f"broken_{number + 1}"
     # Code, so that no character of it is taken for markup; the UI wraps it.
     lines = reason.replace(f"{top}/", "").splitlines()
-    told = "\n".join(f"- `` {line.strip()} ``" for line in lines if line.strip())
+    listed = "\n".join(f"- `` {line.strip()} ``" for line in lines if line.strip())
     return dg.AssetSpec(
         key=[*parts, name],
         group_name=re.sub(r"\W", "_", "_".join(parts)),
         kinds={"yaml"},
         description=(
-            f"This model cannot be loaded, so that nothing of it runs:\n\n{told}\n\n"
+            f"This model cannot be loaded, so that nothing of it runs:\n\n{listed}\n\n"
             "Mend the file, ask `dg check yaml`, and reload the code location. What"
             " serves goes on serving."
         ),

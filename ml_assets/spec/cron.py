@@ -8,17 +8,17 @@ FORM = (
 )
 
 
-def why_no_cron(text: str) -> str | None:
-    """Why Dagster could not follow `text`, or None.
+def cron_fault(text: str) -> str | None:
+    """Why Dagster could not follow `text`; None where it can.
 
     Examples
     --------
-    >>> why_no_cron("0 2 * * 0") is None
+    >>> cron_fault("0 2 * * 0") is None
     True
-    >>> why_no_cron("0 2 31 4 *")
+    >>> cron_fault("0 2 31 4 *")
     "'0 2 31 4 *' names a day that never comes"
     """
-    # Dagster takes a second to import, which only who has an own schedule pays.
+    # Dagster takes a second to import: only for a schedule that is not the usual one.
     from dagster._utils.schedules import cron_string_iterator, is_valid_cron_string
 
     never = f"'{text}' names a day that never comes"
@@ -29,6 +29,6 @@ def why_no_cron(text: str) -> str | None:
         return f"'{text}' is not a cron expression of {FORM}"
     try:
         next(cron_string_iterator(time.time(), text, "UTC"))
-    except ValueError:  # croniter looks fifty years ahead
+    except ValueError:  # croniter searches fifty years
         return never
     return None

@@ -29,12 +29,12 @@ SQL_ONLY = {
 
 @functools.cache
 def great_expectations() -> Any:
-    """The library, with its usage statistics off unless the environment says on."""
+    """The library, with its usage statistics off unless the environment has them on."""
     os.environ.setdefault("GX_ANALYTICS_ENABLED", "false")
     logging.getLogger("great_expectations").setLevel(logging.ERROR)
     library = importlib.import_module("great_expectations")
     importlib.import_module("great_expectations.expectations")
-    # The one module that sets a level of its own, to tell of each context it makes.
+    # The one module that sets a level of its own, to log each context it makes.
     chatty = logging.getLogger("great_expectations.data_context.types.base")
     chatty.setLevel(logging.NOTSET)
     return library

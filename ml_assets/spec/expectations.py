@@ -1,12 +1,15 @@
 """Reading the expectations of a model, and refusing wrong ones without data."""
 
+import datetime as dt
 import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ml_assets.spec import expectation_library as library
-from ml_assets.spec.dates import moment
+
+ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ].+)?")
+EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 
 
 class ExpectationError(ValueError):
@@ -101,8 +104,8 @@ def _refuse_surplus(
 
 
 def _refuse_contradiction(name: str, kwargs: Mapping[str, Any]) -> None:
-    for _, told in contradictions(kwargs):
-        raise ExpectationError(f"{name}: {told}")
+    for _, message in contradictions(kwargs):
+        raise ExpectationError(f"{name}: {message}")
 
 
 def contradictions(kwargs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -120,7 +123,7 @@ def contradictions(kwargs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "mostly", f"mostly must be between 0 and 1, found {mostly!r}"
     low, high = kwargs.get("min_value"), kwargs.get("max_value")
     ends = [
-        value if isinstance(value, int | float) else moment(value)
+        value if isinstance(value, int | float) else timestamp(value)
         for value in (low, high)
     ]
     if None not in ends and ends[0] > ends[1]:  # type: ignore[operator]
@@ -133,6 +136,30 @@ def contradictions(kwargs: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         except re.error as error:
             keyword = "regex" if pattern is kwargs.get("regex") else "regex_list"
             yield keyword, f"'{pattern}' is not a regular expression: {error}"
+
+
+def timestamp(value: Any) -> float | None:
+    """Seconds since 1970 of a date, a time or an ISO 8601 text; None of another value.
+
+    Examples
+    --------
+    >>> timestamp("1970-01-02"), timestamp("1970-01-01T02:00+01:00"), timestamp("2 Jan")
+    (86400.0, 3600.0, None)
+    """
+    if isinstance(value, str):
+        if not ISO.fullmatch(value):
+            return None
+        try:
+            value = dt.datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if not isinstance(value, dt.date):
+        return None
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime(value.year, value.month, value.day)
+    if value.tzinfo is None:
+        value = value.replace(tzinfo=dt.UTC)
+    return float((value - EPOCH).total_seconds())
 
 
 def _reason(error: ValueError, kwargs: Mapping[str, Any]) -> str:
@@ -151,6 +178,6 @@ def _reason(error: ValueError, kwargs: Mapping[str, Any]) -> str:
             found = f"{keyword}: {part['msg']}, found {kwargs[keyword]!r}"
             clauses.setdefault(keyword, found)
     if len(clauses) > 1:
-        # What is said of all keywords together follows from what one of them lacks.
+        # A fault of all keywords together follows from what one of them lacks.
         clauses.pop("__root__", None)
     return ", ".join(clauses.values())

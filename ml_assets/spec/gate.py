@@ -1,10 +1,10 @@
-"""What a model's YAML can say of its gate."""
+"""The gate of a model, as its YAML gives it."""
 
 from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from ml_assets.spec.part import Part
+from ml_assets.spec.base import BaseSpec
 
 Measure = Literal[
     "accuracy", "balanced_accuracy", "roc_auc", "average_precision", "f1", "precision",
@@ -12,7 +12,7 @@ Measure = Literal[
 ]  # fmt: skip
 
 
-class GateSpec(Part):
+class GateSpec(BaseSpec):
     """The rule that a version must pass to be deployed."""
 
     metric: Measure = "accuracy"

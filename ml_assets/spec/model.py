@@ -1,4 +1,4 @@
-"""Everything that a model's YAML can say, as frozen pydantic models."""
+"""Every key of a model's YAML, as frozen pydantic models."""
 
 import re
 from collections.abc import Iterator
@@ -6,8 +6,9 @@ from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec import meaning
-from ml_assets.spec.cron import why_no_cron
+from ml_assets.spec import validators
+from ml_assets.spec.base import BaseSpec, Fault, raise_faults, repeated_names
+from ml_assets.spec.cron import cron_fault
 from ml_assets.spec.gate import GateSpec
 from ml_assets.spec.operation import (
     MonitoringSpec,
@@ -15,7 +16,6 @@ from ml_assets.spec.operation import (
     RetentionSpec,
     ServingSpec,
 )
-from ml_assets.spec.part import Part
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.spec.source import SourceSpec
 
@@ -38,7 +38,7 @@ Scorer = Literal[
 ]  # fmt: skip
 
 
-class FeaturesSpec(Part):
+class FeaturesSpec(BaseSpec):
     """How raw columns become the inputs of the estimator."""
 
     drop: list[str] = Field(default_factory=list)
@@ -57,13 +57,13 @@ class FeaturesSpec(Part):
 
     @model_validator(mode="after")
     def _names_are_clear(self) -> "FeaturesSpec":
-        meaning.refuse(self._unclear())
+        raise_faults(self._unclear())
         return self
 
-    def _unclear(self) -> Iterator[meaning.Fault]:
+    def _unclear(self) -> Iterator[Fault]:
         for key in ("drop", "numeric", "categorical"):
-            for at, told in meaning.twice(getattr(self, key)):
-                yield (key, *at), told
+            for at, message in repeated_names(getattr(self, key)):
+                yield (key, *at), message
         for position, name in enumerate(self.categorical):
             if name in self.numeric:
                 yield (
@@ -74,11 +74,11 @@ class FeaturesSpec(Part):
             for position, name in enumerate(getattr(self, key)):
                 if name in self.drop:
                     yield (key, position), f"'{name}' is dropped, so it has no kind"
-        for at, told in meaning.derive_faults(self.derive):
-            yield ("derive", *at), told
+        for at, message in validators.derive_faults(self.derive):
+            yield ("derive", *at), message
 
 
-class EstimatorSpec(Part):
+class EstimatorSpec(BaseSpec):
     """A scikit-learn classifier by import path, with its parameters."""
 
     type: str = "sklearn.ensemble.HistGradientBoostingClassifier"
@@ -86,11 +86,11 @@ class EstimatorSpec(Part):
 
     @model_validator(mode="after")
     def _exists(self) -> "EstimatorSpec":
-        meaning.refuse(meaning.estimator_faults(self.type, self.params))
+        raise_faults(validators.estimator_faults(self.type, self.params))
         return self
 
 
-class SearchSpec(Part):
+class SearchSpec(BaseSpec):
     """Hyper-parameter search by scikit-learn."""
 
     type: Literal["randomized", "halving"] = "randomized"
@@ -103,7 +103,7 @@ class SearchSpec(Part):
     )
 
 
-class SplitSpec(Part):
+class SplitSpec(BaseSpec):
     """Which rows are held out to test."""
 
     type: Literal["stratified", "time", "order", "file"] = "stratified"
@@ -128,7 +128,7 @@ class SplitSpec(Part):
         return self
 
 
-class ModelSpec(Part):
+class ModelSpec(BaseSpec):
     """One model: the content of ``defs/<model>/defs.yaml``."""
 
     name: str = Field(pattern=NAME, description="the model's name, snake_case")
@@ -169,15 +169,15 @@ class ModelSpec(Part):
     @field_validator("expect")
     @classmethod
     def _are_rules(cls, value: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        meaning.refuse(meaning.expectation_faults(value))
+        raise_faults(validators.expectation_faults(value))
         return value
 
     @field_validator("schedule")
     @classmethod
     def _is_cron(cls, value: str | None) -> str | None:
-        told = None if value in (None, CRON_WEEKLY) else why_no_cron(str(value))
-        if told:
-            raise ValueError(told)
+        fault = None if value in (None, CRON_WEEKLY) else cron_fault(str(value))
+        if fault:
+            raise ValueError(fault)
         return value
 
     @field_validator("owners")
@@ -189,36 +189,36 @@ class ModelSpec(Part):
         return value
 
     @model_validator(mode="after")
-    def _parts_fit(self) -> "ModelSpec":
-        meaning.refuse(self._misfits())
+    def _keys_fit(self) -> "ModelSpec":
+        raise_faults(self._misfits())
         return self
 
-    def _misfits(self) -> Iterator[meaning.Fault]:
+    def _misfits(self) -> Iterator[Fault]:
         """What is wrong with two keys together."""
         features, target = self.features, self.target
         for key in ("drop", "numeric", "categorical", "derive"):
             if target in getattr(features, key):
                 yield ("features", key), f"features names the target '{target}'"
         for name, text in features.derive.items():
-            if target in meaning.columns_in(text):
+            if target in validators.columns_in(text):
                 yield (
                     ("features", "derive", name),
                     f"{text!r} reads the target '{target}', which is to be found",
                 )
-        for place, names in (
+        for location, names in (
             (("monitoring", "slices"), self.monitoring.slices),
             (("gate", "slices"), self.gate.slices),
         ):
             if target in names:
-                yield place, f"the target '{target}' cannot make the groups"
+                yield location, f"the target '{target}' cannot make the groups"
         if self.split.column == target:
             yield ("split", "column"), f"the target '{target}' is no time"
         if target in self.split.key:
             yield ("split", "key"), f"the target '{target}' names no row"
         if self.search:
-            found = meaning.search_faults(self.estimator.type, self.search.params)
-            for at, told in found:
-                yield ("search", "params", *at), told
+            found = validators.search_faults(self.estimator.type, self.search.params)
+            for at, message in found:
+                yield ("search", "params", *at), message
 
     def on_this_machine(self) -> "ModelSpec":
         """The same with the local engine, which finds the same answer."""

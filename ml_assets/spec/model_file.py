@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
+from ml_assets.spec.base import Fault, Location
 from ml_assets.spec.model import ModelSpec
 
 NAMES = ("defs.yaml", "defs.yml", "component.yaml")
@@ -19,9 +20,9 @@ TYPES = (
     "ml_assets.components.tabular_classifier.TabularClassifier",
 )
 FOLDER = "dagster.DefsFolderComponent"
-# What pydantic says of keys, in words for who writes YAML.
+# Pydantic's errors on keys, in words for who writes YAML.
 SURPLUS, ABSENT = "there is no such key", "is missing"
-SENTENCES = {"extra_forbidden": SURPLUS, "missing": ABSENT}
+MESSAGES = {"extra_forbidden": SURPLUS, "missing": ABSENT}
 
 
 # Written in C where that is installed, which is ten times as fast.
@@ -29,7 +30,7 @@ _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class _Loader(_Base):  # type: ignore[misc]
-    """Reads as Dagster does: what looks like a date is the text that it is."""
+    """Reads as Dagster does: a date stays the text that it is."""
 
     yaml_implicit_resolvers = {
         first: [(tag, form) for tag, form in forms if not tag.endswith(":timestamp")]
@@ -38,7 +39,7 @@ class _Loader(_Base):  # type: ignore[misc]
 
 
 class Problem(NamedTuple):
-    """Something wrong, where it stands, and what would be right."""
+    """Something wrong, its position in the file, and what would be right."""
 
     file: Path
     line: int
@@ -66,29 +67,29 @@ class Document(NamedTuple):
 
     @property
     def attributes(self) -> Any:
-        """What the model's YAML says."""
+        """The model's keys and values."""
         return self.content.get("attributes")
 
     @property
     def name(self) -> str:
-        """The model's name, or that of its folder where it says none."""
+        """The model's name, or that of its folder where it has none."""
         given = self.attributes.get("name") if isinstance(self.attributes, dict) else ""
         return given if given and isinstance(given, str) else self.file.parent.name
 
-    def problem(self, place: tuple[str | int, ...], message: str) -> Problem:
-        """`message`, at the key that `place` leads to, or the last that there is."""
+    def problem(self, location: Location, message: str) -> Problem:
+        """`message`, at the key that `location` leads to, or the last that exists."""
         node, mark = self.node, self.node.start_mark
-        for part in place:
+        for part in location:
             below = _below(node, part)
             if below is None:
                 break
             node, mark = below
-        key = ".".join(map(str, place))
+        key = ".".join(map(str, location))
         return Problem(self.file, mark.line + 1, mark.column + 1, key, message)
 
 
 def _below(node: yaml.Node, part: str | int) -> tuple[yaml.Node, Any] | None:
-    """The value under a key, or at a position of a list, and where that stands."""
+    """The value under a key, or at a position of a list, and its mark in the file."""
     if isinstance(node, yaml.SequenceNode) and isinstance(part, int):
         items = node.value[part : part + 1]
         return (items[0], items[0].start_mark) if items else None
@@ -100,7 +101,7 @@ def _below(node: yaml.Node, part: str | int) -> tuple[yaml.Node, Any] | None:
 
 
 class ModelFileError(ValueError):
-    """A file that describes no model, or a wrong one; its problems say where."""
+    """A file that describes no model, or a wrong one; its problems have the lines."""
 
     def __init__(self, problems: list[Problem]) -> None:
         super().__init__("\n".join(map(str, problems)))
@@ -129,7 +130,7 @@ def of_folder(folder: Path) -> Path | None:
 
 
 def is_ignored(path: Path) -> bool:
-    """Whether Dagster looks for no definitions there."""
+    """Whether Dagster searches it for no definitions."""
     return path.name == "__pycache__" or path.name.startswith(".")
 
 
@@ -151,11 +152,11 @@ def read(file: Path) -> list[Document]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line, column = (mark.line + 1, mark.column + 1) if mark else (1, 1)
-        told = f"is no YAML: {error.problem or error.context}"
-        raise ModelFileError([Problem(file, line, column, "", told)]) from error
+        message = f"is no YAML: {error.problem or error.context}"
+        raise ModelFileError([Problem(file, line, column, "", message)]) from error
     except (OSError, ValueError, yaml.YAMLError, TypeError, RecursionError) as error:
-        told = f"cannot be read: {' '.join(str(error).split())}"
-        raise ModelFileError([Problem(file, 1, 1, "", told)]) from error
+        message = f"cannot be read: {' '.join(str(error).split())}"
+        raise ModelFileError([Problem(file, 1, 1, "", message)]) from error
     if repeated:
         raise ModelFileError(repeated)
     return [
@@ -167,31 +168,30 @@ def read(file: Path) -> list[Document]:
 def _repeated(file: Path, document: yaml.Node) -> list[Problem]:
     """YAML forbids a key twice in a mapping; PyYAML takes the last of them."""
     problems: list[Problem] = []
-
     seen: set[int] = set()
 
-    def look(node: yaml.Node | None, place: tuple[str, ...]) -> None:
-        # An alias stands for a node that was looked at.
+    def visit(node: yaml.Node | None, location: tuple[str, ...]) -> None:
+        # An alias is a node that was visited.
         if id(node) in seen:
             return
         seen.add(id(node))
         if isinstance(node, yaml.SequenceNode):
             for number, item in enumerate(node.value):
-                look(item, (*place, str(number)))
+                visit(item, (*location, str(number)))
         if not isinstance(node, yaml.MappingNode):
             return
         first: dict[str, int] = {}
         for key, value in node.value:
             name, line = str(key.value), key.start_mark.line + 1
             if name in first and name != "<<":
-                told = f"stands here twice: first in line {first[name]}; remove one"
-                where = ".".join((*place, name))
+                message = f"stands here twice: first in line {first[name]}; remove one"
+                path = ".".join((*location, name))
                 column = key.start_mark.column + 1
-                problems.append(Problem(file, line, column, where, told))
+                problems.append(Problem(file, line, column, path, message))
             first.setdefault(name, line)
-            look(value, (*place, name))
+            visit(value, (*location, name))
 
-    look(document, ())
+    visit(document, ())
     return problems
 
 
@@ -204,10 +204,10 @@ def has_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
-def faults(attributes: Any) -> list[tuple[tuple[str | int, ...], str]]:
-    """What is wrong with a model's attributes as written: the place, and why.
+def faults(attributes: Any) -> list[Fault]:
+    """What is wrong with a model's attributes as written: the location, and why.
 
-    What a template stands for is open, and so is what a key means together with it.
+    The value of a template is not known, and so no key is judged together with it.
     """
     found = list(_broken_templates(attributes, ()))
     try:
@@ -215,32 +215,30 @@ def faults(attributes: Any) -> list[tuple[tuple[str | int, ...], str]]:
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
             if not has_template(_at(attributes, item["loc"])):
-                told = item["msg"].removeprefix("Value error, ")
-                found.append((item["loc"], SENTENCES.get(item["type"], told)))
+                message = item["msg"].removeprefix("Value error, ")
+                found.append((item["loc"], MESSAGES.get(item["type"], message)))
     return found
 
 
-def _broken_templates(
-    value: Any, place: tuple[str | int, ...]
-) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _broken_templates(value: Any, location: Location) -> Iterator[Fault]:
     """Templates that cannot be read."""
     if isinstance(value, Mapping):
         for key, item in value.items():
-            yield from _broken_templates(item, (*place, key))
+            yield from _broken_templates(item, (*location, key))
     elif isinstance(value, list):
         for position, item in enumerate(value):
-            yield from _broken_templates(item, (*place, position))
+            yield from _broken_templates(item, (*location, position))
     elif has_template(value):
         from jinja2 import Environment, TemplateSyntaxError
 
         try:
             Environment(autoescape=True).parse(value)
         except TemplateSyntaxError as error:
-            yield place, f"the template {value!r} cannot be read: {error.message}"
+            yield location, f"the template {value!r} cannot be read: {error.message}"
 
 
-def _at(value: Any, place: tuple[str | int, ...]) -> Any:
-    for part in place:
+def _at(value: Any, location: Location) -> Any:
+    for part in location:
         try:
             value = value[part]
         except (KeyError, IndexError, TypeError):
@@ -251,6 +249,6 @@ def _at(value: Any, place: tuple[str | int, ...]) -> Any:
 def problems(document: Document) -> list[Problem]:
     """What is wrong with a document that describes a model."""
     return [
-        document.problem(("attributes", *place), message)
-        for place, message in faults(document.attributes)
+        document.problem(("attributes", *location), message)
+        for location, message in faults(document.attributes)
     ]

@@ -1,14 +1,14 @@
-"""What a model's YAML says of serving, of monitoring, and of what a run may use."""
+"""Serving, monitoring, retention and resources of a model, as its YAML gives them."""
 
 from typing import Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec.meaning import label_faults, refuse, twice
-from ml_assets.spec.part import Part
+from ml_assets.spec.base import BaseSpec, raise_faults, repeated_names
+from ml_assets.spec.validators import label_faults
 
 
-class ServingSpec(Part):
+class ServingSpec(BaseSpec):
     """How a deployed version answers, and how a new one is tried beside it."""
 
     strategy: Literal["rolling", "shadow", "split", "canary"] = "rolling"
@@ -56,7 +56,7 @@ class ServingSpec(Part):
         return value
 
 
-class MonitoringSpec(Part):
+class MonitoringSpec(BaseSpec):
     """What is watched after deployment, and what follows from drift."""
 
     bins: int = Field(20, ge=2, le=100, description="quantile bins of a numeric column")
@@ -80,12 +80,12 @@ class MonitoringSpec(Part):
 
     @field_validator("slices", "ignore")
     @classmethod
-    def _stand_once(cls, value: list[str]) -> list[str]:
-        refuse(twice(value))
+    def _are_unique(cls, value: list[str]) -> list[str]:
+        raise_faults(repeated_names(value))
         return value
 
 
-class RetentionSpec(Part):
+class RetentionSpec(BaseSpec):
     """How long what was made is kept; what is in use is kept without end."""
 
     versions: int = Field(
@@ -99,7 +99,7 @@ class RetentionSpec(Part):
     )
 
 
-class AmountsSpec(Part):
+class AmountsSpec(BaseSpec):
     """Processor and memory, as Kubernetes writes them."""
 
     cpu: str | None = Field(
@@ -117,7 +117,7 @@ class AmountsSpec(Part):
         return str(value) if is_number else value
 
 
-class ResourcesSpec(Part):
+class ResourcesSpec(BaseSpec):
     """What a run of this model may use; all but `threads` on Kubernetes only."""
 
     threads: int = Field(1, ge=1, description="OMP_NUM_THREADS of training")
@@ -137,7 +137,7 @@ class ResourcesSpec(Part):
     @field_validator("node_selector")
     @classmethod
     def _are_labels(cls, value: dict[str, str]) -> dict[str, str]:
-        refuse(label_faults(value))
+        raise_faults(label_faults(value))
         return value
 
     @model_validator(mode="after")

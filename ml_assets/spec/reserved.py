@@ -13,9 +13,9 @@ RELEASE = "release"
 
 
 def reserved(spec: "ModelSpec", columns: Collection[str] = ()) -> str | None:
-    """What to say where `spec`, or data with `columns`, takes a name that is kept.
+    """What is wrong where `spec`, or data with `columns`, uses a name that is kept.
 
-    Every other name is free: what the platform knows of a prediction stands in the log
+    Every other name is free: what the platform knows of a prediction is in the log
     beside the row, and not among its columns.
 
     Examples
@@ -27,9 +27,9 @@ def reserved(spec: "ModelSpec", columns: Collection[str] = ()) -> str | None:
     "column '__held_out__' is kept for the held-out rows of the feature table: rename \
 it at the source, or name it in features.drop"
     """
-    told = f"column '{HELD_OUT}' is kept for the held-out rows of the feature table"
+    reason = f"column '{HELD_OUT}' is kept for the held-out rows of the feature table"
     if HELD_OUT in (spec.target, spec.split.column, *spec.features.derive):
-        return f"{told}: give the target, split.column or derived column another name"
+        return f"{reason}: give the target, split.column or derived column another name"
     if HELD_OUT in columns and HELD_OUT not in spec.features.drop:
-        return f"{told}: rename it at the source, or name it in features.drop"
+        return f"{reason}: rename it at the source, or name it in features.drop"
     return None

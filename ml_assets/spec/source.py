@@ -1,14 +1,13 @@
-"""What a model's YAML says of where its rows come from."""
+"""The source of a model's rows, as its YAML gives it."""
 
-import codecs
 import re
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
-from ml_assets.spec.meaning import Fault, refuse, twice
-from ml_assets.spec.part import Part
+from ml_assets.spec.base import BaseSpec, Fault, raise_faults
+from ml_assets.spec.csv_format import CsvFormat
 
 SourceType = Literal["sklearn", "csv", "parquet", "http", "kaggle", "sql", "synthetic"]
 
@@ -23,16 +22,15 @@ SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "synthetic": (set(), {"rows", "seed", "drift"}),
 }
 
-
-# What the text of a key must look like, and how that is said.
+# The pattern of a key's text, and the message where it does not match.
 DATASETS = ("breast_cancer", "iris", "wine")
-PLACE = (r"\S", "must be a path, a pattern or an fsspec URL")
+PATH = (r"\S", "must be a path, a pattern or an fsspec URL")
 FORMS: dict[str, dict[str, tuple[str, str]]] = {
     "sklearn": {
         "dataset": (rf"^({'|'.join(DATASETS)})$", f"must be of {', '.join(DATASETS)}")
     },
-    "csv": {"path": PLACE},
-    "parquet": {"path": PLACE},
+    "csv": {"path": PATH},
+    "parquet": {"path": PATH},
     "http": {"url": (r"(?i)^https?://[^/\s]", "must begin with http:// or https://")},
     "kaggle": {
         "dataset": (r"^[\w.-]+/[\w.-]+$", "must be owner/name"),
@@ -49,7 +47,7 @@ FORMS: dict[str, dict[str, tuple[str, str]]] = {
 
 
 def _require_by_type(schema: dict[str, Any]) -> None:
-    """Tell ``dg check yaml``, through the JSON schema, what each source type takes."""
+    """Add to the JSON schema, for ``dg check yaml``, what each source type takes."""
     every = {
         name for fields in SOURCE_FIELDS.values() for part in fields for name in part
     }
@@ -65,57 +63,11 @@ def _require_by_type(schema: dict[str, Any]) -> None:
     ]
 
 
-class CsvFormat(Part):
-    """How a CSV file is written, where it is not the usual comma and header."""
-
-    separator: str = Field(",", min_length=1, max_length=1)
-    header: bool = True
-    columns: list[str] = Field(
-        default_factory=list, description="names for a file without a header"
-    )
-    missing: list[str] = Field(
-        default_factory=lambda: ["", "?", "NA", "NaN", "nan", "null", "NULL"],
-        description="cell texts that mean a missing value",
-    )
-    encoding: str = "utf-8"
-    strip: bool = Field(True, description="trim blanks around cells")
-    decimal: Literal[".", ","] = Field(".", description="mark before a fraction")
-    thousands: Literal[",", ".", "'", " "] | None = Field(
-        None, description="mark between thousands"
-    )
-    skip_rows: int = Field(0, ge=0, description="lines before the header")
-
-    @field_validator("separator")
-    @classmethod
-    def _separates(cls, value: str) -> str:
-        if value in '\r\n"':
-            raise ValueError(f"must be a character between cells, found {value!r}")
-        return value
-
-    @field_validator("encoding")
-    @classmethod
-    def _is_known(cls, value: str) -> str:
-        try:
-            codecs.lookup(value)
-        except LookupError as error:
-            raise ValueError(f"'{value}' is no encoding such as utf-8") from error
-        return value
-
-    @model_validator(mode="after")
-    def _marks_differ(self) -> "CsvFormat":
-        refuse((("columns", *at), told) for at, told in twice(self.columns))
-        if self.thousands == self.decimal:
-            raise ValueError(f"decimal and thousands are both {self.decimal!r}")
-        if self.decimal == self.separator:
-            raise ValueError(f"decimal and separator are both {self.decimal!r}")
-        return self
-
-
-class SourceSpec(Part):
+class SourceSpec(BaseSpec):
     """Where the rows of a model come from.
 
     ``${NAME}`` in ``path``, ``url`` and ``query`` is read from the environment when
-    the data is read, so that no secret stands in the YAML or in the UI.
+    the data is read, so that no secret is in the YAML or in the UI.
     """
 
     model_config = ConfigDict(json_schema_extra=_require_by_type)
@@ -161,12 +113,12 @@ class SourceSpec(Part):
                 f"source type '{self.type}' does not take {', '.join(surplus)};"
                 f" it takes {takes}"
             )
-        refuse(self._ill_formed())
+        raise_faults(self._ill_formed())
         return self
 
     def _ill_formed(self) -> Iterator[Fault]:
-        for name, (pattern, told) in FORMS.get(self.type, {}).items():
+        for name, (pattern, message) in FORMS.get(self.type, {}).items():
             text = getattr(self, name)
-            # What a variable of the environment will hold is open.
+            # The value of a variable of the environment is not known yet.
             if "${" not in text and not re.search(pattern, text):
-                yield (name,), f"{told}, found '{text}'"
+                yield (name,), f"{message}, found '{text}'"

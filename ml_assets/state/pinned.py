@@ -21,7 +21,7 @@ from ml_assets.state.bundles import served_signature
 if TYPE_CHECKING:
     import pandas as pd
 
-    from ml_assets.ml.identity import Identity
+    from ml_assets.ml.row_identity import Identity
 
 
 def classes_of(signature: Signature) -> Classes:
@@ -68,7 +68,7 @@ def pinned_identity(spec: ModelSpec, raw: "pd.DataFrame") -> "Identity":
     IdentityError
         If a column of ``split.key`` is missing.
     """
-    from ml_assets.ml.identity import Identity, identity_of
+    from ml_assets.ml.row_identity import Identity, identity_of
 
     known = read_json(_path("identities", spec))
     if not spec.split.key and _fits(spec, raw, known):

@@ -1,9 +1,20 @@
 """Where a plan is rolled out: one small protocol, one module per kind of target."""
 
+import os
 from contextlib import AbstractContextManager
-from typing import NamedTuple, Protocol
+from importlib import import_module
+from typing import NamedTuple, Protocol, cast
 
+from ml_assets.core.storage import storage_root
 from ml_assets.records.plan import ServingPlan
+
+# The class of each target, in the module of the target's name. Imported only where it
+# is used: their clients are heavy.
+CLASSES = {
+    "local": "LocalTarget",
+    "docker": "DockerTarget",
+    "kubernetes": "KubernetesTarget",
+}
 
 
 class TargetError(Exception):
@@ -19,7 +30,7 @@ class UnreachableError(RolloutError):
 
 
 class Rollout(NamedTuple):
-    """An active plan, and how many running servers said that they serve it."""
+    """An active plan, and how many running servers report that they serve it."""
 
     plan: ServingPlan
     servers: int
@@ -35,10 +46,27 @@ class Target(Protocol):
         """Every plan that was active, oldest first."""
 
     def lock(self, model: str) -> AbstractContextManager[None]:
-        """Held by whoever decides on and applies a plan of `model`."""
+        """A lock for whoever decides on and applies a plan of `model`."""
 
     def apply(self, plan: ServingPlan) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
 
         To apply the plan that is active is allowed, and makes no new one.
         """
+
+
+def configured_target() -> Target:
+    """The target that ``ML_ASSETS_TARGET`` names, by default the local one.
+
+    Raises
+    ------
+    TargetError
+        If it names none of them, or one whose settings are missing.
+    """
+    name = os.environ.get("ML_ASSETS_TARGET") or "local"
+    if name not in CLASSES:
+        raise TargetError(
+            f"ML_ASSETS_TARGET is {name!r}, expected one of {', '.join(CLASSES)}"
+        )
+    module = import_module(f"ml_assets.targets.{name}")
+    return cast(Target, getattr(module, CLASSES[name])(storage_root()))

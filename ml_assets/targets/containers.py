@@ -1,8 +1,8 @@
 """The containers of a model: its socket hand-off of compose.yaml, and its servers.
 
 A server gets what its hand-off has: image, environment, user, volumes, networks, limits
-and security options. So all of it is said once, and
-the hand-off's image name decides which code serves next.
+and security options. So all of it is declared once, and the hand-off's image name
+decides which code serves next.
 """
 
 import os
@@ -20,13 +20,13 @@ PLAN, GENERATION = "ml-assets.dev/plan", "ml-assets.dev/generation"
 HANDOFF, SERVER = "handoff", "server"
 # All servers of a stack answer to this name; Prometheus asks for its addresses.
 ALIAS = "model-servers"
-# By these `docker compose` knows which containers `down --remove-orphans` takes away.
+# By these `docker compose` knows which containers `down --remove-orphans` removes.
 _COMPOSE = "com.docker.compose"
-_LAST_LINES = 5
+_TAIL_LINES = 5
 
 
 class Server(NamedTuple):
-    """A container of one plan, as it was when it was looked at."""
+    """A container of one plan, as the engine reported it at one moment."""
 
     id: str
     generation: int
@@ -61,7 +61,7 @@ class Containers:
 
         self.model = model
         self.stack = os.environ.get(STACK_VARIABLE) or DEFAULT_STACK
-        with _told():
+        with _engine_errors():
             self._engine = docker.from_env()
             self._handoff = self._find_handoff()
 
@@ -78,13 +78,13 @@ class Containers:
 
     def image(self) -> str:
         """Id of the image that the hand-off's image name stands for today."""
-        with _told():
+        with _engine_errors():
             found: str = self._engine.images.get(self._handoff["Config"]["Image"]).id
         return found
 
     def servers(self) -> list[Server]:
         """Every server container, running or not, oldest plan first."""
-        with _told():
+        with _engine_errors():
             found = self._engine.containers.list(
                 all=True,
                 filters={"label": self._labels(SERVER)},
@@ -92,7 +92,7 @@ class Containers:
             )
         return sorted(map(_server, found), key=lambda item: item.generation)
 
-    def look(self, server: Server) -> Server:
+    def refresh(self, server: Server) -> Server:
         """The same server, now.
 
         Raises
@@ -108,7 +108,7 @@ class Containers:
     def start(self, generation: int, plan: str) -> Server:
         """Start a server that is pinned to a generation."""
         name = f"{self.stack}-{self.model}-{generation}-{uuid.uuid4().hex[:6]}"
-        with _told():
+        with _engine_errors():
             network, *others = self._handoff["NetworkSettings"]["Networks"]
             created = self._engine.api.create_container_from_config(
                 self._configuration(generation, plan, network), name
@@ -122,16 +122,16 @@ class Containers:
 
     def stop(self, server: Server, patience: int) -> None:
         """Let a server finish what is in flight, for `patience` seconds; remove it."""
-        with _told(), _gone_is_fine():
+        with _engine_errors(), _missing_is_fine():
             container = self._engine.containers.get(server.id)
             container.stop(timeout=patience)
             container.remove(force=True)
 
-    def last_words(self, server: Server) -> str:
-        """The end of what it printed."""
-        with _told():
+    def log_tail(self, server: Server) -> str:
+        """The last lines that it printed."""
+        with _engine_errors():
             container = self._engine.containers.get(server.id)
-            text: str = container.logs(tail=_LAST_LINES).decode(errors="replace")
+            text: str = container.logs(tail=_TAIL_LINES).decode(errors="replace")
         return text.strip()
 
     def _labels(self, role: str) -> list[str]:
@@ -140,7 +140,7 @@ class Containers:
     def _configuration(
         self, generation: int, plan: str, network: str
     ) -> dict[str, Any]:
-        """What the engine is asked to create, in the words of its API."""
+        """What the engine is asked to create, in the terms of its API."""
         handoff, labels = self._handoff["Config"], self._handoff["Config"]["Labels"]
         inherited = {
             name: value
@@ -186,22 +186,22 @@ def _server(container: Any) -> Server:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """Say in one line what the engine said, or that it says nothing."""
+def _engine_errors() -> Iterator[None]:
+    """Turn an error of the engine, or its silence, into one sentence."""
     from docker.errors import DockerException
 
     try:
         yield
     except DockerException as error:
         text = " ".join(str(error).split())
-        place = os.environ.get("DOCKER_HOST") or "its usual socket"
+        address = os.environ.get("DOCKER_HOST") or "its usual socket"
         raise TargetError(
-            f"the Docker engine at {place} did not do what it was asked: {text}"
+            f"the Docker engine at {address} did not do what it was asked: {text}"
         ) from error
 
 
 @contextmanager
-def _gone_is_fine() -> Iterator[None]:
+def _missing_is_fine() -> Iterator[None]:
     """Pass over a container that is no more: another deployer removed it."""
     from docker.errors import NotFound
 

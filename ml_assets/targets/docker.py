@@ -1,31 +1,30 @@
 """One machine's engine: every plan is served by a container of its own.
 
 A rollout starts a container that is pinned to the new plan, beside the one that serves.
-It loads the plan, scores the probe rows and says in the storage what came of it. Only
+It loads the plan, scores the probe rows and reports the outcome in the storage. Only
 then is the plan committed, which lets the container take connections from the socket
 hand-off (see `ml_assets.serving.process.handoff`). Once it takes requests, the old
 container finishes and is removed. A plan that does not load is never active.
 
 Whoever is killed on the way leaves containers that the next `apply` uses or removes:
-one of a plan that is active is awaited, one of a plan that never was is taken away.
+one of a plan that is active is awaited, one of a plan that never was is removed.
 """
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
+from ml_assets.core.retry import poll
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.serving.models.plan_store import StalePlanError
 from ml_assets.targets import Rollout, RolloutError, TargetError
+from ml_assets.targets.base import BaseTarget
 from ml_assets.targets.containers import Containers, Server
-from ml_assets.targets.stored import StoredTarget
 
 POLL_SECONDS = 0.1
 # The model server's own patience with requests in flight, and some.
 DRAIN_SECONDS = 45
 
 
-class DockerTarget(StoredTarget):
+class DockerTarget(BaseTarget):
     """Rolls out to containers that share the storage directory `root`.
 
     `timeout` bounds, in seconds, the wait for a container to load a plan.
@@ -44,7 +43,7 @@ class DockerTarget(StoredTarget):
             containers = Containers(plan.model)
             self._remove_never_active(containers)
             if self.store.current(plan.model) != plan:
-                server = self._introduce(containers, plan)
+                server = self._start_and_commit(containers, plan)
             else:
                 server = self._find_or_start(containers, plan)
             return self._hand_over(containers, plan, server)
@@ -59,7 +58,7 @@ class DockerTarget(StoredTarget):
             if server.generation > newest:
                 containers.stop(server, patience=0)
 
-    def _introduce(self, containers: Containers, plan: ServingPlan) -> Server:
+    def _start_and_commit(self, containers: Containers, plan: ServingPlan) -> Server:
         """Let a new container load the plan, and commit it when it could."""
         self.store.propose(plan)
         server = None
@@ -89,9 +88,11 @@ class DockerTarget(StoredTarget):
     ) -> Rollout:
         """Wait until `server` takes requests, then let the others finish and go.
 
-        Where it does not, they serve on, and the rollout says that nobody serves it.
+        Where it does not, they serve on, and the rollout counts no server.
         """
-        opened = self._await(lambda: self.store.takes_requests(server.host))
+        opened = poll(
+            lambda: self.store.takes_requests(server.host), self.timeout, POLL_SECONDS
+        )
         if not opened:
             return Rollout(plan, 0)
         for other in containers.servers():
@@ -118,24 +119,16 @@ class DockerTarget(StoredTarget):
                     or plan.generation == report.generation
                 ):
                     return True
-            found = containers.look(server)
+            found = containers.refresh(server)
             if found.has_ended:
                 raise RolloutError(
                     f"the container of version {versions} ended with exit code"
-                    f" {found.exit_code}: {containers.last_words(server)}"
+                    f" {found.exit_code}: {containers.log_tail(server)}"
                 )
             return False
 
-        if not self._await(has_loaded):
+        if not poll(has_loaded, self.timeout, POLL_SECONDS):
             raise RolloutError(
                 f"the container of version {versions} did not load within"
-                f" {self.timeout:g} s: {containers.last_words(server)}"
+                f" {self.timeout:g} s: {containers.log_tail(server)}"
             )
-
-    def _await(self, condition: Callable[[], bool]) -> bool:
-        deadline = time.monotonic() + self.timeout
-        while not condition():
-            if time.monotonic() > deadline:
-                return False
-            time.sleep(POLL_SECONDS)
-        return True

@@ -6,8 +6,9 @@ loaded exactly that plan and its probe rows got the stored answers; only when al
 does the plan become active. Else the Deployment returns to the plan that is active,
 whose pods have served all along.
 
-The plans say what ought to serve, and the Deployment is brought there: a deployer that
-is killed anywhere leaves a Deployment that the next `apply` takes on or takes back.
+The plans are the desired state, and the Deployment is reconciled with them: a deployer
+that is killed anywhere leaves a Deployment whose change the next `apply` completes or
+undoes.
 """
 
 import contextlib
@@ -19,29 +20,28 @@ from ml_assets.records.plan import ServingPlan, digest, pin_of
 from ml_assets.serving.models.plan_store import StalePlanError
 from ml_assets.state.locks import LockCheck, LockError, deployer_lock
 from ml_assets.targets import Rollout, RolloutError, TargetError, UnreachableError
+from ml_assets.targets.base import BaseTarget, preflight
 from ml_assets.targets.clusters import (
     Cluster,
     ClusterError,
     Deployment,
     Edit,
+    FailedRolloutError,
     Object,
     OvertakenError,
-    RollError,
     annotate,
     annotation,
     connect,
-    roll,
+    roll_out_or_undo,
 )
-from ml_assets.targets.stored import StoredTarget
-from ml_assets.targets.trial import try_arm
 
 ANNOTATION = "ml-assets.dev/generation"
 # The owner of that field and of nothing else.
 MANAGER = "ml-assets-deployer"
-TRIAL_SECONDS = 120.0
+PREFLIGHT_SECONDS = 120.0
 
 
-class KubernetesTarget(StoredTarget):
+class KubernetesTarget(BaseTarget):
     """Rolls out to the Deployments of the chart `ml-assets`.
 
     Parameters
@@ -72,7 +72,7 @@ class KubernetesTarget(StoredTarget):
 
     @contextlib.contextmanager
     def lock(self, model: str) -> Iterator[None]:
-        """Held by whoever decides on and applies a plan of `model`.
+        """A lock for whoever decides on and applies a plan of `model`.
 
         It is a lock in the database where there is one, else a file lock.
         """
@@ -98,16 +98,16 @@ class KubernetesTarget(StoredTarget):
                 return Rollout(plan, _replicas(self._pin(deployment, plan)))
             self._check_next(plan, before)
             for arm in plan.arms:
-                try_arm(self.store.root, arm, TRIAL_SECONDS)
-            found = self._introduce(deployment, plan, before)
+                preflight(self.store.root, arm, PREFLIGHT_SECONDS)
+            found = self._roll_out(deployment, plan, before)
             self._check_held(plan.model)
             self.store.commit(plan)
         except StalePlanError as error:
             self._follow_plans(deployment, plan.model)
             raise RolloutError(str(error)) from error
-        except (ClusterError, LockError, OvertakenError, RollError) as error:
+        except (ClusterError, LockError, OvertakenError, FailedRolloutError) as error:
             # A rollout that the cluster broke off is a verdict on nothing.
-            is_stuck = isinstance(error, RollError) and not isinstance(
+            is_stuck = isinstance(error, FailedRolloutError) and not isinstance(
                 error.__cause__, ClusterError
             )
             kind = RolloutError if is_stuck else UnreachableError
@@ -131,7 +131,7 @@ class KubernetesTarget(StoredTarget):
         if held is not None:
             held()
 
-    def _introduce(
+    def _roll_out(
         self, deployment: Deployment, plan: ServingPlan, before: ServingPlan | None
     ) -> Object:
         """Roll the plan out before it is active."""
@@ -142,13 +142,13 @@ class KubernetesTarget(StoredTarget):
             raise OvertakenError(f"{deployment} is pinned to plan {found} already")
         self.store.stage(plan)
         forward = _pin_to(pin_of(plan), instead_of=found)
-        back = _pin_to(pin_of(before) if before else None)
+        undo = _pin_to(pin_of(before) if before else None)
         try:
-            return roll(
-                deployment, forward, back, self.timeout, lambda: self._refusal(plan)
+            return roll_out_or_undo(
+                deployment, forward, undo, self.timeout, lambda: self._refusal(plan)
             )
-        except RollError as error:
-            if error.returned:
+        except FailedRolloutError as error:
+            if error.undone:
                 self.store.unstage(plan.model)
             raise
 
@@ -164,13 +164,13 @@ class KubernetesTarget(StoredTarget):
         """Bring the Deployment to a plan that is active."""
         edit = _pin_to(pin_of(plan))
         # There is nothing to return to: this is what ought to serve.
-        return roll(deployment, edit, edit, self.timeout)
+        return roll_out_or_undo(deployment, edit, edit, self.timeout)
 
     def _follow_plans(self, deployment: Deployment, model: str) -> None:
-        """Serve what is active, after somebody else put it there."""
+        """Serve what is active, after somebody else activated it."""
         plan = self.store.current(model)
         if plan is not None:
-            with contextlib.suppress(ClusterError, OvertakenError, RollError):
+            with contextlib.suppress(ClusterError, OvertakenError, FailedRolloutError):
                 self._pin(deployment, plan)
 
 

@@ -2,25 +2,24 @@
 
 A rollout has two phases. First the plan is tried in a process of its own, then
 proposed: every running server loads it beside the plan it serves, scores the stored
-probe rows and says what came of it. Only when all are prepared is it committed, and
+probe rows and reports the outcome. Only when all are prepared is it committed, and
 they swap. A plan that crashes, or answers otherwise than at training, is withdrawn and
 never active.
 """
 
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ml_assets.core.retry import poll
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.serving.models.plan_store import ServerReport, StalePlanError
 from ml_assets.targets import Rollout, RolloutError
-from ml_assets.targets.stored import StoredTarget
-from ml_assets.targets.trial import try_arm
+from ml_assets.targets.base import BaseTarget, preflight
 
 POLL_SECONDS = 0.05
 
 
-class LocalTarget(StoredTarget):
+class LocalTarget(BaseTarget):
     """Rolls out to the servers that share the storage directory `root`.
 
     `timeout` bounds, in seconds, the wait for servers to load a plan.
@@ -37,7 +36,7 @@ class LocalTarget(StoredTarget):
         if self.store.current(plan.model) == plan:
             return Rollout(plan, self._await_serving(plan))
         for arm in plan.arms:
-            try_arm(self.store.root, arm, self.timeout)
+            preflight(self.store.root, arm, self.timeout)
         self.store.propose(plan)
         try:
             self._await_prepared(plan)
@@ -60,7 +59,7 @@ class LocalTarget(StoredTarget):
                 )
             return False
 
-        left = self._poll(plan.model, pending)
+        left = self._await_none(plan.model, pending)
         if left:
             raise RolloutError(
                 f"{left} running server(s) did not prepare the plan within"
@@ -71,18 +70,20 @@ class LocalTarget(StoredTarget):
         def pending(report: ServerReport | None) -> bool:
             return report is None or report.generation < plan.generation
 
-        self._poll(plan.model, pending)
-        # A server that could not load the plan says so under its generation.
+        self._await_none(plan.model, pending)
+        # A server that could not load the plan reports that under its generation.
         return sum(
             report is not None and not pending(report) and report.state != "failed"
             for report in self.store.reports(plan.model)
         )
 
-    def _poll(self, model: str, pending: Callable[[ServerReport | None], bool]) -> int:
+    def _await_none(
+        self, model: str, pending: Callable[[ServerReport | None], bool]
+    ) -> int:
         """Wait until no living server is pending; the number that still is."""
-        deadline = time.monotonic() + self.timeout
-        while True:
-            left = sum([pending(report) for report in self.store.reports(model)])
-            if not left or time.monotonic() > deadline:
-                return left
-            time.sleep(POLL_SECONDS)
+
+        def left() -> int:
+            return sum([pending(report) for report in self.store.reports(model)])
+
+        is_done = poll(lambda: not left(), self.timeout, POLL_SECONDS)
+        return 0 if is_done else left()

@@ -1,20 +1,19 @@
 """Runs in a pod of the cluster: rolls out a plan that its servers will refuse.
 
-The trial in the deployer's own process is left out, so that the refusal is that of the
-pods. Ends with 0 when the target said so and returned.
+The preflight in the deployer's own process is left out, so that the refusal is that of
+the pods. Ends with 0 when the target raised it and undid the rollout.
 """
 
 import sys
 
 import msgspec
 
-from ml_assets.targets import RolloutError, kubernetes
-from ml_assets.targets.choose import target
+from ml_assets.targets import RolloutError, configured_target, kubernetes
 
 
 def main(model):
-    kubernetes.try_arm = lambda root, arm, timeout: None
-    chosen = target()
+    kubernetes.preflight = lambda root, arm, timeout: None
+    chosen = configured_target()
     with chosen.lock(model):
         before = chosen.current(model)
         files = {name: "0" * 64 for name in before.live.files}

@@ -33,7 +33,7 @@ def example(url, model):
 
 def main(url, model):
     body = example(url, model)
-    count, lost, versions, told = 0, [], [], 0.0
+    count, lost, versions, reported = 0, [], [], 0.0
     while True:
         count += 1
         try:
@@ -45,8 +45,8 @@ def main(url, model):
             lost.append(f"{error.code}: {error.read().decode()[:200]}")
         except (OSError, ValueError) as error:
             lost.append(repr(error))
-        if time.monotonic() - told > 1.0:
-            told = time.monotonic()
+        if time.monotonic() - reported > 1.0:
+            reported = time.monotonic()
             found = {"requests": count, "lost": lost, "versions": versions}
             print(json.dumps(found), flush=True)
         time.sleep(0.01)

@@ -13,7 +13,8 @@ import pytest
 from kubernetes import client
 
 from ml_assets.targets.kubernetes import ANNOTATION
-from ml_assets_tests.kits.cluster import PATIENCE, Site, reference
+from ml_assets_tests.kits.cluster import PATIENCE, Site
+from ml_assets_tests.kits.cluster_values import reference
 from ml_assets_tests.kits.processes import await_true
 
 pytestmark = [

@@ -138,8 +138,8 @@ def compared(
             label="yes" if right else "no",
             p=0.75 if right else 0.25,
         )
-        told = "yes" if challenger_right[number] else "no"
-        double = {"arm": "shadow", "version": plan.experiment, "label": told}
+        label = "yes" if challenger_right[number] else "no"
+        double = {"arm": "shadow", "version": plan.experiment, "label": label}
         lines += [answer, answer | double | shadow]
         labels.append(truth(answer["id"], "yes", now + 10 + number))
     return lines, labels
@@ -426,7 +426,7 @@ def test_live_figures_are_held_against_those_of_evaluation(
     assert not passed and "live accuracy 0.2500 over 400 labels is below" in sentence
 
 
-def test_a_replay_tells_what_a_version_would_have_said(run: Run, home: Path) -> None:
+def test_a_replay_shows_what_a_version_would_have_said(run: Run, home: Path) -> None:
     spec = spec_of()
     lines = as_requests(home, shift=0.0, rows=60)
     lines[7]["x"] = [None] * (len(lines[7]["x"]) - 1) + ["never seen"]
@@ -481,8 +481,8 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
                 "predictions"
             ]
         ]
-        told = ["yes" if value else "no" for value in y]
-        labels = [{"id": i, "label": v} for i, v in zip(ids, told, strict=True)]
+        outcomes = ["yes" if value else "no" for value in y]
+        labels = [{"id": i, "label": v} for i, v in zip(ids, outcomes, strict=True)]
         asked = urllib.request.Request(
             f"http://127.0.0.1:{server.port}/feedback",
             json.dumps({"model": "churn", "labels": labels}).encode(),

@@ -61,7 +61,7 @@ def run(project: Path, *command: str, home: str = "") -> tuple[int, str]:
     return done.returncode, done.stdout
 
 
-LOOK = """
+SCRIPT = """
 import json
 from ml_assets.definitions import defs
 found = defs()
@@ -74,28 +74,28 @@ print(json.dumps({
 
 def loaded(project: Path) -> dict[str, str]:
     """The assets of the code location and their descriptions."""
-    code, told = run(project, sys.executable, "-c", LOOK)
-    assert code == 0, told
-    found: dict[str, str] = json.loads(told.splitlines()[-1])
+    code, output = run(project, sys.executable, "-c", SCRIPT)
+    assert code == 0, output
+    found: dict[str, str] = json.loads(output.splitlines()[-1])
     return found
 
 
 def folder(project: Path, name: str = "broken") -> Path:
-    place = project / "ml_assets/defs" / name
-    place.mkdir(exist_ok=True)
-    return place
+    directory = project / "ml_assets/defs" / name
+    directory.mkdir(exist_ok=True)
+    return directory
 
 
 @pytest.mark.slow
 def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
     project: Path,
 ) -> None:
-    """All of them at once, as `dg` looks at one file of each component type only."""
+    """All of them at once, as `dg` checks one file of each component type only."""
     lines = {}
-    for number, (line, key, told) in enumerate(WRONG.values()):
+    for number, (line, key, message) in enumerate(WRONG.values()):
         file = written(folder(project, f"broken_{number}"), line)
         file.write_text(file.read_text().replace("name: broken", f"name: b{number}"))
-        lines[file] = (key, told)
+        lines[file] = (key, message)
     code, checked = run(project, str(DG), "check", "yaml")
     assert code == 1
     shown = loaded(project)
@@ -103,18 +103,18 @@ def test_every_wrong_meaning_is_shown_by_dg_by_the_ui_and_by_the_command(
     assert {"breast_cancer/raw", "breast_cancer/model"} <= good
     code, listed = run(project, sys.executable, "-m", "ml_assets.cli", "models")
     assert code == 0, listed
-    for number, (file, (key, told)) in enumerate(lines.items()):
-        place = f"{file}:"
-        assert place in checked, (file.read_text(), checked)
-        assert told in checked
+    for number, (file, (key, message)) in enumerate(lines.items()):
+        line = f"{file}:"
+        assert line in checked, (file.read_text(), checked)
+        assert message in checked
         reason = shown[f"broken_{number}/broken"]
-        assert f"broken_{number}/defs.yaml:" in reason and told in reason
-        assert f"b{number} is broken: {place}" in listed
+        assert f"broken_{number}/defs.yaml:" in reason and message in reason
+        assert f"b{number} is broken: {line}" in listed
 
 
 @pytest.mark.slow
 def test_files_that_cannot_be_loaded_leave_the_others_alone(project: Path) -> None:
-    """Each of them says why."""
+    """Each of them is shown with its reason."""
     for number, text in enumerate(FILES.values()):
         # Two of one name would be broken for that alone.
         own = text.replace("name: broken", f"name: b{number}")
@@ -124,9 +124,9 @@ def test_files_that_cannot_be_loaded_leave_the_others_alone(project: Path) -> No
     for number, name in enumerate(FILES):
         assert f"b{number}/model" not in shown, name
         assert shown[f"broken_{number}/broken"].count("``") >= 2, name
-    code, told = run(project, sys.executable, "-m", "ml_assets.cli", "models")
-    assert code == 0, told
-    assert "breast_cancer" in told
+    code, output = run(project, sys.executable, "-m", "ml_assets.cli", "models")
+    assert code == 0, output
+    assert "breast_cancer" in output
 
 
 @pytest.mark.slow
@@ -137,10 +137,12 @@ def test_values_that_a_library_refuses_are_shown_by_dg(project: Path) -> None:
         "  expect:\n"
         "    - expect_column_values_to_be_in_set: {column: a, value_set: 3}",
     )
-    code, told = run(project, str(DG), "check", "yaml", str(file.parent))
+    code, output = run(project, str(DG), "check", "yaml", str(file.parent))
     assert code == 1
-    assert f"{file}:6 " in told and "The 'C' parameter of LogisticRegression" in told
-    assert f"{file}:8 " in told and "value_set" in told
+    assert (
+        f"{file}:6 " in output and "The 'C' parameter of LogisticRegression" in output
+    )
+    assert f"{file}:8 " in output and "value_set" in output
 
 
 @pytest.mark.slow
@@ -161,9 +163,11 @@ def test_two_models_of_one_name_are_shown_and_neither_runs(project: Path) -> Non
     assert "broken/model" not in shown
     for name in ("one", "other"):
         assert "defined by each of" in shown[f"{name}/broken"]
-    code, told = run(project, sys.executable, "-m", "ml_assets.cli", "train", "broken")
+    code, output = run(
+        project, sys.executable, "-m", "ml_assets.cli", "train", "broken"
+    )
     assert code != 0
-    assert "described by each of" in told
+    assert "described by each of" in output
 
 
 @pytest.mark.slow
@@ -175,7 +179,7 @@ def test_texts_stay_texts_and_templates_are_resolved_everywhere(project: Path) -
         )
         + '  features: {drop: ["2019", "1e3", "True"]}\n'
         + '  gate: {threshold: "{{ env.LEAST | float }}"}\n'
-        + '  description: "{% if true %}said{% endif %}"\n'
+        + '  description: "{% if true %}shown{% endif %}"\n'
     )
     script = """
 import os, json
@@ -190,16 +194,16 @@ assert type(spec).model_dump(spec) == type(spec).model_dump(by_dagster)
 print(json.dumps([spec.source.read.missing, spec.features.drop, spec.gate.threshold,
                   spec.description]))
 """
-    code, told = run(project, sys.executable, "-c", script)
-    assert code == 0, told
-    assert json.loads(told.splitlines()[-1]) == [
+    code, output = run(project, sys.executable, "-c", script)
+    assert code == 0, output
+    assert json.loads(output.splitlines()[-1]) == [
         ["", "-999", "None", "[1]"],
         ["2019", "1e3", "True"],
         0.7,
-        "said",
+        "shown",
     ]
-    code, told = run(project, str(DG), "check", "yaml")
-    assert code == 0, told
+    code, output = run(project, str(DG), "check", "yaml")
+    assert code == 0, output
 
 
 @pytest.mark.slow
@@ -208,12 +212,14 @@ def test_a_good_model_is_trained_and_deployed_beside_a_broken_one(
 ) -> None:
     written(folder(project), 'schedule: "0 25 * * *"')
     command = (sys.executable, "-m", "ml_assets.cli")
-    code, told = run(project, *command, "train", "breast_cancer")
-    assert code == 0, told
-    code, told = run(project, *command, "deploy", "breast_cancer")
-    assert code == 0, told
-    code, told = run(project, *command, "models", "--json")
-    rows = {row["model"]: row for row in json.loads(told[told.index("{") :])["models"]}
+    code, output = run(project, *command, "train", "breast_cancer")
+    assert code == 0, output
+    code, output = run(project, *command, "deploy", "breast_cancer")
+    assert code == 0, output
+    code, output = run(project, *command, "models", "--json")
+    rows = {
+        row["model"]: row for row in json.loads(output[output.index("{") :])["models"]
+    }
     assert rows["breast_cancer"]["champion"] and not rows["breast_cancer"]["broken"]
     assert "hour 0-23" in rows["broken"]["broken"]
     assert rows["broken"]["champion"] is None

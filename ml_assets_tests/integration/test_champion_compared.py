@@ -69,13 +69,13 @@ def test_five_weeks_of_one_champion(run_job: Run, home: Path, tmp_path: Path) ->
     # A column of the champion is constant: it is read from the raw table.
     constant = week(customers(2 * ROWS).assign(fee=0.5))
     test_rows = versions.get("gym", constant).test_rows
-    told = clauses(home, constant)["champion"]
-    assert f"of the champion {champion} on the same" in told and "nan" not in told
+    clause = clauses(home, constant)["champion"]
+    assert f"of the champion {champion} on the same" in clause and "nan" not in clause
 
     # It is gone: both are compared on the rows that were held out from the champion.
     gone = week(customers(2 * ROWS).drop(columns="fee"))
-    told = clauses(home, gone)["champion"]
-    assert "is below" in told and "test rows of the champion" in told
+    clause = clauses(home, gone)["champion"]
+    assert "is below" in clause and "test rows of the champion" in clause
 
     # A gate too high refuses; lowered, it judges the same version again. A column that
     # the champion only takes in requests may be gone.

@@ -1,7 +1,8 @@
 """What ``probability`` means is settled by the first training."""
 
-import multiprocessing
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,18 +13,16 @@ import pandas as pd
 import pytest
 
 from ml_assets.components import TabularClassifier
-from ml_assets.ml.classes import Classes
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.bundles import served_signature
-from ml_assets.state.pinned import pin_classes
 from ml_assets.state.versions import VersionStore
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 
 
 def week(path: Path, share: float, seed: int, rows: int = 400) -> None:
-    """Rows in which `x` tells `bought`; a share of them says yes."""
+    """Rows in which `x` predicts `bought`; a share of them is yes."""
     random = np.random.default_rng(seed)
     yes = np.arange(rows) < share * rows
     x = random.normal(np.where(yes, 2.0, -2.0), 1.0)
@@ -84,7 +83,7 @@ def test_a_champion_is_scored_in_its_own_classes(
     run_job(spec, "train")
     run_job(spec, "deploy")
     week(path, 0.53, seed=2)
-    # Who turns the classes round on purpose says so, and is compared rightly.
+    # Whoever swaps the classes on purpose sets `positive`, and is compared rightly.
     turned = model(path, positive="no")
     assert run_job(turned, "train").success
     store = VersionStore(home)
@@ -98,30 +97,50 @@ def test_a_champion_is_scored_in_its_own_classes(
     assert figures and min(map(float, figures)) > 0.85, clauses
 
 
-def _pin(home: str, path: str, positive: str, results: Any) -> None:
-    import os
+# Each of the processes has read that nothing is recorded before any of them records.
+TOGETHER = """
+import multiprocessing, sys
+from pathlib import Path
+from ml_assets.ml.classes import Classes
+from ml_assets.state import pinned
+from ml_assets_tests.integration.test_classes import model
 
-    os.environ["ML_ASSETS_HOME"] = home
+fork = multiprocessing.get_context("fork")
+results, together = fork.Queue(), fork.Barrier(4)
+
+create = pinned.create_bytes
+
+def create_together(*given):
+    together.wait(60)
+    return create(*given)
+
+def pin(positive):
+    pinned.create_bytes = create_together
     negative = {"yes": "no", "no": "yes"}[positive]
-    results.put(pin_classes(model(Path(path)), Classes(negative, positive)))
+    classes = Classes(negative, positive)
+    results.put(pinned.pin_classes(model(Path(sys.argv[1])), classes))
+
+processes = [fork.Process(target=pin, args=(p,)) for p in ("yes", "no", "yes", "no")]
+for process in processes:
+    process.start()
+found = {results.get(timeout=120) for _ in processes}
+for process in processes:
+    process.join(120)
+print(len(found))
+"""
 
 
 def test_two_first_trainings_at_once_take_the_same_classes(
     home: Path, tmp_path: Path
 ) -> None:
-    context = multiprocessing.get_context("spawn")
-    results = context.Queue()
-    arguments = (str(home), str(tmp_path / "rows.csv"))
-    together = [
-        context.Process(target=_pin, args=(*arguments, positive, results))
-        for positive in ("yes", "no", "yes", "no")
-    ]
-    for process in together:
-        process.start()
-    found = {results.get(timeout=120) for _ in together}
-    for process in together:
-        process.join(timeout=120)
-    assert len(found) == 1
+    done = subprocess.run(
+        [sys.executable, "-c", TOGETHER, str(tmp_path / "rows.csv")],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "1\n"
 
 
 def test_a_model_of_another_target_begins_anew(

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.cli.checks import registry, serving
-from ml_assets.cli.demonstration.servers import Ports, await_server, start_server
+from ml_assets.cli.demo.environment import Ports, await_server, start_server
 from ml_assets.cli.processes import Children
 from ml_assets.state.registry import CHAMPION, Registry
 from ml_assets_tests.kits.cli import (
@@ -60,11 +60,11 @@ def test_a_server_refuses_rows_in_the_same_words(server: Ports) -> None:
     here = invoke("predict", "income", "--output", "csv", stdin=rows)
     there = invoke("predict", "income", "--url", server.url, stdin=rows)
     assert (here.exit_code, there.exit_code) == (1, 1)
-    said = "row 2, column 'age': expected a number or null, found a string"
-    assert said in here.stderr and said in there.stderr
+    message = "row 2, column 'age': expected a number or null, found a string"
+    assert message in here.stderr and message in there.stderr
 
 
-def test_a_model_that_the_server_does_not_have_is_told(server: Ports) -> None:
+def test_a_model_that_the_server_does_not_have_is_named(server: Ports) -> None:
     result = invoke("predict", "churn", "--url", server.url, stdin=CSV)
     assert result.exit_code == 1
     assert "the model server says: the models here are income" in result.stderr
@@ -119,7 +119,7 @@ def test_the_doctor_of_a_fresh_installation_finds_no_problem(home: Path) -> None
     [(["train", "breast_cancer"], 0), (["deploy", "breast_cancer"], 1)],
     ids=["train", "deploy before any version passed"],
 )
-def test_a_shell_trains_and_is_told_why_nothing_can_be_deployed(
+def test_a_shell_trains_and_is_shown_why_nothing_can_be_deployed(
     home: Path, arguments: list[str], code: int
 ) -> None:
     command = [sys.executable, "-m", "ml_assets.cli", *arguments]

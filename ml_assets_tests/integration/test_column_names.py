@@ -78,9 +78,9 @@ def test_columns_with_names_of_ours_go_all_the_way(
         done = execute(spec, job, instance)
         assert done.success, failure_of(done)
 
-    said = invoke("predict", "churn", str(path), "--ignore-unknown", "--json")
-    assert said.exit_code == 0, said.output
-    answers = json.loads(said.stdout)["predictions"]
+    done = invoke("predict", "churn", str(path), "--ignore-unknown", "--json")
+    assert done.exit_code == 0, done.output
+    answers = json.loads(done.stdout)["predictions"]
     assert len(answers) == len(frame)
 
     plan = PlanStore(home).current("churn")
@@ -114,9 +114,9 @@ def test_columns_with_names_of_ours_go_all_the_way(
     (kept,) = predictions(home, "churn", ["x", "p"])
     assert json.loads(kept["x"][0]) == [frame.iloc[0][name] for name in names]
     (report,) = (home / "reports" / "churn" / "drift").glob("predictions-*.json")
-    told = [column["column"] for column in read_json(report)["columns"]]
-    assert len(told) == len({*told})
-    assert {*names, "probability (predicted)"} <= {*told}
+    found = [column["column"] for column in read_json(report)["columns"]]
+    assert len(found) == len({*found})
+    assert {*names, "probability (predicted)"} <= {*found}
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def test_a_training_that_is_killed_is_made_good_by_the_next(
     # What has a record is taken up; what has none does not exist.
     (version,) = platform.versions.names(MODEL)
     assert before in ([], [version])
-    assert platform.told() == {version}
+    assert platform.evaluated() == {version}
     print(
         f"\nkilled once: name taken {reserved}, record {bool(before)}; rerun: 1 version"
     )
@@ -150,6 +150,6 @@ def test_kills_at_random_moments_leave_old_or_new(
     platform.check_finished()
     newest = platform.versions.names(MODEL)[-1]
     assert platform.deployed()[-1] == newest
-    assert newest in platform.told()
+    assert newest in platform.evaluated()
     left = len(list(platform.home.rglob(f"{TEMPORARY}*")))
     print(f"\n{dict(sorted(outcomes.items()))}, {left} temporary names never read")

@@ -50,7 +50,7 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
         code = process.wait(400)
     output = log.read_text()
     assert code == 0, output
-    for said in (
+    for message in (
         "569 rows of 31 columns from sklearn breast_cancer",
         "passed  schema contract",
         "454 rows to train with, 115 held out to test",
@@ -69,7 +69,7 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
         "hashes      16 of 16 match",
         "every process that was started has ended",
     ):
-        assert said in output
+        assert message in output
     assert "Traceback" not in output
     require_no_secret(output)
     require_lines_of_a_demo(home / "demo")
@@ -88,15 +88,15 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
 
 
 @pytest.mark.parametrize(
-    "said, number",
+    "message, number",
     [(b"Dagster daemon start", signal.SIGTERM), (b"checking the rows", signal.SIGINT)],
 )
 def test_a_demo_that_is_stopped_fails_and_leaves_nothing(
-    home: Path, tmp_path: Path, said: bytes, number: signal.Signals
+    home: Path, tmp_path: Path, message: bytes, number: signal.Signals
 ) -> None:
     log = tmp_path / "log"
     with running(log, "demo") as process:
-        await_true(lambda: said in log.read_bytes(), "it was under way")
+        await_true(lambda: message in log.read_bytes(), "it was under way")
         process.send_signal(number)
         assert process.wait(60) == 1
     assert b"Traceback" not in log.read_bytes()

@@ -1,48 +1,26 @@
 """Plans rolled out to containers of a real engine, under load, killed and refused."""
 
-import asyncio
 import hashlib
 import json
 import os
 import signal
 import subprocess
-import sys
 import time
-import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
 from ml_assets.core.storage import write_bytes
-from ml_assets.records.plan import Arm, ServingPlan, encode
+from ml_assets.records.plan import Arm
 from ml_assets.targets import RolloutError
-from ml_assets.targets.docker import DockerTarget
-from ml_assets_tests.kits.docker import (
-    IMPATIENT,
-    RESTRICTED,
-    Container,
-    build,
-    docker,
-    missing_engine,
-)
-from ml_assets_tests.kits.serving import Load, answers, plan, rows, write_version
+from ml_assets_tests.kits.docker import Container, build, docker, missing_engine
+from ml_assets_tests.kits.docker_stack import MODEL, Stack
+from ml_assets_tests.kits.serving import plan
 
 pytestmark = pytest.mark.slow
-MODEL = "census"
 IMAGE = "ml-assets-test:production"
-DEPLOY = """
-import sys, msgspec
-from pathlib import Path
-from ml_assets.records.plan import ServingPlan
-from ml_assets.targets.docker import DockerTarget
-target = DockerTarget(Path(sys.argv[1]))
-wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=ServingPlan)
-with target.lock(wanted.model):
-    target.apply(wanted)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -51,90 +29,6 @@ def image() -> str:
         pytest.skip(f"containers need Docker: {reason}")
     build("production", IMAGE)
     return IMAGE
-
-
-class Stack:
-    """A hand-off on this machine's engine, and the storage that all share."""
-
-    def __init__(self, root: Path, image: str) -> None:
-        self.name = f"ml-assets-test-{uuid.uuid4().hex[:8]}"
-        self.root = root
-        self.image = f"{self.name}:server"
-        docker("tag", image, self.image)
-        docker("network", "create", self.name)
-        self.target = DockerTarget(root, timeout=60.0)
-        self.arms = {
-            name: write_version(root, name, seed) for seed, name in enumerate("ab")
-        }
-        self.given = rows(40)
-        self.expected = {
-            name: answers(root, arm, self.given) for name, arm in self.arms.items()
-        }
-        self._open_to_everybody()
-        self.handoff: Container | None = None
-
-    def _open_to_everybody(self) -> None:
-        """Let the containers' user write where this process may."""
-        (self.root / "servers").mkdir()
-        for path in (self.root, *self.root.rglob("*")):
-            path.chmod(0o777 if path.is_dir() else 0o644)
-
-    def open_handoff(self, *options: str, labels: bool = True) -> Container:
-        """Start the hand-off, as compose.yaml does."""
-        marks = (
-            {"role": "handoff", "model": MODEL, "stack": self.name} if labels else {}
-        )
-        id_ = docker(
-            "run", "--detach", "--restart=unless-stopped", *RESTRICTED, *IMPATIENT,
-            *(f"--label=ml-assets.dev/{key}={value}" for key, value in marks.items()),
-            f"--network={self.name}", "--network-alias=model-server",
-            f"--volume={self.root}:/var/lib/ml-assets",
-            f"--volume={self.name}-sockets:/run/ml-assets",
-            "--env=ML_ASSETS_HANDOFF=/run/ml-assets/census.sock",
-            "--publish=127.0.0.1::8080", *options, self.image,
-            "ml-assets", "handoff", "--host", "0.0.0.0", "--port", "8080",
-        )  # fmt: skip
-        self.handoff = Container(id_.splitlines()[-1])
-        return self.handoff
-
-    @property
-    def port(self) -> int:
-        assert self.handoff is not None
-        return int(self.handoff.address(8080).rpartition(":")[2])
-
-    def load(self) -> Load:
-        return Load(self.port, self.given, self.expected, 8, reconnects=True)
-
-    def servers(self) -> list[tuple[int, str]]:
-        """Generation and state of every server container."""
-        shown = docker(
-            "ps", "--all", f"--filter=label=ml-assets.dev/stack={self.name}",
-            "--filter=label=ml-assets.dev/role=server",
-            '--format={{.Label "ml-assets.dev/generation"}} {{.State}}',
-        )  # fmt: skip
-        pairs = [line.split() for line in shown.splitlines()]
-        return sorted((int(generation), state) for generation, state in pairs)
-
-    def deployer(self, wanted: ServingPlan) -> "subprocess.Popen[bytes]":
-        """A process that applies a plan."""
-        process = subprocess.Popen(
-            [sys.executable, "-c", DEPLOY, str(self.root)], stdin=subprocess.PIPE
-        )
-        assert process.stdin is not None
-        process.stdin.write(encode(wanted))
-        process.stdin.close()
-        return process
-
-    def remove(self) -> None:
-        found = docker(
-            "ps", "--all", "--quiet", f"--filter=label=ml-assets.dev/stack={self.name}"
-        )
-        ids = [*found.split(), *([self.handoff.id] if self.handoff else [])]
-        if ids:
-            docker("rm", "--force", "--volumes", *ids, check=False)
-        docker("network", "rm", self.name)
-        docker("volume", "rm", "--force", f"{self.name}-sockets")
-        docker("rmi", "--force", self.image)
 
 
 @pytest.fixture
@@ -152,24 +46,6 @@ def stack(
     stack.remove()
 
 
-def under_load(stack: Stack, work: Any, seconds: float = 0.5) -> Load:
-    """Do `work` while eight clients ask, and go on a little afterwards."""
-
-    async def during() -> None:
-        await asyncio.sleep(seconds)
-        await asyncio.to_thread(work)
-        await asyncio.sleep(seconds)
-
-    load = stack.load()
-    asyncio.run(load.run(during()))
-    print(
-        f"{load.answered.total()} answered ({dict(load.answered)}),"
-        f" {len(load.lost)} lost, {len(load.wrong)} wrong,"
-        f" {load.closed} asked to reconnect"
-    )
-    return load
-
-
 def test_a_second_version_takes_over_under_load_without_a_lost_request(
     stack: Stack,
 ) -> None:
@@ -177,21 +53,21 @@ def test_a_second_version_takes_over_under_load_without_a_lost_request(
     a, b = stack.arms.values()
     assert stack.target.apply(plan(a, 1)) == (plan(a, 1), 1)
     handoff.await_health("healthy")
-    load = under_load(stack, lambda: stack.target.apply(plan(b, 2)))
+    load = stack.under_load(lambda: stack.target.apply(plan(b, 2)))
     assert (load.lost, load.wrong) == ([], [])
     assert load.order == ["a", "b"]
     assert stack.servers() == [(2, "running")]
     assert stack.target.history(MODEL) == [plan(a, 1), plan(b, 2)]
     # The same again changes nothing.
-    (before,) = container_ids(stack)
+    (before,) = stack.server_ids()
     assert stack.target.apply(plan(b, 2)) == (plan(b, 2), 1)
-    assert container_ids(stack) == [before]
+    assert stack.server_ids() == [before]
 
 
 def test_servers_are_as_restricted_as_the_handoff(stack: Stack) -> None:
     stack.open_handoff("--memory=600m", "--cpus=0.5", "--env=ML_ASSETS_MAX_ROWS=7")
     stack.target.apply(plan(stack.arms["a"], 1))
-    (id_,) = container_ids(stack)
+    (id_,) = stack.server_ids()
     server = Container(id_)
     server.await_health("healthy")
     found = json.loads(docker("inspect", id_))[0]
@@ -219,14 +95,14 @@ def test_a_version_that_answers_otherwise_is_refused_and_traffic_sees_nothing(
         with pytest.raises(RolloutError, match="version b was refused: probe row 3"):
             stack.target.apply(plan(altered, 2))
 
-    load = under_load(stack, refused)
+    load = stack.under_load(refused)
     assert (load.lost, load.wrong, load.order) == ([], [], ["a"])
     assert stack.servers() == [(1, "running")]
     assert stack.target.current(MODEL) == plan(a, 1)
     assert not (stack.root / "plans" / MODEL / "proposal.json").exists()
 
 
-def test_a_container_that_ends_is_no_rollout_and_its_last_words_are_told(
+def test_a_container_that_ends_is_no_rollout_and_its_log_is_reported(
     stack: Stack,
 ) -> None:
     stack.open_handoff("--env=ML_ASSETS_MAX_ROWS=many")
@@ -236,7 +112,9 @@ def test_a_container_that_ends_is_no_rollout_and_its_last_words_are_told(
     assert stack.target.current(MODEL) is None
 
 
-def test_a_model_without_a_handoff_is_told_what_to_declare(stack: Stack) -> None:
+def test_the_error_for_a_model_without_a_handoff_names_what_to_declare(
+    stack: Stack,
+) -> None:
     stack.open_handoff(labels=False)
     expected = f"0 running containers are labelled .*{MODEL}.*{stack.name}"
     with pytest.raises(RolloutError, match=expected):
@@ -256,7 +134,7 @@ def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
     stack.open_handoff()
     current = plan(stack.arms["a"], 1)
     stack.target.apply(current)
-    before = container_ids(stack)
+    before = stack.server_ids()
     changed = f"FROM {stack.image}\nLABEL changed=yes\n"
     subprocess.run(
         [os.environ.get("DOCKER", "docker"), "build", "-q", "-t", stack.image, "-"],
@@ -264,9 +142,9 @@ def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
         check=True,
         capture_output=True,
     )
-    load = under_load(stack, lambda: stack.target.apply(current))
+    load = stack.under_load(lambda: stack.target.apply(current))
     assert (load.lost, load.wrong) == ([], [])
-    (after,) = container_ids(stack)
+    (after,) = stack.server_ids()
     assert [after] != before
     labels = Container(after).inspect("{{json .Config.Labels}}")
     assert json.loads(labels)["changed"] == "yes"
@@ -275,13 +153,13 @@ def test_a_new_image_replaces_the_server_under_load(stack: Stack) -> None:
 def test_a_killed_server_comes_back_by_itself_while_clients_wait(stack: Stack) -> None:
     handoff = stack.open_handoff()
     stack.target.apply(plan(stack.arms["a"], 1))
-    (server,) = container_ids(stack)
+    (server,) = stack.server_ids()
     Container(server).signal("SIGKILL")
-    load = under_load(stack, lambda: None)
+    load = stack.under_load(lambda: None)
     assert (load.lost, load.wrong) == ([], [])
     docker("restart", "--time=5", handoff.id)
     handoff.await_health("healthy")
-    load = under_load(stack, lambda: None)
+    load = stack.under_load(lambda: None)
     assert (load.lost, load.wrong) == ([], [])
 
 
@@ -318,21 +196,12 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
                 stack.target.apply(wanted)
             assert stack.servers() == [(number, "running")]
 
-    load = under_load(stack, kill_and_repeat)
+    load = stack.under_load(kill_and_repeat)
     print(outcomes)
     assert (load.lost, load.wrong) == ([], [])
     # Some died before their plan was active, some after.
     assert {*outcomes.values()} == {True, False}
     assert len(stack.target.history(MODEL)) == 1 + len(moments)
-
-
-def container_ids(stack: Stack) -> list[str]:
-    found = docker(
-        "ps", "--all", "--quiet", "--no-trunc",
-        f"--filter=label=ml-assets.dev/stack={stack.name}",
-        "--filter=label=ml-assets.dev/role=server",
-    )  # fmt: skip
-    return found.split()
 
 
 def with_other_answers(root: Path, arm: Arm) -> Arm:

@@ -153,9 +153,6 @@ class Site(Platform):
             "every deployment is over",
         )
 
-    def told_log(self) -> str:
-        return (self.home / "daemon.log").read_text()[-6000:]
-
 
 @pytest.fixture
 def site(registry: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
@@ -230,7 +227,9 @@ def test_two_trainings_that_finish_together_leave_the_better_one(site: Site) -> 
     weak, strong = site.rival("weak", estimator=stump), site.rival("strong")
     weak.succeed()
     strong.succeed()
-    await_true(lambda: site.told() == {*site.versions.names(MODEL)}, "both were judged")
+    await_true(
+        lambda: site.evaluated() == {*site.versions.names(MODEL)}, "both were judged"
+    )
     records = site.versions.records(MODEL)
     assert len(records) == 2
     (best,) = [item.version for item in records if "Tree" not in item.estimator]
@@ -248,7 +247,7 @@ def test_of_two_equal_trainings_one_serves(site: Site) -> None:
     for rival in rivals:
         rival.succeed()
     names = site.versions.names(MODEL)
-    await_true(lambda: site.told() == {*names}, "both were judged")
+    await_true(lambda: site.evaluated() == {*names}, "both were judged")
     await_true(site.deployed, "one of them serves")
     site.settle()
     site.check()
@@ -275,7 +274,9 @@ def test_a_sensor_that_forgot_where_it_was_launches_nothing_twice(
     assert len(site.plans.history(MODEL)) == 1
 
 
-def test_rejected_versions_are_told_by_the_tick_and_never_deployed(site: Site) -> None:
+def test_rejected_versions_are_reported_by_the_tick_and_never_deployed(
+    site: Site,
+) -> None:
     rejected = {
         "20261101T020000Z": (0.8, {}, "accuracy 0.8000 is not above 0.8"),
         "20261102T020000Z": (math.nan, {}, "accuracy nan is not above 0.8"),
@@ -305,16 +306,16 @@ def test_rejected_versions_are_told_by_the_tick_and_never_deployed(site: Site) -
             )
         )
     site.start_daemon()
-    told = await_true(
+    output = await_true(
         lambda: [
             tick.skip_reason
             for tick in site.ticks()
             if "0.8" in (tick.skip_reason or "")
         ],
-        "a tick told of the rejected versions",
+        "a tick named the rejected versions",
     )
     for version, (_, _, reason) in rejected.items():
-        assert f"version {version} is not deployed: {reason}" in told[0]
+        assert f"version {version} is not deployed: {reason}" in output[0]
     site.settle()
     assert site.deploy_runs() == []
     assert site.deployed() == []

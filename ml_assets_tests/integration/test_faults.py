@@ -177,7 +177,7 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("status, headers, message", ANSWERS.values(), ids=ANSWERS)
-def test_a_server_that_does_not_give_the_file_is_told_of(
+def test_a_server_that_does_not_give_the_file_is_reported(
     status: int,
     headers: dict[str, str],
     message: str,
@@ -300,7 +300,7 @@ def test_a_password_in_an_address_is_recorded_nowhere(
         assert anywhere(home, secret) == []
 
 
-def test_a_source_that_is_not_valid_is_told_without_its_values(
+def test_a_source_that_is_not_valid_is_reported_without_its_values(
     make_spec: Any, run_job: Run
 ) -> None:
     wrong = {"type": "http", "url": "http://ann:pa55word@host/a.csv", "rows": 30}
@@ -331,7 +331,7 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(directory)], check=True)
 
 
-def test_a_full_disk_is_told_of_and_the_run_after_it_is_whole(
+def test_a_full_disk_is_reported_and_the_run_after_it_is_whole(
     make_spec: Any,
     run_job: Run,
     tiny_disk: Path,
@@ -357,7 +357,7 @@ def test_a_full_disk_is_told_of_and_the_run_after_it_is_whole(
 
 
 @pytest.mark.slow
-def test_a_registry_that_is_not_there_is_told_of(
+def test_a_registry_that_is_not_there_is_reported(
     make_spec: Any, run_job: Run, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as closed:

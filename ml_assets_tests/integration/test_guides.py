@@ -24,7 +24,7 @@ ADDRESS = "https://github.com/ml-assets/ml-assets.git"
 # Of the tests and their runner, which a newcomer does not have.
 FOREIGN = (*OURS, "COV", "PYTEST", "PYTHON", "VIRTUAL_ENV", "OMP_", "MPLBACKEND")
 INSTALL = "Install"
-# What pip and uv say where there is no network.
+# What pip and uv print where there is no network.
 OFFLINE = re.compile(
     "Temporary failure in name resolution|Failed to establish a new connection"
     "|error sending request|dns error|requirement uv=="
@@ -69,10 +69,10 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def place(
+def clone(
     tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]
 ) -> Path:
-    """The directory in which the project is cloned and installed, as the guide says."""
+    """The directory in which the project is cloned and installed, as in the guide."""
     directory = tmp_path_factory.mktemp("newcomer")
     todo = [
         step for step in steps(DOCS / "getting-started.md") if step.section == INSTALL
@@ -88,15 +88,15 @@ def place(
 
 
 @pytest.fixture
-def reader(place: Path, environment: dict[str, str]) -> Iterator[Reader]:
+def reader(clone: Path, environment: dict[str, str]) -> Iterator[Reader]:
     """Somebody in the cloned project, with its environment, and nothing done yet."""
-    project = place / "ml-assets"
+    project = clone / "ml-assets"
     for command in (["checkout", "-q", "."], ["clean", "-fdqx", "-e", ".venv"]):
         subprocess.run(["git", *command], cwd=project, check=True)
     ports = dict(zip((3000, 8080, 8000), free_ports(3), strict=True))
     names = ("ML_ASSETS_UI_PORT", "ML_ASSETS_PORT", "ML_ASSETS_METRICS_PORT")
     chosen = dict(zip(names, map(str, ports.values()), strict=True))
-    with Reader(place, environment | chosen, ports).leaving_nothing() as reader:
+    with Reader(clone, environment | chosen, ports).leaving_nothing() as reader:
         reader.enter("cd ml-assets && source .venv/bin/activate")
         yield reader
 

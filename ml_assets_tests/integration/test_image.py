@@ -339,6 +339,8 @@ def test_volumes_are_copied_and_restored_as_the_guide_says(
             assert "${!volume}" in script and images["base"] in script
             subprocess.run(["bash", "-ec", script], cwd=tmp_path, check=True)
         options = [f"--volume={lost}:{STORAGE}"]
-        told = run_once(images["base"], "ml-assets", "versions", MODEL, options=options)
-        assert "in service" in told
+        output = run_once(
+            images["base"], "ml-assets", "versions", MODEL, options=options
+        )
+        assert "in service" in output
         run_once(images["base"], "ml-assets", "ledger", MODEL, options=options)

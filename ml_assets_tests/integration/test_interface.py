@@ -59,7 +59,7 @@ def model(path: Path, **more: Any) -> TabularClassifier:
     )
 
 
-def taken(home: Path, row: dict[str, Any]) -> float:
+def probability_of(home: Path, row: dict[str, Any]) -> float:
     """What the version in service answers to a request of one row."""
     plan = PlanStore(home).current("visits")
     assert plan is not None
@@ -109,7 +109,7 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     whole = {name: first.iloc[0][name] for name in first.columns if name != "came"}
     whole["age"] = int(whole["age"])
     short = {"age": 55, "fee": 2.5, "plan": "old"}
-    answers = [taken(home, row) for row in (whole, short)]
+    answers = [probability_of(home, row) for row in (whole, short)]
 
     # Whole fees, no "old" plan, a country that varies, a column more: one week later.
     random = np.random.default_rng(2)
@@ -127,10 +127,10 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     clauses = {item["name"]: item for item in newest_gate(home)["clauses"]}
     assert clauses["interface"]["passed"], clauses
     assert deploy(run_job, spec).success
-    again = [taken(home, row) for row in (whole, short)]
+    again = [probability_of(home, row) for row in (whole, short)]
     # They mean the same, by another model.
     assert [value > 0.5 for value in again] == [value > 0.5 for value in answers]
-    assert taken(home, {**short, "country": "BE", "visits": 3}) > 0
+    assert probability_of(home, {**short, "country": "BE", "visits": 3}) > 0
 
     # The plan becomes a number: what callers send until now has no meaning any more.
     (home / "contracts" / "visits.json").unlink()

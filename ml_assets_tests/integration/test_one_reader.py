@@ -114,16 +114,16 @@ def write(path: Path, case: Case) -> None:
         writer.writerow([*case.columns, "n", "y"])
     for number in range(ROWS):
         row = [cells[number % len(cells)] for cells in case.columns.values()]
-        places = sum(number % len(cells) for cells in case.columns.values())
+        codes = sum(number % len(cells) for cells in case.columns.values())
         middle = sum(len(cells) - 1 for cells in case.columns.values()) / 2 + 3
-        is_in = places + number % 7 + chance.gauss(0, 1) > middle
+        is_in = codes + number % 7 + chance.gauss(0, 1) > middle
         writer.writerow([*row, number % 7, "in" if is_in else "out"])
     lines = "made by a program\n" * read["skip_rows"] + text.getvalue()
     path.write_bytes(lines.encode(read["encoding"]))
 
 
 class Deployed(NamedTuple):
-    """A model in service, its training file, and what its pipeline says of the rows."""
+    """A model in service, its training file, and its pipeline's own answers."""
 
     home: Path
     file: Path
@@ -142,7 +142,7 @@ def deployed(case: Case, home: Path, tmp_path: Path, run_job: Run) -> Deployed:
         "target": "y",
         "positive": "in",
         "features": case.features,
-        # Each column has its say.
+        # Each column has an effect.
         "estimator": {
             "type": "sklearn.ensemble.RandomForestClassifier",
             "params": {"n_estimators": 60, "max_features": 1},
@@ -162,7 +162,7 @@ def deployed(case: Case, home: Path, tmp_path: Path, run_job: Run) -> Deployed:
 
 
 def answers(deployed: Deployed, file: Path) -> list[float]:
-    """What `ml-assets predict` says of a file's rows."""
+    """What `ml-assets predict` answers for a file's rows."""
     done = invoke("predict", "m", str(file), "--ignore-unknown", "--output", "csv")
     assert done.exit_code == 0, done.output
     found = pd.read_csv(io.StringIO(done.stdout))

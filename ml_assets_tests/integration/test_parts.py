@@ -90,9 +90,9 @@ def test_a_part_with_another_schema_is_refused_by_name(
     result = run_job(part_spec(data), "train")
 
     assert not result.success
-    told = failure_of(result)
-    assert "(part-1.csv): its columns are not those of" in told
-    assert "(trips, visits)" in told
+    output = failure_of(result)
+    assert "(part-1.csv): its columns are not those of" in output
+    assert "(trips, visits)" in output
 
 
 def test_one_run_can_read_other_files(data: Path, home: Path, run_job: RunJob) -> None:

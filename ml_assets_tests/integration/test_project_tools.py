@@ -1,4 +1,4 @@
-"""``dg`` on this project: a wrong YAML is shown with its place, a new one runs."""
+"""``dg`` on this project: a wrong YAML is shown with its line, a new one runs."""
 
 import os
 import shutil
@@ -57,13 +57,13 @@ def test_a_wrong_key_or_value_is_shown_with_file_line_and_caret(project: Path) -
         assert old in text
         text = text.replace(old, new, 1)
     path.write_text(text)
-    # Without a path, `dg check yaml` looks at one file of each component type only.
+    # Without a path, `dg check yaml` checks one file of each component type only.
     done = run_dg(project, "check", "yaml", str(path.parent))
     assert done.returncode == 1
-    for _, new, told in MISTAKES:
+    for _, new, message in MISTAKES:
         line = 1 + next(n for n, at in enumerate(text.splitlines()) if new in at)
         assert f"breast_cancer/defs.yaml:{line} " in done.stdout, new
-        assert told in done.stdout
+        assert message in done.stdout
     assert "^ 'high' is not of type 'number'" in done.stdout
 
 

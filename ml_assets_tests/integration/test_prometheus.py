@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import pytest
 from PIL import Image
 
-from ml_assets.cli.demonstration.churn import MODEL
+from ml_assets.cli.demo.churn import MODEL
 from ml_assets_tests.kits.observed_site import needs_all, observed
 from ml_assets_tests.kits.observed_weeks import breakdown, work
 from ml_assets_tests.kits.prometheus import (

@@ -152,7 +152,9 @@ def test_main_follows_a_history_that_was_written_again(clone: PublishingClone) -
     assert clone.digests("main") == clone.digests(f"sha-{other}")
 
 
-def test_a_shallow_clone_cannot_tell_what_is_newer(clone: PublishingClone) -> None:
+def test_a_shallow_clone_is_refused_as_nothing_shows_what_is_newer(
+    clone: PublishingClone,
+) -> None:
     older, newer = clone.commit(), clone.commit()
     clone.publish(newer)
     (clone.directory / ".git" / "shallow").write_text(f"{older}\n")

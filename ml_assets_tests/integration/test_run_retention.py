@@ -283,7 +283,7 @@ def test_a_purge_that_is_killed_is_finished_by_the_next(
         assert {run_id for (run_id,) in rows} == {ids[-1]}
 
 
-def test_the_asset_removes_and_tells_counts(
+def test_the_asset_removes_and_shows_counts(
     home: Path, instance: dg.DagsterInstance
 ) -> None:
     done = (
@@ -291,8 +291,8 @@ def test_the_asset_removes_and_tells_counts(
     )
     assert done.success
     (event,) = done.get_asset_materialization_events()
-    told = event.materialization.metadata
-    assert {name: item.value for name, item in told.items()} == {
+    metadata = event.materialization.metadata
+    assert {name: item.value for name, item in metadata.items()} == {
         "removed": 0,
         "kept": 0,
         "is_done": True,

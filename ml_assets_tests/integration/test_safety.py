@@ -26,7 +26,7 @@ VERSIONS = {"insecure_versions": [], "secure_versions": [], "more_info_path": "/
 
 
 class Account(BaseHTTPRequestHandler):
-    """What Safety asks for before it looks at anything; it is not logged in."""
+    """What Safety asks for before it checks anything; it is not logged in."""
 
     def do_HEAD(self) -> None:
         self.do_GET()
@@ -56,14 +56,14 @@ def account() -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "package, code, told",
+    "package, code, message",
     [
         ("urllib3", 1, "CVE-2026-44431: sends what it should not"),
         ("no-such-package", 0, "Safety knows no fault of what is pinned"),
     ],
 )
-def test_safety_looks_at_every_pin_and_its_findings_are_told(
-    account: str, tmp_path: Path, package: str, code: int, told: str
+def test_safety_checks_every_pin_and_prints_its_findings(
+    account: str, tmp_path: Path, package: str, code: int, message: str
 ) -> None:
     tool = [str(UVX), "--offline", "--from", f"safety=={VERSION}", "safety"]
     if subprocess.run([*tool, "--help"], capture_output=True, check=False).returncode:
@@ -93,7 +93,7 @@ def test_safety_looks_at_every_pin_and_its_findings_are_told(
     )
     assert done.returncode == code, done.stdout + done.stderr
     # Nothing but the findings follows what Safety itself prints.
-    assert told in done.stdout.splitlines()[-1]
+    assert message in done.stdout.splitlines()[-1]
 
 
 def _cache() -> str:

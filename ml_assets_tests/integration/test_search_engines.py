@@ -75,7 +75,7 @@ def test_a_cluster_finds_what_this_machine_finds(on_cluster: None, kind: str) ->
     )
 
 
-def test_a_candidate_that_cannot_be_fitted_is_told_as_on_this_machine(
+def test_a_candidate_that_cannot_be_fitted_is_reported_as_on_this_machine(
     on_cluster: None,
 ) -> None:
     for engine in ("local", "ray"):
@@ -83,7 +83,7 @@ def test_a_candidate_that_cannot_be_fitted_is_told_as_on_this_machine(
             search(engine, params={"max_depth": [-3]}, iterations=1)
 
 
-def test_a_cluster_with_another_token_is_told(
+def test_a_cluster_with_another_token_is_reported(
     address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # In a process of its own, because Ray reads the token once.
@@ -98,9 +98,11 @@ def test_a_cluster_with_another_token_is_told(
         timeout=120,
     )
     assert done.returncode != 0
-    told = done.stderr.splitlines()[-1]
-    assert EngineError.__name__ in told and "must be those of this process" in told
-    assert "another" not in told
+    message = done.stderr.splitlines()[-1]
+    assert (
+        EngineError.__name__ in message and "must be those of this process" in message
+    )
+    assert "another" not in message
 
 
 SEARCH = """
@@ -147,13 +149,13 @@ def test_a_search_that_is_killed_leaves_no_process(kind: signal.Signals) -> None
         process.send_signal(kind)
         process.wait(60)
         # Two agents of Ray tell of the end of its raylet before they go, and give up
-        # after 60 s where nobody is left to be told.
+        # after 60 s where nobody is left to hear it.
         await_true(lambda: not marked(mark), "Ray's processes ended", 120)
     finally:
         kill_marked(mark)
 
 
-def test_a_version_tells_of_its_search_and_another_engine_makes_no_other(
+def test_a_version_names_its_search_and_another_engine_makes_no_other(
     make_spec: Callable[..., Any], run_job: Callable[..., Any], home: Path
 ) -> None:
     space = {"max_depth": [2, 4], "learning_rate": [0.1]}

@@ -1,4 +1,4 @@
-"""Reading over HTTP, from a real server that answers as it is told."""
+"""Reading over HTTP, from a real server with scripted answers."""
 
 import io
 import json
@@ -449,7 +449,7 @@ def test_a_secret_in_the_address_shows_nowhere(
 
 
 @pytest.mark.parametrize(
-    "place",
+    "location",
     [
         "http://169.254.169.254/latest/meta-data/",
         "//169.254.169.254/",
@@ -459,9 +459,9 @@ def test_a_secret_in_the_address_shows_nowhere(
     ],
 )
 def test_a_redirect_to_the_metadata_of_a_cloud_is_not_followed(
-    stand: Stand, tmp_path: Path, clock: Clock, place: str
+    stand: Stand, tmp_path: Path, clock: Clock, location: str
 ) -> None:
-    stand.script = [answer(302, b"", Location=place)]
+    stand.script = [answer(302, b"", Location=location)]
     with pytest.raises(SourceError, match="redirects to an address inside of our"):
         read_source(http(stand), tmp_path, clock.retry())
     assert len(stand.requests) == 1

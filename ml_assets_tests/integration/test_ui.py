@@ -1,6 +1,6 @@
 """The Dagster UI in a real browser: the graph, a run from a click, plots, the sensor.
 
-Pictures are written to ``reports/ui``, to be looked at.
+Pictures are written to ``reports/ui``, for people.
 """
 
 import os
@@ -101,7 +101,7 @@ def picture(page: Any, name: str) -> None:
     page.screenshot(path=PICTURES / f"{name}.png")
 
 
-def test_a_fresh_model_is_materialized_by_a_click_and_its_sensor_looks_at_it(
+def test_a_fresh_model_is_materialized_by_a_click_and_its_sensor_deploys_it(
     webserver: str, page: Any, home: Path
 ) -> None:
     page.goto(f"{webserver}/asset-groups")

@@ -6,10 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import helm_python
-import yaml
 from kubernetes import client, config, utils
 
-from ml_assets_tests.kits.chart import CHART, ROOT, Object, merge
+from ml_assets_tests.kits.chart import CHART, Object
+from ml_assets_tests.kits.cluster_values import (
+    PASSWORD,
+    dagster_values,
+    ml_assets_values,
+    pod_of_script,
+    postgres_objects,
+)
 from ml_assets_tests.kits.compose import FINISHED, LAUNCH, RUNS
 from ml_assets_tests.kits.processes import await_true
 
@@ -17,19 +23,8 @@ DAGSTER_REPOSITORY = "https://dagster-io.github.io/helm"
 DAGSTER_VERSION = "1.13.27"
 WEBSERVER = "dagster-dagster-webserver:3000"
 LOCATION = "ml-assets"
-HERE = Path(__file__).parent
+SCRIPTS = Path(__file__).parents[1] / "e2e"
 PATIENCE = 900.0
-USER = 10001
-PASSWORD = "e2e-password"
-
-RESTRICTED = {
-    "runAsNonRoot": True,
-    "seccompProfile": {"type": "RuntimeDefault"},
-}
-CONTAINER = {
-    "allowPrivilegeEscalation": False,
-    "capabilities": {"drop": ["ALL"]},
-}
 
 
 class Site:
@@ -68,7 +63,7 @@ class Site:
             self.core.create_namespaced_secret(
                 self.namespace, {"metadata": {"name": name}, "stringData": data}
             )
-        for item in _postgres():
+        for item in postgres_objects():
             utils.create_from_dict(self.api, item, namespace=self.namespace)
         self.await_available("postgresql")
 
@@ -164,16 +159,16 @@ class Site:
         return str(answer.data.decode(errors="replace"))
 
     def start(self, name: str, image: str, script: str, *arguments: str) -> None:
-        """A pod that runs a script of this directory, as a client and a deployer."""
+        """A pod that runs a script of the end-to-end tests as client and deployer."""
         self.core.create_namespaced_config_map(
             self.namespace,
             {
                 "metadata": {"name": name},
-                "data": {"script.py": (HERE / script).read_text()},
+                "data": {"script.py": (SCRIPTS / script).read_text()},
             },
         )
         self.core.create_namespaced_pod(
-            self.namespace, _pod(name, image, list(arguments))
+            self.namespace, pod_of_script(name, image, list(arguments))
         )
 
     def await_phase(self, pod: str, *phases: str) -> str:
@@ -184,150 +179,13 @@ class Site:
         return str(await_true(phase, f"pod {pod} is {phases}", PATIENCE))
 
     def stop(self, name: str) -> None:
-        self.core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0)
+        self.core.delete_namespacedpod_of_script(
+            name, self.namespace, grace_period_seconds=0
+        )
         self.core.delete_namespaced_config_map(name, self.namespace)
 
     def load(self, pod: str) -> Object:
-        """What the pod of load.py said last."""
+        """The last line that the pod of load.py printed."""
         lines = self.log(pod).splitlines()
         found: Object = json.loads(lines[-1]) if lines else {}
         return found
-
-
-def image(kind: str) -> Object:
-    """Repository and tag of an image, from the environment or the values."""
-    variable = {"server": "ML_ASSETS_E2E_SERVER_IMAGE", "base": "ML_ASSETS_E2E_IMAGE"}
-    text = os.environ.get(variable[kind])
-    if text:
-        repository, _, tag = text.rpartition(":")
-        return {"repository": repository, "tag": tag}
-    values = yaml.safe_load((CHART / "values.yaml").read_text())
-    version = yaml.safe_load((CHART / "Chart.yaml").read_text())["appVersion"]
-    target = {"server": "production", "base": "base"}[kind]
-    repository = values["images"][kind]["repository"]
-    return {"repository": repository, "tag": f"v{version}-{target}"}
-
-
-def reference(kind: str) -> str:
-    return "{repository}:{tag}".format(**image(kind))
-
-
-def ml_assets_values() -> Object:
-    values = yaml.safe_load((CHART / "values-local.yaml").read_text())
-    ours = {
-        "images": {"server": image("server"), "base": image("base")},
-        "models": {"breast_cancer": {"replicas": 2}},
-        "modelServer": {"progressDeadlineSeconds": 120},
-    }
-    # Without a null the other models of values.yaml would stay.
-    unwanted = {"models": {"census_income": None, "telco_churn": None}}
-    return merge(merge(values, ours), unwanted)
-
-
-def dagster_values() -> Object:
-    folder = ROOT / "helm" / "dagster"
-    values = merge(
-        yaml.safe_load((folder / "values.yaml").read_text()),
-        yaml.safe_load((folder / "values-local.yaml").read_text()),
-    )
-    ours = {**image("base"), "pullPolicy": "IfNotPresent"}
-    for part in ("dagsterWebserver", "dagsterDaemon"):
-        values[part]["image"] = ours
-    for deployment in values["dagster-user-deployments"]["deployments"]:
-        deployment["image"] = ours
-    return dict(values)
-
-
-def _pod(name: str, image: str, arguments: list[str]) -> Object:
-    environment = yaml.safe_load((ROOT / "helm/dagster/values.yaml").read_text())
-    mounts = [
-        {"name": "script", "mountPath": "/etc/e2e", "readOnly": True},
-        {"name": "storage", "mountPath": "/var/lib/ml-assets"},
-        {"name": "scratch", "mountPath": "/tmp"},
-    ]
-    return {
-        "metadata": {"name": name, "labels": {"ml-assets.dev/client": "true"}},
-        "spec": {
-            "restartPolicy": "Never",
-            "serviceAccountName": "ml-assets-runs",
-            "automountServiceAccountToken": True,
-            "securityContext": {**RESTRICTED, "runAsUser": USER, "fsGroup": USER},
-            "containers": [
-                {
-                    "name": "script",
-                    "image": image,
-                    "imagePullPolicy": "IfNotPresent",
-                    "args": ["python", "-u", "/etc/e2e/script.py", *arguments],
-                    "env": environment["x-shared"]["environment"],
-                    "securityContext": {**CONTAINER, "readOnlyRootFilesystem": True},
-                    "volumeMounts": mounts,
-                }
-            ],
-            "volumes": [
-                {"name": "script", "configMap": {"name": name}},
-                {
-                    "name": "storage",
-                    "persistentVolumeClaim": {"claimName": "ml-assets-storage"},
-                },
-                {"name": "scratch", "emptyDir": {}},
-            ],
-        },
-    }
-
-
-def _postgres() -> list[Object]:
-    """A database for Dagster that Pod Security "restricted" admits."""
-    labels = {"app": "postgresql"}
-    image = os.environ.get("ML_ASSETS_E2E_POSTGRES", "docker.io/library/postgres:16")
-    container = {
-        "name": "postgresql",
-        "image": image,
-        "imagePullPolicy": "IfNotPresent",
-        "env": [
-            {"name": "POSTGRES_USER", "value": "dagster"},
-            {"name": "POSTGRES_DB", "value": "dagster"},
-            {"name": "POSTGRES_PASSWORD", "value": PASSWORD},
-            {"name": "PGDATA", "value": "/var/lib/postgresql/data/pgdata"},
-        ],
-        "ports": [{"containerPort": 5432}],
-        "readinessProbe": {
-            "exec": {"command": ["pg_isready", "-h", "127.0.0.1", "-U", "dagster"]},
-            "periodSeconds": 2,
-        },
-        "securityContext": CONTAINER,
-        "volumeMounts": [
-            {"name": "data", "mountPath": "/var/lib/postgresql/data"},
-            {"name": "run", "mountPath": "/var/run/postgresql"},
-        ],
-    }
-    pod = {
-        "metadata": {"labels": labels},
-        "spec": {
-            "automountServiceAccountToken": False,
-            "securityContext": {**RESTRICTED, "runAsUser": 999, "fsGroup": 999},
-            "containers": [container],
-            "volumes": [
-                {"name": "data", "emptyDir": {}},
-                {"name": "run", "emptyDir": {}},
-            ],
-        },
-    }
-    meta = {"name": "postgresql", "labels": labels}
-    return [
-        {
-            "apiVersion": "apps/v1",
-            "kind": "Deployment",
-            "metadata": meta,
-            "spec": {
-                "replicas": 1,
-                "selector": {"matchLabels": labels},
-                "template": pod,
-            },
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": meta,
-            "spec": {"selector": labels, "ports": [{"port": 5432}]},
-        },
-    ]

@@ -32,7 +32,7 @@ FOREIGN = set("""
 
 
 def faults(script: str) -> list[str]:
-    """What a reader who pastes `script` into a shell would be told is wrong."""
+    """What a reader who pastes `script` into a shell would see refused."""
     return [fault for words in commands(script) for fault in _faults(words)]
 
 
@@ -82,11 +82,11 @@ def dagster() -> click.Group:
 
 def _click(name: str, root: Callable[[], click.Group]) -> Any:
     def check(arguments: list[str]) -> Iterator[str]:
-        told = io.StringIO()
+        output = io.StringIO()
         # An option that is asked for is not missing: somebody answers.
         asked, sys.stdin = sys.stdin, io.StringIO("an answer\n" * 3)
         try:
-            with contextlib.redirect_stdout(told), contextlib.redirect_stderr(told):
+            with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
                 _parse(root(), name, arguments)
         except click.ClickException as error:
             if not _is_for_the_reader(error):
@@ -96,7 +96,7 @@ def _click(name: str, root: Callable[[], click.Group]) -> Any:
             return
         except SystemExit as ended:
             if ended.code:
-                yield told.getvalue().strip()
+                yield output.getvalue().strip()
         finally:
             sys.stdin = asked
 
@@ -108,9 +108,9 @@ def _parse(command: click.Command, name: str, arguments: list[str]) -> None:
     context = command.make_context(name, list(arguments))
     while isinstance(command, click.Group):
         rest = [*context._protected_args, *context.args]
-        told, found, rest = command.resolve_command(context, rest)
-        assert told is not None and found is not None
-        command, context = found, found.make_context(told, rest, parent=context)
+        resolved, found, rest = command.resolve_command(context, rest)
+        assert resolved is not None and found is not None
+        command, context = found, found.make_context(resolved, rest, parent=context)
 
 
 def _is_for_the_reader(error: click.ClickException) -> bool:
@@ -152,7 +152,7 @@ def _compose(arguments: list[str]) -> Iterator[str]:
 def inline_faults(span: str) -> list[str]:
     """What is wrong with a command that a sentence mentions, perhaps not in full.
 
-    Only the names of subcommands, options and targets are looked at.
+    Only the names of subcommands, options and targets are checked.
     """
     try:
         words = shlex.split(span)
@@ -166,7 +166,10 @@ def inline_faults(span: str) -> list[str]:
     command: click.Command = roots[words[0]]()
     words = words[1:]
     while isinstance(command, click.Group) and words and words[0].islower():
-        found = command.get_command(click.Context(command), words[0])
+        try:
+            found = command.get_command(click.Context(command), words[0])
+        except click.UsageError as error:
+            return [f"{span}: {error.message}"]
         if found is None:
             return [f"{span}: there is no subcommand {words[0]}"]
         command, words = found, words[1:]

@@ -77,7 +77,7 @@ class Platform:
             "DOCKER_GID": str(os.stat("/var/run/docker.sock").st_gid),
             **secrets,
             **images,
-            # The engine takes free ones.
+            # The engine picks free ones.
             **dict.fromkeys(PORTS, "0"),
         }
         self._settings = home / "settings.env"

@@ -55,7 +55,7 @@ class Container:
         self.id = id_
 
     def await_health(self, wanted: str, seconds: float = 180.0) -> str:
-        """Wait for the state of the health check; what the check said last."""
+        """Wait for a state of the health check; the output of the last checks."""
         deadline = time.monotonic() + seconds
         state = ""
         while time.monotonic() < deadline:
@@ -90,7 +90,7 @@ class Container:
             "        print('sent', flush=True)\n"
             "        os.kill(pid, getattr(signal, sys.argv[1]))\n"
         )
-        # A container that ends of it takes this command along.
+        # Where the container ends of it, this command ends with it.
         output = docker("exec", self.id, "python", "-c", script, name, check=False)
         assert output.startswith("sent"), output
 

@@ -32,7 +32,7 @@ CODE = re.compile(r"`+[^`]*`+")
 
 
 class Block(NamedTuple):
-    """A fenced block: where it begins, what its fence says, and its text."""
+    """A fenced block: where it begins, the words of its fence, and its text."""
 
     line: int
     language: str

@@ -1,4 +1,4 @@
-"""A reader who does what a guide says, and compares what it shows with what comes."""
+"""A reader who follows a guide, and compares what it shows with what is printed."""
 
 import contextlib
 import os
@@ -162,11 +162,11 @@ class Reader:
         """Do each step; fails with the line of the first that does not go as shown."""
         for step in todo:
             try:
-                self._take(step)
+                self._do(step)
             except AssertionError as error:
                 raise AssertionError(f"line {step.line}: {error}") from error
 
-    def _take(self, step: Step) -> None:
+    def _do(self, step: Step) -> None:
         if step.block is None:
             self._terminals.pop(step.stopped).interrupt()
             return
@@ -223,7 +223,7 @@ class Reader:
         return found is not None and not {*found.groups()} & {*self._known.values()}
 
     def _pattern(self, line: str) -> re.Pattern[str]:
-        """What a shown line may look like; each new version or id is a group."""
+        """The pattern of a shown line; each new version or id is a group."""
         text, groups = " ".join(self._here(line).split()), dict[str, int]()
 
         def own(found: re.Match[str]) -> str:

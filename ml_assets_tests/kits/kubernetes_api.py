@@ -9,26 +9,28 @@ name, as the chart's role does. Faults are injected by `fail`, `cut`, `is_down` 
 """
 
 import copy
-import json
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
-from ml_assets.targets.clusters import Cluster, Connection
+from ml_assets.targets.clusters import Cluster, connect
 from ml_assets_tests.kits.kubernetes_controller import Object, Pod, ReplicaSets, sync
 from ml_assets_tests.kits.kubernetes_fields import Owners
+from ml_assets_tests.kits.kubernetes_http import (
+    NAMESPACE,
+    TOKEN,
+    handler_of,
+    status_of,
+)
 
-TOKEN = "t0ken"
-NAMESPACE = "ml"
 LABELS = {"app.kubernetes.io/name": "ml-assets"}
 
 
 class KubernetesApi:
-    """The cluster; `judge` says what keeps a pod from being ready, None for nothing."""
+    """The cluster; `judge` returns what keeps a pod from being ready, or None."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition(threading.RLock())
@@ -48,7 +50,7 @@ class KubernetesApi:
         self.watch_seconds = 60.0
         self.before_patch: Callable[[str, Object], None] = lambda name, patch: None
         self._stopping = threading.Event()
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), handler_of(self))
         self.server.daemon_threads = True
         self.url = f"http://127.0.0.1:{self.server.server_port}"
 
@@ -70,8 +72,7 @@ class KubernetesApi:
                 thread.join()
 
     def cluster(self, patience: float = 10.0) -> Cluster:
-        connection = Connection(self.url, NAMESPACE, lambda: TOKEN)
-        return Cluster(connection, patience=patience)
+        return Cluster(connect("K8S", self.environment()), patience=patience)
 
     def environment(self, prefix: str = "K8S") -> dict[str, str]:
         return {
@@ -165,7 +166,7 @@ class KubernetesApi:
             current = self.deployments[name]["metadata"]["resourceVersion"]
             wanted = patch.get("metadata", {}).get("resourceVersion", current)
             if wanted != current:
-                return 409, _status(409, "the object has been modified")
+                return 409, status_of(409, "the object has been modified")
             self.patches.append((name, patch))
             change = {**patch, "metadata": {}}
             self.edit(name, lambda found: found.update(merged(found, change)), manager)
@@ -195,7 +196,7 @@ class KubernetesApi:
         while time.monotonic() < deadline and not self.is_down:
             with self.changed:
                 if version < self.oldest:
-                    gone = _status(410, "too old resource version")
+                    gone = status_of(410, "too old resource version")
                     yield {"type": "ERROR", "object": gone}
                     return
                 news = [item for item in self.history if item[0] > version]
@@ -205,103 +206,7 @@ class KubernetesApi:
                 if event["object"]["metadata"]["name"] == name:
                     yield event
 
-    def _handler(api) -> type[BaseHTTPRequestHandler]:  # noqa: N805
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def log_message(self, *_: object) -> None:
-                return
-
-            def do_GET(self) -> None:
-                self._serve(lambda: None)
-
-            def do_PATCH(self) -> None:
-                length = int(self.headers["Content-Length"])
-                body = json.loads(self.rfile.read(length))
-                self._serve(lambda: body)
-
-            def _serve(self, body: Callable[[], Any]) -> None:
-                api.requests.append(f"{self.command} {self.path}")
-                fault = self._fault()
-                if api.is_down or (fault and fault["status"] is None):
-                    if fault and fault["is_done"]:
-                        self._route(body())
-                    self.close_connection = True
-                    self.connection.close()
-                    return
-                if fault:
-                    status, text = fault["status"], "injected"
-                    self._answer(status, _status(status, text), fault["headers"])
-                    return
-                answer = self._route(body())
-                if answer is not None:
-                    self._answer(*answer)
-
-            def _fault(self) -> dict[str, Any] | None:
-                for fault in api.faults:
-                    if fault["method"] in ("", self.command):
-                        api.faults.remove(fault)
-                        return fault
-                return None
-
-            def _route(self, body: Any) -> tuple[int, Object] | None:
-                if self.headers["Authorization"] != f"Bearer {TOKEN}":
-                    return 401, _status(401, "Unauthorized")
-                url = urlsplit(self.path)
-                query = {name: item[0] for name, item in parse_qs(url.query).items()}
-                core, apps = f"/api/v1/namespaces/{NAMESPACE}/", "/apis/apps/v1"
-                if url.path == f"{core}pods":
-                    return 200, {"items": api._pod_objects(query["labelSelector"])}
-                if url.path == f"{core}events":
-                    return 200, {"items": _events(query["fieldSelector"])}
-                listed = f"{apps}/namespaces/{NAMESPACE}/deployments"
-                if url.path == listed:
-                    return self._watch(query)
-                name = url.path.removeprefix(f"{listed}/")
-                if name not in api.deployments:
-                    return 404, _status(404, f'deployments.apps "{name}" not found')
-                if self.command == "GET":
-                    with api.changed:
-                        return 200, copy.deepcopy(api.deployments[name])
-                if self.headers["Content-Type"] != "application/merge-patch+json":
-                    return 415, _status(415, "unsupported media type")
-                # Without a name the API would call the manager by the client's agent.
-                if "fieldManager" not in query:
-                    return 400, _status(400, "the test wants fieldManager")
-                return api.patch(name, body, query["fieldManager"])
-
-            def _watch(self, query: dict[str, str]) -> tuple[int, Object] | None:
-                selector = query.get("fieldSelector", "")
-                if not api.may_watch or not selector.startswith("metadata.name="):
-                    return 403, _status(403, "deployments.apps is forbidden")
-                name = selector.removeprefix("metadata.name=")
-                version, seconds = query["resourceVersion"], query["timeoutSeconds"]
-                self.send_response(200)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Transfer-Encoding", "chunked")
-                self.end_headers()
-                for event in api.events_after(name, int(version), float(seconds)):
-                    line = json.dumps(event).encode() + b"\n"
-                    self.wfile.write(b"%x\r\n%s\r\n" % (len(line), line))
-                if not api.is_down:
-                    self.wfile.write(b"0\r\n\r\n")
-                self.close_connection = True
-                return None
-
-            def _answer(
-                self, status: int, value: Object, headers: dict[str, str] | None = None
-            ) -> None:
-                data = json.dumps(value).encode()
-                self.send_response(status)
-                for name, text in (headers or {}).items():
-                    self.send_header(name.replace("_", "-"), text)
-                self.send_header("Content-Length", str(len(data)))
-                self.end_headers()
-                self.wfile.write(data)
-
-        return Handler
-
-    def _pod_objects(self, selector: str) -> list[Object]:
+    def pod_objects(self, selector: str) -> list[Object]:
         labels = dict(item.split("=") for item in selector.split(","))
         with self.changed:
             pods = [pod for sets in self.sets.values() for pod in sets.pods]
@@ -324,16 +229,3 @@ def merged(target: Any, patch: Any) -> Any:
         else:
             result[key] = merged(result.get(key), value)
     return result
-
-
-def _events(selector: str) -> list[Object]:
-    pod = dict(item.split("=") for item in selector.split(","))["involvedObject.name"]
-    text = f"Readiness probe failed: HTTP probe failed with statuscode: 503 ({pod})"
-    return [
-        {"type": "Normal", "reason": "Started", "message": "Started container"},
-        {"type": "Warning", "reason": "Unhealthy", "message": text},
-    ]
-
-
-def _status(code: int, message: str) -> Object:
-    return {"kind": "Status", "status": "Failure", "code": code, "message": message}

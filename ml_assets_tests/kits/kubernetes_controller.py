@@ -17,7 +17,7 @@ Object = dict[str, Any]
 
 @dataclass(eq=False)
 class Pod:
-    """One replica; it is ready when the double's `judge` has nothing to say."""
+    """One replica; it is ready when the double's `judge` returns None."""
 
     name: str
     template: Object

@@ -1,6 +1,6 @@
 """Who owns which field of an object, as server-side apply documents it.
 
-Fields are paths; items of a list are named by their key, as the API's schema says for
+Fields are paths; items of a list are named by their key, as the API's schema has it for
 containers and variables. Kubernetes: "Server-Side Apply", sections on field management
 and conflicts.
 """
@@ -28,7 +28,7 @@ class Owners:
         return {name for name, paths in self.of.items() if path in paths}
 
     def update(self, manager: str, before: Object, after: Object) -> None:
-        """Who changes a field by any other verb takes it from everybody."""
+        """Who changes a field by any other verb becomes its only owner."""
         old, new = dict(leaves(before)), dict(leaves(after))
         changed = {path for path in new if path not in old or old[path] != new[path]}
         for paths in self.of.values():
@@ -40,16 +40,18 @@ class Owners:
     ) -> Object:
         """`live` after an apply; what was applied before and is not now is given up."""
         wanted, found = dict(leaves(given)), dict(leaves(live))
-        taken = {
+        conflicts = {
             path: sorted(others)
             for path, value in wanted.items()
             if (others := self.managers(path) - {manager})
             and found.get(path, value) != value
         }
-        if taken and not force:
-            told = ", ".join(f'"{m[0]}": .{".".join(p)}' for p, m in taken.items())
-            raise Conflict(f"Apply failed with {len(taken)} conflicts: {told}")
-        for path in taken:
+        if conflicts and not force:
+            fields = [f'"{m[0]}": .{".".join(p)}' for p, m in conflicts.items()]
+            raise Conflict(
+                f"Apply failed with {len(fields)} conflicts: {', '.join(fields)}"
+            )
+        for path in conflicts:
             for other in self.of.values():
                 other.discard(path)
         given_up = self.of.get(manager, set()) - wanted.keys()
@@ -76,14 +78,14 @@ def leaves(value: Any, path: Path = ()) -> Iterator[tuple[Path, Any]]:
 
 
 def put(target: Any, path: Path, value: Any) -> None:
-    """Set a field, and make what is above it."""
+    """Set a field, and make the objects above it."""
     for key, below in zip(path, path[1:], strict=False):
         target = _item(target, key, [] if below.startswith("[") else {})
     target[path[-1]] = copy.deepcopy(value)
 
 
 def remove(target: Any, path: Path) -> None:
-    """Take a field away."""
+    """Remove a field."""
     for key in path[:-1]:
         target = _item(target, key, {})
     target.pop(path[-1], None)

@@ -17,10 +17,10 @@ import dagster as dg
 import pytest
 
 from ml_assets.cli.client import ServerClient
-from ml_assets.cli.demonstration import churn
-from ml_assets.cli.demonstration.runs import Runs
-from ml_assets.cli.demonstration.servers import Ports, await_server
-from ml_assets.cli.demonstration.traffic import Traffic
+from ml_assets.cli.demo import churn
+from ml_assets.cli.demo.environment import Ports, await_server
+from ml_assets.cli.demo.runs import Runs
+from ml_assets.cli.demo.traffic import Traffic
 from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.processes import Child, Children, cli, script
 from ml_assets_tests.conftest import OURS
@@ -56,7 +56,7 @@ from pathlib import Path
 time.sleep = lambda seconds: select.select([], [], [], seconds)
 
 from ml_assets.cli.instance import dagster_instance
-from ml_assets.cli.demonstration.runs import Runs
+from ml_assets.cli.demo.runs import Runs
 
 with dagster_instance() as instance:
     runs = Runs(instance, Path(os.environ["ML_ASSETS_HOME"]) / "churn.yaml")

@@ -12,10 +12,10 @@ from operator import eq
 
 import pytest
 
-from ml_assets.cli.demonstration import churn
-from ml_assets.cli.demonstration.churn import MODEL
+from ml_assets.cli.demo import churn
+from ml_assets.cli.demo.churn import MODEL
 from ml_assets.cli.output import Failed
-from ml_assets.cli.run_reporter import Story
+from ml_assets.cli.run_report import RunReport
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -230,7 +230,7 @@ def _train_and_deploy(site: Site) -> None:
     site.runs.launch(GATE, DEPLOY)
 
 
-def _monitor(site: Site) -> Story:
+def _monitor(site: Site) -> RunReport:
     return site.runs.run(MONITOR)
 
 

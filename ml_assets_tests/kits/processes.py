@@ -228,7 +228,7 @@ class Platform:
         assert Registry().aliases(MODEL) == expected
         assert self.versions.profile_path(MODEL, champion).exists()
 
-    def told(self) -> set[str]:
+    def evaluated(self) -> set[str]:
         """The versions whose evaluation the gate sensor can see."""
         with dg.DagsterInstance.get() as instance:
             found = instance.fetch_materializations(

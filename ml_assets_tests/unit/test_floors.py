@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 def contract() -> dict[str, object]:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     contracts = tomllib.loads(text)["tool"]["importlinter"]["contracts"]
-    (found,) = [item for item in contracts if item["type"] == "layers"]
+    (found,) = [item for item in contracts if item.get("containers") == ["ml_assets"]]
     return dict(found)
 
 

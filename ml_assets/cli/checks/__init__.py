@@ -1,4 +1,4 @@
-"""What `ml-assets doctor` looks at: one module per part of the installation."""
+"""The checks of `ml-assets doctor`: one module per part of the installation."""
 
 from collections.abc import Callable, Iterator
 from typing import Literal, NamedTuple
@@ -9,7 +9,7 @@ Status = Literal["ok", "warning", "problem"]
 
 
 class Finding(NamedTuple):
-    """One line of a diagnosis; `todo` says what to do where something is to be done."""
+    """One line of a diagnosis; `todo` is what to do, where something is to be done."""
 
     check: str
     status: Status

@@ -17,7 +17,7 @@ START = "start one: ml-assets dev"
 
 
 def check() -> Iterator[Finding]:
-    """Look at the instance without making one."""
+    """Check the instance without making one."""
     directory = dagster_home()
     if not (directory / "dagster.yaml").exists():
         message = f"{directory} has no dagster.yaml: no run was made there yet"

@@ -31,12 +31,12 @@ def check() -> Iterator[Finding]:
 
 def _model(spec: ModelSpec) -> Iterator[Finding]:
     from ml_assets.ml.sources.environment import expand
-    from ml_assets.ml.sources.errors import SourceError
+    from ml_assets.ml.tables import SourceError
 
     name = f"model {spec.name}"
-    told = [f"{'.'.join(map(str, place))}: {why}" for place, why in trial.faults(spec)]
-    if told:
-        yield problem(name, "; ".join(told), "mend its defs.yaml")
+    faults = [f"{'.'.join(map(str, at))}: {why}" for at, why in trial.faults(spec)]
+    if faults:
+        yield problem(name, "; ".join(faults), "mend its defs.yaml")
         return
     yield ok(name, f"YAML, estimator and {len(spec.expect)} expectations are valid")
     source = spec.source

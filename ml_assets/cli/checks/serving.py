@@ -26,8 +26,8 @@ def check(url: str | None) -> Iterator[Finding]:
             is_ready = client.get("/v2/health/ready").status == 200
             served = client.get("/models").value["models"]
     except Failed as error:
-        tell = problem if url else warning
-        yield tell("server", error.message.partition(";")[0], START)
+        finding = problem if url else warning
+        yield finding("server", error.message.partition(";")[0], START)
         return
     if not is_ready:
         message = f"{client.url} answers and is not ready: it serves {len(served)}"

@@ -2,6 +2,7 @@
 
 import time
 
+from ml_assets.core.retry import Retry
 from ml_assets.delivery.checks import (
     DATA_QUALITY,
     PIPELINE,
@@ -73,17 +74,16 @@ def _run(webserver: Webserver, context: CheckContext) -> FinishedRun:
     A webserver that does not answer for a while is no fault of the release.
     """
     deadline = time.monotonic() + context.settings.patience
-    while True:
-        try:
-            repository = webserver.code_location().repository
-            if repository is None:
-                raise WebserverError(f"{webserver.location} does not load")
-            run_id = webserver.launch(SMOKE_JOB, repository, {TAG: context.key})
-            return webserver.await_run(run_id, deadline - time.monotonic())
-        except UnreachableWebserverError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(POLL_SECONDS)
+
+    def attempt() -> FinishedRun:
+        repository = webserver.code_location().repository
+        if repository is None:
+            raise WebserverError(f"{webserver.location} does not load")
+        run_id = webserver.launch(SMOKE_JOB, repository, {TAG: context.key})
+        return webserver.await_run(run_id, deadline - time.monotonic())
+
+    steady = Retry(attempts=None, first=POLL_SECONDS, longest=POLL_SECONDS)
+    return steady.call(attempt, UnreachableWebserverError, deadline)
 
 
 def _verdict(run: FinishedRun, context: CheckContext) -> tuple[bool, str]:

@@ -1,8 +1,9 @@
-"""Decisions from live data that stay valid when they are looked at all the time.
+"""Sequential tests: decisions from live data, valid however often they are made.
 
 `Shadow` compares two models on the same requests, `Split` two arms on their own, and
 `Guardrail` watches failures and slow answers; `decide` makes a verdict of them. Each is
 an immutable state that is updated label by label or in batches, with the same result.
+`degradation` compares live performance with the offline figures.
 """
 
 from ml_assets.ml.sequential.bernoulli import log_e_above

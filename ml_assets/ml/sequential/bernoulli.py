@@ -26,14 +26,14 @@ def log_e_above(
     null : float
         The limit, above 0 and below 1.
     concentration : float
-        Pseudo-observations of the density: larger looks for smaller excesses. Its
+        Pseudo-observations of the density: larger finds smaller excesses. Its
         standard deviation is ``sqrt(null * (1 - null) / (concentration + 1))``.
 
     Returns
     -------
     ndarray of float
         Finite. Its exponential exceeds ``1 / alpha`` *ever* with probability at most
-        ``alpha`` (Ville's inequality), however often it is looked at.
+        ``alpha`` (Ville's inequality), however often it is asked.
 
     Examples
     --------

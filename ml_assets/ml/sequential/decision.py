@@ -13,7 +13,7 @@ Verdict = Literal["promote", "roll_back", "keep", "not_yet"]
 
 
 class Decision(msgspec.Struct, frozen=True, kw_only=True):
-    """A verdict, and the sentence that says why.
+    """A verdict, and its reason as a sentence.
 
     ``roll_back`` ends the experiment because the challenger is worse; ``keep`` because
     its time is over without evidence; both leave the champion in place.
@@ -37,7 +37,7 @@ def decide(
     evidence : Shadow or Split
         The comparison of right answers.
     guardrails : sequence of Guardrail
-        A breach of one ends the experiment, whatever the comparison says.
+        A breach of one ends the experiment, whatever the comparison shows.
     expired : bool
         Whether the experiment reached its longest duration.
     minimum_requests : int

@@ -1,6 +1,6 @@
 """Guardrails: does the challenger fail, or answer slowly, more often than the champion?
 
-Only the bad events are looked at. While the arms are equally prone, each comes from the
+Only the bad events count. While the arms are equally prone, each comes from the
 challenger with the probability of its share, however often bad events are and however
 they cluster, so that an outage that hits both arms alike is no evidence.
 """
@@ -12,7 +12,7 @@ import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ml_assets.ml.sequential.cells import (
+from ml_assets.ml.sequential.counts import (
     Phase,
     as_shares,
     log_wealth_path,

@@ -1,6 +1,6 @@
 """Shadow: challenger and champion answered the same requests; who is right more often?
 
-Labels on which both are right, or both wrong, say nothing about the difference. Of the
+Labels on which both are right, or both wrong, are no evidence of a difference. Of the
 others the challenger wins each with probability 1/2 or less unless it is better.
 """
 
@@ -21,8 +21,8 @@ class Shadow(Evidence, frozen=True, kw_only=True):
     wins, losses : int
         Labels on which only the challenger, or only the champion, was right.
     concentration : float
-        Of the beta density over the chance of a win. With 16 it looks for 50 to 74 % of
-        wins in the first place: a tenth of the labels on which two good models differ.
+        Of the beta density over the chance of a win. With 16 it finds 50 to 74 % of
+        wins soonest: a tenth of the labels on which two good models differ.
 
     Examples
     --------

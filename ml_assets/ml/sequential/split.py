@@ -11,7 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from ml_assets.ml.sequential.cells import (
+from ml_assets.ml.sequential.counts import (
     Factors,
     Phase,
     as_shares,

@@ -1,13 +1,13 @@
-"""Reading data: from what a model's YAML says to one tidy table."""
+"""Reading data: from the source in a model's YAML to one tidy table."""
 
 from pathlib import Path
 
 import pandas as pd
 
+from ml_assets.core import progress
 from ml_assets.core.retry import Retry
-from ml_assets.ml.parts import join_parts
-from ml_assets.ml.sources.errors import SourceError
-from ml_assets.ml.tables import NAMELESS, DataError, tidy
+from ml_assets.ml.concat import concat_tables
+from ml_assets.ml.tables import NAMELESS, DataError, SourceError, tidy
 from ml_assets.spec.source import SourceSpec
 
 __all__ = ["Retry", "SourceError", "join", "part_names", "read_part", "read_source"]
@@ -21,7 +21,7 @@ def read_source(
     Parameters
     ----------
     spec : SourceSpec
-        What the YAML says under ``source``.
+        The ``source`` of the YAML.
     cache : Path
         Directory for downloads. Any number of processes may share it; a file that a
         killed one began is finished by the next.
@@ -99,7 +99,7 @@ def join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFram
 
 def _join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFrame:
     try:
-        return join_parts([(_shown(spec, name), frame) for name, frame in parts])
+        return concat_tables([(_shown(spec, name), frame) for name, frame in parts])
     except DataError as error:
         raise SourceError(str(error)) from None
 
@@ -107,10 +107,12 @@ def _join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFra
 def _read_files(spec: SourceSpec) -> pd.DataFrame:
     from ml_assets.ml.sources.files import find_files, read_file
 
-    parts = [
-        (file.name, _tidy(read_file(spec, file), file.shown, is_part=True))
-        for file in find_files(spec)
-    ]
+    files = find_files(spec)
+    parts: list[tuple[str, pd.DataFrame]] = []
+    for file in files:
+        progress.report("files", len(parts), len(files))
+        frame = _tidy(read_file(spec, file), file.shown, is_part=True)
+        parts.append((file.name, frame))
     joined = _join(spec, parts)
     joined.attrs[NAMELESS] = sum(part.attrs[NAMELESS] for _, part in parts)
     return joined
@@ -131,7 +133,7 @@ def _shown(spec: SourceSpec, name: str) -> str:
 
 
 def describe(spec: SourceSpec) -> str:
-    """What errors call a source: as the YAML says it, without any password.
+    """What errors call a source: as it is in the YAML, without any password.
 
     Examples
     --------
@@ -145,17 +147,17 @@ def describe(spec: SourceSpec) -> str:
         "kaggle": f"{spec.dataset}/{spec.file}",
         "synthetic": f"{spec.rows:,} rows",
     }
-    place = named.get(spec.type) or spec.path or spec.url or ""
-    return f"{spec.type} source {hide_password(place)}"
+    address = named.get(spec.type) or spec.path or spec.url or ""
+    return f"{spec.type} source {hide_password(address)}"
 
 
 def _read(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
     # Each family is imported where it is used: some bring heavy libraries.
     match spec.type:
         case "sklearn":
-            from ml_assets.ml.sources.bundled import read_bundled
+            from ml_assets.ml.sources.sklearn_datasets import read_sklearn_dataset
 
-            return read_bundled(str(spec.dataset))
+            return read_sklearn_dataset(str(spec.dataset))
         case "csv" | "parquet":
             return _read_files(spec)
         case "http":

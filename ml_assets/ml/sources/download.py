@@ -1,7 +1,7 @@
 """Bring a file over HTTP into the cache: resumed, retried, complete or not at all.
 
 The bytes gather in ``<file>.part``. A process that is killed leaves that file, and the
-next one goes on where it ended, if the server says that the file is still the same.
+next one goes on where it ended, if the server confirms that the file is still the same.
 """
 
 import contextlib
@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_assets.core import transfer
-from ml_assets.core.retry import Retry
+from ml_assets.core.retry import PassingFault, Retry
 from ml_assets.core.storage import locked, sync_directory, write_json
-from ml_assets.ml.sources.errors import SourceError
+from ml_assets.ml.tables import SourceError
 
 if TYPE_CHECKING:
     import requests
@@ -39,7 +39,7 @@ class Download:
     timeout : float
         Seconds for everything, waits included.
     advice : dict of int to str
-        HTTP status to what its error tells the user to do.
+        HTTP status to the remedy in its error.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Download:
     def to(self, target: Path) -> None:
         """Make `target` the file's present content.
 
-        Nothing is sent again if the server says that `target` is still current.
+        Nothing is sent again if the server confirms that `target` is still current.
 
         Raises
         ------
@@ -67,35 +67,24 @@ class Download:
             _quiet(),
         ):
             deadline = self.retry.clock() + self.timeout
-            reason = ""
-            for attempt in range(1, self.retry.attempts + 1):
-                outcome = self._attempt(session, target, deadline)
-                if outcome is None:
-                    return
-                reason, asked = outcome
-                pause = max(self.retry.wait(attempt), asked)
-                self._refuse_long_wait(reason, asked, deadline)
-                if attempt < self.retry.attempts:
-                    if self.retry.clock() + pause >= deadline:
-                        break
-                    self.retry.sleep(pause)
-                    if self.retry.clock() >= deadline:
-                        break
-            else:
-                raise SourceError(
-                    f"{self.name}: {reason} ({self.retry.attempts} attempts);"
-                    " try later"
+            try:
+                self.retry.call(
+                    lambda: self._attempt(session, target, deadline), deadline=deadline
                 )
-            raise SourceError(
-                f"{self.name}: {reason}, and the time-out of {self.timeout:g} s is"
-                " used up; raise timeout_seconds or try later"
-            )
+            except PassingFault as fault:
+                if fault.attempts == self.retry.attempts:
+                    advice = f" ({fault.attempts} attempts); try later"
+                else:
+                    advice = (
+                        f", and the time-out of {self.timeout:g} s is used up; raise"
+                        " timeout_seconds or try later"
+                    )
+                raise SourceError(f"{self.name}: {fault}{advice}") from None
 
     def _attempt(
         self, session: "requests.Session", target: Path, deadline: float
-    ) -> tuple[str, float] | None:
-        """None on success, else the reason of a failure that may pass, and the
-        seconds that the server asks us to wait."""
+    ) -> None:
+        """Fetch it once; raise `PassingFault` where another attempt may succeed."""
         import requests
 
         left = max(deadline - self.retry.clock(), 0.001)
@@ -108,12 +97,10 @@ class Download:
                 timeout=(min(_CONNECT, left), min(_SILENCE, left)),
             ) as response:
                 return self._receive(response, target, deadline)
-        except transfer.Interrupted as error:
-            return str(error), 0.0
         except requests.Timeout:
-            return "the server did not answer", 0.0
+            raise PassingFault("the server did not answer") from None
         except requests.ConnectionError:
-            return "the connection failed", 0.0
+            raise PassingFault("the connection failed") from None
         except requests.RequestException as error:
             # The message may hold the address, and with it a secret.
             fault = f"no usable HTTP address ({type(error).__name__})"
@@ -123,24 +110,25 @@ class Download:
 
     def _receive(
         self, response: "requests.Response", target: Path, deadline: float
-    ) -> tuple[str, float] | None:
+    ) -> None:
         part = _beside(target, ".part")
         status = response.status_code
         if status == _NOT_MODIFIED:
-            return None
+            return
         if status == _UNFIT_RANGE:
             part.unlink(missing_ok=True)
-            return "the server no longer has the part that was asked for", 0.0
+            raise PassingFault("the server no longer has the part that was asked for")
         if status in _BUSY:
             asked = transfer.retry_after(response.headers.get("Retry-After"))
-            return f"the server answered {_title(response)}", asked
+            reason = f"the server answered {_title(response)}"
+            self._refuse_long_wait(reason, asked, deadline)
+            raise PassingFault(reason, asked)
         if not response.ok:
             raise SourceError(f"{self.name}: {self._refusal(response)}")
-        if reason := transfer.unlike_data(response.headers):
-            raise SourceError(f"{self.name}: {reason}")
+        if fault := transfer.unlike_data(response.headers):
+            raise SourceError(f"{self.name}: {fault}")
         transfer.save(response, part, deadline, self.retry.clock)
         _complete(response, part, target)
-        return None
 
     def _refusal(self, response: "requests.Response") -> str:
         advice = self.advice.get(response.status_code, "check the address")

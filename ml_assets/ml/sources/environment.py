@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass, field
 from urllib.parse import quote, unquote
 
-from ml_assets.ml.sources.errors import SourceError
+from ml_assets.ml.tables import SourceError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 # Greedy up to the last @: a password may hold one.
@@ -32,13 +32,13 @@ class Expanded:
 
     def redact(self, message: str) -> str:
         """`message`, for example of a driver, without the values of the variables."""
-        for secret, name in self.secrets:
-            message = message.replace(secret, name)
+        for secret, shown in self.secrets:
+            message = message.replace(secret, shown)
         return message
 
 
-def expand(text: str | None, place: str) -> Expanded:
-    """Fill in the variables of `text`; `place` names it in the error.
+def expand(text: str | None, name: str) -> Expanded:
+    """Fill in the variables of `text`; `name` is that of the text in errors.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def expand(text: str | None, place: str) -> Expanded:
         value = os.environ.get(match[1])
         if value is None:
             raise SourceError(
-                f"{place}: the environment variable {match[1]} is not set"
+                f"{name}: the environment variable {match[1]} is not set"
                 f" (used in '{hide_password(written)}')"
             )
         if value:

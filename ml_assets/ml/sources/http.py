@@ -11,8 +11,8 @@ from ml_assets.core.retry import Retry
 from ml_assets.core.storage import sha256_file
 from ml_assets.ml.sources.download import Download
 from ml_assets.ml.sources.environment import expand
-from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.payload import read_payload
+from ml_assets.ml.tables import SourceError
 from ml_assets.spec.source import SourceSpec
 
 _REFUSED = "the address needs credentials that it was not given"

@@ -10,8 +10,8 @@ import pandas as pd
 
 from ml_assets.core.retry import Retry
 from ml_assets.ml.sources.download import Download
-from ml_assets.ml.sources.errors import SourceError
 from ml_assets.ml.sources.payload import read_payload
+from ml_assets.ml.tables import SourceError
 from ml_assets.spec.source import SourceSpec
 
 ENDPOINT = "https://www.kaggle.com"

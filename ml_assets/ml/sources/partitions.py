@@ -1,4 +1,4 @@
-"""Columns that stand in the names of directories: ``year=2026/region=north/x.csv``."""
+"""Hive partitions: columns in the names of directories (``year=2026/x.csv``)."""
 
 import re
 from collections.abc import Sequence
@@ -40,7 +40,7 @@ def partitions(names: Sequence[str]) -> list[Values]:
 
 def with_partitions(frame: pd.DataFrame, values: Values) -> pd.DataFrame:
     """`frame` with a column for each value that it does not hold itself."""
-    from ml_assets.ml.columns import with_columns
+    from ml_assets.ml.frames import with_columns
 
     added = {
         name: pd.Series([value] * len(frame), index=frame.index)

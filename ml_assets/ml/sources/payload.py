@@ -9,11 +9,10 @@ from typing import IO
 
 import pandas as pd
 
-from ml_assets.ml.sources.columnar import MAGIC, read_parquet
-from ml_assets.ml.sources.errors import SourceError
-from ml_assets.ml.sources.text import read_csv
-from ml_assets.ml.sources.text_faults import Opener
-from ml_assets.spec.source import CsvFormat
+from ml_assets.ml.sources.csv_reader import Opener, read_csv
+from ml_assets.ml.sources.parquet import MAGIC, read_parquet
+from ml_assets.ml.tables import SourceError
+from ml_assets.spec.csv_format import CsvFormat
 
 LARGEST_MEMBER = 8 << 30
 """Bytes that one member of an archive may unpack to: more is a zip bomb."""
@@ -30,7 +29,7 @@ def read_payload(
     suffix: str,
     member: str | None = None,
 ) -> pd.DataFrame:
-    """Read the downloaded file at `path` for what it is.
+    """Read the downloaded file at `path` by what its first bytes are.
 
     Parameters
     ----------

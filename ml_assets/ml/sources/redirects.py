@@ -1,4 +1,4 @@
-"""Redirects of a data server, which lead no deeper into a network than it stands."""
+"""Redirects of a data server, which lead no deeper into a network than it is."""
 
 import ipaddress
 import socket
@@ -7,7 +7,7 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
-from ml_assets.ml.sources.errors import SourceError
+from ml_assets.ml.tables import SourceError
 
 # Of Amazon's metadata; those of other clouds are link-local.
 _METADATA = ipaddress.ip_address("fd00:ec2::254")
@@ -58,7 +58,7 @@ class _Session(requests.Session):
 
 
 def depth_of(host: str) -> Depth:
-    """The deepest of the addresses that a host has; that of a name that has none is 0.
+    """The deepest of the addresses that a host has; that of a name without any is 0.
 
     Examples
     --------
@@ -66,10 +66,10 @@ def depth_of(host: str) -> Depth:
     ['THIS_MACHINE', 'PRIVATE', 'METADATA']
     """
     try:
-        looked_up = socket.getaddrinfo(host, None)
+        addresses = socket.getaddrinfo(host, None)
     except OSError:
         return Depth.NOWHERE
-    texts = {str(item[4][0]).partition("%")[0] for item in looked_up}
+    texts = {str(item[4][0]).partition("%")[0] for item in addresses}
     return max(map(_depth, texts), default=Depth.NOWHERE)
 
 

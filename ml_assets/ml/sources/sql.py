@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from ml_assets.ml.sources.environment import Expanded, expand
-from ml_assets.ml.sources.errors import SourceError
+from ml_assets.ml.tables import SourceError
 
 if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
@@ -99,6 +99,6 @@ def _rows(connection: "Connection", query: str, name: str) -> pd.DataFrame:
 
 
 def _first_line(error: Exception) -> str:
-    """What the driver said, without the statement that SQLAlchemy puts after it."""
+    """The driver's message, without the statement that SQLAlchemy puts after it."""
     original = getattr(error, "orig", None) or error
     return str(original).strip().splitlines()[0]

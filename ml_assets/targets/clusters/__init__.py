@@ -1,22 +1,24 @@
-"""A small client of the Kubernetes API: Deployments, and why their rollouts fail.
+"""Deployments of a cluster: rolled out, undone, and why their rollouts fail.
 
-`connect` says which cluster and who asks, `Cluster` sends requests, `Deployment` reads
-and changes one Deployment, `bring` waits for a changed pod template, and `roll` returns
-to the former one if that fails.
+`connect` finds the cluster and the credentials, `Cluster` asks it through the official
+client, `Deployment` reads and changes one Deployment, `roll_out` waits for a changed
+pod template, and `roll_out_or_undo` returns to the former one if that fails.
 """
 
-from ml_assets.targets.clusters.annotations import annotate, annotation
-from ml_assets.targets.clusters.api import Cluster
-from ml_assets.targets.clusters.connection import Connection, connect
-from ml_assets.targets.clusters.deployment import Deployment, Edit, Object
-from ml_assets.targets.clusters.errors import (
-    ClusterError,
-    ConflictError,
-    OvertakenError,
-    RollError,
-    StuckError,
+from ml_assets.targets.clusters.api import Cluster, ConflictError, Object
+from ml_assets.targets.clusters.connection import ClusterError, Connection, connect
+from ml_assets.targets.clusters.deployment import (
+    Deployment,
+    Edit,
+    annotate,
+    annotation,
 )
-from ml_assets.targets.clusters.roll import bring, roll
+from ml_assets.targets.clusters.rollout import (
+    FailedRolloutError,
+    roll_out,
+    roll_out_or_undo,
+)
+from ml_assets.targets.clusters.rollout_status import OvertakenError, StuckError
 
 __all__ = [
     "Cluster",
@@ -25,13 +27,13 @@ __all__ = [
     "Connection",
     "Deployment",
     "Edit",
+    "FailedRolloutError",
     "Object",
     "OvertakenError",
-    "RollError",
     "StuckError",
     "annotate",
     "annotation",
-    "bring",
     "connect",
-    "roll",
+    "roll_out",
+    "roll_out_or_undo",
 ]

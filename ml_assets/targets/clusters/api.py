@@ -1,24 +1,40 @@
-"""Requests to the Kubernetes API, tried again while that can help."""
+"""The Kubernetes API, asked through the official client while faults may pass.
+
+The objects are the JSON of the API as dictionaries and not the client's models: a field
+that is younger than the client would be missing from a model, and so from the patch
+that is made of it.
+"""
 
 import time
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import msgspec
-import requests
 
-from ml_assets.core.retry import Retry
-from ml_assets.targets.clusters.connection import Connection
-from ml_assets.targets.clusters.errors import ClusterError, ConflictError
+from ml_assets.core.retry import PassingFault, Retry
+from ml_assets.core.transfer import retry_after
+from ml_assets.targets.clusters.connection import ClusterError, Connection
+
+if TYPE_CHECKING:
+    from kubernetes.client import ApiException
+
+Object = dict[str, Any]
 
 # The server is busy, or something between us and it is: all of these pass.
 PASSING = {429, 500, 502, 503, 504}
-BACK_OFF = Retry(first=0.2, longest=5.0)
+# A deadline ends it.
+BACK_OFF = Retry(attempts=None, first=0.2, longest=5.0)
 MERGE_PATCH = "application/merge-patch+json"
+# Connecting is quick or it does not work at all.
+CONNECT_SECONDS = 5.0
+
+
+class ConflictError(ClusterError):
+    """Somebody changed the object since it was read."""
 
 
 class Cluster:
-    """Sends requests to one namespace of a cluster.
+    """Asks one namespace of a cluster.
 
     Parameters
     ----------
@@ -32,37 +48,66 @@ class Cluster:
     def __init__(
         self, connection: Connection, patience: float = 300.0, seconds: float = 15.0
     ) -> None:
-        self.connection = connection
-        self.patience = patience
-        self.seconds = seconds
-        self._session = requests.Session()
-        # A header that is ours: a .netrc file would put another in its place.
-        self._session.auth = self._authorize
+        from kubernetes.client import ApiClient, AppsV1Api, CoreV1Api
 
-    def get(self, path: str, **params: str) -> dict[str, Any]:
-        """The object, or the list, at `path` below the API's root."""
-        return self._answered("GET", path, params=params)
+        self.server, self.namespace = connection.server, connection.namespace
+        self.patience, self.seconds = patience, seconds
+        client = ApiClient(connection.configuration)
+        self._apps, self._core = AppsV1Api(client), CoreV1Api(client)
 
-    def merge(
-        self, path: str, patch: Mapping[str, Any], manager: str
-    ) -> dict[str, Any]:
-        """The object at `path` after a JSON merge patch.
+    def deployment(self, name: str) -> Object:
+        """The Deployment `name` as it is now."""
+        return self._ask(
+            f"read Deployment {name}",
+            self._apps.read_namespaced_deployment,
+            name=name,
+        )
+
+    def patch_deployment(
+        self, name: str, patch: Mapping[str, Any], manager: str
+    ) -> Object:
+        """The Deployment after a JSON merge patch.
 
         What it changes belongs to the field manager `manager` from then on: who applies
-        another value is told so, by that name. The patch should name the
+        another value gets a conflict with that name. The patch should have the
         ``resourceVersion`` that it was made for: then it is safe to send it again when
         an answer was lost.
 
         Raises
         ------
         ConflictError
-            If the object has another ``resourceVersion`` by now.
+            If the Deployment has another ``resourceVersion`` by now.
         """
-        params = {"fieldManager": manager}
-        return self._answered("PATCH", path, params=params, body=patch)
+        return self._ask(
+            f"patch Deployment {name}",
+            self._apps.patch_namespaced_deployment,
+            name=name,
+            body=patch,
+            field_manager=manager,
+            _content_type=MERGE_PATCH,
+        )
 
-    def watch(self, path: str, seconds: int, **params: str) -> Iterator[dict[str, Any]]:
-        """Events of the list at `path`, for so many seconds; ends early when cut.
+    def pods(self, labels: Mapping[str, str]) -> list[Object]:
+        """The pods that have all of these labels."""
+        selector = ",".join(f"{name}={value}" for name, value in labels.items())
+        found: list[Object] = self._ask(
+            "list pods", self._core.list_namespaced_pod, label_selector=selector
+        )["items"]
+        return found
+
+    def events(self, pod: str) -> list[Object]:
+        """The events of a pod, oldest first."""
+        found: list[Object] = self._ask(
+            f"list events of pod {pod}",
+            self._core.list_namespaced_event,
+            field_selector=f"involvedObject.kind=Pod,involvedObject.name={pod}",
+        )["items"]
+        return found
+
+    def watch_deployment(
+        self, name: str, version: str, seconds: int
+    ) -> Iterator[Object]:
+        """Events of a Deployment after `version`, for so long; ends early when cut.
 
         Raises
         ------
@@ -70,98 +115,95 @@ class Cluster:
             If the server refuses to watch, with status 410 where it has forgotten the
             ``resourceVersion``.
         """
-        params |= {"watch": "true", "timeoutSeconds": str(seconds)}
+        from kubernetes.client import ApiException
+        from kubernetes.config import ConfigException
+        from kubernetes.watch import Watch
+        from urllib3.exceptions import HTTPError
+
         try:
-            # The server ends a watch; one that it forgot ends a little later here.
-            answer = self._send("GET", path, params, None, seconds + self.seconds)
-            with answer:
-                if answer.status_code != 200:
-                    raise _refusal("GET", path, answer)
-                for line in answer.iter_lines():
-                    if line:
-                        yield _event(path, line)
-        except (requests.RequestException, msgspec.DecodeError):
+            events = Watch(return_type="object").stream(
+                self._apps.list_namespaced_deployment,
+                self.namespace,
+                # The role allows it by name only to requests with this selector.
+                field_selector=f"metadata.name={name}",
+                resource_version=version,
+                timeout_seconds=seconds,
+                # The server ends it; a watch that it forgot ends a little later here.
+                _request_timeout=(CONNECT_SECONDS, seconds + self.seconds),
+            )
+            # None stands for a line that is no JSON.
+            yield from filter(None, events)
+        except ApiException as error:
+            raise self._refusal(f"watch Deployment {name}", error) from error
+        except (LookupError, TypeError) as error:
+            raise ClusterError(
+                f"{self.server}: watch Deployment {name}: the event is none of the"
+                f" Kubernetes API: {error!r}"
+            ) from error
+        except (HTTPError, OSError, ConfigException):
             return
 
-    def _answered(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None = None,
-        body: Mapping[str, Any] | None = None,
-    ) -> dict[str, Any]:
-        deadline, failures = time.monotonic() + self.patience, 0
-        while True:
-            failures += 1
-            try:
-                with self._send(method, path, params, body, self.seconds) as answer:
-                    if answer.ok:
-                        found: dict[str, Any] = msgspec.json.decode(answer.content)
-                        return found
-                    problem = _refusal(method, path, answer)
-                    wait = _asked_for(answer)
-            except (requests.RequestException, msgspec.DecodeError) as error:
-                problem = ClusterError(f"{method} {path}: no answer: {error}")
-                wait = 0.0
-            if problem.status is not None and problem.status not in PASSING:
-                raise problem
-            wait = max(wait, BACK_OFF.wait(failures))
-            if time.monotonic() + wait > deadline:
-                raise ClusterError(
-                    f"{self.connection.server} did not serve us for"
-                    f" {self.patience:g} s: {problem}",
-                    problem.status,
-                ) from problem
-            time.sleep(wait)
+    def _ask(self, what: str, ask: Callable[..., Any], **options: Any) -> Object:
+        """The answer, asked for again while that can help."""
+        ends = time.monotonic() + self.patience
+        try:
+            return BACK_OFF.call(lambda: self._once(what, ask, options), deadline=ends)
+        except PassingFault as fault:
+            raise ClusterError(
+                f"{self.server} did not serve us for {self.patience:g} s: {fault}",
+                getattr(fault.__cause__, "status", None),
+            ) from fault
 
-    def _send(
-        self,
-        method: str,
-        path: str,
-        params: Mapping[str, str] | None,
-        body: Mapping[str, Any] | None,
-        seconds: float,
-    ) -> requests.Response:
-        return self._session.request(
-            method,
-            self.connection.server + path,
-            params=params,
-            data=None if body is None else msgspec.json.encode(body),
-            headers={"Accept": "application/json"}
-            | ({} if body is None else {"Content-Type": MERGE_PATCH}),
-            # Connecting is quick or it does not work at all.
-            timeout=(min(5.0, seconds), seconds),
-            stream=True,
-            allow_redirects=False,
-            # Per request: a variable of the environment would win over the session's.
-            verify=self.connection.ca or True,
-        )
+    def _once(
+        self, what: str, ask: Callable[..., Any], options: Mapping[str, Any]
+    ) -> Object:
+        from kubernetes.client import ApiException
+        from kubernetes.config import ConfigException
+        from urllib3.exceptions import HTTPError, MaxRetryError
 
-    def _authorize(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self.connection.token()}"
-        return request
+        seconds = (min(CONNECT_SECONDS, self.seconds), self.seconds)
+        try:
+            answer = ask(
+                namespace=self.namespace,
+                **options,
+                _preload_content=False,
+                _request_timeout=seconds,
+            ).data
+        except ApiException as error:
+            if error.status in PASSING:
+                asked = retry_after((error.headers or {}).get("Retry-After"))
+                raise PassingFault(_text(what, error), asked) from error
+            raise self._refusal(what, error) from error
+        except MaxRetryError as error:
+            raise PassingFault(f"{what}: no answer: {error.reason}") from error
+        except (HTTPError, OSError, ConfigException) as error:
+            raise PassingFault(f"{what}: no answer: {error}") from error
+        except ValueError:
+            # Its message would show the token.
+            raise ClusterError(
+                f"{self.server}: {what}: the token is no header, expected one line"
+            ) from None
+        try:
+            found: Object = msgspec.json.decode(answer, type=Object)
+        except msgspec.DecodeError as error:
+            raise PassingFault(
+                f"{what}: the answer is none of the Kubernetes API: {error}"
+            ) from error
+        return found
+
+    def _refusal(self, what: str, error: "ApiException") -> ClusterError:
+        kind = ConflictError if error.status == 409 else ClusterError
+        return kind(f"{self.server}: {_text(what, error)}", error.status)
 
 
-def _event(path: str, line: bytes) -> dict[str, Any]:
-    event: dict[str, Any] = msgspec.json.decode(line)
-    if event["type"] == "ERROR":
-        status = event["object"]
-        raise ClusterError(f"watch {path}: {status.get('message')}", status.get("code"))
-    return event
-
-
-def _refusal(method: str, path: str, answer: requests.Response) -> ClusterError:
-    """The error that an answer tells of; the API says why in a `Status` object."""
-    try:
-        message = msgspec.json.decode(answer.content)["message"]
-    except (requests.RequestException, msgspec.DecodeError, KeyError, TypeError):
-        message = answer.reason
-    kind = ConflictError if answer.status_code == 409 else ClusterError
-    text = f"{method} {path}: {answer.status_code}: {message}"
-    return kind(text, answer.status_code)
-
-
-def _asked_for(answer: requests.Response) -> float:
-    """Seconds that the server asks us to wait."""
-    text = answer.headers.get("Retry-After", "")
-    return float(text) if text.isdigit() else 0.0
+def _text(what: str, error: "ApiException") -> str:
+    """The status and its reason, which the API gives in a `Status` object."""
+    if error.status in range(300, 400):
+        location = (error.headers or {}).get("Location")
+        message = f"a redirect to {location}, expected an answer of the server itself"
+    else:
+        try:
+            message = msgspec.json.decode(error.body, type=Object)["message"]
+        except (msgspec.DecodeError, KeyError, TypeError):
+            message = error.reason
+    return f"{what}: {error.status}: {message}"

@@ -1,38 +1,37 @@
 """Which cluster, and who asks: the account of this pod, or a server and a token."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from ml_assets.targets.clusters.errors import ClusterError
+if TYPE_CHECKING:
+    from kubernetes.client import Configuration
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
+class ClusterError(Exception):
+    """The cluster refused a request, or did not answer in time.
+
+    `status` is that of its answer; None where there was none.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
 @dataclass(frozen=True)
 class Connection:
-    """A cluster's API and the credentials for it.
-
-    Parameters
-    ----------
-    server : str
-        Such as ``https://10.0.0.1:6443``.
-    namespace : str
-        Where everything is that we ask for.
-    token : callable
-        Gives the bearer token; asked for every request, because a pod's token changes.
-    ca : str, optional
-        File with the certificates to trust; by default those of this system.
-    """
+    """A namespace of a cluster, and the configuration of the client that asks it."""
 
     server: str
     namespace: str
-    token: Callable[[], str] = field(repr=False)
-    ca: str | None = None
+    configuration: "Configuration" = field(repr=False)
 
 
 def connect(
@@ -55,13 +54,28 @@ def connect(
     ...     "K8S_STAGING_SERVER": "https://staging.example.com:6443",
     ...     "K8S_STAGING_TOKEN": "secret",
     ... })
-    Connection(server='https://staging.example.com:6443', namespace='default', ca=None)
+    Connection(server='https://staging.example.com:6443', namespace='default')
     """
-    namespace = environ.get(f"{prefix}_NAMESPACE") or _own_namespace(account)
-    server = environ.get(f"{prefix}_SERVER")
-    if not server:
-        return _in_cluster(prefix, namespace, environ, account)
-    token = environ.get(f"{prefix}_TOKEN")
+    from requests.utils import get_environ_proxies, select_proxy
+    from urllib3 import Retry as Redirects
+
+    if environ.get(f"{prefix}_SERVER"):
+        found = _named(prefix, environ)
+    else:
+        found = _in_cluster(prefix, environ, account)
+    # One attempt, and no redirect is followed: the token would go with it.
+    found.retries = Redirects(0, redirect=False)
+    # The client takes http_proxy, too, for a server with TLS.
+    found.proxy = select_proxy(found.host, get_environ_proxies(found.host))
+    namespace = account / "namespace"
+    own = namespace.read_text("utf-8").strip() if namespace.is_file() else "default"
+    return Connection(found.host, environ.get(f"{prefix}_NAMESPACE") or own, found)
+
+
+def _named(prefix: str, environ: Mapping[str, str]) -> "Configuration":
+    from kubernetes.client import Configuration
+
+    server, token = environ[f"{prefix}_SERVER"], environ.get(f"{prefix}_TOKEN")
     if not token:
         raise ClusterError(f"{prefix}_SERVER is set, but {prefix}_TOKEN is not")
     parts = urlsplit(server)
@@ -74,33 +88,27 @@ def connect(
     ca = environ.get(f"{prefix}_CA_FILE") or None
     if ca is not None and not Path(ca).is_file():
         raise ClusterError(f"{prefix}_CA_FILE names {ca}, which is not a file")
-    return Connection(server.rstrip("/"), namespace, token.strip, ca)
+    keys = {"BearerToken": f"Bearer {token.strip()}"}
+    return Configuration(server.rstrip("/"), api_key=keys, ssl_ca_cert=ca)
 
 
 def _in_cluster(
-    prefix: str, namespace: str, environ: Mapping[str, str], account: Path
-) -> Connection:
-    host = environ.get("KUBERNETES_SERVICE_HOST")
-    token = account / "token"
-    if not host or not token.is_file():
+    prefix: str, environ: Mapping[str, str], account: Path
+) -> "Configuration":
+    from kubernetes.client import Configuration
+    from kubernetes.config import ConfigException
+    from kubernetes.config.incluster_config import InClusterConfigLoader
+
+    found = Configuration()
+    # It reads the token again every minute, because a pod's token changes.
+    loader = InClusterConfigLoader(
+        str(account / "token"), str(account / "ca.crt"), environ=environ
+    )
+    try:
+        loader.load_and_set(found)
+    except ConfigException as error:
         raise ClusterError(
             f"no cluster is known: {prefix}_SERVER is not set, and this process has no"
-            f" service account of a cluster ({token})"
-        )
-    port = environ.get("KUBERNETES_SERVICE_PORT", "443")
-    host = f"[{host}]" if ":" in host else host
-    return Connection(
-        f"https://{host}:{port}",
-        namespace,
-        partial(_read, token),
-        str(account / "ca.crt"),
-    )
-
-
-def _own_namespace(account: Path) -> str:
-    path = account / "namespace"
-    return _read(path) if path.is_file() else "default"
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="utf-8").strip()
+            f" service account of a cluster in {account}: {error}"
+        ) from error
+    return found

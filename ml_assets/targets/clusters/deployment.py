@@ -1,14 +1,13 @@
-"""One Deployment: read it, change its pod template, follow it."""
+"""One Deployment: read it, change its pod template and its annotations, follow it."""
 
 import copy
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from ml_assets.targets.clusters.api import BACK_OFF, Cluster
-from ml_assets.targets.clusters.errors import ClusterError, ConflictError
+from ml_assets.targets.clusters.api import BACK_OFF, Cluster, ConflictError, Object
+from ml_assets.targets.clusters.connection import ClusterError
 
-Object = dict[str, Any]
 # Changes a pod template in place; called again with a fresh one after a conflict.
 Edit = Callable[[Object], None]
 
@@ -31,16 +30,13 @@ class Deployment:
         self.cluster = cluster
         self.name = name
         self.manager = manager
-        namespace = cluster.connection.namespace
-        self._list = f"/apis/apps/v1/namespaces/{namespace}/deployments"
-        self._path = f"{self._list}/{name}"
 
     def __str__(self) -> str:
-        return f"Deployment {self.cluster.connection.namespace}/{self.name}"
+        return f"Deployment {self.cluster.namespace}/{self.name}"
 
     def read(self) -> Object:
         """The Deployment as it is now."""
-        return self.cluster.get(self._path)
+        return self.cluster.deployment(self.name)
 
     def change(self, edit: Edit) -> Object:
         """Change the pod template, on top of whatever others change meanwhile.
@@ -57,30 +53,24 @@ class Deployment:
         ClusterError
             If the cluster refuses, or others do not stop changing it.
         """
-        deadline, failures = time.monotonic() + self.cluster.patience, 0
-        while True:
-            found = self.read()
-            before = found["spec"]["template"]
-            after = copy.deepcopy(before)
-            edit(after)
-            if after == before:
-                return found
-            version = {"resourceVersion": found["metadata"]["resourceVersion"]}
-            patch = {
-                "metadata": version,
-                "spec": {"template": merge_patch(before, after)},
-            }
-            try:
-                return self.cluster.merge(self._path, patch, self.manager)
-            except ConflictError:
-                failures += 1
-                wait = BACK_OFF.wait(failures)
-                if time.monotonic() + wait > deadline:
-                    raise
-                time.sleep(wait)
+        ends = time.monotonic() + self.cluster.patience
+        return BACK_OFF.call(lambda: self._change(edit), ConflictError, ends)
+
+    def _change(self, edit: Edit) -> Object:
+        found = self.read()
+        before = found["spec"]["template"]
+        after = copy.deepcopy(before)
+        edit(after)
+        if after == before:
+            return found
+        patch = {
+            "metadata": {"resourceVersion": found["metadata"]["resourceVersion"]},
+            "spec": {"template": merge_patch(before, after)},
+        }
+        return self.cluster.patch_deployment(self.name, patch, self.manager)
 
     def follow(self, deadline: float) -> Iterator[Object]:
-        """The Deployment now and after each change, until the clock says `deadline`.
+        """The Deployment now and after each change, until the `deadline` of the clock.
 
         A watch that ends, is cut or has grown too old is begun anew with what is read
         then, so that no change is missed; without the right to watch, it is polled.
@@ -96,13 +86,7 @@ class Deployment:
                 time.sleep(POLL_SECONDS)
 
     def _watch(self, version: str) -> Iterator[Object]:
-        events = self.cluster.watch(
-            self._list,
-            WATCH_SECONDS,
-            # The role allows it by name only to requests with this selector.
-            fieldSelector=f"metadata.name={self.name}",
-            resourceVersion=version,
-        )
+        events = self.cluster.watch_deployment(self.name, version, WATCH_SECONDS)
         for event in events:
             if event["type"] in {"ADDED", "MODIFIED"}:
                 yield event["object"]
@@ -128,3 +112,34 @@ def merge_patch(before: Mapping[str, Any], after: Mapping[str, Any]) -> Object:
         elif key not in before or old != value:
             patch[key] = value
     return patch
+
+
+def annotation(template: Object, name: str) -> str | None:
+    """The annotation `name` of a pod template; None where it has none.
+
+    Examples
+    --------
+    >>> annotation({"metadata": {"annotations": {"a": "1"}}}, "a")
+    '1'
+    """
+    annotations = template.get("metadata", {}).get("annotations") or {}
+    found = annotations.get(name)
+    return None if found is None else str(found)
+
+
+def annotate(template: Object, name: str, value: str | None) -> None:
+    """Set the annotation `name` of a pod template in place; None removes it.
+
+    Examples
+    --------
+    >>> template = {"metadata": {"annotations": None}}
+    >>> annotate(template, "a", "1")
+    >>> template
+    {'metadata': {'annotations': {'a': '1'}}}
+    """
+    metadata = template.setdefault("metadata", {})
+    annotations = {**(metadata.get("annotations") or {})}
+    annotations.pop(name, None)
+    if value is not None:
+        annotations[name] = value
+    metadata["annotations"] = annotations

@@ -1,10 +1,9 @@
-"""Why a rollout is stuck: what the cluster says of the pods that are not ready."""
+"""Why a rollout is stuck: what the API reports of the pods that are not ready."""
 
 from collections.abc import Iterator
 
-from ml_assets.targets.clusters.api import Cluster
-from ml_assets.targets.clusters.deployment import Object
-from ml_assets.targets.clusters.errors import ClusterError
+from ml_assets.targets.clusters.api import Cluster, Object
+from ml_assets.targets.clusters.connection import ClusterError
 
 MAX_PODS = 3
 MAX_EVENTS = 4
@@ -12,8 +11,10 @@ MAX_CHARACTERS = 500
 
 
 def reasons(cluster: Cluster, deployment: Object) -> list[str]:
-    """One sentence per cause, those of the Deployment first; never raises for a cause
-    that cannot be read, but says so."""
+    """One sentence per cause, those of the Deployment first.
+
+    A cause that cannot be read raises nothing: it gives a sentence of its own.
+    """
     try:
         found = [*_failures(deployment)]
         for pod in _unready_pods(cluster, deployment)[:MAX_PODS]:
@@ -34,16 +35,8 @@ def _failures(deployment: Object) -> Iterator[str]:
 
 def _unready_pods(cluster: Cluster, deployment: Object) -> list[Object]:
     spec = deployment["spec"]
-    labels = spec["selector"]["matchLabels"]
-    found = cluster.get(
-        f"/api/v1/namespaces/{cluster.connection.namespace}/pods",
-        labelSelector=",".join(f"{name}={value}" for name, value in labels.items()),
-    )
-    return [
-        pod
-        for pod in found["items"]
-        if _is_of(spec["template"], pod) and not _is_ready(pod)
-    ]
+    pods = cluster.pods(spec["selector"]["matchLabels"])
+    return [pod for pod in pods if _is_of(spec["template"], pod) and not _is_ready(pod)]
 
 
 def _is_of(template: Object, pod: Object) -> bool:
@@ -81,21 +74,17 @@ def _of_container(container: Object) -> Iterator[str]:
         yield f"{name} waits: {waiting.get('reason')} {_short(waiting.get('message'))}"
     ended = state.get("terminated") or container.get("lastState", {}).get("terminated")
     if ended and ended.get("exitCode"):
-        told = _short(ended.get("message")) or "it left no message"
+        message = _short(ended.get("message")) or "it left no message"
         yield (
             f"{name} ended with exit code {ended['exitCode']}"
-            f" ({ended.get('reason', 'no reason')}): {told}"
+            f" ({ended.get('reason', 'no reason')}): {message}"
         )
 
 
 def _of_events(cluster: Cluster, pod: str) -> list[str]:
-    found = cluster.get(
-        f"/api/v1/namespaces/{cluster.connection.namespace}/events",
-        fieldSelector=f"involvedObject.kind=Pod,involvedObject.name={pod}",
-    )
     texts = [
         f"{event.get('reason')}: {_short(event.get('message'))}"
-        for event in found["items"]
+        for event in cluster.events(pod)
         if event.get("type") == "Warning"
     ]
     return texts[-MAX_EVENTS:]

@@ -1,121 +1,152 @@
-"""Waiting for the end of a rollout, as ``kubectl rollout status`` does."""
+"""Bring a Deployment to a changed pod template, and undo the change if that fails."""
 
-import time
-from collections.abc import Callable
+import contextlib
+import copy
 
-from ml_assets.targets.clusters.deployment import Deployment, Object
-from ml_assets.targets.clusters.errors import OvertakenError, StuckError
+from ml_assets.targets.clusters.api import Object
+from ml_assets.targets.clusters.connection import ClusterError
+from ml_assets.targets.clusters.deployment import Deployment, Edit
+from ml_assets.targets.clusters.reasons import reasons
+from ml_assets.targets.clusters.rollout_status import (
+    Check,
+    OvertakenError,
+    StuckError,
+    await_rollout,
+)
 
-# The cluster's own clock decides first; ours covers a controller that does not run.
-GRACE_SECONDS = 30.0
-PROGRESS_SECONDS = 600.0
-
-Check = Callable[[], str | None]
+TIMEOUT_SECONDS = 1800.0
 
 
-def await_rollout(
-    deployment: Deployment, changed: Object, timeout: float, check: Check
+class FailedRolloutError(Exception):
+    """A Deployment was not brought to its changed pod template.
+
+    `undone` is whether it is known to run the former template again.
+    """
+
+    def __init__(self, message: str, undone: bool) -> None:
+        super().__init__(message)
+        self.undone = undone
+
+
+def _nothing() -> str | None:
+    return None
+
+
+def roll_out_or_undo(
+    deployment: Deployment,
+    forward: Edit,
+    undo: Edit,
+    timeout: float = TIMEOUT_SECONDS,
+    check: Check = _nothing,
 ) -> Object:
-    """Wait until every replica runs the pod template of `changed`, and is available.
+    """Change the pod template, wait for the rollout, and undo it if it fails.
+
+    To call it again with the same `forward` is allowed: what was done already is only
+    waited for, so that whoever follows a process that died finishes its work.
 
     Parameters
     ----------
     deployment : Deployment
-    changed : dict
-        The Deployment as it was when its template had been changed.
-    timeout : float
-        Seconds for all of it, however much progress there is.
-    check : callable
-        Asked at every look; a reason that it gives ends the rollout.
+    forward : callable
+        Makes the change in a pod template, in place. It must do nothing to a template
+        that has it already, and may raise `OvertakenError` where the template is
+        neither that nor the one that the change was meant for.
+    undo : callable
+        Takes the change back.
+    timeout : float, default=1800.0
+        Seconds for the rollout, and again for undoing it.
+    check : callable, optional
+        Asked after each change; a reason that it gives ends the rollout.
 
     Returns
     -------
     dict
-        The Deployment at the end.
+        The Deployment, every replica of which runs the changed template.
 
     Raises
     ------
+    FailedRolloutError
+        If the rollout failed; the message has the reasons that the cluster gives, and
+        whether the former template runs again.
     OvertakenError
-        If somebody else changed the template meanwhile.
-    StuckError
-        If the rollout failed, made no progress for too long, or `check` has a reason.
+        If somebody else changed the template; nothing is taken back then.
     ClusterError
-        If the cluster does not answer.
+        If the change could not be made.
     """
-    template, stale = changed["spec"]["template"], _progressing(changed)
-    progress = changed["spec"].get("progressDeadlineSeconds", PROGRESS_SECONDS)
-    started = last = time.monotonic()
-    figures: tuple[int, ...] = ()
-    for found in deployment.follow(started + timeout):
-        if found["spec"]["template"] != template:
-            raise OvertakenError(f"{deployment} was changed by somebody else")
-        waiting = what_is_missing(found)
-        if waiting is None:
-            return found
-        now, seen = time.monotonic(), _figures(found)
-        if seen != figures:
-            last, figures = now, seen
-        condition = _progressing(found)
-        # The controller leaves the verdict on the rollout before until there is
-        # progress in this one.
-        if _is_over(condition) and condition != stale:
-            raise StuckError(f"{waiting}: {condition.get('message', 'no progress')}")
-        if now - last > progress + GRACE_SECONDS:
-            raise StuckError(f"{waiting}: no progress for {now - last:.0f} s")
-        reason = check()
-        if reason is not None:
-            raise StuckError(reason)
-    raise StuckError(f"{waiting} after {timeout:g} s")
+    changed = deployment.change(forward)
+    try:
+        return await_rollout(deployment, changed, timeout, check)
+    except OvertakenError:
+        raise
+    except ClusterError as error:
+        raise FailedRolloutError(
+            f"the rollout of {deployment} cannot be followed: {error}", False
+        ) from error
+    except StuckError as error:
+        causes = [str(error), *reasons(deployment.cluster, changed)]
+        message, undone = _undo(deployment, changed, undo, timeout)
+        raise FailedRolloutError(
+            f"the rollout of {deployment} failed: {' | '.join(causes)} | {message}",
+            undone,
+        ) from error
+    except BaseException:
+        # The run was cancelled: what nobody waits for must not become active.
+        with contextlib.suppress(ClusterError, OvertakenError):
+            deployment.change(_if_ours(changed, undo))
+        raise
 
 
-def what_is_missing(deployment: Object) -> str | None:
-    """What a rollout waits for; None where it is complete.
+def roll_out(deployment: Deployment, edit: Edit, timeout: float) -> Object:
+    """Change the pod template and wait for the rollout; a failure is left as it is.
 
-    Examples
-    --------
-    >>> what_is_missing({
-    ...     "metadata": {"generation": 4},
-    ...     "spec": {"replicas": 3},
-    ...     "status": {"observedGeneration": 4, "replicas": 4, "updatedReplicas": 3,
-    ...                "availableReplicas": 3},
-    ... })
-    '1 of the former replicas still runs'
+    For a change of several Deployments, which are taken back together.
+
+    Raises
+    ------
+    StuckError
+        If the rollout failed; the message has the reasons that the cluster gives.
+    OvertakenError
+        If somebody else changed the template.
+    ClusterError
+        If the cluster refuses, or does not answer.
     """
-    spec, status = deployment["spec"], deployment.get("status", {})
-    if spec.get("paused"):
-        return "the Deployment is paused"
-    if status.get("observedGeneration", 0) < deployment["metadata"]["generation"]:
-        return "the controller has not seen the change"
-    wanted, updated = spec.get("replicas", 1), status.get("updatedReplicas", 0)
-    former = status.get("replicas", 0) - updated
-    available = status.get("availableReplicas", 0)
-    if updated < wanted:
-        return f"{updated} of {wanted} replicas are updated"
-    if former > 0:
-        return f"{former} of the former replicas still runs"
-    if available < wanted or status.get("unavailableReplicas", 0):
-        return f"{available} of {wanted} updated replicas are available"
-    return None
+    changed = deployment.change(edit)
+    try:
+        return await_rollout(deployment, changed, timeout, _nothing)
+    except StuckError as error:
+        causes = [str(error), *reasons(deployment.cluster, changed)]
+        raise StuckError(
+            f"the rollout of {deployment} failed: {' | '.join(causes)}"
+        ) from error
 
 
-def _progressing(deployment: Object) -> Object:
-    conditions = deployment.get("status", {}).get("conditions", [])
-    found = (item for item in conditions if item["type"] == "Progressing")
-    return next(found, {})
+def _undo(
+    deployment: Deployment, changed: Object, undo: Edit, timeout: float
+) -> tuple[str, bool]:
+    """Return to the former template: a sentence on it, and whether it is verified."""
+    try:
+        former = deployment.change(_if_ours(changed, undo))
+        found = await_rollout(deployment, former, timeout, _nothing)
+    except OvertakenError:
+        return "somebody else changed it meanwhile, and it was left so", False
+    except (ClusterError, StuckError) as error:
+        return f"the return to the former template is not complete: {error}", False
+    replicas = found["spec"].get("replicas", 1)
+    return f"all {replicas} replicas run the former template", True
 
 
-def _is_over(condition: Object) -> bool:
-    return condition.get("reason") == "ProgressDeadlineExceeded"
+def _if_ours(changed: Object, undo: Edit) -> Edit:
+    """`undo`, for exactly the template that we made."""
+    ours = changed["spec"]["template"]
+    former = copy.deepcopy(ours)
+    undo(former)
 
+    def edit(template: Object) -> None:
+        # After a lost answer it may be done already.
+        if template == former:
+            return
+        if template != ours:
+            raise OvertakenError("the pod template was changed by somebody else")
+        undo(template)
 
-def _figures(deployment: Object) -> tuple[int, ...]:
-    """What changes when a rollout makes progress."""
-    status = deployment.get("status", {})
-    names = (
-        "observedGeneration",
-        "replicas",
-        "updatedReplicas",
-        "readyReplicas",
-        "availableReplicas",
-    )
-    return tuple(status.get(name, 0) for name in names)
+    return edit

@@ -123,7 +123,9 @@ def test_a_server_without_a_plan_stays_away_from_the_handoff(stand, tmp_path):
         assert server.stop() == 0
 
 
-def test_the_handoff_says_503_itself_only_while_nobody_is_behind_it(storage, tmp_path):
+def test_the_handoff_answers_503_itself_only_while_nobody_is_behind_it(
+    storage, tmp_path
+):
     handoff = SocketHandoff("127.0.0.1", 0, tmp_path / "handoff.sock", grace=0.0)
     thread = threading.Thread(target=handoff.run)
     thread.start()
@@ -148,7 +150,7 @@ def test_only_the_same_user_may_ask_for_the_port(stand):
     assert stand.path.stat().st_mode & 0o777 == 0o600
 
 
-def test_what_is_no_handoff_is_said(tmp_path):
+def test_what_is_no_handoff_is_an_error(tmp_path):
     with pytest.raises(FileNotFoundError):
         connect(tmp_path / "none.sock")
     with socket.socket(socket.AF_UNIX) as other:
@@ -161,7 +163,7 @@ def test_what_is_no_handoff_is_said(tmp_path):
         thread.join()
 
 
-def test_a_port_in_use_is_said_and_ends_with_1(stand, tmp_path):
+def test_a_port_in_use_is_logged_and_ends_with_1(stand, tmp_path):
     done = subprocess.run(
         [
             *(sys.executable, "-m", "ml_assets.cli", "handoff"),

@@ -49,13 +49,13 @@ def two_arms(arms, generation, mode, share):
 
 
 @pytest.mark.parametrize(
-    "moments", [2, pytest.param(20, marks=pytest.mark.slow)], ids=str
+    "kills", [2, pytest.param(20, marks=pytest.mark.slow)], ids=str
 )
-def test_a_killed_server_has_logged_each_answer_once(storage, versions, moments):
+def test_a_killed_server_has_logged_each_answer_once(storage, versions, kills):
     _, _, given, expected = versions
     rng = random.Random(7)
     answered: list[str] = []
-    for _ in range(moments):
+    for _ in range(kills):
         # Small segments, so that some kills meet one that is being closed or shipped.
         with Server(
             storage, "--segment-bytes", "50000", "--segment-seconds", "0.3"
@@ -78,12 +78,12 @@ def test_a_killed_server_has_logged_each_answer_once(storage, versions, moments)
     missing = [id_ for id_ in answered if id_ not in logged]
     twice = [id_ for id_, count in logged.items() if count > 1]
     print(
-        f"{moments} kills: {len(answered)} answered, {len(logged)} logged,"
+        f"{kills} kills: {len(answered)} answered, {len(logged)} logged,"
         f" {len(missing)} of the answered not logged, {len(twice)} logged twice"
     )
     assert missing == [] and twice == []
     # What was logged and not answered was under way when the server died.
-    assert len(logged) - len(answered) <= 16 * moments
+    assert len(logged) - len(answered) <= 16 * kills
     assert not list((storage / "log").rglob("*.open"))
 
 
@@ -124,8 +124,8 @@ def test_on_a_full_disk_answers_go_on_and_the_loss_is_counted(storage, versions)
             found = [item["probability"] for item in answer["predictions"]]
             assert found == expected["a"]
         server.wait_for("predictions are answered and not logged", model="census")
-        told_once = [line["message"] for line in server.seen]
-        assert told_once.count("predictions are answered and not logged") == 1
+        logged_once = [line["message"] for line in server.seen]
+        assert logged_once.count("predictions are answered and not logged") == 1
         gone = lost(server)
         assert gone == 5 * len(given)
         free = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)

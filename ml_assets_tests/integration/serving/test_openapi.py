@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from ml_assets_tests.kits.serving import Server
 
-pytest.importorskip("schemathesis", reason="schemathesis is not installed")
-
 
 @pytest.mark.slow
+@pytest.mark.skipif(
+    not find_spec("schemathesis"), reason="schemathesis is not installed"
+)
 def test_generated_requests_find_no_gap_between_server_and_document(
     storage, tmp_path, versions
 ):

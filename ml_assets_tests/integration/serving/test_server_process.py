@@ -206,7 +206,7 @@ def read_answer(stream):
     return json.loads(stream.read(length))
 
 
-def test_a_port_in_use_is_said_and_ends_with_1(storage):
+def test_a_port_in_use_is_logged_and_ends_with_1(storage):
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = str(other.getsockname()[1])
         for name in ("--port", "--metrics-port"):
@@ -449,7 +449,7 @@ def ask_until_answered(port: int, body: bytes, request_id: str) -> list:
     raise AssertionError("no answer to 100 requests")
 
 
-def test_one_port_tells_the_metrics_of_every_worker(storage, versions):
+def test_one_port_exposes_the_metrics_of_every_worker(storage, versions):
     _, _, given, _ = versions
     with Server(storage, "--workers", "2") as server:
         pids = {server.wait_for("plan loaded")["process.pid"] for _ in range(2)}

@@ -1,8 +1,6 @@
 """What a model's YAML says of the pods of its runs."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -14,7 +12,7 @@ from dagster_k8s.executor import K8sStepHandler
 from dagster_k8s.job import get_user_defined_k8s_config
 from pydantic import ValidationError
 
-from ml_assets.automation.pods import TAG, executor_of
+from ml_assets.automation.pods import TAG
 from ml_assets_tests.conftest import definitions_of
 
 WANTED = {
@@ -98,18 +96,6 @@ def _made(job: dg.JobDefinition, launcher: Any) -> Any:
         create = job.executor_def.executor_creation_fn
         assert create is not None
         return create(context)
-
-
-def test_the_definitions_load_without_the_client_of_kubernetes() -> None:
-    code = (
-        "import sys; from ml_assets.components import TabularClassifier as T;"
-        "from ml_assets.automation.pods import executor_of;"
-        "executor_of(T.model_validate({'name': 'a', 'source': {'type': 'synthetic'},"
-        "'target': 'b', 'resources': {'executor': 'k8s'}}));"
-        "sys.exit('kubernetes' in sys.modules or 'dagster_k8s' in sys.modules)"
-    )
-    assert executor_of is not None
-    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

@@ -25,7 +25,7 @@ def test_the_lock_and_the_lists_of_the_images_are_at_their_floors() -> None:
 
 
 @pytest.mark.parametrize(
-    "floor, told",
+    "floor, output",
     [
         ("urllib3>=2.8.1 # CVE-2026-44431: x", "urllib3 2.8.0 has CVE-2026-44431"),
         ("pyyaml>=6.1 # PYSEC-2021-142: x", "pyyaml 6.0.3 has PYSEC-2021-142"),
@@ -33,13 +33,15 @@ def test_the_lock_and_the_lists_of_the_images_are_at_their_floors() -> None:
         ("urllib3>=2.8.0 # CVE-2026-44431: x", ""),
     ],
 )
-def test_a_pin_below_its_floor_is_told_with_the_advisory(floor: str, told: str) -> None:
+def test_a_pin_below_its_floor_is_reported_with_the_advisory(
+    floor: str, output: str
+) -> None:
     found = "\n".join(violations(read_floors(floor), read_pins(LOCK)))
-    assert found.startswith(told) and bool(found) == bool(told)
+    assert found.startswith(output) and bool(found) == bool(output)
 
 
 @pytest.mark.parametrize(
-    "line, told",
+    "line, output",
     [
         ("urllib3==2.8.0 # CVE-2026-44431: x", "not package>=version"),
         ("urllib3 # CVE-2026-44431: x", "not package>=version"),
@@ -47,8 +49,10 @@ def test_a_pin_below_its_floor_is_told_with_the_advisory(floor: str, told: str) 
         ("urllib3>=2.7.0 # somebody said so", "names no advisory"),
     ],
 )
-def test_a_floor_without_a_version_or_a_source_is_refused(line: str, told: str) -> None:
-    with pytest.raises(ValueError, match=f"line 2: .*{told}"):
+def test_a_floor_without_a_version_or_a_source_is_refused(
+    line: str, output: str
+) -> None:
+    with pytest.raises(ValueError, match=f"line 2: .*{output}"):
         read_floors(f"# comment\n{line}\n")
 
 
@@ -75,14 +79,14 @@ def audited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], 
     return run
 
 
-def test_a_name_that_nothing_pins_is_told(
+def test_a_name_that_nothing_pins_is_reported(
     audited: Callable[[str], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert audited("urlib3>=2.7.0 # CVE-2026-44431: x") == 1
     assert "urlib3" in capsys.readouterr().out
 
 
-def test_an_old_pin_of_an_image_is_told_with_its_list(
+def test_an_old_pin_of_an_image_is_reported_with_its_list(
     audited: Callable[[str], int], capsys: pytest.CaptureFixture[str]
 ) -> None:
     (audit.ROOT / "docker" / "mlflow.txt").write_text("urllib3==2.6.0\n")
@@ -133,7 +137,7 @@ def test_a_report_of_all_packages_without_a_fault_is_well(
 
 
 @pytest.mark.parametrize(
-    "answer, code, told",
+    "answer, code, output",
     [
         (SAFE | {"vulnerabilities": [FAULT]}, 64, "urllib3 2.8.0: 90000: sends what"),
         (SAFE | {"vulnerabilities": [FAULT]}, 0, "urllib3 2.8.0: 90000: sends what"),
@@ -149,10 +153,10 @@ def test_a_fault_or_a_package_that_was_skipped_is_a_failure(
     capsys: pytest.CaptureFixture[str],
     answer: object,
     code: int,
-    told: str,
+    output: str,
 ) -> None:
     assert online(answer, code) == 1
-    assert told in capsys.readouterr().out
+    assert output in capsys.readouterr().out
 
 
 def test_floors_are_compared_as_versions() -> None:

@@ -50,9 +50,9 @@ def test_broken_data_fails_and_the_report_names_the_check(
     passed, report = checked(expect=age_between(0, 60))
     (model,) = report["models"]
     assert not passed and not report["passed"]
-    (told,) = model["failed"]
-    assert told.startswith("age_between_0_and_60: column age: ")
-    assert told in capsys.readouterr().out
+    (output,) = model["failed"]
+    assert output.startswith("age_between_0_and_60: column age: ")
+    assert output in capsys.readouterr().out
 
 
 def test_a_source_that_cannot_be_read_fails_with_its_reason(

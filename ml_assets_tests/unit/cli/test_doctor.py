@@ -56,7 +56,7 @@ def test_only_a_problem_fails(
     ]
 
 
-def test_a_finding_is_told_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_finding_is_printed_with_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     only_findings(monkeypatch, problem("disk", "full", "make room"))
     output = invoke("doctor").output
     assert "problem  disk: full" in output

@@ -1,4 +1,4 @@
-"""``ml-assets feedback`` and ``experiment``: what they take and what they say."""
+"""``ml-assets feedback`` and ``experiment``: their input and their output."""
 
 import json
 import re
@@ -53,9 +53,9 @@ def test_a_label_is_handed_in(
     file.write_text(text)
     done = invoke("feedback", "income", str(file), "--json")
     assert done.exit_code == 0, done.output
-    said = json.loads(done.stdout)
-    assert said["labels"] == 1
-    assert waiting(deployed, "income", "labels") == [said["segment"]]
+    document = json.loads(done.stdout)
+    assert document["labels"] == 1
+    assert waiting(deployed, "income", "labels") == [document["segment"]]
     assert handed_in(deployed) == [row]
 
 
@@ -111,5 +111,5 @@ def test_without_a_challenger_there_is_no_experiment(home: Path) -> None:
     assert invoke("experiment", "income").stdout == (
         "income has no challenger; v1 serves alone\n"
     )
-    said = json.loads(invoke("experiment", "income", "--json").stdout)
-    assert said == {"model": "income", "experiment": None}
+    document = json.loads(invoke("experiment", "income", "--json").stdout)
+    assert document == {"model": "income", "experiment": None}

@@ -1,4 +1,4 @@
-"""Runs in this process: what is recorded, what is told, and how they fail."""
+"""Runs in this process: what is recorded, what is printed, and how they fail."""
 
 import json
 import signal
@@ -118,7 +118,7 @@ def runs_in(directory: Path) -> int:
         return instance.get_runs_count()
 
 
-def test_training_tells_each_stage_and_ends_with_the_gate(home: Path) -> None:
+def test_training_reports_each_stage_and_ends_with_the_gate(home: Path) -> None:
     evaluated(home, MODEL, VERSION, 0.95, passed=True)
     result = invoke("train", MODEL, "--force")
     assert result.exit_code == 0
@@ -128,7 +128,7 @@ def test_training_tells_each_stage_and_ends_with_the_gate(home: Path) -> None:
     assert "passed  threshold: accuracy 0.9500 is above 0.8" in result.stdout
 
 
-def test_a_failed_check_is_told_with_what_was_found() -> None:
+def test_a_failed_check_is_reported_with_what_was_found() -> None:
     result = invoke("train", MODEL)
     assert "age not null: 2 of 1200 are missing" in result.stderr
 
@@ -190,7 +190,7 @@ def test_a_failed_stage_fails_the_command_with_its_reason() -> None:
     assert "Traceback" not in result.stderr
 
 
-def test_an_unforeseen_error_is_told_by_its_cause() -> None:
+def test_an_unforeseen_error_is_reported_by_its_cause() -> None:
     doing.append(lambda: fail(ZeroDivisionError("no rows")))
     result = invoke("train", MODEL)
     assert result.exit_code == 1
@@ -218,8 +218,8 @@ def test_waiting_ends_when_the_version_is_tried_beside_the_champion(
     in_service(home, MODEL, "20261101T020000Z", shadow=VERSION)
     result = invoke("train", MODEL, "--force", "--wait", "--timeout", "0")
     assert result.exit_code == 0
-    told = f"version {VERSION} is in service as shadow, beside 20261101T020000Z"
-    assert told in result.stderr
+    sentence = f"version {VERSION} is in service as shadow, beside 20261101T020000Z"
+    assert sentence in result.stderr
 
 
 def test_waiting_for_a_daemon_that_does_not_run_says_so(home: Path) -> None:
@@ -248,7 +248,7 @@ def test_waiting_for_the_champion_again_ends_at_once(home: Path) -> None:
     assert "is the champion again: nothing to deploy" in result.stdout
 
 
-def test_deploying_tells_the_plan(home: Path, shared: Path) -> None:
+def test_deploying_reports_the_plan(home: Path, shared: Path) -> None:
     evaluated(home, MODEL, VERSION, 0.95, passed=True)
     in_service(home, MODEL, VERSION)
     result = invoke("deploy", MODEL, "--version", VERSION, "--json")

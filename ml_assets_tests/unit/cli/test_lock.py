@@ -31,7 +31,7 @@ def without_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rollback", MODEL),
     ],
 )
-def test_a_lock_that_cannot_be_had_is_told_in_a_sentence(
+def test_a_lock_that_cannot_be_had_is_reported_in_a_sentence(
     without_database: Path, command: tuple[str, ...]
 ) -> None:
     result = invoke(*command)

@@ -1,11 +1,11 @@
-"""What there is: models, their versions, and what the gate said of each."""
+"""What there is: models, their versions, and the gate's verdict on each."""
 
 import json
 from pathlib import Path
 
 import pytest
 
-from ml_assets.cli.catalogue import spec_of
+from ml_assets.cli.context import spec_of
 from ml_assets.cli.output import Failed
 from ml_assets.spec import model_file
 from ml_assets.spec.catalogue import CatalogueError, read_specs
@@ -72,7 +72,7 @@ def test_the_table_of_versions_gives_the_reason(two_versions: Path) -> None:
     assert "in service" in lines[2]
 
 
-def test_the_table_of_versions_tells_a_challenger_from_the_champion(
+def test_the_table_of_versions_distinguishes_a_challenger_from_the_champion(
     two_versions: Path,
 ) -> None:
     in_service(two_versions, "breast_cancer", FIRST, shadow=SECOND)

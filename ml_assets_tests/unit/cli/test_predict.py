@@ -8,8 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.cli.outcomes import outcomes
-from ml_assets.cli.scorers import Prediction, Refusal
+from ml_assets.cli.scorers import Prediction, Refusal, outcomes
 from ml_assets.serving.requests.problems import FieldError
 from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
 
@@ -140,7 +139,7 @@ def test_rows_that_are_refused_end_no_batch(
 
 
 def numbers(text: str, output: str) -> list[int]:
-    """The rows that an output speaks of."""
+    """The numbers of the rows in an output."""
     if output == "json":
         return [item["row"] for item in json.loads(text)["predictions"]]
     lines = text.splitlines()[1:]
@@ -234,7 +233,7 @@ def test_an_index_without_a_name_is_no_column() -> None:
     assert invoke("predict", "income", stdin=rows).exit_code == 0
 
 
-def test_the_same_fault_of_every_row_is_told_once() -> None:
+def test_the_same_fault_of_every_row_is_named_once() -> None:
     result = invoke("predict", "income", stdin="age,sex,income\n" + "1,f,no\n" * 9)
     assert result.stderr.count("'income'") == 1
 

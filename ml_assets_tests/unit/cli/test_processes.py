@@ -11,8 +11,8 @@ from unittest import mock
 
 import pytest
 
-from ml_assets.cli.demonstration.home import MARKER, empty_place
-from ml_assets.cli.development import require_free
+from ml_assets.cli.demo.environment import MARKER, empty_home
+from ml_assets.cli.dev import require_free
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children, script
 from ml_assets_tests.kits.processes import await_true
@@ -60,7 +60,7 @@ def test_a_stubborn_process_and_its_children_are_killed(
     await_true(lambda: not is_alive(grandchild), "its child ended", 5)
 
 
-def test_a_death_is_told_with_the_end_of_the_log(tmp_path: Path) -> None:
+def test_a_death_is_reported_with_the_end_of_the_log(tmp_path: Path) -> None:
     command = [sys.executable, "-c", "print('no such plan'); raise SystemExit(3)"]
     with Children() as children:
         children.start("model server", command, tmp_path / "log").popen.wait()
@@ -82,7 +82,7 @@ def test_programs_are_those_beside_the_interpreter() -> None:
     assert done.stdout.startswith(b"ml-assets, version ")
 
 
-def test_a_place_for_sockets_that_is_too_long_is_named(
+def test_a_directory_for_sockets_that_is_too_long_is_named(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("tempfile.tempdir", "/" + "t" * 90)
@@ -104,40 +104,40 @@ def test_the_demo_starts_from_an_empty_directory(
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_STORAGE", "/elsewhere")
     monkeypatch.setenv("DAGSTER_HOME", "/elsewhere")
-    with empty_place() as place:
-        (place / "left over").touch()
+    with empty_home() as directory:
+        (directory / "left over").touch()
     monkeypatch.setenv("ML_ASSETS_HOME", str(home))
-    with empty_place() as place:
-        assert place == home / "demo"
-        assert not (place / "left over").exists()
-        assert os.environ["ML_ASSETS_HOME"] == str(place)
+    with empty_home() as directory:
+        assert directory == home / "demo"
+        assert not (directory / "left over").exists()
+        assert os.environ["ML_ASSETS_HOME"] == str(directory)
         assert "ML_ASSETS_STORAGE" not in os.environ
-        assert os.environ["DAGSTER_HOME"] == str(place / "dagster")
+        assert os.environ["DAGSTER_HOME"] == str(directory / "dagster")
 
 
 def test_the_demo_empties_no_directory_that_it_did_not_make(home: Path) -> None:
     (home / "demo").mkdir()
     (home / "demo" / "thesis.txt").touch()
-    with pytest.raises(Failed, match="was not made by the demo"), empty_place():
+    with pytest.raises(Failed, match="was not made by the demo"), empty_home():
         pass
     assert (home / "demo" / "thesis.txt").exists()
 
 
-def test_two_demos_in_one_place_do_not_meet(
+def test_two_demos_in_one_home_exclude_each_other(
     home: Path, own_environment: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with empty_place() as place:
+    with empty_home() as directory:
         monkeypatch.setenv("ML_ASSETS_HOME", str(home))
-        with pytest.raises(Failed, match="another demo is running"), empty_place():
+        with pytest.raises(Failed, match="another demo is running"), empty_home():
             pass
-        assert (place / MARKER).exists()
+        assert (directory / MARKER).exists()
 
 
-def test_a_taken_port_is_told_with_the_way_out() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
+def test_a_busy_port_is_reported_with_the_option_to_change() -> None:
+    with socket.socket() as busy:
+        busy.bind(("127.0.0.1", 0))
+        busy.listen()
+        port = busy.getsockname()[1]
         with pytest.raises(Failed, match=f"port {port} .*another with --ui-port"):
             require_free(port, "ui-port")
     require_free(port, "ui-port")

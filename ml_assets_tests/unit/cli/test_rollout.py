@@ -24,7 +24,7 @@ def test_what_is_active_is_rolled_out_again_and_no_plan_is_made(
     assert len([*storage.glob("plans/income/0*.json")]) == 1
 
 
-def test_a_model_that_was_never_deployed_is_told(storage: Path) -> None:
+def test_a_model_that_was_never_deployed_is_named(storage: Path) -> None:
     result = invoke("rollout", "churn")
     assert result.exit_code == 1
     assert "churn was never deployed, expected one of income" in result.stderr
@@ -38,7 +38,7 @@ def test_nothing_deployed_is_no_failure(
     assert (result.exit_code, result.stdout) == (0, "")
 
 
-def test_a_rollout_that_fails_is_told_with_its_reason(
+def test_a_rollout_that_fails_is_reported_with_its_reason(
     storage: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_TARGET", "docker")

@@ -1,4 +1,4 @@
-"""Rows of every format become the same values, and bad files say where."""
+"""Rows of every format become the same values; bad files are refused with the line."""
 
 import io
 import json
@@ -12,7 +12,8 @@ from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import chunks, detect, read
 from ml_assets.ml.sources import read_source
 from ml_assets.records.plan import Column
-from ml_assets.spec.source import CsvFormat, SourceSpec
+from ml_assets.spec.csv_format import CsvFormat
+from ml_assets.spec.source import SourceSpec
 
 COLUMNS = (
     Column(name="age", kind="number", nullable=True),
@@ -137,7 +138,7 @@ def test_a_bad_file_is_refused_with_its_place(
         ("rows.txt", b"", "csv"),
     ],
 )
-def test_the_format_is_told_by_name_then_by_content(
+def test_the_format_is_recognised_by_name_then_by_content(
     name: str, data: bytes, kind: str
 ) -> None:
     assert detect(name, io.BufferedReader(io.BytesIO(data))) == kind

@@ -34,7 +34,7 @@ MOMENT = "2026-11-27T09:30:00"
         (("Male", "Female"), ["Male"], "Male"),
     ],
 )
-def test_every_spelling_of_a_category_is_that_category(
+def test_every_notation_of_a_category_is_that_category(
     categories: tuple[str, ...], values: list[object], meant: str
 ) -> None:
     assert [match_category(categories, value) for value in values] == [meant] * len(
@@ -66,7 +66,7 @@ def test_what_only_looks_alike_is_another_category(
 
 
 @pytest.mark.parametrize("value", [True, "true", "TRUE", "True"])
-def test_a_boolean_column_takes_the_spellings_that_training_takes(
+def test_a_boolean_column_accepts_the_notations_that_training_accepts(
     value: object,
 ) -> None:
     assert clean(Column(name="member", kind="boolean"), value) is True
@@ -74,7 +74,7 @@ def test_a_boolean_column_takes_the_spellings_that_training_takes(
 
 @pytest.mark.parametrize("value", [3, 3.0, "3", "3.0"])
 @pytest.mark.parametrize("form", ["rows", "columns"])
-def test_a_request_may_hold_any_spelling(value: object, form: str) -> None:
+def test_a_request_may_hold_any_notation(value: object, form: str) -> None:
     columns = (Column(name="code", kind="string", categories=("1", "3")),)
     signature = Signature(columns=columns, target="t", negative=0, positive=1)
     body = (
@@ -116,7 +116,7 @@ CODES = Signature(
         (("BYTES", "BYTES", "BOOL"), ("3", "True", True)),
     ],
 )
-def test_each_protocol_takes_each_spelling(
+def test_each_protocol_accepts_each_notation(
     datatypes: tuple[str, ...], values: tuple[object, ...]
 ) -> None:
     decoder = RowDecoder(CODES, 10)

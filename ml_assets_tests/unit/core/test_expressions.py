@@ -98,7 +98,7 @@ def test_an_expression_computes(text, expected):
         ("a\0", "at position 1"),
     ],
 )
-def test_what_is_not_allowed_is_refused_with_its_place(text, message):
+def test_what_is_not_allowed_is_refused_with_its_position(text, message):
     with pytest.raises(ExpressionError) as error:
         Expression.parse(text)
 
@@ -130,7 +130,7 @@ def test_columns_that_do_not_fit_are_named(text, message):
         Expression.parse(text).evaluate(VALUES)
 
 
-def test_columns_are_told_in_the_order_of_first_use():
+def test_columns_are_listed_in_the_order_of_first_use():
     expression = Expression.parse("where(sex == 'm', `education-num`, b) - b + isna(a)")
 
     assert expression.columns == ("sex", "education-num", "b", "a")

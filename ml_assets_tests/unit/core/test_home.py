@@ -28,6 +28,6 @@ def test_a_working_directory_that_no_url_can_carry_is_refused(tmp_path, monkeypa
     "name",
     ["x#y", "q'u \"o", "é ü", "100%", "%(here)s", "{curly}", "back\\slash", "a:b"],
 )
-def test_any_other_home_is_taken(name, tmp_path, monkeypatch):
+def test_any_other_home_is_accepted(name, tmp_path, monkeypatch):
     monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path / name))
     assert home().name == name

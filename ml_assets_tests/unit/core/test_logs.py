@@ -36,7 +36,7 @@ def test_a_line_begins_with_time_level_and_message_and_names_the_service() -> No
     assert found["event.dataset"] == "ml-assets.test"
 
 
-def test_what_libraries_attach_to_a_record_is_not_told() -> None:
+def test_what_libraries_attach_to_a_record_is_not_written() -> None:
     found = line(
         {"msg": "sent", "body": {"age": "forty-one"}, "fields": {"labels.rows": 1}}
     )
@@ -44,7 +44,7 @@ def test_what_libraries_attach_to_a_record_is_not_told() -> None:
     assert found["labels.rows"] == 1
 
 
-def test_what_a_factory_of_records_adds_is_not_told(
+def test_what_a_factory_of_records_adds_is_not_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Ray replaces it in each process that imports Ray.
@@ -68,7 +68,7 @@ def test_lines_of_a_request_bear_its_ids() -> None:
 
 
 @pytest.mark.parametrize("includes_errors", [False, True])
-def test_the_message_of_an_exception_is_told_only_where_that_is_allowed(
+def test_the_message_of_an_exception_is_written_only_where_that_is_allowed(
     includes_errors: bool,
 ) -> None:
     try:
@@ -116,7 +116,7 @@ def test_secrets_are_redacted(
     assert Redactor(environ)(text) == redacted
 
 
-def test_no_field_of_a_line_tells_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_field_of_a_line_holds_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SLACK_WEBHOOK", WEBHOOK)
     fields = {"labels.urls": [WEBHOOK], "event.reason": f"no answer of {WEBHOOK}"}
     try:
@@ -157,7 +157,7 @@ raise RuntimeError("the end")
 """
 
 
-def test_whatever_a_process_logs_is_json_where_the_environment_says_so() -> None:
+def test_whatever_a_process_logs_is_json_where_the_environment_asks_for_it() -> None:
     done = subprocess.run(
         [sys.executable, "-c", WRITES],
         env={**os.environ, **json_environment()},
@@ -206,51 +206,75 @@ with dg.DagsterInstance.ephemeral(
     steps.execute_in_process(instance=instance)
 """
 MODULE = 'logging.getLogger("ml_assets.deep").warning("said")'
+PROGRAMS = {
+    "the root logger got a handler by a call of logging.warning": LOGGER
+    + 'logging.warning("by the way")\nlogger.info("said")',
+    "a library configured the root logger": LOGGER
+    + 'logging.basicConfig(force=True)\nlogger.info("said")',
+    "a logger has two handlers": LOGGER
+    + "logger.addHandler(logging.StreamHandler())\nlogger.info('said')",
+    "a logger and the one above it have handlers": LOGGER
+    + "logging.getLogger('ml_assets').addHandler(logging.StreamHandler())\n"
+    "logger.info('said')",
+    "a module logs in a run, and the root logger got a handler": RUN.format(
+        before="logging.warning('by the way')", call=MODULE
+    ),
+    "a module logs in a run": RUN.format(before="pass", call=MODULE),
+    "a step logs, and the root logger got a handler": RUN.format(
+        before="logging.warning('so')", call="context.log.warning('said')"
+    ),
+    "Dagster's logger in a run, and the root logger got a handler": RUN.format(
+        before="logging.warning('so')",
+        call="dg.get_dagster_logger().warning('said')",
+    ),
+    "a module has a handler of its own, and logs in a run": RUN.format(
+        before="logging.getLogger('ml_assets.deep').addHandler("
+        "logging.StreamHandler())",
+        call=MODULE,
+    ),
+}
+# Each in a process of its own, which has imported already what a run of Dagster needs.
+EACH = """
+import json, logging, os, sys
+import dagster
+dagster.DagsterInstance.ephemeral().dispose()
+for name, program in json.load(sys.stdin).items():
+    if (child := os.fork()) == 0:
+        output = os.open(name, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+        os.dup2(output, 1)
+        os.dup2(output, 2)
+        exec(program, {"__name__": "__main__"})
+        logging.shutdown()
+        sys.stdout.flush()
+        # At once: it costs more than all before to take down what was imported.
+        os._exit(0)
+    if os.waitpid(child, 0)[1]:
+        sys.exit(f"{name}: {open(name).read()}")
+"""
 
 
-@pytest.mark.parametrize(
-    "program",
-    [
-        LOGGER + 'logging.warning("by the way")\nlogger.info("said")',
-        LOGGER + 'logging.basicConfig(force=True)\nlogger.info("said")',
-        LOGGER + "logger.addHandler(logging.StreamHandler())\nlogger.info('said')",
-        LOGGER + "logging.getLogger('ml_assets').addHandler(logging.StreamHandler())\n"
-        "logger.info('said')",
-        RUN.format(before="logging.warning('by the way')", call=MODULE),
-        RUN.format(before="pass", call=MODULE),
-        RUN.format(before="logging.warning('so')", call="context.log.warning('said')"),
-        RUN.format(
-            before="logging.warning('so')",
-            call="dg.get_dagster_logger().warning('said')",
-        ),
-        RUN.format(
-            before="logging.getLogger('ml_assets.deep').addHandler("
-            "logging.StreamHandler())",
-            call=MODULE,
-        ),
-    ],
-    ids=[
-        "the root logger got a handler by a call of logging.warning",
-        "a library configured the root logger",
-        "a logger has two handlers",
-        "a logger and the one above it have handlers",
-        "a module logs in a run, and the root logger got a handler",
-        "a module logs in a run",
-        "a step logs, and the root logger got a handler",
-        "Dagster's logger in a run, and the root logger got a handler",
-        "a module has a handler of its own, and logs in a run",
-    ],
-)
-def test_a_record_is_one_line_however_many_handlers_it_meets(program: str) -> None:
-    done = subprocess.run(
-        [sys.executable, "-c", program],
+@pytest.fixture(scope="module")
+def outputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with all that each program wrote, in a file of its name."""
+    directory = tmp_path_factory.mktemp("outputs")
+    subprocess.run(
+        [sys.executable, "-c", EACH],
+        cwd=directory,
         env={**os.environ, **json_environment()},
-        capture_output=True,
+        input=json.dumps(PROGRAMS),
         text=True,
-        check=False,
+        check=True,
     )
-    lines = [json.loads(text) for text in (done.stdout + done.stderr).splitlines()]
-    assert [item["message"] for item in lines].count("said") == 1, done.stderr
+    return directory
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_record_is_one_line_however_many_handlers_it_meets(
+    outputs: Path, name: str
+) -> None:
+    text = (outputs / name).read_text()
+    lines = [json.loads(line) for line in text.splitlines()]
+    assert [item["message"] for item in lines].count("said") == 1, text
 
 
 def test_files_get_what_the_console_got_before(tmp_path: Path) -> None:

@@ -39,9 +39,9 @@ def test_two_environments_are_never_one_namespace(
     ):
         pass
     monkeypatch.setenv("K8S_STAGING_NAMESPACE", "staging")
-    assert cluster("staging").connection.namespace == "staging"
+    assert cluster("staging").namespace == "staging"
     # There need not be both.
     monkeypatch.delenv("K8S_PROD_SERVER")
-    assert cluster("staging").connection.server == site.production.api.url
+    assert cluster("staging").server == site.production.api.url
     with pytest.raises(SettingsError, match="no cluster is known: K8S_PROD_SERVER"):
         cluster("production")

@@ -69,7 +69,7 @@ def test_a_right_guide_is_followed_to_its_end(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "right, wrong, told",
+    "right, wrong, message",
     [
         ("hello world of", "hello you of", "the guide shows 'hello you of"),
         ("\n1\n", "\n2\n", "the guide shows '2'"),
@@ -81,10 +81,10 @@ def test_a_right_guide_is_followed_to_its_end(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_guide_is_noticed(
-    tmp_path: Path, right: str, wrong: str, told: str
+    tmp_path: Path, right: str, wrong: str, message: str
 ) -> None:
     assert RIGHT.count(right) == 1
-    with pytest.raises(AssertionError, match=f"line \\d+: {told}"):
+    with pytest.raises(AssertionError, match=f"line \\d+: {message}"):
         follow(tmp_path, RIGHT.replace(right, wrong))
 
 

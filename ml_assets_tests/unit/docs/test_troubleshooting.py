@@ -42,8 +42,8 @@ def messages() -> list[str]:
     return found
 
 
-def is_told(message: str) -> bool:
-    """Whether the code says so, whatever it fills in for each ``...``."""
+def is_in_the_code(message: str) -> bool:
+    """Whether the code has it, whatever it fills in for each ``...``."""
     parts = [re.escape(part.strip()) for part in message.split("...") if part.strip()]
     pattern = re.compile(r"\W?.*?\W?".join(parts), re.DOTALL)
     return any(pattern.search(text) for text in messages())
@@ -57,10 +57,10 @@ def symptoms() -> list[str]:
 
 
 @pytest.mark.parametrize("message", symptoms())
-def test_a_symptom_is_what_the_code_says(message: str) -> None:
-    assert is_told(message)
+def test_a_symptom_is_a_message_of_the_code(message: str) -> None:
+    assert is_in_the_code(message)
 
 
-def test_a_message_that_nobody_says_is_noticed() -> None:
-    assert is_told("there is no model ...; the models are: ...")
-    assert not is_told("there is no model ...; the models were: ...")
+def test_a_message_that_is_not_in_the_code_is_noticed() -> None:
+    assert is_in_the_code("there is no model ...; the models are: ...")
+    assert not is_in_the_code("there is no model ...; the models were: ...")

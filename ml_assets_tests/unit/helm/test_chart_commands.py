@@ -154,15 +154,15 @@ BROKEN = [
 ]
 
 
-@pytest.mark.parametrize("owner, breaks, told", BROKEN)
+@pytest.mark.parametrize("owner, breaks, output", BROKEN)
 def test_the_check_refuses_what_would_not_work(
-    owner: str, breaks: Callable[[Object], object], told: str
+    owner: str, breaks: Callable[[Object], object], output: str
 ) -> None:
     objects = _of_both("webserver" if owner == "init" else owner)
     assert problems(objects) == []
     container, *_ = _containers(objects, owner)
     breaks(container)
-    assert told in "\n".join(problems(objects))
+    assert output in "\n".join(problems(objects))
 
 
 def test_the_check_refuses_a_parameter_of_ray_that_it_does_not_have() -> None:

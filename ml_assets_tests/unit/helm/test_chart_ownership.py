@@ -141,8 +141,13 @@ def scales(api: KubernetesApi, root: Path, name: str, number: int) -> None:
 
 IMAGE = (*TEMPLATE, "[model-server]", "image")
 CODE_IMAGE = (*TEMPLATE, "[dagster-user-deployments]", "image")
-TOLD_IMAGE = (*TEMPLATE, "[dagster-user-deployments]", "env", f"[{CURRENT_IMAGE}]",
-              "value")  # fmt: skip
+IMAGE_VARIABLE = (
+    *TEMPLATE,
+    "[dagster-user-deployments]",
+    "env",
+    f"[{CURRENT_IMAGE}]",
+    "value",
+)
 ANNOTATIONS = ("template", "metadata", "annotations")
 MORE_CPU = {"modelServer": {"resources": {"limits": {"cpu": "3"}}}}
 NEWER = {"images": {"server": {"digest": OTHER}}}
@@ -158,7 +163,7 @@ ROWS = [
      {"modelServer": {"replicas": 9}}),
     (code_location, CODE, delivers, (*ANNOTATIONS, RELEASE), DELIVERY, DAEMON),
     (code_location, CODE, delivers, CODE_IMAGE, DELIVERY, DAEMON),
-    (code_location, CODE, delivers, TOLD_IMAGE, DELIVERY, DAEMON),
+    (code_location, CODE, delivers, IMAGE_VARIABLE, DELIVERY, DAEMON),
 ]  # fmt: skip
 
 
@@ -184,7 +189,7 @@ def test_an_upgrade_takes_nothing_from_who_owns_it(
     writes(api, tmp_path, name, 1)
     assert owner in api.owners[name].managers(path)
     written = dict(leaves(helm.live["spec"]))[path]
-    # Another value is upgraded, then the very one, then the first again: a way back.
+    # Another value is upgraded, then the very one, then the first again: a rollback.
     for values in (MORE_CPU, changed, {}):
         helm.upgrade(render(helm.live, **values))
         assert dict(leaves(helm.live["spec"]))[path] == written

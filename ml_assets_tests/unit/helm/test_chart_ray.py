@@ -104,15 +104,15 @@ def test_run_pods_reach_the_client_server_and_nothing_else(
 
 
 @pytest.mark.parametrize(
-    "values, told",
+    "values, output",
     [
         ({"workers": {"replicas": 0}}, "/ray/workers/replicas"),
         ({"worker": {}}, "worker"),
         ({"version": "latest"}, "/ray/version"),
     ],
 )
-def test_a_wrong_value_is_refused_with_its_path(values: Object, told: str) -> None:
-    with pytest.raises(Exception, match=told):
+def test_a_wrong_value_is_refused_with_its_path(values: Object, output: str) -> None:
+    with pytest.raises(Exception, match=output):
         render({"ray": {"enabled": True} | values})
 
 

@@ -114,7 +114,7 @@ def test_rows_that_grow_in_time_are_new_although_they_look_alike(
     assert not (learnt(model, today, champion) & today.test).any()
 
 
-def test_a_key_tells_rows_apart_although_the_yaml_drops_it(home: Any) -> None:
+def test_a_key_shows_rows_apart_although_the_yaml_drops_it(home: Any) -> None:
     model = spec(split={"key": ["since"]}, features={"drop": ["since"]})
     champion = rows_of(model, raw(TODAY))
 

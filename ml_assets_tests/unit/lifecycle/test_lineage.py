@@ -135,7 +135,7 @@ def test_the_shadows_answer_stands_beside_the_one_that_was_given(
 
 
 @pytest.mark.parametrize("log", LOGS)
-def test_an_unknown_id_is_told_with_where_it_was_looked_for(
+def test_an_unknown_id_is_reported_with_where_it_was_looked_for(
     log: Callable[..., None], version: str, home: Path
 ) -> None:
     log(home, [line(NOON, n, version=version) for n in range(3)])
@@ -144,7 +144,7 @@ def test_an_unknown_id_is_told_with_where_it_was_looked_for(
         lineage(unknown)
 
 
-def test_what_is_no_prediction_id_is_told_so(home: Path) -> None:
+def test_what_is_no_prediction_id_is_reported_so(home: Path) -> None:
     with pytest.raises(LineageError, match="abc is no prediction id"):
         lineage("abc")
 
@@ -225,7 +225,7 @@ def test_a_prediction_of_a_removed_version_says_so(home: Path) -> None:
         lineage(logged["id"])
 
 
-def test_the_command_tells_it_and_fails_where_something_was_altered(
+def test_the_command_shows_it_and_fails_where_something_was_altered(
     version: str, home: Path
 ) -> None:
     from ml_assets.cli import main

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ml_assets.ml.classes import Classes, as_classes, encode_target
-from ml_assets.ml.retype import FeatureError
+from ml_assets.ml.cleaning import FeatureError
 
 YES = Classes("no", "yes")
 
@@ -46,8 +46,8 @@ def test_one_class_in_another_spelling_is_the_same_class(
     column: "pd.Series[Any]", negative: Any, positive: Any
 ) -> None:
     pinned = Classes(negative, positive)
-    for said in (None, positive):
-        labels = encode_target(column, said, pinned)
+    for given in (None, positive):
+        labels = encode_target(column, given, pinned)
         assert labels.y.tolist() == [0, 1, 1]
         # Answers keep the spelling of the first training.
         assert labels.classes == pinned
@@ -56,7 +56,7 @@ def test_one_class_in_another_spelling_is_the_same_class(
 
 
 @pytest.mark.parametrize(
-    "column, told",
+    "column, message",
     [
         (target("no", "maybe"), "'maybe' is new, 'yes' is gone"),
         (target("no", "yes", "maybe"), "'maybe' is new"),
@@ -65,9 +65,9 @@ def test_one_class_in_another_spelling_is_the_same_class(
     ],
 )
 def test_a_class_that_comes_or_goes_is_named(
-    column: "pd.Series[Any]", told: str
+    column: "pd.Series[Any]", message: str
 ) -> None:
-    with pytest.raises(FeatureError, match=told):
+    with pytest.raises(FeatureError, match=message):
         encode_target(column, pinned=YES)
 
 

@@ -1,4 +1,4 @@
-"""The schema contract: what it learns, and what it says of changed data."""
+"""The schema contract: what it learns, and how changed data breaks it."""
 
 import json
 
@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml_assets.ml.column_contract import Violation
 from ml_assets.ml.contract import Contract
-from ml_assets.ml.contract_columns import Violation
 
 ROWS = 1_000
 

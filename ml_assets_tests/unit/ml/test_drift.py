@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from ml_assets.ml import drift_measures as measure
+from ml_assets.ml import two_sample as measure
 from ml_assets.ml.drift import compare
 from ml_assets.ml.profile import Profile, profile
 
@@ -354,11 +354,11 @@ def test_a_report_says_where_a_column_moves_by_itself(before, after, hint):
 
 
 def people(seed, n, kind):
-    """Rows of a table in which rows are told apart by different columns."""
+    """Rows of a table that different columns distinguish."""
     random = np.random.default_rng(seed)
     job = random.choice(["clerk", "nurse", "pilot"], n, p=[0.6, 0.3, 0.1])
     owner = random.random(n) < 0.9
-    if kind == "one number that tells":
+    if kind == "one distinct number":
         return pd.DataFrame({"fee": random.gamma(2, 20, n), "owner": owner})
     if kind == "numbers":
         return pd.DataFrame(random.normal(size=(n, 4)), columns=[*"abcd"])
@@ -366,7 +366,7 @@ def people(seed, n, kind):
     return pd.DataFrame({**whole, "job": job, "owner": owner})
 
 
-KINDS = ["one number that tells", "numbers", "whole numbers and categories"]
+KINDS = ["one distinct number", "numbers", "whole numbers and categories"]
 
 
 @pytest.mark.parametrize("kind", KINDS)

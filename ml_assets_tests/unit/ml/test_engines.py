@@ -1,4 +1,4 @@
-"""Where the candidates of a search are fitted, and what is told where nobody can."""
+"""Where the candidates of a search are fitted, and the error where none can be."""
 
 import os
 import socket
@@ -7,7 +7,7 @@ import sys
 import pytest
 from threadpoolctl import threadpool_info
 
-from ml_assets.ml import ray_engine
+from ml_assets.ml import engines
 from ml_assets.ml.engines import EngineError, workers
 from ml_assets_tests.kits.ray import free_port
 
@@ -15,7 +15,7 @@ ADDRESS = "RAY_ADDRESS"
 
 
 def _threads(_):
-    import sklearn.ensemble  # noqa: F401 - its OpenMP is what is looked at
+    import sklearn.ensemble  # noqa: F401 - its OpenMP is what is counted
 
     return os.getpid(), {pool["num_threads"] for pool in threadpool_info()}
 
@@ -45,7 +45,7 @@ def test_ray_that_is_not_installed_is_named_with_its_extra(monkeypatch):
 @pytest.mark.parametrize(
     "address", ["head", "ray://head", "http://head:10001", "ray://head:port", "auto"]
 )
-def test_an_address_that_is_none_is_told(monkeypatch, address):
+def test_an_address_that_is_none_is_an_error(monkeypatch, address):
     monkeypatch.setenv(ADDRESS, address)
 
     with pytest.raises(EngineError, match=f"HOST:PORT, found '{address}'"):
@@ -54,7 +54,7 @@ def test_an_address_that_is_none_is_told(monkeypatch, address):
 
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
-def test_a_cluster_where_nobody_listens_is_told(monkeypatch, scheme):
+def test_a_cluster_where_nobody_listens_is_an_error(monkeypatch, scheme):
     address = f"{scheme}127.0.0.1:{free_port()}"
     monkeypatch.setenv(ADDRESS, address)
 
@@ -65,7 +65,7 @@ def test_a_cluster_where_nobody_listens_is_told(monkeypatch, scheme):
 
 @pytest.mark.parametrize("scheme", ["", "ray://"])
 def test_a_server_that_is_no_ray_does_not_hold_a_run_up(monkeypatch, scheme):
-    monkeypatch.setattr(ray_engine, "CONNECT_SECONDS", 0.5)
+    monkeypatch.setattr(engines, "CONNECT_SECONDS", 0.5)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         address = f"{scheme}127.0.0.1:{silent.getsockname()[1]}"
         monkeypatch.setenv(ADDRESS, address)

@@ -144,8 +144,8 @@ def test_groups_are_reported_apart():
         np.array([0, 1, 1, 1]), np.array([0.2, 0.9, 0.7, 0.3]), slices=frame[["sex"]]
     ).slices
 
-    told = [(row.group, row.n, row.accuracy, row.positive_rate) for row in rows]
-    assert told == [("f", 2, 1, 0.5), ("m", 1, 1, 1), ("missing", 1, 0, 1)]
+    found = [(row.group, row.n, row.accuracy, row.positive_rate) for row in rows]
+    assert found == [("f", 2, 1, 0.5), ("m", 1, 1, 1), ("missing", 1, 0, 1)]
     assert rows[0].roc_auc == 1
     assert math.isnan(rows[1].roc_auc)
 
@@ -181,7 +181,7 @@ def test_the_gate_gets_the_figures_of_the_same_rows():
     assert evaluation.gate_figures().champion is None
 
 
-def test_an_evaluation_is_told_as_json_without_nan():
+def test_an_evaluation_is_reported_as_json_without_nan():
     value = evaluate(np.ones(3, dtype=int), np.array([0.2, 0.6, 0.7])).to_dict()
 
     again = json.loads(json.dumps(value, allow_nan=False))

@@ -14,10 +14,10 @@ from sklearn.ensemble import (
 from sklearn.linear_model import LogisticRegression
 
 from ml_assets.ml.classes import encode_target
-from ml_assets.ml.columns import plain_texts
+from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.features import DeriveColumns, build_pipeline
+from ml_assets.ml.frames import plain_texts
 from ml_assets.ml.prepare import input_columns, prepare
-from ml_assets.ml.retype import FeatureError
 from ml_assets.spec.model import FeaturesSpec
 
 NAN = np.nan

@@ -1,4 +1,4 @@
-"""The gate: what deploys, what does not, and that it says why."""
+"""The gate: what deploys, what does not, and why."""
 
 import json
 import math
@@ -269,12 +269,12 @@ def test_figures_survive_json_with_nan_as_null():
     assert again.to_dict() == given.to_dict()
 
 
-def test_a_decision_is_told_as_json():
-    told = Gate(GateSpec()).decide(figures(accuracy=0.8)).to_dict()
+def test_a_decision_is_reported_as_json():
+    decision = Gate(GateSpec()).decide(figures(accuracy=0.8)).to_dict()
 
-    assert json.loads(json.dumps(told)) == told
-    assert told["passed"] is False
-    assert told["clauses"][0] == {
+    assert json.loads(json.dumps(decision)) == decision
+    assert decision["passed"] is False
+    assert decision["clauses"][0] == {
         "name": "threshold",
         "passed": False,
         "sentence": "accuracy 0.8000 is not above 0.8",
@@ -292,7 +292,9 @@ def test_a_decision_is_told_as_json():
         (1.0, 1.0, ("1.0000", "1.0000")),
     ],
 )
-def test_numbers_are_shown_with_the_digits_that_tell_them_apart(value, other, shown):
+def test_numbers_are_shown_with_the_digits_that_distinguish_them_apart(
+    value, other, shown
+):
     assert digits(value, other) == shown
 
 

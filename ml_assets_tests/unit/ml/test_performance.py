@@ -9,13 +9,12 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from ml_assets.ml.intervals import wilson
-from ml_assets.ml.performance import by_day
-from ml_assets.ml.performance_auc import auc_interval
-from ml_assets.ml.performance_degraded import accuracy_degraded, auc_degraded
+from ml_assets.ml.performance import auc_interval, by_day
+from ml_assets.ml.sequential.degradation import accuracy_degraded, auc_degraded
 
 
 def joined(seed, n, version="20261123T020000Z", signal=2.0):
-    """Labels over three days, and probabilities that tell something of them."""
+    """Labels over three days, and probabilities that predict them somewhat."""
     generator = np.random.default_rng(seed)
     label = generator.random(n) < 0.3
     probability = 1 / (1 + np.exp(-generator.normal(signal * (label - 0.5), 1)))

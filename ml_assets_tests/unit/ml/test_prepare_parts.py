@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.ml.prepare import prepare
-from ml_assets.ml.prepare_parts import join_prepared, prepare_part
-from ml_assets.ml.retype import FeatureError, whole_numbers
+from ml_assets.ml.cleaning import FeatureError, integral_columns
+from ml_assets.ml.prepare import join_prepared, prepare, prepare_part
 from ml_assets.ml.tables import content_hash, tidy
 from ml_assets.spec.model import FeaturesSpec
 
@@ -34,7 +33,7 @@ def raw():
 
 
 def in_pieces(raw, spec, keep=()):
-    whole = whole_numbers(raw, spec)
+    whole = integral_columns(raw, spec)
     pieces = [raw[start:stop].reset_index(drop=True) for start, stop in CUTS]
     made = [prepare_part(piece, spec, "left", whole, keep) for piece in pieces]
     return join_prepared(made, spec, "left", None, keep)
@@ -89,7 +88,7 @@ def test_a_derived_column_over_one_that_teaches_nothing_is_refused_alike(raw):
     ids=["numbers", "Booleans", "texts"],
 )
 @pytest.mark.parametrize("cut", [1, 2, 3])
-def test_rows_without_a_target_are_left_out_and_told_alike(target, labels, cut):
+def test_rows_without_a_target_are_left_out_and_reported_alike(target, labels, cut):
     raw = tidy(pd.DataFrame({"a": range(5), "empty": None, "y": target}))
     spec = FeaturesSpec(drop=["empty"])
     whole = prepare(raw, spec, "y")

@@ -108,7 +108,7 @@ BREACHED = Guardrail(name="errors", requests_challenger=50, breached_at=40)
 
 
 @pytest.mark.parametrize(
-    "evidence, guardrails, expired, verdict, said",
+    "evidence, guardrails, expired, verdict, sentence",
     [
         (BETTER, [CALM], False, "promote", "the challenger is better: of 900 labels"),
         (BETTER, [], False, "promote", "60 of them"),
@@ -124,8 +124,8 @@ BREACHED = Guardrail(name="errors", requests_challenger=50, breached_at=40)
         (Split(expected=0.8), [CALM], False, "not_yet", "no labels yet"),
     ],
 )
-def test_the_verdict(evidence, guardrails, expired, verdict, said):
+def test_the_verdict(evidence, guardrails, expired, verdict, sentence):
     decision = decide(evidence, guardrails, expired=expired)
 
     assert decision.verdict == verdict
-    assert said in decision.sentence
+    assert sentence in decision.sentence

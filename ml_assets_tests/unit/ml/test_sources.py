@@ -10,7 +10,8 @@ import pandas as pd
 import pytest
 
 from ml_assets.ml.sources import SourceError, describe, read_source
-from ml_assets.spec.source import CsvFormat, SourceSpec
+from ml_assets.spec.csv_format import CsvFormat
+from ml_assets.spec.source import SourceSpec
 
 ADULT = (
     "age workclass fnlwgt education education_num marital_status occupation"

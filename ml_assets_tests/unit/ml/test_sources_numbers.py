@@ -8,8 +8,9 @@ import pytest
 from pydantic import ValidationError
 
 from ml_assets.ml.sources import SourceError, read_source
-from ml_assets.ml.sources.text_numbers import dressed
-from ml_assets.spec.source import CsvFormat, SourceSpec
+from ml_assets.ml.sources.csv_numbers import formatted_numbers
+from ml_assets.spec.csv_format import CsvFormat
+from ml_assets.spec.source import SourceSpec
 
 
 def read(tmp_path: Path, content: str, **layout: Any) -> pd.DataFrame:
@@ -38,8 +39,8 @@ def test_a_code_with_a_zero_in_front_stays_text(
 ) -> None:
     content = "n,code,x\n" + "".join(f"7,{cell},1.5\n" for cell in cells)
     table = read(tmp_path, content, encoding=encoding)
-    told = [cell.strip().strip('"') or None for cell in cells]
-    assert [None if pd.isna(v) else v for v in table["code"]] == told
+    texts = [cell.strip().strip('"') or None for cell in cells]
+    assert [None if pd.isna(v) else v for v in table["code"]] == texts
     # What is a number beside it stays one.
     assert table["n"].tolist() == [7, 7] and table["x"].tolist() == [1.5, 1.5]
 
@@ -112,7 +113,7 @@ def test_lines_before_the_header_are_skipped(
 
 
 @pytest.mark.parametrize(
-    "layout, told",
+    "layout, message",
     [
         ({"decimal": ","}, "decimal and separator are both ','"),
         ({"thousands": "."}, "decimal and thousands are both '.'"),
@@ -121,9 +122,9 @@ def test_lines_before_the_header_are_skipped(
     ],
 )
 def test_marks_that_mean_two_things_are_refused(
-    layout: dict[str, Any], told: str
+    layout: dict[str, Any], message: str
 ) -> None:
-    with pytest.raises(ValidationError, match=told):
+    with pytest.raises(ValidationError, match=message):
         CsvFormat(**layout)
 
 
@@ -139,4 +140,4 @@ def test_marks_that_mean_two_things_are_refused(
 def test_texts_that_are_numbers_as_people_write_them_are_known(
     text: str, is_one: bool
 ) -> None:
-    assert dressed(pd.Series([text])) == is_one
+    assert formatted_numbers(pd.Series([text])) == is_one

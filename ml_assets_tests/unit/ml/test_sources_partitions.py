@@ -197,23 +197,23 @@ def test_what_exists_is_meant_by_its_name(top: str, kind: str, name: str) -> Non
 def test_a_run_may_not_read_the_storage_by_a_directory_above_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ml_assets.ml.sources.permitted import why_not
+    from ml_assets.ml.sources.runtime_sources import refusal
 
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path / "home"))
     own = SourceSpec(type="parquet", path="data/x.parquet")
     asked = SourceSpec(type="parquet", path=".")
     writer("parquet", str(tmp_path))("data/x.parquet", rows(1))
-    assert not why_not(asked, own, [])
+    assert not refusal(asked, own, [])
 
     writer("parquet", str(tmp_path))("home/tables/m/raw/1.parquet", rows(1))
-    assert why_not(asked, own, [])
+    assert refusal(asked, own, [])
 
 
 def test_a_link_with_the_name_of_a_glob_leads_a_run_nowhere_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from ml_assets.ml.sources.permitted import why_not
+    from ml_assets.ml.sources.runtime_sources import refusal
 
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
@@ -221,4 +221,4 @@ def test_a_link_with_the_name_of_a_glob_leads_a_run_nowhere_else(
     Path("x[1].csv").symlink_to(tmp_path / "secret" / "a.csv")
     own = SourceSpec(type="csv", path="data/x.csv")
 
-    assert why_not(SourceSpec(type="csv", path="x[1].csv"), own, [])
+    assert refusal(SourceSpec(type="csv", path="x[1].csv"), own, [])

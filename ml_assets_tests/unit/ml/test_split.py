@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.ml.identity import Identity, identity_of
+from ml_assets.ml.row_identity import Identity, identity_of
 from ml_assets.ml.split import SplitError, held_out, with_test_rows
 from ml_assets.spec.model import SplitSpec
 from ml_assets.spec.source import SourceSpec

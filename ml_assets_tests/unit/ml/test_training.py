@@ -126,7 +126,7 @@ def test_a_constant_predictor_can_be_trained(table):
     assert len(np.unique(trained.pipeline.predict_proba(trained.x_test)[:, 1])) == 1
 
 
-def test_parameters_that_were_set_are_told(table):
+def test_parameters_that_were_set_are_reported(table):
     spec = model_spec(estimator={"type": LOGISTIC, "params": {"C": 0.25}})
 
     assert train(table, spec).params == {"C": 0.25, "random_state": 0}
@@ -159,7 +159,7 @@ def test_an_unusable_estimator_is_refused_by_name(kind, params, message):
         make_estimator(EstimatorSpec(type=kind, params=params))
 
 
-def test_a_bad_value_is_told_with_what_may_stand_there(table):
+def test_a_bad_value_is_reported_with_what_may_stand_there(table):
     spec = model_spec(estimator={"type": LOGISTIC, "params": {"C": -1}})
 
     with pytest.raises(

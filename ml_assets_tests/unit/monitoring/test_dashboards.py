@@ -90,7 +90,7 @@ def test_there_are_three() -> None:
 def test_ids_are_unique_and_panels_do_not_overlap(path: Path) -> None:
     every = load(path)["panels"]
     assert len({panel["id"] for panel in every}) == len(every)
-    taken: dict[tuple[int, int], str] = {}
+    occupied: dict[tuple[int, int], str] = {}
     for panel in every:
         position = panel["gridPos"]
         assert position["x"] + position["w"] <= COLUMNS, panel["title"]
@@ -98,8 +98,8 @@ def test_ids_are_unique_and_panels_do_not_overlap(path: Path) -> None:
             range(position["x"], position["x"] + position["w"]),
             range(position["y"], position["y"] + position["h"]),
         ):
-            assert cell not in taken, (panel["title"], taken.get(cell))
-            taken[cell] = panel["title"]
+            assert cell not in occupied, (panel["title"], occupied.get(cell))
+            occupied[cell] = panel["title"]
 
 
 def test_every_panel_has_a_title_a_description_and_a_unit(path: Path) -> None:

@@ -167,7 +167,7 @@ def test_a_later_version_of_traceparent_is_read_as_far_as_it_is_known() -> None:
 
 
 @pytest.mark.parametrize(
-    "name, share, parent, taken",
+    "name, share, parent, is_sampled",
     [
         ("always_off", "", b"01", False),
         ("parentbased_always_off", "", b"01", True),
@@ -184,7 +184,7 @@ def test_the_sampler_is_the_one_that_the_environment_names(
     name: str,
     share: str,
     parent: bytes | None,
-    taken: bool,
+    is_sampled: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     environ = {"OTEL_TRACES_SAMPLER": name, "OTEL_TRACES_SAMPLER_ARG": share}
@@ -192,7 +192,7 @@ def test_the_sampler_is_the_one_that_the_environment_names(
     # The last half of the trace's id is at 0.637 of its range.
     monkeypatch.setattr(sampling, "random", lambda: 0.637)
     sampler = Sampler.load(environ)
-    assert (sampler.follows(found) if found else sampler.begins()) is taken
+    assert (sampler.follows(found) if found else sampler.begins()) is is_sampled
 
 
 @pytest.mark.parametrize(
@@ -238,14 +238,14 @@ def span(number: int) -> Span:
 
 
 def test_the_queue_is_bounded_and_nobody_waits_for_it() -> None:
-    taken: list[int] = []
+    batches: list[int] = []
     lost: list[int] = []
     is_sending, goes_on = threading.Event(), threading.Event()
 
     def send(batch: Any) -> bool:
         is_sending.set()
         goes_on.wait()
-        taken.append(len(batch))
+        batches.append(len(batch))
         return True
 
     queue = SpanQueue(span, send, lost.append)
@@ -257,8 +257,8 @@ def test_the_queue_is_bounded_and_nobody_waits_for_it() -> None:
     goes_on.set()
     queue.close()
     assert sum(lost) == 100
-    assert sum(taken) == spans_module.LIMIT + 1
-    assert max(taken) == spans_module.BATCH
+    assert sum(batches) == spans_module.LIMIT + 1
+    assert max(batches) == spans_module.BATCH
 
 
 def test_without_an_endpoint_the_server_does_not_know_opentelemetry() -> None:

@@ -104,7 +104,7 @@ def test_many_segments_are_read_in_batches_that_fit(
     assert len(ids(home)) == 7
 
 
-def test_what_a_batch_wrote_goes_when_its_segment_was_taken_away(home: Path) -> None:
+def test_what_a_batch_wrote_goes_when_its_segment_was_removed(home: Path) -> None:
     # As a process leaves it that died between the file and the manifest.
     ship(home, [line(NOON, 1)], "a")
     gone = ship(home, [line(NOON, 2)], "b")

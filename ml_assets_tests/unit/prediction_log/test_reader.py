@@ -30,7 +30,7 @@ def logged(home: Path) -> Path:
     return home
 
 
-def test_days_are_read_one_at_a_time_from_the_moment_that_is_asked(
+def test_days_are_read_one_at_a_time_from_the_time_that_is_asked(
     logged: Path,
 ) -> None:
     read = list(predictions(logged, "churn", ["p"], since=NOON + 1.5 * DAY))
@@ -61,7 +61,7 @@ def test_labelled_predictions_stand_in_the_order_of_their_labels(logged: Path) -
     assert (found.counts.labels, found.counts.joined) == (4, 4)
 
 
-def test_rows_are_typed_as_the_signature_says() -> None:
+def test_rows_are_typed_by_the_signature() -> None:
     signature = Signature(
         columns=(
             Column(name="age", kind="number", nullable=True),
@@ -85,7 +85,7 @@ def test_what_is_no_prediction_id_has_no_day(text: str) -> None:
         day_of(text)
 
 
-def test_an_id_tells_its_moment() -> None:
+def test_an_id_holds_its_time() -> None:
     assert timestamp_of(line(NOON, 1)["id"]) == NOON
 
 

@@ -21,7 +21,8 @@ print(json.dumps("great_expectations" in sys.modules))
 """
 
 QUIET = """
-import json, logging, os, socket
+import gc, json, logging, os, socket
+gc.disable()
 logging.basicConfig(level=logging.DEBUG)
 logging.getLogger("tzlocal").setLevel(logging.ERROR)
 asked = []

@@ -5,8 +5,8 @@ import json
 
 import pandas as pd
 
+from ml_assets.ml.column_contract import Violation
 from ml_assets.ml.contract import Contract
-from ml_assets.ml.contract_columns import Violation
 from ml_assets.quality import (
     ExpectationOutcome,
     build_report,

@@ -116,7 +116,9 @@ def takes(signature, row):
 @pytest.mark.parametrize(
     "before, new, row", [case[1:] for case in CHANGES], ids=[c[0] for c in CHANGES]
 )
-def test_a_request_that_was_taken_is_taken_after_an_ordinary_week(before, new, row):
+def test_a_request_that_was_accepted_is_accepted_after_an_ordinary_week(
+    before, new, row
+):
     other = column(name="other")
     then = of(other, *filter(None, [before]))
     trained = of(other, *filter(None, [new]))
@@ -228,7 +230,7 @@ def test_what_cannot_be_widened_is_reported_with_its_column(before, new, expecte
     assert fault.startswith("column 'fee': ") and expected in fault
 
 
-def test_no_value_of_a_category_is_told():
+def test_no_value_of_a_category_is_reported():
     then = of(column("string", categories=("Jane Doe", "John Doe")))
     (fault,) = incompatibilities(of(column("string", categories=("a", "b"))), then)
     assert "Doe" not in fault

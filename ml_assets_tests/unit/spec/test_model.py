@@ -1,4 +1,4 @@
-"""A model's YAML: what is accepted, and what is said of what is not."""
+"""A model's YAML: what is accepted, and the errors of what is not."""
 
 from pathlib import Path
 from typing import Any

@@ -1,4 +1,4 @@
-"""What a YAML can say wrongly is refused at its line, before anything runs."""
+"""What is wrong in a YAML is refused at its line, before anything runs."""
 
 import re
 from pathlib import Path
@@ -16,7 +16,7 @@ attributes:
   target: target
 """
 
-# Lines below `attributes`, and what is said of the last key that is named.
+# Lines below `attributes`, and the message on the last key that is named.
 WRONG: dict[str, tuple[str, str, str]] = {
     "a cron hour": ('schedule: "0 25 * * *"', "schedule", "hour 0-23"),
     "a cron sentence": ("schedule: every day", "schedule", "five fields"),
@@ -106,7 +106,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "features.derive.ratio",
         "unknown",
     ),
-    "a derived column that tells the target": (
+    "a derived column that reads the target": (
         'features: {derive: {ratio: "target * 2"}}',
         "features.derive.ratio",
         "reads the target",
@@ -166,22 +166,22 @@ def written(folder: Path, lines: str) -> Path:
     return file
 
 
-@pytest.mark.parametrize("lines, key, told", WRONG.values(), ids=WRONG)
+@pytest.mark.parametrize("lines, key, message", WRONG.values(), ids=WRONG)
 def test_a_wrong_meaning_is_refused_at_its_line(
-    tmp_path: Path, lines: str, key: str, told: str
+    tmp_path: Path, lines: str, key: str, message: str
 ) -> None:
     file = written(tmp_path, lines)
     (document,) = model_file.read(file)
     problems = model_file.problems(document)
     (found,) = [p for p in problems if p.key == f"attributes.{key}"]
-    assert told in found.message
+    assert message in found.message
     names = [part for part in key.split(".") if not part.isdecimal()]
     assert names[-1] in file.read_text().splitlines()[found.line - 1]
     assert str(found).startswith(f"{file}:{found.line}:")
 
 
 @pytest.mark.parametrize(
-    "text, line, told",
+    "text, line, message",
     {
         "twice at the top": (GOOD + "attributes: {}\n", 6, "first in line 2"),
         "twice in the model": (GOOD + "  target: other\n", 6, "first in line 5"),
@@ -205,14 +205,14 @@ def test_a_wrong_meaning_is_refused_at_its_line(
     }.values(),
 )
 def test_what_is_no_yaml_or_says_a_key_twice_is_refused(
-    tmp_path: Path, text: str, line: int, told: str
+    tmp_path: Path, text: str, line: int, message: str
 ) -> None:
     file = tmp_path / "defs.yaml"
     file.write_text(text)
     with pytest.raises(ModelFileError) as refused:
         model_file.read(file)
     assert refused.value.problems[0].line == line
-    assert told in str(refused.value)
+    assert message in str(refused.value)
 
 
 def test_the_key_of_a_merge_may_stand_twice(tmp_path: Path) -> None:
@@ -223,8 +223,8 @@ def test_the_key_of_a_merge_may_stand_twice(tmp_path: Path) -> None:
 
 
 def test_only_files_that_dagster_reads_are_looked_at(tmp_path: Path) -> None:
-    for place in ("a", "b", "a/below", ".git", "__pycache__", "c/d"):
-        (tmp_path / place).mkdir(parents=True, exist_ok=True)
+    for folder in ("a", "b", "a/below", ".git", "__pycache__", "c/d"):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
     for name in ("a/defs.yaml", "a/below/defs.yaml", ".git/defs.yaml"):
         (tmp_path / name).write_text(GOOD)
     for name in ("__pycache__/defs.yaml", "c/d/component.yaml", "b/defs.yml"):

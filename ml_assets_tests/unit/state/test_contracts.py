@@ -229,7 +229,7 @@ def test_rows_that_may_lack_a_target_are_no_breach(
         assert found[CONTRACT].passed == passes
 
 
-def test_what_is_left_out_and_what_is_text_is_told_of_a_table() -> None:
+def test_what_is_left_out_and_what_is_text_is_reported_a_table() -> None:
     from ml_assets.assets.ingestion import accept as accept_table
     from ml_assets.ml.tables import tidy
 

@@ -143,7 +143,7 @@ def test_what_was_tampered_with_is_named(
     assert messages(ledger) == expected
 
 
-def test_a_torn_last_line_is_told_of_and_cut_by_the_next_entry(ledger: Ledger) -> None:
+def test_a_torn_last_line_is_reported_and_cut_by_the_next_entry(ledger: Ledger) -> None:
     with ledger.path("churn").open("ab") as stream:
         stream.write(b'{"seq":6,"time":"2026')
     assert messages(ledger) == ["the last line is torn; it is no entry"]

@@ -83,7 +83,9 @@ def test_only_the_next_generation_can_be_committed(
     assert len(store.history("churn")) == 2
 
 
-def test_of_many_committers_one_wins_and_the_others_are_told(store: PlanStore) -> None:
+def test_of_many_committers_one_wins_and_the_others_are_reported(
+    store: PlanStore,
+) -> None:
     for generation in range(1, 6):
         start = threading.Barrier(8)
         outcomes: list[str] = []

@@ -157,7 +157,7 @@ def test_a_full_disk_is_named_and_the_old_table_stays(
     assert not list(tmp_path.rglob(f"{TEMPORARY}*"))
 
 
-def test_a_failure_without_a_number_is_told_in_its_own_words(
+def test_a_failure_without_a_number_is_reported_in_its_own_words(
     store: TableStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(frame: Any, path: Path, **options: Any) -> None:

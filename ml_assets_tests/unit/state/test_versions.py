@@ -66,7 +66,7 @@ def test_a_record_is_never_overwritten(tmp_path: Path) -> None:
     assert store.get("churn", "20261122T020000Z").fingerprint == "f"
 
 
-def test_an_unknown_version_is_told_with_those_that_exist(tmp_path: Path) -> None:
+def test_an_unknown_version_is_reported_with_those_that_exist(tmp_path: Path) -> None:
     store = VersionStore(tmp_path)
     store.save(make_record("20261122T020000Z"))
     with pytest.raises(

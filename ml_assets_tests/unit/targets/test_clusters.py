@@ -2,20 +2,17 @@
 
 import threading
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ml_assets.targets.clusters import (
-    ClusterError,
     Deployment,
+    FailedRolloutError,
     OvertakenError,
-    RollError,
-    connect,
-    roll,
+    roll_out_or_undo,
+    rollout_status,
 )
-from ml_assets.targets.clusters import rollout as rollout_module
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
 from ml_assets_tests.kits.kubernetes_controller import Pod
 from ml_assets_tests.kits.processes import await_true
@@ -41,7 +38,7 @@ def broken_does_not_start(pod: Pod) -> str | None:
 
 
 def set_image(image: str) -> Any:
-    """What a release changes: the digest, and the variable of the same value."""
+    """Sets what a release changes: the digest, and the variable of the same value."""
 
     def edit(template: dict[str, Any]) -> None:
         container = template["spec"]["containers"][0]
@@ -53,14 +50,16 @@ def set_image(image: str) -> Any:
 
 def release(api: KubernetesApi, image: str, **options: Any) -> dict[str, Any]:
     deployment = Deployment(api.cluster(), NAME, MANAGER)
-    return roll(deployment, set_image(image), set_image(OLD), **options)
+    return roll_out_or_undo(deployment, set_image(image), set_image(OLD), **options)
 
 
 def image_of(api: KubernetesApi) -> str:
     return api.template(NAME)["spec"]["containers"][0]["image"]
 
 
-def test_every_replica_runs_the_new_image_when_roll_returns(api: KubernetesApi) -> None:
+def test_every_replica_runs_the_new_image_when_a_rollout_ends(
+    api: KubernetesApi,
+) -> None:
     found = release(api, NEW)
     assert api.is_complete(NAME)
     assert {p.template["spec"]["containers"][0]["image"] for p in api.pods(NAME)} == {
@@ -78,12 +77,12 @@ def test_what_is_done_already_is_not_done_again(api: KubernetesApi) -> None:
     assert len(api.patches) == 1
 
 
-def test_a_release_that_does_not_start_is_taken_back_with_the_reasons(
+def test_a_release_that_does_not_start_is_undone_with_the_reasons(
     api: KubernetesApi,
 ) -> None:
-    with pytest.raises(RollError) as caught:
+    with pytest.raises(FailedRolloutError) as caught:
         release(api, BROKEN)
-    assert caught.value.returned
+    assert caught.value.undone
     text = str(caught.value)
     assert "ProgressDeadlineExceeded" in text
     assert "model-server ended with exit code 3 (Error): last: no such file" in text
@@ -94,16 +93,16 @@ def test_a_release_that_does_not_start_is_taken_back_with_the_reasons(
     assert api.is_complete(NAME)
 
 
-def test_the_verdict_on_a_failed_rollout_is_not_taken_for_one_on_the_next(
+def test_the_verdict_on_a_failed_rollout_is_not_that_on_the_next(
     api: KubernetesApi,
 ) -> None:
     # One replica: returning shows no progress at once, and the verdict stays there.
     api.edit(NAME, lambda found: found["spec"].update(replicas=1))
     await_true(lambda: api.is_complete(NAME), "one replica is left")
     for _ in range(2):
-        with pytest.raises(RollError) as caught:
+        with pytest.raises(FailedRolloutError) as caught:
             release(api, BROKEN)
-        assert caught.value.returned
+        assert caught.value.undone
     release(api, NEW)
     assert image_of(api) == NEW
 
@@ -131,9 +130,9 @@ def test_a_return_whose_answer_is_lost_is_a_return(api: KubernetesApi) -> None:
             api.cut(method="PATCH", is_done=True)
 
     api.before_patch = cut_the_return
-    with pytest.raises(RollError) as caught:
+    with pytest.raises(FailedRolloutError) as caught:
         release(api, BROKEN)
-    assert caught.value.returned
+    assert caught.value.undone
     assert image_of(api) == OLD
 
 
@@ -186,88 +185,48 @@ def test_a_server_that_is_away_in_the_middle_is_waited_for(api: KubernetesApi) -
 
     deployment = Deployment(api.cluster(patience=20), NAME, MANAGER)
     api.before_patch = go_down
-    roll(deployment, set_image(NEW), set_image(OLD))
+    roll_out_or_undo(deployment, set_image(NEW), set_image(OLD))
     assert api.is_complete(NAME)
 
 
-def test_a_server_that_stays_away_is_said_and_nothing_is_claimed(
+def test_a_server_that_stays_away_is_an_error_that_claims_nothing(
     api: KubernetesApi,
 ) -> None:
     def go_down(name: str, patch: dict[str, Any]) -> None:
         api.is_down = True
 
     api.before_patch = go_down
-    with pytest.raises(RollError, match="cannot be followed") as caught:
+    with pytest.raises(FailedRolloutError, match="cannot be followed") as caught:
         deployment = Deployment(api.cluster(patience=1), NAME, MANAGER)
         deployment.change(lambda template: None)
         changed = set_image(NEW)
-        roll(deployment, changed, set_image(OLD))
-    assert not caught.value.returned
+        roll_out_or_undo(deployment, changed, set_image(OLD))
+    assert not caught.value.undone
 
 
 def test_a_reason_of_the_caller_ends_the_rollout(api: KubernetesApi) -> None:
-    with pytest.raises(RollError, match="the check of pipelines failed") as caught:
+    with pytest.raises(
+        FailedRolloutError, match="the check of pipelines failed"
+    ) as caught:
         release(api, NEW, check=lambda: "the check of pipelines failed")
-    assert caught.value.returned
+    assert caught.value.undone
     assert image_of(api) == OLD
 
 
 def test_a_controller_that_stands_still_is_not_waited_for_for_ever(
     api: KubernetesApi, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(rollout_module, "GRACE_SECONDS", 0.0)
+    monkeypatch.setattr(rollout_status, "GRACE_SECONDS", 0.0)
     api.edit(NAME, lambda found: found["spec"].update(paused=True))
     api.watch_seconds = 0.2
-    with pytest.raises(RollError, match="is paused after 1 s"):
+    with pytest.raises(FailedRolloutError, match="is paused after 1 s"):
         release(api, NEW, timeout=1.0)
 
 
-def test_a_cancelled_run_takes_its_change_back(api: KubernetesApi) -> None:
+def test_a_cancelled_run_undoes_its_change(api: KubernetesApi) -> None:
     def cancel() -> str | None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         release(api, NEW, check=cancel)
     assert image_of(api) == OLD
-
-
-def test_a_refusal_is_told_at_once(api: KubernetesApi) -> None:
-    with pytest.raises(ClusterError, match='404: deployments.apps "nobody" not found'):
-        Deployment(api.cluster(), "nobody", MANAGER).read()
-
-
-def test_a_server_and_a_token_are_enough(api: KubernetesApi) -> None:
-    environ = api.environment("K8S_STAGING")
-    assert connect("K8S_STAGING", environ).server == api.url
-
-
-@pytest.mark.parametrize(
-    "environ, message",
-    [
-        ({}, "no cluster is known: K8S_SERVER is not set"),
-        ({"K8S_SERVER": "https://a"}, "K8S_SERVER is set, but K8S_TOKEN is not"),
-        ({"K8S_SERVER": "http://a", "K8S_TOKEN": "t"}, "expected an https:// address"),
-        (
-            {"K8S_SERVER": "https://a", "K8S_TOKEN": "t", "K8S_CA_FILE": "/no/file"},
-            "K8S_CA_FILE names /no/file, which is not a file",
-        ),
-    ],
-)
-def test_incomplete_settings_are_refused(
-    environ: dict[str, str], message: str, tmp_path: Path
-) -> None:
-    with pytest.raises(ClusterError, match=message):
-        connect("K8S", environ, account=tmp_path)
-
-
-def test_the_account_of_the_pod_is_used_and_its_token_read_anew(tmp_path: Path) -> None:
-    for name, text in [("token", "one\n"), ("namespace", "ml"), ("ca.crt", "")]:
-        (tmp_path / name).write_text(text)
-    environ = {"KUBERNETES_SERVICE_HOST": "fd00::1", "KUBERNETES_SERVICE_PORT": "443"}
-    found = connect("K8S", environ, account=tmp_path)
-    assert (found.server, found.namespace) == ("https://[fd00::1]:443", "ml")
-    assert found.ca == str(tmp_path / "ca.crt")
-    assert found.token() == "one"
-    (tmp_path / "token").write_text("two\n")
-    assert found.token() == "two"
-    assert "one" not in repr(found)

@@ -6,8 +6,7 @@ import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore, ServerLease
-from ml_assets.targets import RolloutError
-from ml_assets.targets.choose import target
+from ml_assets.targets import RolloutError, configured_target
 from ml_assets.targets.containers import Server
 from ml_assets.targets.docker import DockerTarget
 
@@ -22,7 +21,7 @@ PLAN = ServingPlan(
 
 def test_it_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ML_ASSETS_TARGET", "docker")
-    assert isinstance(target(), DockerTarget)
+    assert isinstance(configured_target(), DockerTarget)
 
 
 def test_an_engine_that_does_not_answer_is_named_and_nothing_is_proposed(

@@ -100,7 +100,7 @@ def test_a_version_that_answers_otherwise_than_at_training_is_refused(
     probe = json.loads(path.read_bytes())
     probe["answers"][3] += 1e-9
     write_bytes(path, json.dumps(probe).encode())
-    # Every digest is right, so that only the answers can tell.
+    # Every digest is right, so that only the answers differ.
     new = hashlib.sha256(path.read_bytes()).hexdigest()
     altered = msgspec.structs.replace(b, files={**b.files, "probe.json": new})
     with pytest.raises(RolloutError, match="version b was refused: probe row 3 is"):
@@ -154,7 +154,7 @@ def test_a_running_server_prepares_and_swaps_and_refuses(
         assert report is not None
         assert (report.generation, report.state, report.proposal) == (2, "ready", None)
         # What only the server sees as broken is refused by the server.
-        monkeypatch.setattr("ml_assets.targets.local.try_arm", lambda *_: None)
+        monkeypatch.setattr("ml_assets.targets.local.preflight", lambda *_: None)
         missing = msgspec.structs.replace(a, bundle="bundles/none")
         with pytest.raises(RolloutError, match="server .* refused the plan: .*none"):
             target.apply(plan(missing, 3))
@@ -224,7 +224,7 @@ def peer(target: LocalTarget) -> Iterator[Callable[[Answer], Peer]]:
         item.stop()
 
 
-def says(state: str, found: ServingPlan, generation: int) -> ServerReport:
+def report(state: str, found: ServingPlan, generation: int) -> ServerReport:
     return ServerReport(
         server="peer",
         model="census",
@@ -245,7 +245,7 @@ def test_a_server_that_never_answers_stops_the_rollout_in_time(
     target.apply(plan(a, 1))
     peer(lambda found: None)
     target.timeout = 0.4
-    monkeypatch.setattr("ml_assets.targets.local.try_arm", lambda *_: None)
+    monkeypatch.setattr("ml_assets.targets.local.preflight", lambda *_: None)
     with pytest.raises(RolloutError) as caught:
         target.apply(plan(b, 2))
     assert str(caught.value) == (
@@ -258,7 +258,7 @@ def test_a_server_that_cannot_load_stops_the_rollout_with_its_reason(
     target: LocalTarget, a: Arm, b: Arm, peer: Callable[[Answer], Peer]
 ) -> None:
     target.apply(plan(a, 1))
-    peer(lambda found: says("failed", found, 1))
+    peer(lambda found: report("failed", found, 1))
     with pytest.raises(
         RolloutError, match="server peer refused the plan: out of memory"
     ):
@@ -271,8 +271,8 @@ def test_a_server_that_fails_after_the_commit_is_not_counted_as_serving(
 ) -> None:
     def answer(found: ServingPlan) -> ServerReport:
         if target.current("census") is None:
-            return says("prepared", found, 0)
-        return says("failed", found, 1)
+            return report("prepared", found, 0)
+        return report("failed", found, 1)
 
     peer(answer)
     assert target.apply(plan(a, 1)) == (plan(a, 1), 0)
@@ -285,9 +285,9 @@ def test_the_report_on_another_proposal_is_not_taken_for_an_answer(
     b: Arm,
     peer: Callable[[Answer], Peer],
 ) -> None:
-    peer(lambda found: says("prepared", plan(b, 1), 0))
+    peer(lambda found: report("prepared", plan(b, 1), 0))
     target.timeout = 0.4
-    monkeypatch.setattr("ml_assets.targets.local.try_arm", lambda *_: None)
+    monkeypatch.setattr("ml_assets.targets.local.preflight", lambda *_: None)
     with pytest.raises(RolloutError, match="did not prepare the plan"):
         target.apply(plan(a, 1))
     assert_unchanged(target, None)

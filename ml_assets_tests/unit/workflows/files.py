@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,7 +44,13 @@ def read_files() -> dict[str, str]:
 
 def load(files: Files, name: str) -> dict[str, Any]:
     """One file of YAML; the key ``on`` stays a word."""
-    loaded: dict[str, Any] = yaml.load(files[name], _Loader)
+    return _parsed(files[name])
+
+
+@cache
+def _parsed(text: str) -> dict[str, Any]:
+    """The YAML in a text, which whoever asks for it leaves as it is."""
+    loaded: dict[str, Any] = yaml.load(text, _Loader)
     return loaded
 
 

@@ -119,7 +119,7 @@ def test_linear_models_answer_within_rounding(estimator, tmp_path):
     np.testing.assert_allclose(alone, expected, rtol=1e-12)
 
 
-def test_other_estimators_fall_back_and_say_why(tmp_path):
+def test_other_estimators_fall_back_with_a_reason(tmp_path):
     estimator = GradientBoostingClassifier(n_estimators=3)
     pipeline, manifest, runtime = packed(tmp_path, estimator, False)
     assert manifest.runtime == runtime.kind == "sklearn"

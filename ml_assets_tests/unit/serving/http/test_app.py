@@ -248,7 +248,7 @@ def test_the_page_for_people_is_whole_in_itself():
         (PREDICT, b"{", {}, 400, "Expecting property name"),
     ],
 )
-def test_a_refusal_is_a_problem_that_says_what_was_expected(
+def test_a_refusal_is_a_problem_that_names_what_was_expected(
     path, body, more, status, message
 ):
     answer = ask(server(served(), missing=["late"]), path, body, **more)
@@ -259,7 +259,7 @@ def test_a_refusal_is_a_problem_that_says_what_was_expected(
     assert message in answer.json["detail"]
 
 
-def test_a_wrong_method_is_told_the_right_one():
+def test_a_wrong_method_gets_the_right_one():
     assert ask(server(served()), PREDICT, method="PUT").headers["allow"] == "POST"
 
 

@@ -85,7 +85,7 @@ def test_settings_survive_the_command_line_of_a_worker():
     assert ServerSettings.load(given, {}) == settings
 
 
-def test_a_log_line_keeps_of_an_exception_the_type_and_the_place():
+def test_a_log_line_keeps_of_an_exception_the_type_and_the_stack():
     try:
         raise ValueError("SECRET")
     except ValueError:
@@ -114,7 +114,7 @@ def test_the_server_imports_nothing_heavy():
     assert done.stdout.strip() == "[]"
 
 
-def test_a_plan_that_tells_no_time_does_not_break_the_metrics():
+def test_a_plan_without_a_time_does_not_break_the_metrics():
     metrics = Metrics()
     arm = Arm(version="a", bundle="b", files={}, runtime="compiled")
     metrics.plans["census"] = ServingPlan(

@@ -272,7 +272,7 @@ def test_a_head_behind_another_request_has_its_own_deadline() -> None:
     run(scenario)
 
 
-def test_a_connection_without_a_byte_is_closed_and_told_nothing() -> None:
+def test_a_connection_without_a_byte_is_closed_without_an_answer() -> None:
     async def scenario(site: Site) -> None:
         connection = site.connect()
         connection.protocol.expire(connection.protocol.since + 20)
@@ -398,7 +398,7 @@ def test_a_refused_request_is_not_the_answer_to_the_one_before() -> None:
     run(scenario)
 
 
-def test_bodies_are_held_until_their_answers_are_sent() -> None:
+def test_bodies_are_reserved_until_their_answers_are_sent() -> None:
     """Large ones are refused when too many are in memory, small ones are not."""
     large = b" " * 900_000
 

@@ -137,7 +137,9 @@ def shipped(tmp_path):
     return sorted(f"{item.parent.name}/{item.name}" for item in found if item.is_file())
 
 
-def test_what_a_flush_dropped_is_in_the_metric_and_told(tmp_path, disk, lease, caplog):
+def test_what_a_flush_dropped_is_in_the_metric_and_logged(
+    tmp_path, disk, lease, caplog
+):
     logs, metrics = keeper(tmp_path, segment_bytes=1)
     disk.breaks_once("1.open", lambda path: os.truncate(path, 0))
     logs.log_of("census").append(LINES, 2)

@@ -187,7 +187,7 @@ def test_segments_wait_while_the_storage_is_gone(tmp_path, caplog):
     assert "segments are kept here" in caplog.text
 
 
-def test_what_is_lost_is_counted_and_told_once_until_it_works_again(
+def test_what_is_lost_is_counted_and_logged_once_until_it_works_again(
     tmp_path, caplog, monkeypatch
 ):
     metrics = Metrics()

@@ -22,7 +22,7 @@ ARM = encode(Arm(version="v1", bundle="none", files={}, runtime="compiled"))
         (ValueError("first\n  second"), "ValueError: first second\n"),
     ],
 )
-def test_whatever_goes_wrong_is_told_in_one_line(
+def test_whatever_goes_wrong_is_reported_in_one_line(
     monkeypatch, capsys, tmp_path, error, reason
 ):
     def load(*_):
@@ -36,7 +36,7 @@ def test_whatever_goes_wrong_is_told_in_one_line(
     assert capsys.readouterr().err == reason
 
 
-def test_an_arm_that_is_no_json_is_told_too(monkeypatch, capsys):
+def test_an_arm_that_is_no_json_is_reported_too(monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["preflight", "/"])
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(b"{")))
     assert preflight.main() == 1

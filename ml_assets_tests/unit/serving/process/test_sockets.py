@@ -33,7 +33,7 @@ def test_a_handoff_that_no_socket_can_be_is_refused(command, name):
     assert "expected at most 107" in done.output
 
 
-def test_a_handoff_where_nothing_can_be_written_is_said(tmp_path, capfd):
+def test_a_handoff_where_nothing_can_be_written_is_refused(tmp_path, capfd):
     (tmp_path / "file").write_text("")
     path = str(tmp_path / "file" / "handoff.sock")
     done = CliRunner().invoke(main, ["handoff", "--handoff", path, "--port", "0"])

@@ -109,7 +109,7 @@ REFUSALS = [
 
 
 @pytest.mark.parametrize("body, message", REFUSALS)
-def test_a_request_that_does_not_fit_is_refused_with_place_and_expectation(
+def test_a_request_that_does_not_fit_is_refused_with_position_and_expectation(
     decoder, body, message
 ):
     with pytest.raises(Problem, match=".*") as caught:

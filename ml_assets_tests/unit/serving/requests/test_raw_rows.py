@@ -179,7 +179,7 @@ def test_values_that_are_too_many_to_choose_from_are_listed_nowhere(path):
     assert "ticket" in text
 
 
-def test_the_examples_of_the_documentation_are_taken():
+def test_the_examples_of_the_documentation_are_accepted():
     app = server(served(runtime=FakeRuntime(signature=SIGNATURE)))
     columns = ask(app, "/models/census").json["columns"]
     row = {c["name"]: c["example"] for c in columns if not c["ignored"]}

@@ -24,12 +24,12 @@ NOON = dt.datetime(2026, 11, 23, 12, tzinfo=dt.UTC)
         NOON.replace(tzinfo=None),
     ],
 )
-def test_each_spelling_of_a_time_is_the_same_time(sent: object) -> None:
+def test_each_notation_of_a_time_is_the_same_time(sent: object) -> None:
     assert unix_seconds(sent, NOW) == NOON.timestamp()
 
 
 @pytest.mark.parametrize("sent", ["2026-11-23", dt.date(2026, 11, 23)])
-def test_a_date_is_its_first_moment_in_utc(sent: object) -> None:
+def test_a_date_is_its_first_second_in_utc(sent: object) -> None:
     assert unix_seconds(sent, NOW) == NOON.timestamp() - 12 * 3600
 
 

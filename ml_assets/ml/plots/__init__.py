@@ -1,0 +1,1 @@
+"""Plots as PNG, for the width that the Dagster UI gives an image."""
