@@ -74,9 +74,10 @@ MEASURED = --cov --cov-report=term --cov-report=xml:reports/coverage.xml \
 # The tests of a file share what its fixtures made.
 TWO = -n 2 --dist loadfile --no-loadscope-reorder
 
+# `make chart` runs those of the chart.
 test: $(READY) ## Run the quick tests; COVERAGE=1 also tells which lines ran
 	$(BIN)/python -m pytest $(TWO) -rs --durations=10 --junitxml=reports/junit.xml \
-		$(if $(COVERAGE),$(MEASURED))
+		$(addprefix --ignore=,$(CHART_TESTS)) $(if $(COVERAGE),$(MEASURED))
 
 # Those of them that watch real processes have deadlines, which a loaded machine can
 # break: what failed is run once more, alone.
