@@ -11,6 +11,8 @@ export OMP_NUM_THREADS ?= 1
 export DAGSTER_HOME ?= $(ML_ASSETS_HOME)/dagster
 # Or the first process that imports a module compiles it.
 export UV_COMPILE_BYTECODE ?= 1
+# With it, each of the many processes of the tests would compile every module anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test test-slow lint format bench pictures lock image clean
@@ -69,14 +71,18 @@ data-quality: $(READY) ## The production checks on bundled data; reports/data-qu
 MEASURED = --cov --cov-report=term --cov-report=xml:reports/coverage.xml \
 	--cov-report=html:reports/coverage
 
+# The tests of a file share what its fixtures made.
+TWO = -n 2 --dist loadfile --no-loadscope-reorder
+
+# `make chart` runs those of the chart.
 test: $(READY) ## Run the quick tests; COVERAGE=1 also tells which lines ran
-	$(BIN)/python -m pytest -n 2 -rs --junitxml=reports/junit.xml \
-		$(if $(COVERAGE),$(MEASURED))
+	$(BIN)/python -m pytest $(TWO) -rs --durations=10 --junitxml=reports/junit.xml \
+		$(addprefix --ignore=,$(CHART_TESTS)) $(if $(COVERAGE),$(MEASURED))
 
 # Those of them that watch real processes have deadlines, which a loaded machine can
 # break: what failed is run once more, alone.
-SLOW = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@.xml \
-	-n 2 --dist loadfile --no-loadscope-reorder $(CHOSEN)
+SLOW = $(BIN)/python -m pytest $(TWO) -rs -m slow --junitxml=reports/junit-$@.xml \
+	$(CHOSEN)
 AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
 	--last-failed --last-failed-no-failures none $(CHOSEN)
 CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py compose.py docker_target.py)

@@ -39,6 +39,9 @@ KEPT = ("ML_ASSETS_TEST_DATA", "ML_ASSETS_E2E_")
 def pytest_collection() -> Iterator[None]:
     """Leave what the modules of tests import to no later garbage collection."""
     gc.disable()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # Its import takes the longer the more there is: it goes through all modules.
+        import skops.io  # noqa: F401
     yield
     gc.enable()
     gc.collect()
@@ -121,12 +124,18 @@ def make_spec() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new MLflow database; making one takes seconds, copying it none."""
+    from ml_assets.core.storage import locked
     from ml_assets.state.registry import Registry
 
-    directory = tmp_path_factory.mktemp("registry")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ML_ASSETS_HOME", str(directory))
-        assert Registry().client
+    directory = tmp_path_factory.getbasetemp() / "registry"
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        # One for all workers, whose directories are beside each other.
+        directory = directory.parents[1] / "registry"
+    with locked(directory / ".lock"), pytest.MonkeyPatch.context() as patch:
+        if not (directory / ".made").exists():
+            patch.setenv("ML_ASSETS_HOME", str(directory))
+            assert Registry().client
+            (directory / ".made").touch()
     return directory / "mlflow.db"
 
 

@@ -1,6 +1,8 @@
 """What tests of the command line share: a deployed model, and records of versions."""
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
@@ -8,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import main
 from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.serving.models.bundle import Manifest, write_bundle
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.versions import VersionRecord, VersionStore
 from ml_assets_tests.kits.plans import commit
@@ -100,7 +103,18 @@ def in_service(
 
 
 def deploy_small_model(root: Path, model: str = "income") -> None:
-    """Train a tiny pipeline and put it in service; imports scikit-learn."""
+    """Put a tiny pipeline in service, which is trained once; imports scikit-learn."""
+    contents, manifest = _trained()
+    bundle = root / "versions" / model / VERSION / "bundle"
+    bundle.mkdir(parents=True)
+    for name, content in contents.items():
+        (bundle / name).write_bytes(content)
+    in_service(root, model, VERSION, dict(manifest.files), manifest.runtime)
+
+
+@cache
+def _trained() -> tuple[dict[str, bytes], Manifest]:
+    """The files of the bundle of a tiny pipeline, and what is known of them."""
     import pandas as pd
     from sklearn.compose import ColumnTransformer
     from sklearn.linear_model import LogisticRegression
@@ -109,7 +123,6 @@ def deploy_small_model(root: Path, model: str = "income") -> None:
 
     from ml_assets.ml.schema import signature_columns
     from ml_assets.records.plan import Signature
-    from ml_assets.serving.models.bundle import write_bundle
 
     x = pd.DataFrame(
         {
@@ -134,6 +147,7 @@ def deploy_small_model(root: Path, model: str = "income") -> None:
         negative="no",
         positive="yes",
     )
-    bundle = root / "versions" / model / VERSION / "bundle"
-    manifest = write_bundle(bundle, pipeline, signature, x)
-    in_service(root, model, VERSION, manifest.files, manifest.runtime)
+    with TemporaryDirectory() as directory:
+        written = Path(directory) / "bundle"
+        manifest = write_bundle(written, pipeline, signature, x)
+        return {path.name: path.read_bytes() for path in written.iterdir()}, manifest

@@ -13,8 +13,10 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,7 @@ import pandas as pd
 
 from ml_assets.core.logs import labelled
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
+from ml_assets.serving.models.bundle import Manifest, write_bundle
 from ml_assets.serving.models.plan_store import PlanStore
 
 SIGNATURE = Signature(
@@ -39,13 +42,27 @@ PATIENCE = 60.0
 
 
 def write_version(root: Path, version: str, seed: int) -> Arm:
-    """Train a small pipeline and write its bundle."""
+    """Write the bundle of a small pipeline, which is trained once for each seed."""
+    contents, manifest = _trained(seed)
+    directory = root / "bundles" / version
+    directory.mkdir(parents=True)
+    for name, content in contents.items():
+        (directory / name).write_bytes(content)
+    return Arm(
+        version=version,
+        bundle=f"bundles/{version}",
+        files=dict(manifest.files),
+        runtime=manifest.runtime,
+    )
+
+
+@cache
+def _trained(seed: int) -> tuple[dict[str, bytes], Manifest]:
+    """The files of the bundle of a small pipeline, and what is known of them."""
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.pipeline import Pipeline
     from sklearn.preprocessing import OrdinalEncoder
-
-    from ml_assets.serving.models.bundle import write_bundle
 
     rng = np.random.default_rng(seed)
     frame = pd.DataFrame(
@@ -67,14 +84,10 @@ def write_version(root: Path, version: str, seed: int) -> Arm:
     estimator = HistGradientBoostingClassifier(max_iter=20, random_state=seed)
     pipeline = Pipeline([("encode", encode), ("estimator", estimator)])
     pipeline.fit(frame, labels.astype(int))
-    directory = root / "bundles" / version
-    manifest = write_bundle(directory, pipeline, SIGNATURE, frame.head(50))
-    return Arm(
-        version=version,
-        bundle=f"bundles/{version}",
-        files=manifest.files,
-        runtime=manifest.runtime,
-    )
+    with TemporaryDirectory() as directory:
+        bundle = Path(directory) / "bundle"
+        manifest = write_bundle(bundle, pipeline, SIGNATURE, frame.head(50))
+        return {path.name: path.read_bytes() for path in bundle.iterdir()}, manifest
 
 
 def plan(arm: Arm, generation: int, model: str = "census") -> ServingPlan:

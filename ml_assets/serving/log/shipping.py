@@ -12,7 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ml_assets.core.storage import atomic_path, is_locked, locked, sync_directory
+from ml_assets.core.storage import (
+    atomic_path,
+    is_locked,
+    is_name,
+    locked,
+    sync_directory,
+)
 from ml_assets.serving.log.retired_segment import CLOSED, OPEN, close_orphan
 
 T = TypeVar("T")
@@ -55,7 +61,8 @@ def ship(segment: Path, storage: Path) -> Path:
 def ship_all(directory: Path, storage: Path) -> Shipped:
     """Ship every closed segment of one server, oldest first; none waits for another."""
     found = sorted(directory.glob(f"*{CLOSED}")) if directory.is_dir() else []
-    files = [item for item in found if item.is_file()]
+    # What a killed adopter was writing anew is not whole, and stands there besides.
+    files = [item for item in found if is_name(item.name) and item.is_file()]
     return Shipped(*_each(lambda item: ship(item, storage), files))
 
 

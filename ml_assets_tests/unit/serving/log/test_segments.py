@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from ml_assets.core.storage import TEMPORARY
 from ml_assets.serving.log.prediction_log import LogKeeper, PredictionLog
 from ml_assets.serving.log.retired_segment import close_orphan
 from ml_assets.serving.log.segments import SegmentWriter
@@ -130,6 +131,15 @@ def test_segments_of_a_dead_server_are_adopted_once(tmp_path):
     assert {item.parent for item in found} == {storage / "segments" / "census"}
     assert not directory.exists()
     assert adopt(home, storage, "census") == ([], [])
+
+
+def test_what_a_killed_adopter_left_half_written_is_not_shipped(tmp_path):
+    home, storage = tmp_path / "home", tmp_path / "storage"
+    directory = orphan(home)
+    (directory / f"{TEMPORARY}00-00000002.jsonl").write_bytes(b"2\n")
+    found = adopt(home, storage, "census").paths
+    assert b"".join(sorted(item.read_bytes() for item in found)) == b"1\n2\n4\n"
+    assert not directory.exists()
 
 
 def test_segments_of_a_living_server_are_left_alone(tmp_path):

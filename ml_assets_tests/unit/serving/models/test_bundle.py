@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 
 import pytest
 
@@ -10,10 +11,17 @@ from ml_assets.serving.models.bundle import load_runtime
 from ml_assets_tests.unit.serving.compiler.test_compile import TREES, packed
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("trained") / "bundle"
+    _, manifest, _ = packed(directory, TREES["boosting"], False)
+    return directory, manifest
+
+
 @pytest.fixture
-def bundle(tmp_path):
-    _, manifest, _ = packed(tmp_path / "bundle", TREES["boosting"], False)
-    return tmp_path / "bundle", dict(manifest.files)
+def bundle(trained, tmp_path):
+    directory, manifest = trained
+    return shutil.copytree(directory, tmp_path / "bundle"), dict(manifest.files)
 
 
 def test_a_whole_bundle_passes(bundle):
