@@ -32,7 +32,7 @@ def bundled_models(definitions: dg.Definitions) -> list[str]:
 
 def check(definitions: dg.Definitions, model: str) -> dict[str, Any]:
     """Ingest `model` and run its checks; their report, or why there is none."""
-    from ml_assets.core.storage import read_json, storage_root
+    from ml_assets.core.files import read_json, storage_root
 
     job = definitions.resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:

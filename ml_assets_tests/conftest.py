@@ -124,7 +124,7 @@ def make_spec() -> Callable[..., Any]:
 @pytest.fixture(scope="session")
 def empty_registry(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A new MLflow database; making one takes seconds, copying it none."""
-    from ml_assets.core.storage import locked
+    from ml_assets.core.files import locked
     from ml_assets.state.registry import Registry
 
     directory = tmp_path_factory.getbasetemp() / "registry"
@@ -170,7 +170,7 @@ def another(spec: Any) -> Any:
 
     What answers as the champion does is never deployed, however often it is trained.
     """
-    from ml_assets.core.storage import storage_root
+    from ml_assets.core.files import storage_root
     from ml_assets.state.versions import VersionStore
 
     count = len(VersionStore(storage_root()).names(spec.name))

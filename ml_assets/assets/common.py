@@ -6,7 +6,7 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.storage import write_bytes
+from ml_assets.core.files import write_bytes
 from ml_assets.spec.model import ModelSpec
 
 TRAIN_STAGES = ("raw", "features", "model", "evaluation")

@@ -11,7 +11,7 @@ import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, notes_metadata, who_runs
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state import contracts
 from ml_assets.state.tables import TableStore

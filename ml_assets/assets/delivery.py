@@ -82,7 +82,7 @@ def _staging() -> dg.AssetsDefinition:
     def staging(
         context: dg.AssetExecutionContext, config: StagingConfig
     ) -> Iterator[Any]:
-        from ml_assets.core.storage import storage_root
+        from ml_assets.core.files import storage_root
         from ml_assets.delivery.environments import repository
         from ml_assets.delivery.promotion import stage
         from ml_assets.delivery.releases import ReleaseStore, find
@@ -110,7 +110,7 @@ def _approval() -> dg.AssetsDefinition:
     def approval(
         context: dg.AssetExecutionContext, config: ApprovalConfig
     ) -> dg.MaterializeResult[None]:
-        from ml_assets.core.storage import storage_root
+        from ml_assets.core.files import storage_root
         from ml_assets.delivery.approvals import approve
         from ml_assets.delivery.environments import repository
 
@@ -151,7 +151,7 @@ def _production() -> dg.AssetsDefinition:
     def production(
         context: dg.AssetExecutionContext, config: ProductionConfig
     ) -> Iterator[Any]:
-        from ml_assets.core.storage import storage_root
+        from ml_assets.core.files import storage_root
         from ml_assets.delivery.environments import repository
         from ml_assets.delivery.promotion import promote
 

@@ -15,7 +15,7 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.gate_decision import gate_figures, judged_by
 from ml_assets.lifecycle.scoring import held_out_rows, load, score
 from ml_assets.ml.gate import Gate, GateDecision

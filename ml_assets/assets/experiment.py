@@ -17,7 +17,7 @@ from ml_assets.assets.common import (
     stage_arguments,
     who_runs,
 )
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.experiments import ExperimentStatus
 from ml_assets.lifecycle.verdict_actions import Outcome, apply_verdict
 from ml_assets.spec.model import ModelSpec

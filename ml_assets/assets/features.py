@@ -18,7 +18,7 @@ from ml_assets.assets.io_managers import runs_of
 from ml_assets.assets.steps import fan_out, step_arguments, step_output
 from ml_assets.assets.validation import refuse_failed
 from ml_assets.core import provenance
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.feature_table import (
     columns_to_keep,
     feature_table,

@@ -9,7 +9,7 @@ from pydantic import Field, ValidationError
 
 from ml_assets.assets.common import TABLES, stage_arguments, table_metadata
 from ml_assets.assets.steps import fan_out, step_arguments, step_output
-from ml_assets.core.storage import home, storage_root
+from ml_assets.core.files import home, storage_root
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import reserved
 from ml_assets.spec.source import SourceSpec

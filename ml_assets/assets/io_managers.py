@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets.core.storage import read_json, storage_root, write_json
+from ml_assets.core.files import read_json, storage_root, write_json
 from ml_assets.state.tables import DATA_VERSION, NoTableYetError, TableStore
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
-from ml_assets.core.storage import storage_root, write_json
+from ml_assets.core.files import storage_root, write_json
 from ml_assets.lifecycle.plan_transitions import newest_version
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec

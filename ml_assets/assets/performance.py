@@ -18,7 +18,7 @@ from ml_assets.assets.common import (
     stage_arguments,
 )
 from ml_assets.assets.monitoring import AUC
-from ml_assets.core.storage import read_json, storage_root
+from ml_assets.core.files import read_json, storage_root
 from ml_assets.prediction_log.segments import day_at, label_text
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore

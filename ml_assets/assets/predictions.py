@@ -5,7 +5,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.assets.common import stage_arguments
-from ml_assets.core.storage import home, storage_root
+from ml_assets.core.files import home, storage_root
 from ml_assets.prediction_log.compaction import Compacted, compact
 from ml_assets.prediction_log.segments import Kind
 from ml_assets.spec.model import ModelSpec

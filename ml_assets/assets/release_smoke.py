@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
+from ml_assets.core.files import storage_root
 from ml_assets.core.provenance import git_commit
-from ml_assets.core.storage import storage_root
 from ml_assets.delivery.checks import DATA_QUALITY, PIPELINE, SMOKE_JOB
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import RELEASE

@@ -17,7 +17,7 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.core.storage import below, storage_root, write_json
+from ml_assets.core.files import below, storage_root, write_json
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.prediction_log.segments import label_text
 from ml_assets.records.plan import ServingPlan, Signature

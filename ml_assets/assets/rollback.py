@@ -95,7 +95,7 @@ def health_sensor(
         description=f"Rolls {spec.name} back when no server can serve its plan.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from ml_assets.core.storage import storage_root
+        from ml_assets.core.files import storage_root
         from ml_assets.serving.models.plan_store import PlanStore
 
         store = PlanStore(storage_root())

@@ -38,7 +38,7 @@ def build(jobs: Iterable[str]) -> dg.Definitions:
     def retention(
         context: dg.AssetExecutionContext, config: RunRetentionConfig
     ) -> dg.MaterializeResult[None]:
-        from ml_assets.core.storage import storage_root
+        from ml_assets.core.files import storage_root
         from ml_assets.lifecycle.run_retention import Owner, purge
 
         owner = Owner(context.run.tags.get(REPOSITORY), ours)

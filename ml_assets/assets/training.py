@@ -14,7 +14,7 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.gate_decision import is_judged_otherwise
 from ml_assets.lifecycle.training import fingerprint, spec_fingerprint, train_version
 from ml_assets.spec.model import ModelSpec

@@ -9,7 +9,7 @@ import dagster as dg
 from ml_assets.assets.common import key
 from ml_assets.assets.contract import breaches, learn_or_block, rows_under_contract
 from ml_assets.assets.io_managers import runs_of
-from ml_assets.core.storage import read_json, storage_root, write_json
+from ml_assets.core.files import read_json, storage_root, write_json
 from ml_assets.quality.names import expectation_names
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.tables import DATA_VERSION, TableStore

@@ -68,7 +68,7 @@ def _rollback_job() -> dg.JobDefinition:
     def roll_back_release(
         context: dg.OpExecutionContext, config: ReleaseRollbackConfig
     ) -> None:
-        from ml_assets.core.storage import storage_root
+        from ml_assets.core.files import storage_root
         from ml_assets.delivery.promotion import roll_back
 
         run = context.run

@@ -8,7 +8,7 @@ import msgspec
 
 from ml_assets.assets.common import key
 from ml_assets.assets.training import DRIFT
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import VersionStore

@@ -13,7 +13,7 @@ import dagster as dg
 
 from ml_assets.assets.common import key
 from ml_assets.assets.retries import next_attempt
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.ml.gate import Gate

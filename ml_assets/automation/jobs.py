@@ -9,7 +9,7 @@ from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
 from ml_assets.automation.drift_sensor import drift_sensor
 from ml_assets.automation.gate_sensor import gate_sensor
 from ml_assets.automation.pods import executor_of, pod_tags
-from ml_assets.core.storage import home, is_locked, storage_root
+from ml_assets.core.files import home, is_locked, storage_root
 from ml_assets.lifecycle.drift_reports import raw_to_compare
 from ml_assets.prediction_log.segments import waiting
 from ml_assets.serving.models.plan_store import PlanStore

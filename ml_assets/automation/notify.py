@@ -8,7 +8,7 @@ from pathlib import Path
 import dagster as dg
 import msgspec
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.observability.notifications import event_sources
 from ml_assets.observability.notifications.messages import Notification
 from ml_assets.observability.notifications.notifier import Notifier

@@ -9,7 +9,7 @@ import click
 import ml_assets
 from ml_assets.cli.lazy import LazyGroup
 from ml_assets.cli.output import reporting_errors
-from ml_assets.core.storage import StorageError, storage_root
+from ml_assets.core.files import StorageError, storage_root
 
 COMMANDS = {
     "approve": ("approve", "Let a version of the platform into production."),

@@ -4,7 +4,7 @@ import click
 
 from ml_assets.cli.context import require_known, who
 from ml_assets.cli.output import EXIT_CODES, reporting_errors
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 
 
 @click.group("contract", epilog=EXIT_CODES)

@@ -15,7 +15,7 @@ from ml_assets.cli.output import (
     quiet_libraries,
     reporting_errors,
 )
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import specs

@@ -45,7 +45,7 @@ def command(host: str, port: int, interval: float) -> None:
             f"DAGSTER_HOME {dagster_home()} cannot be used: {error}"
         ) from error
     configure("ml-assets.exporter", {"ml_assets.exporter": logging.INFO})
-    from ml_assets.core.storage import storage_root
+    from ml_assets.core.files import storage_root
     from ml_assets.observability.exporter.exporter import Exporter, serve
 
     exporter = Exporter(dagster_home(), storage_root(), interval)

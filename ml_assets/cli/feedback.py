@@ -12,7 +12,7 @@ import msgspec
 from ml_assets.cli.context import require_known
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.rows import Row, detect, read
-from ml_assets.core.storage import storage_root, write_bytes
+from ml_assets.core.files import storage_root, write_bytes
 from ml_assets.prediction_log.segments import (
     LABELS,
     LabelRecord,

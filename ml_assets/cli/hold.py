@@ -4,7 +4,7 @@ import click
 
 from ml_assets.cli.context import chosen_target, require_known, who
 from ml_assets.cli.output import EXIT_CODES, quiet_libraries, reporting_errors
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 
 reason_option = click.option(
     "--reason", default="asked for", show_default=True, help="Why, for the ledger."

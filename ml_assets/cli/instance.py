@@ -11,7 +11,7 @@ import click
 
 import ml_assets
 from ml_assets.cli.output import Failed
-from ml_assets.core.storage import home, locked, require_address, write_bytes
+from ml_assets.core.files import home, locked, require_address, write_bytes
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance

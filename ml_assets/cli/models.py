@@ -12,7 +12,7 @@ from ml_assets.cli.output import (
     json_option,
 )
 from ml_assets.cli.version_status import accuracy, figure, summary, verdict
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import survey
 from ml_assets.spec.model import ModelSpec

@@ -31,7 +31,7 @@ from ml_assets.cli.scorers import (
     reason,
 )
 from ml_assets.cli.writers import WRITERS, Writer
-from ml_assets.core.storage import atomic_path, read_json, storage_root
+from ml_assets.core.files import atomic_path, read_json, storage_root
 from ml_assets.state.versions import VersionStore
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from ml_assets.cli.output import (
     quiet_libraries,
     reporting_errors,
 )
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 
 
 @click.command("rollback", epilog=EXIT_CODES)

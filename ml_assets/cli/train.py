@@ -14,7 +14,7 @@ from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.run_report import gate_lines
 from ml_assets.cli.version_status import mode_of
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.source import SourceSpec

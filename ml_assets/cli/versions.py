@@ -14,7 +14,7 @@ from ml_assets.cli.output import (
     json_option,
 )
 from ml_assets.cli.version_status import figure, gate, metrics, mode_of, verdict
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import STAMP
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.versions import VersionStore

@@ -1,242 +1,318 @@
-"""Where everything is kept: one root, crash-safe writes, and locks.
+"""The storage: immutable objects under one URL, by `obstore`.
 
-A write goes to a temporary name beside its target, is flushed to the disk and renamed,
-so that a reader sees the old file or the new one and never a part. A process that is
-killed leaves at most a temporary file, whose name starts with ``.tmp-``.
+``ML_ASSETS_STORAGE`` is a directory, or a URL that begins with ``file://``, ``s3://``,
+``gs://`` or ``az://``. Credentials are found as the SDK of each cloud finds them, and
+endpoints of compatible stores come from the same variables (``AWS_ENDPOINT_URL``).
+
+An object is created once and never changes; the few that do are pointers to others. A
+name is made of parts that `ml_assets.core.files.is_name` accepts, with slashes.
 """
 
 import contextlib
-import fcntl
-import hashlib
-import json
+import datetime as dt
+import functools
+import io
 import os
-import re
-import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
-TEMPORARY = ".tmp-"
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+from ml_assets.core.files import (
+    TEMPORARY,
+    NameFault,
+    directory,
+    home,
+    is_name,
+    sync_directory,
+)
 
+if TYPE_CHECKING:
+    from obstore import ReadableFile
+    from obstore.store import ObjectStore
 
-class StorageError(ValueError):
-    """What is named as a directory is none that we can use."""
-
-
-class NameFault(ValueError):
-    """A name that came from outside, and that no file of ours has."""
-
-
-def is_name(text: str) -> bool:
-    """Whether something of ours may be called so.
-
-    What others put beside it, such as ``lost+found`` or ``.snapshot``, may not.
-    """
-    return _NAME.fullmatch(text) is not None
-
-
-def below(directory: Path, *names: str) -> Path:
-    """A path below `directory`, of names that lead nowhere else.
-
-    Every model, version, run, server and digest that becomes a part of a path comes
-    through here, whoever named it: a launchpad, a command, a request or a file.
-
-    Raises
-    ------
-    NameFault
-        If a name has other characters than A-Z, a-z, 0-9, dot, hyphen and underscore,
-        begins with another than a letter or a digit, or is longer than 200.
-
-    Examples
-    --------
-    >>> below(Path("versions"), "churn", "20261123T020000Z").as_posix()
-    'versions/churn/20261123T020000Z'
-    >>> below(Path("versions"), "churn", "../m/20261123T020000Z")
-    Traceback (most recent call last):
-    ...
-    ml_assets.core.storage.NameFault: '../m/20261123T020000Z' is no name: expected \
-    letters, \
-digits, dots, hyphens and underscores
-    """
-    for name in names:
-        if not is_name(name):
-            raise NameFault(
-                f"{ascii(name[:80])} is no name: expected letters, digits, dots,"
-                " hyphens and underscores"
-            )
-    return directory.joinpath(*names)
+VARIABLE = "ML_ASSETS_STORAGE"
+SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
+# A request has so long for its answer, and is repeated for so long where none comes.
+REQUEST_SECONDS, CONNECT_SECONDS, RETRY_SECONDS = 30, 5, 60
+PART_BYTES = 8 * 2**20
 
 
-def home() -> Path:
-    """Directory of the local state: ``ML_ASSETS_HOME``, by default ``./.ml_assets``."""
-    name = "ML_ASSETS_HOME"
-    found = directory(os.environ.get(name) or ".ml_assets", name)
-    require_address(found, name)
-    return found
+class StorageUnavailableError(OSError):
+    """The storage did not answer, or refused; nothing is known of what was asked."""
 
 
-def require_address(path: Path, name: str) -> None:
-    """Refuse a directory that SQLite databases of Dagster and MLflow cannot be in.
+class Info(NamedTuple):
+    """An object: its name, its size in bytes, and when it was written, in UTC."""
 
-    They are opened by URL, in which both write a path as it is.
-
-    Raises
-    ------
-    StorageError
-        With the characters that mean something else in a URL.
-    """
-    found = re.search(r"\?|%[0-9A-Fa-f]{2}", str(path.absolute()))
-    if found:
-        raise StorageError(
-            f"{name} {path} holds '{found[0]}', which the URLs of the databases in it"
-            " cannot carry: choose a directory without ? and without % before digits"
-        )
+    name: str
+    size: int
+    modified: dt.datetime
 
 
-def storage_root() -> Path:
-    """Root of the storage: ``ML_ASSETS_STORAGE``, by default the home directory.
+class Version(NamedTuple):
+    """The content of an object that changes, and what names this state of it."""
 
-    Raises
-    ------
-    StorageError
-        If the variable holds the URL of something else than a directory.
-    """
-    text = os.environ.get("ML_ASSETS_STORAGE")
-    return directory(text, "ML_ASSETS_STORAGE") if text else home()
+    data: bytes
+    tag: str | None
 
 
-def directory(text: str, name: str) -> Path:
-    """An absolute path from a path or a ``file:`` URL.
+class Storage:
+    """The objects under one URL.
 
     Parameters
     ----------
-    text : str
-        The path or URL.
-    name : str
-        Where it was given, for the message.
+    url : str
+        A directory, or a URL with one of the schemes ``file``, ``s3``, ``gs``, ``az``.
 
     Raises
     ------
     StorageError
-        If it is another URL, of which a path would be made silently.
-
-    Examples
-    --------
-    >>> directory("file:///srv/ml", "--storage").as_posix()
-    '/srv/ml'
+        If `url` is neither.
     """
-    scheme, separator, rest = text.partition("://")
-    if not separator:
-        return Path(text).absolute()
-    if scheme != "file" or not rest.startswith("/"):
-        raise StorageError(
-            f"{name} is {text!r}, expected a directory or file:///PATH: plans and the"
-            " ledger need renames and locks, which a store of objects does not have"
-        )
-    return Path(rest)
 
+    def __init__(self, url: str) -> None:
+        scheme, separator, _ = url.partition("://")
+        is_remote = bool(separator) and scheme in SCHEMES
+        self.root = None if is_remote else directory(url, VARIABLE)
+        self.url = url if is_remote else str(self.root)
 
-def sync_directory(path: Path) -> None:
-    """Make the names in `path` survive a power cut."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    @functools.cached_property
+    def _store(self) -> "ObjectStore":
+        from obstore.store import LocalStore, from_url
 
+        if self.root is not None:
+            return LocalStore(self.root, mkdir=True)
+        with self._asked("its settings"):
+            return from_url(
+                self.url,
+                client_options={
+                    "timeout": f"{REQUEST_SECONDS}s",
+                    "connect_timeout": f"{CONNECT_SECONDS}s",
+                    "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"
+                    or os.environ.get("AZURE_ALLOW_HTTP") == "true",
+                },
+                retry_config={
+                    "max_retries": 8,
+                    "retry_timeout": dt.timedelta(seconds=RETRY_SECONDS),
+                },
+            )
 
-@contextlib.contextmanager
-def atomic_path(target: Path) -> Iterator[Path]:
-    """Yield a temporary path to write; on success it becomes `target`, else it goes.
+    def create(self, name: str, data: bytes) -> bool:
+        """Write an object once.
 
-    Works for a file or a directory. An existing file is replaced; a directory must not
-    exist yet.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}-{target.name}"
-    try:
-        yield temporary
-        _sync(temporary)
-        os.replace(temporary, target)
-        sync_directory(target.parent)
-    finally:
-        if temporary.is_dir():
-            shutil.rmtree(temporary, ignore_errors=True)
-        else:
+        Returns
+        -------
+        bool
+            Whether the object holds `data` now: of several writers with different
+            content, exactly one gets True. After a lost reply the content is compared
+            before it is said that somebody else was first.
+
+        Raises
+        ------
+        StorageUnavailableError
+            If the storage did not answer; the object is there or it is not.
+        """
+        import obstore
+        from obstore.exceptions import AlreadyExistsError, PreconditionError
+
+        with self._asked(name):
+            try:
+                obstore.put(self._store, _checked(name), data, mode="create")
+            except (AlreadyExistsError, PreconditionError):
+                return self.get(name) == data
+        self._flush(name)
+        return True
+
+    def put(self, name: str, data: bytes) -> None:
+        """Write an object that may change: a pointer to one that does not."""
+        import obstore
+
+        with self._asked(name):
+            obstore.put(self._store, _checked(name), data)
+        self._flush(name)
+
+    def upload(self, name: str, path: Path) -> None:
+        """Write a file as an object whose name says its content, in parts.
+
+        To write it again is harmless, and done only where its size differs.
+        """
+        import obstore
+
+        if self.size(name) == path.stat().st_size:
+            return
+        with self._asked(name):
+            obstore.put(self._store, _checked(name), path, chunk_size=PART_BYTES)
+        self._flush(name)
+
+    def get(self, name: str) -> bytes | None:
+        """The content of an object; None where there is none."""
+        found = self.changed(name, None)
+        return None if found is None else found.data
+
+    def changed(self, name: str, tag: str | None) -> Version | None:
+        """The content where it is not that of `tag`; None where it is, or is absent."""
+        import obstore
+        from obstore.exceptions import NotFoundError, NotModifiedError
+
+        options = {"if_none_match": tag} if tag else {}
+        with self._asked(name):
+            try:
+                found = obstore.get(
+                    self._store, _checked(name), options=cast(Any, options)
+                )
+                return Version(bytes(found.bytes()), found.meta["e_tag"])
+            except (FileNotFoundError, NotFoundError, NotModifiedError):
+                return None
+
+    def size(self, name: str) -> int | None:
+        """Bytes of an object; None where there is none."""
+        import obstore
+
+        with self._asked(name):
+            try:
+                return int(obstore.head(self._store, _checked(name))["size"])
+            except FileNotFoundError:
+                return None
+
+    def open(self, name: str) -> IO[bytes]:
+        """An object to be read in parts, as Arrow reads Parquet.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is none.
+        """
+        import obstore
+
+        with self._asked(name):
+            return cast(
+                IO[bytes], _Reader(obstore.open_reader(self._store, _checked(name)))
+            )
+
+    def fetch(self, name: str, target: Path) -> None:
+        """Write an object to a file of this machine, whole or not at all.
+
+        Raises
+        ------
+        FileNotFoundError
+            If there is no such object.
+        """
+        import obstore
+
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}-{target.name}"
+        try:
+            with self._asked(name), temporary.open("wb") as stream:
+                for part in obstore.get(self._store, _checked(name)).stream(PART_BYTES):
+                    stream.write(part)
+            os.replace(temporary, target)
+        finally:
             temporary.unlink(missing_ok=True)
 
+    def objects(self, prefix: str) -> Iterator[Info]:
+        """Every object below `prefix`, in no order."""
+        import obstore
 
-def _sync(path: Path) -> None:
-    files = [item for item in path.rglob("*") if item.is_file()] or [path]
-    for file in files if path.is_dir() else [path]:
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
-    if path.is_dir():
-        sync_directory(path)
+        with self._asked(prefix):
+            for page in obstore.list(self._store, f"{_checked(prefix)}/"):
+                for item in page:
+                    name = str(item["path"])
+                    if TEMPORARY not in name:
+                        yield Info(name, item["size"], item["last_modified"])
 
+    def children(self, prefix: str) -> list[str]:
+        """The next parts of the names below `prefix`, sorted; "" is the top."""
+        import obstore
 
-def write_bytes(target: Path, data: bytes) -> None:
-    """Write `data` to `target`, whole or not at all."""
-    with atomic_path(target) as temporary:
-        temporary.write_bytes(data)
+        below = f"{_checked(prefix)}/" if prefix else None
+        with self._asked(prefix):
+            found = obstore.list_with_delimiter(self._store, below)
+        paths = [
+            *found["common_prefixes"],
+            *(str(item["path"]) for item in found["objects"]),
+        ]
+        names = {path.rstrip("/").rpartition("/")[2] for path in paths}
+        return sorted(name for name in names if is_name(name))
 
+    def remove(self, names: Sequence[str]) -> None:
+        """Remove objects; those that are gone are removed."""
+        import obstore
 
-def create_bytes(target: Path, data: bytes) -> bool:
-    """Write `data` to `target` only if it does not exist; whether it was written.
+        for name in names:
+            with self._asked(name), contextlib.suppress(FileNotFoundError):
+                obstore.delete(self._store, _checked(name))
 
-    Of any number of processes that try at once, exactly one gets True.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}-{target.name}"
-    try:
-        temporary.write_bytes(data)
-        _sync(temporary)
-        os.link(temporary, target)
-        sync_directory(target.parent)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
+    def local(self, name: str) -> Path | None:
+        """The file of an object, where the storage is a directory of this machine."""
+        return None if self.root is None else self.root / _checked(name)
 
-
-def write_json(target: Path, value: Any) -> None:
-    """Write `value` as indented JSON, whole or not at all."""
-    write_bytes(target, json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read the JSON file at `path`; None where there is none."""
-    try:
-        return json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return None
-
-
-def sha256_file(path: Path) -> str:
-    """SHA-256 of a file's bytes as 64 hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on the file `path`; the system frees it when we die."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as stream:
-        fcntl.flock(stream, fcntl.LOCK_EX)
-        yield
-
-
-def is_locked(path: Path) -> bool:
-    """Whether a living process holds a lock on the file `path`; False for no file."""
-    try:
+    def _flush(self, name: str) -> None:
+        """Let what was written survive a power cut, where a directory holds it."""
+        path = self.local(name)
+        if path is None:
+            return
         with path.open("rb") as stream:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
-        return False
-    except BlockingIOError:
+            os.fsync(stream.fileno())
+        sync_directory(path.parent)
+
+    @contextlib.contextmanager
+    def _asked(self, name: str) -> Iterator[None]:
+        from obstore.exceptions import AlreadyExistsError, BaseError, NotFoundError
+
+        try:
+            yield
+        except (AlreadyExistsError, NotFoundError):
+            raise
+        except BaseError as error:
+            reason = str(error).partition("\n\nDebug source")[0].strip()
+            raise StorageUnavailableError(
+                f"the storage {self.url} does not answer for {name}: {reason}"
+            ) from error
+
+
+class _Reader(io.RawIOBase):
+    """A reader of obstore as Python has them, which Arrow asks for."""
+
+    def __init__(self, reader: "ReadableFile") -> None:
+        self._reader = reader
+
+    def readable(self) -> bool:
         return True
-    return False
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        return int(self._reader.seek(offset, whence))
+
+    def tell(self) -> int:
+        return int(self._reader.tell())
+
+    def readinto(self, buffer: Any) -> int:
+        found = self._reader.read(len(buffer))
+        buffer[: len(found)] = bytes(found)
+        return len(found)
+
+
+def storage() -> Storage:
+    """The storage that ``ML_ASSETS_STORAGE`` names, by default the home directory."""
+    found = os.environ.get(VARIABLE) or str(home())
+    # A relative directory is another one elsewhere.
+    return _storage(found if "://" in found else os.path.abspath(found))
+
+
+@functools.lru_cache(maxsize=8)
+def _storage(url: str) -> Storage:
+    return Storage(url)
+
+
+def _checked(name: str) -> str:
+    """`name`, if each part of it may be that of an object of ours."""
+    for part in name.split("/"):
+        if not is_name(part):
+            raise NameFault(
+                f"{ascii(part[:80])} is no name: expected letters, digits, dots,"
+                " hyphens and underscores"
+            )
+    return name

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_assets.core import progress
+from ml_assets.core.files import read_json, write_json
 from ml_assets.core.retry import PassingFault
-from ml_assets.core.storage import read_json, write_json
 
 if TYPE_CHECKING:
     import requests

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from ml_assets.core.storage import create_bytes, read_json, write_json
+from ml_assets.core.files import create_bytes, read_json, write_json
 from ml_assets.delivery.errors import ReleaseError
 from ml_assets.records.plan import encode
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.delivery import image_tags
 from ml_assets.delivery.decision import Facts, decide
 from ml_assets.delivery.environments import repository

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from ml_assets.core.storage import below, create_bytes, read_json, write_json
+from ml_assets.core.files import below, create_bytes, read_json, write_json
 from ml_assets.delivery import image_tags
 from ml_assets.delivery.errors import ReleaseError
 from ml_assets.delivery.oci_repository import Manifest, Repository

@@ -7,7 +7,7 @@ it sets are one transaction; what servers read is published after it.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_assets.core.storage import sha256_file, storage_root
+from ml_assets.core.files import sha256_file, storage_root
 from ml_assets.records.ledger_entry import Entry, Kind
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.state import plans

@@ -6,7 +6,7 @@ entry they were set: as long as a later one changes them, nobody moved them by h
 
 from sqlalchemy import func, select
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.ledger import Ledger

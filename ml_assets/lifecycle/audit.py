@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.aliases import are_synced, expected_aliases
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan, digest

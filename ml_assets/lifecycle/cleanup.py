@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.storage import below, locked, read_json, storage_root
+from ml_assets.core.files import below, locked, read_json, storage_root
 from ml_assets.lifecycle.retention import Deletion, Kind, plan_retention
 from ml_assets.lifecycle.storage_snapshot import pointers_of, take_snapshot
 from ml_assets.spec.operation import RetentionSpec

@@ -8,7 +8,7 @@ the version's training rows.
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.rows import Rows, RowsError, is_among, rows_of
 from ml_assets.lifecycle.scoring import IncomparableError, as_read, load, score
 from ml_assets.spec.model import ModelSpec

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.activation import activate, evidence_of
 from ml_assets.lifecycle.aliases import sync_aliases
 from ml_assets.lifecycle.gate_decision import decision_on, gate_figures, passed

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.core.storage import create_bytes, read_json, storage_root
+from ml_assets.core.files import create_bytes, read_json, storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec

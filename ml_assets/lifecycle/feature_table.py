@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ml_assets.core.storage import home
+from ml_assets.core.files import home
 from ml_assets.lifecycle.rows import RowsError, is_among, labelled, rows_of
 from ml_assets.spec.model import FeaturesSpec, ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
@@ -76,7 +76,7 @@ def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "M
 
     A column is gone that identified rows, so that their numbers are others now.
     """
-    from ml_assets.core.storage import storage_root
+    from ml_assets.core.files import storage_root
     from ml_assets.serving.models.plan_store import PlanStore
     from ml_assets.state.versions import VersionStore
 

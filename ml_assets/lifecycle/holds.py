@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.state.ledger import Ledger

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.core.storage import home, read_json, sha256_file, storage_root
+from ml_assets.core.files import home, read_json, sha256_file, storage_root
 from ml_assets.prediction_log.lookup import Logged, find
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan, Signature

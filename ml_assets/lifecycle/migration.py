@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, func, select
 
+from ml_assets.core.files import is_name, read_json
 from ml_assets.core.signing import is_signed, keys, sign
-from ml_assets.core.storage import is_name, read_json
 from ml_assets.records.ledger_entry import START, canonical
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.state import ledger as ledgers

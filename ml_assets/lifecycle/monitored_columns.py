@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.storage import read_json, storage_root
+from ml_assets.core.files import read_json, storage_root
 from ml_assets.prediction_log.reader import inputs, signature_of
 from ml_assets.records.plan import ServingPlan
 from ml_assets.state.bundles import signature_of_version

@@ -11,7 +11,7 @@ import msgspec
 
 from ml_assets.core import provenance
 from ml_assets.core.digests import BundleError, read_verified
-from ml_assets.core.storage import read_json, sha256_file, storage_root
+from ml_assets.core.files import read_json, sha256_file, storage_root
 from ml_assets.lifecycle.feature_table import feature_table
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import Kind, Signature, ignored
 from ml_assets.records.signature import incompatibilities, widened
 from ml_assets.spec.model import ModelSpec

@@ -7,7 +7,7 @@ registry down it is done all the same, and the registry's aliases are set later.
 from typing import Any, NamedTuple
 
 from ml_assets.core.digests import BundleError
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.activation import activate, evidence_of, repeat
 from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.lifecycle.holds import on_hold

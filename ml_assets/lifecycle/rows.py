@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.tables import MissingTableError, TableStore

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.canonical import as_boolean, canonical_text, match_category
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import Column
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from ml_assets.core.storage import TEMPORARY, home, read_json, storage_root
+from ml_assets.core.files import TEMPORARY, home, read_json, storage_root
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.lifecycle.retention import (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core import provenance
-from ml_assets.core.storage import (
+from ml_assets.core.files import (
     atomic_path,
     sha256_file,
     storage_root,

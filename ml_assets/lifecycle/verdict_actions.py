@@ -3,7 +3,7 @@
 import datetime as dt
 from typing import NamedTuple
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.activation import activate
 from ml_assets.lifecycle.aliases import are_synced, try_sync_aliases
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status

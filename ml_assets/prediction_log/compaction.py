@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.core.storage import (
+from ml_assets.core.files import (
     atomic_path,
     create_bytes,
     locked,

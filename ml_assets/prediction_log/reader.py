@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
-from ml_assets.core.storage import below
+from ml_assets.core.files import below
 from ml_assets.prediction_log.segments import day_at
 from ml_assets.records.plan import Signature
 

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 import msgspec
 
 from ml_assets.core.canonical import as_boolean, canonical_text
-from ml_assets.core.storage import below
+from ml_assets.core.files import below
 
 Kind = Literal["predictions", "labels"]
 LABELS = ".labels.jsonl"

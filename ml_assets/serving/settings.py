@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from ml_assets.core.storage import directory, home, storage_root
+from ml_assets.core.files import directory, home, storage_root
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]

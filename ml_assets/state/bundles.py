@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from ml_assets.core.digests import verify_bundle
-from ml_assets.core.storage import atomic_path, locked, storage_root
+from ml_assets.core.files import atomic_path, locked, storage_root
 from ml_assets.prediction_log.reader import signature_of
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.plan_store import PlanStore

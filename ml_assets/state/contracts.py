@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.core.storage import (
+from ml_assets.core.files import (
     below,
     locked,
     read_json,

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
-from ml_assets.core.storage import home
+from ml_assets.core.files import home
 from ml_assets.state import migrations
 
 SCHEMA = "ml_assets"

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ml_assets.core.storage import locked
+from ml_assets.core.files import locked
 
 LOCK_SECONDS = 3600.0
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.storage import create_bytes, read_json, storage_root, write_json
+from ml_assets.core.files import create_bytes, read_json, storage_root, write_json
 from ml_assets.ml.classes import Classes
 from ml_assets.records.plan import Signature
 from ml_assets.spec.model import ModelSpec

@@ -11,7 +11,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan, digest, encode
 from ml_assets.serving.models.plan_store import PlanStore, StalePlanError
 from ml_assets.state.engine import reading, writing

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
-from ml_assets.core.storage import TEMPORARY, home, locked
+from ml_assets.core.files import TEMPORARY, home, locked
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.core.storage import (
+from ml_assets.core.files import (
     atomic_path,
     below,
     locked,

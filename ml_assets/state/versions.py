@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.core.storage import NameFault, below, create_bytes, read_json, write_json
+from ml_assets.core.files import NameFault, below, create_bytes, read_json, write_json
 from ml_assets.records.plan import STAMP, encode
 
 

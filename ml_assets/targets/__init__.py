@@ -6,7 +6,7 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 
 # The class of each target, in the module of the target's name. Imported only where it

@@ -8,8 +8,8 @@ import sys
 
 import msgspec
 
-from ml_assets_tests.kits.plans import apply
 from ml_assets.targets import RolloutError, configured_target, kubernetes
+from ml_assets_tests.kits.plans import apply
 
 
 def main(model):

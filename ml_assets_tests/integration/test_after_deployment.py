@@ -12,7 +12,7 @@ import dagster as dg
 import numpy as np
 import pytest
 
-from ml_assets.core.storage import read_json
+from ml_assets.core.files import read_json
 from ml_assets.prediction_log.segments import waiting
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
@@ -112,7 +112,7 @@ def metadata_of(done: dg.ExecuteInProcessResult, stage: str) -> dict[str, Any]:
 
 def any_row(plan: ServingPlan) -> list[Any]:
     """A row that the champion takes."""
-    from ml_assets.core.storage import storage_root
+    from ml_assets.core.files import storage_root
     from ml_assets.prediction_log.reader import signature_of
 
     columns = signature_of(storage_root(), plan.live.bundle).columns

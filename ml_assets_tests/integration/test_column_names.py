@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.core.storage import read_json
+from ml_assets.core.files import read_json
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.prediction_log.reader import predictions
 from ml_assets.serving.models.plan_store import PlanStore

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core.storage import TEMPORARY
+from ml_assets.core.files import TEMPORARY
 from ml_assets_tests.kits.processes import MODEL, Platform
 
 pytestmark = pytest.mark.slow

@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ml_assets_tests.kits.plans import apply
-from ml_assets.core.storage import write_bytes
+from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import Arm
 from ml_assets.targets import RolloutError
 from ml_assets_tests.kits.docker import Container, build, docker, missing_engine
 from ml_assets_tests.kits.docker_stack import MODEL, Stack
+from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.serving import plan
 
 pytestmark = pytest.mark.slow

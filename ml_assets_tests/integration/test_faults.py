@@ -13,7 +13,7 @@ import dagster as dg
 import pandas as pd
 import pytest
 
-from ml_assets.core.storage import TEMPORARY
+from ml_assets.core.files import TEMPORARY
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.tables import TableStore
 from ml_assets.state.versions import VersionStore

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 
 from ml_assets.components import TabularClassifier
-from ml_assets.core.storage import read_json
+from ml_assets.core.files import read_json
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.requests.decoder import RowDecoder

@@ -12,7 +12,6 @@ from pathlib import Path
 import psycopg2
 import pytest
 
-from ml_assets_tests.kits.plans import apply
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
 from ml_assets.state.locks import LockError, advisory_lock, database_url
 from ml_assets.targets import RolloutError
@@ -29,6 +28,7 @@ from ml_assets_tests.kits.kubernetes_site import (
     storage,
     target,
 )
+from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.postgres import postgres
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan, rows

@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.core.storage import read_json
+from ml_assets.core.files import read_json
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import TableStore

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.core.storage import locked, storage_root
+from ml_assets.core.files import locked, storage_root
 from ml_assets.serving.models.bundle import load_pipeline
 from ml_assets.state.bundles import fetch_bundle
 from ml_assets.state.tables import TableStore

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.components import TabularClassifier
-from ml_assets.core.storage import sha256_file
+from ml_assets.core.files import sha256_file
 from ml_assets.lifecycle.audit import audit
 from ml_assets.lifecycle.holds import HoldError, hold, on_hold, unhold
 from ml_assets.lifecycle.reproduce import ReproduceError, reproduce

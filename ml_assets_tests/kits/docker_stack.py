@@ -7,10 +7,10 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
-from ml_assets_tests.kits.plans import apply
 from ml_assets.records.plan import ServingPlan, encode
 from ml_assets.targets.docker import DockerTarget
 from ml_assets_tests.kits.docker import IMPATIENT, RESTRICTED, Container, docker
+from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.serving import Load, answers, rows, write_version
 
 MODEL = "census"

@@ -45,7 +45,9 @@ def make_anew(found: list[Row]) -> list[Row]:
         made.append(edit(row, previous=before))
         before = made[-1]["hash"]
     model = found[0]["model"]
-    statement = text("UPDATE ledger_heads SET seq = :seq, hash = :hash WHERE model = :m")
+    statement = text(
+        "UPDATE ledger_heads SET seq = :seq, hash = :hash WHERE model = :m"
+    )
     with writing(model) as connection:
         given = {"seq": made[-1]["seq"], "hash": before, "m": model}
         connection.execute(statement, given)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.core.storage import sha256_file, write_bytes, write_json
+from ml_assets.core.files import sha256_file, write_bytes, write_json
 from ml_assets.lifecycle.activation import evidence_of
 from ml_assets.lifecycle.plan_transitions import live_plan
 from ml_assets.records.plan import Column, ServingPlan, Signature, digest, encode

@@ -6,7 +6,7 @@ from functools import partial
 
 from ml_assets.cli.checks import Finding, guarded, ok, problem, warning
 from ml_assets.core.digests import BundleError, verify_bundle
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.registry import CHAMPION, Registry, tracking_uri
 from ml_assets.state.versions import UnknownVersionError, VersionStore

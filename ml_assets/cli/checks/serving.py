@@ -7,7 +7,7 @@ from typing import Any
 from ml_assets.cli.checks import Finding, ok, problem, warning
 from ml_assets.cli.client import ServerClient
 from ml_assets.cli.output import Failed
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.serving.models.plan_store import PlanStore
 
 SECONDS = 5.0

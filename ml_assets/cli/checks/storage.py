@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ml_assets.cli.checks import Finding, ok, problem, warning
-from ml_assets.core.storage import create_bytes, home, storage_root, write_bytes
+from ml_assets.core.files import create_bytes, home, storage_root, write_bytes
 
 GIB = 2**30
 LITTLE, TOO_LITTLE = 2 * GIB, GIB // 4

@@ -16,7 +16,7 @@ from ml_assets.cli.client import ServerClient
 from ml_assets.cli.instance import prepare, workspace_arguments
 from ml_assets.cli.output import Failed, quiet_libraries
 from ml_assets.cli.processes import Children, cli, script
-from ml_assets.core.storage import home
+from ml_assets.core.files import home
 from ml_assets.observability.dagster_logs import json_environment
 
 MARKER = ".ml_assets_demo"

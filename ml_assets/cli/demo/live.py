@@ -9,7 +9,7 @@ import msgspec
 from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.cli.scorers import PlanScorer
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT

@@ -22,7 +22,7 @@ from ml_assets.cli.jobs import RunFollower, find_run, run_job
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children, heed_termination
 from ml_assets.cli.run_report import RunReport, gate_lines
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.versions import VersionStore

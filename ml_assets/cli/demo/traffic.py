@@ -10,7 +10,7 @@ from ml_assets.cli.client import ServerClient
 from ml_assets.cli.demo.churn import MODEL, TARGET
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children
-from ml_assets.core.storage import storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.prediction_log.segments import Kind, parse, waiting
 
 if TYPE_CHECKING:

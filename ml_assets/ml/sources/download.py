@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ml_assets.core import transfer
+from ml_assets.core.files import locked, sync_directory, write_json
 from ml_assets.core.retry import PassingFault, Retry
-from ml_assets.core.storage import locked, sync_directory, write_json
 from ml_assets.ml.tables import SourceError
 
 if TYPE_CHECKING:

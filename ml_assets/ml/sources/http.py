@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
+from ml_assets.core.files import sha256_file
 from ml_assets.core.retry import Retry
-from ml_assets.core.storage import sha256_file
 from ml_assets.ml.sources.download import Download
 from ml_assets.ml.sources.environment import expand
 from ml_assets.ml.sources.payload import read_payload

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ml_assets.core.storage import home, storage_root
+from ml_assets.core.files import home, storage_root
 from ml_assets.spec.source import SourceSpec
 
 # Variables that a run's source may name: whoever sets one knows what it is for.

@@ -10,7 +10,7 @@ from pathlib import Path
 from dagster import DagsterInstance, DagsterRunStatus, RunRecord, RunsFilter
 from prometheus_client.core import Metric
 
-from ml_assets.core.storage import locked
+from ml_assets.core.files import locked
 from ml_assets.observability.exporter.metric_families import FoldedSeries, GaugeFamily
 from ml_assets.observability.exporter.ticks import TickMetrics
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 from prometheus_client.core import Metric
 
-from ml_assets.core.storage import read_json
+from ml_assets.core.files import read_json
 from ml_assets.observability.exporter.ledgers import LedgerMetrics
 from ml_assets.observability.exporter.metric_families import (
     CounterFamily,

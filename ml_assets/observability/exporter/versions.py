@@ -5,7 +5,7 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
-from ml_assets.core.storage import read_json
+from ml_assets.core.files import read_json
 from ml_assets.observability.exporter.metric_families import GaugeFamily
 from ml_assets.records.plan import ServingPlan, trained_at
 from ml_assets.spec.gate import GateSpec

@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from ml_assets.core.storage import create_bytes, locked, read_json, write_json
+from ml_assets.core.files import create_bytes, locked, read_json, write_json
 from ml_assets.observability.notifications.messages import (
     Notification,
     message,

@@ -12,7 +12,7 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ml_assets.core.storage import atomic_path, sync_directory
+from ml_assets.core.files import atomic_path, sync_directory
 from ml_assets.serving.logs import log
 
 OPEN = ".open"

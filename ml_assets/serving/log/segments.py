@@ -13,7 +13,7 @@ import zlib
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.storage import sync_directory
+from ml_assets.core.files import sync_directory
 from ml_assets.serving.log.retired_segment import CLOSED, OPEN, RetiredSegment
 
 LABELS = ".labels"

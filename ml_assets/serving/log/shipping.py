@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ml_assets.core.storage import (
+from ml_assets.core.files import (
     atomic_path,
     is_locked,
     is_name,

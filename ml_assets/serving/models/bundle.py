@@ -21,7 +21,7 @@ import msgspec
 import numpy as np
 
 from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
-from ml_assets.core.storage import write_bytes
+from ml_assets.core.files import write_bytes
 from ml_assets.core.tolerance import is_close
 from ml_assets.records.plan import Signature, encode
 from ml_assets.serving.logs import log

@@ -22,7 +22,7 @@ from typing import Literal
 
 import msgspec
 
-from ml_assets.core.storage import (
+from ml_assets.core.files import (
     TEMPORARY,
     below,
     create_bytes,

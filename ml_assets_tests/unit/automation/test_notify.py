@@ -11,7 +11,7 @@ import pytest
 
 from ml_assets.automation import notify as automation_notify
 from ml_assets.automation.notify import Progress
-from ml_assets.core.storage import write_json
+from ml_assets.core.files import write_json
 from ml_assets.observability.notifications.notifier import read_counts
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.conftest import definitions_of

@@ -3,7 +3,7 @@
 import pytest
 
 from ml_assets.cli.instance import prepare
-from ml_assets.core.storage import StorageError, home
+from ml_assets.core.files import StorageError, home
 
 
 @pytest.mark.parametrize("name", ["what?x=1", "a%20b", "%41", "deep?/er"])

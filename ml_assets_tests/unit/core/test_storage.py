@@ -1,149 +1,202 @@
-"""Writes are whole or absent, a name is created once, locks exclude."""
+"""Objects are created once, whatever keeps them, and what is unclear is an error."""
 
-import os
-import signal
-import subprocess
-import sys
-import textwrap
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
-from click.testing import CliRunner
 
-from ml_assets.cli import main
-from ml_assets.core.storage import (
-    NameFault,
-    StorageError,
-    atomic_path,
-    below,
-    create_bytes,
-    home,
-    read_json,
-    storage_root,
-    write_bytes,
-    write_json,
-)
-from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.serving.settings import ServerSettings
-from ml_assets.state.ledger import Ledger
-from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.core import objects
+from ml_assets.core.files import NameFault, StorageError
+from ml_assets.core.storage import Storage, StorageUnavailableError, storage
 
 
-def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
-    target = tmp_path / "deep" / "file"
-    write_bytes(target, b"old")
-    write_bytes(target, b"new")
-    assert target.read_bytes() == b"new"
-    assert [item.name for item in target.parent.iterdir()] == ["file"]
+@pytest.mark.slow
+@pytest.mark.usefixtures("any_storage")
+class TestEveryStorage:
+    """The same on a directory, and over the protocols of S3 and Azure."""
+
+    def test_an_object_is_created_once(self) -> None:
+        assert storage().create("plans/churn/1.json", b"one")
+        assert not storage().create("plans/churn/1.json", b"two")
+        assert storage().get("plans/churn/1.json") == b"one"
+
+    def test_to_create_it_again_with_the_same_content_is_no_loss(self) -> None:
+        assert storage().create("plans/churn/1.json", b"one")
+        assert storage().create("plans/churn/1.json", b"one")
+
+    def test_of_racing_writers_one_wins_each_time(self) -> None:
+        clients = [storage() for _ in range(4)]
+        for number in range(10):
+            barrier = threading.Barrier(len(clients))
+
+            def write(at: int, name: str = f"race/{number}") -> bool:
+                barrier.wait()
+                return clients[at].create(name, b"%d" % at)
+
+            with ThreadPoolExecutor(len(clients)) as pool:
+                assert sum(pool.map(write, range(len(clients)))) == 1
+
+    def test_a_pointer_changes_and_its_tag_tells(self) -> None:
+        found = storage()
+        assert found.changed("active.json", None) is None
+        found.put("active.json", b"1")
+        first = found.changed("active.json", None)
+        assert first is not None and first.data == b"1"
+        assert found.changed("active.json", first.tag) is None
+        found.put("active.json", b"2")
+        second = found.changed("active.json", first.tag)
+        assert second is not None and second.data == b"2"
+
+    def test_names_are_listed_below_a_prefix(self) -> None:
+        for name in ("plans/a/1", "plans/a/2", "plans/b/pinned/1", "other"):
+            storage().put(name, b"12")
+        assert storage().children("plans") == ["a", "b"]
+        assert storage().children("") == ["other", "plans"]
+        assert storage().children("none") == []
+        found = {(info.name, info.size) for info in storage().objects("plans/b")}
+        assert found == {("plans/b/pinned/1", 2)}
+
+    def test_what_is_removed_is_gone_and_may_be_removed_again(self) -> None:
+        storage().put("a/1", b"1")
+        storage().remove(["a/1", "a/2"])
+        storage().remove(["a/1"])
+        assert storage().get("a/1") is None
+        assert storage().size("a/1") is None
+
+    def test_a_large_file_goes_there_and_back_in_parts(self, tmp_path: Path) -> None:
+        source, back = tmp_path / "source", tmp_path / "somewhere" / "back"
+        source.write_bytes(b"0123456789" * 2_000_000)
+        storage().upload("bundles/model", source)
+        storage().upload("bundles/model", source)
+        assert storage().size("bundles/model") == 20_000_000
+        storage().fetch("bundles/model", back)
+        assert back.read_bytes() == source.read_bytes()
+        with pytest.raises(FileNotFoundError):
+            storage().fetch("bundles/none", back)
+        assert [path.name for path in back.parent.iterdir()] == ["back"]
+
+    def test_columns_of_a_table_are_read_without_the_rest(self, tmp_path: Path) -> None:
+        path = tmp_path / "table.parquet"
+        pq.write_table(pa.table({"a": range(1_000), "b": ["x"] * 1_000}), path)
+        storage().upload("tables/churn/1.parquet", path)
+        with storage().open("tables/churn/1.parquet") as stream:
+            assert pq.read_table(stream, columns=["a"]).column_names == ["a"]
 
 
-def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
-    target = tmp_path / "file"
-    write_bytes(target, b"old")
-    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
-        temporary.write_bytes(b"half")
-        raise RuntimeError
-    assert target.read_bytes() == b"old"
-    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+class Lossy:
+    """A server with the protocol of S3 behind a proxy that misbehaves on purpose."""
+
+    def __init__(self, behind: int) -> None:
+        self.mode = "through"
+        lossy = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self) -> None:
+                import http.client
+
+                length = int(self.headers.get("Content-Length") or 0)
+                body = self.rfile.read(length)
+                mode = lossy.mode
+                if mode == "refuse":
+                    self.close_connection = True
+                    return
+                if mode == "error":
+                    self.send_response(503)
+                    self.send_header("Content-Length", "0")
+                    self.end_headers()
+                    return
+                asked = http.client.HTTPConnection("127.0.0.1", behind, timeout=30)
+                asked.request(self.command, self.path, body, dict(self.headers))
+                given = asked.getresponse()
+                content = given.read()
+                if mode == "lose" and self.command == "PUT":
+                    # Written, and nobody hears of it; then all is well again.
+                    lossy.mode = "through"
+                    self.close_connection = True
+                    return
+                self.send_response(given.status)
+                for key, value in given.getheaders():
+                    if key.lower() not in ("content-length", "connection", "date"):
+                        self.send_header(key, value)
+                size = given.getheader("Content-Length") or str(len(content))
+                is_head = self.command == "HEAD"
+                self.send_header(
+                    "Content-Length", size if is_head else f"{len(content)}"
+                )
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer
+
+            def log_message(self, *given: Any) -> None:
+                """Say nothing."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.port = self.server.server_address[1]
+        threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
 
-def test_a_directory_appears_whole(tmp_path: Path) -> None:
-    with atomic_path(tmp_path / "bundle") as temporary:
-        temporary.mkdir()
-        (temporary / "a").write_text("1")
-        assert not (tmp_path / "bundle").exists()
-    assert (tmp_path / "bundle" / "a").read_text() == "1"
+@pytest.fixture
+def lossy(s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lossy]:
+    from ml_assets_tests.kits.buckets import s3_bucket
 
-
-def test_a_killed_writer_leaves_no_target(tmp_path: Path) -> None:
-    script = f"""
-        import os, signal
-        from pathlib import Path
-        from ml_assets.core.storage import atomic_path
-        with atomic_path(Path({str(tmp_path)!r}) / "file") as temporary:
-            temporary.write_bytes(b"half")
-            os.kill(os.getpid(), signal.SIGKILL)
-    """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
-    assert done.returncode == -signal.SIGKILL
-    assert not (tmp_path / "file").exists()
-    assert all(item.name.startswith(".tmp-") for item in tmp_path.iterdir())
-
-
-def test_of_many_creators_exactly_one_wins(tmp_path: Path) -> None:
-    target = tmp_path / "name"
-    with ThreadPoolExecutor(8) as pool:
-        won = list(
-            pool.map(lambda number: create_bytes(target, b"%d" % number), range(32))
-        )
-    assert won.count(True) == 1
-    assert target.read_bytes() == b"%d" % won.index(True)
-
-
-def test_json_goes_round_and_absence_is_none(tmp_path: Path) -> None:
-    write_json(tmp_path / "a.json", {"b": [1, None]})
-    assert read_json(tmp_path / "a.json") == {"b": [1, None]}
-    assert read_json(tmp_path / "absent.json") is None
-
-
-def test_storage_is_the_home_unless_named(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    assert storage_root() == home() == Path(os.environ["ML_ASSETS_HOME"])
-    monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path / "elsewhere"))
-    assert storage_root() == tmp_path / "elsewhere"
-
-
-def test_a_bucket_is_refused_and_no_directory_is_made_of_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ML_ASSETS_STORAGE", "s3://bucket/ml")
-    found = CliRunner().invoke(main, ["models"])
-    assert found.exit_code == 1
-    assert "ML_ASSETS_STORAGE is 's3://bucket/ml', expected a directory" in found.output
-    monkeypatch.delenv("ML_ASSETS_STORAGE")
-    with pytest.raises(StorageError, match="storage is 's3://other'"):
-        ServerSettings.load({"storage": "s3://other"}, {})
-    assert list(tmp_path.iterdir()) == []
-    url = f"file://{tmp_path}/store"
+    proxy = Lossy(s3_server)
+    url, environment = s3_bucket(s3_server)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("ML_ASSETS_STORAGE", url)
-    assert storage_root() == tmp_path / "store"
-    assert ServerSettings.load({}, {}).storage == str(tmp_path / "store")
+    monkeypatch.setattr(objects, "RETRY_SECONDS", 2)
+    yield proxy
+    proxy.server.shutdown()
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        *(
-            "",
-            ".",
-            "..",
-            "../m/20261123T020000Z",
-            "/etc",
-            "a/b",
-            "a\\\\b",
-            "v1\n",
-            "v\0",
-        ),
-        *("%2e%2e", "a b", ".hidden", "-rf", "v\u0661", "\uff0e\uff0e", "x" * 201),
-    ],
-)
-def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> None:
-    """Whichever record, table, plan or ledger it was meant for."""
-    VersionStore(tmp_path).reserve("m", "run")
-    for attempt in (
-        lambda: below(tmp_path, name),
-        lambda: TableStore(tmp_path).path("churn", "raw", name),
-        lambda: TableStore(tmp_path).version("churn", name, "run"),
-        lambda: PlanStore(tmp_path).current(name),
-        lambda: PlanStore(tmp_path).pinned("churn", name),
-        lambda: Ledger().entries(name),
-        lambda: VersionStore(tmp_path).evaluation("churn", name),
-    ):
-        with pytest.raises(NameFault, match="is no name: expected letters"):
-            attempt()
-    with pytest.raises(UnknownVersionError, match="model churn has no version"):
-        VersionStore(tmp_path).get("churn", name)
+@pytest.mark.slow
+def test_a_write_whose_reply_is_lost_is_known_as_ours(lossy: Lossy) -> None:
+    lossy.mode = "lose"
+    assert storage().create("plans/churn/1.json", b"ours")
+    lossy.mode = "lose"
+    assert not storage().create("plans/churn/1.json", b"theirs")
+    assert storage().get("plans/churn/1.json") == b"ours"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("mode", ["refuse", "error"])
+def test_a_storage_that_is_away_is_an_error_that_names_it(
+    lossy: Lossy, mode: str
+) -> None:
+    found = storage()
+    found.put("a", b"1")
+    lossy.mode = mode
+    with pytest.raises(StorageUnavailableError, match="the storage s3://.* for a:"):
+        found.get("a")
+    with pytest.raises(StorageUnavailableError):
+        found.create("b", b"1")
+    lossy.mode = "through"
+    assert found.get("a") == b"1"
+
+
+@pytest.mark.parametrize("name", ["../a", "a//b", "/a", "a/..", ".tmp-1", "a b", ""])
+def test_a_name_that_leads_elsewhere_is_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(NameFault):
+        Storage(str(tmp_path)).put(name, b"1")
+
+
+@pytest.mark.parametrize("url", ["ftp://host/x", "http://host/x", "file://host/x"])
+def test_a_url_of_something_else_is_refused(url: str) -> None:
+    with pytest.raises(StorageError, match="ML_ASSETS_STORAGE is"):
+        Storage(url)
+
+
+def test_by_default_it_is_the_home(home: Path) -> None:
+    storage().put("a/b", b"1")
+    assert (home / "a" / "b").read_bytes() == b"1"
+    assert storage().local("a/b") == home / "a" / "b"

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core.storage import NameFault
+from ml_assets.core.files import NameFault
 from ml_assets.delivery import image_tags
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.releases import (

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ml_assets.core.storage import write_json
+from ml_assets.core.files import write_json
 from ml_assets.lifecycle import cleanup
 from ml_assets.lifecycle.cleanup import clean
 from ml_assets.lifecycle.holds import hold

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ml_assets.core.storage import write_json
+from ml_assets.core.files import write_json
 from ml_assets.observability.exporter.metric_families import FoldedSeries
 from ml_assets.observability.exporter.storage import StorageSource, notification_counts
 from ml_assets.observability.notifications.messages import Notification

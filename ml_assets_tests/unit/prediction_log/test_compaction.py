@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets.core.storage import read_json, sha256_file
+from ml_assets.core.files import read_json, sha256_file
 from ml_assets.prediction_log import compaction
 from ml_assets.prediction_log.compaction import BATCH_BYTES, batch_of, compact
 from ml_assets.prediction_log.reader import days, labels, newest_time, predictions
@@ -123,7 +123,7 @@ COMPACT = """
     import sys
     from pathlib import Path
     from ml_assets.prediction_log import compaction
-    from ml_assets.core import storage
+    from ml_assets.core import files
     import os, signal
     left = int(sys.argv[2])
     # Killed at the n-th change of the disk.

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ml_assets.core.storage import TEMPORARY
+from ml_assets.core.files import TEMPORARY
 from ml_assets.records.plan import Arm, ServingPlan, digest, encode
 from ml_assets.serving.models.plan_store import (
     PlanStore,

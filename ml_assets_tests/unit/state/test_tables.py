@@ -11,7 +11,7 @@ import pytest
 from ml_assets.assets import validation
 from ml_assets.assets.common import TABLES
 from ml_assets.assets.io_managers import TableIOManager
-from ml_assets.core.storage import TEMPORARY
+from ml_assets.core.files import TEMPORARY
 from ml_assets.lifecycle.training import raw_version_of
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state import contracts

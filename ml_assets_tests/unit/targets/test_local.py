@@ -12,12 +12,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ml_assets_tests.kits.plans import apply
-from ml_assets.core.storage import write_bytes
+from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import Arm, ServingPlan, digest
 from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
 from ml_assets.targets import RolloutError
 from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan, rows, write_version
 

@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from ml_assets.core.storage import TEMPORARY
+from ml_assets.core.files import TEMPORARY
 from ml_assets.serving.log.prediction_log import LogKeeper, PredictionLog
 from ml_assets.serving.log.retired_segment import close_orphan
 from ml_assets.serving.log.segments import SegmentWriter

@@ -1,0 +1,149 @@
+"""Writes are whole or absent, a name is created once, locks exclude."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from ml_assets.cli import main
+from ml_assets.core.files import (
+    NameFault,
+    StorageError,
+    atomic_path,
+    below,
+    create_bytes,
+    home,
+    read_json,
+    storage_root,
+    write_bytes,
+    write_json,
+)
+from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.settings import ServerSettings
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.tables import TableStore
+from ml_assets.state.versions import UnknownVersionError, VersionStore
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    target = tmp_path / "deep" / "file"
+    write_bytes(target, b"old")
+    write_bytes(target, b"new")
+    assert target.read_bytes() == b"new"
+    assert [item.name for item in target.parent.iterdir()] == ["file"]
+
+
+def test_a_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "file"
+    write_bytes(target, b"old")
+    with pytest.raises(RuntimeError), atomic_path(target) as temporary:
+        temporary.write_bytes(b"half")
+        raise RuntimeError
+    assert target.read_bytes() == b"old"
+    assert [item.name for item in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_directory_appears_whole(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "bundle") as temporary:
+        temporary.mkdir()
+        (temporary / "a").write_text("1")
+        assert not (tmp_path / "bundle").exists()
+    assert (tmp_path / "bundle" / "a").read_text() == "1"
+
+
+def test_a_killed_writer_leaves_no_target(tmp_path: Path) -> None:
+    script = f"""
+        import os, signal
+        from pathlib import Path
+        from ml_assets.core.files import atomic_path
+        with atomic_path(Path({str(tmp_path)!r}) / "file") as temporary:
+            temporary.write_bytes(b"half")
+            os.kill(os.getpid(), signal.SIGKILL)
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(script)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert not (tmp_path / "file").exists()
+    assert all(item.name.startswith(".tmp-") for item in tmp_path.iterdir())
+
+
+def test_of_many_creators_exactly_one_wins(tmp_path: Path) -> None:
+    target = tmp_path / "name"
+    with ThreadPoolExecutor(8) as pool:
+        won = list(
+            pool.map(lambda number: create_bytes(target, b"%d" % number), range(32))
+        )
+    assert won.count(True) == 1
+    assert target.read_bytes() == b"%d" % won.index(True)
+
+
+def test_json_goes_round_and_absence_is_none(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"b": [1, None]})
+    assert read_json(tmp_path / "a.json") == {"b": [1, None]}
+    assert read_json(tmp_path / "absent.json") is None
+
+
+def test_storage_is_the_home_unless_named(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    assert storage_root() == home() == Path(os.environ["ML_ASSETS_HOME"])
+    monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path / "elsewhere"))
+    assert storage_root() == tmp_path / "elsewhere"
+
+
+def test_a_bucket_is_refused_and_no_directory_is_made_of_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ML_ASSETS_STORAGE", "s3://bucket/ml")
+    found = CliRunner().invoke(main, ["models"])
+    assert found.exit_code == 1
+    assert "ML_ASSETS_STORAGE is 's3://bucket/ml', expected a directory" in found.output
+    monkeypatch.delenv("ML_ASSETS_STORAGE")
+    with pytest.raises(StorageError, match="storage is 's3://other'"):
+        ServerSettings.load({"storage": "s3://other"}, {})
+    assert list(tmp_path.iterdir()) == []
+    url = f"file://{tmp_path}/store"
+    monkeypatch.setenv("ML_ASSETS_STORAGE", url)
+    assert storage_root() == tmp_path / "store"
+    assert ServerSettings.load({}, {}).storage == str(tmp_path / "store")
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *(
+            "",
+            ".",
+            "..",
+            "../m/20261123T020000Z",
+            "/etc",
+            "a/b",
+            "a\\\\b",
+            "v1\n",
+            "v\0",
+        ),
+        *("%2e%2e", "a b", ".hidden", "-rf", "v\u0661", "\uff0e\uff0e", "x" * 201),
+    ],
+)
+def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> None:
+    """Whichever record, table, plan or ledger it was meant for."""
+    VersionStore(tmp_path).reserve("m", "run")
+    for attempt in (
+        lambda: below(tmp_path, name),
+        lambda: TableStore(tmp_path).path("churn", "raw", name),
+        lambda: TableStore(tmp_path).version("churn", name, "run"),
+        lambda: PlanStore(tmp_path).current(name),
+        lambda: PlanStore(tmp_path).pinned("churn", name),
+        lambda: Ledger().entries(name),
+        lambda: VersionStore(tmp_path).evaluation("churn", name),
+    ):
+        with pytest.raises(NameFault, match="is no name: expected letters"):
+            attempt()
+    with pytest.raises(UnknownVersionError, match="model churn has no version"):
+        VersionStore(tmp_path).get("churn", name)
