@@ -7,6 +7,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.core.files import write_bytes
+from ml_assets.core.storage import storage
 from ml_assets.spec.model import ModelSpec
 
 TRAIN_STAGES = ("raw", "features", "model", "evaluation")
@@ -102,6 +103,14 @@ def markdown_table(frame: Any) -> str:
 
     rows = [line(row) for row in frame.itertuples(index=False)]
     return "\n".join([line(frame.columns), line("---" for _ in frame.columns), *rows])
+
+
+def object_metadata(name: str) -> dg.MetadataValue[Any]:
+    """Where an object of the storage is: a path, or the URL that the object has."""
+    path = storage().local(name)
+    if path is not None:
+        return dg.MetadataValue.path(str(path))
+    return dg.MetadataValue.text(f"{storage().url}/{name}")
 
 
 def keep_plots(

@@ -10,7 +10,7 @@ from ml_assets.core.files import create_bytes, read_json, storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.tables import MissingTableError, Tables
 from ml_assets.state.versions import UnknownVersionError, VersionStore
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def _raw(
     raw_version = raw_to_compare(spec, plan)
     if raw_version is None:
         return None
-    frame = TableStore(storage_root()).read(spec.name, "raw", raw_version)
+    frame = Tables().read(spec.name, "raw", raw_version)
     # A column that is gone is stopped by the schema contract.
     watched = {*reference.numbers, *reference.categories} - {*spec.monitoring.ignore}
     if watched - {*frame.columns}:
@@ -148,14 +148,14 @@ def _raw(
 def raw_to_compare(spec: ModelSpec, plan: ServingPlan) -> str | None:
     """Data version of a raw table that was not compared with the champion's data."""
     root = storage_root()
-    tables = TableStore(root)
+    tables = Tables()
     try:
         newest = tables.version(spec.name, "raw")
         trained_on = VersionStore(root).get(spec.name, plan.live.version).raw_version
     except (MissingTableError, UnknownVersionError):
         return None
     is_known = report_path(spec, _raw_id(plan, newest)).exists()
-    is_there = tables.path(spec.name, "raw", newest).exists()
+    is_there = tables.exists(spec.name, "raw", newest)
     return newest if newest != trained_on and is_there and not is_known else None
 
 

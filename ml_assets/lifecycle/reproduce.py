@@ -17,7 +17,7 @@ from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import fetch_bundle
 from ml_assets.state.registry import RegistryError
-from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.tables import MissingTableError, Tables, table_name
 from ml_assets.state.versions import VersionRecord, VersionStore
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame"
     """A table, verified to have the content of its data version."""
     from ml_assets.ml.tables import content_hash
 
-    store = TableStore(storage_root())
+    store = Tables()
     try:
         table = store.read(record.model, stage, version)
     except MissingTableError as error:
@@ -129,7 +129,7 @@ def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame"
     found = content_hash(table)
     if found != version:
         raise ReproduceError(
-            f"{store.path(record.model, stage, version)} was altered: its content has"
+            f"{table_name(record.model, stage, version)} was altered: its content has"
             f" the hash {found}, expected {version}"
         )
     return table

@@ -5,17 +5,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core import provenance
-from ml_assets.core.files import (
-    atomic_path,
-    sha256_file,
-    storage_root,
-    write_bytes,
-    write_json,
-)
+from ml_assets.core.files import atomic_path, storage_root, write_json
+from ml_assets.core.storage import storage
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.registry import Registry
-from ml_assets.state.tables import DATA_VERSION, MADE_OF, TableStore
+from ml_assets.state.tables import DATA_VERSION, MADE_OF, Tables, table_name
+from ml_assets.state.validations import Validations
 from ml_assets.state.versions import VersionRecord, VersionStore
 
 if TYPE_CHECKING:
@@ -124,7 +120,7 @@ def raw_version_of(spec: ModelSpec, features: "pd.DataFrame", run_id: str) -> st
     """The raw data that the features were made of, whatever came in since."""
     found = features.attrs.get(MADE_OF)
     # Features that older code made have no such attribute.
-    return str(found or TableStore(storage_root()).version(spec.name, "raw", run_id))
+    return str(found or Tables().version(spec.name, "raw", run_id))
 
 
 def _search(trained: "Trained") -> dict[str, Any]:
@@ -150,22 +146,18 @@ def _store_origins(
     # Only what was written: some keys are refused where they do not belong.
     configuration = spec.model_dump(mode="json", exclude_unset=True)
     write_json(directory / "spec.json", configuration)
-    tables = TableStore(root)
-    paths = [
-        directory / "spec.json",
-        tables.path(spec.name, "raw", tags["raw_version"]),
-        tables.path(spec.name, "features", tags["features_version"]),
+    names = [
+        (directory / "spec.json").relative_to(root).as_posix(),
+        table_name(spec.name, "raw", tags["raw_version"]),
+        table_name(spec.name, "features", tags["features_version"]),
     ]
-    report = tables.validation_report(spec.name, tags["raw_version"])
+    report = Validations().report(spec.name, tags["raw_version"])
     # A later validation of the same data replaces the report.
-    if report.exists():
-        write_bytes(directory / "validation.json", report.read_bytes())
-        paths.append(directory / "validation.json")
-    return {
-        path.relative_to(root).as_posix(): sha256_file(path)
-        for path in paths
-        if path.exists()
-    }
+    if report is not None:
+        write_json(directory / "validation.json", report)
+        names.append((directory / "validation.json").relative_to(root).as_posix())
+    found = {name: storage().sha256(name) for name in names}
+    return {name: digest for name, digest in found.items() if digest is not None}
 
 
 def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:

@@ -13,7 +13,7 @@ from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets.state.versions import VersionStore
 
 SHOWN = 5
@@ -87,7 +87,7 @@ def _held_out(
     """The held-out rows as a client would send them, and their true labels."""
     root = storage_root()
     record = VersionStore(root).get(spec.name, plan.live.version)
-    table = TableStore(root).read(spec.name, "features", record.features_version)
+    table = Tables().read(spec.name, "features", record.features_version)
     rows = table[table[HELD_OUT].to_numpy()]
     truths = rows[spec.target].astype(str).tolist()
     values = zip(*(rows[name].tolist() for name in columns), strict=True)
