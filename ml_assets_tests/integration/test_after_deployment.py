@@ -165,7 +165,7 @@ def test_under_shadow_a_passing_version_becomes_the_challenger(
     entry = Ledger().entries("churn")[-1]
     assert (entry.kind, entry.version) == ("experiment", second)
     # Its profile is there before it may serve, and it is not tried twice.
-    assert Versions().profile_path("churn", second).exists()
+    assert Versions().has_profile("churn", second)
     assert run(spec_of(), "deploy").success
     assert plan_now(home) == plan
 

@@ -161,7 +161,7 @@ class Platform:
     def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
         self.home = directory
         self.plans = PlanStore(directory)
-        self.versions = Versions(directory)
+        self.versions = Versions()
         self.tables = TableStore(directory)
         self.spec = directory / f"{MODEL}.json"
         if not self.spec.exists():
@@ -226,7 +226,7 @@ class Platform:
         if before:
             expected["previous"] = numbers[before[-1]]
         assert Registry().aliases(MODEL) == expected
-        assert self.versions.profile_path(MODEL, champion).exists()
+        assert self.versions.has_profile(MODEL, champion)
 
     def evaluated(self) -> set[str]:
         """The versions whose evaluation the gate sensor can see."""
