@@ -102,7 +102,8 @@ def assess(spec: ModelSpec) -> Performance | None:
     received, because the check may be asked after each of them.
     """
     from ml_assets.ml.performance import by_day
-    from ml_assets.prediction_log.reader import labelled, signature_of
+    from ml_assets.prediction_log.reader import signature_of
+    from ml_assets.state.logged import labelled
 
     root = storage_root()
     plans = PlanStore(root).history(spec.name)
@@ -111,7 +112,7 @@ def assess(spec: ModelSpec) -> Performance | None:
     plan = plans[-1]
     champion = plan.live.version
     versions = {arm.version for item in plans for arm in item.arms}
-    found = labelled(root, spec.name, _first_seen(plans, champion), versions)
+    found = labelled(spec.name, _first_seen(plans, champion), versions)
     rows = found.rows[found.rows["p"].notna()]
     joined = as_outcomes(rows, signature_of(root, plan.live.bundle).positive)
     offline = _offline(spec, champion)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.files import below, locked, read_json, storage_root
+from ml_assets.core.files import below, locked, storage_root
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.retention import Deletion, Kind, plan_retention
 from ml_assets.lifecycle.storage_snapshot import pointers_of, take_snapshot
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.batches import Batches
 from ml_assets.state.registry import Registry, RegistryError
 from ml_assets.state.versions import VersionStore
 from ml_assets.targets import Target
@@ -75,6 +77,14 @@ class _Cleanup:
     def remove(self, item: Deletion) -> None:
         """Remove one item, or note why not now."""
         weight = _weight(self.model, item)
+        if item.kind in ("predictions", "labels"):
+            names = _log_files(self.model, item)
+            # Without its row a file does not count.
+            Batches().remove(self.model, names)
+            storage().remove(names)
+            self.done.append(item)
+            self.size += weight
+            return
         try:
             REMOVERS[item.kind](self.model, item.name, _paths(self.model, item))
         except _PutOff as reason:
@@ -87,19 +97,14 @@ class _Cleanup:
 
 
 def _weight(model: str, item: Deletion) -> int:
+    if item.kind in ("predictions", "labels"):
+        return sum(storage().size(name) or 0 for name in _log_files(model, item))
     return sum(_size(path) for path in _paths(model, item))
 
 
 def _paths(model: str, item: Deletion) -> list[Path]:
     """Files and directories that make up an item, in the order in which they go."""
     root = storage_root()
-    if item.kind == "predictions":
-        directory = root / "predictions" / model
-        manifest = directory / "batches" / f"{item.name}.json"
-        return [manifest, *sorted(directory.glob(f"????-??-??/{item.name}.parquet"))]
-    if item.kind == "labels":
-        path = root / item.name
-        return [path.parent / "batches" / f"{path.stem}.json", path]
     if item.kind == "version":
         directory = VersionStore(root).directory(model, item.name)
         return [directory / "record.json", directory]
@@ -120,15 +125,11 @@ def _remove(model: str, name: str, paths: list[Path]) -> None:
             path.unlink(missing_ok=True)
 
 
-def _remove_batch(model: str, name: str, paths: list[Path]) -> None:
-    manifest = paths[0]
-    with locked(manifest.parents[1] / ".lock"):
-        segments = (read_json(manifest) or {"segments": []})["segments"]
-        directory = storage_root() / "segments" / model
-        if any((directory / segment).exists() for segment in segments):
-            # Without its manifest, a segment would be compacted once more.
-            raise _PutOff("its segments are still there; they go with a compaction")
-        _remove(model, name, paths)
+def _log_files(model: str, item: Deletion) -> list[str]:
+    """Objects of a batch of predictions, or the one of some labels."""
+    if item.kind == "labels":
+        return [item.name]
+    return [file.name for file in Batches().files_of(model, item.name)]
 
 
 def _remove_version(model: str, name: str, paths: list[Path]) -> None:
@@ -159,12 +160,13 @@ def _remove_leftover(model: str, name: str, paths: list[Path]) -> None:
             Registry().discard(model, path.name)
         except RegistryError as error:
             raise _PutOff(str(error)) from error
+    if name.startswith(("predictions/", "labels/")):
+        storage().remove([name])
+        return
     _remove(model, name, paths)
 
 
 REMOVERS: dict[Kind, Callable[[str, str, list[Path]], None]] = {
-    "predictions": _remove_batch,
-    "labels": _remove_batch,
     "version": _remove_version,
     "pointer": _remove,
     "table": _remove_table,

@@ -2,14 +2,12 @@
 
 import contextlib
 import datetime as dt
-import itertools
-import mmap
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from ml_assets.core.files import TEMPORARY, home, read_json, storage_root
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.lifecycle.retention import (
@@ -21,10 +19,12 @@ from ml_assets.lifecycle.retention import (
     Table,
     Version,
 )
-from ml_assets.prediction_log.compaction import batch_of, pending
+from ml_assets.prediction_log.compaction import LogFile
+from ml_assets.prediction_log.segments import waiting
 from ml_assets.records.plan import STAMP, ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.batches import Batches
 from ml_assets.state.versions import VersionStore
 from ml_assets.targets import Target
 
@@ -62,9 +62,9 @@ def take_snapshot(
         proposed=frozenset().union(*map(_of, coming)),
         previous=previous_version(history, {*holds, *gone}),
         on_hold=frozenset(holds),
-        batches=_batches(root, model, now - policy.predictions_days * DAY, now),
-        segment_versions=frozenset(_segment_versions(root, model)),
-        labels=_times((root / "labels" / model).glob("[0-9a-f]*.parquet"), root),
+        batches=_batches(model, now),
+        segment_versions=frozenset(_segment_versions(model)),
+        labels={file.name: file.newest for file in Batches().files(model, "labels")},
         tables={
             Table(path.parent.name, path.stem): path.stat().st_mtime
             for path in tables.glob("*/[!.]*.parquet")
@@ -77,7 +77,7 @@ def take_snapshot(
         pointers=dict(_pointers(tables.glob("*/runs/[!.]*.json"))),
         reports=_times((root / "reports" / model).rglob("[!.]*.*"), root),
         steps=_times((root / "steps" / model).glob("[!.]*"), root),
-        leftovers=_times(_leftovers(root, model), root),
+        leftovers=_times(_leftovers(root, model), root) | dict(_uncounted(model)),
     )
 
 
@@ -121,9 +121,6 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
         "versions",
         "plans",
         "reports",
-        "predictions",
-        "labels",
-        "segments",
         "steps",
     )
     for kind in kinds:
@@ -136,58 +133,51 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
             yield path
 
 
-def _batches(root: Path, model: str, expiry: float, now: float) -> list[Batch]:
-    directory = root / "predictions" / model
-    begun = batch_of(pending(directory).segments)
-    files: dict[str, list[Path]] = {}
-    for path in directory.glob("????-??-??/[0-9a-f]*.parquet"):
-        files.setdefault(path.stem, []).append(path)
-    found = []
-    for name, paths in sorted(files.items()):
-        end = max(_end_of(path, now) for path in paths)
-        versions = {v for path in paths if end >= expiry for v in _versions_in(path)}
-        if name != begun:
-            found.append(Batch(name, end, frozenset(versions)))
-    return found
+def _batches(model: str, now: float) -> list[Batch]:
+    by_batch: dict[str, list[LogFile]] = {}
+    for file in Batches().files(model, "predictions"):
+        by_batch.setdefault(file.batch, []).append(file)
+    return [
+        Batch(
+            name,
+            max(_end_of(file, now) for file in files),
+            frozenset(version for file in files for version in file.versions),
+        )
+        for name, files in sorted(by_batch.items())
+    ]
 
 
-def _end_of(path: Path, now: float) -> float:
+def _end_of(file: LogFile, now: float) -> float:
     """When the last prediction in a file was made, at the latest.
 
     A day of ids that is still to come is that of a server whose clock was ahead, maybe
-    by years: then it is when the file was written.
+    by years.
     """
-    day = dt.datetime.fromisoformat(f"{path.parent.name}T00:00:00+00:00")
+    day = dt.datetime.fromisoformat(f"{file.day}T00:00:00+00:00")
     end = day.timestamp() + DAY
-    return end if end <= now + DAY else path.stat().st_mtime
+    return end if end <= now + DAY else file.newest
 
 
-def _versions_in(path: Path) -> set[str]:
-    """Versions that made predictions in a Parquet file, mostly from its statistics."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        index = file.schema_arrow.get_field_index("version")
-        groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
-        bounds = [group.column(index).statistics for group in groups]
-        if all(bound is not None and bound.min == bound.max for bound in bounds):
-            return {str(bound.min) for bound in bounds}
-        column: Any = file.read(columns=["version"]).column("version")
-        return {str(value) for value in column.unique().to_pylist()}
+def _uncounted(model: str) -> Iterator[tuple[str, float]]:
+    """Files of the log that a killed compaction uploaded and did not commit."""
+    for kind in ("predictions", "labels"):
+        found = {
+            info.name: info.modified.timestamp()
+            for info in storage().objects(f"{kind}/{model}")
+        }
+        counted = Batches().known(found)
+        yield from (item for item in found.items() if item[0] not in counted)
 
 
-def _segment_versions(root: Path, model: str) -> Iterator[str]:
+def _segment_versions(model: str) -> Iterator[str]:
     """Versions in segments that were not compacted, here and in the storage."""
-    for path in itertools.chain(
-        (home() / "log" / model).glob("*/[!.]*"),
-        (root / "segments" / model).glob("[!.]*"),
-    ):
-        try:
-            with path.open("rb") as stream:
-                if stream.seek(0, 2):
-                    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                        found = {match[1] for match in VERSION.finditer(data)}
-                    yield from (version.decode() for version in found)
-        except FileNotFoundError:
-            # Shipped since it was listed; the storage is listed after.
-            continue
+    for path in (home() / "log" / model).glob("*/[!.]*"):
+        # One that is shipped since it was listed is in the storage.
+        with contextlib.suppress(FileNotFoundError):
+            yield from _versions_in(path.read_bytes())
+    for info in waiting(storage(), model, "predictions"):
+        yield from _versions_in(storage().get(info.name) or b"")
+
+
+def _versions_in(segment: bytes) -> set[str]:
+    return {match[1].decode() for match in VERSION.finditer(segment)}

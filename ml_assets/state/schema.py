@@ -1,7 +1,9 @@
 """The tables of the state, as the newest revision leaves them."""
 
 from sqlalchemy import (
+    JSON,
     Column,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -56,4 +58,31 @@ alias_syncs = Table(
     metadata,
     Column("model", String, primary_key=True),
     Column("seq", Integer, nullable=False),
+)
+
+# The Parquet files of the prediction log; one that is not named here does not count.
+log_files = Table(
+    "log_files",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("batch", String, nullable=False),
+    Column("day", String, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("newest", Float, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Index("log_files_by_time", "model", "kind", "newest"),
+    Index("log_files_by_batch", "batch"),
+)
+
+# Segments whose content is in a file: of each server, ranges of numbers.
+log_segments = Table(
+    "log_segments",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("server", String, primary_key=True),
+    Column("numbers", JSON, nullable=False),
 )
