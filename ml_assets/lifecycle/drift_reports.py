@@ -85,14 +85,14 @@ def _window(
     import pandas as pd
 
     from ml_assets.lifecycle.monitored_columns import observed
-    from ml_assets.prediction_log.reader import newest_time, predictions
+    from ml_assets.state.logged import newest_time, predictions
 
     root, version = storage_root(), plan.live.version
-    until = newest_time(root, spec.name)
+    until = newest_time(spec.name)
     span = spec.monitoring.window_hours * HOUR_SECONDS
     since = max(until - span, 0.0)
     columns, parts = ("arm", "entity", "p", "error", "x"), []
-    for day in predictions(root, spec.name, columns, since, [version]):
+    for day in predictions(spec.name, columns, since, [version]):
         parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     report_id = f"predictions-{version}-{_stamp(until)}"

@@ -10,12 +10,11 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-import msgspec
 from sqlalchemy import Connection, select
 
-from ml_assets.core.storage import storage
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.state import ledger
+from ml_assets.state.drift_reports import DriftReports
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.rows import replace
 from ml_assets.state.schema import blocked_contracts, contracts
@@ -141,15 +140,12 @@ def drifted_columns(model: str, since: float) -> dict[str, str]:
     itself would excuse its breach of the contract.
     """
     found: dict[str, str] = {}
-    for info in sorted(storage().objects(f"reports/{model}/drift")):
-        stem, dot, suffix = info.name.rpartition("/")[2].rpartition(".")
-        is_report = stem.startswith("predictions-") and suffix == "json"
-        if not is_report or info.modified.timestamp() < since:
-            continue
-        report = msgspec.json.decode(storage().get(info.name) or b'{"columns": []}')
-        for column in report["columns"]:
+    reports = DriftReports()
+    for name in reports.since(model, "predictions", since):
+        report = reports.read(model, name)
+        for column in report["columns"] if report else []:
             if column["drifted"] and column["kind"] != "prediction":
-                found[column["column"]] = stem
+                found[column["column"]] = name
     return found
 
 

@@ -75,6 +75,7 @@ table_pointers = Table(
     Column("made_of", String),
     Column("made", Float, nullable=False),
     Index("table_pointers_by_table", "model", "stage", "data_version"),
+    Index("table_pointers_by_origin", "model", "made_of"),
 )
 
 # Small values, as JSON, that the steps of one asset hand to each other.
@@ -162,4 +163,31 @@ drift_reports = Table(
     Column("version", String, nullable=False),
     Column("made", Float, nullable=False),
     Index("drift_reports_by_time", "model", "source", "made"),
+)
+
+# The Parquet files of the prediction log; one that is not named here does not count.
+log_files = Table(
+    "log_files",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("model", String, nullable=False),
+    Column("kind", String, nullable=False),
+    Column("batch", String, nullable=False),
+    Column("day", String, nullable=False),
+    Column("rows", Integer, nullable=False),
+    Column("newest", Float, nullable=False),
+    Column("sha256", String, nullable=False),
+    Column("versions", JSON, nullable=False),
+    Index("log_files_by_time", "model", "kind", "newest"),
+    Index("log_files_by_batch", "batch"),
+)
+
+# Segments whose content is in a file: of each server, ranges of numbers.
+log_segments = Table(
+    "log_segments",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("server", String, primary_key=True),
+    Column("numbers", JSON, nullable=False),
 )

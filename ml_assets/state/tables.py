@@ -30,7 +30,8 @@ PART_ROWS = "part_rows"
 # The data version of the raw table that a table was made of.
 MADE_OF = "made_of"
 # Stages whose tables become current when their checks accept them.
-CHECKED = frozenset({"raw"})
+RAW = "raw"
+CHECKED = frozenset({RAW})
 
 
 class TableWriteError(OSError):
@@ -46,11 +47,12 @@ class NoTableYetError(MissingTableError):
 
 
 class Pointer(NamedTuple):
-    """Which table a run made of a stage, and when, in Unix seconds."""
+    """Which table a run made of a stage, of which raw one, and its Unix seconds."""
 
     stage: str
     run: str
     data_version: str
+    made_of: str | None
     made: float
 
 
@@ -229,11 +231,14 @@ class Tables:
             connection.execute(table_pointers.delete().where(*same))
 
     def remove(self, model: str, stage: str, version: str) -> bool:
-        """Remove a table unless a row points at it; whether it is gone."""
-        same = (*_of_stage(model, stage), table_pointers.c.data_version == version)
+        """Remove a table unless a row refers to it; whether it is gone."""
+        row = table_pointers.c
+        same = (row.stage == stage) & (row.data_version == version)
+        if stage == RAW:
+            same |= row.made_of == version
         # Who finds the table there points at it in a transaction on the same subject.
         with writing(model) as connection:
-            wanted = select(table_pointers.c.run).where(*same).limit(1)
+            wanted = select(row.run).where(row.model == model, same).limit(1)
             if connection.scalar(wanted) is not None:
                 return False
             storage().remove([table_name(model, stage, version)])

@@ -23,7 +23,7 @@ def validation_prefix(model: str) -> str:
 
 def data_version_of(name: str) -> str:
     """The data version that a report is about, by the name of its object."""
-    return name.rpartition("/")[2].removesuffix(".json").rpartition("-")[0]
+    return name.rpartition("/")[2].removesuffix(".json").partition("-")[0]
 
 
 class Validations:

@@ -21,6 +21,7 @@ def upgrade() -> None:
     op.create_index(
         "table_pointers_by_table", "table_pointers", ["model", "stage", "data_version"]
     )
+    op.create_index("table_pointers_by_origin", "table_pointers", ["model", "made_of"])
     op.create_table(
         "step_values",
         sa.Column("model", sa.String, primary_key=True),
