@@ -84,7 +84,7 @@ def breaches(spec: ModelSpec, rows: "pd.DataFrame") -> list[Any]:
     if accepted is None:
         return []
     contract = Contract.from_json(accepted.contract.encode())
-    keys = [*spec.split.key, *([spec.split.column] if spec.split.column else [])]
+    keys = [*spec.split.key, *spec.split.beside_inputs]
     found = contract.compare(rows, spec.features.drop, keys)
     if not any(item.rule in MOVES for item in found):
         return found

@@ -41,7 +41,8 @@ def feature_table(spec: ModelSpec, raw: "pd.DataFrame") -> Table:
 
 def columns_to_keep(spec: ModelSpec) -> list[str]:
     """Columns that are no inputs and are needed all the same."""
-    return [spec.split.column] if spec.split.column else []
+    key = [name for name in spec.split.key if name in spec.features.drop]
+    return [*spec.split.beside_inputs, *key]
 
 
 def without(spec: ModelSpec, keep: list[str]) -> FeaturesSpec:
@@ -55,19 +56,21 @@ def hold_out(spec: ModelSpec, prepared: "Prepared", raw: "pd.DataFrame") -> Tabl
     Which those are is seen in the raw rows, before anything is dropped or derived.
     """
     from ml_assets.ml.row_identity import Identity
-    from ml_assets.ml.split import check_mask, held_out
+    from ml_assets.ml.split import check_mask, check_minimum, held_out
     from ml_assets.state.pinned import pin_identity
 
-    table = prepared.table
+    table, y = prepared.table, prepared.labels.y
     if HELD_OUT in table.columns:
+        check_minimum(table[HELD_OUT].to_numpy(), y, spec.split.minimum)
         return table, prepared.notes
     rows = labelled(raw, spec.target)
     is_by_rows = spec.split.type == "stratified"
     identity, notes = pin_identity(spec, rows) if is_by_rows else (Identity(()), [])
-    mask = held_out(rows, prepared.labels.y, spec.split, identity)
+    mask = held_out(rows, y, spec.split, identity)
     if notes:
         mask = _as_the_champion(spec, rows, mask)
-        check_mask(mask, prepared.labels.y)
+        check_mask(mask, y)
+    check_minimum(mask, y, spec.split.minimum)
     return table.assign(**{HELD_OUT: mask}), [*prepared.notes, *notes]
 
 
@@ -76,6 +79,7 @@ def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "M
 
     A column is gone that identified rows, so that their numbers are others now.
     """
+    from ml_assets.ml.row_identity import IdentityError
     from ml_assets.state.plans import Plans
     from ml_assets.state.versions import Versions
 
@@ -87,7 +91,7 @@ def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "M
         champion = rows_of(record)
         learnt = is_among(spec, cells, champion, ~champion.test)
         tested = is_among(spec, cells, champion, champion.test)
-    except RowsError:
-        # Its tables were removed, which the comparison reports.
+    except (IdentityError, RowsError):
+        # Its tables were removed, or share no column with these, which the comparison reports.
         return mask
     return (mask | tested) & ~learnt

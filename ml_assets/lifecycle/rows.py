@@ -66,32 +66,21 @@ def rows_of(record: VersionRecord) -> Rows:
 def is_among(
     spec: ModelSpec, cells: "pd.DataFrame", others: Rows, chosen: "Mask"
 ) -> "Mask":
-    """Which rows are among the chosen rows of a version, by the columns of both.
+    """Which rows are among the chosen rows of a version, or in a group of theirs.
 
     Raises
     ------
-    RowsError
-        If none of the columns that identify a row is in both.
     IdentityError
-        If a column of ``split.key`` is missing.
+        If none of the columns that identify a row is in both, or a column of
+        ``split.key`` or ``split.group`` is missing.
     """
-    import numpy as np
-
-    from ml_assets.ml.row_identity import Identity, row_hashes
+    from ml_assets.ml.row_identity import Identity, are_among
     from ml_assets.state.pinned import pinned_identity
 
-    both = {*cells.columns} & {*others.cells.columns}
     identity = pinned_identity(spec, cells)
     if spec.split.type in ("time", "order"):
         # There twins are no leak, but the same thing that happened again.
+        both = {*cells.columns} & {*others.cells.columns}
         names = both - {spec.target, HELD_OUT}
         identity = Identity(tuple(sorted(names)), counts_twins=True)
-    columns = tuple(name for name in identity.columns if name in both)
-    if not columns:
-        listed = ", ".join(identity.columns)
-        raise RowsError(
-            f"its data has none of the columns that tell rows apart ({listed})"
-        )
-    shared = Identity(columns, identity.counts_twins)
-    wanted = row_hashes(others.cells, shared)[chosen]
-    return np.isin(row_hashes(cells, shared), wanted)
+    return are_among(cells, identity, others.cells, chosen)

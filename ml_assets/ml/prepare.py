@@ -173,9 +173,14 @@ def join_prepared(
     return Prepared(table, list(inputs), labels, notes)
 
 
-def input_columns(table: pd.DataFrame, spec: FeaturesSpec, target: str) -> list[str]:
-    """The raw input columns inside a prepared table, in their order."""
-    others = {target, *spec.drop, *spec.derive}
+def input_columns(
+    table: pd.DataFrame, spec: FeaturesSpec, target: str, keep: Sequence[str] = ()
+) -> list[str]:
+    """The raw input columns inside a prepared table, in their order.
+
+    Those of `keep` are in the table for another reason.
+    """
+    others = {target, *spec.drop, *spec.derive, *keep}
     return [name for name in table.columns if name not in others]
 
 

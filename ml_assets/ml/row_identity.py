@@ -7,7 +7,6 @@ does not matter. So a row keeps its hash when others are added, when an integer 
 becomes floats, when one cell elsewhere is missing, or when a column is added.
 """
 
-import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,9 +15,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ml_assets.core.canonical import as_boolean, timestamp_text
-
-Hashes = NDArray[np.uint64]
+from ml_assets.ml.cell_hashes import Hashes, hash_columns, mixed
+from ml_assets.ml.row_groups import Groups, joined
+from ml_assets.spec.split import SplitSpec
 
 # Of so many rows, texts and whole numbers that hardly repeat are an id, not a property.
 MIN_ROWS = 20
@@ -26,8 +25,6 @@ UNIQUE_SHARE = 0.95
 # Fewer kinds of rows than this, each seen often, are no identities of rows.
 FEW_KINDS = 100
 OFTEN = 10
-# A zero in front makes a code of it: 01234 is another than 1234.
-_NUMBER = re.compile(r"-?(0|[1-9]\d*)(\.\d*)?([eE][+-]?\d+)?", re.ASCII)
 
 
 class IdentityError(ValueError):
@@ -44,17 +41,21 @@ class Identity:
         Columns of the raw table.
     counts_twins : bool
         Whether rows with the same cells are distinct: the first, the second, ...
+    together : tuple of tuple of str
+        Lists of columns; rows that agree in all columns of one list have one hash. A
+        row that has no value in any of them is identified by `columns`.
     """
 
     columns: tuple[str, ...]
     counts_twins: bool = False
+    together: tuple[tuple[str, ...], ...] = ()
 
 
 def identity_of(
     frame: pd.DataFrame,
     target: str,
     drop: Collection[str] = (),
-    key: Sequence[str] = (),
+    split: SplitSpec | None = None,
 ) -> Identity:
     """Which columns identify the rows of a raw table.
 
@@ -67,34 +68,47 @@ def identity_of(
         differently are duplicates all the same.
     drop : collection of str
         Columns that are no part of it either.
-    key : sequence of str
-        Columns that name what a row is about; then they alone are the identity.
+    split : SplitSpec, optional
+        Its ``group`` and ``key`` name columns by which rows stay together.
 
     Raises
     ------
     IdentityError
-        If a column of `key` is missing.
+        If the data lacks one of those.
 
     Examples
     --------
     >>> frame = pd.DataFrame({"id": range(40), "age": [3, 4] * 20}).assign(late=0)
     >>> identity_of(frame, "late")
-    Identity(columns=('age',), counts_twins=True)
-    >>> identity_of(frame, "late", key=["id"])
-    Identity(columns=('id',), counts_twins=False)
+    Identity(columns=('age',), counts_twins=True, together=())
+    >>> identity_of(frame, "late", split=SplitSpec(key=["id"])).together
+    (('id',),)
     """
-    absent = [name for name in key if name not in frame.columns]
-    if absent:
-        raise IdentityError(
-            f"split.key names '{absent[0]}', which the data does not have; its columns"
-            f" are {', '.join(map(str, frame.columns))}"
-        )
-    if key:
-        return Identity(tuple(key))
+    together = () if split is None else together_of(frame, split)
     known = [name for name in frame.columns if name != target and name not in drop]
     columns = [name for name in known if not is_near_unique(frame[name])]
     chosen = tuple(columns or known)
-    return Identity(chosen, _are_few_kinds(row_hashes(frame, Identity(chosen))))
+    few_kinds = _are_few_kinds(row_hashes(frame, Identity(chosen)))
+    return Identity(chosen, few_kinds, together)
+
+
+def together_of(frame: pd.DataFrame, split: SplitSpec) -> tuple[tuple[str, ...], ...]:
+    """The columns by which rows of a raw table stay together.
+
+    Raises
+    ------
+    IdentityError
+        If one of them is missing.
+    """
+    group = [split.group] if split.group is not None else []
+    for name, columns in (("group", group), ("key", split.key)):
+        absent = [column for column in columns if column not in frame.columns]
+        if absent:
+            raise IdentityError(
+                f"split.{name} names '{absent[0]}', which the data does not have; its"
+                f" columns are {', '.join(map(str, frame.columns))}"
+            )
+    return split.together
 
 
 def is_near_unique(column: "pd.Series[Any]") -> bool:
@@ -127,15 +141,61 @@ def row_hashes(frame: pd.DataFrame, identity: Identity, seed: int = 0) -> Hashes
     >>> (row_hashes(one, identity) == row_hashes(other, identity)).tolist()
     [True, False]
     """
-    total = np.zeros(len(frame), dtype=np.uint64)
-    for name in identity.columns:
-        if name in frame.columns:
-            total += _cells(name, frame[name])
-    hashes = _mixed(total ^ _mixed(np.array([seed])))
-    if not identity.counts_twins:
-        return hashes
-    earlier = pd.Series(hashes).groupby(hashes, sort=False).cumcount().to_numpy()
-    return np.where(earlier, _mixed(hashes ^ _mixed(earlier)), hashes)
+    hashes = hash_columns(frame, identity.columns, seed)
+    if identity.counts_twins:
+        earlier = pd.Series(hashes).groupby(hashes, sort=False).cumcount().to_numpy()
+        hashes = np.where(earlier, mixed(hashes ^ mixed(earlier)), hashes)
+    groups = [_group(frame, columns, seed) for columns in identity.together]
+    return joined(hashes, groups)
+
+
+def are_among(
+    frame: pd.DataFrame,
+    identity: Identity,
+    others: pd.DataFrame,
+    chosen: NDArray[np.bool_],
+) -> NDArray[np.bool_]:
+    """Which rows are among the chosen ones of others, or belong together with one.
+
+    Columns that one of the tables does not have identify no row.
+
+    Raises
+    ------
+    IdentityError
+        If none of the columns that identify rows is in both.
+
+    Examples
+    --------
+    >>> rows = pd.DataFrame({"home": ["a", "b", None], "age": [31, 40, 52]})
+    >>> identity = Identity(("age",), together=(("home",),))
+    >>> before = pd.DataFrame({"home": ["a", None], "age": [18, 52]})
+    >>> are_among(rows, identity, before, np.array([True, True])).tolist()
+    [True, False, True]
+    """
+    both = {*frame.columns} & {*others.columns}
+    columns = tuple(name for name in identity.columns if name in both)
+    groups = [names for names in identity.together if both.issuperset(names)]
+    if not columns and not groups:
+        listed = ", ".join(identity.columns)
+        raise IdentityError(
+            f"its data has none of the columns that identify rows ({listed})"
+        )
+    own = Identity(columns, identity.counts_twins)
+    alone, found = np.ones(len(frame), bool), np.zeros(len(frame), bool)
+    others_alone = chosen
+    for names in groups:
+        mine, theirs = _group(frame, names), _group(others, names)
+        found |= mine.known & np.isin(mine.hashes, theirs.hashes[theirs.known & chosen])
+        alone &= ~mine.known
+        others_alone = others_alone & ~theirs.known
+    wanted = row_hashes(others, own)[others_alone]
+    return np.asarray(found | (alone & np.isin(row_hashes(frame, own), wanted)))
+
+
+def _group(frame: pd.DataFrame, columns: Sequence[str], seed: int = 0) -> Groups:
+    present = [name for name in columns if name in frame.columns]
+    known = frame[present].notna().any(axis="columns").to_numpy(dtype=bool)
+    return Groups(hash_columns(frame, columns, seed), known)
 
 
 def _are_few_kinds(hashes: Hashes) -> bool:
@@ -146,56 +206,3 @@ def _are_few_kinds(hashes: Hashes) -> bool:
     # So many kinds of one size would divide as evenly.
     kinds = len(hashes) ** 2 / (sizes**2).sum()
     return bool(kinds < FEW_KINDS and len(hashes) >= OFTEN * kinds)
-
-
-def _cells(name: str, column: "pd.Series[Any]") -> Hashes:
-    """What the cells of a column add to the hashes of their rows."""
-    values = _values(column)
-    missing = column.isna().to_numpy(dtype=bool)
-    named = pd.util.hash_array(np.array([name], dtype=object), categorize=False)
-    return np.where(missing, np.uint64(0), _mixed(values ^ _mixed(named)))
-
-
-def _values(column: "pd.Series[Any]") -> Hashes:
-    dtype = column.dtype
-    if pd.api.types.is_numeric_dtype(dtype) or pd.api.types.is_bool_dtype(dtype):
-        return _of_floats(column.to_numpy(dtype=np.float64, na_value=np.nan))
-    codes, uniques = pd.factorize(column)
-    # One element more: code -1, a missing cell, reads the last.
-    return np.append(_of_spellings(list(uniques)), np.uint64(0))[codes]
-
-
-def _of_spellings(values: Sequence[Any]) -> Hashes:
-    """Hashes of texts (and whatever else): what reads as a number is that number."""
-    spelt = [_plain(value) for value in values]
-    is_number = np.array([isinstance(item, float) for item in spelt], dtype=bool)
-    texts = np.array([str(item) for item in spelt], dtype=object)
-    floats = [item if isinstance(item, float) else 0.0 for item in spelt]
-    return np.where(
-        is_number,
-        _of_floats(np.array(floats, dtype=np.float64)),
-        pd.util.hash_array(texts, categorize=False),
-    )
-
-
-def _plain(value: Any) -> float | str:
-    text = str(value).strip()
-    found = as_boolean(text)
-    if found is not None:
-        # A column of 0 and 1 may be read as one of truth values in another week.
-        return float(found)
-    return float(text) if _NUMBER.fullmatch(text) else timestamp_text(text)
-
-
-def _of_floats(values: NDArray[np.float64]) -> Hashes:
-    # Adding zero makes one value of 0.0 and -0.0.
-    return _mixed((values + 0.0).view(np.uint64))
-
-
-def _mixed(value: NDArray[Any]) -> Hashes:
-    """The finaliser of splitmix64: every bit of the input moves every bit out."""
-    with np.errstate(over="ignore"):
-        mixed = value.astype(np.uint64) + np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        return np.asarray(mixed ^ (mixed >> np.uint64(31)))

@@ -3,7 +3,8 @@
 Each row has a hash of its raw cells and of the seed (see
 `~ml_assets.ml.row_identity`), and the rows whose hash is below the share `test_size` of
 all hashes are the test rows. So a row stays on its side for ever, whatever is added,
-dropped, cast or derived beside it, and identical rows are on one side.
+dropped, cast or derived beside it, and identical rows are on one side, as are those of
+one group or key.
 """
 
 from typing import Any
@@ -13,7 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.ml.row_identity import Identity, row_hashes
-from ml_assets.spec.model import SplitSpec
+from ml_assets.spec.split import MinimumSpec, SplitSpec
 
 
 class SplitError(ValueError):
@@ -162,3 +163,44 @@ def check_mask(mask: NDArray[np.bool_], y: NDArray[np.int64]) -> None:
             "the split leaves one class to train on; both are needed"
             f" (of {int((~mask).sum()):,} rows, {int(y[~mask].sum()):,} are positive)"
         )
+
+
+def check_minimum(
+    mask: NDArray[np.bool_], y: NDArray[np.int64], minimum: MinimumSpec
+) -> None:
+    """Refuse test rows that are too few to judge a version by.
+
+    Raises
+    ------
+    SplitError
+        If fewer rows than ``minimum.rows`` are held out, or fewer of a class than
+        ``minimum.of_class``.
+
+    Examples
+    --------
+    >>> check_minimum(np.array([True, False]), np.array([0, 1]), MinimumSpec())
+    Traceback (most recent call last):
+    ...
+    ml_assets.ml.split.SplitError: the split gives 1 test row of 2, expected at least \
+10 (split.minimum.rows): give more data or a larger split.test_size, or lower the \
+minimum
+    """
+    remedy = "give more data or a larger split.test_size, or lower the minimum"
+    held = int(mask.sum())
+    if held < minimum.rows:
+        raise SplitError(
+            f"the split gives {held:,} test {_rows(held)} of {len(mask):,}, expected at"
+            f" least {minimum.rows:,} (split.minimum.rows): {remedy}"
+        )
+    for label, name in enumerate(("negative", "positive")):
+        held = int((y[mask] == label).sum())
+        if held < minimum.of_class:
+            raise SplitError(
+                f"the split gives {held:,} test {_rows(held)} of the {name} class,"
+                f" expected at least {minimum.of_class:,} (split.minimum.of_class):"
+                f" {remedy}"
+            )
+
+
+def _rows(count: int) -> str:
+    return "row" if count == 1 else "rows"

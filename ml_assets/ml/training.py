@@ -2,17 +2,23 @@
 
 import inspect
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import RandomizedSearchCV, StratifiedKFold
+from sklearn.model_selection import (
+    RandomizedSearchCV,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.core import progress
+from ml_assets.ml.cell_hashes import Hashes
 from ml_assets.ml.classes import Classes, Label, encode_target
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
@@ -20,8 +26,8 @@ from ml_assets.ml.features import build_pipeline, encoding_notes
 from ml_assets.ml.frames import plain_texts
 from ml_assets.ml.pipeline_check import check_pipeline
 from ml_assets.ml.prepare import input_columns
-from ml_assets.ml.row_identity import identity_of
-from ml_assets.ml.split import check_mask, held_out
+from ml_assets.ml.row_identity import Identity, identity_of, row_hashes
+from ml_assets.ml.split import check_mask, check_minimum, held_out
 from ml_assets.spec.model import ModelSpec, SearchSpec
 
 SEED = 0
@@ -130,12 +136,14 @@ def train(
     (['days'], 20)
     """
     labels = encode_target(table[spec.target], spec.positive, pinned)
-    inputs = input_columns(table, spec.features, spec.target)
+    beside = spec.split.beside_inputs
+    inputs = input_columns(table, spec.features, spec.target, beside)
     x, y = table[inputs], labels.y
     if test is None:
         others = {*spec.features.drop, *spec.features.derive}
-        identity = identity_of(table, spec.target, others, spec.split.key)
+        identity = identity_of(table, spec.target, others, spec.split)
         test = held_out(table, y, spec.split, identity)
+        check_minimum(test, y, spec.split.minimum)
     check_mask(test, y)
     estimator = make_estimator(spec.estimator)
     pipeline = build_pipeline(x[~test], spec.features, estimator)
@@ -144,7 +152,8 @@ def train(
     with threadpool_limits(spec.resources.threads):
         check_pipeline(pipeline, rows, target, space)
         started = time.perf_counter()
-        pipeline, candidates, used = _fit(pipeline, rows, target, spec, space)
+        groups = _groups(table[~test], spec, inputs)
+        pipeline, candidates, used = _fit(pipeline, rows, target, groups, spec, space)
     seconds = time.perf_counter() - started
     return Trained(
         pipeline=pipeline,
@@ -171,18 +180,19 @@ def _fit(
     pipeline: Pipeline,
     x: pd.DataFrame,
     y: NDArray[np.int64],
+    groups: Hashes | None,
     spec: ModelSpec,
     space: dict[str, list[Any]],
 ) -> tuple[Pipeline, list[Candidate], Workers | None]:
     try:
         if spec.search is None:
             return pipeline.fit(x, y), [], None
-        search = _search(pipeline, spec.search, space)
+        search = _search(pipeline, spec.search, space, groups is not None)
         # Other processes fit them, which say nothing until all are done.
         count = _candidate_count(spec.search, space)
         progress.report(f"{count} candidates of a search, {spec.search.folds} folds")
         with workers(spec.search.engine) as used:
-            search.fit(x, y)
+            search.fit(x, y, groups=groups)
     except (TypeError, ValueError) as error:
         # scikit-learn names the parameter and what it may be, but not the model.
         raise EstimatorError(
@@ -218,10 +228,26 @@ def _candidate_count(spec: SearchSpec, space: dict[str, list[Any]]) -> int:
     return min(spec.iterations, int(np.prod([len(item) for item in space.values()])))
 
 
-def _search(pipeline: Pipeline, spec: SearchSpec, space: dict[str, list[Any]]) -> Any:
+def _groups(
+    table: pd.DataFrame, spec: ModelSpec, inputs: Sequence[str]
+) -> Hashes | None:
+    """The group of each row, which no fold of a search divides; None without any."""
+    together = [names for names in spec.split.together if {*names} <= {*table.columns}]
+    if spec.search is None or not together:
+        return None
+    return row_hashes(table, Identity(tuple(inputs), together=tuple(together)))
+
+
+def _search(
+    pipeline: Pipeline,
+    spec: SearchSpec,
+    space: dict[str, list[Any]],
+    has_groups: bool = False,
+) -> Any:
     count = _candidate_count(spec, space)
+    folds = StratifiedGroupKFold if has_groups else StratifiedKFold
     common = {
-        "cv": StratifiedKFold(spec.folds, shuffle=True, random_state=SEED),
+        "cv": folds(spec.folds, shuffle=True, random_state=SEED),
         "scoring": spec.metric,
         "random_state": SEED,
         "error_score": "raise",

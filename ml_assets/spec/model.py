@@ -18,6 +18,7 @@ from ml_assets.spec.operation import (
 )
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.spec.source import SourceSpec
+from ml_assets.spec.split import SplitSpec
 
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 CRON_WEEKLY = "0 2 * * 0"
@@ -101,31 +102,6 @@ class SearchSpec(BaseSpec):
     engine: Engine = Field(
         "local", description="ray: candidates are fitted on the cluster of RAY_ADDRESS"
     )
-
-
-class SplitSpec(BaseSpec):
-    """Which rows are held out to test."""
-
-    type: Literal["stratified", "time", "order", "file"] = "stratified"
-    test_size: float = Field(0.2, gt=0, lt=1)
-    seed: int = 0
-    key: list[str] = Field(
-        default_factory=list,
-        description="stratified: columns that name what a row is about; rows that"
-        " agree in them stay together",
-    )
-    column: str | None = Field(None, description="time: rows are ordered by it")
-    source: SourceSpec | None = Field(None, description="file: the test rows")
-
-    @model_validator(mode="after")
-    def _fields_match_type(self) -> "SplitSpec":
-        if (self.type == "time") != (self.column is not None):
-            raise ValueError("split type 'time' needs column, and only it takes one")
-        if (self.type == "file") != (self.source is not None):
-            raise ValueError("split type 'file' needs source, and only it takes one")
-        if self.type != "stratified" and self.key:
-            raise ValueError("only split type 'stratified' takes key")
-        return self
 
 
 class ModelSpec(BaseSpec):
@@ -215,10 +191,26 @@ class ModelSpec(BaseSpec):
             yield ("split", "column"), f"the target '{target}' is no time"
         if target in self.split.key:
             yield ("split", "key"), f"the target '{target}' names no row"
+        if self.split.group == target:
+            yield ("split", "group"), f"the target '{target}' cannot make the groups"
+        yield from self._group_misfits()
         if self.search:
             found = validators.search_faults(self.estimator.type, self.search.params)
             for at, message in found:
                 yield ("search", "params", *at), message
+
+    def _group_misfits(self) -> Iterator[Fault]:
+        """Where the column of ``split.group`` is used as an input."""
+        group, features = self.split.group, self.features
+        message = f"'{group}' is the column of split.group, which is no input"
+        for key in ("numeric", "categorical"):
+            if group in getattr(features, key):
+                yield ("features", key), message
+        if group in features.derive:
+            yield ("features", "derive", str(group)), message
+        for name, text in features.derive.items():
+            if group in validators.columns_in(text):
+                yield ("features", "derive", name), f"{text!r} reads it: {message}"
 
     def on_this_machine(self) -> "ModelSpec":
         """The same with the local engine, which finds the same answer."""

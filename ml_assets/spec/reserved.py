@@ -28,8 +28,9 @@ def reserved(spec: "ModelSpec", columns: Collection[str] = ()) -> str | None:
 it at the source, or name it in features.drop"
     """
     reason = f"column '{HELD_OUT}' is kept for the held-out rows of the feature table"
-    if HELD_OUT in (spec.target, spec.split.column, *spec.features.derive):
-        return f"{reason}: give the target, split.column or derived column another name"
+    if HELD_OUT in (spec.target, *spec.split.beside_inputs, *spec.features.derive):
+        named = "the target, split.column, split.group or derived column"
+        return f"{reason}: give {named} another name"
     if HELD_OUT in columns and HELD_OUT not in spec.features.drop:
         return f"{reason}: rename it at the source, or name it in features.drop"
     return None

@@ -59,22 +59,21 @@ def pinned_identity(spec: ModelSpec, raw: "pd.DataFrame") -> "Identity":
     Raises
     ------
     IdentityError
-        If a column of ``split.key`` is missing.
+        If a column of ``split.key`` or ``split.group`` is missing.
     """
-    from ml_assets.ml.row_identity import Identity, identity_of
+    from ml_assets.ml.row_identity import Identity, identity_of, together_of
 
     known = _read("identity", spec)
-    if not spec.split.key and _fits(known, raw):
-        columns = tuple(name for name in known["columns"] if name in raw.columns)
-        return Identity(columns, bool(known["counts_twins"]))
-    return identity_of(raw, spec.target, spec.features.drop, spec.split.key)
+    if not _fits(known, raw):
+        return identity_of(raw, spec.target, spec.features.drop, spec.split)
+    columns = tuple(name for name in known["columns"] if name in raw.columns)
+    together = together_of(raw, spec.split)
+    return Identity(columns, bool(known["counts_twins"]), together)
 
 
 def pin_identity(spec: ModelSpec, raw: "pd.DataFrame") -> tuple["Identity", list[str]]:
     """Record the identity for later trainings; return it with notes for the log."""
     identity = pinned_identity(spec, raw)
-    if spec.split.key:
-        return identity, []
     known = _read("identity", spec)
     if _fits(known, raw):
         gone = [name for name in known["columns"] if name not in raw.columns]
@@ -82,9 +81,11 @@ def pin_identity(spec: ModelSpec, raw: "pd.DataFrame") -> tuple["Identity", list
             f"column '{name}' is gone, by which rows were told apart: those of the"
             " version in service stay where they were, and others may change sides"
             for name in gone
+            if not identity.together
         ]
     # What is known was made from another table.
-    _fix("identity", spec, dataclasses.asdict(identity), instead_of=known)
+    fixed = {"columns": identity.columns, "counts_twins": identity.counts_twins}
+    _fix("identity", spec, fixed, instead_of=known)
     return pinned_identity(spec, raw), []
 
 

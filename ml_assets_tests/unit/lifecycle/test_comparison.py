@@ -9,6 +9,7 @@ import pytest
 from ml_assets.lifecycle.feature_table import feature_table
 from ml_assets.lifecycle.rows import Rows, is_among, labelled
 from ml_assets.lifecycle.scoring import IncomparableError, as_read
+from ml_assets.ml.split import SplitError
 from ml_assets.records.plan import Column
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
@@ -123,6 +124,31 @@ def test_a_key_shows_rows_apart_although_the_yaml_drops_it(home: Any) -> None:
 
     np.testing.assert_array_equal(today.test[:TODAY], champion.test)
     assert not (learnt(model, today, champion) & today.test).any()
+
+
+def test_rows_of_a_group_are_learnt_whichever_of_them_the_champion_saw(
+    home: Any,
+) -> None:
+    model = spec(split={"group": "house"})
+    cells = raw(TODAY + MORE).assign(house=[n // 3 for n in range(TODAY + MORE)])
+    champion = rows_of(model, cells[:TODAY])
+
+    # Every other cell has changed, and a column is gone.
+    changed = cells.assign(fee=0.5, age=range(TODAY + MORE)).drop(columns="since")
+    today = rows_of(model, changed)
+
+    np.testing.assert_array_equal(today.test[:TODAY], champion.test)
+    houses = cells["house"].to_numpy()
+    assert not {*houses[today.test]} & {*houses[~today.test]}
+    assert not (learnt(model, today, champion) & today.test).any()
+    assert "house" in today.table.columns
+
+
+def test_too_few_test_rows_make_no_feature_table(home: Any) -> None:
+    model = spec(split={"minimum": {"rows": TODAY}})
+
+    with pytest.raises(SplitError, match=f"expected at least {TODAY:,} .split.minimum"):
+        rows_of(model, raw(TODAY))
 
 
 READ = {

@@ -12,6 +12,7 @@ from ml_assets.ml.row_identity import (
     row_hashes,
 )
 from ml_assets.ml.tables import tidy
+from ml_assets.spec.split import SplitSpec
 
 N = 300
 
@@ -133,4 +134,6 @@ def test_ids_hide_no_twins_and_measures_are_kept() -> None:
 
 def test_a_key_that_the_data_does_not_have_is_named() -> None:
     with pytest.raises(IdentityError, match="split.key names 'customer'"):
-        identity_of(table(), "late", key=["customer"])
+        identity_of(table(), "late", split=SplitSpec(key=["customer"]))
+    with pytest.raises(IdentityError, match="split.group names 'home'.* are age, fee"):
+        identity_of(table(), "late", split=SplitSpec(group="home"))

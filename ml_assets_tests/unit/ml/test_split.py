@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 from ml_assets.ml.row_identity import Identity, identity_of
-from ml_assets.ml.split import SplitError, held_out, with_test_rows
-from ml_assets.spec.model import SplitSpec
+from ml_assets.ml.split import SplitError, check_minimum, held_out, with_test_rows
 from ml_assets.spec.source import SourceSpec
+from ml_assets.spec.split import MinimumSpec, SplitSpec
 
 ABC = Identity(("a", "b", "c"))
 NONE = Identity(())
@@ -88,7 +88,7 @@ def test_twins_stand_on_one_side_whatever_became_of_them():
 
 def test_rows_of_one_key_stand_on_one_side():
     frame, y = rows(2_000)
-    identity = identity_of(frame.assign(late=y), "late", key=["b"])
+    identity = identity_of(frame.assign(late=y), "late", split=SplitSpec(key=["b"]))
 
     mask = held_out(frame, y, SplitSpec(key=["b"]), identity)
 
@@ -193,3 +193,23 @@ def test_a_split_by_file_needs_its_rows():
 
     with pytest.raises(SplitError, match="use with_test_rows"):
         held_out(*rows(10), spec, NONE)
+
+
+@pytest.mark.parametrize(
+    "held, positive, message",
+    [
+        (9, 4, "gives 9 test rows of 100, expected at least 10 .split.minimum.rows"),
+        (20, 1, "gives 1 test row of the positive class, expected at least 2"),
+        (20, 20, "gives 0 test rows of the negative class, expected at least 2"),
+        (10, 2, None),
+    ],
+)
+def test_too_few_test_rows_are_refused(held, positive, message):
+    mask, y = np.arange(100) < held, (np.arange(100) < positive).astype(np.int64)
+    minimum = MinimumSpec(rows=10, of_class=2)
+
+    if message is None:
+        check_minimum(mask, y, minimum)
+        return
+    with pytest.raises(SplitError, match=message):
+        check_minimum(mask, y, minimum)

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
+from sklearn.model_selection import StratifiedGroupKFold
 from threadpoolctl import threadpool_info
 
 from ml_assets.ml.estimators import EstimatorError, make_estimator
@@ -246,7 +247,36 @@ def test_a_split_by_time_tests_on_the_latest(table):
         ),
     )
 
-    assert trained.x_test["week"].min() > trained.x[~trained.test]["week"].max()
+    week = table["week"]
+    assert week[trained.test].min() > week[~trained.test].max()
+    assert "week" not in trained.inputs
+
+
+@pytest.mark.parametrize("kind", ["randomized", "halving"])
+def test_no_fold_of_a_search_divides_a_group(table, kind, monkeypatch):
+    seen = []
+    homes = pd.Series(np.arange(len(table)) // 7)
+
+    def spy(self, X, y=None, groups=None):
+        for train_rows, test_rows in folds(self, X, y, groups):
+            seen.append({*homes[X.index[train_rows]]} & {*homes[X.index[test_rows]]})
+            yield train_rows, test_rows
+
+    folds = StratifiedGroupKFold.split
+    monkeypatch.setattr(StratifiedGroupKFold, "split", spy)
+    params = {"C": [0.1, 1.0]}
+    trained = train(
+        table.assign(home=homes),
+        model_spec(
+            estimator={"type": LOGISTIC},
+            split={"group": "home"},
+            search={"type": kind, "params": params, "iterations": 2},
+        ),
+    )
+
+    assert seen and not any(seen)
+    assert "home" not in trained.inputs
+    assert not {*homes[trained.test]} & {*homes[~trained.test]}
 
 
 def test_held_out_rows_that_leave_one_class_are_refused(table):

@@ -68,6 +68,21 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "search.metric",
         "roc_auc",
     ),
+    "a group of another split": (
+        "split: {type: order, group: home}",
+        "split.group",
+        "only split type 'stratified' takes group, found type 'order'",
+    ),
+    "a group that is an input": (
+        "split: {group: home}\n  features: {numeric: [home]}",
+        "features.numeric",
+        "'home' is the column of split.group, which is no input",
+    ),
+    "no test row": (
+        "split: {minimum: {rows: 0}}",
+        "split.minimum.rows",
+        "greater than or equal to 1",
+    ),
     "a time split without a column": ("split: {type: time}", "split", "needs column"),
     "an expectation": (
         "expect:\n    - expect_column_value_to_not_be_null: {column: a}",
