@@ -85,7 +85,7 @@ def breaches(spec: ModelSpec, rows: "pd.DataFrame") -> list[Any]:
         return []
     contract = Contract.from_json(accepted.contract.encode())
     keys = [*spec.split.key, *spec.split.beside_inputs]
-    found = contract.compare(rows, spec.features.drop, keys)
+    found = contract.compare(rows, spec.features.drop, keys, spec.contract.ignore)
     if not any(item.rule in MOVES for item in found):
         return found
     drifted = contracts.drifted_columns(spec.name, accepted.since)

@@ -78,7 +78,7 @@ def _raw(spec: ModelSpec) -> Any:
 
         source = config.resolve(spec)
         with _failing_on_bad_data():
-            frame = read_source(source, home() / "cache")
+            frame = read_source(source, home() / "cache", columns=spec.columns)
         metadata = accept(spec, source, frame)
         return dg.MaterializeResult(
             value=frame,
@@ -142,7 +142,7 @@ def _read(spec: ModelSpec) -> dg.OpDefinition:
         from ml_assets.ml.tables import content_hash
 
         with _failing_on_bad_data():
-            frame = read_part(config.resolve_files(spec), name)
+            frame = read_part(config.resolve_files(spec), name, spec.columns)
         frame.attrs[DATA_VERSION] = content_hash(frame)
         mark = f"{context.run_id}-{context.get_mapping_key()}"
         Tables().write(spec.name, PARTS, mark, frame)

@@ -67,7 +67,8 @@ def _on(
     if count < min(MIN_ROWS, held_out):
         raise IncomparableError(
             f"of {held_out:,} test rows, {count:,} are among those that neither was"
-            " trained on; rows are identified by their cells, or by split.key and split.group"
+            " trained on; rows are identified by their cells, or by split.key and"
+            " split.group"
         )
     y = _outcomes(version, rows, fresh)
     own = _answers(version, rows, fresh)

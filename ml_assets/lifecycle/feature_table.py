@@ -27,9 +27,9 @@ def feature_table(spec: ModelSpec, raw: "pd.DataFrame") -> Table:
     if spec.split.source is not None:
         from ml_assets.ml.sources import read_source
 
-        raw, mask = with_test_rows(
-            raw, read_source(spec.split.source, home() / "cache")
-        )
+        source, cache = spec.split.source, home() / "cache"
+        held = read_source(source, cache, columns=spec.columns)
+        raw, mask = with_test_rows(raw, held)
         raw = raw.assign(**{HELD_OUT: mask})
         keep = [HELD_OUT, *keep]
     features = without(spec, keep)
@@ -92,6 +92,7 @@ def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "M
         learnt = is_among(spec, cells, champion, ~champion.test)
         tested = is_among(spec, cells, champion, champion.test)
     except (IdentityError, RowsError):
-        # Its tables were removed, or share no column with these, which the comparison reports.
+        # Its tables were removed, or share no column with these: the comparison
+        # reports it.
         return mask
     return (mask | tested) & ~learnt

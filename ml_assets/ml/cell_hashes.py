@@ -1,4 +1,4 @@
-"""A hash of some cells of each row: of names of columns and values, not of spellings."""
+"""A hash of some cells of each row, by names of columns and values, not spellings."""
 
 import re
 from collections.abc import Sequence

@@ -63,6 +63,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
         frame: pd.DataFrame,
         dropped: Collection[str] = (),
         keys: Collection[str] = (),
+        ignored: Collection[str] = (),
     ) -> list[Violation]:
         """How `frame` breaks this contract: the table first, then column by column.
 
@@ -80,8 +81,13 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
             Columns that nothing reads: they need to be there, no more.
         keys : collection of str
             Columns that are not compared by value.
+        ignored : collection of str
+            Columns that are not compared at all: they may be new or missing.
         """
-        return list(self._violations(frame, dropped, keys))
+        rest = frame.loc[:, [name not in ignored for name in frame.columns]]
+        kept = tuple(item for item in self.columns if item.name not in ignored)
+        contract = msgspec.structs.replace(self, columns=kept)
+        return list(contract._violations(rest, dropped, keys))
 
     def to_json(self) -> str:
         """The contract as JSON text, the same text for the same data."""

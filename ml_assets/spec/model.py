@@ -1,13 +1,19 @@
 """Every key of a model's YAML, as frozen pydantic models."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
 from ml_assets.spec import validators
 from ml_assets.spec.base import BaseSpec, Fault, raise_faults, repeated_names
+from ml_assets.spec.columns import (
+    ColumnKind,
+    ContractSpec,
+    column_faults,
+    inputs_of_kind,
+)
 from ml_assets.spec.cron import cron_fault
 from ml_assets.spec.gate import GateSpec
 from ml_assets.spec.operation import (
@@ -60,6 +66,15 @@ class FeaturesSpec(BaseSpec):
     def _names_are_clear(self) -> "FeaturesSpec":
         raise_faults(self._unclear())
         return self
+
+    def with_kinds(self, columns: Mapping[str, ColumnKind]) -> "FeaturesSpec":
+        """The same with the numbers and categories that `columns` name."""
+        update = {}
+        for key in ("numeric", "categorical"):
+            named = getattr(self, key)
+            more = [n for n in inputs_of_kind(columns, key) if n not in named]
+            update[key] = [*named, *more]
+        return self.model_copy(update=update) if columns else self
 
     def _unclear(self) -> Iterator[Fault]:
         for key in ("drop", "numeric", "categorical"):
@@ -124,6 +139,10 @@ class ModelSpec(BaseSpec):
     expect: list[dict[str, dict[str, Any]]] = Field(
         default_factory=list, description="Great Expectations rules on the raw data"
     )
+    contract: ContractSpec = Field(default_factory=ContractSpec)
+    columns: dict[str, ColumnKind] = Field(
+        default_factory=dict, description="column: its kind, whatever was read"
+    )
     features: FeaturesSpec = Field(default_factory=FeaturesSpec)
     estimator: EstimatorSpec = Field(default_factory=EstimatorSpec)
     search: SearchSpec | None = None
@@ -166,7 +185,9 @@ class ModelSpec(BaseSpec):
 
     @model_validator(mode="after")
     def _keys_fit(self) -> "ModelSpec":
-        raise_faults(self._misfits())
+        raise_faults([*self._misfits(), *column_faults(self)])
+        # Who reads the features need not know in which way a kind was given.
+        object.__setattr__(self, "features", self.features.with_kinds(self.columns))
         return self
 
     def _misfits(self) -> Iterator[Fault]:

@@ -1,20 +1,26 @@
 """Reading data: from the source in a model's YAML to one tidy table."""
 
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from ml_assets.core import progress
 from ml_assets.core.retry import Retry
+from ml_assets.ml.column_kinds import with_kinds
 from ml_assets.ml.concat import concat_tables
 from ml_assets.ml.tables import NAMELESS, DataError, SourceError, tidy
+from ml_assets.spec.columns import ColumnKind, texts_of
 from ml_assets.spec.source import SourceSpec
 
 __all__ = ["Retry", "SourceError", "join", "part_names", "read_part", "read_source"]
 
 
 def read_source(
-    spec: SourceSpec, cache: Path, retry: Retry | None = None
+    spec: SourceSpec,
+    cache: Path,
+    retry: Retry | None = None,
+    columns: Mapping[str, ColumnKind] | None = None,
 ) -> pd.DataFrame:
     """Read the rows that `spec` describes.
 
@@ -27,6 +33,8 @@ def read_source(
         killed one began is finished by the next.
     retry : Retry, optional
         How to deal with a server that fails for a moment.
+    columns : mapping of str to str, optional
+        Kinds that some columns are to have, as ``columns`` of the YAML gives them.
 
     Returns
     -------
@@ -50,7 +58,9 @@ def read_source(
     >>> read_source(spec, Path("cache"))["target"].cat.categories.tolist()
     ['benign', 'malignant']
     """
-    return _tidy(_read(spec, cache, retry or Retry()), describe(spec))
+    kinds = columns or {}
+    frame = _read(spec, cache, retry or Retry(), texts_of(kinds))
+    return _with_kinds(_tidy(frame, describe(spec)), kinds, describe(spec))
 
 
 def part_names(spec: SourceSpec) -> list[str]:
@@ -63,7 +73,9 @@ def part_names(spec: SourceSpec) -> list[str]:
     return [file.name for file in find_files(spec)]
 
 
-def read_part(spec: SourceSpec, name: str) -> pd.DataFrame:
+def read_part(
+    spec: SourceSpec, name: str, columns: Mapping[str, ColumnKind] | None = None
+) -> pd.DataFrame:
     """Read one file of a CSV or Parquet source: a tidy table, but for empty columns.
 
     Raises
@@ -75,7 +87,10 @@ def read_part(spec: SourceSpec, name: str) -> pd.DataFrame:
 
     for file in find_files(spec):
         if file.name == name:
-            return _tidy(read_file(spec, file), file.shown, is_part=True)
+            kinds = columns or {}
+            frame = read_file(spec, file, texts_of(kinds))
+            tidied = _tidy(frame, file.shown, is_part=True)
+            return _with_kinds(tidied, kinds, file.shown)
     raise SourceError(f"{_shown(spec, name)} does not exist any more")
 
 
@@ -104,14 +119,14 @@ def _join(spec: SourceSpec, parts: list[tuple[str, pd.DataFrame]]) -> pd.DataFra
         raise SourceError(str(error)) from None
 
 
-def _read_files(spec: SourceSpec) -> pd.DataFrame:
+def _read_files(spec: SourceSpec, texts: Collection[str]) -> pd.DataFrame:
     from ml_assets.ml.sources.files import find_files, read_file
 
     files = find_files(spec)
     parts: list[tuple[str, pd.DataFrame]] = []
     for file in files:
         progress.report("files", len(parts), len(files))
-        frame = _tidy(read_file(spec, file), file.shown, is_part=True)
+        frame = _tidy(read_file(spec, file, texts), file.shown, is_part=True)
         parts.append((file.name, frame))
     joined = _join(spec, parts)
     joined.attrs[NAMELESS] = sum(part.attrs[NAMELESS] for _, part in parts)
@@ -126,6 +141,15 @@ def _tidy(frame: pd.DataFrame, shown: str, is_part: bool = False) -> pd.DataFram
     except DataError as error:
         fault = str(error)
     raise SourceError(f"{shown}: {fault}")
+
+
+def _with_kinds(
+    frame: pd.DataFrame, columns: Mapping[str, ColumnKind], shown: str
+) -> pd.DataFrame:
+    try:
+        return with_kinds(frame, columns)
+    except DataError as error:
+        raise SourceError(f"{shown}: {error}") from None
 
 
 def _shown(spec: SourceSpec, name: str) -> str:
@@ -151,7 +175,9 @@ def describe(spec: SourceSpec) -> str:
     return f"{spec.type} source {hide_password(address)}"
 
 
-def _read(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
+def _read(
+    spec: SourceSpec, cache: Path, retry: Retry, texts: Collection[str]
+) -> pd.DataFrame:
     # Each family is imported where it is used: some bring heavy libraries.
     match spec.type:
         case "sklearn":
@@ -159,15 +185,15 @@ def _read(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
 
             return read_sklearn_dataset(str(spec.dataset))
         case "csv" | "parquet":
-            return _read_files(spec)
+            return _read_files(spec, texts)
         case "http":
             from ml_assets.ml.sources.http import read_http
 
-            return read_http(spec, cache, retry)
+            return read_http(spec, cache, retry, texts)
         case "kaggle":
             from ml_assets.ml.sources.kaggle import read_kaggle
 
-            return read_kaggle(spec, cache, retry)
+            return read_kaggle(spec, cache, retry, texts)
         case "sql":
             from ml_assets.ml.sources.sql import read_sql
 

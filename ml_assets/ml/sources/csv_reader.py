@@ -7,7 +7,7 @@ import csv
 import io
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import IO, Any
 
 import pandas as pd
@@ -29,7 +29,12 @@ _DAMAGED = (OSError, EOFError, zlib.error, zipfile.BadZipFile)
 _UTF8 = ("utf-8", "utf8", "utf-8-sig")
 
 
-def read_csv(open_file: Opener, read: CsvFormat | None, name: str) -> pd.DataFrame:
+def read_csv(
+    open_file: Opener,
+    read: CsvFormat | None,
+    name: str,
+    texts: Collection[str] = (),
+) -> pd.DataFrame:
     """Read one CSV file.
 
     Parameters
@@ -40,6 +45,8 @@ def read_csv(open_file: Opener, read: CsvFormat | None, name: str) -> pd.DataFra
         How the file is written; comma and header by default.
     name : str
         What errors call the file.
+    texts : collection of str
+        Columns whose cells are texts, whatever they look like.
 
     Returns
     -------
@@ -56,7 +63,7 @@ def read_csv(open_file: Opener, read: CsvFormat | None, name: str) -> pd.DataFra
         with open_file() as stream:
             if not stream.read(1):
                 raise SourceError(f"{name} is empty (0 bytes)")
-        table = _read_tidily(open_file, layout)
+        table = _read_tidily(open_file, layout, texts)
     except _DAMAGED as error:
         raise SourceError(
             f"{name} cannot be read to its end ({type(error).__name__})"
@@ -67,10 +74,10 @@ def read_csv(open_file: Opener, read: CsvFormat | None, name: str) -> pd.DataFra
         raise SourceError(f"{name}: {_diagnose(open_file, layout, error)}") from None
     if _ends_in_line_break(table) and (reason := _wrong_row(open_file, layout)):
         raise SourceError(f"{name}: {reason}")
-    return _to_pandas(table, layout, name)
+    return _to_pandas(table, layout, name, texts)
 
 
-def _read_tidily(open_file: Opener, layout: CsvFormat) -> Any:
+def _read_tidily(open_file: Opener, layout: CsvFormat, texts: Collection[str]) -> Any:
     """An Arrow table of numbers, Booleans and texts; dates and codes stay texts."""
     import pyarrow as pa
 
@@ -83,14 +90,15 @@ def _read_tidily(open_file: Opener, layout: CsvFormat) -> Any:
     as_text = {
         name: pa.dictionary(pa.int32(), pa.string())
         for name, kind in zip(names, kinds)
-        if pa.types.is_temporal(kind) or name in numbers
+        if pa.types.is_temporal(kind) or name in numbers or name.strip() in texts
     }
     if as_text:
-        texts = _read(open_file, layout, as_text)
+        again = _read(open_file, layout, as_text)
         for position, name in enumerate(names):
-            column = texts.column(position)
+            column = again.column(position)
             # Read as numbers the first time, and with right where none is a code.
-            if name in as_text and (name not in numbers or _holds_codes(column)):
+            is_text = name not in numbers or name.strip() in texts
+            if name in as_text and (is_text or _holds_codes(column)):
                 table = table.set_column(position, name, column)
     if _has_bytes(table):
         raise ValueError("bytes that are no text")
@@ -150,7 +158,9 @@ def _with_blanks(layout: CsvFormat) -> list[str]:
     return [form for mark in layout.missing for form in (mark, f" {mark}", f"{mark} ")]
 
 
-def _to_pandas(table: Any, layout: CsvFormat, name: str) -> pd.DataFrame:
+def _to_pandas(
+    table: Any, layout: CsvFormat, name: str, texts: Collection[str]
+) -> pd.DataFrame:
     import pyarrow as pa
 
     names = [str(column).strip() for column in table.column_names]
@@ -162,15 +172,19 @@ def _to_pandas(table: Any, layout: CsvFormat, name: str) -> pd.DataFrame:
     columns = [column.combine_chunks() for column in table.columns]
     if layout.strip:
         columns = [
-            _stripped(column, layout) if pa.types.is_dictionary(column.type) else column
-            for column in columns
+            (
+                _stripped(column, layout, header in texts)
+                if pa.types.is_dictionary(column.type)
+                else column
+            )
+            for header, column in zip(names, columns, strict=True)
         ]
     frame = pa.table(columns, names=[str(i) for i in range(len(names))]).to_pandas()
     return pd.DataFrame(frame.set_axis(names, axis="columns"))
 
 
-def _stripped(column: Any, layout: CsvFormat) -> Any:
-    """A text column with its cells trimmed, and a number column if it then is one."""
+def _stripped(column: Any, layout: CsvFormat, is_text: bool) -> Any:
+    """A text column with its cells trimmed, and as numbers where they then are."""
     import pyarrow as pa
     from pyarrow import compute
 
@@ -183,15 +197,23 @@ def _stripped(column: Any, layout: CsvFormat) -> Any:
         return column
     marks = pa.array(layout.missing, pa.string())
     kept = compute.if_else(compute.is_in(trimmed, marks), None, trimmed)
-    if compute.all(compute.is_in(kept.drop_null(), pa.array(TRUE + FALSE))).as_py():
-        return kept.cast(pa.bool_()).take(column.indices)
-    numbers = as_numbers(kept, layout)
-    if numbers is not None:
-        return numbers.take(column.indices)
+    typed = None if is_text else _typed(kept, layout)
+    if typed is not None:
+        return typed.take(column.indices)
     # Trimming can make two texts equal, so they are encoded anew.
     encoded = kept.dictionary_encode()
     codes = encoded.indices.take(column.indices)
     return pa.DictionaryArray.from_arrays(codes, encoded.dictionary)
+
+
+def _typed(texts: Any, layout: CsvFormat) -> Any:
+    """Texts as truth values or numbers; None where one of them is neither."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    if compute.all(compute.is_in(texts.drop_null(), pa.array(TRUE + FALSE))).as_py():
+        return texts.cast(pa.bool_())
+    return as_numbers(texts, layout)
 
 
 def _has_bytes(table: Any) -> bool:

@@ -6,6 +6,7 @@ the parts of the source, in the order of their names; directories called
 ``column=value`` below the one that they share are columns.
 """
 
+from collections.abc import Collection
 from functools import partial
 from typing import IO, Any, NamedTuple
 
@@ -57,10 +58,12 @@ def find_files(spec: SourceSpec) -> list[File]:
     return _found(expand(spec.path, f"{spec.type} source: path"), spec.type)
 
 
-def read_file(spec: SourceSpec, file: File) -> pd.DataFrame:
+def read_file(
+    spec: SourceSpec, file: File, texts: Collection[str] = ()
+) -> pd.DataFrame:
     """Read one of them; CSV files ``.gz`` and the like are unpacked."""
     if spec.type == "csv":
-        frame = read_csv(file.open, spec.read, file.shown)
+        frame = read_csv(file.open, spec.read, file.shown, texts)
     else:
         frame = read_parquet(file.open, file.shown)
     return with_partitions(frame, file.values)

@@ -2,6 +2,7 @@
 
 import hashlib
 import re
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
@@ -24,7 +25,9 @@ ADVICE = {
 }
 
 
-def read_http(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
+def read_http(
+    spec: SourceSpec, cache: Path, retry: Retry, texts: Collection[str] = ()
+) -> pd.DataFrame:
     """Read the file at ``spec.url``; the cache keeps it to be asked for only if newer.
 
     Raises
@@ -41,7 +44,8 @@ def read_http(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
     if not _is_digest(target, spec.sha256):
         Download(name, url.value, spec.timeout_seconds, retry, advice=ADVICE).to(target)
         _check_digest(target, spec.sha256, name)
-    return read_payload(target, spec.read, name, PurePosixPath(path).suffix)
+    suffix = PurePosixPath(path).suffix
+    return read_payload(target, spec.read, name, suffix, texts=texts)
 
 
 def _path(url: str) -> str | None:

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path, PurePosixPath
 from urllib.parse import quote
 
@@ -29,7 +30,9 @@ _ADVICE = {
 }
 
 
-def read_kaggle(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
+def read_kaggle(
+    spec: SourceSpec, cache: Path, retry: Retry, texts: Collection[str] = ()
+) -> pd.DataFrame:
     """Read ``spec.file`` of the data set ``spec.dataset``, given as owner/name.
 
     The credentials come from ``KAGGLE_JSON`` (the JSON text, or a path); without it
@@ -49,7 +52,7 @@ def read_kaggle(spec: SourceSpec, cache: Path, retry: Retry) -> pd.DataFrame:
         name, url, spec.timeout_seconds, retry, auth=_credentials(name), advice=_ADVICE
     ).to(target)
     path = PurePosixPath(file)
-    return read_payload(target, spec.read, name, path.suffix, member=path.name)
+    return read_payload(target, spec.read, name, path.suffix, path.name, texts)
 
 
 def _credentials(name: str) -> tuple[str, str] | None:

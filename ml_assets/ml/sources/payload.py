@@ -3,6 +3,7 @@
 import gzip
 import io
 import zipfile
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,7 @@ def read_payload(
     name: str,
     suffix: str,
     member: str | None = None,
+    texts: Collection[str] = (),
 ) -> pd.DataFrame:
     """Read the downloaded file at `path` by what its first bytes are.
 
@@ -43,6 +45,8 @@ def read_payload(
         How its address ends; a file called ``.parquet`` must be one.
     member : str, optional
         Name that the only member of an archive must have.
+    texts : collection of str
+        Columns of a CSV file whose cells are texts, whatever they look like.
     """
     with path.open("rb") as stream:
         head = stream.read(len(_ZIP))
@@ -55,7 +59,7 @@ def read_payload(
         open_file = partial(_open_gzip, path)
     if head == MAGIC or suffix.lower() == ".parquet":
         return read_parquet(open_file, name)
-    return read_csv(open_file, read, name)
+    return read_csv(open_file, read, name, texts)
 
 
 def _open_plain(path: Path) -> IO[bytes]:

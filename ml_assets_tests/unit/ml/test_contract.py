@@ -347,3 +347,16 @@ def test_violations_are_json():
     for violation in Contract.learn(accepted()).compare(frame):
         assert isinstance(violation, Violation)
         json.dumps([violation.found, violation.expected], allow_nan=False)
+
+
+def test_ignored_columns_may_be_anything_or_nothing() -> None:
+    accepted = pd.DataFrame({"age": [39, 50] * 20, "batch": ["a", "b"] * 20})
+    contract = Contract.learn(accepted)
+    later = accepted.assign(batch=7, other=1)
+
+    assert contract.compare(later.drop(columns="other"), ignored=["batch"]) == []
+    assert contract.compare(later, ignored=["batch", "other"]) == []
+    assert contract.compare(accepted[["age"]], ignored=["batch"]) == []
+    assert [v.column for v in contract.compare(later, ignored=["age"])] == [
+        *("other", "batch")
+    ]

@@ -42,8 +42,9 @@ def tables(draw: st.DrawFn) -> pd.DataFrame:
 
 
 def divided(frame: pd.DataFrame, split: SplitSpec, identity: object) -> np.ndarray:
+    y = frame["late"].to_numpy()
     try:
-        return held_out(frame, frame["late"].to_numpy(), split, identity)  # type: ignore
+        return held_out(frame, y, split, identity)  # type: ignore[arg-type]
     except SplitError:
         # Of a few groups all may be on one side, which is refused.
         assume(False)

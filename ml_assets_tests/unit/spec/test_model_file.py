@@ -68,6 +68,32 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "search.metric",
         "roc_auc",
     ),
+    "a kind of column that there is not": (
+        "columns: {zip: txt}",
+        "columns.zip",
+        "Input should be 'number', 'category', 'text' or 'boolean'",
+    ),
+    "a column of two kinds in two keys": (
+        "columns: {zip: text}\n  features: {numeric: [zip]}",
+        "columns.zip",
+        "'zip' is text here, but stands under features.numeric",
+    ),
+    "a kind of a dropped column": (
+        "columns: {zip: text}\n  features: {drop: [zip]}",
+        "columns.zip",
+        "'zip' is dropped (features.drop), so it has no kind",
+    ),
+    "a kind of a group": (
+        "columns: {home: number}\n  split: {group: home}",
+        "columns.home",
+        "divides the rows (split.group), so it is no input: found 'number', expected"
+        " text or nothing",
+    ),
+    "a column that the contract ignores twice": (
+        "contract: {ignore: [a, a]}",
+        "contract.ignore.1",
+        "'a' is named twice",
+    ),
     "a group of another split": (
         "split: {type: order, group: home}",
         "split.group",
