@@ -67,6 +67,7 @@ _ESTIMATORS = {
     " ExtraTreeClassifier",
     "sklearn._loss.link": "HalfLogitLink Interval LogitLink",
     "sklearn._loss.loss": "ExponentialLoss HalfBinomialLoss",
+    "ml_assets.ml.dates": "DateFeatures",
     "ml_assets.ml.features": "DeriveColumns",
 }
 

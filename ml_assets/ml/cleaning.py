@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ml_assets.core.expressions.expression import Expression
-from ml_assets.ml.identifiers import identifier_reason
+from ml_assets.ml.dates import odd_dates
+from ml_assets.ml.identifiers import are_dates, identifier_reason
 from ml_assets.spec.model import FeaturesSpec
 
 Columns = dict[str, "pd.Series[Any]"]
@@ -70,8 +71,9 @@ def drop_uninformative(
         constant, identifier = _constant(column), identifier_reason(column)
         if constant and (name not in read or column.isna().all()):
             notes.append(f"column '{name}' left out: {constant}")
-        elif identifier and name not in spec.categorical and name not in read:
-            notes.append(f"column '{name}' left out: {identifier}; {_remedy(column)}")
+        elif identifier and name not in (*spec.categorical, *spec.dates, *read):
+            remedy = _remedy(column)
+            notes.append(f"column '{name}' left out: {identifier}; {remedy}")
         else:
             inputs[name] = column
     return inputs
@@ -80,6 +82,8 @@ def drop_uninformative(
 def _remedy(column: "pd.Series[Any]") -> str:
     """The keys of the YAML that make an input of a column of identifiers."""
     distinct = pd.Series(column.dropna().unique().tolist())
+    if are_dates([*distinct.map(str)]) and not odd_dates(distinct):
+        return f"columns: {{{column.name}: date}} makes features of it"
     numbers = pd.to_numeric(distinct, errors="coerce").notna()
     if numbers.mean() < 0.5:
         return "features.categorical keeps it"
@@ -91,7 +95,7 @@ def _cast(
 ) -> "pd.Series[Any]":
     if column.name in spec.numeric:
         return _as_number(column)
-    if column.name in spec.categorical:
+    if column.name in (*spec.categorical, *spec.dates):
         return _as_category(column, is_whole)
     if pd.api.types.is_bool_dtype(column.dtype):
         return column

@@ -6,6 +6,7 @@ from typing import Any
 import pandas as pd
 
 from ml_assets.core.canonical import canonical_text
+from ml_assets.ml.dates import odd_dates
 from ml_assets.ml.tables import DataError, tidy
 from ml_assets.spec.columns import ColumnKind, texts_of
 from ml_assets.spec.expectations import did_you_mean
@@ -23,12 +24,12 @@ def with_kinds(frame: pd.DataFrame, columns: Mapping[str, ColumnKind]) -> pd.Dat
     frame : DataFrame of shape (n_rows, n_columns)
         A tidy table.
     columns : mapping of str to str
-        Column: ``number``, ``category``, ``text`` or ``boolean``.
+        Column: ``number``, ``category``, ``text``, ``date`` or ``boolean``.
 
     Raises
     ------
     DataError
-        A column is missing, or one of truth values holds something else.
+        A column is missing, or one of dates or truth values holds something else.
 
     Examples
     --------
@@ -49,6 +50,8 @@ one spelling (true/false, yes/no, y/n, t/f, 1/0), as columns.new: boolean says
                 f"{did_you_mean(name, frame.columns)}; its columns are"
                 f" {', '.join(map(str, frame.columns))}"
             )
+        if kind == "date":
+            _check_dates(name, frame[name])
         if kind == "boolean":
             _check_truths(name, frame[name])
     texts = {
@@ -67,6 +70,15 @@ def _as_texts(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if isinstance(column.dtype, pd.CategoricalDtype) or column.isna().all():
         return column
     return column.astype(object).map(canonical_text, "ignore")
+
+
+def _check_dates(name: str, column: "pd.Series[Any]") -> None:
+    if odd := odd_dates(column):
+        more = f" and {len(odd) - SHOWN:,} more" if len(odd) > SHOWN else ""
+        raise DataError(
+            f"column '{name}' holds {', '.join(map(repr, odd[:SHOWN]))}{more}, expected"
+            f" ISO dates such as 2026-11-28, as columns.{name}: date says"
+        )
 
 
 def _check_truths(name: str, column: "pd.Series[Any]") -> None:

@@ -18,6 +18,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from ml_assets.ml.cleaning import FeatureError
+from ml_assets.ml.dates import DateFeatures, date_features
 from ml_assets.ml.frames import derive, with_columns
 from ml_assets.spec.model import FeaturesSpec
 
@@ -85,7 +86,8 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     Returns
     -------
     Pipeline
-        Steps ``derive`` (where there are derived columns), ``encode``, ``estimator``.
+        Steps ``derive`` and ``dates`` (where there are such columns), ``encode``,
+        ``estimator``.
         Both encodings put categories (with booleans) before numbers, each in the order
         of `frame`. Codes of an unknown category are missing, indicators all zero, and
         so are those of a rare one, where a column has more than `MAX_INDICATORS`.
@@ -99,15 +101,22 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     ... ).predict(frame)
     array([0, 1])
     """
-    categories = [name for name in frame.columns if not _is_number(frame[name])]
+    dates = [name for name in spec.dates if name in frame.columns]
+    categories = [
+        name
+        for name in frame.columns
+        if name not in dates and not _is_number(frame[name])
+    ]
     numbers = [name for name in frame.columns if _is_number(frame[name])]
-    numbers += list(spec.derive)
+    numbers += [*spec.derive, *date_features(dates)]
     if _wants_codes(estimator, spec):
         encode = _codes(categories, numbers, get_tags(estimator).input_tags.allow_nan)
     else:
         many = many_categories(frame, categories)
         encode = _indicators(categories, numbers, many, _takes_sparse(estimator))
     steps: list[tuple[str, Any]] = [("encode", encode), ("estimator", estimator)]
+    if dates:
+        steps.insert(0, ("dates", DateFeatures(dates)))
     if spec.derive:
         steps.insert(0, ("derive", DeriveColumns(dict(spec.derive))))
     return Pipeline(steps)

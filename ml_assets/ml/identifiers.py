@@ -73,7 +73,7 @@ def identifier_reason(column: "pd.Series[Any]") -> str | None:
     if not texts:
         return None
     rows, distinct = int(column.notna().sum()), len(texts)
-    if all(_DATE.fullmatch(text.strip()) for text in texts):
+    if are_dates(texts):
         return f"its {distinct:,} values are dates, which later rows do not repeat"
     share = 0.5 if rows >= SOME else _NEARLY_ALL
     if rows >= FEW and distinct > share * rows:
@@ -81,6 +81,11 @@ def identifier_reason(column: "pd.Series[Any]") -> str | None:
             f"{distinct:,} of its {rows:,} values are distinct, as those of an id are"
         )
     return None
+
+
+def are_dates(texts: Collection[str]) -> bool:
+    """Whether all texts are dates, in whatever notation."""
+    return all(_DATE.fullmatch(text.strip()) for text in texts)
 
 
 def _texts(column: "pd.Series[Any]") -> list[str]:

@@ -21,6 +21,7 @@ from ml_assets.ml.cleaning import (
     integral_columns,
 )
 from ml_assets.ml.concat import concat_tables
+from ml_assets.ml.dates import date_features
 from ml_assets.ml.frames import derive, with_columns
 from ml_assets.spec.model import FeaturesSpec
 
@@ -237,7 +238,7 @@ def _assemble(
 def _check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None:
     """Refuse a table that lacks a column which `spec` names, or has a derived one."""
     known = set(frame.columns)
-    for key in ("drop", "numeric", "categorical"):
+    for key in ("drop", "numeric", "categorical", "dates"):
         absent = [name for name in getattr(spec, key) if name not in known]
         if absent:
             raise FeatureError(
@@ -248,6 +249,11 @@ def _check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None
         raise FeatureError(
             f"the data has no target '{target}'; its columns are"
             f" {', '.join(frame.columns)}"
+        )
+    both_ways = [name for name in date_features(spec.dates) if name in known]
+    if both_ways:
+        raise FeatureError(
+            f"features.dates makes '{both_ways[0]}', a column that the data already has"
         )
     clash = [name for name in spec.derive if name in known]
     if clash:

@@ -10,9 +10,13 @@ from ml_assets.spec.base import BaseSpec, Fault, raise_faults, repeated_names
 if TYPE_CHECKING:
     from ml_assets.spec.model import ModelSpec
 
-ColumnKind = Literal["number", "category", "text", "boolean"]
-# Each is a category of the model; what it may hold is checked when it is read.
-CATEGORIES = ("category", "boolean")
+ColumnKind = Literal["number", "category", "text", "date", "boolean"]
+# Lists of ``features``, and the kinds that they mean.
+KINDS: dict[str, tuple[ColumnKind, ...]] = {
+    "numeric": ("number",),
+    "categorical": ("category", "boolean"),
+    "dates": ("date",),
+}
 
 
 class ContractSpec(BaseSpec):
@@ -31,20 +35,19 @@ class ContractSpec(BaseSpec):
 
 
 def inputs_of_kind(columns: Mapping[str, ColumnKind], key: str) -> list[str]:
-    """The columns that ``features.numeric`` or ``features.categorical`` name by kind.
+    """The columns whose kind a list of ``features`` means.
 
     Examples
     --------
     >>> inputs_of_kind({"zip": "text", "plan": "category", "fee": "number"}, "numeric")
     ['fee']
     """
-    kinds = {"numeric": ("number",), "categorical": CATEGORIES}[key]
-    return [name for name, kind in columns.items() if kind in kinds]
+    return [name for name, kind in columns.items() if kind in KINDS[key]]
 
 
 def texts_of(columns: Mapping[str, ColumnKind]) -> Collection[str]:
     """The columns whose cells are texts, such as codes, whatever they look like."""
-    return {name for name, kind in columns.items() if kind == "text"}
+    return {name for name, kind in columns.items() if kind in ("text", "date")}
 
 
 def column_faults(spec: "ModelSpec") -> Iterator[Fault]:
@@ -58,13 +61,13 @@ def column_faults(spec: "ModelSpec") -> Iterator[Fault]:
             yield at, f"'{name}' is dropped (features.drop), so it has no kind"
         elif name in features.derive:
             yield at, f"'{name}' is derived (features.derive), so it is a number"
-        elif name in spec.split.beside_inputs and kind != "text":
+        elif name in spec.split.beside_inputs and kind not in ("text", "date"):
             key = "group" if name == group else "column"
             yield at, (
                 f"'{name}' divides the rows (split.{key}), so it is no input: found"
-                f" '{kind}', expected text or nothing"
+                f" '{kind}', expected text, date or nothing"
             )
-        for key in ("numeric", "categorical"):
+        for key in KINDS:
             named = name in getattr(features, key)
             if named and name not in inputs_of_kind({name: kind}, key):
                 yield at, f"'{name}' is {kind} here, but stands under features.{key}"

@@ -9,6 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from ml_assets.spec import validators
 from ml_assets.spec.base import BaseSpec, Fault, raise_faults, repeated_names
 from ml_assets.spec.columns import (
+    KINDS,
     ColumnKind,
     ContractSpec,
     column_faults,
@@ -58,6 +59,10 @@ class FeaturesSpec(BaseSpec):
     categorical: list[str] = Field(
         default_factory=list, description="treat as categories whatever was read"
     )
+    dates: list[str] = Field(
+        default_factory=list,
+        description="ISO dates that become their age and parts of the calendar",
+    )
     encoding: Literal["auto", "ordinal", "onehot"] = Field(
         "auto", description="auto: ordinal for trees, one-hot and scaling otherwise"
     )
@@ -70,14 +75,14 @@ class FeaturesSpec(BaseSpec):
     def with_kinds(self, columns: Mapping[str, ColumnKind]) -> "FeaturesSpec":
         """The same with the numbers and categories that `columns` name."""
         update = {}
-        for key in ("numeric", "categorical"):
+        for key in KINDS:
             named = getattr(self, key)
             more = [n for n in inputs_of_kind(columns, key) if n not in named]
             update[key] = [*named, *more]
         return self.model_copy(update=update) if columns else self
 
     def _unclear(self) -> Iterator[Fault]:
-        for key in ("drop", "numeric", "categorical"):
+        for key in ("drop", *KINDS):
             for at, message in repeated_names(getattr(self, key)):
                 yield (key, *at), message
         for position, name in enumerate(self.categorical):
@@ -86,7 +91,14 @@ class FeaturesSpec(BaseSpec):
                     ("categorical", position),
                     f"'{name}' stands under numeric, too; it can be one only",
                 )
-        for key in ("numeric", "categorical"):
+        for position, name in enumerate(self.dates):
+            for key in ("numeric", "categorical"):
+                if name in getattr(self, key):
+                    yield (
+                        ("dates", position),
+                        f"'{name}' stands under {key}, too; it can be one only",
+                    )
+        for key in KINDS:
             for position, name in enumerate(getattr(self, key)):
                 if name in self.drop:
                     yield (key, position), f"'{name}' is dropped, so it has no kind"
@@ -193,7 +205,7 @@ class ModelSpec(BaseSpec):
     def _misfits(self) -> Iterator[Fault]:
         """What is wrong with two keys together."""
         features, target = self.features, self.target
-        for key in ("drop", "numeric", "categorical", "derive"):
+        for key in ("drop", *KINDS, "derive"):
             if target in getattr(features, key):
                 yield ("features", key), f"features names the target '{target}'"
         for name, text in features.derive.items():
@@ -224,7 +236,7 @@ class ModelSpec(BaseSpec):
         """Where the column of ``split.group`` is used as an input."""
         group, features = self.split.group, self.features
         message = f"'{group}' is the column of split.group, which is no input"
-        for key in ("numeric", "categorical"):
+        for key in KINDS:
             if group in getattr(features, key):
                 yield ("features", key), message
         if group in features.derive:
@@ -232,6 +244,11 @@ class ModelSpec(BaseSpec):
         for name, text in features.derive.items():
             if group in validators.columns_in(text):
                 yield ("features", "derive", name), f"{text!r} reads it: {message}"
+
+    @property
+    def unwatched(self) -> frozenset[str]:
+        """The columns that are not compared for drift; dates always move on."""
+        return frozenset({*self.monitoring.ignore, *self.features.dates})
 
     def on_this_machine(self) -> "ModelSpec":
         """The same with the local engine, which finds the same answer."""

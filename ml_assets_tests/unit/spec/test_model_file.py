@@ -71,7 +71,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "a kind of column that there is not": (
         "columns: {zip: txt}",
         "columns.zip",
-        "Input should be 'number', 'category', 'text' or 'boolean'",
+        "Input should be 'number', 'category', 'text', 'date' or 'boolean'",
     ),
     "a column of two kinds in two keys": (
         "columns: {zip: text}\n  features: {numeric: [zip]}",
@@ -87,7 +87,7 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "columns: {home: number}\n  split: {group: home}",
         "columns.home",
         "divides the rows (split.group), so it is no input: found 'number', expected"
-        " text or nothing",
+        " text, date or nothing",
     ),
     "a column that the contract ignores twice": (
         "contract: {ignore: [a, a]}",
