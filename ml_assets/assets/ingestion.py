@@ -192,7 +192,8 @@ def accept(
         if clash:
             raise DataError(clash)
         check_target(frame, spec.target, may_lack)
-    text_numbers = _numbers_in_texts(frame.drop(columns=spec.target))
+    declared = [name for name in spec.columns if name in frame.columns]
+    text_numbers = _numbers_in_texts(frame.drop(columns=[spec.target, *declared]))
     for warning in text_numbers:
         dg.get_dagster_logger().warning(warning)
     empty = [str(name) for name in frame.columns if frame[name].isna().all()]

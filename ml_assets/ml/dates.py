@@ -101,7 +101,8 @@ def _dates(column: "pd.Series[Any]") -> pd.DatetimeIndex:
     codes, values = pd.factorize(column.astype(object))
     texts = [str(value) for value in values]
     parsed = pd.to_datetime(texts, utc=True, format="ISO8601", errors="coerce")
-    return pd.DatetimeIndex(parsed.take(codes, allow_fill=True, fill_value=pd.NaT))
+    # One element more: code -1, a missing cell, reads the last.
+    return pd.DatetimeIndex(parsed.insert(len(parsed), pd.NaT).take(codes))
 
 
 def _seconds_of(dates: pd.DatetimeIndex) -> NDArray[np.float64]:
