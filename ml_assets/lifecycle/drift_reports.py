@@ -128,7 +128,7 @@ def _raw(
         return None
     frame = Tables().read(spec.name, "raw", raw_version)
     # A column that is gone is stopped by the schema contract.
-    watched = {*reference.numbers, *reference.categories} - spec.unwatched
+    watched = {*reference.numbers, *reference.categories} - {*spec.monitoring.ignore}
     if watched - {*frame.columns}:
         return None
     # A column that the YAML retypes: what is no number is missing.
@@ -173,7 +173,7 @@ def _compare(
     return compare(
         reference,
         frame,
-        ignore=[*spec.unwatched, *ignore],
+        ignore=[*watched.ignore, *ignore],
         floor=watched.psi_floor,
         **given,
     )

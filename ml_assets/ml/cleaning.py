@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 
 from ml_assets.core.expressions.expression import Expression
-from ml_assets.ml.dates import odd_dates
-from ml_assets.ml.identifiers import are_dates, identifier_reason
+from ml_assets.ml.dates import date_columns
+from ml_assets.ml.identifiers import identifier_reason
 from ml_assets.spec.model import FeaturesSpec
 
 Columns = dict[str, "pd.Series[Any]"]
@@ -55,13 +55,14 @@ def integral_columns(frame: pd.DataFrame, spec: FeaturesSpec) -> list[str]:
 def drop_uninformative(
     columns: Columns, lost: Mapping[str, int], spec: FeaturesSpec, notes: list[str]
 ) -> Columns:
-    """Leave out constants, identifiers and dates, with a sentence each in `notes`.
+    """Leave out constants and identifiers, with a sentence each in `notes`.
 
-    What a derived column reads is kept, and so is a category that the YAML asks for,
+    So are dates that are not written in ISO 8601. What a derived column reads is kept, and so is a category that the YAML asks for,
     though each row may have its own.
     """
     parsed = [Expression.parse(text) for text in spec.derive.values()]
     read = {name for item in parsed for name in item.columns}
+    dates = date_columns(pd.DataFrame(columns, copy=False), spec)
     inputs = {}
     for name, column in columns.items():
         if lost.get(name):
@@ -71,9 +72,15 @@ def drop_uninformative(
         constant, identifier = _constant(column), identifier_reason(column)
         if constant and (name not in read or column.isna().all()):
             notes.append(f"column '{name}' left out: {constant}")
-        elif identifier and name not in (*spec.categorical, *spec.dates, *read):
-            remedy = _remedy(column)
-            notes.append(f"column '{name}' left out: {identifier}; {remedy}")
+        elif name in dates:
+            inputs[name] = column
+            if name not in spec.dates:
+                notes.append(
+                    f"column '{name}' holds dates: their age and parts of the calendar"
+                    " are features, which features.drop leaves out"
+                )
+        elif identifier and name not in (*spec.categorical, *read):
+            notes.append(f"column '{name}' left out: {identifier}; {_remedy(column)}")
         else:
             inputs[name] = column
     return inputs
@@ -82,8 +89,6 @@ def drop_uninformative(
 def _remedy(column: "pd.Series[Any]") -> str:
     """The keys of the YAML that make an input of a column of identifiers."""
     distinct = pd.Series(column.dropna().unique().tolist())
-    if are_dates([*distinct.map(str)]) and not odd_dates(distinct):
-        return f"columns: {{{column.name}: date}} makes features of it"
     numbers = pd.to_numeric(distinct, errors="coerce").notna()
     if numbers.mean() < 0.5:
         return "features.categorical keeps it"

@@ -13,6 +13,8 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
 from ml_assets.ml.frames import with_columns
+from ml_assets.ml.identifiers import are_dates, distinct_texts
+from ml_assets.spec.model import FeaturesSpec
 
 PARTS = ("age in days", "month", "day", "weekday", "hour")
 _DAY = 86_400.0
@@ -82,6 +84,31 @@ class DateFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         check_is_fitted(self, "newest_")
         kept = [name for name in self.feature_names_in_ if name not in self.columns]
         return np.asarray([*kept, *date_features(self.columns)], dtype=object)
+
+
+def date_columns(frame: pd.DataFrame, spec: FeaturesSpec) -> list[str]:
+    """The columns of `frame` that are dates: asked for, or texts that all are ISO dates.
+
+    Examples
+    --------
+    >>> frame = pd.DataFrame({"opened": ["2026-11-28"], "fee": [1]})
+    >>> date_columns(frame, FeaturesSpec())
+    ['opened']
+    >>> date_columns(frame, FeaturesSpec(categorical=["opened"]))
+    []
+    """
+    kinds = {*spec.numeric, *spec.categorical}
+    return [
+        name
+        for name in frame.columns
+        if name in spec.dates or (name not in kinds and holds_dates(frame[name]))
+    ]
+
+
+def holds_dates(column: "pd.Series[Any]") -> bool:
+    """Whether a column holds texts, and all are ISO dates."""
+    texts = distinct_texts(column)
+    return bool(texts) and are_dates(texts) and not odd_dates(pd.Series(texts))
 
 
 def odd_dates(column: "pd.Series[Any]") -> list[str]:

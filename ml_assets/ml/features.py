@@ -18,7 +18,7 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from ml_assets.ml.cleaning import FeatureError
-from ml_assets.ml.dates import DateFeatures, date_features
+from ml_assets.ml.dates import DateFeatures, date_columns, date_features
 from ml_assets.ml.frames import derive, with_columns
 from ml_assets.spec.model import FeaturesSpec
 
@@ -101,7 +101,7 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     ... ).predict(frame)
     array([0, 1])
     """
-    dates = [name for name in spec.dates if name in frame.columns]
+    dates = date_columns(frame, spec)
     categories = [
         name
         for name in frame.columns

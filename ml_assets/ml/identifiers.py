@@ -69,7 +69,7 @@ def identifier_reason(column: "pd.Series[Any]") -> str | None:
     >>> identifier_reason(pd.Series(["north", "south"] * 100)) is None
     True
     """
-    texts = _texts(column)
+    texts = distinct_texts(column)
     if not texts:
         return None
     rows, distinct = int(column.notna().sum()), len(texts)
@@ -88,7 +88,7 @@ def are_dates(texts: Collection[str]) -> bool:
     return all(_DATE.fullmatch(text.strip()) for text in texts)
 
 
-def _texts(column: "pd.Series[Any]") -> list[str]:
+def distinct_texts(column: "pd.Series[Any]") -> list[str]:
     """The distinct values of a column of texts; none where it is of another kind."""
     if isinstance(column.dtype, pd.CategoricalDtype):
         found = column.cat.remove_unused_categories().cat.categories.tolist()

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml_assets.ml.dates import holds_dates
 from ml_assets.ml.duplicates import MatchRates, match_rates
 
 PROBABILITY_BINS = 20
@@ -99,7 +100,7 @@ def profile(
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_columns)
-        Input columns.
+        Input columns; those of dates are left out.
     probability : ndarray of shape (n_predictions,)
         Predicted for rows that the model was not trained on.
     bins : int
@@ -115,6 +116,9 @@ def profile(
     numbers, categories = {}, {}
     for name in frame.columns:
         column = frame[name]
+        if holds_dates(column):
+            # They always move on, and what they become has no reference.
+            continue
         is_flag = pd.api.types.is_bool_dtype(column.dtype)
         if pd.api.types.is_numeric_dtype(column.dtype) and not is_flag:
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)

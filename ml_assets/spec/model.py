@@ -245,11 +245,6 @@ class ModelSpec(BaseSpec):
             if group in validators.columns_in(text):
                 yield ("features", "derive", name), f"{text!r} reads it: {message}"
 
-    @property
-    def unwatched(self) -> frozenset[str]:
-        """The columns that are not compared for drift; dates always move on."""
-        return frozenset({*self.monitoring.ignore, *self.features.dates})
-
     def on_this_machine(self) -> "ModelSpec":
         """The same with the local engine, which finds the same answer."""
         if self.search is None:

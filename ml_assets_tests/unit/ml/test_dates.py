@@ -10,6 +10,7 @@ import pytest
 from ml_assets.core.trusted import dump_skops, load_skops
 from ml_assets.ml.dates import DateFeatures, date_features
 from ml_assets.ml.prepare import prepare
+from ml_assets.ml.profile import profile
 from ml_assets.ml.schema import signature_columns
 from ml_assets.ml.sources import SourceError, read_source
 from ml_assets.ml.training import probabilities, train
@@ -104,14 +105,25 @@ def test_derived_columns_may_stand_beside_dates() -> None:
     assert [name for name, _ in trained.pipeline.steps][:2] == ["derive", "dates"]
 
 
-def test_dates_are_left_out_unless_they_are_asked_for() -> None:
-    model = spec(columns={})
+def test_dates_are_features_unless_the_yaml_says_otherwise() -> None:
+    given = [spec(columns={}), spec(columns={"opened": "category"})]
+    dropped = spec(columns={}, features={"drop": ["opened"]})
+    forms = rows().assign(opened=[f"{n % 28 + 1}.11.2026" for n in range(600)])
 
-    prepared = prepare(rows(), model.features, "late")
+    found, kept = [prepare(rows(), model.features, "late") for model in given]
 
-    assert prepared.inputs == ["fee"]
-    assert "columns: {opened: date} makes features of it" in prepared.notes[0]
-    assert spec().unwatched == {"opened"}
+    assert found.inputs == kept.inputs == ["fee", "opened"]
+    assert "column 'opened' holds dates: their age" in found.notes[0]
+    steps = [train(p.table, m).pipeline.steps for p, m in zip((found, kept), given)]
+    assert [step[0][0] for step in steps] == ["dates", "encode"]
+    assert prepare(rows(), dropped.features, "late").inputs == ["fee"]
+    assert prepare(forms, given[0].features, "late").inputs == ["fee"]
+
+
+def test_dates_are_no_part_of_what_is_watched_for_drift() -> None:
+    found = profile(rows(), np.linspace(0, 1, 600))
+
+    assert {*found.numbers, *found.categories} == {"fee", "late"}
 
 
 @pytest.mark.parametrize("cells", [("20261126", "20261128"), ("2026-11-26", "")])

@@ -85,7 +85,7 @@ def rows(**columns):
 
 
 def test_it_is_left_out_with_a_note_unless_the_yaml_asks_for_it():
-    frame = rows(id=NAMES["ids"], day=NAMES["ISO dates"])
+    frame = rows(id=NAMES["ids"], day=NAMES["dates with dots"])
 
     found = prepare(frame, FeaturesSpec(), "y")
     assert found.inputs == ["a"]
@@ -95,7 +95,7 @@ def test_it_is_left_out_with_a_note_unless_the_yaml_asks_for_it():
     ]
     asked = prepare(frame, FeaturesSpec(categorical=["id"]), "y")
     assert asked.inputs == ["a", "id"]
-    read = prepare(frame, FeaturesSpec(derive={"first": "day == '2026-01-01'"}), "y")
+    read = prepare(frame, FeaturesSpec(derive={"first": "day == '01.01.2026'"}), "y")
     assert read.inputs == ["a", "day"]
     # Whoever asks for it gets no list of whom the rows are about.
     (column,) = signature_columns(asked.x, ["id"], "reject")
