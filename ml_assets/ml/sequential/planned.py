@@ -1,0 +1,210 @@
+"""Two arms compared by a number of labels that is planned: a group-sequential test.
+
+It looks five times only, at fixed shares of the labels, whoever asks and how often. For
+a size that is known beforehand it finds smaller differences than a test that may be
+looked at at any time; after the last label there is no more to find.
+"""
+
+import math
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_assets.ml.sequential.boundaries import boundaries, repeated_p
+from ml_assets.ml.sequential.differences import Differences
+from ml_assets.ml.sequential.evidence import Evidence, Trace
+from ml_assets.ml.sequential.losses import Scale
+
+LOOKS = 5
+
+
+class Look(msgspec.Struct, frozen=True, kw_only=True):
+    """Figures of the first `n` labels.
+
+    Attributes
+    ----------
+    difference, error : float
+        Mean loss of the challenger minus the champion's, scaled, and its standard
+        error.
+    better, worse : float
+        Statistics, about standard normal without a difference.
+    boundary : float
+        What a statistic must reach.
+    """
+
+    n: int
+    difference: float
+    error: float
+    better: float
+    worse: float
+    boundary: float
+
+
+class Planned(Evidence, frozen=True, kw_only=True):
+    """State of a planned comparison; ``log_better`` and ``log_worse`` are of 1 / p.
+
+    Parameters
+    ----------
+    labels : int
+        Number of labels after which the comparison ends; later ones change nothing.
+    scale : Scale
+        Name and bound of the loss, for `describe`.
+    total, squares : float
+        Sum of the differences and of their squares.
+    least, most : float
+        What a difference could have been at least, and at most.
+    looks : tuple of Look
+
+    Examples
+    --------
+    >>> from ml_assets.ml.sequential.differences import paired
+    >>> rng = np.random.default_rng(0)
+    >>> champion = rng.random(1_000) * 0.2
+    >>> state = Planned(scale=Scale("cost", 400), labels=1_000)
+    >>> state = state.update(paired(champion * 0.9, champion))
+    >>> state.decided, state.decided_at
+    ('promote', 400)
+    """
+
+    labels: int
+    scale: Scale
+    total: float = 0.0
+    squares: float = 0.0
+    least: float = 0.0
+    most: float = 0.0
+    looks: tuple[Look, ...] = ()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.labels < LOOKS:
+            raise ValueError(
+                f"labels must be {LOOKS} or more, for as many looks,"
+                f" found {self.labels}"
+            )
+
+    @property
+    def finished(self) -> bool:
+        """Whether the planned labels are all there."""
+        return self.n >= self.labels
+
+    @property
+    def planned(self) -> tuple[int, ...]:
+        """Numbers of labels at which it looks."""
+        return tuple(-(-self.labels * look // LOOKS) for look in range(1, LOOKS + 1))
+
+    @property
+    def fractions(self) -> tuple[float, ...]:
+        """The looks as parts of all labels."""
+        return tuple(n / self.labels for n in self.planned)
+
+    def update(self, differences: Differences) -> Self:
+        """The state after more labels, in the order of their arrival.
+
+        One call with many labels gives the same state as one call for each.
+        """
+        if not len(differences.values):
+            return self
+        sums = self._sums(differences)
+        looks = self._looks(sums)
+        return self._after(
+            self._traced(len(differences.values), looks),
+            total=float(sums[-1, 0]),
+            squares=float(sums[-1, 1]),
+            least=float(sums[-1, 2]),
+            most=float(sums[-1, 3]),
+            looks=self.looks + looks,
+        )
+
+    def trace(self, differences: Differences) -> Trace:
+        """Log of 1 / p after each of these labels, had they come next."""
+        looks = self._looks(self._sums(differences))
+        return self._traced(len(differences.values), looks)
+
+    def _sums(self, differences: Differences) -> NDArray[np.float64]:
+        """Running total, squares, least and most, of shape (n, 4)."""
+        values, low, high = differences
+        added = np.stack([values, values**2], axis=1)
+        start = [(self.total, self.squares)]
+        sums = np.cumsum(np.concatenate([start, added]), axis=0)[1:]
+        least = np.minimum(np.minimum.accumulate(low), self.least)
+        most = np.maximum(np.maximum.accumulate(high), self.most)
+        return np.column_stack([sums, least, most])
+
+    def _looks(self, sums: NDArray[np.float64]) -> tuple[Look, ...]:
+        """The looks that these labels complete."""
+        limits = boundaries(self.alpha, self.fractions)
+        return tuple(
+            _look(n, limit, *map(float, sums[n - self.n - 1]))
+            for n, limit in zip(self.planned, limits)
+            if self.n < n <= self.n + len(sums)
+        )
+
+    def _traced(self, added: int, looks: tuple[Look, ...]) -> Trace:
+        better, worse = np.full(added, self.log_better), np.full(added, self.log_worse)
+        for look in looks:
+            passed = self.fractions[: self.planned.index(look.n) + 1]
+            for path, statistic in ((better, look.better), (worse, look.worse)):
+                later = path[look.n - self.n - 1 :]
+                reached = -math.log(repeated_p(statistic, passed))
+                later[:] = np.maximum(later, reached)
+        return Trace(better, worse)
+
+    def interval(self) -> tuple[float, float]:
+        """Limits of the true difference, scaled, as of the last look.
+
+        At all looks together, the truth is below the lower limit with probability of
+        about ``alpha``, and the same above the upper.
+        """
+        if not self.looks:
+            return -1.0, 1.0
+        last = self.looks[-1]
+        reach = last.boundary * last.error
+        return max(last.difference - reach, -1.0), min(last.difference + reach, 1.0)
+
+    def describe(self) -> str:
+        """The figures in words.
+
+        Examples
+        --------
+        >>> Planned(scale=Scale("cost"), labels=5_000, n=30).describe()
+        '30 of 5,000 planned labels; the next look is at 1,000'
+        """
+        figures = f"{min(self.n, self.labels):,} of {self.labels:,} planned labels"
+        if self.looks:
+            last = self.looks[-1]
+            shown = self.scale.describe(last.difference, *self.interval())
+            figures += f"; at {last.n:,} the challenger's {shown}"
+        if len(self.looks) < LOOKS:
+            figures += f"; the next look is at {self.planned[len(self.looks)]:,}"
+        return figures
+
+
+def statistics(
+    n: int, total: NDArray[np.float64], squares: NDArray[np.float64], worst: float
+) -> NDArray[np.float64]:
+    """Studentised means of `n` values and one more that is the worst possible.
+
+    The further value keeps the error near alpha where what is rare but large has not
+    been seen yet, and no variance is 0. Where losses are 0 or 1 it is McNemar's
+    correction for continuity.
+    """
+    total, squares = total + worst, squares + worst**2
+    variance = squares - total**2 / (n + 1)
+    return np.asarray(total / np.sqrt(variance))
+
+
+def _look(
+    n: int, limit: float, total: float, squares: float, least: float, most: float
+) -> Look:
+    mean = total / n
+    sums = np.array([total]), np.array([squares])
+    return Look(
+        n=n,
+        difference=-mean,
+        error=math.sqrt(max(squares / n - mean**2, 0.0) / n),
+        better=float(statistics(n, *sums, least)[0]),
+        worse=float(statistics(n, -sums[0], sums[1], -most)[0]),
+        boundary=limit,
+    )
