@@ -145,9 +145,9 @@ def _moments(
 def _limit(moments: tuple[float, ...], threshold: float) -> float:
     """Upper limit of the mean of the negated values; 1 where nothing is known.
 
-    A bettor on "the mean is above d" has at least ``exp(f * sum(x) - c * sum(x ** 2))``
-    with ``x = (value - d) / reach`` and ``c = CURVES * f ** 2``. True wealth falls in d,
-    so that with a d all below it are refuted.
+    A bettor on "mean above d" has at least ``exp(f * sum(x) - c * sum(x ** 2))``
+    with ``x = (value - d) / reach`` and ``c = CURVES * f ** 2``. True wealth falls in
+    d, so that with a d all below it are refuted.
     """
     value, weight, square, product, weight_square = moments
     low, high = -1.0, 1.0
