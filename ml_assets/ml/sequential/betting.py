@@ -128,7 +128,7 @@ def _wealth(
 
 
 def _sums(before: ArrayLike, added: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Running sums that begin at `before`; one by one, so that no batch changes them."""
+    """Running sums from `before`; one by one, so that no batch changes a bit."""
     start = np.broadcast_to(before, added.shape[1:])[None]
     return np.asarray(np.cumsum(np.concatenate([start, added]), axis=0)[1:])
 

@@ -65,7 +65,7 @@ class Planned(Evidence, frozen=True, kw_only=True):
     >>> state = Planned(scale=Scale("cost", 400), labels=1_000)
     >>> state = state.update(paired(champion * 0.9, champion))
     >>> state.decided, state.decided_at
-    ('promote', 400)
+    ('promote', 800)
     """
 
     labels: int
@@ -208,7 +208,7 @@ def statistics(
     Examples
     --------
     >>> statistics(100, [10, 20], [50, 50], [10, 20], -1).round(3)
-    array([1.258, 2.645])
+    array([1.261, 2.69 ])
     """
     n, worst = np.asarray(n) + 1.0, np.asarray(worst, dtype=np.float64)
     mean = (np.asarray(total) + worst) / n
