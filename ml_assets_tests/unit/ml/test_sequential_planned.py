@@ -75,7 +75,7 @@ def test_batches_give_bit_for_bit_the_state_of_single_labels(batches):
 
 
 def test_the_decision_is_that_of_the_boundaries():
-    for seed in range(30):
+    for seed in range(10):
         state = STATE.update(stream(seed, ratio=0.9))
         reached = [look.n for look in state.looks if look.better >= look.boundary]
         assert state.decided_at == (reached[0] if reached else None)
