@@ -1,7 +1,8 @@
 """Nothing that is referred to is ever removed, wherever a cleanup is killed."""
 
-import multiprocessing
 import os
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ml_assets.core.files import write_json
+from ml_assets.core.storage import Storage
 from ml_assets.lifecycle import cleanup
 from ml_assets.lifecycle.cleanup import clean
 from ml_assets.lifecycle.compaction import compact
@@ -28,7 +30,9 @@ from ml_assets.lifecycle.retention import (
     plan_retention,
 )
 from ml_assets.lifecycle.storage_snapshot import made, take_snapshot
+from ml_assets.prediction_log.compaction import LogFile
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.batches import Batches
 from ml_assets.state.registry import Registry, RegistryError
 from ml_assets.state.versions import VersionStore
 from ml_assets.targets.local import LocalTarget
@@ -321,36 +325,21 @@ def _clean(home: Path) -> None:
     clean(LocalTarget(home), "churn", few, NOW)
 
 
-def _clean_after(event: Any, home: Path) -> None:
-    event.wait()
-    _clean(home)
-
-
 def test_two_cleanups_at_once_do_what_one_does(storage: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_clean, args=(storage,)) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    for worker in workers:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(_clean, (storage, storage)))
     assert_sound(storage)
 
 
 def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
     (storage / "segments/churn/s-00000002.jsonl").unlink()
-    context = multiprocessing.get_context("fork")
-    # Forked before the lock is taken, of which it would else have a part.
-    may_clean = context.Event()
-    cleaning = context.Process(target=_clean_after, args=(may_clean, storage))
-    cleaning.start()
-    with LocalTarget(storage).lock("churn"):
-        may_clean.set()
-        # Under the deployer's lock, a version that would go becomes active.
-        record = VersionStore(storage).get("churn", "20250102T000000Z")
-        serve_version(storage, record)
-    cleaning.join()
-    assert cleaning.exitcode == 0
+    with ThreadPoolExecutor(1) as pool:
+        with LocalTarget(storage).lock("churn"):
+            cleaning = pool.submit(_clean, storage)
+            # Under the deployer's lock, a version that would go becomes active.
+            record = VersionStore(storage).get("churn", "20250102T000000Z")
+            serve_version(storage, record)
+        cleaning.result()
     assert_sound(storage)
     assert "20250102T000000Z" in VersionStore(storage).names("churn")
 
@@ -364,18 +353,27 @@ def assert_sound(root: Path) -> None:
 def test_a_killed_cleanup_is_finished_by_the_next(
     storage: Path, monkeypatch: pytest.MonkeyPatch, survives: int
 ) -> None:
-    unlink, left = Path.unlink, [survives]
+    unlink, remove, left = Path.unlink, Storage.remove, [survives]
+
+    def strike() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise KeyboardInterrupt
 
     def dying(path: Path, missing_ok: bool = False) -> None:
         if path.suffix in (".json", ".parquet"):
-            left[0] -= 1
-            if left[0] < 0:
-                raise KeyboardInterrupt
+            strike()
         unlink(path, missing_ok)
+
+    def removed(objects: Storage, names: list[str]) -> None:
+        strike()
+        remove(objects, names)
+        strike()
 
     (storage / "segments/churn/s-00000002.jsonl").unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
         patch.setattr(Path, "unlink", dying)
+        patch.setattr(Storage, "remove", removed)
         _clean(storage)
     assert_sound(storage)
     _clean(storage)
@@ -389,14 +387,39 @@ def test_a_version_is_as_old_as_its_name() -> None:
     assert made("20251123T120000Z") == NOW
 
 
-def test_predictions_that_are_dated_ahead_go_when_their_file_is_old(home: Path) -> None:
+def test_predictions_that_are_dated_ahead_go_when_their_file_is_old() -> None:
     from ml_assets.lifecycle.storage_snapshot import _end_of
 
-    ahead = home / "predictions/churn/2090-01-01/0a.parquet"
-    honest = home / "predictions/churn/2025-02-01/0a.parquet"
-    for path in (ahead, honest):
-        path.parent.mkdir(parents=True)
-        path.touch()
-        os.utime(path, (NOW - 9 * DAY, NOW - 9 * DAY))
+    # A compaction bounds times by its own.
+    ahead = LogFile("a", "b", "2090-01-01", 1, NOW - 9 * DAY, "", [])
     assert _end_of(ahead, NOW) == NOW - 9 * DAY
-    assert _end_of(honest, NOW) < NOW
+    assert _end_of(ahead._replace(day="2025-02-01"), NOW) < NOW
+
+
+def test_what_a_killed_compaction_uploaded_goes_after_a_day(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = {path.name for path in storage.glob("predictions/churn/*/*")}
+    ship(storage, [line(NOW - DAY, 1, version="20250104T000000Z")], "s-00000003")
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "commit", killed)
+        with pytest.raises(InterruptedError):
+            compact("churn", "predictions")
+    (left,) = {path for path in storage.glob("predictions/churn/*/*")} - {
+        path for path in storage.glob("predictions/churn/*/*") if path.name in counted
+    }
+    now = time.time()
+    clean(LocalTarget(storage), "churn", RetentionSpec(predictions_days=10_000), now)
+    assert left.exists()
+    os.utime(left, (now - 3 * DAY, now - 3 * DAY))
+    done = clean(
+        LocalTarget(storage), "churn", RetentionSpec(predictions_days=10_000), now
+    )
+    assert left.relative_to(storage).as_posix() in [
+        item.name for item in done.deletions
+    ]
+    assert not left.exists()
+
+
+def killed(*_: object) -> None:
+    raise InterruptedError
