@@ -13,7 +13,8 @@ import psycopg2
 import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
-from ml_assets.state.locks import LockError, advisory_lock, database_url
+from ml_assets.state.engine import database_url
+from ml_assets.state.locks import LockError, advisory_lock
 from ml_assets.targets import RolloutError
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
@@ -198,7 +199,7 @@ def test_the_database_of_the_dagster_instance_is_found(
     postgres: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    assert database_url() is None
+    assert database_url() == f"sqlite:///{home / 'state.db'}"
     # The plain scheme means psycopg 3 to SQLAlchemy.
     url = f"postgresql+psycopg2://ann:p%40ss%2Fword@{postgres}"
     storage = {"postgres": {"postgres_url": url}}
