@@ -38,9 +38,12 @@ class Outage:
                 threading.Thread(target=self._pass, args=(client,), daemon=True).start()
 
     def _pass(self, client: socket.socket) -> None:
-        server = socket.create_connection(("127.0.0.1", self._behind))
         asked = [b""]
-        with client, server, contextlib.suppress(OSError):
+        with (
+            contextlib.suppress(OSError),
+            client,
+            socket.create_connection(("127.0.0.1", self._behind)) as server,
+        ):
             back = threading.Thread(
                 target=self._answer, args=(server, client, asked), daemon=True
             )
