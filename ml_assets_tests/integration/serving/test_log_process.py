@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ml_assets.core.storage import Storage
 from ml_assets.serving.log.shipping import adopt
 from ml_assets_tests.kits.prediction_log import logged
 from ml_assets_tests.kits.serving import Load, Server, plan
@@ -73,7 +74,7 @@ def test_a_killed_server_has_logged_each_answer_once(storage, versions, kills):
             server.process.wait()
         assert load.wrong == []
         answered += load.ids
-    adopt(storage, storage, "census")
+    adopt(storage, Storage(str(storage)), "census")
     logged = Counter(line["id"] for line in shipped(storage))
     missing = [id_ for id_ in answered if id_ not in logged]
     twice = [id_ for id_, count in logged.items() if count > 1]

@@ -35,6 +35,7 @@ from ml_assets.lifecycle.retention import (
 from ml_assets.lifecycle.storage_snapshot import made, take_snapshot
 from ml_assets.prediction_log.compaction import LogFile
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.batches import Batches
 from ml_assets.state.registry import Registry, RegistryError
 from ml_assets.state.steps import StepValues
 from ml_assets.state.tables import Tables
@@ -456,3 +457,32 @@ def test_predictions_that_are_dated_ahead_go_when_their_file_is_old() -> None:
     )
     assert _end_of(ahead, NOW) == NOW - 9 * DAY
     assert _end_of(honest, NOW) < NOW
+
+
+def test_what_a_killed_compaction_uploaded_goes_after_a_day(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = {path.name for path in storage.glob("predictions/churn/*/*")}
+    ship(storage, [line(NOW - DAY, 1, version="20250104T000000Z")], "s-00000003")
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "commit", killed)
+        with pytest.raises(InterruptedError):
+            compact("churn", "predictions")
+    (left,) = {path for path in storage.glob("predictions/churn/*/*")} - {
+        path for path in storage.glob("predictions/churn/*/*") if path.name in counted
+    }
+    now = time.time()
+    clean(LocalTarget(storage), "churn", RetentionSpec(predictions_days=10_000), now)
+    assert left.exists()
+    os.utime(left, (now - 3 * DAY, now - 3 * DAY))
+    done = clean(
+        LocalTarget(storage), "churn", RetentionSpec(predictions_days=10_000), now
+    )
+    assert left.relative_to(storage).as_posix() in [
+        item.name for item in done.deletions
+    ]
+    assert not left.exists()
+
+
+def killed(*_: object) -> None:
+    raise InterruptedError
