@@ -10,12 +10,13 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 import msgspec
 from sqlalchemy import func, select
 
-from ml_assets.core.files import is_name
+from ml_assets.core.files import below, is_name
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import STAMP, encode
 from ml_assets.state.engine import reading, writing
@@ -70,7 +71,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
 def object_name(model: str, version: str, name: str) -> str:
     """An object of a version in the storage, by its name below the version."""
-    return f"versions/{model}/{version}/{name}"
+    return f"{below(Path('versions'), model, version)}/{name}"
 
 
 class Versions:

@@ -24,7 +24,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def storage(deployed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("ML_ASSETS_STORAGE", str(deployed))
+    monkeypatch.setenv("ML_ASSETS_HOME", str(deployed))
     yield deployed
 
 
@@ -262,8 +262,8 @@ def test_a_bundle_that_was_altered_is_not_loaded(
     import shutil
 
     copy = tmp_path / "copy"
-    shutil.copytree(storage, copy)
-    monkeypatch.setenv("ML_ASSETS_STORAGE", str(copy))
+    shutil.copytree(storage, copy, ignore=shutil.ignore_patterns("cache"))
+    monkeypatch.setenv("ML_ASSETS_HOME", str(copy))
     (copy / f"versions/income/{VERSION}/bundle/probe.json").write_text("{}")
     result = invoke("predict", "income", stdin=CSV)
     assert result.exit_code == 1
