@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+from ml_assets.cli.output import Failed
+from ml_assets.core.storage import StorageUnavailableError
+
 
 class LazyGroup(click.Group):
     """Knows its commands by name and one sentence; the rest is imported on use.
@@ -29,6 +32,18 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.modules = modules
         self.renamed = renamed
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; a database or storage that is away is a failure of it."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # Imported here: a command that needs no database loads none.
+            from ml_assets.state.engine import StateError
+
+            if isinstance(error, (StateError, StorageUnavailableError)):
+                raise Failed(str(error)) from error
+            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the commands."""
