@@ -86,7 +86,8 @@ class Storage:
         from obstore.store import LocalStore, from_url
 
         if self.root is not None:
-            return LocalStore(self.root, mkdir=True)
+            # A directory without objects is none, as in a bucket.
+            return LocalStore(self.root, mkdir=True, automatic_cleanup=True)
         with self._asked("its settings"):
             return from_url(
                 self.url,
@@ -292,9 +293,11 @@ class Storage:
         path = self.local(name)
         if path is None:
             return
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-        sync_directory(path.parent)
+        # Whoever removed it meanwhile needs no more.
+        with contextlib.suppress(FileNotFoundError):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+            sync_directory(path.parent)
 
     @contextlib.contextmanager
     def _asked(self, name: str) -> Iterator[None]:
