@@ -23,6 +23,7 @@ COMMANDS = {
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
     "handoff": ("handoff", "Hold a port for servers that come and go."),
     "hold": ("hold:hold_command", "Keep a version from being deployed."),
+    "keys": ("keys", "Make the keys that sign plans and ledgers."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
     "lineage": ("lineage", "Show where an answer came from."),
     "models": ("models", "List the models and what serves them."),

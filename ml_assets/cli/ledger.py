@@ -42,7 +42,7 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
       ml-assets ledger release
       ml-assets ledger breast_cancer --json | jq '.entries[-1].evidence'
 
-    With ML_ASSETS_LEDGER_KEY set, entries are signed as they are made; --sign begins
+    With ML_ASSETS_SIGNING_KEY set, entries are signed as they are made; --sign begins
     with a ledger that is older than the key.
 
     JSON keys: model, findings with is_serious and message, and entries with seq, time,
@@ -100,10 +100,10 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
 
 
 def _sign(ledger: "Ledger", model: str) -> None:
-    from ml_assets.core.signing import VARIABLE, keys
+    from ml_assets.core.signing import SIGNING, keys
 
-    if not keys():
-        raise Failed(f"there is no key: set {VARIABLE}")
+    if keys().sign("") is None:
+        raise Failed(f"there is no key that signs: set {SIGNING}")
     ledger.append(
         model,
         "signing",

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Connection, Row, func, select
 
-from ml_assets.core.signing import is_signed, keys, sign
+from ml_assets.core.signing import Keys, is_public, keys
 from ml_assets.records.ledger_entry import (
     KINDS,
     START,
@@ -85,6 +85,7 @@ def append(
     }
     line, signers = canonical(body), keys()
     digest = hashlib.sha256(line).hexdigest()
+    signature = signers.sign(digest)
     connection.execute(
         ledger.insert().values(
             model=model,
@@ -94,18 +95,16 @@ def append(
             key=key,
             line=line.decode(),
             hash=digest,
-            signature=sign(digest, signers),
+            signature=signature,
         )
     )
-    made = _Head(last + 1, digest, sign(_head_text(last + 1, digest), signers))
+    made = _Head(last + 1, digest, signers.sign(_head_text(last + 1, digest)))
     if head is None:
         connection.execute(ledger_heads.insert().values(model=model, **made._asdict()))
     else:
         place = ledger_heads.update().where(ledger_heads.c.model == model)
         connection.execute(place.values(**made._asdict()))
-    return msgspec.convert(
-        {**body, "hash": digest, "signature": sign(digest, signers)}, Entry
-    )
+    return msgspec.convert({**body, "hash": digest, "signature": signature}, Entry)
 
 
 class Ledger:
@@ -262,12 +261,18 @@ def _faults_of(
 
 
 def _faults_of_head(
-    head: _Head | None, last: int, entries: list[Entry], known: list[bytes]
+    head: _Head | None, last: int, entries: list[Entry], known: Keys
 ) -> list[Problem]:
     """The chain cannot show that its end is gone, or was made anew."""
-    if known and any(entry.signature for entry in entries):
-        signed = head is not None and is_signed(
-            _head_text(head.seq, head.hash), str(head.signature), known
+    signatures = [entry.signature for entry in entries if entry.signature]
+    is_newer = any(map(is_public, signatures))
+    # Who has only the other sort of keys cannot judge it.
+    if signatures and (known.public if is_newer else known.shared):
+        signed = (
+            head is not None
+            and head.signature is not None
+            and is_public(head.signature) >= is_newer
+            and known.is_signed(_head_text(head.seq, head.hash), head.signature)
         )
         if not signed:
             text = "how far it must reach is not signed: its end may be missing"
