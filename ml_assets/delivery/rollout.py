@@ -12,8 +12,8 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 
+from ml_assets.core.files import storage_root
 from ml_assets.delivery.attempts import Attempt
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.locks import deployer_lock
@@ -46,8 +46,6 @@ class Fleet:
 
     Parameters
     ----------
-    root : Path
-        The storage directory.
     cluster : Cluster
     code_location : str
         The Deployment of the code location.
@@ -61,14 +59,12 @@ class Fleet:
 
     def __init__(
         self,
-        root: Path,
         cluster: Cluster,
         code_location: str,
         models: Mapping[str, str],
         patience: float,
         require_lock: Callable[[], None],
     ) -> None:
-        self._plans = PlanStore(root)
         self._cluster = cluster
         self.code_location = code_location
         self._models = models
@@ -148,7 +144,7 @@ class Fleet:
         """The lock under which nobody of this storage deploys a version there."""
         for model, deployment in self._models.items():
             if deployment == name:
-                return deployer_lock(model, self._plans.lock_path(model))
+                return deployer_lock(model, PlanStore(storage_root()).lock_path(model))
         return contextlib.nullcontext()
 
     def _can_be_ready(self, deployment: Deployment) -> bool:

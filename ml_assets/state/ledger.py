@@ -128,7 +128,11 @@ class Ledger:
             return sorted(found)
 
     def entries(
-        self, model: str, kinds: Collection[str] = (), after: int = 0
+        self,
+        model: str,
+        kinds: Collection[str] = (),
+        after: int = 0,
+        version: str | None = None,
     ) -> list[Entry]:
         """Entries that can be read, oldest first; `verify` names the others.
 
@@ -138,17 +142,20 @@ class Ledger:
             Only these; all by default.
         after : int, default=0
             Only entries with a higher number.
+        version : str, optional
+            Only those of this version.
         """
-        wanted = _rows(model).where(ledger.c.seq > after)
-        if kinds:
-            wanted = wanted.where(ledger.c.kind.in_(kinds))
+        wanted = _narrowed(_rows(model), kinds, version).where(ledger.c.seq > after)
         with reading() as connection:
             found = map(_entry, connection.execute(wanted))
             return [entry for entry in found if entry is not None]
 
-    def last(self, model: str) -> Entry | None:
-        """The newest entry that can be read."""
-        newest = _rows(model).order_by(None).order_by(ledger.c.seq.desc())
+    def last(
+        self, model: str, kinds: Collection[str] = (), version: str | None = None
+    ) -> Entry | None:
+        """The newest entry that can be read, of these kinds and of this version."""
+        wanted = _narrowed(_rows(model), kinds, version)
+        newest = wanted.order_by(None).order_by(ledger.c.seq.desc())
         with reading() as connection:
             found = map(_entry, connection.execute(newest.limit(100)))
             return next((entry for entry in found if entry is not None), None)
@@ -215,6 +222,12 @@ def active_holds(entries: list[Entry]) -> dict[str, Entry]:
 
 def _rows(model: str) -> Any:
     return select(ledger).where(ledger.c.model == model).order_by(ledger.c.seq)
+
+
+def _narrowed(rows: Any, kinds: Collection[str], version: str | None) -> Any:
+    if kinds:
+        rows = rows.where(ledger.c.kind.in_(kinds))
+    return rows if version is None else rows.where(ledger.c.version == version)
 
 
 def _find(connection: Connection, model: str, key: str) -> Entry | None:

@@ -55,7 +55,7 @@ class StorageSource:
             versions.metrics(),
             self._ledgers.metrics(models),
             self._drift.metrics(models),
-            [notification_counts(self._root, self._folded)],
+            [notification_counts(self._folded)],
         )
         return list(chain.from_iterable(families))
 
@@ -128,7 +128,7 @@ class DriftMetrics:
                 yield source, (path, moment)
 
 
-def notification_counts(root: Path, folded: FoldedSeries) -> Metric:
+def notification_counts(folded: FoldedSeries) -> Metric:
     """Attempts to send a notification, as the sensor counted them."""
     counter = CounterFamily(
         "ml_assets_notifications_total",
@@ -136,7 +136,7 @@ def notification_counts(root: Path, folded: FoldedSeries) -> Metric:
         ("kind", "result"),
         folded,
     )
-    counts = read_counts(root)
+    counts = read_counts()
     for kind in get_args(Kind):
         for result in get_args(Result):
             counter.add(kind, result, n=counts.get(kind, {}).get(result, 0))

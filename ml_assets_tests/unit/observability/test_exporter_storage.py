@@ -156,14 +156,14 @@ def test_a_storage_that_is_away_is_an_error(tmp_path: Path) -> None:
 
 
 def test_attempts_to_notify_are_counted_and_every_series_begins_at_zero(
-    tmp_path: Path,
+    home: Path,
 ) -> None:
     with slack_double() as slack:
-        notifier = Notifier(tmp_path, Slack(slack.url))
+        notifier = Notifier(Slack(slack.url))
         notifier.notify(Notification("k", "drift", 0.0, "churn drifts", ""))
     values = {
         (sample.labels["kind"], sample.labels["result"]): sample.value
-        for sample in notification_counts(tmp_path, FoldedSeries()).samples
+        for sample in notification_counts(FoldedSeries()).samples
     }
     assert values.pop(("drift", "delivered")) == 1
     assert values[("release", "refused")] == 0
