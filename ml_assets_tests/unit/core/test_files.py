@@ -26,7 +26,6 @@ from ml_assets.core.files import (
 )
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.settings import ServerSettings
-from ml_assets.state.ledger import Ledger
 from ml_assets.state.tables import TableStore
 from ml_assets.state.versions import UnknownVersionError, VersionStore
 
@@ -140,7 +139,6 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
         lambda: TableStore(tmp_path).version("churn", name, "run"),
         lambda: PlanStore(tmp_path).current(name),
         lambda: PlanStore(tmp_path).pinned("churn", name),
-        lambda: Ledger().entries(name),
         lambda: VersionStore(tmp_path).evaluation("churn", name),
     ):
         with pytest.raises(NameFault, match="is no name: expected letters"):
