@@ -121,6 +121,12 @@ class Ledger:
             found = _head(connection, model)
         return None if found is None else (found.seq, found.hash)
 
+    def heads(self) -> dict[str, tuple[int, str]]:
+        """The number and hash of the last entry of every ledger."""
+        with reading() as connection:
+            rows = connection.execute(select(ledger_heads))
+            return {row.model: (row.seq, row.hash) for row in rows}
+
     def models(self) -> list[str]:
         """What has a ledger."""
         with reading() as connection:
@@ -177,14 +183,21 @@ class Ledger:
             rows = connection.execute(_rows(model).where(stops | unknown)).all()
         return active_holds([entry for entry in map(_entry, rows) if entry is not None])
 
-    def verify(self, model: str) -> list[Problem]:
-        """What is wrong with the ledger of `model`; empty where nothing is."""
+    def verify(self, model: str, since: int = 0) -> list[Problem]:
+        """What is wrong with the ledger of `model`; empty where nothing is.
+
+        Parameters
+        ----------
+        since : int, default=0
+            Only from this entry on; what it follows is not looked at.
+        """
         with reading() as connection:
             head = _head(connection, model)
-            rows = connection.execute(_rows(model)).all()
+            wanted = _rows(model).where(ledger.c.seq >= since)
+            rows = connection.execute(wanted).all()
         problems: list[Problem] = []
         entries: list[Entry] = []
-        number, before = 0, START
+        number, before = (since - 1, "") if since else (0, START)
         for row in rows:
             entry = _entry(row)
             if entry is None:

@@ -1,7 +1,7 @@
 """The storage: plans, versions, ledgers, drift reports and sent notifications."""
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, get_args
@@ -9,6 +9,7 @@ from typing import Any, get_args
 from prometheus_client.core import Metric
 
 from ml_assets.core.files import read_json
+from ml_assets.observability.exporter.ledger_tails import VERIFY_SECONDS
 from ml_assets.observability.exporter.ledgers import LedgerMetrics
 from ml_assets.observability.exporter.metric_families import (
     CounterFamily,
@@ -19,24 +20,29 @@ from ml_assets.observability.exporter.versions import PlanMetrics, VersionMetric
 from ml_assets.observability.notifications.messages import Kind
 from ml_assets.observability.notifications.notifier import read_counts
 from ml_assets.observability.notifications.slack import Result
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 DRIFT_SOURCES = ("predictions", "raw")
-# Columns of a drift report that have a series each.
+# Columns of a drift report that have a series each, those that moved most.
 MOST_COLUMNS = 100
 
 
 class StorageSource:
-    """Polls the storage directory `root`."""
+    """Polls the database of the state, and the storage directory `root`."""
 
     name = "storage"
 
-    def __init__(self, root: Path, folded: FoldedSeries) -> None:
+    def __init__(
+        self,
+        root: Path,
+        folded: FoldedSeries,
+        verify_seconds: float = VERIFY_SECONDS,
+    ) -> None:
         self._root = root
-        self._ledgers = LedgerMetrics(folded)
+        self._ledgers = LedgerMetrics(folded, verify_seconds)
         self._drift = DriftMetrics(root)
         self._folded = folded
 
@@ -44,25 +50,26 @@ class StorageSource:
         """Read the records of every model."""
         if not self._root.is_dir():
             raise FileNotFoundError(f"there is no storage at {self._root}")
-        models = self._models()
+        active = Plans().active()
+        models = self._models(active)
         plans, versions = PlanMetrics(self._root), VersionMetrics(self._root)
         for model in models:
-            plan = PlanStore(self._root).current(model)
+            plan = active.get(model)
             plans.add(model, plan)
             versions.add(model, plan)
         families = (
             plans.metrics(),
             versions.metrics(),
-            self._ledgers.metrics(models),
+            self._ledgers.metrics(models, stop),
             self._drift.metrics(models),
             [notification_counts(self._folded)],
         )
         return list(chain.from_iterable(families))
 
-    def _models(self) -> list[str]:
+    def _models(self, planned: Collection[str]) -> list[str]:
         """Every model with a plan, a version or a ledger."""
-        planned, trained = PlanStore(self._root), VersionStore(self._root)
-        found = {*planned.models(), *trained.models(), *Ledger().models()}
+        trained = VersionStore(self._root).models()
+        found = {*planned, *trained, *Ledger().models()}
         return sorted(found - {RELEASE})
 
 
@@ -85,6 +92,11 @@ class DriftMetrics:
         number = GaugeFamily("ml_assets_drift_columns", "Columns with drift.", labels)
         each = GaugeFamily(
             "ml_assets_drift_psi", "PSI of a column.", (*labels, "column")
+        )
+        omitted = GaugeFamily(
+            "ml_assets_drift_columns_omitted",
+            "Columns of the last report whose PSI has no series.",
+            labels,
         )
         most = GaugeFamily("ml_assets_drift_max_psi", "The largest PSI.", labels)
         at = GaugeFamily(
@@ -110,9 +122,10 @@ class DriftMetrics:
             columns.sort(key=lambda column: -column["psi"])
             for column in columns[:1]:
                 most.set(model, source, value=column["psi"])
+            omitted.set(model, source, value=max(len(columns) - MOST_COLUMNS, 0))
             for column in columns[:MOST_COLUMNS]:
                 each.set(model, source, column["column"], value=column["psi"])
-        for family in (detected, number, each, most, at):
+        for family in (detected, number, omitted, each, most, at):
             yield family.metric()
 
     def _newest(self, model: str) -> Iterator[tuple[str, tuple[Path, float]]]:

@@ -20,7 +20,6 @@ from dagster._core.remote_origin import (
 from prometheus_client.core import Metric
 
 from ml_assets.observability.exporter import instance as exported_instance
-from ml_assets.observability.exporter import metric_families
 from ml_assets.observability.exporter.assets import AssetMetrics, CheckMetrics
 from ml_assets.observability.exporter.instance import InstanceSource, LazyInstance
 from ml_assets.observability.exporter.metric_families import (
@@ -138,8 +137,7 @@ def test_folded_series_have_a_metric_and_one_line_in_the_log_for_each_family(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(metric_families, "LIMIT", MANY)
-    folded = FoldedSeries()
+    folded = FoldedSeries(MANY)
     family, add = made(folded)
     with caplog.at_level(logging.WARNING, "ml_assets.exporter"):
         for name in [*NAMES, "one", "two", "one"]:

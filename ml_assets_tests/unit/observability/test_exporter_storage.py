@@ -93,6 +93,22 @@ def test_a_ledger_that_was_edited_is_not_intact(
     assert kit.value(kit.polled(restarted), name, model="churn") == 0
 
 
+def test_columns_without_a_series_are_counted(
+    root: Path, source: StorageSource
+) -> None:
+    columns = [
+        {"column": f"c{n}", "psi": n / 1000, "drifted": False} for n in range(103)
+    ]
+    path = root / "reports/churn/drift" / f"raw-{NEW}.json"
+    write_json(path, {"drifted": False, "columns": columns})
+    found = kit.polled(source)
+    about = {"model": "churn", "source": "raw"}
+    assert kit.value(found, "ml_assets_drift_columns_omitted", **about) == 3
+    assert kit.value(found, "ml_assets_drift_psi", **about, column="c3") == 0.003
+    series = [labels for (item, labels) in found if item == "ml_assets_drift_psi"]
+    assert len(series) == 100
+
+
 def test_the_last_drift_report_of_each_source_has_series(
     root: Path, source: StorageSource
 ) -> None:
