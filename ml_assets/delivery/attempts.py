@@ -8,14 +8,12 @@ that ends it is written in one transaction with the end.
 """
 
 import json
-from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
-from ml_assets.core.files import below, home
 from ml_assets.delivery.errors import ReleaseError
 from ml_assets.records.ledger_entry import Entry, Kind
 from ml_assets.records.plan import encode
@@ -69,11 +67,6 @@ class Attempts:
 
     def __init__(self, environment: str) -> None:
         self.environment = environment
-
-    @property
-    def lock_path(self) -> Path:
-        """Locked by whoever changes the environment, where no database has locks."""
-        return below(home() / "locks", f"release-{self.environment}")
 
     def newest(self) -> Attempt | None:
         """The attempt with the highest number."""

@@ -94,7 +94,7 @@ def acquire(name: Environment) -> Iterator[EnvironmentSession]:
     """
     settings, cluster = environments.settings(name), environments.cluster(name)
     attempts = Attempts(name)
-    with deployer_lock(f"release/{name}", attempts.lock_path) as require_lock:
+    with deployer_lock(f"release/{name}") as require_lock:
         fleet = Fleet(
             cluster,
             settings.deployment,

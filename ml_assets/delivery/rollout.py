@@ -13,9 +13,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
-from ml_assets.core.files import storage_root
 from ml_assets.delivery.attempts import Attempt
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.locks import deployer_lock
 from ml_assets.targets.clusters import (
     Cluster,
@@ -144,7 +142,7 @@ class Fleet:
         """The lock under which nobody of this storage deploys a version there."""
         for model, deployment in self._models.items():
             if deployment == name:
-                return deployer_lock(model, PlanStore(storage_root()).lock_path(model))
+                return deployer_lock(model)
         return contextlib.nullcontext()
 
     def _can_be_ready(self, deployment: Deployment) -> bool:
