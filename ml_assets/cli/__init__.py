@@ -67,6 +67,8 @@ def main() -> None:
       DAGSTER_HOME         Dagster instance (default ML_ASSETS_HOME/dagster)
       ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
                            kubernetes
+      ML_ASSETS_SIGNING_KEY, ML_ASSETS_VERIFY_KEYS
+                           keys of plans and ledgers; see `ml-assets keys --help`
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
       NO_COLOR             any value: no colours on a terminal
     """
