@@ -22,7 +22,7 @@ _to = click.option(
 )
 
 
-@click.group("keys")
+@click.group("keys", epilog=EXIT_CODES)
 def command() -> None:
     """Make the keys that sign what is decided.
 

@@ -13,12 +13,12 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
-from ml_assets.core.signing import Keys, is_public, keys
+from ml_assets.core.signing import keys
 from ml_assets.records.ledger_entry import (
     KINDS,
     START,
@@ -26,21 +26,10 @@ from ml_assets.records.ledger_entry import (
     Kind,
     Problem,
     canonical,
-    misplaced,
-    unsigned,
 )
 from ml_assets.state.engine import reading, writing
+from ml_assets.state.ledger_chain import Head, entry_of, head_text, problems_of
 from ml_assets.state.schema import ledger, ledger_heads
-
-_DECODER = msgspec.json.Decoder(Entry)
-
-
-class _Head(NamedTuple):
-    """The last entry of a ledger, and the signature of that it is the last."""
-
-    seq: int
-    hash: str
-    signature: str | None
 
 
 def append(
@@ -98,7 +87,7 @@ def append(
             signature=signature,
         )
     )
-    made = _Head(last + 1, digest, signers.sign(_head_text(last + 1, digest)))
+    made = Head(last + 1, digest, signers.sign(head_text(last + 1, digest)))
     if head is None:
         connection.execute(ledger_heads.insert().values(model=model, **made._asdict()))
     else:
@@ -121,7 +110,7 @@ class Ledger:
             found = _head(connection, model)
         return None if found is None else (found.seq, found.hash)
 
-    def heads(self) -> dict[str, tuple[int, str]]:
+    def newest(self) -> dict[str, tuple[int, str]]:
         """The number and hash of the last entry of every ledger."""
         with reading() as connection:
             rows = connection.execute(select(ledger_heads))
@@ -153,7 +142,7 @@ class Ledger:
         """
         wanted = _narrowed(_rows(model), kinds, version).where(ledger.c.seq > after)
         with reading() as connection:
-            found = map(_entry, connection.execute(wanted))
+            found = map(entry_of, connection.execute(wanted))
             return [entry for entry in found if entry is not None]
 
     def last(
@@ -163,7 +152,7 @@ class Ledger:
         wanted = _narrowed(_rows(model), kinds, version)
         newest = wanted.order_by(None).order_by(ledger.c.seq.desc())
         with reading() as connection:
-            found = map(_entry, connection.execute(newest.limit(100)))
+            found = map(entry_of, connection.execute(newest.limit(100)))
             return next((entry for entry in found if entry is not None), None)
 
     def find(self, model: str, key: str) -> Entry | None:
@@ -181,7 +170,8 @@ class Ledger:
         unknown = ledger.c.kind.not_in(KINDS)
         with reading() as connection:
             rows = connection.execute(_rows(model).where(stops | unknown)).all()
-        return active_holds([entry for entry in map(_entry, rows) if entry is not None])
+        entries = map(entry_of, rows)
+        return active_holds([entry for entry in entries if entry is not None])
 
     def verify(self, model: str, since: int = 0) -> list[Problem]:
         """What is wrong with the ledger of `model`; empty where nothing is.
@@ -195,22 +185,7 @@ class Ledger:
             head = _head(connection, model)
             wanted = _rows(model).where(ledger.c.seq >= since)
             rows = connection.execute(wanted).all()
-        problems: list[Problem] = []
-        entries: list[Entry] = []
-        number, before = (since - 1, "") if since else (0, START)
-        for row in rows:
-            entry = _entry(row)
-            if entry is None:
-                number, before = row.seq, ""
-                problems.append(Problem(number, f"entry {number} is not readable"))
-                continue
-            if not _is_sound(entry, row, number + 1, before):
-                problems += _faults_of(entry, row, number + 1, before)
-            number, before = entry.seq, entry.hash
-            entries.append(entry)
-        known = keys()
-        problems += unsigned(entries, known)
-        return problems + _faults_of_head(head, number, entries, known)
+        return problems_of(rows, head, keys(), since)
 
     def export(self, model: str) -> Iterator[bytes]:
         """The ledger as lines of JSON, which can be verified without this package."""
@@ -245,77 +220,10 @@ def _narrowed(rows: Any, kinds: Collection[str], version: str | None) -> Any:
 
 def _find(connection: Connection, model: str, key: str) -> Entry | None:
     row = connection.execute(_rows(model).where(ledger.c.key == key)).one_or_none()
-    return _entry(row) if row is not None else None
+    return entry_of(row) if row is not None else None
 
 
-def _head(connection: Connection, model: str) -> _Head | None:
-    wanted = select(*[ledger_heads.c[name] for name in _Head._fields])
+def _head(connection: Connection, model: str) -> Head | None:
+    wanted = select(*[ledger_heads.c[name] for name in Head._fields])
     row = connection.execute(wanted.where(ledger_heads.c.model == model)).one_or_none()
-    return _Head(*row) if row is not None else None
-
-
-def _entry(row: Row[Any]) -> Entry | None:
-    try:
-        found = _DECODER.decode(row.line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return msgspec.structs.replace(found, hash=row.hash, signature=row.signature)
-
-
-def _is_sound(entry: Entry, row: Row[Any], number: int, before: str) -> bool:
-    """Whether an entry is as it was written, is `number`, and follows `before`."""
-    return (
-        hashlib.sha256(row.line.encode()).hexdigest() == entry.hash
-        and (entry.model, entry.seq, entry.kind, entry.version, entry.key)
-        == tuple(row)[:5]
-        and entry.seq == number
-        and (entry.previous == before or not before)
-    )
-
-
-def _faults_of(
-    entry: Entry, row: Row[Any], number: int, before: str
-) -> Iterator[Problem]:
-    if entry.seq != number:
-        yield Problem(number, misplaced(entry.seq, number))
-    elif before and entry.previous != before:
-        text = f"the chain is broken before entry {number}: it follows another entry"
-        yield Problem(number, text)
-    if not _is_sound(entry, row, entry.seq, entry.previous):
-        text = f"entry {entry.seq} ({entry.kind} of {entry.version}) was edited"
-        yield Problem(entry.seq, text)
-
-
-def _faults_of_head(
-    head: _Head | None, last: int, entries: list[Entry], known: Keys
-) -> list[Problem]:
-    """The chain cannot show that its end is gone, or was made anew."""
-    signatures = [entry.signature for entry in entries if entry.signature]
-    is_newer = any(map(is_public, signatures))
-    # Who has only the other sort of keys cannot judge it.
-    if signatures and (known.public if is_newer else known.shared):
-        signed = (
-            head is not None
-            and head.signature is not None
-            and is_public(head.signature) >= is_newer
-            and known.is_signed(_head_text(head.seq, head.hash), head.signature)
-        )
-        if not signed:
-            text = "how far it must reach is not signed: its end may be missing"
-            return [Problem(None, text)]
-    if head is None:
-        return [Problem(None, "it has no head")] if entries else []
-    if head.seq > last:
-        text = f"entries after {last} are missing: there were {head.seq}"
-        return [Problem(last + 1, text)]
-    if head.seq < last:
-        text = f"entries after {head.seq} were added by something else"
-        return [Problem(head.seq + 1, text)]
-    if entries and entries[-1].hash != head.hash:
-        text = f"entry {head.seq} is not the one that was written"
-        return [Problem(head.seq, text)]
-    return []
-
-
-def _head_text(seq: int, digest: str) -> str:
-    return f"head {seq} {digest}"
+    return Head(*row) if row is not None else None

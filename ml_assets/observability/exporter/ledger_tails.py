@@ -76,13 +76,13 @@ class LedgerTails:
 
     def poll(self, stop: threading.Event) -> Iterator[tuple[str, list[Entry]]]:
         """What is new: a model, or the platform's releases, and its entries."""
-        heads = self._ledger.heads()
+        newest = self._ledger.newest()
         # One that was read, and has no head any more, is not intact.
-        for model in {**self.tails, **heads}:
+        for model in {**self.tails, **newest}:
             if stop.is_set():
                 return
             tail = self.tails.setdefault(model, Tail())
-            head = heads.get(model, (0, ""))
+            head = newest.get(model, (0, ""))
             if tail.head != head:
                 yield model, self._follow(model, tail, head)
             if self._clock() >= tail.due_at:
