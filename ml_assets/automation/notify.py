@@ -3,12 +3,10 @@
 import time
 from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 
 import dagster as dg
 import msgspec
 
-from ml_assets.core.files import storage_root
 from ml_assets.observability.notifications import event_sources
 from ml_assets.observability.notifications.messages import Notification
 from ml_assets.observability.notifications.notifier import Notifier
@@ -74,14 +72,14 @@ def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     if channel is None:
         # When it is switched on again, it does not begin with what was missed.
         return dg.SensorResult(skip_reason=OFF_REASON, cursor=OFF)
-    root, now = storage_root(), time.time()
+    now = time.time()
     if context.cursor in (None, "", OFF):
         return _result("it begins with what happens from now on", _begin(context))
     before = msgspec.json.decode(str(context.cursor), type=Progress)
     if now < before.wait_until:
         wait = before.wait_until - now
         return _result(f"Slack is tried again in {wait:.0f} s", before)
-    after, found = _new(context, root, before)
+    after, found = _new(context, before)
     notifier = Notifier(channel)
     sent = _send(notifier, [item for item in found if now - item.time < STALE_SECONDS])
     notifier.forget_old(now)
@@ -103,7 +101,7 @@ def _begin(context: dg.SensorEvaluationContext) -> Progress:
 
 
 def _new(
-    context: dg.SensorEvaluationContext, root: Path, before: Progress
+    context: dg.SensorEvaluationContext, before: Progress
 ) -> tuple[Progress, list[Notification]]:
     """The notifications since `before`, oldest first, and the cursor after them."""
     instance = context.instance
@@ -116,7 +114,7 @@ def _new(
     after = max(before.start, before.seen - OVERLAP)
     found += event_sources.failed_runs(instance, after)
     for model in _models(context):
-        verdicts = event_sources.gate_verdicts(instance, root, model, after)
+        verdicts = event_sources.gate_verdicts(instance, model, after)
         found += chain(verdicts, event_sources.drifts(instance, model, after))
     progress = Progress(before.start, seen, ledgers)
     return progress, sorted(found, key=lambda item: item.time)

@@ -61,12 +61,9 @@ def command(
             f"DAGSTER_HOME {dagster_home()} cannot be used: {error}"
         ) from error
     configure("ml-assets.exporter", {"ml_assets.exporter": logging.INFO})
-    from ml_assets.core.files import storage_root
     from ml_assets.observability.exporter.exporter import Exporter, serve
 
-    exporter = Exporter(
-        dagster_home(), storage_root(), interval, series, verify_interval
-    )
+    exporter = Exporter(dagster_home(), interval, series, verify_interval)
     try:
         serve(exporter, host, port)
     except OSError as error:

@@ -39,8 +39,6 @@ class Exporter(Collector):
     ----------
     dagster_home
         Directory of the Dagster instance.
-    root
-        Storage of the models.
     seconds
         Between two polls of a source.
     series
@@ -52,7 +50,6 @@ class Exporter(Collector):
     def __init__(
         self,
         dagster_home: Path,
-        root: Path,
         seconds: float,
         series: int = LIMIT,
         verify_seconds: float = VERIFY_SECONDS,
@@ -63,8 +60,8 @@ class Exporter(Collector):
         sources: list[Source] = [
             InstanceSource(self._instance, folded),
             self._events,
-            StorageSource(root, folded, verify_seconds),
-            *trace_sources(self._instance, root),
+            StorageSource(folded, verify_seconds),
+            *trace_sources(self._instance),
         ]
         self._health = SourceHealth(folded)
         self._pollers = [Poller(item, self._health, seconds) for item in sources]

@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from dagster import (
@@ -24,7 +23,7 @@ from ml_assets.observability.dagster_records import span_id_of, trace_id_of
 from ml_assets.observability.exporter.instance import LazyInstance
 from ml_assets.observability.exporter.polling import logger
 from ml_assets.observability.run_spans import RunSpans
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.state.versions import UnknownVersionError, Versions
 
 KEY = "ml_assets/run_traces"
 # Runs that one query returns, and events.
@@ -98,8 +97,6 @@ class RunTracer:
         Whose runs are sent.
     send
         Hands spans to the collector and returns whether they were taken.
-    root
-        Storage, whose records name the run that trained a version.
 
     Attributes
     ----------
@@ -111,13 +108,12 @@ class RunTracer:
         self,
         instance: DagsterInstance,
         send: Callable[[Sequence[Span]], bool],
-        root: Path,
     ) -> None:
         self.sent = self.lost = self.refused = 0
         self._instance = instance
         self._cursors = instance.daemon_cursor_storage
         self._send = send
-        self._versions = VersionStore(root)
+        self._versions = Versions()
 
     def send_ended(self) -> int:
         """Send runs that ended since the last call; return how many."""
@@ -220,9 +216,8 @@ class RunTraceSource:
 
     name = "traces"
 
-    def __init__(self, instance: LazyInstance, root: Path) -> None:
+    def __init__(self, instance: LazyInstance) -> None:
         self._instance = instance
-        self._root = root
         self._tracer: RunTracer | None = None
 
     def poll(self, stop: threading.Event) -> Sequence[Metric]:
@@ -231,7 +226,7 @@ class RunTraceSource:
             from ml_assets.core.tracing.otlp import Sender
 
             sender = Sender("ml-assets-runs", logger)
-            self._tracer = RunTracer(self._instance.get(), sender.send, self._root)
+            self._tracer = RunTracer(self._instance.get(), sender.send)
         tracer = self._tracer
         while not stop.is_set() and tracer.send_ended():
             pass
@@ -245,6 +240,6 @@ class RunTraceSource:
         ]
 
 
-def trace_sources(instance: LazyInstance, root: Path) -> list[RunTraceSource]:
+def trace_sources(instance: LazyInstance) -> list[RunTraceSource]:
     """The source of traces, where the environment names a collector."""
-    return [RunTraceSource(instance, root)] if is_traced() else []
+    return [RunTraceSource(instance)] if is_traced() else []

@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -12,7 +11,7 @@ from ml_assets.observability.notifications.messages import Kind, Notification
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 PAGE = 100
 WILL_RETRY = "dagster/will_retry"
@@ -70,10 +69,10 @@ def failed_runs(instance: dg.DagsterInstance, after: int) -> Iterator[Notificati
 
 
 def gate_verdicts(
-    instance: dg.DagsterInstance, root: Path, model: str, after: int
+    instance: dg.DagsterInstance, model: str, after: int
 ) -> Iterator[Notification]:
     """Verdicts of the gate."""
-    store = VersionStore(root)
+    store = Versions()
     for record in materializations(instance, model, "evaluation", after):
         version = str(_metadata(record).get("version", ""))
         evaluation = store.evaluation(model, version) if version else None
