@@ -18,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
+from ml_assets.core.errors import UnavailableError
 from ml_assets.core.files import (
     TEMPORARY,
     NameFault,
@@ -40,7 +41,7 @@ PART_BYTES = 8 * 2**20
 _LEFTOVER = re.compile(r".+#\d+|\.tmp-.+")
 
 
-class StorageUnavailableError(OSError):
+class StorageUnavailableError(UnavailableError, OSError):
     """The storage did not answer, or refused; nothing is known of what was asked."""
 
 

@@ -95,7 +95,8 @@ def test_what_a_dead_server_left_is_shipped_by_the_next(storage, versions):
         predictions = server.predict(given)["predictions"]
         server.process.kill()
     with Server(storage) as server:
-        # The segment is taken over before or after the server logs its start.
+        server.wait_for("plan loaded")
+        # The segment is taken over before or after that.
         server.logged("segment adopted", model="census")
         found = server.get(f"/predictions/{predictions[3]['id']}")
         assert found[0] == 200
