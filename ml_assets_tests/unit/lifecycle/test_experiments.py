@@ -172,7 +172,7 @@ def test_asking_often_or_once_leads_to_the_same_status(home: Path, times: int) -
 
 
 def pairs_of(root: Path, count: int) -> None:
-    """Requests with the truth "yes": the challenger is surer of it than the champion."""
+    """Requests of which both models are right, and the challenger surer."""
     lines, labels = [], []
     for number in range(count):
         answer = answered(number, label="yes", p=0.6)
