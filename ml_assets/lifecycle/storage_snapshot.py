@@ -5,7 +5,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 
-from ml_assets.core.files import home, storage_root
+from ml_assets.core.files import home
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import previous_version
@@ -99,7 +99,7 @@ def _of(plan: ServingPlan) -> frozenset[str]:
 
 def _coming(model: str) -> list[ServingPlan]:
     """Plans that are rolled out, or that a rollout which died left: maybe pinned."""
-    plans = PlanStore(storage_root())
+    plans = PlanStore(storage().root or home())
     proposal = plans.proposal(model)
     return [*plans.staged(model), *([proposal] if proposal else [])]
 
