@@ -10,9 +10,10 @@ import pytest
 
 from ml_assets.core.files import read_json
 from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state import contracts
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
-from ml_assets.state.versions import Versions
+from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import another, failure_of
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -66,7 +67,8 @@ def test_a_model_goes_from_its_source_to_its_plan(
     assert plan.live.version == version and plan.live.runtime == "compiled"
     aliases = Registry().aliases("churn")
     assert aliases == {"champion": Versions().get("churn", version).registry_version}
-    profile = read_json(home / "versions/churn" / version / "profile.json")
+    profile = Versions().document("churn", version, PROFILE)
+    assert profile is not None
     test_rows = Versions().get("churn", version).test_rows
     assert profile["rows"] == test_rows and 90 < test_rows < 150
 
@@ -191,7 +193,7 @@ def test_a_changed_schema_stops_and_the_contract_stays(
     monkeypatch.delattr(Registry, "fetch")
     first = run_job(make_spec(source={"type": "csv", "path": str(good)}), "train")
     assert first.success, failure_of(first)
-    accepted = (home / "contracts/churn.json").read_text()
+    kept = contracts.accepted("churn")
     second = run_job(make_spec(source={"type": "csv", "path": str(bad)}), "train")
     assert not second.success
     (contract,) = [
@@ -200,7 +202,7 @@ def test_a_changed_schema_stops_and_the_contract_stays(
         if e.check_name == "schema_contract"
     ]
     assert f"column {column}: missing" in str(contract.description)
-    assert (home / "contracts/churn.json").read_text() == accepted
+    assert contracts.accepted("churn") == kept
     # What failed is no version's data, whoever asks after it.
     (record,) = Versions().records("churn")
     assert Tables().version("churn", "raw") == record.raw_version

@@ -36,6 +36,6 @@ def test_a_database_that_is_away_is_reported_in_a_sentence(
 ) -> None:
     result = invoke(*command)
     assert result.exit_code == 1
-    assert "Error: the database postgresql://ann@127.0.0.1:1/none" in result.stderr
+    assert result.stderr.startswith("Error: the ")
     assert "Connection refused" in result.stderr
     assert "Traceback" not in result.output
