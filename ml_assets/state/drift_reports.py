@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from ml_assets.core.storage import storage
 from ml_assets.state.engine import reading, writing
@@ -67,6 +67,20 @@ class DriftReports:
         with reading() as connection:
             row = connection.execute(newest).one_or_none()
         return None if row is None else Made(*row)
+
+    def newest(self) -> dict[tuple[str, str], Made]:
+        """The newest report of each model and source."""
+        key = drift_reports.c.model, drift_reports.c.source
+        made = func.max(drift_reports.c.made).label("made")
+        table, last = drift_reports, select(*key, made).group_by(*key).subquery()
+        is_last = (
+            (table.c.model == last.c.model)
+            & (table.c.source == last.c.source)
+            & (table.c.made == last.c.made)
+        )
+        with reading() as connection:
+            rows = connection.execute(select(table).join(last, is_last))
+            return {(r.model, r.source): Made(r.report, r.made) for r in rows}
 
     def since(self, model: str, source: str, moment: float) -> list[str]:
         """Reports of a source that were made at or after Unix second `moment`."""

@@ -18,7 +18,7 @@ import pytest
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.registry import Registry
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
 
 PATIENCE = 180.0
@@ -162,7 +162,7 @@ class Platform:
         self.home = directory
         self.plans = PlanStore(directory)
         self.versions = Versions()
-        self.tables = TableStore(directory)
+        self.tables = Tables()
         self.spec = directory / f"{MODEL}.json"
         if not self.spec.exists():
             self.spec.write_text(json.dumps(SPEC))

@@ -8,7 +8,6 @@ from typing import Any, get_args
 
 from prometheus_client.core import Metric
 
-from ml_assets.core.files import read_json
 from ml_assets.observability.exporter.ledgers import LedgerMetrics
 from ml_assets.observability.exporter.metric_families import (
     CounterFamily,
@@ -21,10 +20,10 @@ from ml_assets.observability.notifications.notifier import read_counts
 from ml_assets.observability.notifications.slack import Result
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.reserved import RELEASE
+from ml_assets.state.drift_reports import DriftReports
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import Versions
 
-DRIFT_SOURCES = ("predictions", "raw")
 # Columns of a drift report that have a series each.
 MOST_COLUMNS = 100
 
@@ -37,7 +36,7 @@ class StorageSource:
     def __init__(self, root: Path, folded: FoldedSeries) -> None:
         self._root = root
         self._ledgers = LedgerMetrics(folded)
-        self._drift = DriftMetrics(root)
+        self._drift = DriftMetrics()
         self._folded = folded
 
     def poll(self, stop: threading.Event) -> Sequence[Metric]:
@@ -69,12 +68,11 @@ class StorageSource:
 class DriftMetrics:
     """The newest drift report of each model and source.
 
-    A report of ``reports/<model>/drift`` that was read is not read again.
+    A report that was read is not read again.
     """
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._read: dict[Path, dict[str, Any]] = {}
+    def __init__(self) -> None:
+        self._read: dict[tuple[str, str], dict[str, Any]] = {}
 
     def metrics(self, models: list[str]) -> Iterator[Metric]:
         """The families."""
@@ -92,17 +90,15 @@ class DriftMetrics:
             "When the last report was made.",
             labels,
         )
-        found = {
-            (model, source): path
-            for model in models
-            for source, path in self._newest(model)
-        }
-        self._read = {
-            path: self._read.get(path) or read_json(path) or {}
-            for path, _ in found.values()
-        }
-        for (model, source), (path, moment) in found.items():
-            report = self._read[path]
+        store = DriftReports()
+        newest = store.newest()
+        read = {}
+        for (model, source), (name, moment) in newest.items():
+            if model not in models:
+                continue
+            key = (model, name)
+            report = self._read.get(key) or store.read(model, name) or {}
+            read[key] = report
             columns = report.get("columns", [])
             detected.set(model, source, value=float(bool(report.get("drifted"))))
             number.set(model, source, value=sum(c["drifted"] for c in columns))
@@ -112,20 +108,9 @@ class DriftMetrics:
                 most.set(model, source, value=column["psi"])
             for column in columns[:MOST_COLUMNS]:
                 each.set(model, source, column["column"], value=column["psi"])
+        self._read = read
         for family in (detected, number, each, most, at):
             yield family.metric()
-
-    def _newest(self, model: str) -> Iterator[tuple[str, tuple[Path, float]]]:
-        """The last report on predictions and on raw data, and when it was made."""
-        directory = self._root / "reports" / model / "drift"
-        for source in DRIFT_SOURCES:
-            reports = [
-                (path.stat().st_mtime, path)
-                for path in directory.glob(f"{source}-*.json")
-            ]
-            if reports:
-                moment, path = max(reports)
-                yield source, (path, moment)
 
 
 def notification_counts(root: Path, folded: FoldedSeries) -> Metric:

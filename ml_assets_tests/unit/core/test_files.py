@@ -26,7 +26,7 @@ from ml_assets.core.files import (
 )
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.settings import ServerSettings
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets.state.versions import UnknownVersionError, Versions
 
 
@@ -135,8 +135,7 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
     Versions().reserve("m", "run")
     for attempt in (
         lambda: below(tmp_path, name),
-        lambda: TableStore(tmp_path).path("churn", "raw", name),
-        lambda: TableStore(tmp_path).version("churn", name, "run"),
+        lambda: Tables().read("churn", "raw", name),
         lambda: PlanStore(tmp_path).current(name),
         lambda: PlanStore(tmp_path).pinned("churn", name),
         lambda: Versions().document("churn", name, "spec.json"),

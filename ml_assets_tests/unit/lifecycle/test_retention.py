@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ml_assets.core.files import write_json
 from ml_assets.lifecycle import cleanup
 from ml_assets.lifecycle.cleanup import clean
+from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.holds import hold
 from ml_assets.lifecycle.retention import (
     DAY,
@@ -27,7 +28,6 @@ from ml_assets.lifecycle.retention import (
     plan_retention,
 )
 from ml_assets.lifecycle.storage_snapshot import made, take_snapshot
-from ml_assets.prediction_log.compaction import compact
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry, RegistryError
 from ml_assets.state.versions import Versions
@@ -229,10 +229,10 @@ def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             serve_version(home, record, created_at=f"2025-01-1{number}T00:00:00+00:00")
     hold(LocalTarget(home), "churn", "20250101T000000Z", "user ana", "evidence")
     ship(home, [line(NOW - 40 * DAY, n, version="20250104T000000Z") for n in range(9)])
-    compact(home, "churn", "predictions")
+    compact("churn", "predictions")
     fresh = [line(NOW - 2 * DAY, n, version="20250104T000000Z") for n in range(9)]
     ship(home, fresh, "s-00000001")
-    compact(home, "churn", "predictions")
+    compact("churn", "predictions")
     ship(home, [line(NOW - DAY, 1, version="20250102T000000Z")], "s-00000002")
     (home / "tables/churn/raw/.tmp-dead").write_bytes(b"half")
     write_json(home / "steps/churn/run/churn__raw_read[1]/result.json", {})

@@ -31,7 +31,7 @@ from ml_assets.observability.exporter.metric_families import (
 from ml_assets.observability.exporter.polling import SourceHealth
 from ml_assets.observability.exporter.storage import StorageSource
 from ml_assets.state.engine import writing
-from ml_assets.state.schema import ledger_heads
+from ml_assets.state.schema import drift_reports, ledger_heads
 from ml_assets_tests.kits import exporter as kit
 
 # More than the limit that gauges once had.
@@ -44,6 +44,9 @@ def of_storage(root: Path) -> Iterable[Metric]:
     with writing("every model") as connection:
         rows = [{"model": name, **head} for name in NAMES]
         connection.execute(ledger_heads.insert(), rows)
+        about = {"report": "raw-1", "source": "raw", "version": "v", "made": 1.0}
+        reports = [{"model": name, **about} for name in NAMES]
+        connection.execute(drift_reports.insert(), reports)
     for name in NAMES:
         report = root / "reports" / name / "drift" / "raw-1.json"
         report.parent.mkdir(parents=True)

@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from ml_assets.core.files import write_json
 from ml_assets.observability.exporter.metric_families import FoldedSeries
 from ml_assets.observability.exporter.storage import StorageSource, notification_counts
 from ml_assets.observability.notifications.messages import Notification
 from ml_assets.observability.notifications.notifier import Notifier
 from ml_assets.observability.notifications.slack import Slack
+from ml_assets.state.drift_reports import DriftReports
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits import exporter as kit
 from ml_assets_tests.kits.ledger_rows import edit, rewrite
@@ -100,8 +100,8 @@ def test_the_last_drift_report_of_each_source_has_series(
         {"column": "months", "psi": 0.02, "drifted": False},
         {"column": "spend", "psi": 0.4, "drifted": True},
     ]
-    path = root / "reports/churn/drift" / f"predictions-{NEW}-x.json"
-    write_json(path, {"drifted": True, "columns": columns})
+    report = {"drifted": True, "columns": columns}
+    DriftReports().add("churn", f"predictions-{NEW}-x", "predictions", NEW, report)
     found = kit.polled(source)
     about = {"model": "churn", "source": "predictions"}
     assert kit.value(found, "ml_assets_drift_detected", **about) == 1
