@@ -6,8 +6,8 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.output import Failed
-from ml_assets.core.storage import StorageUnavailableError
+from ml_assets.cli.output import reporting_errors
+from ml_assets.core.errors import UnavailableError
 
 
 class LazyGroup(click.Group):
@@ -34,16 +34,9 @@ class LazyGroup(click.Group):
         self.renamed = renamed
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run a command; a database or storage that is away is a failure of it."""
-        try:
+        """Run a command; whatever it does may find the database or storage away."""
+        with reporting_errors(UnavailableError):
             return super().invoke(ctx)
-        except Exception as error:
-            # Imported here: a command that needs no database loads none.
-            from ml_assets.state.engine import StateError
-
-            if isinstance(error, (StateError, StorageUnavailableError)):
-                raise Failed(str(error)) from error
-            raise
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the commands."""

@@ -70,17 +70,16 @@ class DriftReports:
 
     def newest(self) -> dict[tuple[str, str], Made]:
         """The newest report of each model and source."""
-        key = drift_reports.c.model, drift_reports.c.source
-        made = func.max(drift_reports.c.made).label("made")
-        table, last = drift_reports, select(*key, made).group_by(*key).subquery()
-        is_last = (
-            (table.c.model == last.c.model)
-            & (table.c.source == last.c.source)
-            & (table.c.made == last.c.made)
+        made = drift_reports.c.made
+        by = (drift_reports.c.model, drift_reports.c.source)
+        last = select(*by, func.max(made).label("made")).group_by(*by).subquery()
+        wanted = select(*by, drift_reports.c.report, made).join(
+            last,
+            (by[0] == last.c.model) & (by[1] == last.c.source) & (made == last.c.made),
         )
         with reading() as connection:
-            rows = connection.execute(select(table).join(last, is_last))
-            return {(r.model, r.source): Made(r.report, r.made) for r in rows}
+            rows = connection.execute(wanted)
+            return {(row[0], row[1]): Made(row[2], row[3]) for row in rows}
 
     def since(self, model: str, source: str, moment: float) -> list[str]:
         """Reports of a source that were made at or after Unix second `moment`."""

@@ -267,7 +267,7 @@ def test_an_attempt_that_failed_is_made_again_later_and_later(
     assert ticks() == "1 sent"
     assert ticks() == "nothing new"
     assert len(double.shown) == 1
-    assert read_counts(home) == {"deployment": {"undelivered": 3, "delivered": 1}}
+    assert read_counts() == {"deployment": {"undelivered": 3, "delivered": 1}}
 
 
 def test_slack_sets_when_it_is_tried_again(

@@ -1,4 +1,4 @@
-"""Commands that need the database or the deployer's lock, where that is away."""
+"""Commands whose database is away."""
 
 from pathlib import Path
 
@@ -26,8 +26,6 @@ def without_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     [
         ("hold", MODEL, VERSION),
         ("unhold", MODEL, VERSION),
-        ("versions", MODEL),
-        ("models",),
         ("retention", MODEL),
         ("ledger", MODEL, "--repair"),
         ("rollback", MODEL),
@@ -38,6 +36,6 @@ def test_a_database_that_is_away_is_reported_in_a_sentence(
 ) -> None:
     result = invoke(*command)
     assert result.exit_code == 1
-    messages = ("the database postgresql://ann@127.0.0.1:1", "needs the database")
-    assert any(message in result.stderr for message in messages)
+    assert result.stderr.startswith("Error: the ")
+    assert "Connection refused" in result.stderr
     assert "Traceback" not in result.output

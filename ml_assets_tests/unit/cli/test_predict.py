@@ -262,6 +262,7 @@ def test_a_bundle_that_was_altered_is_not_loaded(
     import shutil
 
     copy = tmp_path / "copy"
+    # What is in the cache was verified when it came.
     shutil.copytree(storage, copy, ignore=shutil.ignore_patterns("cache"))
     monkeypatch.setenv("ML_ASSETS_HOME", str(copy))
     (copy / f"versions/income/{VERSION}/bundle/probe.json").write_text("{}")
