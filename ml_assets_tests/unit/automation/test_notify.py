@@ -15,7 +15,7 @@ from ml_assets.observability.notifications.notifier import read_counts
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import definitions_of
-from ml_assets_tests.kits.records import add_version
+from ml_assets_tests.kits.cli import record
 from ml_assets_tests.kits.slack import SECRET, SlackDouble, closed_port, slack_double
 
 Tick = Callable[[], Any]
@@ -126,12 +126,12 @@ def test_the_verdict_of_the_gate_is_notified_with_its_reason(
     verdict: str,
 ) -> None:
     gate = {"passed": passed, "reason": "accuracy 0.79 is not above 0.8"}
-    version = add_version(home, "20261122T020000Z").version
-    Versions().save_evaluation("churn", version, {"gate": gate})
-    report(instance, "evaluation", version=version)
+    Versions().save(record("churn", "v1"))
+    Versions().save_evaluation("churn", "v1", {"gate": gate})
+    report(instance, "evaluation", version="v1")
     report(instance, "evaluation", note="by hand")
     assert ticks() == "1 sent"
-    assert f":bar_chart: *churn {version} {verdict}*" in double.texts[0]
+    assert f":bar_chart: *churn v1 {verdict}*" in double.texts[0]
     assert "accuracy 0.79 is not above 0.8" in double.texts[0]
 
 
