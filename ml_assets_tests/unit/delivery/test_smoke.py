@@ -19,28 +19,28 @@ RULE = {
 }
 
 
-def keep(root: Path, version: str, ages: list[int]) -> None:
+def keep(home: Path, version: str, ages: list[int]) -> None:
     """A version that was trained on rows of these ages."""
-    record = add_version(root, version)
+    record = add_version(home, version)
     store, frame = Tables(), pd.DataFrame({"age": ages})
     frame.attrs["data_version"] = record.raw_version
-    store.path("churn", "raw", record.raw_version).unlink()
+    (home / f"tables/churn/raw/{record.raw_version}.parquet").unlink()
     store.write("churn", "raw", record.run_id, frame)
 
 
 @pytest.mark.parametrize("ages, faults", [([20, 30], 0), ([20, 300], 1)])
 def test_the_newest_data_of_a_model_is_put_to_todays_rules(
-    tmp_path: Path, make_spec: Any, ages: list[int], faults: int
+    home: Path, make_spec: Any, ages: list[int], faults: int
 ) -> None:
-    keep(tmp_path, "20261101T020000Z", [999])
-    keep(tmp_path, "20261108T020000Z", ages)
-    found = broken_rules([make_spec(expect=[RULE])], tmp_path)
+    keep(home, "20261101T020000Z", [999])
+    keep(home, "20261108T020000Z", ages)
+    found = broken_rules([make_spec(expect=[RULE])])
     assert len(found) == faults
     assert all("churn 20261108T020000Z: " in text and "age" in text for text in found)
 
 
-def test_a_model_without_data_breaks_no_rule(tmp_path: Path, make_spec: Any) -> None:
-    assert broken_rules([make_spec(expect=[RULE])], tmp_path) == []
+def test_a_model_without_data_breaks_no_rule(make_spec: Any) -> None:
+    assert broken_rules([make_spec(expect=[RULE])]) == []
 
 
 def test_the_pipeline_in_small_learns_and_is_served_compiled(tmp_path: Path) -> None:
