@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from ml_assets.assets.release_smoke import broken_rules, try_pipeline
-from ml_assets.state.tables import Tables
+from ml_assets.core.storage import storage
+from ml_assets.state.tables import Tables, table_name
 from ml_assets_tests.kits.records import add_version
 
 RULE = {
@@ -19,27 +20,27 @@ RULE = {
 }
 
 
-def keep(home: Path, version: str, ages: list[int]) -> None:
+def keep(root: Path, version: str, ages: list[int]) -> None:
     """A version that was trained on rows of these ages."""
-    record = add_version(home, version)
+    record = add_version(root, version)
     store, frame = Tables(), pd.DataFrame({"age": ages})
     frame.attrs["data_version"] = record.raw_version
-    (home / f"tables/churn/raw/{record.raw_version}.parquet").unlink()
+    storage().remove([table_name("churn", "raw", record.raw_version)])
     store.write("churn", "raw", record.run_id, frame)
 
 
 @pytest.mark.parametrize("ages, faults", [([20, 30], 0), ([20, 300], 1)])
 def test_the_newest_data_of_a_model_is_put_to_todays_rules(
-    home: Path, make_spec: Any, ages: list[int], faults: int
+    tmp_path: Path, make_spec: Any, ages: list[int], faults: int
 ) -> None:
-    keep(home, "20261101T020000Z", [999])
-    keep(home, "20261108T020000Z", ages)
+    keep(tmp_path, "20261101T020000Z", [999])
+    keep(tmp_path, "20261108T020000Z", ages)
     found = broken_rules([make_spec(expect=[RULE])])
     assert len(found) == faults
     assert all("churn 20261108T020000Z: " in text and "age" in text for text in found)
 
 
-def test_a_model_without_data_breaks_no_rule(make_spec: Any) -> None:
+def test_a_model_without_data_breaks_no_rule(tmp_path: Path, make_spec: Any) -> None:
     assert broken_rules([make_spec(expect=[RULE])]) == []
 
 
