@@ -21,7 +21,7 @@ from benchmarks.serving import Figures, ask, write_bodies
 from benchmarks.serving_model import build
 from benchmarks.serving_process import PATIENCE, free_port, running
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 
 MODEL = "adult"
 FLOOR = 0.85

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 
 NUMBERS = ["age", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
 CATEGORIES = {

@@ -7,8 +7,8 @@ import dagster as dg
 from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
 from ml_assets.core.files import storage_root, write_json
 from ml_assets.lifecycle.plan_transitions import newest_version
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 # Beside the profile: ROC AUC on the held-out rows and its interval.
@@ -38,7 +38,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         from ml_assets.ml.performance import auc_interval
         from ml_assets.ml.profile import profile
 
-        plan = PlanStore(storage_root()).current(spec.name)
+        plan = Plans().current(spec.name)
         if plan is None:
             yield skipped(spec, "monitoring", f"{spec.name} was never deployed")
             return

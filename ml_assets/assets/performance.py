@@ -21,8 +21,8 @@ from ml_assets.assets.monitoring import AUC
 from ml_assets.core.files import read_json, storage_root
 from ml_assets.prediction_log.segments import day_at, label_text
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ def assess(spec: ModelSpec) -> Performance | None:
     from ml_assets.prediction_log.reader import labelled, signature_of
 
     root = storage_root()
-    plans = PlanStore(root).history(spec.name)
+    plans = Plans().history(spec.name)
     if not plans:
         return None
     plan = plans[-1]

@@ -21,8 +21,8 @@ from ml_assets.core.files import below, storage_root, write_json
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.prediction_log.segments import label_text
 from ml_assets.records.plan import ServingPlan, Signature
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
     from ml_assets.state.bundles import fetch_bundle
 
     root = storage_root()
-    plan = PlanStore(root).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         raise NothingToReplayError(
             f"{spec.name} was never deployed; it has no requests"

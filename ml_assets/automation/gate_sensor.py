@@ -18,9 +18,9 @@ from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 SENSOR_SECONDS = 15
@@ -111,7 +111,7 @@ def _under_test(spec: ModelSpec) -> str | None:
     """The version that is the challenger of the active plan; None without one."""
     if spec.serving.strategy == "rolling":
         return None
-    plan = PlanStore(storage_root()).current(spec.name)
+    plan = Plans().current(spec.name)
     tried = challenger(plan) if plan else None
     return tried.version if tried else None
 

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 from ml_assets.cli.output import Failed, reporting_errors
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import survey
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 from ml_assets.targets import Target, TargetError
 
@@ -58,7 +58,7 @@ def spec_of(model: str) -> ModelSpec:
 
 def require_known(model: str, root: Path) -> None:
     """Refuse a model that has neither a YAML, nor a version, nor a plan."""
-    stored = {*VersionStore(root).models(), *PlanStore(root).models()}
+    stored = {*VersionStore(root).models(), *Plans().models()}
     if model not in stored:
         described, broken = survey()
         known = {*described, *broken, *stored}

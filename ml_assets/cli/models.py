@@ -13,9 +13,9 @@ from ml_assets.cli.output import (
 )
 from ml_assets.cli.version_status import accuracy, figure, summary, verdict
 from ml_assets.core.files import storage_root
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import survey
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 
@@ -51,7 +51,7 @@ def command(as_json: bool) -> None:
 def rows(root: Path) -> list[dict[str, Any]]:
     """What ``--json`` prints of each model, under the storage directory `root`."""
     described, broken = survey()
-    stored = {*VersionStore(root).models(), *PlanStore(root).models()}
+    stored = {*VersionStore(root).models(), *Plans().models()}
     names = sorted({*described, *broken, *stored})
     return [
         _row(root, name, described.get(name)) | {"broken": broken.get(name)}
@@ -60,7 +60,7 @@ def rows(root: Path) -> list[dict[str, Any]]:
 
 
 def _row(root: Path, model: str, spec: ModelSpec | None) -> dict[str, Any]:
-    store, plan = VersionStore(root), PlanStore(root).current(model)
+    store, plan = VersionStore(root), Plans().current(model)
     versions = store.names(model)
     evaluated = [(name, store.evaluation(model, name)) for name in reversed(versions)]
     last = next(((name, found) for name, found in evaluated if found), None)

@@ -10,8 +10,8 @@ from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import Row
 from ml_assets.records.plan import Column, Kind
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.requests.problems import FieldError, Problem
+from ml_assets.state.plans import Plans
 
 # What a refusal finds in a column that the model does not take.
 UNKNOWN = "an unknown column"
@@ -57,7 +57,7 @@ class PlanScorer:
         from ml_assets.serving.models.bundle import load_runtime
         from ml_assets.serving.models.ids import PredictionIds
 
-        plan = PlanStore(root).current(model)
+        plan = Plans().current(model)
         if plan is None:
             raise Failed(
                 f"{model} has no version in service; train and deploy one:"

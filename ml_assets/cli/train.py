@@ -16,8 +16,8 @@ from ml_assets.cli.run_report import gate_lines
 from ml_assets.cli.version_status import mode_of
 from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.source import SourceSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 POLL_SECONDS = 0.25
@@ -153,7 +153,7 @@ def _wait(result: dict[str, Any], timeout: float) -> None:
 
 def _await_service(model: str, version: str, timeout: float) -> ServingPlan:
     """Wait for a plan of `model` in which `version` serves, alone or under test."""
-    store = PlanStore(storage_root())
+    store = Plans()
     deadline = time.monotonic() + timeout
     while True:
         plan = store.current(model)

@@ -16,7 +16,7 @@ from ml_assets.cli.output import (
 from ml_assets.cli.version_status import figure, gate, metrics, mode_of, verdict
 from ml_assets.core.files import storage_root
 from ml_assets.records.plan import STAMP
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 
@@ -54,7 +54,7 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
 
 def rows(root: Path, model: str, limit: int | None = None) -> list[dict[str, Any]]:
     """What ``--json`` prints of each version, newest first."""
-    store, plan = VersionStore(root), PlanStore(root).current(model)
+    store, plan = VersionStore(root), Plans().current(model)
     names = store.names(model)[::-1][:limit]
     return [_row(store, model, name, mode_of(name, plan)) for name in names]
 

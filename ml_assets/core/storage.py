@@ -43,11 +43,12 @@ class StorageUnavailableError(OSError):
 
 
 class Info(NamedTuple):
-    """An object: its name, its size in bytes, and when it was written, in UTC."""
+    """An object: name, size in bytes, when it was written in UTC, state of content."""
 
     name: str
     size: int
     modified: dt.datetime
+    tag: str | None
 
 
 class Version(NamedTuple):
@@ -64,6 +65,8 @@ class Storage:
     ----------
     url : str
         A directory, or a URL with one of the schemes ``file``, ``s3``, ``gs``, ``az``.
+    patience : float, default=60.0
+        For how many seconds a request is repeated that is not answered.
 
     Raises
     ------
@@ -71,7 +74,8 @@ class Storage:
         If `url` is neither.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float = RETRY_SECONDS) -> None:
+        self.patience = patience
         scheme, separator, _ = url.partition("://")
         is_remote = bool(separator) and scheme in SCHEMES
         self.root = None if is_remote else directory(url, VARIABLE)
@@ -87,14 +91,14 @@ class Storage:
             return from_url(
                 self.url,
                 client_options={
-                    "timeout": f"{REQUEST_SECONDS}s",
-                    "connect_timeout": f"{CONNECT_SECONDS}s",
+                    "timeout": f"{min(REQUEST_SECONDS, self.patience):g}s",
+                    "connect_timeout": f"{min(CONNECT_SECONDS, self.patience):g}s",
                     "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"
                     or os.environ.get("AZURE_ALLOW_HTTP") == "true",
                 },
                 retry_config={
                     "max_retries": 8,
-                    "retry_timeout": dt.timedelta(seconds=RETRY_SECONDS),
+                    "retry_timeout": dt.timedelta(seconds=self.patience),
                 },
             )
 
@@ -219,7 +223,9 @@ class Storage:
                 for item in page:
                     name = str(item["path"])
                     if TEMPORARY not in name:
-                        yield Info(name, item["size"], item["last_modified"])
+                        yield Info(
+                            name, item["size"], item["last_modified"], item["e_tag"]
+                        )
 
     def children(self, prefix: str) -> list[str]:
         """The next parts of the names below `prefix`, sorted; "" is the top."""

@@ -15,7 +15,6 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from ml_assets.delivery.attempts import Attempt
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.locks import deployer_lock
 from ml_assets.targets.clusters import (
     Cluster,
@@ -68,7 +67,6 @@ class Fleet:
         patience: float,
         require_lock: Callable[[], None],
     ) -> None:
-        self._plans = PlanStore(root)
         self._cluster = cluster
         self.code_location = code_location
         self._models = models
@@ -148,7 +146,7 @@ class Fleet:
         """The lock under which nobody of this storage deploys a version there."""
         for model, deployment in self._models.items():
             if deployment == name:
-                return deployer_lock(model, self._plans.lock_path(model))
+                return deployer_lock(model)
         return contextlib.nullcontext()
 
     def _can_be_ready(self, deployment: Deployment) -> bool:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_assets.core.files import create_bytes, read_json, storage_root
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.tables import MissingTableError, TableStore
 from ml_assets.state.versions import UnknownVersionError, VersionStore
 
@@ -49,7 +49,7 @@ class NamedReport(NamedTuple):
 def make_reports(spec: ModelSpec) -> list[NamedReport]:
     """Compare what was not compared yet, and store the reports."""
     root = storage_root()
-    plan = PlanStore(root).current(spec.name)
+    plan = Plans().current(spec.name)
     reference = _reference(spec, plan)
     if plan is None or reference is None:
         return []
@@ -59,7 +59,7 @@ def make_reports(spec: ModelSpec) -> list[NamedReport]:
 
 def latest_reports(spec: ModelSpec) -> list[dict[str, Any]]:
     """The newest report of each source on the version that serves."""
-    plan = PlanStore(storage_root()).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         return []
     found = []

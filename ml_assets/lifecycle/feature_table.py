@@ -77,10 +77,10 @@ def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "M
     A column is gone that identified rows, so that their numbers are others now.
     """
     from ml_assets.core.files import storage_root
-    from ml_assets.serving.models.plan_store import PlanStore
+    from ml_assets.state.plans import Plans
     from ml_assets.state.versions import VersionStore
 
-    plan = PlanStore(storage_root()).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         return mask
     record = VersionStore(storage_root()).get(spec.name, plan.live.version)

@@ -13,8 +13,8 @@ from ml_assets.core.files import home, read_json, sha256_file, storage_root
 from ml_assets.prediction_log.lookup import Logged, find
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan, Signature
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
 
 # Kinds of entry that activate a plan.
@@ -145,7 +145,7 @@ def _training(record: VersionRecord) -> dict[str, Any]:
 
 def _plan(root: Path, model: str, generation: int) -> ServingPlan | None:
     try:
-        return PlanStore(root).read(model, generation)
+        return Plans().read(model, generation)
     except FileNotFoundError:
         return None
 
@@ -172,7 +172,7 @@ def _hashes(
             expected |= entry.evidence.get("sha256", {})
         if plan is not None and entry.generation == plan.generation:
             name = (
-                PlanStore(root)
+                Plans()
                 .path(plan.model, plan.generation)
                 .relative_to(root)
                 .as_posix()

@@ -21,8 +21,8 @@ from ml_assets.lifecycle.run_events import (
     remove_remains,
 )
 from ml_assets.observability.notifications.event_sources import RUN_ID, materializations
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 # Runs that ended longer ago are removed; docs/operate.md has the figure, too.
@@ -107,7 +107,7 @@ class Needed:
 
     def __init__(self, instance: dg.DagsterInstance, root: Path) -> None:
         store = VersionStore(root)
-        self._plans = PlanStore(root)
+        self._plans = Plans()
         self._newest = NewestEvents(instance)
         self._versions = {model: {*store.names(model)} for model in store.models()}
         self._ids = {
@@ -135,7 +135,7 @@ class Needed:
         if run.tags.get("version") in self._versions.get(model, ()):
             return True
         failed = run.tags.get("failed_generation")
-        if failed is None or model not in self._plans.names():
+        if failed is None:
             return False
         plan = self._plans.current(model)
         return plan is not None and failed == str(plan.generation)

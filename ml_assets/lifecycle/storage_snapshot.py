@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ml_assets.core.files import TEMPORARY, home, read_json, storage_root
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.lifecycle.retention import (
@@ -23,8 +24,9 @@ from ml_assets.lifecycle.retention import (
 )
 from ml_assets.prediction_log.compaction import batch_of, pending
 from ml_assets.records.plan import STAMP, ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.serving.models.published_plans import PublishedPlans
+from ml_assets.serving.models.rendezvous import rendezvous
 from ml_assets.state.versions import VersionStore
 from ml_assets.targets import Target
 
@@ -45,10 +47,12 @@ def take_snapshot(
     history = target.history(model)
     holds = on_hold(model)
     gone = {plan.live.version for plan in history} - {*store.names(model)}
-    plans = PlanStore(root)
-    proposal = plans.proposal(model)
+    next_generation = history[-1].generation + 1 if history else 1
+    proposal = rendezvous().proposal(model)
     # A rollout that died left these: servers may be pinned to one.
-    coming = [*plans.staged(model), *([proposal] if proposal else [])]
+    coming = PublishedPlans(storage()).of_generation(model, next_generation)
+    if proposal is not None and proposal.generation == next_generation:
+        coming.append(proposal)
     tables = root / "tables" / model
     return Snapshot(
         versions=[
@@ -130,7 +134,7 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
         yield from (root / kind / model).rglob(f"{TEMPORARY}*")
     for kind in ("contracts", "classes", "ledger"):
         yield from (root / kind).glob(f"{TEMPORARY}*-{model}.*")
-    yield from PlanStore(root).dead_servers()
+    yield from rendezvous().dead_servers()
     for path in (root / "versions" / model).glob("*"):
         if STAMPED.fullmatch(path.name) and not (path / "record.json").exists():
             yield path

@@ -6,7 +6,7 @@ from ml_assets.core.digests import verify_bundle
 from ml_assets.core.files import atomic_path, locked, storage_root
 from ml_assets.prediction_log.reader import signature_of
 from ml_assets.records.plan import Signature
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.versions import VersionRecord, VersionStore
 
@@ -41,7 +41,7 @@ def signature_of_version(record: VersionRecord) -> Signature:
 def served_signature(model: str) -> Signature | None:
     """The request schema of the version that serves; None where none does."""
     root = storage_root()
-    plan = PlanStore(root).current(model)
+    plan = Plans().current(model)
     if plan is None:
         return None
     if not (root / plan.live.bundle).exists():

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ml_assets.core.files import locked
+from ml_assets.core.files import below, home, locked
 
 LOCK_SECONDS = 3600.0
 
@@ -21,11 +21,11 @@ class LockError(Exception):
 def database_url() -> str | None:
     """The database of ``ML_ASSETS_DATABASE_URL``, else that of the Dagster instance.
 
-    None where there is no Postgres: SQLite has no locks that outlive a statement.
+    None where there is no Postgres: SQLite has no locks that outlive a transaction.
     """
     url = os.environ.get("ML_ASSETS_DATABASE_URL")
     if url:
-        return url
+        return None if url.startswith("sqlite") else url
     directory = os.environ.get("DAGSTER_HOME")
     if not directory or not (Path(directory) / "dagster.yaml").is_file():
         return None
@@ -37,10 +37,11 @@ def database_url() -> str | None:
 
 
 @contextlib.contextmanager
-def deployer_lock(subject: str, path: Path) -> Iterator[LockCheck]:
+def deployer_lock(subject: str, path: Path | None = None) -> Iterator[LockCheck]:
     """The lock of whoever changes what runs of `subject`, on whichever machine.
 
-    It is in the database where there is one, else on the file `path`.
+    It is in the database where that is Postgres, else on a file of this machine: `path`,
+    by default below the home directory.
 
     Raises
     ------
@@ -49,7 +50,8 @@ def deployer_lock(subject: str, path: Path) -> Iterator[LockCheck]:
     """
     url = database_url()
     if url is None:
-        with locked(path):
+        names = f"{subject}.lock".split("/")
+        with locked(path or below(home() / "locks", *names)):
             yield _never_lost
         return
     with advisory_lock(url, f"ml-assets/deployer/{subject}") as check:

@@ -7,7 +7,7 @@ from functools import partial
 from ml_assets.cli.checks import Finding, guarded, ok, problem, warning
 from ml_assets.core.digests import BundleError, verify_bundle
 from ml_assets.core.files import storage_root
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import CHAMPION, Registry, tracking_uri
 from ml_assets.state.versions import UnknownVersionError, VersionStore
 
@@ -27,7 +27,7 @@ def check() -> Iterator[Finding]:
             "was deleted in MLflow",
             "the next training of a model of this name restores it",
         )
-    for model in PlanStore(storage_root()).models():
+    for model in Plans().models():
         yield from guarded(f"plan of {model}", partial(_plan, model))
 
 
@@ -40,7 +40,7 @@ def _shown(uri: str) -> str:
 def _plan(model: str) -> Iterator[Finding]:
     """The active plan: its files, and what the registry calls champion."""
     root, name = storage_root(), f"plan of {model}"
-    plan = PlanStore(root).current(model)
+    plan = Plans().current(model)
     if plan is None:
         return
     live = plan.live

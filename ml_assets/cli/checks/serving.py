@@ -8,7 +8,7 @@ from ml_assets.cli.checks import Finding, ok, problem, warning
 from ml_assets.cli.client import ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.core.files import storage_root
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 
 SECONDS = 5.0
 START = "start one: ml-assets serve, or ml-assets dev"
@@ -41,7 +41,7 @@ def check(url: str | None) -> Iterator[Finding]:
 
 def _generation(model: dict[str, Any]) -> Finding:
     name, generation = str(model["name"]), int(model["generation"])
-    plan = PlanStore(storage_root()).current(name)
+    plan = Plans().current(name)
     wanted = plan.generation if plan else None
     if generation == wanted:
         return ok(f"server: {name}", f"version {model['version']}, plan {generation}")

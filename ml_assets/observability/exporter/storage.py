@@ -19,9 +19,9 @@ from ml_assets.observability.exporter.versions import PlanMetrics, VersionMetric
 from ml_assets.observability.notifications.messages import Kind
 from ml_assets.observability.notifications.notifier import read_counts
 from ml_assets.observability.notifications.slack import Result
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionStore
 
 DRIFT_SOURCES = ("predictions", "raw")
@@ -47,7 +47,7 @@ class StorageSource:
         models = self._models()
         plans, versions = PlanMetrics(self._root), VersionMetrics(self._root)
         for model in models:
-            plan = PlanStore(self._root).current(model)
+            plan = Plans().current(model)
             plans.add(model, plan)
             versions.add(model, plan)
         families = (
@@ -61,7 +61,7 @@ class StorageSource:
 
     def _models(self) -> list[str]:
         """Every model with a plan, a version or a ledger."""
-        planned, trained = PlanStore(self._root), VersionStore(self._root)
+        planned, trained = Plans(), VersionStore(self._root)
         found = {*planned.models(), *trained.models(), *Ledger().models()}
         return sorted(found - {RELEASE})
 

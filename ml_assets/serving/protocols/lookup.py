@@ -5,8 +5,9 @@ from typing import Any
 
 import msgspec
 
+from ml_assets.core.storage import Storage, StorageUnavailableError
 from ml_assets.records.plan import Signature
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.serving.requests.messages import Response, json_response
 from ml_assets.serving.requests.problems import Problem
 
@@ -63,11 +64,15 @@ def _outcome(record: dict[str, Any]) -> dict[str, Any]:
 def _named(storage: Path, model: str, record: dict[str, Any]) -> Any:
     """The input by column name; as a list where the plan or the bundle is gone."""
     try:
-        plan = PlanStore(storage).read(model, record["generation"])
-        arm = next(arm for arm in plan.arms if arm.version == record["version"])
-        data = (storage / arm.bundle / "signature.json").read_bytes()
+        objects = Storage(str(storage))
+        plans = PublishedPlans(objects).of_generation(model, record["generation"])
+        arms = [arm for plan in plans for arm in plan.arms]
+        arm = next(arm for arm in arms if arm.version == record["version"])
+        data = objects.get(f"{arm.bundle}/signature.json")
+        if data is None:
+            return record["x"]
         columns = msgspec.json.decode(data, type=Signature).columns
         names = [column.name for column in columns]
         return dict(zip(names, record["x"], strict=True))
-    except (OSError, ValueError, StopIteration, msgspec.MsgspecError):
+    except (StorageUnavailableError, ValueError, StopIteration, msgspec.MsgspecError):
         return record["x"]
