@@ -171,9 +171,9 @@ def another(spec: Any) -> Any:
     What answers as the champion does is never deployed, however often it is trained.
     """
     from ml_assets.core.files import storage_root
-    from ml_assets.state.versions import VersionStore
+    from ml_assets.state.versions import Versions
 
-    count = len(VersionStore(storage_root()).names(spec.name))
+    count = len(Versions().names(spec.name))
     params = spec.estimator.params
     params = {**params, "max_iter": params["max_iter"] + count}
     estimator = spec.estimator.model_copy(update={"params": params})

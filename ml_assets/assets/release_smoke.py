@@ -112,9 +112,9 @@ def broken_rules(specs: list[ModelSpec], root: Path) -> list[str]:
     """
     from ml_assets.quality import run_expectations
     from ml_assets.state.tables import TableStore
-    from ml_assets.state.versions import VersionStore
+    from ml_assets.state.versions import Versions
 
-    versions, tables = VersionStore(root), TableStore(root)
+    versions, tables = Versions(), TableStore(root)
     faults: list[str] = []
     for spec in specs:
         for name in versions.names(spec.name)[-1:]:

@@ -13,7 +13,6 @@ import dagster as dg
 
 from ml_assets.assets.common import key
 from ml_assets.assets.retries import next_attempt
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.ml.gate import Gate
@@ -21,7 +20,7 @@ from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 SENSOR_SECONDS = 15
 BATCH = 50
@@ -99,9 +98,9 @@ def _failed_before(
         return
     now = dt.datetime.now(dt.UTC).timestamp()
     attempt = next_attempt(context.instance, job, {"version": version}, now)
-    store = VersionStore(storage_root())
+    store = Versions()
     # A later version replaces it; one that is gone, or was decided on, is not retried.
-    if attempt is None or store.names(spec.name)[-1:] != [version]:
+    if attempt is None or store.latest(spec.name) != [version]:
         return
     if version not in {entry.version for entry in Ledger().entries(spec.name)}:
         yield _request(spec, deployment, version, attempt)
@@ -134,8 +133,8 @@ def _after_experiment(
     """
     if spec.serving.strategy == "rolling":
         return []
-    store = VersionStore(storage_root())
-    for version in store.names(spec.name)[-1:]:
+    store = Versions()
+    for version in store.latest(spec.name):
         asked = dg.RunsFilter(job_name=job, tags={"version": version})
         if instance.get_runs_count(asked):
             continue

@@ -46,7 +46,7 @@ def command(model: str, stop: str | None, as_json: bool) -> None:
     step_requests.
     """
     root = storage_root()
-    require_known(model, root)
+    require_known(model)
     spec = specs().get(model)
     serving = spec.serving if spec else ServingSpec()
     plans = Plans().history(model)

@@ -60,7 +60,7 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
     JSON keys: model, labels, segment.
     """
     root = storage_root()
-    require_known(model, root)
+    require_known(model)
     plan = Plans().current(model)
     if plan is None:
         raise Failed(f"{model} was never deployed; it has no predictions to label")

@@ -5,7 +5,6 @@ import click
 from ml_assets.cli.console import table
 from ml_assets.cli.context import chosen_target
 from ml_assets.cli.output import EXIT_CODES, Failed
-from ml_assets.core.files import storage_root
 from ml_assets.state.plans import Plans
 
 

@@ -15,7 +15,7 @@ from ml_assets.lifecycle.retention import Deletion, Kind, plan_retention
 from ml_assets.lifecycle.storage_snapshot import pointers_of, take_snapshot
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry, RegistryError
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
 
 REFERRING: tuple[Kind, ...] = ("predictions", "labels", "version")
@@ -101,8 +101,7 @@ def _paths(model: str, item: Deletion) -> list[Path]:
         path = root / item.name
         return [path.parent / "batches" / f"{path.stem}.json", path]
     if item.kind == "version":
-        directory = VersionStore(root).directory(model, item.name)
-        return [directory / "record.json", directory]
+        return [root / "versions" / model / item.name]
     if item.kind in ("table", "pointer"):
         stage, _, name = item.name.partition("/")
         directory = root / "tables" / model / stage
@@ -132,12 +131,13 @@ def _remove_batch(model: str, name: str, paths: list[Path]) -> None:
 
 
 def _remove_version(model: str, name: str, paths: list[Path]) -> None:
-    record = VersionStore(storage_root()).get(model, name)
+    record = Versions().get(model, name)
     try:
         Registry().remove(model, record.registry_version, record.registry_uri)
     except RegistryError as error:
         raise _PutOff(str(error)) from error
-    # The record goes first: without it the version does not exist.
+    # The row goes first: without it the version does not exist.
+    Versions().remove(model, name)
     _remove(model, name, paths)
 
 
@@ -159,6 +159,7 @@ def _remove_leftover(model: str, name: str, paths: list[Path]) -> None:
             Registry().discard(model, path.name)
         except RegistryError as error:
             raise _PutOff(str(error)) from error
+        Versions().remove(model, path.name)
     _remove(model, name, paths)
 
 
@@ -175,9 +176,6 @@ REMOVERS: dict[Kind, Callable[[str, str, list[Path]], None]] = {
 
 
 def _size(path: Path) -> int:
-    # A record is counted with its directory.
-    if path.name == "record.json":
-        return 0
     if path.is_dir():
         return sum(item.lstat().st_size for item in path.rglob("*") if item.is_file())
     return path.lstat().st_size if path.exists() else 0

@@ -14,7 +14,7 @@ import msgspec
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,7 +200,7 @@ def _no_trace() -> "Trace":
 
 def _expected(root: Path, plan: ServingPlan) -> float:
     """The champion's accuracy in evaluation, on which the bets are centred."""
-    evaluation = VersionStore(root).evaluation(plan.model, plan.live.version) or {}
+    evaluation = Versions().evaluation(plan.model, plan.live.version) or {}
     accuracy = evaluation.get("metrics", {}).get("accuracy")
     value = UNKNOWN_ACCURACY if accuracy is None else float(accuracy)
     return min(max(value, BORDER), 1 - BORDER)

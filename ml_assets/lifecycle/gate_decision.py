@@ -4,7 +4,6 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ml_assets.core import provenance
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.comparison import compare
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures

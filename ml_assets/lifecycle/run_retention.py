@@ -23,7 +23,7 @@ from ml_assets.lifecycle.run_events import (
 from ml_assets.observability.notifications.event_sources import RUN_ID, materializations
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 # Runs that ended longer ago are removed; docs/operate.md has the figure, too.
 RUN_DAYS = 30.0
@@ -106,7 +106,7 @@ class Needed:
     """Which runs somebody still reads."""
 
     def __init__(self, instance: dg.DagsterInstance, root: Path) -> None:
-        store = VersionStore(root)
+        store = Versions()
         self._plans = Plans()
         self._newest = NewestEvents(instance)
         self._versions = {model: {*store.names(model)} for model in store.models()}
@@ -141,7 +141,7 @@ class Needed:
         return plan is not None and failed == str(plan.generation)
 
     def _lineage(
-        self, instance: dg.DagsterInstance, store: VersionStore, model: str
+        self, instance: dg.DagsterInstance, store: Versions, model: str
     ) -> Iterator[str]:
         """Runs that trained, judged, deployed or decided on a version that is kept."""
         versions = self._versions[model]

@@ -24,10 +24,10 @@ from ml_assets.lifecycle.retention import (
 )
 from ml_assets.prediction_log.compaction import batch_of, pending
 from ml_assets.records.plan import STAMP, ServingPlan
-from ml_assets.spec.operation import RetentionSpec
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.serving.models.rendezvous import rendezvous
-from ml_assets.state.versions import VersionStore
+from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
 
 # Quotes inside a text are escaped in JSON, so that this is the key of a line.
@@ -43,7 +43,7 @@ def take_snapshot(
     Call it under ``target.lock(model)``.
     """
     root = storage_root()
-    store = VersionStore(root)
+    store = Versions()
     history = target.history(model)
     holds = on_hold(model)
     gone = {plan.live.version for plan in history} - {*store.names(model)}
@@ -81,7 +81,11 @@ def take_snapshot(
         pointers=dict(_pointers(tables.glob("*/runs/[!.]*.json"))),
         reports=_times((root / "reports" / model).rglob("[!.]*.*"), root),
         steps=_times((root / "steps" / model).glob("[!.]*"), root),
-        leftovers=_times(_leftovers(root, model), root),
+        leftovers=_times(_leftovers(root, model), root)
+        | {
+            f"versions/{model}/{name}": moment
+            for name, moment in store.unfinished(model).items()
+        },
     )
 
 
@@ -135,8 +139,10 @@ def _leftovers(root: Path, model: str) -> Iterator[Path]:
     for kind in ("contracts", "classes", "ledger"):
         yield from (root / kind).glob(f"{TEMPORARY}*-{model}.*")
     yield from rendezvous().dead_servers()
+    # What a version had, of which there is no row.
+    known = {*Versions().names(model), *Versions().unfinished(model)}
     for path in (root / "versions" / model).glob("*"):
-        if STAMPED.fullmatch(path.name) and not (path / "record.json").exists():
+        if STAMPED.fullmatch(path.name) and path.name not in known:
             yield path
 
 

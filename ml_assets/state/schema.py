@@ -2,6 +2,7 @@
 
 from sqlalchemy import (
     Column,
+    Float,
     Index,
     Integer,
     MetaData,
@@ -9,6 +10,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 metadata = MetaData()
@@ -56,4 +58,40 @@ alias_syncs = Table(
     metadata,
     Column("model", String, primary_key=True),
     Column("seq", Integer, nullable=False),
+)
+
+# Every version; one without a record was reserved, and is trained or was given up.
+# `evaluation` is JSON with what the gate decided, `reserved` in Unix seconds.
+_IS_RECORDED = text("record IS NOT NULL")
+versions = Table(
+    "versions",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("version", String, primary_key=True),
+    Column("owner", String, nullable=False),
+    Column("reserved", Float, nullable=False),
+    Column("registry_version", String),
+    Column("record", Text),
+    Column("evaluation", Text),
+    Index(
+        "versions_recorded",
+        "model",
+        "version",
+        sqlite_where=_IS_RECORDED,
+        postgresql_where=_IS_RECORDED,
+    ),
+    Index("versions_by_owner", "model", "owner"),
+    Index("versions_by_number", "model", "registry_version"),
+)
+
+# Every drift report in the storage; `made` in Unix seconds.
+drift_reports = Table(
+    "drift_reports",
+    metadata,
+    Column("model", String, primary_key=True),
+    Column("report", String, primary_key=True),
+    Column("source", String, nullable=False),
+    Column("version", String, nullable=False),
+    Column("made", Float, nullable=False),
+    Index("drift_reports_by_time", "model", "source", "made"),
 )

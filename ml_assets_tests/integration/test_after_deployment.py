@@ -18,7 +18,7 @@ from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import Registry
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import another, definitions_of, failure_of
 from ml_assets_tests.kits.prediction_log import line, ship, truth
 from ml_assets_tests.kits.processes import await_true
@@ -154,7 +154,7 @@ def test_under_shadow_a_passing_version_becomes_the_challenger(
     run: Run, home: Path
 ) -> None:
     run(spec_of(), "deploy")
-    first, second = VersionStore(home).names("churn")
+    first, second = Versions().names("churn")
     plan = plan_now(home)
     assert [(arm.version, arm.mode) for arm in plan.arms] == [
         (first, "live"),
@@ -165,7 +165,7 @@ def test_under_shadow_a_passing_version_becomes_the_challenger(
     entry = Ledger().entries("churn")[-1]
     assert (entry.kind, entry.version) == ("experiment", second)
     # Its profile is there before it may serve, and it is not tried twice.
-    assert VersionStore(home).profile_path("churn", second).exists()
+    assert Versions().profile_path("churn", second).exists()
     assert run(spec_of(), "deploy").success
     assert plan_now(home) == plan
 
@@ -346,7 +346,7 @@ def as_requests(home: Path, shift: float, rows: int = 400) -> Lines:
     from ml_assets.prediction_log.reader import signature_of
 
     plan = plan_now(home)
-    record = VersionStore(home).get("churn", plan.live.version)
+    record = Versions().get("churn", plan.live.version)
     frame, _ = held_out_rows(spec_of(), record)
     frame = frame.sample(rows, replace=True, random_state=0)
     signature = signature_of(home, plan.live.bundle)
@@ -432,7 +432,7 @@ def test_a_replay_shows_what_a_version_would_have_said(run: Run, home: Path) -> 
     run(spec, "monitor")
     done = run(spec, "replay")
     shown = metadata_of(done, "replay")
-    _, second = VersionStore(home).names("churn")
+    _, second = Versions().names("churn")
     assert (shown["version"], shown["rows"], shown["answered"]) == (second, 60, 59)
     assert shown["misfits"] == 1 and not shown["crash"]
     passed, sentence = check_of(done, "replay")
@@ -464,7 +464,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     spec = spec_of()
     run(spec, "deploy")
     plan = plan_now(home)
-    record = VersionStore(home).get("churn", plan.live.version)
+    record = Versions().get("churn", plan.live.version)
     frame, y = held_out_rows(spec, record)
     names = [column.name for column in read_signature(home, plan).columns]
     given = json.loads(frame[names].to_json(orient="records"))

@@ -12,7 +12,7 @@ from ml_assets.cli import main
 from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.serving.models.bundle import Manifest, write_bundle
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.versions import VersionRecord, Versions
 from ml_assets_tests.kits.plans import commit
 
 VERSION = "20261122T020000Z"
@@ -54,7 +54,7 @@ def evaluated(
     root: Path, model: str, version: str, accuracy: float, passed: bool
 ) -> None:
     """Keep a version and the gate's verdict on it."""
-    store = VersionStore(root)
+    store = Versions()
     store.save(record(model, version))
     sentence = f"accuracy {accuracy:.4f} is {'' if passed else 'not '}above 0.8"
     clause = {"name": "threshold", "passed": passed, "sentence": sentence}

@@ -19,7 +19,7 @@ from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 PATIENCE = 180.0
 MODEL = "churn"
@@ -161,7 +161,7 @@ class Platform:
     def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
         self.home = directory
         self.plans = PlanStore(directory)
-        self.versions = VersionStore(directory)
+        self.versions = Versions(directory)
         self.tables = TableStore(directory)
         self.spec = directory / f"{MODEL}.json"
         if not self.spec.exists():

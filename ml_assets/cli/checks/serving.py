@@ -7,7 +7,6 @@ from typing import Any
 from ml_assets.cli.checks import Finding, ok, problem, warning
 from ml_assets.cli.client import ServerClient
 from ml_assets.cli.output import Failed
-from ml_assets.core.files import storage_root
 from ml_assets.state.plans import Plans
 
 SECONDS = 5.0

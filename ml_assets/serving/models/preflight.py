@@ -1,8 +1,8 @@
 """Load one arm and score its probe rows, in a process that may crash.
 
 ``python -m ml_assets.serving.models.preflight STORAGE`` reads the arm as JSON from its
-standard input and ends with 0 when the arm may take traffic; with 1 when it must not,
-and with 2 when the storage did not answer, and the reason in one line on standard error.
+standard input. It ends with 0 when the arm may take traffic; with 1 when it must not,
+and with 2 when the storage did not answer. The reason is a line on standard error.
 """
 
 import sys

@@ -1,4 +1,4 @@
-"""Which plan each model of a server ought to serve, as the storage says or last said."""
+"""Which plan each model of a server ought to serve, as the storage says or has said."""
 
 import logging
 from collections.abc import Iterable

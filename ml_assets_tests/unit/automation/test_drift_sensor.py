@@ -10,7 +10,7 @@ import pytest
 from ml_assets.automation.drift_sensor import drift_sensor
 from ml_assets.automation.jobs import build
 from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import record
 
 Tick = Callable[[str | None], dg.SensorResult]
@@ -82,7 +82,7 @@ def test_no_drift_trains_nothing(tick: Any, instance: Any) -> None:
 def test_data_that_a_version_was_trained_on_is_not_trained_on_again(
     tick: Any, instance: Any, home: Path
 ) -> None:
-    VersionStore(home).save(record("churn", "v2", raw_version="new"))
+    Versions().save(record("churn", "v2", raw_version="new"))
     report(instance, "raw-v1-new", raw_version="new")
     assert reason_of(tick()) == "raw-v1-new: version v2 was trained on that data"
 

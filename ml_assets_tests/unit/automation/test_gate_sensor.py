@@ -17,7 +17,7 @@ from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import RegistryError
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets import UnreachableError
 from ml_assets_tests.kits.records import add_version
 from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
@@ -287,7 +287,7 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
 ) -> None:
     spec = make_spec(serving={"strategy": strategy})
     sensor = gate_sensor_of(spec)
-    plans, versions = PlanStore(home), VersionStore(home)
+    plans, versions = PlanStore(home), Versions()
     cursor = None
 
     def tick_now() -> tuple[list[str], str]:

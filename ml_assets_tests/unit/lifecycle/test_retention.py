@@ -30,7 +30,7 @@ from ml_assets.lifecycle.storage_snapshot import made, take_snapshot
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry, RegistryError
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.kits.prediction_log import line, ship
 from ml_assets_tests.kits.records import add_version, serve_version
@@ -261,7 +261,7 @@ def test_a_dry_run_lists_what_would_go_and_removes_nothing(storage: Path) -> Non
 def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
     done = clean(LocalTarget(storage), "churn", POLICY, NOW)
     # 1 is on hold, 2 has a segment, 3 is previous, 4 serves, 5 and 6 are the newest.
-    assert VersionStore(storage).names("churn") == [
+    assert Versions(storage).names("churn") == [
         f"2025010{n}T000000Z" for n in (1, 2, 3, 4, 5, 6)
     ]
     assert {item.kind for item in done.deletions} == {
@@ -276,7 +276,7 @@ def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
     few = POLICY.model_copy(update={"versions": 1})
     done = clean(LocalTarget(storage), "churn", few, NOW)
     left = [f"2025010{n}T000000Z" for n in (1, 3, 4, 6)]
-    assert VersionStore(storage).names("churn") == left
+    assert Versions(storage).names("churn") == left
     assert {item.kind for item in done.deletions} == {"version", "table", "report"}
     assert {path.stem for path in storage.glob("tables/churn/raw/*.parquet")} == {
         f"raw{name}" for name in left
@@ -347,12 +347,12 @@ def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
     with LocalTarget(storage).lock("churn"):
         may_clean.set()
         # Under the deployer's lock, a version that would go becomes active.
-        record = VersionStore(storage).get("churn", "20250102T000000Z")
+        record = Versions(storage).get("churn", "20250102T000000Z")
         serve_version(storage, record)
     cleaning.join()
     assert cleaning.exitcode == 0
     assert_sound(storage)
-    assert "20250102T000000Z" in VersionStore(storage).names("churn")
+    assert "20250102T000000Z" in Versions(storage).names("churn")
 
 
 def assert_sound(root: Path) -> None:
@@ -380,7 +380,7 @@ def test_a_killed_cleanup_is_finished_by_the_next(
     assert_sound(storage)
     _clean(storage)
     assert_sound(storage)
-    assert len(VersionStore(storage).names("churn")) == 4
+    assert len(Versions(storage).names("churn")) == 4
     few = POLICY.model_copy(update={"versions": 1})
     assert clean(LocalTarget(storage), "churn", few, NOW).deletions == []
 

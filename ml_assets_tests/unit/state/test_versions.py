@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
+from ml_assets.state.versions import UnknownVersionError, VersionRecord, Versions
 
 SUNDAY = dt.datetime(2026, 11, 22, 2, 0, tzinfo=dt.UTC)
 
@@ -38,19 +38,17 @@ def make_record(version: str, **overrides: str) -> VersionRecord:
 
 
 def test_a_version_is_named_by_its_utc_time(tmp_path: Path) -> None:
-    assert VersionStore(tmp_path).reserve("churn", "a", lambda: SUNDAY) == (
-        "20261122T020000Z"
-    )
+    assert Versions().reserve("churn", "a", lambda: SUNDAY) == ("20261122T020000Z")
 
 
 def test_two_trainings_in_one_second_get_two_names(tmp_path: Path) -> None:
-    store = VersionStore(tmp_path)
+    store = Versions()
     names = [store.reserve("churn", run, lambda: SUNDAY) for run in ("a", "b", "c")]
     assert names == ["20261122T020000Z", "20261122T020001Z", "20261122T020002Z"]
 
 
 def test_a_reserved_version_does_not_exist_before_its_record(tmp_path: Path) -> None:
-    store = VersionStore(tmp_path)
+    store = Versions()
     version = store.reserve("churn", "run", lambda: SUNDAY)
     assert store.names("churn") == []
     store.save(make_record(version))
@@ -59,7 +57,7 @@ def test_a_reserved_version_does_not_exist_before_its_record(tmp_path: Path) -> 
 
 
 def test_a_record_is_never_overwritten(tmp_path: Path) -> None:
-    store = VersionStore(tmp_path)
+    store = Versions()
     store.save(make_record("20261122T020000Z"))
     with pytest.raises(FileExistsError, match="20261122T020000Z of churn already has"):
         store.save(make_record("20261122T020000Z", fingerprint="other"))
@@ -67,7 +65,7 @@ def test_a_record_is_never_overwritten(tmp_path: Path) -> None:
 
 
 def test_an_unknown_version_is_reported_with_those_that_exist(tmp_path: Path) -> None:
-    store = VersionStore(tmp_path)
+    store = Versions()
     store.save(make_record("20261122T020000Z"))
     with pytest.raises(
         UnknownVersionError, match="no version x; its latest are: 20261122T020000Z"
@@ -76,7 +74,7 @@ def test_an_unknown_version_is_reported_with_those_that_exist(tmp_path: Path) ->
 
 
 def test_an_evaluation_is_kept_beside_its_version(tmp_path: Path) -> None:
-    store = VersionStore(tmp_path)
+    store = Versions()
     assert store.evaluation("churn", "v") is None
     store.save_evaluation("churn", "v", {"gate": {"passed": True}})
     assert store.evaluation("churn", "v") == {"gate": {"passed": True}}
