@@ -170,7 +170,6 @@ def another(spec: Any) -> Any:
 
     What answers as the champion does is never deployed, however often it is trained.
     """
-    from ml_assets.core.files import storage_root
     from ml_assets.state.versions import Versions
 
     count = len(Versions().names(spec.name))

@@ -40,8 +40,8 @@ def database_url() -> str | None:
 def deployer_lock(subject: str, path: Path | None = None) -> Iterator[LockCheck]:
     """The lock of whoever changes what runs of `subject`, on whichever machine.
 
-    It is in the database where that is Postgres, else on a file of this machine, `path`,
-    by default below the home directory.
+    It is in the database where that is Postgres, else on a file of this machine,
+    `path` or one below the home directory.
 
     Raises
     ------

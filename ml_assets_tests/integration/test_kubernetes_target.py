@@ -91,7 +91,7 @@ def test_the_first_plan_of_all_is_undone_to_none(
 ) -> None:
     refuse(api, plan(a, 1))
     # Nothing serves before, so that a return can only be verified by its template.
-    short = KubernetesTarget(target.store.root, api.cluster(), timeout=4.0)
+    short = KubernetesTarget(api.cluster(), timeout=4.0)
     with pytest.raises(RolloutError, match="plan 1 of census is not active"):
         apply(short, plan(a, 1))
     assert api.annotation(NAME, ANNOTATION) is None
@@ -130,7 +130,7 @@ def test_an_api_that_goes_away_for_good_leaves_work_that_the_next_one_finishes(
         api.is_down = True
 
     api.before_patch = go_down
-    hasty = KubernetesTarget(target.store.root, api.cluster(patience=1.0))
+    hasty = KubernetesTarget(api.cluster(patience=1.0))
     with pytest.raises(RolloutError, match="did not serve us for 1 s"):
         apply(hasty, plan(b, 2))
     assert target.current("census") == plan(a, 1)
@@ -145,7 +145,7 @@ def test_a_zombie_does_not_overwrite_a_newer_plan(
 ) -> None:
     apply(target, plan(a, 1))
     newer = plan(b, 2)
-    zombie = KubernetesTarget(target.store.root, api.cluster())
+    zombie = KubernetesTarget(api.cluster())
 
     def overtake(name: str, patch: Any) -> None:
         # While the zombie's patch is on its way, another deployer does all its work.

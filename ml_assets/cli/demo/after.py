@@ -13,7 +13,7 @@ from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children
 from ml_assets.cli.run_report import RunReport
-from ml_assets.core.files import storage_root, write_bytes
+from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import ServingPlan
 from ml_assets.state.plans import Plans
 

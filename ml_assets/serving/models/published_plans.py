@@ -8,11 +8,12 @@ each one that was published, and each that a target tries before it is active. T
 named by their content and created once.
 """
 
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
-from ml_assets.core.files import is_name
+from ml_assets.core.files import below, is_name
 from ml_assets.core.storage import Storage
 from ml_assets.records.plan import ServingPlan, encode, pin_of
 
@@ -71,7 +72,7 @@ class PublishedPlans:
         msgspec.MsgspecError
             If the object is no plan.
         """
-        found = self.storage.changed(f"plans/{model}/{ACTIVE}", tag)
+        found = self.storage.changed(_active(model), tag)
         if found is None:
             return None
         return PublishedPlan(_decode(found.data), found.tag)
@@ -96,7 +97,7 @@ class PublishedPlans:
                 " this database does not know. Does another installation use it?"
             )
         self.pin(plan)
-        self.storage.put(f"plans/{plan.model}/{ACTIVE}", encode(plan))
+        self.storage.put(_active(plan.model), encode(plan))
 
     def pin(self, plan: ServingPlan) -> None:
         """Let servers be pinned to `plan`, be it active or not."""
@@ -114,8 +115,9 @@ class PublishedPlans:
         msgspec.MsgspecError
             If one of the objects is no plan.
         """
-        prefix = f"pinned/{model}/{generation}"
-        found = map(self.storage.get, self._objects_of(prefix))
+        prefix = _name("pinned", model, str(generation))
+        names = self.storage.children(prefix)
+        found = [self.storage.get(f"{prefix}/{name}") for name in names]
         return [_decode(data) for data in found if data is not None]
 
     def pinned(self, model: str, pin: str) -> ServingPlan | None:
@@ -130,18 +132,26 @@ class PublishedPlans:
         """
         generation, _, digest = pin.partition("-")
         if digest:
-            data = self.storage.get(f"pinned/{model}/{generation}/{digest}.json")
+            data = self.storage.get(
+                _name("pinned", model, generation, f"{digest}.json")
+            )
             return None if data is None else _decode(data)
         found = self.of_generation(model, int(generation))
         return found[0] if len(found) == 1 else None
 
-    def _objects_of(self, prefix: str) -> list[str]:
-        return [f"{prefix}/{name}" for name in self.storage.children(prefix)]
+
+def _active(model: str) -> str:
+    return _name("plans", model, ACTIVE)
+
+
+def _name(*parts: str) -> str:
+    # No part may be more than one: a model's name comes from outside.
+    return below(Path(), *parts).as_posix()
 
 
 def _pinned(plan: ServingPlan) -> str:
     generation, _, digest = pin_of(plan).partition("-")
-    return f"pinned/{plan.model}/{generation}/{digest}.json"
+    return _name("pinned", plan.model, generation, f"{digest}.json")
 
 
 def _decode(data: bytes) -> ServingPlan:

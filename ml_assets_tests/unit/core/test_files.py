@@ -24,11 +24,12 @@ from ml_assets.core.files import (
     write_bytes,
     write_json,
 )
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.models.rendezvous import Rendezvous
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.tables import TableStore
 from ml_assets.state.versions import UnknownVersionError, Versions
+from ml_assets_tests.kits.plans import published
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -138,8 +139,9 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
         lambda: below(tmp_path, name),
         lambda: TableStore(tmp_path).path("churn", "raw", name),
         lambda: TableStore(tmp_path).version("churn", name, "run"),
-        lambda: PlanStore(tmp_path).current(name),
-        lambda: PlanStore(tmp_path).pinned("churn", name),
+        lambda: published(tmp_path).current(name),
+        lambda: published(tmp_path).pinned("churn", f"1-{name}"),
+        lambda: Rendezvous(tmp_path).proposal(name),
         lambda: Ledger().entries(name),
         lambda: Versions().evaluation("churn", name),
     ):

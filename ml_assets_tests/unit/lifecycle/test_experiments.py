@@ -171,7 +171,6 @@ def test_asking_often_or_once_leads_to_the_same_status(home: Path, times: int) -
 
 
 def test_the_command_shows_the_evidence(home: Path) -> None:
-    from ml_assets.serving.models.plan_store import PlanStore
 
     for plan in plans(strategy="shadow"):
         commit(plan)

@@ -15,7 +15,6 @@ from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.prediction_log import lookup as loglookup
 from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import digest
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.ledger import Ledger
 from ml_assets.targets.local import LocalTarget
@@ -201,7 +200,7 @@ def test_the_entry_is_that_of_the_plan_that_answered(version: str, home: Path) -
 
 def test_under_test_each_arm_has_its_own_entry(version: str, home: Path) -> None:
     tried = add_version(home, "20261123T020000Z")
-    target = LocalTarget(home)
+    target = LocalTarget()
     plan = challenge(
         target.current("churn"), tried, ServingSpec(strategy="split"), "it passed"
     )
