@@ -22,6 +22,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 from ml_assets.core.files import (
     TEMPORARY,
     NameFault,
+    StorageError,
     directory,
     home,
     is_name,
@@ -79,6 +80,11 @@ class Storage:
         self.patience = patience
         scheme, separator, _ = url.partition("://")
         is_remote = bool(separator) and scheme in SCHEMES
+        if separator and not is_remote and scheme != "file":
+            raise StorageError(
+                f"{VARIABLE} is {url!r}, expected a directory, or a URL that begins"
+                " with file://, s3://, gs:// or az://"
+            )
         self.root = None if is_remote else directory(url, VARIABLE)
         self.url = url if is_remote else str(self.root)
 
