@@ -12,7 +12,6 @@ import contextlib
 import datetime as dt
 import functools
 import hashlib
-import io
 import os
 import uuid
 from collections.abc import Iterator, Sequence
@@ -28,9 +27,9 @@ from ml_assets.core.files import (
     is_name,
     sync_directory,
 )
+from ml_assets.core.object_reader import ObjectReader
 
 if TYPE_CHECKING:
-    from obstore import ReadableFile
     from obstore.store import ObjectStore
 
 VARIABLE = "ML_ASSETS_STORAGE"
@@ -213,7 +212,8 @@ class Storage:
 
         with self._asked(name):
             return cast(
-                IO[bytes], _Reader(obstore.open_reader(self._store, _checked(name)))
+                IO[bytes],
+                ObjectReader(obstore.open_reader(self._store, _checked(name))),
             )
 
     def fetch(self, name: str, target: Path) -> None:
@@ -297,30 +297,6 @@ class Storage:
             raise StorageUnavailableError(
                 f"the storage {self.url} does not answer for {name}: {reason}"
             ) from error
-
-
-class _Reader(io.RawIOBase):
-    """A reader of obstore as Python has them, which Arrow asks for."""
-
-    def __init__(self, reader: "ReadableFile") -> None:
-        self._reader = reader
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return int(self._reader.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._reader.tell())
-
-    def readinto(self, buffer: Any) -> int:
-        found = self._reader.read(len(buffer))
-        buffer[: len(found)] = bytes(found)
-        return len(found)
 
 
 def storage() -> Storage:

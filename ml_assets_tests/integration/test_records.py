@@ -28,6 +28,7 @@ from ml_assets.state.registry import Registry
 from ml_assets.state.versions import UnknownVersionError, Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.conftest import another, definitions_of, failure_of
+from ml_assets_tests.kits.ledger_rows import edit, rewrite
 
 pytestmark = pytest.mark.slow
 

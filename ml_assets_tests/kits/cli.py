@@ -6,6 +6,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import main
@@ -102,13 +103,15 @@ def in_service(
 
 
 def deploy_small_model(root: Path, model: str = "income") -> None:
-    """Put a tiny pipeline in service, which is trained once; imports scikit-learn."""
+    """Put a tiny pipeline in service in the home `root`; it is trained once."""
     contents, manifest = _trained()
     bundle = root / "versions" / model / VERSION / "bundle"
     bundle.mkdir(parents=True)
     for name, content in contents.items():
         (bundle / name).write_bytes(content)
-    in_service(root, model, VERSION, dict(manifest.files), manifest.runtime)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_HOME", str(root))
+        in_service(root, model, VERSION, dict(manifest.files), manifest.runtime)
 
 
 @cache

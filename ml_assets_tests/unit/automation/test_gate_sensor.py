@@ -19,6 +19,7 @@ from ml_assets.state.plans import Plans
 from ml_assets.state.registry import RegistryError
 from ml_assets.state.versions import Versions
 from ml_assets.targets import UnreachableError
+from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.records import add_version
 from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
 
@@ -302,7 +303,7 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
             )
             end_newest(instance, dg.DagsterRunStatus.SUCCESS)
             record = versions.get("churn", name)
-            plans.commit(challenge(plans.current("churn"), record, spec.serving, ""))
+            commit(challenge(plans.current("churn"), record, spec.serving, ""))
         return launched(result), reason_of(result) if not launched(result) else ""
 
     def week(day: int) -> tuple[list[str], str]:
@@ -327,6 +328,6 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
         assert tick_now() == ([], "no new evaluation")
     plan = plans.current("churn")
     assert plan is not None
-    plans.commit(drop(plan, "two weeks are over"))
+    commit(drop(plan, "two weeks are over"))
     assert tick_now()[0] == [fourth]
     assert tick_now() == ([], "no new evaluation")

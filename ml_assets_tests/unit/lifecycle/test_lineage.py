@@ -18,6 +18,7 @@ from ml_assets.records.plan import digest
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.ledger import Ledger
 from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.kits.ledger_rows import rewrite, tampered
 from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.prediction_log import line, prediction_id, ship, together
 from ml_assets_tests.kits.records import add_version, serve_version
@@ -175,8 +176,7 @@ def test_a_removed_file_and_an_edited_ledger_are_named(
     logged = line(NOON, 1, version=version)
     ship(home, [logged])
     (home / f"tables/churn/raw/raw{version}.parquet").unlink()
-    ledger = home / "ledger/churn.jsonl"
-    ledger.write_bytes(ledger.read_bytes().replace(b"user ana", b"user bob"))
+    rewrite(lambda found: [tampered(found[0], "user ana", "user bob")])
     assert lineage(logged["id"])["problems"] == [
         f"tables/churn/raw/raw{version}.parquet is missing",
         f"ledger: entry 1 (deployment of {version}) was edited",
