@@ -66,8 +66,8 @@ class Storage:
     ----------
     url : str
         A directory, or a URL with one of the schemes ``file``, ``s3``, ``gs``, ``az``.
-    patience : float, default=60.0
-        For how many seconds a request is repeated that is not answered.
+    patience : float, optional
+        For how many seconds a request is repeated that is not answered; 60 by default.
 
     Raises
     ------
@@ -75,8 +75,8 @@ class Storage:
         If `url` is neither.
     """
 
-    def __init__(self, url: str, patience: float = RETRY_SECONDS) -> None:
-        self.patience = patience
+    def __init__(self, url: str, patience: float | None = None) -> None:
+        self._patience = patience or RETRY_SECONDS
         scheme, separator, _ = url.partition("://")
         is_remote = bool(separator) and scheme in SCHEMES
         if separator and not is_remote and scheme != "file":
@@ -92,19 +92,24 @@ class Storage:
         from obstore.store import LocalStore, from_url
 
         if self.root is not None:
-            return LocalStore(self.root, mkdir=True)
+            try:
+                return LocalStore(self.root, mkdir=True)
+            except OSError as error:
+                raise StorageUnavailableError(
+                    f"the storage {self.url} cannot be used: {error}"
+                ) from error
         with self._asked("its settings"):
             return from_url(
                 self.url,
                 client_options={
-                    "timeout": f"{min(REQUEST_SECONDS, self.patience):g}s",
-                    "connect_timeout": f"{min(CONNECT_SECONDS, self.patience):g}s",
+                    "timeout": f"{min(REQUEST_SECONDS, self._patience):g}s",
+                    "connect_timeout": f"{min(CONNECT_SECONDS, self._patience):g}s",
                     "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"
                     or os.environ.get("AZURE_ALLOW_HTTP") == "true",
                 },
                 retry_config={
                     "max_retries": 8,
-                    "retry_timeout": dt.timedelta(seconds=self.patience),
+                    "retry_timeout": dt.timedelta(seconds=self._patience),
                 },
             )
 
