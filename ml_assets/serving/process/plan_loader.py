@@ -24,8 +24,8 @@ from ml_assets.serving.process.refusals import RETRY_SECONDS, Refusals, log_plan
 # Directories of the bundles of a plan's arms; waits for them.
 Bundles = Callable[[], list[Path]]
 
-# The storage is asked so often, whatever the number of models.
-READ_SECONDS = 1.0
+# The storage is asked so often: of all models at once, or of the only one.
+READ_ALL_SECONDS, READ_SECONDS = 1.5, 1.0
 _FETCHERS = 8
 
 
@@ -99,7 +99,8 @@ class PlanLoader:
         # What was proposed is active now, or never will be.
         if ended or time.monotonic() >= self._read_at:
             self._reader.read(awaits_activation=bool(settings.handoff))
-            self._read_at = time.monotonic() + READ_SECONDS
+            seconds = READ_SECONDS if settings.model else READ_ALL_SECONDS
+            self._read_at = time.monotonic() + seconds
             self._server.metrics.storage_reachable = self._reader.is_reachable
             self._follow()
         for model in ended:
