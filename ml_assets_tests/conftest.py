@@ -16,10 +16,18 @@ from alembic.script import ScriptDirectory
 
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
 from ml_assets_tests.kits.databases import database
+from ml_assets_tests.kits.lossy import lossy
 from ml_assets_tests.kits.postgres import postgres
 
 # Fixtures that tests of several packages ask for.
-__all__ = ["any_storage", "azure_server", "database", "postgres", "s3_server"]
+__all__ = [
+    "any_storage",
+    "azure_server",
+    "database",
+    "lossy",
+    "postgres",
+    "s3_server",
+]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")

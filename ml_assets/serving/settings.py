@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import msgspec
 
 from ml_assets.core.files import home
-from ml_assets.core.storage import Storage
+from ml_assets.core.storage import Storage, storage
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -118,7 +118,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         50
         """
         values: dict[str, Any] = {
-            "storage": environ.get("ML_ASSETS_STORAGE") or str(home()),
+            "storage": storage().url,
             "home": str(home()),
         }
         for name in cls.__struct_fields__:

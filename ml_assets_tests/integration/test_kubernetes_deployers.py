@@ -27,6 +27,7 @@ from ml_assets_tests.kits.kubernetes_site import (
     serving,
     storage,
     target,
+    tried,
 )
 from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.postgres import postgres
@@ -87,7 +88,7 @@ def test_what_a_killed_deployer_began_is_completed_by_the_next(
     first = plan(b, 2)
     pin = pin_of(first)
     moments: dict[str, Callable[[], object]] = {
-        "staged": lambda: target.store.staged("census"),
+        "staged": lambda: tried(target),
         "patched": lambda: api.annotation(NAME, ANNOTATION) == pin,
         "complete": lambda: api.is_complete(NAME) and serving(api) == {pin},
     }
@@ -113,7 +114,7 @@ def test_what_a_killed_deployer_began_is_completed_by_the_next(
     current = target.current("census")
     assert current is not None
     await_true(lambda: serving(api) == {pin_of(current)}, "the pods serve it")
-    assert target.store.staged("census") == []
+    assert tried(target) == []
     if moment == "staged":
         blocked.set()
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.records.plan import Arm
+from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
 from ml_assets_tests.kits.kubernetes_controller import Pod
@@ -65,6 +65,16 @@ def api(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
 @pytest.fixture
 def target(api: KubernetesApi, root: Path) -> KubernetesTarget:
     return KubernetesTarget(api.cluster())
+
+
+def tried(target: KubernetesTarget) -> list[ServingPlan]:
+    """Plans to which pods may be pinned and that were never active."""
+    history = target.history("census")
+    found = [
+        target.published.of_generation("census", generation)
+        for generation in range(1, len(history) + 2)
+    ]
+    return [plan for plans in found for plan in plans if plan not in history]
 
 
 def serving(api: KubernetesApi) -> set[str | None]:

@@ -133,7 +133,7 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
         lambda: TableStore(tmp_path).path("churn", "raw", name),
         lambda: TableStore(tmp_path).version("churn", name, "run"),
         lambda: published(tmp_path).current(name),
-        lambda: published(tmp_path).pinned("churn", f"1-{name}"),
+        lambda: published(tmp_path).pinned(name, "1"),
         lambda: Rendezvous(tmp_path).proposal(name),
     ):
         with pytest.raises(NameFault, match="is no name: expected letters"):
