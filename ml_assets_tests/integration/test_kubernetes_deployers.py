@@ -212,19 +212,25 @@ def test_the_database_of_the_dagster_instance_is_found(
 
 @pytest.mark.slow
 def test_real_servers_are_pinned_to_their_generation_and_refuse_by_name(
-    api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
+    api: KubernetesApi, target: KubernetesTarget, root: Path, a: Arm, b: Arm
 ) -> None:
     servers: dict[str, Server] = {}
-    root = target.store.root
 
     def judge(pod: Pod) -> str | None:
         if pod.name not in servers:
             pin = pod.annotations.get(ANNOTATION, "")
-            servers[pod.name] = Server(root, "--model", "census", f"--generation={pin}")
+            # Each pod has a disk of its own.
+            disk = root / "disks" / pod.name
+            disk.mkdir(parents=True)
+            options = ("--model", "census", f"--generation={pin}")
+            servers[pod.name] = Server(disk, *options, storage=str(root))
         status, body = servers[pod.name].get("/v2/health/ready")
         return None if status == 200 else f"readiness: {status} {body.decode()}"
 
     api.judge = judge
+    api.log = lambda pod: [
+        *map(json.dumps, [*servers[pod.name].seen, *servers[pod.name].lines.queue])
+    ]
     api.stop = lambda pod: servers.pop(pod.name).__exit__()
     api.edit(NAME, lambda found: found["spec"].update(progressDeadlineSeconds=60))
     try:
