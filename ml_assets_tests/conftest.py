@@ -15,7 +15,7 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
-from ml_assets_tests.kits.databases import database
+from ml_assets_tests.kits.databases import database, installation
 from ml_assets_tests.kits.lossy import lossy
 from ml_assets_tests.kits.postgres import postgres
 
@@ -24,6 +24,7 @@ __all__ = [
     "any_storage",
     "azure_server",
     "database",
+    "installation",
     "lossy",
     "postgres",
     "s3_server",

@@ -18,7 +18,6 @@ from ml_assets.assets.common import (
     stage_arguments,
 )
 from ml_assets.assets.monitoring import AUC
-from ml_assets.core.files import storage_root
 from ml_assets.prediction_log.segments import day_at, label_text
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.model import ModelSpec
@@ -102,17 +101,16 @@ def assess(spec: ModelSpec) -> Performance | None:
     received, because the check may be asked after each of them.
     """
     from ml_assets.ml.performance import by_day
-    from ml_assets.prediction_log.reader import labelled
     from ml_assets.state.bundles import signature_of
+    from ml_assets.state.logged import labelled
 
-    root = storage_root()
     plans = Plans().history(spec.name)
     if not plans:
         return None
     plan = plans[-1]
     champion = plan.live.version
     versions = {arm.version for item in plans for arm in item.arms}
-    found = labelled(root, spec.name, _first_seen(plans, champion), versions)
+    found = labelled(spec.name, _first_seen(plans, champion), versions)
     rows = found.rows[found.rows["p"].notna()]
     joined = as_outcomes(rows, signature_of(plan.live).positive)
     offline = _offline(spec, champion)

@@ -17,7 +17,6 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.core.files import storage_root
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.prediction_log.segments import label_text
@@ -184,12 +183,11 @@ def _chosen(spec: ModelSpec, plan: ServingPlan, version: str | None) -> VersionR
 def _requests(spec: ModelSpec, config: ReplayConfig) -> "pd.DataFrame":
     import pandas as pd
 
-    from ml_assets.prediction_log.reader import newest_time, predictions
+    from ml_assets.state.logged import newest_time, predictions
 
-    root = storage_root()
-    since = max(newest_time(root, spec.name) - 3_600 * config.hours, 0.0)
+    since = max(newest_time(spec.name) - 3_600 * config.hours, 0.0)
     parts = []
-    for day in predictions(root, spec.name, COLUMNS, since):
+    for day in predictions(spec.name, COLUMNS, since):
         parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
     if not parts:
         return pd.DataFrame()

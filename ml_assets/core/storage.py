@@ -13,6 +13,7 @@ import datetime as dt
 import functools
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -37,6 +38,8 @@ SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
 # A request has so long for its answer, and is repeated for so long where none comes.
 REQUEST_SECONDS, CONNECT_SECONDS, RETRY_SECONDS = 30, 5, 60
 PART_BYTES = 8 * 2**20
+# What obstore, and we, call a file of a directory that is not written to its end.
+_LEFTOVER = re.compile(r".+#\d+|\.tmp-.+")
 
 
 class StorageUnavailableError(OSError):
@@ -49,7 +52,7 @@ class Info(NamedTuple):
     name: str
     size: int
     modified: dt.datetime
-    tag: str | None
+    tag: str | None = None
 
 
 class Version(NamedTuple):
@@ -268,11 +271,31 @@ class Storage:
         names = {path.rstrip("/").rpartition("/")[2] for path in paths}
         return sorted(name for name in names if is_name(name))
 
+    def leftovers(self, prefix: str) -> Iterator[Info]:
+        """Parts of objects below `prefix` whose writers were killed, in a directory.
+
+        A bucket has a rule of its own that ends uploads which are never completed.
+        """
+        if self.root is None:
+            return
+        for path in (self.root / _checked(prefix)).rglob("*"):
+            # A writer that is alive may end meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                if _LEFTOVER.fullmatch(path.name):
+                    state = path.stat()
+                    written = dt.datetime.fromtimestamp(state.st_mtime, dt.UTC)
+                    name = path.relative_to(self.root).as_posix()
+                    yield Info(name, state.st_size, written)
+
     def remove(self, names: Sequence[str]) -> None:
-        """Remove objects; those that are gone are removed."""
+        """Remove objects and leftovers; those that are gone are removed."""
         import obstore
 
         for name in names:
+            above, _, last = name.rpartition("/")
+            if self.root is not None and _LEFTOVER.fullmatch(last):
+                (self.root / _checked(above) / last).unlink(missing_ok=True)
+                continue
             with self._asked(name), contextlib.suppress(FileNotFoundError):
                 obstore.delete(self._store, _checked(name))
 

@@ -12,7 +12,6 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from ml_assets.delivery.attempts import Attempt
 from ml_assets.state.locks import deployer_lock
@@ -45,8 +44,6 @@ class Fleet:
 
     Parameters
     ----------
-    root : Path
-        The storage directory.
     cluster : Cluster
     code_location : str
         The Deployment of the code location.
@@ -60,7 +57,6 @@ class Fleet:
 
     def __init__(
         self,
-        root: Path,
         cluster: Cluster,
         code_location: str,
         models: Mapping[str, str],

@@ -85,7 +85,7 @@ def _deploy(
 ) -> Rollout:
     from ml_assets.core.digests import BundleError
     from ml_assets.lifecycle.request_signature import refused_by
-    from ml_assets.state.bundles import fetch_bundle
+    from ml_assets.state.bundles import store_bundle
 
     before = target.current(spec.name)
     if before is not None and _is_unfinished(store, record, before):
@@ -96,7 +96,7 @@ def _deploy(
         _check_not_done(target, record, before)
         _check_gate(spec, store, record, before, overruled)
         try:
-            fetch_bundle(record)
+            store_bundle(record)
             changes = summary(refused_by(spec.name, record))
         except BundleError as error:
             raise RolloutError(f"version {record.version}: {error}") from error

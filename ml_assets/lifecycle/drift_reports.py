@@ -4,12 +4,11 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.drift_reports import DriftReports
 from ml_assets.state.plans import Plans
-from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.tables import MissingTableError, Tables
 from ml_assets.state.versions import PROFILE, UnknownVersionError, Versions
 
 if TYPE_CHECKING:
@@ -85,14 +84,14 @@ def _window(
     import pandas as pd
 
     from ml_assets.lifecycle.monitored_columns import observed
-    from ml_assets.prediction_log.reader import newest_time, predictions
+    from ml_assets.state.logged import newest_time, predictions
 
-    root, version = storage_root(), plan.live.version
-    until = newest_time(root, spec.name)
+    version = plan.live.version
+    until = newest_time(spec.name)
     span = spec.monitoring.window_hours * HOUR_SECONDS
     since = max(until - span, 0.0)
     columns, parts = ("arm", "entity", "p", "error", "x"), []
-    for day in predictions(root, spec.name, columns, since, [version]):
+    for day in predictions(spec.name, columns, since, [version]):
         parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     report_id = f"predictions-{version}-{_stamp(until)}"
@@ -126,7 +125,7 @@ def _raw(
     raw_version = raw_to_compare(spec, plan)
     if raw_version is None:
         return None
-    frame = TableStore(storage_root()).read(spec.name, "raw", raw_version)
+    frame = Tables().read(spec.name, "raw", raw_version)
     # A column that is gone is stopped by the schema contract.
     watched = {*reference.numbers, *reference.categories} - {*spec.monitoring.ignore}
     if watched - {*frame.columns}:
@@ -144,15 +143,14 @@ def _raw(
 
 def raw_to_compare(spec: ModelSpec, plan: ServingPlan) -> str | None:
     """Data version of a raw table that was not compared with the champion's data."""
-    root = storage_root()
-    tables = TableStore(root)
+    tables = Tables()
     try:
         newest = tables.version(spec.name, "raw")
         trained_on = Versions().get(spec.name, plan.live.version).raw_version
     except (MissingTableError, UnknownVersionError):
         return None
     is_known = DriftReports().has(spec.name, _raw_id(plan, newest))
-    is_there = tables.path(spec.name, "raw", newest).exists()
+    is_there = tables.exists(spec.name, "raw", newest)
     return newest if newest != trained_on and is_there and not is_known else None
 
 

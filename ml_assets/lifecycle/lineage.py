@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from ml_assets.core.digests import BundleError
-from ml_assets.core.files import home, storage_root
+from ml_assets.core.files import home
 from ml_assets.core.storage import storage
 from ml_assets.prediction_log.lookup import Logged, find
 from ml_assets.records.ledger_entry import Entry
@@ -49,15 +49,14 @@ def lineage(prediction_id: str) -> dict[str, Any]:
     LineageError
         If no log has the id, or its version was removed.
     """
-    root = storage_root()
     try:
-        logged = find(home(), root, prediction_id)
+        logged = find(home(), storage(), prediction_id)
     except (ValueError, OverflowError) as error:
         raise LineageError(f"{prediction_id} is no prediction id: {error}") from error
     if logged is None:
         raise LineageError(
             f"no log has prediction {prediction_id}: neither segments below {home()}"
-            f" and {root}, nor predictions of its day; it was not logged"
+            f" and {storage().url}, nor predictions of its day; it was not logged"
             " (serving.log_sample) or has expired (retention.predictions_days)"
         )
     line = logged.records[0]
@@ -82,7 +81,7 @@ def _explained(logged: Logged, record: VersionRecord) -> dict[str, Any]:
     return {
         "id": line["id"],
         "model": model,
-        "answer": _answer(line) | {"log": str(logged.path)},
+        "answer": _answer(line) | {"log": logged.where},
         "shadow": [_answer(other) for other in logged.records[1:]],
         "input": _input(record, line["x"]),
         "version": _version(record),

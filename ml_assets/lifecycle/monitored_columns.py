@@ -6,11 +6,10 @@ That a constant begins to vary is worth an alarm, though no answer depends on it
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.files import storage_root
 from ml_assets.prediction_log.reader import inputs
 from ml_assets.records.plan import ServingPlan
 from ml_assets.state.bundles import signature_of, signature_of_version
-from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.tables import MissingTableError, Tables
 from ml_assets.state.versions import PROFILE, VersionRecord, Versions
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ CONSTANTS = "constants"
 
 def constants(record: VersionRecord) -> dict[str, Any]:
     """The value of each column that training left out because it had one value."""
-    store = TableStore(storage_root())
+    store = Tables()
     asked = [c.name for c in signature_of_version(record).columns if c.ignored]
     try:
         there = store.columns(record.model, "raw", record.raw_version)

@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_assets.core import provenance
 from ml_assets.core.digests import BundleError
-from ml_assets.core.files import storage_root
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.feature_table import feature_table
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import fetch_bundle, read_file, signature_of
 from ml_assets.state.registry import RegistryError
-from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.tables import MissingTableError, Tables, table_name
 from ml_assets.state.versions import SPEC, VersionRecord, Versions, object_name
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame"
     """A table, verified to have the content of its data version."""
     from ml_assets.ml.tables import content_hash
 
-    store = TableStore(storage_root())
+    store = Tables()
     try:
         table = store.read(record.model, stage, version)
     except MissingTableError as error:
@@ -130,7 +129,7 @@ def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame"
     found = content_hash(table)
     if found != version:
         raise ReproduceError(
-            f"{store.path(record.model, stage, version)} was altered: its content has"
+            f"{table_name(record.model, stage, version)} was altered: its content has"
             f" the hash {found}, expected {version}"
         )
     return table

@@ -13,7 +13,7 @@ from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import live_plan, previous_version
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import incompatibilities, summary
-from ml_assets.state.bundles import fetch_bundle, signature_of_version
+from ml_assets.state.bundles import signature_of_version, store_bundle
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import RegistryError
 from ml_assets.state.versions import UnknownVersionError, VersionRecord, Versions
@@ -124,7 +124,7 @@ def _roll_back(
     before = history[-1]
     record = _destination(model, history, to)
     try:
-        fetch_bundle(record)
+        store_bundle(record)
     except BundleError as error:
         raise RollbackError(f"version {record.version}: {error}") from error
     plan = live_plan(record, before, f"rollback: {why}", run_id)

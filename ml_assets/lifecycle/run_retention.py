@@ -8,7 +8,6 @@ newest materialization for one that was never made.
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import dagster as dg
@@ -63,7 +62,6 @@ class Purged(NamedTuple):
 
 def purge(
     instance: dg.DagsterInstance,
-    root: Path,
     owner: Owner,
     now: float,
     days: float = RUN_DAYS,
@@ -76,15 +74,13 @@ def purge(
 
     Parameters
     ----------
-    root : Path
-        Storage, whose versions, plans and ledgers decide what is needed.
     now : float
         Unix seconds.
     most : int
         Runs that go at most.
     """
     remove_remains(instance, now - DAY)
-    needed = Needed(instance, root)
+    needed = Needed(instance)
     before = dt.datetime.fromtimestamp(now - days * DAY, dt.UTC)
     wanted = dg.RunsFilter(statuses=ENDED, updated_before=before)
     removed = kept = 0
@@ -105,9 +101,8 @@ def purge(
 class Needed:
     """Which runs somebody still reads."""
 
-    def __init__(self, instance: dg.DagsterInstance, root: Path) -> None:
+    def __init__(self, instance: dg.DagsterInstance) -> None:
         store = Versions()
-        self._plans = Plans()
         self._newest = NewestEvents(instance)
         self._versions = {model: {*store.names(model)} for model in store.models()}
         self._ids = {
@@ -137,7 +132,7 @@ class Needed:
         failed = run.tags.get("failed_generation")
         if failed is None:
             return False
-        plan = self._plans.current(model)
+        plan = Plans().current(model)
         return plan is not None and failed == str(plan.generation)
 
     def _lineage(

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core import provenance
-from ml_assets.core.files import storage_root
 from ml_assets.core.storage import storage
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import upload_bundle
 from ml_assets.state.registry import Registry
-from ml_assets.state.tables import DATA_VERSION, MADE_OF, TableStore
+from ml_assets.state.tables import DATA_VERSION, MADE_OF, Tables, table_name
+from ml_assets.state.validations import Validations
 from ml_assets.state.versions import (
     SPEC,
     VALIDATION,
@@ -127,7 +127,7 @@ def raw_version_of(spec: ModelSpec, features: "pd.DataFrame", run_id: str) -> st
     """The raw data that the features were made of, whatever came in since."""
     found = features.attrs.get(MADE_OF)
     # Features that older code made have no such attribute.
-    return str(found or TableStore(storage_root()).version(spec.name, "raw", run_id))
+    return str(found or Tables().version(spec.name, "raw", run_id))
 
 
 def _search(trained: "Trained") -> dict[str, Any]:
@@ -152,16 +152,16 @@ def _store_origins(
     names = [
         object_name(model, version, SPEC),
         object_name(model, version, VALIDATION),
-        f"tables/{model}/raw/{raw}.parquet",
-        f"tables/{model}/features/{tags['features_version']}.parquet",
+        table_name(model, "raw", raw),
+        table_name(model, "features", tags["features_version"]),
     ]
     # Only what was written: some keys are refused where they do not belong.
     configuration = spec.model_dump(mode="json", exclude_unset=True)
     Versions().save_document(model, version, SPEC, configuration)
     # A later validation of the same data replaces the report.
-    report = storage().get(f"reports/{model}/validation/{raw}.json")
+    report = Validations().report(model, raw)
     if report is not None:
-        storage().put(names[1], report)
+        Versions().save_document(model, version, VALIDATION, report)
     found = {name: storage().sha256(name) for name in names}
     return {name: digest for name, digest in found.items() if digest is not None}
 

@@ -10,7 +10,12 @@ import msgspec
 from ml_assets.core.digests import BundleError, verify_bundle
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import Signature
-from ml_assets.serving.models.bundle_cache import Bundle, fetch, trim
+from ml_assets.serving.models.bundle_cache import (
+    Bundle,
+    MissingBundleError,
+    fetch,
+    trim,
+)
 from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.versions import VersionRecord
@@ -24,12 +29,21 @@ def store_bundle(record: VersionRecord) -> None:
     Raises
     ------
     BundleError
-        If what the registry has is not what was trained.
+        If a file in the storage, or what the registry has, is not what was trained.
     RegistryError
         If something is missing in the storage and the registry cannot be reached.
     """
-    stored = {item.name for item in storage().objects(record.bundle)}
-    if all(f"{record.bundle}/{name}" in stored for name in record.files):
+    for name, expected in record.files.items():
+        item = f"{record.bundle}/{name}"
+        found = storage().sha256(item)
+        if found is None:
+            break
+        if found != expected:
+            raise BundleError(
+                f"{storage().url}/{item} was altered: its SHA-256 is {found}, expected"
+                f" {expected}"
+            )
+    else:
         return
     with tempfile.TemporaryDirectory() as scratch:
         directory = Path(scratch) / "bundle"
@@ -56,8 +70,11 @@ def fetch_bundle(record: VersionRecord) -> Path:
     RegistryError
         If it is not in the storage and the registry cannot be reached.
     """
-    store_bundle(record)
-    found = fetch(storage(), record)
+    try:
+        found = fetch(storage(), record)
+    except MissingBundleError:
+        store_bundle(record)
+        found = fetch(storage(), record)
     trim()
     return found
 

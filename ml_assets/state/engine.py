@@ -20,6 +20,7 @@ from ml_assets.core.files import home
 from ml_assets.core.retry import Retry
 from ml_assets.state import migrations
 
+VARIABLE = "ML_ASSETS_DATABASE_URL"
 SCHEMA = "ml_assets"
 # A writer waits so long for another one to end its transaction.
 BUSY_SECONDS = 60
@@ -31,9 +32,32 @@ class StateError(Exception):
 
 
 def database_url() -> str:
-    """``ML_ASSETS_DATABASE_URL``, by default SQLite in the home directory."""
-    found = os.environ.get("ML_ASSETS_DATABASE_URL")
+    """``ML_ASSETS_DATABASE_URL``, by default the Postgres of the Dagster instance.
+
+    Where neither is there, it is SQLite in the home directory.
+    """
+    found = os.environ.get(VARIABLE) or _dagster_url(os.environ.get("DAGSTER_HOME"))
     return found or f"sqlite:///{home() / 'state.db'}"
+
+
+def _dagster_url(directory: str | None) -> str | None:
+    """Whoever shares an instance among machines shares the state as well."""
+    if not directory:
+        return None
+    try:
+        settings = (Path(directory) / "dagster.yaml").read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    return _postgres_of(directory, settings) if "postgres" in settings else None
+
+
+@functools.lru_cache(maxsize=4)
+def _postgres_of(directory: str, settings: str) -> str | None:
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(directory) as instance:
+        found = getattr(instance.run_storage, "postgres_url", None)
+    return str(found) if found else None
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from ml_assets.core.files import read_json
+from ml_assets.core.storage import storage
 from ml_assets.prediction_log.segments import waiting
 from ml_assets.records.plan import ServingPlan
 from ml_assets.state.ledger import Ledger
@@ -165,7 +166,7 @@ def test_under_shadow_a_passing_version_becomes_the_challenger(
     entry = Ledger().entries("churn")[-1]
     assert (entry.kind, entry.version) == ("experiment", second)
     # Its profile is there before it may serve, and it is not tried twice.
-    assert Versions().profile_path("churn", second).exists()
+    assert Versions().has_profile("churn", second)
     assert run(spec_of(), "deploy").success
     assert plan_now(home) == plan
 
@@ -446,7 +447,7 @@ def test_a_monitor_run_without_anything_to_do_changes_nothing(
     done = run(spec_of(), "monitor")
     for name in ("drift", "performance", "experiment"):
         assert check_of(done, name)[0]
-    assert waiting(home, "churn", "predictions") == []
+    assert not list(waiting(storage(), "churn", "predictions"))
     after = sorted(path for path in home.rglob("*") if "mlflow" not in path.name)
     assert [path for path in after if path not in before and path.is_file()] in (
         [],
@@ -458,7 +459,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     run: Run, home: Path
 ) -> None:
     from ml_assets.lifecycle.scoring import held_out_rows
-    from ml_assets.prediction_log.reader import labelled
+    from ml_assets.state.logged import labelled
     from ml_assets_tests.kits.serving import Server
 
     spec = spec_of()
@@ -495,7 +496,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     assert shown["labels"] == len(ids) and shown["verdict"] == "not_yet"
     assert f"of {len(ids)} labels the models differ on" in shown["finding"]
     versions = [plan.live.version, str(plan.experiment)]
-    rows = labelled(home, "churn", 0.0, versions).rows
+    rows = labelled("churn", 0.0, versions).rows
     assert sorted(rows["arm"].unique()) == ["live", "shadow"]
     assert len(rows) == 2 * len(ids)
     assert metadata_of(done, "performance")["joined"] == len(ids)

@@ -15,7 +15,7 @@ import pytest
 
 from ml_assets.core.files import TEMPORARY
 from ml_assets.state.plans import Plans
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import definitions_of, failure_of
 
@@ -429,7 +429,7 @@ def test_what_serves_and_what_was_kept_survive_every_fault(
     assert result.success, failure_of(result)
     first, second = Versions().records("churn")
     assert first.raw_version == second.raw_version
-    table = TableStore(home).read("churn", "raw", second.raw_version)
+    table = Tables().read("churn", "raw", second.raw_version)
     assert len(table) == len(GOOD)
     assert run_job(other, "deploy").success
     plan = Plans().current("churn")

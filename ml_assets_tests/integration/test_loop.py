@@ -11,7 +11,7 @@ import pytest
 from ml_assets.core.files import read_json
 from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import another, failure_of
 
@@ -203,8 +203,8 @@ def test_a_changed_schema_stops_and_the_contract_stays(
     assert (home / "contracts/churn.json").read_text() == accepted
     # What failed is no version's data, whoever asks after it.
     (record,) = Versions().records("churn")
-    assert TableStore(home).version("churn", "raw") == record.raw_version
-    features = TableStore(home).pointer("churn", "features")
+    assert Tables().version("churn", "raw") == record.raw_version
+    features = Tables().pointer("churn", "features")
     assert features["made_of"] == record.raw_version
 
 

@@ -18,7 +18,7 @@ from ml_assets.lifecycle import scoring
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.state.plans import Plans
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.app import Answer, ask, served, server
@@ -154,7 +154,7 @@ def deployed(case: Case, home: Path, tmp_path: Path, run_job: Run) -> Deployed:
         done = run_job(spec, job)
         assert done.success, failure_of(done)
     (record,) = Versions().records("m")
-    tables = TableStore(home)
+    tables = Tables()
     rows = tables.read("m", "features", record.features_version)
     raw = tables.read("m", "raw", record.raw_version)
     assert len(rows) == len(raw) == ROWS

@@ -141,7 +141,7 @@ def _altered_files(site: Site) -> None:
     # The champion again would not be deployed at all.
     site.write_model(churn.SLOW_BOOSTING)
     version = site.runs.run(TRAIN, FORCE).metadata["model"]["version"]
-    record = Versions(site.home).get(MODEL, version)
+    record = Versions().get(MODEL, version)
     file = site.home / record.bundle / "model.skops"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(Failed):

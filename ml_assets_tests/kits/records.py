@@ -30,7 +30,7 @@ SIGNATURE = Signature(
 def add_version(root: Path, version: str, **given: Any) -> VersionRecord:
     """A version that passed its gate, made of tables of its own."""
     store = Versions()
-    directory = store.directory("churn", version)
+    directory = root / "versions/churn" / version
     (directory / "bundle").mkdir(parents=True)
     (directory / "bundle/signature.json").write_bytes(encode(SIGNATURE))
     (directory / "bundle/model.skops").write_bytes(version.encode())

@@ -30,6 +30,10 @@ KEPT = 100
 _ABANDONED_SECONDS = 3600
 
 
+class MissingBundleError(BundleError):
+    """The storage does not have a file of the bundle."""
+
+
 class Bundle(Protocol):
     """What names a bundle: an arm of a plan, or the record of a version.
 
@@ -50,8 +54,10 @@ def fetch(storage: Storage, bundle: Bundle) -> Path:
 
     Raises
     ------
+    MissingBundleError
+        If the storage does not have a file.
     BundleError
-        If a file is missing in the storage, or is not of its digest.
+        If a file is not of its digest.
     StorageUnavailableError
         If the bundle is not here yet and the storage does not answer.
     """
@@ -107,7 +113,7 @@ def _download(storage: Storage, bundle: Bundle, directory: Path) -> None:
         try:
             storage.fetch(item, directory / name)
         except FileNotFoundError as error:
-            raise BundleError(f"{storage.url}/{item} is missing") from error
+            raise MissingBundleError(f"{storage.url}/{item} is missing") from error
         found = sha256_file(directory / name)
         if found != expected:
             raise BundleError(

@@ -24,7 +24,7 @@ from ml_assets.core.files import (
 )
 from ml_assets.serving.models.rendezvous import Rendezvous
 from ml_assets.serving.settings import ServerSettings
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets.state.versions import UnknownVersionError, Versions
 from ml_assets_tests.kits.plans import published
 
@@ -130,8 +130,7 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
     Versions().reserve("m", "run")
     for attempt in (
         lambda: below(tmp_path, name),
-        lambda: TableStore(tmp_path).path("churn", "raw", name),
-        lambda: TableStore(tmp_path).version("churn", name, "run"),
+        lambda: Tables().read("churn", "raw", name),
         lambda: published(tmp_path).current(name),
         lambda: published(tmp_path).pinned(name, "1"),
         lambda: Rendezvous(tmp_path).proposal(name),

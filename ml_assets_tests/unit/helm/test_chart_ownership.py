@@ -125,7 +125,7 @@ def delivers(api: KubernetesApi, root: Path, name: str, number: int) -> None:
     digest = (FIRST, SECOND)[number - 1]
     image = f"ghcr.io/acme/ml-assets@{digest}"
     models = {} if name == CODE else {"breast_cancer": name}
-    fleet = Fleet(root, api.cluster(), CODE, models, 20.0, lambda: None)
+    fleet = Fleet(api.cluster(), CODE, models, 20.0, lambda: None)
     given: Any = dict.fromkeys(Attempt.__struct_fields__, "")
     before = api.template(name)["spec"]["containers"][0]["image"]
     wanted = {name: image}

@@ -10,10 +10,10 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.lifecycle.activation import evidence_of
+from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.lineage import LineageError, lineage
 from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.prediction_log import lookup as loglookup
-from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import digest
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.ledger import Ledger
@@ -53,7 +53,7 @@ def shipped(home: Path, lines: list[dict[str, Any]]) -> None:
 def compacted(home: Path, lines: list[dict[str, Any]]) -> None:
     ship(home, lines[: len(lines) // 2])
     ship(home, lines[len(lines) // 2 :], "s-00000001")
-    assert compact(home, "churn", "predictions").rows >= len(lines)
+    assert compact("churn", "predictions").rows >= len(lines)
 
 
 LOGS = [in_open_segment, in_closed_segment, shipped, compacted]
