@@ -7,7 +7,7 @@ from typing import Any
 from ml_assets.cli.checks import Finding, ok, problem, warning
 from ml_assets.cli.client import ServerClient
 from ml_assets.cli.output import Failed
-from ml_assets.state.plans import Plans
+from ml_assets.state.plans import Plans, publish
 
 SECONDS = 5.0
 START = "start one: ml-assets serve, or ml-assets dev"
@@ -16,6 +16,23 @@ START = "start one: ml-assets serve, or ml-assets dev"
 def default_url() -> str:
     """Where ``ml-assets serve`` listens in this environment."""
     return f"http://127.0.0.1:{os.environ.get('ML_ASSETS_PORT') or 8080}"
+
+
+def check_published(repair: bool) -> Iterator[Finding]:
+    """Compare what servers read with the active plans; with `repair`, publish them."""
+    late = Plans().late()
+    for model in late:
+        if repair:
+            publish(model)
+            yield ok(f"plan of {model}", "it was late in the storage and is published")
+        else:
+            yield problem(
+                f"plan of {model}",
+                "the active plan is not the one in the storage, which servers read",
+                "ml-assets doctor --repair",
+            )
+    if not late:
+        yield ok("plans", "servers read the active plan of every model")
 
 
 def check(url: str | None) -> Iterator[Finding]:

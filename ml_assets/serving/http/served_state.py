@@ -78,9 +78,9 @@ class ServedState:
         self._complete(missing, scanned)
 
     def updated(
-        self, missing: frozenset[str], scanned: bool, model: ServedModel | None = None
+        self, missing: frozenset[str], model: ServedModel | None = None
     ) -> "ServedState":
-        """This state, in which `model` takes the place of the one of its name.
+        """This state after a reading, with `model` in place of the one of its name.
 
         The routes of the other models are those of this state.
         """
@@ -94,7 +94,7 @@ class ServedState:
             found._add(model)
             if is_new:
                 found.models = dict(sorted(found.models.items()))
-        found._complete(missing, scanned)
+        found._complete(missing, True)
         return found
 
     def _add(self, model: ServedModel) -> None:

@@ -120,6 +120,11 @@ class PlanLoader:
             if model not in self._models or self._models[model].plan != plan
         ]
         plans = [plan for plan in news if not self._refusals.waits(plan)]
+        # Models that have a plan, none of whose versions is in memory.
+        missing = frozenset(self._reader.models - self._models.keys())
+        state = self._server.state
+        if missing != state.missing or not state.is_scanned:
+            self._publish(missing)
         if len(plans) == 1:
             self._activate(plans[0], lambda: self._loading.fetch(plans[0]))
         elif plans:
@@ -130,16 +135,8 @@ class PlanLoader:
                         fetchers.shutdown(cancel_futures=True)
                         return
                     self._activate(plan, bundles.result)
-        state = self._server.state
-        missing = self._missing()
-        if plans or missing != state.missing or not state.is_scanned:
-            self._publish(missing, is_scanned=True)
         if plans and self._models:
             bundle_cache.trim()
-
-    def _missing(self) -> frozenset[str]:
-        """Models that have a plan, none of whose versions is in memory."""
-        return frozenset(self._reader.models - self._models.keys())
 
     def _prepare(self, model: str, content: str) -> None:
         """Load the model's proposal, if there is a new one."""
@@ -226,8 +223,7 @@ class PlanLoader:
         plan, before = loaded.plan, self._models.get(loaded.name)
         self._models[loaded.name] = loaded
         self._server.metrics.plans[loaded.name] = plan
-        state = self._server.state
-        self._publish(state.missing - {loaded.name}, state.is_scanned, loaded)
+        self._publish(self._server.state.missing - {loaded.name}, loaded)
         log_plan("plan loaded", plan)
         self._report(loaded.name, plan.generation, "ready")
         self._reader.loaded(plan)
@@ -239,12 +235,9 @@ class PlanLoader:
         self._loading.release(plan, [*self._models.values(), *prepared])
 
     def _publish(
-        self,
-        missing: frozenset[str],
-        is_scanned: bool,
-        model: ServedModel | None = None,
+        self, missing: frozenset[str], model: ServedModel | None = None
     ) -> None:
-        state = self._server.state.updated(missing, is_scanned, model)
+        state = self._server.state.updated(missing, model)
         self._server.state = state
         self._server.metrics.ready = state.is_ready
 
