@@ -17,6 +17,7 @@ from alembic.script import ScriptDirectory
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
 from ml_assets_tests.kits.databases import database, installation
 from ml_assets_tests.kits.lossy import lossy
+from ml_assets_tests.kits.outages import outage
 from ml_assets_tests.kits.postgres import postgres
 
 # Fixtures that tests of several packages ask for.
@@ -26,6 +27,7 @@ __all__ = [
     "database",
     "installation",
     "lossy",
+    "outage",
     "postgres",
     "s3_server",
 ]

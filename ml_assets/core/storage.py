@@ -19,6 +19,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
+from ml_assets.core.errors import UnavailableError
 from ml_assets.core.files import (
     TEMPORARY,
     NameFault,
@@ -42,7 +43,7 @@ PART_BYTES = 8 * 2**20
 _LEFTOVER = re.compile(r".+#\d+|\.tmp-.+")
 
 
-class StorageUnavailableError(OSError):
+class StorageUnavailableError(UnavailableError, OSError):
     """The storage did not answer, or refused; nothing is known of what was asked."""
 
 
@@ -96,7 +97,8 @@ class Storage:
 
         if self.root is not None:
             try:
-                return LocalStore(self.root, mkdir=True)
+                # A directory without objects is none, as in a bucket.
+                return LocalStore(self.root, mkdir=True, automatic_cleanup=True)
             except OSError as error:
                 raise StorageUnavailableError(
                     f"the storage {self.url} cannot be used: {error}"
@@ -308,9 +310,11 @@ class Storage:
         path = self.local(name)
         if path is None:
             return
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-        sync_directory(path.parent)
+        # Whoever removed it meanwhile needs no more.
+        with contextlib.suppress(FileNotFoundError):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+            sync_directory(path.parent)
 
     @contextlib.contextmanager
     def _asked(self, name: str) -> Iterator[None]:

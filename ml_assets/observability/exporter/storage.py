@@ -15,6 +15,7 @@ from ml_assets.observability.exporter.metric_families import (
     FoldedSeries,
     GaugeFamily,
 )
+from ml_assets.observability.exporter.prediction_log import missing_segments
 from ml_assets.observability.exporter.versions import PlanMetrics, VersionMetrics
 from ml_assets.observability.notifications.messages import Kind
 from ml_assets.observability.notifications.notifier import read_counts
@@ -55,7 +56,7 @@ class StorageSource:
             versions.metrics(),
             self._ledgers.metrics(models),
             self._drift.metrics(models),
-            [notification_counts(self._root, self._folded)],
+            [notification_counts(self._root, self._folded), missing_segments()],
         )
         return list(chain.from_iterable(families))
 

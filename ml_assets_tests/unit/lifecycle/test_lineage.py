@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.activation import evidence_of
 from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.lineage import LineageError, lineage
@@ -252,5 +253,5 @@ def test_an_answer_of_a_clock_that_is_ahead_is_found_in_its_segment(
 ) -> None:
     wanted = line(time.time() + ahead, 1)
     shipped(home, [wanted])
-    found = loglookup.find(home, home, wanted["id"])
+    found = loglookup.find(home, storage(), wanted["id"])
     assert found is not None and found.records[0]["id"] == wanted["id"]
