@@ -102,7 +102,7 @@ def _failed_before(
     # A later version replaces it; one that is gone, or was decided on, is not retried.
     if attempt is None or store.latest(spec.name) != [version]:
         return
-    if version not in {entry.version for entry in Ledger().entries(spec.name)}:
+    if Ledger().last(spec.name, version=version) is None:
         yield _request(spec, deployment, version, attempt)
 
 
@@ -140,8 +140,7 @@ def _after_experiment(
             continue
         if not passed(spec, store.evaluation(spec.name, version)):
             continue
-        entries = Ledger().entries(spec.name)
-        if version not in {entry.version for entry in entries}:
+        if Ledger().last(spec.name, version=version) is None:
             return [version]
     return []
 

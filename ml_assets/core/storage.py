@@ -11,7 +11,6 @@ name is made of parts that `ml_assets.core.files.is_name` accepts, with slashes.
 import contextlib
 import datetime as dt
 import functools
-import hashlib
 import os
 import re
 import uuid
@@ -194,21 +193,6 @@ class Storage:
                 return int(obstore.head(self._store, _checked(name))["size"])
             except FileNotFoundError:
                 return None
-
-    def sha256(self, name: str) -> str | None:
-        """SHA-256 of an object in hexadecimal, read in parts; None for none."""
-        import obstore
-        from obstore.exceptions import NotFoundError
-
-        digest = hashlib.sha256()
-        with self._asked(name):
-            try:
-                found = obstore.get(self._store, _checked(name))
-            except (FileNotFoundError, NotFoundError):
-                return None
-            for part in found.stream(PART_BYTES):
-                digest.update(part)
-        return digest.hexdigest()
 
     def open(self, name: str) -> IO[bytes]:
         """An object to be read in parts, as Arrow reads Parquet.

@@ -134,6 +134,7 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
         lambda: published(tmp_path).current(name),
         lambda: published(tmp_path).pinned(name, "1"),
         lambda: Rendezvous(tmp_path).proposal(name),
+        lambda: Versions().document("churn", name, "spec.json"),
     ):
         with pytest.raises(NameFault, match="is no name: expected letters"):
             attempt()
