@@ -16,7 +16,7 @@ from ml_assets.serving.log.retired_segment import close_orphan
 from ml_assets.serving.log.segments import SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship
 from ml_assets.serving.metrics.collector import Metrics
-from ml_assets.serving.models.plan_store import ServerLease
+from ml_assets.serving.models.rendezvous import ServerLease
 from ml_assets.serving.settings import ServerSettings
 
 
