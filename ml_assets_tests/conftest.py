@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
 from ml_assets_tests.kits.databases import database, installation
+from ml_assets_tests.kits.lossy import lossy
 from ml_assets_tests.kits.outages import outage
 from ml_assets_tests.kits.postgres import postgres
 
@@ -25,6 +26,7 @@ __all__ = [
     "azure_server",
     "database",
     "installation",
+    "lossy",
     "outage",
     "postgres",
     "s3_server",

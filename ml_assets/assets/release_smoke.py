@@ -116,7 +116,7 @@ def broken_rules(specs: list[ModelSpec]) -> list[str]:
     versions, tables = Versions(), Tables()
     faults: list[str] = []
     for spec in specs:
-        for name in versions.names(spec.name)[-1:]:
+        for name in versions.latest(spec.name):
             data = versions.get(spec.name, name).raw_version
             if tables.exists(spec.name, "raw", data):
                 raw: Any = tables.read(spec.name, "raw", data)

@@ -95,14 +95,15 @@ def health_sensor(
         description=f"Rolls {spec.name} back when no server can serve its plan.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from ml_assets.core.files import storage_root
-        from ml_assets.serving.models.plan_store import PlanStore
+        from ml_assets.serving.models.rendezvous import rendezvous
+        from ml_assets.state.plans import Plans, reconcile
 
-        store = PlanStore(storage_root())
-        plan = store.current(spec.name)
+        plan = Plans().current(spec.name)
         if plan is None:
             return dg.SkipReason(f"{spec.name} was never deployed")
-        reports = store.reports(spec.name)
+        # Whoever committed it may have died before servers could read it.
+        reconcile(spec.name)
+        reports = rendezvous().reports(spec.name)
         failed = [
             report
             for report in reports

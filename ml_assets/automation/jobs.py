@@ -9,13 +9,13 @@ from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
 from ml_assets.automation.drift_sensor import drift_sensor
 from ml_assets.automation.gate_sensor import gate_sensor
 from ml_assets.automation.pods import executor_of, pod_tags
-from ml_assets.core.files import home, storage_root
+from ml_assets.core.files import home
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.drift_reports import raw_to_compare
 from ml_assets.prediction_log.segments import Kind, waiting
 from ml_assets.serving.log.shipping import orphans
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 
 MONITOR_STAGES = ("predictions", "labels", "drift", "performance", "experiment")
 # A run whose process is gone is noticed after this time, and then started again.
@@ -104,8 +104,7 @@ def monitor_schedule(spec: ModelSpec, job: Any) -> dg.ScheduleDefinition:
 
 def why_not(spec: ModelSpec, is_hour: bool) -> str:
     """Why there is nothing to watch now; empty where there is."""
-    root = storage_root()
-    plan = PlanStore(root).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         return f"{spec.name} was never deployed"
     if plan.experiment is not None:

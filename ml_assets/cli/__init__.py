@@ -65,6 +65,7 @@ def main() -> None:
     Environment:
       ML_ASSETS_HOME       local state (default ./.ml_assets)
       ML_ASSETS_STORAGE    tables, plans and versions (default ML_ASSETS_HOME)
+      ML_ASSETS_CACHE      verified bundles (default ML_ASSETS_HOME/cache)
       DAGSTER_HOME         Dagster instance (default ML_ASSETS_HOME/dagster)
       ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
                            kubernetes

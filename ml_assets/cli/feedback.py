@@ -22,9 +22,9 @@ from ml_assets.prediction_log.segments import (
 )
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.requests.timestamps import unix_seconds
 from ml_assets.spec.catalogue import specs
+from ml_assets.state.plans import Plans
 
 NEEDED = "id and label, or {entity}, time and label"
 
@@ -62,7 +62,7 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
     """
     root = storage_root()
     require_known(model)
-    plan = PlanStore(root).current(model)
+    plan = Plans().current(model)
     if plan is None:
         raise Failed(f"{model} was never deployed; it has no predictions to label")
     data = (root / plan.live.bundle / "signature.json").read_bytes()

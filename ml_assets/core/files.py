@@ -137,10 +137,7 @@ def directory(text: str, name: str) -> Path:
     if not separator:
         return Path(text).absolute()
     if scheme != "file" or not rest.startswith("/"):
-        raise StorageError(
-            f"{name} is {text!r}, expected a directory or file:///PATH: plans and the"
-            " ledger need renames and locks, which a store of objects does not have"
-        )
+        raise StorageError(f"{name} is {text!r}, expected a directory or file:///PATH")
     return Path(rest)
 
 

@@ -11,9 +11,9 @@ import msgspec
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
-from ml_assets.core.files import storage_root
+from ml_assets.core.storage import storage
 from ml_assets.records.plan import ServingPlan, digest, encode
-from ml_assets.serving.models.plan_store import PlanStore, StalePlanError
+from ml_assets.serving.models.published_plans import PublishedPlans, StalePlanError
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.schema import plans
 
@@ -42,12 +42,29 @@ def commit(connection: Connection, plan: ServingPlan) -> None:
 
 
 def publish(model: str) -> None:
-    """Let servers read the active plan of `model`. It may be repeated at any time."""
+    """Let servers read the active plan of `model`. It may be repeated at any time.
+
+    Raises
+    ------
+    ForeignPlanError
+        If the storage has a newer plan: it is that of another database.
+    StorageUnavailableError
+        If the storage does not answer; `reconcile` makes up for it.
+    """
     # Whoever publishes has the newest plan: nobody commits another one meanwhile.
     with writing(model) as connection:
         plan = _current(connection, model)
         if plan is not None:
-            PlanStore(storage_root()).publish(plan)
+            PublishedPlans(storage()).publish(plan)
+
+
+def reconcile(model: str) -> bool:
+    """Publish the active plan of `model` where it is late; whether it was."""
+    plan = Plans().current(model)
+    if plan is None or PublishedPlans(storage()).current(model) == plan:
+        return False
+    publish(model)
+    return True
 
 
 class Plans:
@@ -102,7 +119,7 @@ class Plans:
 
     def late(self) -> list[str]:
         """Models whose active plan is not the one that servers read."""
-        published = PlanStore(storage_root())
+        published = PublishedPlans(storage())
         return sorted(
             model
             for model, plan in self.active().items()

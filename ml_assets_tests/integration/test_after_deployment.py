@@ -16,8 +16,8 @@ from ml_assets.core.files import read_json
 from ml_assets.core.storage import storage
 from ml_assets.prediction_log.segments import waiting
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import another, definitions_of, failure_of
@@ -87,7 +87,7 @@ def run(
 
 
 def plan_now(home: Path) -> ServingPlan:
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None
     return plan
 

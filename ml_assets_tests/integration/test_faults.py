@@ -14,8 +14,8 @@ import pandas as pd
 import pytest
 
 from ml_assets.core.files import TEMPORARY
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state import contracts
+from ml_assets.state.plans import Plans
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import definitions_of, failure_of
@@ -420,7 +420,7 @@ def test_what_serves_and_what_was_kept_survive_every_fault(
             assert kept[path] == content, (name, path)
         assert contracts.accepted("churn") == contract_before, name
 
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and (plan.generation, plan.live.version) == (1, version)
     # The next good run reads the good table again, not the newest one.
     other = make_spec(source=of_file(good), estimator={"params": {"max_iter": 21}})
@@ -431,6 +431,6 @@ def test_what_serves_and_what_was_kept_survive_every_fault(
     table = Tables().read("churn", "raw", second.raw_version)
     assert len(table) == len(GOOD)
     assert run_job(other, "deploy").success
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and plan.live.version == second.version
     assert not [path for path in home.rglob(f"{TEMPORARY}*") if os.path.exists(path)]

@@ -13,7 +13,7 @@ from ml_assets.lifecycle.compaction import compact
 from ml_assets.serving.log import prediction_log
 from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.metrics.collector import Metrics
-from ml_assets.serving.models.plan_store import ServerLease
+from ml_assets.serving.models.rendezvous import ServerLease
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.state.logged import predictions
 from ml_assets_tests.kits.outages import Mode, Outage

@@ -9,8 +9,8 @@ import dagster as dg
 import pytest
 
 from ml_assets.core.files import read_json
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state import contracts
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import PROFILE, Versions
@@ -62,7 +62,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
 
     deployed = run_job(spec, "deploy")
     assert deployed.success, failure_of(deployed)
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and plan.generation == 1
     assert plan.live.version == version and plan.live.runtime == "compiled"
     aliases = Registry().aliases("churn")
@@ -84,7 +84,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
     )
     assert twice.success
     assert "was activated before, as plan 1 of churn" in skipped_reason(twice)
-    assert [p.generation for p in PlanStore(home).history("churn")] == [1]
+    assert [p.generation for p in Plans().history("churn")] == [1]
 
     # Force trains the same again: it is the champion, and nothing is deployed.
     forced = run_job(spec, "train", {"churn__model": {"config": {"force": True}}})
@@ -100,7 +100,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
         assert nothing.success
     said = f"version {second}: it is the champion {version} again"
     assert said in skipped_reason(nothing)
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and (plan.generation, plan.live.version) == (1, version)
 
 
@@ -150,7 +150,7 @@ def test_a_useless_version_is_evaluated_warned_of_and_never_deployed(
     # Materialized with all the others, a deployment without a version is no failure.
     newest = run_job(spec, "deploy")
     assert "no version of churn has passed its gate" in skipped_reason(newest)
-    assert PlanStore(home).current("churn") is None
+    assert Plans().current("churn") is None
 
 
 def test_bad_data_stops_before_features_and_keeps_its_report(
@@ -226,7 +226,7 @@ def test_an_altered_artifact_is_refused_and_the_old_plan_stays(
     assert not result.success
     assert f"version {version}: " in failure_of(result)
     assert "model.skops" in failure_of(result)
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and plan.generation == 1
 
 
@@ -253,5 +253,5 @@ def test_a_version_overtaken_by_a_better_champion_is_not_deployed(
     assert f"version {first} was overtaken by {second}: accuracy" in skipped_reason(
         late
     )
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and plan.live.version == second

@@ -34,7 +34,7 @@ def bundles(home: Path) -> int:
 
 def sweep(home: Path, days: float) -> list[str]:
     """Clean up, `days` from now; what went."""
-    target, now = LocalTarget(home), time.time() + days * DAY
+    target, now = LocalTarget(), time.time() + days * DAY
     return [item.name for item in clean(target, MODEL, RetentionSpec(), now).deletions]
 
 

@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.serving.models.bundle import load_runtime
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
@@ -160,7 +160,7 @@ class Platform:
 
     def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
         self.home = directory
-        self.plans = PlanStore(directory)
+        self.plans = Plans()
         self.versions = Versions()
         self.tables = Tables()
         self.spec = directory / f"{MODEL}.json"

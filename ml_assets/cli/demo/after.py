@@ -13,9 +13,9 @@ from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children
 from ml_assets.cli.run_report import RunReport
-from ml_assets.core.files import storage_root, write_bytes
+from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 
 if TYPE_CHECKING:
     from ml_assets.cli.demo.runs import Runs
@@ -196,7 +196,7 @@ def _deploy(demo: Demo, trained: RunReport) -> ServingPlan:
 
 
 def _plan() -> ServingPlan:
-    plan = PlanStore(storage_root()).current(MODEL)
+    plan = Plans().current(MODEL)
     if plan is None:
         raise Failed(f"{MODEL} is not in service")
     return plan

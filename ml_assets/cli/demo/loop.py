@@ -22,9 +22,8 @@ from ml_assets.cli.jobs import RunFollower, find_run, run_job
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children, heed_termination
 from ml_assets.cli.run_report import RunReport, gate_lines
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 
 if TYPE_CHECKING:
@@ -92,7 +91,7 @@ def _deploy(children: Children, version: str) -> ServingPlan:
         short = launched.run_id[:8]
         line("sensor", f"{MODEL}_gate launched run {short} after {seconds:.1f} s")
         _follow(children, instance, launched.run_id)
-    plan = PlanStore(storage_root()).current(MODEL)
+    plan = Plans().current(MODEL)
     if plan is None or plan.live.version != version:
         raise Failed(f"version {version} is not in service after its deployment run")
     from ml_assets.state.registry import CHAMPION, Registry

@@ -30,13 +30,15 @@ def migrate_log(source: Path, model: str) -> int:
     MigrationError
         If a file is not the one that its batch names.
     """
-    return _ship(source, model) + sum(
+    # Before the segments: one that is in a batch must not become a part of another.
+    batches = sum(
         _copy(source, model, kind, manifest)
         for kind in get_args(Kind)
         for manifest in sorted(
             (source / kind / model / "batches").glob("[0-9a-f]*.json")
         )
     )
+    return batches + _ship(source, model)
 
 
 def _copy(source: Path, model: str, kind: Kind, manifest: Path) -> bool:

@@ -143,7 +143,7 @@ def test_a_shadow_scores_what_was_answered_for_the_log_alone(storage, versions):
     _, arms, given, expected = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")
-        server.store.publish(two_arms(arms, 2, "shadow", 1.0))
+        server.plans.publish(two_arms(arms, 2, "shadow", 1.0))
         server.wait_for("plan loaded", generation=2)
         for row in given:
             assert server.predict([row])["version"] == "a"
@@ -185,13 +185,13 @@ def test_entities_stay_on_their_arm_over_servers_and_restarts(storage, versions)
         servers = [Server(storage) for _ in range(3)]
         try:
             if start == 0:
-                servers[0].store.publish(two_arms(arms, 1, "split", share))
+                servers[0].plans.publish(two_arms(arms, 1, "split", share))
             for server in servers:
                 server.wait_for("plan loaded")
                 assignments.append(ask(server.port, ENTITIES, given[0]))
             if start == 1:
                 # A larger share moves only those that it must.
-                servers[0].store.publish(two_arms(arms, 2, "split", 0.4))
+                servers[0].plans.publish(two_arms(arms, 2, "split", 0.4))
                 servers[0].wait_for("plan loaded", generation=2)
                 after = ask(servers[0].port, ENTITIES, given[0])
             for server in servers:

@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.assets import rollback
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
+from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease, ServerReport
 from ml_assets_tests.kits.records import add_version, serve_version
 from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
 
@@ -30,7 +30,7 @@ def tick(
     home: Path,
     instance: dg.DagsterInstance | None = None,
 ) -> Any:
-    store = PlanStore(home)
+    store = Rendezvous(home)
     for server, (reported, generation) in state.items():
         reported, _, proposal = reported.partition(" of ")
         report: Any = {"server": server, "state": reported, "generation": generation}

@@ -14,8 +14,8 @@ from ml_assets.automation.jobs import build
 from ml_assets.lifecycle import deployment
 from ml_assets.lifecycle.plan_transitions import challenge, drop
 from ml_assets.ml.gate_figures import GateFigures
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import RegistryError
 from ml_assets.state.versions import Versions
 from ml_assets.targets import UnreachableError
@@ -289,7 +289,7 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
 ) -> None:
     spec = make_spec(serving={"strategy": strategy})
     sensor = gate_sensor_of(spec)
-    plans, versions = PlanStore(home), Versions()
+    plans, versions = Plans(), Versions()
     cursor = None
 
     def tick_now() -> tuple[list[str], str]:

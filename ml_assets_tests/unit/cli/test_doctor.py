@@ -33,7 +33,7 @@ def status_of(findings: Any, check: str) -> str:
 
 
 def only_findings(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
-    monkeypatch.setattr("ml_assets.cli.doctor.diagnose", lambda url: iter(findings))
+    monkeypatch.setattr("ml_assets.cli.doctor.diagnose", lambda *_: iter(findings))
 
 
 @pytest.mark.parametrize(

@@ -232,7 +232,7 @@ def test_the_entry_is_that_of_the_plan_that_answered(version: str, home: Path) -
 
 def test_under_test_each_arm_has_its_own_entry(version: str, home: Path) -> None:
     tried = add_version(home, "20261123T020000Z")
-    target = LocalTarget(home)
+    target = LocalTarget()
     plan = challenge(
         target.current("churn"), tried, ServingSpec(strategy="split"), "it passed"
     )

@@ -9,7 +9,7 @@ import pytest
 
 from ml_assets.lifecycle.replay import Answer, replay
 from ml_assets.records.plan import Arm
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets_tests.kits.cli import deploy_small_model
 
 
@@ -17,7 +17,7 @@ from ml_assets_tests.kits.cli import deploy_small_model
 def version(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Arm]:
     root = tmp_path_factory.mktemp("storage")
     deploy_small_model(root)
-    plan = PlanStore(root).current("income")
+    plan = Plans().current("income")
     assert plan is not None
     return root / plan.live.bundle, plan.live
 

@@ -237,7 +237,7 @@ def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             point("churn", stage, record.run_id, version)
         if number in (3, 4):
             serve_version(home, record, created_at=f"2025-01-1{number}T00:00:00+00:00")
-    hold(LocalTarget(home), "churn", "20250101T000000Z", "user ana", "evidence")
+    hold(LocalTarget(), "churn", "20250101T000000Z", "user ana", "evidence")
     ship(home, [line(NOW - 40 * DAY, n, version="20250104T000000Z") for n in range(9)])
     compact("churn", "predictions")
     fresh = [line(NOW - 2 * DAY, n, version="20250104T000000Z") for n in range(9)]
@@ -262,15 +262,15 @@ def files(root: Path) -> set[str]:
 
 def test_a_dry_run_lists_what_would_go_and_removes_nothing(storage: Path) -> None:
     before = files(storage)
-    planned = clean(LocalTarget(storage), "churn", POLICY, NOW, dry_run=True)
+    planned = clean(LocalTarget(), "churn", POLICY, NOW, dry_run=True)
     assert files(storage) == before
-    done = clean(LocalTarget(storage), "churn", POLICY, NOW)
+    done = clean(LocalTarget(), "churn", POLICY, NOW)
     assert done.deletions == planned.deletions and done.bytes == planned.bytes > 0
     assert done.postponed == []
 
 
 def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
-    done = clean(LocalTarget(storage), "churn", POLICY, NOW)
+    done = clean(LocalTarget(), "churn", POLICY, NOW)
     # 1 is on hold, 2 has a segment, 3 is previous, 4 serves, 5 and 6 are the newest.
     assert Versions().names("churn") == [
         f"2025010{n}T000000Z" for n in (1, 2, 3, 4, 5, 6)
@@ -286,7 +286,7 @@ def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
     assert len(list(storage.glob("predictions/churn/*/*.parquet"))) == 1
     (storage / "segments/churn/s-00000002.jsonl").unlink()
     few = POLICY.model_copy(update={"versions": 1})
-    done = clean(LocalTarget(storage), "churn", few, NOW)
+    done = clean(LocalTarget(), "churn", few, NOW)
     left = [f"2025010{n}T000000Z" for n in (1, 3, 4, 6)]
     assert Versions().names("churn") == left
     assert {item.kind for item in done.deletions} == {"version", "table", "report"}
@@ -294,7 +294,7 @@ def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
         f"raw{name}" for name in left
     }
     assert not (storage / "versions/churn/20250102T000000Z").exists()
-    assert clean(LocalTarget(storage), "churn", few, NOW).deletions == []
+    assert clean(LocalTarget(), "churn", few, NOW).deletions == []
 
 
 def test_a_version_that_the_registry_does_not_let_go_keeps_its_tables(
@@ -305,7 +305,7 @@ def test_a_version_that_the_registry_does_not_let_go_keeps_its_tables(
 
     monkeypatch.setattr(Registry, "remove", refuse)
     few = POLICY.model_copy(update={"versions": 1})
-    done = clean(LocalTarget(storage), "churn", few, NOW)
+    done = clean(LocalTarget(), "churn", few, NOW)
     assert done.postponed == ["version 20250105T000000Z: it cannot be reached"]
     assert (storage / "tables/churn/raw/raw20250105T000000Z.parquet").exists()
 
@@ -322,14 +322,14 @@ def test_a_table_that_a_run_takes_up_meanwhile_stays(
 
     monkeypatch.setitem(cleanup.REMOVERS, "version", take_up)
     few = POLICY.model_copy(update={"versions": 1})
-    done = clean(LocalTarget(storage), "churn", few, NOW)
+    done = clean(LocalTarget(), "churn", few, NOW)
     assert done.postponed == [f"table raw/{table}: a run took it up"]
     assert (storage / f"tables/churn/raw/{table}.parquet").exists()
 
 
 def _clean(home: Path) -> None:
     few = POLICY.model_copy(update={"versions": 1})
-    clean(LocalTarget(home), "churn", few, NOW)
+    clean(LocalTarget(), "churn", few, NOW)
 
 
 def _clean_after(event: Any, home: Path) -> None:
@@ -358,7 +358,7 @@ def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
     may_clean = SPAWN.Event()
     cleaning = SPAWN.Process(target=_clean_after, args=(may_clean, storage))
     cleaning.start()
-    with LocalTarget(storage).lock("churn"):
+    with LocalTarget().lock("churn"):
         may_clean.set()
         # Under the deployer's lock, a version that would go becomes active.
         record = Versions().get("churn", "20250102T000000Z")
@@ -370,7 +370,7 @@ def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
 
 
 def assert_sound(root: Path) -> None:
-    snapshot = take_snapshot(LocalTarget(root), "churn", NOW)
+    snapshot = take_snapshot(LocalTarget(), "churn", NOW)
     assert dangling(snapshot, NOW) == []
 
 
@@ -400,7 +400,7 @@ def test_a_killed_cleanup_is_finished_by_the_next(
     assert_sound(storage)
     assert len(Versions().names("churn")) == 4
     few = POLICY.model_copy(update={"versions": 1})
-    assert clean(LocalTarget(storage), "churn", few, NOW).deletions == []
+    assert clean(LocalTarget(), "churn", few, NOW).deletions == []
 
 
 @pytest.mark.usefixtures("installation")
@@ -412,7 +412,7 @@ def test_tables_and_reports_go_wherever_they_are(home: Path) -> None:
         validations.save("churn", version, report)
         tables.accept("churn", "raw", version)
     StepValues().write("churn", "run", "step/result", {"number": 1})
-    target, later = LocalTarget(home), time.time() + 100 * DAY
+    target, later = LocalTarget(), time.time() + 100 * DAY
     assert clean(target, "churn", POLICY, time.time()).deletions == []
     done = clean(target, "churn", POLICY, later)
     assert [item.kind for item in done.deletions] == [
@@ -433,7 +433,7 @@ def test_what_a_killed_training_left_goes_after_a_day(home: Path) -> None:
     storage_of_test().put(f"versions/churn/{version}/spec.json", b"{}")
     # Of this one, a cleanup that was killed removed the row.
     storage_of_test().put("versions/churn/20250101T000000Z/spec.json", b"{}")
-    target = LocalTarget(home)
+    target = LocalTarget()
     assert [
         item.name for item in clean(target, "churn", POLICY, time.time()).deletions
     ] == ["versions/churn/20250101T000000Z"]
@@ -472,12 +472,10 @@ def test_what_a_killed_compaction_uploaded_goes_after_a_day(
         path for path in storage.glob("predictions/churn/*/*") if path.name in counted
     }
     now = time.time()
-    clean(LocalTarget(storage), "churn", RetentionSpec(predictions_days=10_000), now)
+    clean(LocalTarget(), "churn", RetentionSpec(predictions_days=10_000), now)
     assert left.exists()
     os.utime(left, (now - 3 * DAY, now - 3 * DAY))
-    done = clean(
-        LocalTarget(storage), "churn", RetentionSpec(predictions_days=10_000), now
-    )
+    done = clean(LocalTarget(), "churn", RetentionSpec(predictions_days=10_000), now)
     assert left.relative_to(storage).as_posix() in [
         item.name for item in done.deletions
     ]
