@@ -150,14 +150,16 @@ def _ends(trace: Trace) -> tuple[int, int]:
 def by_plan(given: Stream) -> tuple[int, int]:
     """The same of a group-sequential test of the whole stream."""
     values, low, high = given.differences()
-    looks = np.array(Planned(labels=len(values), scale=Scale("loss")).planned)
-    limits = np.array(boundaries(ALPHA, tuple(looks / len(values))))
-    total, squares, cubes = (np.cumsum(values**power)[looks - 1] for power in (1, 2, 3))
-    found = (
-        statistics(looks, total, squares, cubes, low.min()) >= limits,
-        statistics(looks, -total, squares, -cubes, -high.max()) >= limits,
+    at_labels = np.array(Planned(labels=len(values), scale=Scale("loss")).planned)
+    limits = np.array(boundaries(ALPHA, tuple(at_labels / len(values))))
+    total, squares, cubes = (
+        np.cumsum(values**power)[at_labels - 1] for power in (1, 2, 3)
     )
-    ends = [int(looks[np.argmax(at)]) if at.any() else NEVER for at in found]
+    found = (
+        statistics(at_labels, total, squares, cubes, low.min()) >= limits,
+        statistics(at_labels, -total, squares, -cubes, -high.max()) >= limits,
+    )
+    ends = [int(at_labels[np.argmax(at)]) if at.any() else NEVER for at in found]
     return ends[0], ends[1]
 
 

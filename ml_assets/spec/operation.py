@@ -12,7 +12,8 @@ class DesignSpec(BaseSpec):
     """An experiment of planned size, instead of one that may be decided at any time."""
 
     labels: int = Field(
-        ge=100, description="labels after which the experiment ends, with five looks"
+        ge=100,
+        description="labels after which the experiment ends, with five interim analyses",
     )
 
 

@@ -1,8 +1,8 @@
-"""Boundaries of a group-sequential test: what a statistic must reach at each look.
+"""Boundaries of a group-sequential test: what a statistic must reach at each analysis.
 
-Alpha is spent over the looks as Lan and DeMets (1983) do it for boundaries like those
-of O'Brien and Fleming (1979): nearly all is left for the last look. The boundaries are
-found by numerical integration over the looks (Armitage, McPherson and Rowe 1969).
+Alpha is spent over the analyses as Lan and DeMets (1983) do it for boundaries like
+those of O'Brien and Fleming (1979): nearly all is left for the last. The boundaries are
+found by numerical integration over the analyses (Armitage, McPherson and Rowe 1969).
 """
 
 import math
@@ -39,14 +39,14 @@ def spent(alpha: float, fraction: float) -> float:
 
 @lru_cache(maxsize=4_096)
 def boundaries(alpha: float, fractions: tuple[float, ...]) -> tuple[float, ...]:
-    """What a standard normal statistic must reach at each look, one-sided.
+    """What a standard normal statistic must reach at each analysis, one-sided.
 
     Parameters
     ----------
     alpha : float
         Chance of ever reaching a boundary without a difference.
     fractions : tuple of float
-        Parts of all labels that are there at each look, growing, up to 1.
+        Parts of all labels that are there at each analysis, growing, up to 1.
 
     Examples
     --------
@@ -81,7 +81,7 @@ def _carried(
     root: float,
     limit: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The density below the boundary after a look, as points and their masses."""
+    """The density below the boundary after an analysis, as points and their masses."""
     after = np.linspace(-FARTHEST * root, min(limit, FARTHEST) * root, POINTS)
     steps = (after[:, None] - points) / step
     density = np.exp(-(steps**2) / 2) @ weights / (step * math.sqrt(2 * math.pi))
@@ -89,14 +89,14 @@ def _carried(
 
 
 def repeated_p(statistic: float, fractions: tuple[float, ...]) -> float:
-    """The least alpha at which `statistic` reaches the boundary of the last look.
+    """The least alpha at which `statistic` reaches the boundary of the last analysis.
 
     Parameters
     ----------
     statistic : float
         Standard normal without a difference.
     fractions : tuple of float
-        Of the looks up to this one.
+        Of the analyses up to this one.
 
     Returns
     -------

@@ -1,8 +1,8 @@
 """Two arms compared by a number of labels that is planned: a group-sequential test.
 
-It looks five times only, at fixed shares of the labels, whoever asks and how often. For
-a size that is known beforehand it finds smaller differences than a test that may be
-looked at at any time; after the last label there is no more to find.
+There are five analyses, at fixed shares of the labels, whoever asks and how often. For
+a size that is known beforehand it finds smaller differences than a test that is valid
+at any time; after the last label there is no more to find.
 """
 
 import math
@@ -17,10 +17,10 @@ from ml_assets.ml.sequential.differences import Differences
 from ml_assets.ml.sequential.evidence import Evidence, Trace
 from ml_assets.ml.sequential.losses import Scale
 
-LOOKS = 5
+ANALYSES = 5
 
 
-class Look(msgspec.Struct, frozen=True, kw_only=True):
+class Analysis(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of the first `n` labels.
 
     Attributes
@@ -55,7 +55,7 @@ class Planned(Evidence, frozen=True, kw_only=True):
         Sums of the differences, of their squares and of their cubes.
     least, most : float
         What a difference could have been at least, and at most.
-    looks : tuple of Look
+    analyses : tuple of Analysis
 
     Examples
     --------
@@ -75,13 +75,13 @@ class Planned(Evidence, frozen=True, kw_only=True):
     cubes: float = 0.0
     least: float = 0.0
     most: float = 0.0
-    looks: tuple[Look, ...] = ()
+    analyses: tuple[Analysis, ...] = ()
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.labels < LOOKS:
+        if self.labels < ANALYSES:
             raise ValueError(
-                f"labels must be {LOOKS} or more, for as many looks,"
+                f"labels must be {ANALYSES} or more, for as many analyses,"
                 f" found {self.labels}"
             )
 
@@ -92,12 +92,14 @@ class Planned(Evidence, frozen=True, kw_only=True):
 
     @property
     def planned(self) -> tuple[int, ...]:
-        """Numbers of labels at which it looks."""
-        return tuple(-(-self.labels * look // LOOKS) for look in range(1, LOOKS + 1))
+        """Numbers of labels at which there is an analysis."""
+        return tuple(
+            -(-self.labels * one // ANALYSES) for one in range(1, ANALYSES + 1)
+        )
 
     @property
     def fractions(self) -> tuple[float, ...]:
-        """The looks as parts of all labels."""
+        """The analyses as parts of all labels."""
         return tuple(n / self.labels for n in self.planned)
 
     def update(self, differences: Differences) -> Self:
@@ -108,21 +110,21 @@ class Planned(Evidence, frozen=True, kw_only=True):
         if not len(differences.values):
             return self
         sums = self._sums(differences)
-        looks = self._looks(sums)
+        analyses = self._analyses(sums)
         return self._after(
-            self._traced(len(differences.values), looks),
+            self._traced(len(differences.values), analyses),
             total=float(sums[-1, 0]),
             squares=float(sums[-1, 1]),
             cubes=float(sums[-1, 2]),
             least=float(sums[-1, 3]),
             most=float(sums[-1, 4]),
-            looks=self.looks + looks,
+            analyses=self.analyses + analyses,
         )
 
     def trace(self, differences: Differences) -> Trace:
         """Log of 1 / p after each of these labels, had they come next."""
-        looks = self._looks(self._sums(differences))
-        return self._traced(len(differences.values), looks)
+        analyses = self._analyses(self._sums(differences))
+        return self._traced(len(differences.values), analyses)
 
     def _sums(self, differences: Differences) -> NDArray[np.float64]:
         """Running sums of three powers, least and most, of shape (n, 5)."""
@@ -134,34 +136,34 @@ class Planned(Evidence, frozen=True, kw_only=True):
         most = np.maximum(np.maximum.accumulate(high), self.most)
         return np.column_stack([sums, least, most])
 
-    def _looks(self, sums: NDArray[np.float64]) -> tuple[Look, ...]:
-        """The looks that these labels complete."""
+    def _analyses(self, sums: NDArray[np.float64]) -> tuple[Analysis, ...]:
+        """The analyses that these labels complete."""
         limits = boundaries(self.alpha, self.fractions)
         return tuple(
-            _look(n, limit, sums[n - self.n - 1])
+            _analysis(n, limit, sums[n - self.n - 1])
             for n, limit in zip(self.planned, limits)
             if self.n < n <= self.n + len(sums)
         )
 
-    def _traced(self, added: int, looks: tuple[Look, ...]) -> Trace:
+    def _traced(self, added: int, analyses: tuple[Analysis, ...]) -> Trace:
         better, worse = np.full(added, self.log_better), np.full(added, self.log_worse)
-        for look in looks:
-            passed = self.fractions[: self.planned.index(look.n) + 1]
-            for path, statistic in ((better, look.better), (worse, look.worse)):
-                later = path[look.n - self.n - 1 :]
+        for one in analyses:
+            passed = self.fractions[: self.planned.index(one.n) + 1]
+            for path, statistic in ((better, one.better), (worse, one.worse)):
+                later = path[one.n - self.n - 1 :]
                 reached = -math.log(repeated_p(statistic, passed))
                 later[:] = np.maximum(later, reached)
         return Trace(better, worse)
 
     def interval(self) -> tuple[float, float]:
-        """Limits of the true difference, scaled, as of the last look.
+        """Limits of the true difference, scaled, as of the last analysis.
 
-        At all looks together, the truth is below the lower limit with probability of
+        At all analyses together, the truth is below the lower limit with probability of
         about ``alpha``, and the same above the upper.
         """
-        if not self.looks:
+        if not self.analyses:
             return -1.0, 1.0
-        last = self.looks[-1]
+        last = self.analyses[-1]
         reach = last.boundary * last.error
         return max(last.difference - reach, -1.0), min(last.difference + reach, 1.0)
 
@@ -171,15 +173,15 @@ class Planned(Evidence, frozen=True, kw_only=True):
         Examples
         --------
         >>> Planned(scale=Scale("cost"), labels=5_000, n=30).describe()
-        '30 of 5,000 planned labels; the next look is at 1,000'
+        '30 of 5,000 planned labels; the next analysis is at 1,000'
         """
         figures = f"{min(self.n, self.labels):,} of {self.labels:,} planned labels"
-        if self.looks:
-            last = self.looks[-1]
+        if self.analyses:
+            last = self.analyses[-1]
             shown = self.scale.describe(last.difference, *self.interval())
             figures += f"; at {last.n:,} the challenger's {shown}"
-        if len(self.looks) < LOOKS:
-            figures += f"; the next look is at {self.planned[len(self.looks)]:,}"
+        if len(self.analyses) < ANALYSES:
+            figures += f"; the next analysis is at {self.planned[len(self.analyses)]:,}"
         return figures
 
 
@@ -224,10 +226,10 @@ def statistics(
     return np.asarray(np.minimum(statistic, corrected))
 
 
-def _look(n: int, limit: float, sums: NDArray[np.float64]) -> Look:
+def _analysis(n: int, limit: float, sums: NDArray[np.float64]) -> Analysis:
     total, squares, cubes, least, most = map(float, sums)
     mean = total / n
-    return Look(
+    return Analysis(
         n=n,
         difference=-mean,
         error=math.sqrt(max(squares / n - mean**2, 0.0) / n),

@@ -21,7 +21,7 @@ def stream(seed, n=1_000, ratio=1.0):
 
 
 def test_boundaries_are_those_of_the_textbook():
-    # Lan-DeMets spending like O'Brien and Fleming, one-sided 0.025, five looks.
+    # Lan-DeMets spending like O'Brien and Fleming, one-sided 0.025, five analyses.
     found = boundaries(0.025, FIFTHS)
 
     assert found == pytest.approx((4.877, 3.357, 2.680, 2.290, 2.031), abs=2e-3)
@@ -42,13 +42,13 @@ def test_all_of_alpha_is_spent_at_the_end_and_nothing_at_the_start():
     assert spent(0.05, 0.01) < 1e-12
 
 
-@pytest.mark.parametrize("look", [2, 5])
-def test_the_repeated_p_is_alpha_on_the_boundary_of_alpha(look):
-    limit = boundaries(0.03, FIFTHS)[look - 1]
+@pytest.mark.parametrize("analysis", [2, 5])
+def test_the_repeated_p_is_alpha_on_the_boundary_of_alpha(analysis):
+    limit = boundaries(0.03, FIFTHS)[analysis - 1]
 
-    assert repeated_p(limit, FIFTHS[:look]) == pytest.approx(0.03, rel=1e-3)
-    assert repeated_p(-1.0, FIFTHS[:look]) > 0.9
-    assert repeated_p(30.0, FIFTHS[:look]) == 1e-6
+    assert repeated_p(limit, FIFTHS[:analysis]) == pytest.approx(0.03, rel=1e-3)
+    assert repeated_p(-1.0, FIFTHS[:analysis]) > 0.9
+    assert repeated_p(30.0, FIFTHS[:analysis]) == 1e-6
 
 
 @pytest.mark.parametrize("ratio, decided", [(0.8, "promote"), (1.25, "roll_back")])
@@ -77,7 +77,7 @@ def test_batches_give_bit_for_bit_the_state_of_single_labels(batches):
 def test_the_decision_is_that_of_the_boundaries():
     for seed in range(10):
         state = STATE.update(stream(seed, ratio=0.9))
-        reached = [look.n for look in state.looks if look.better >= look.boundary]
+        reached = [one.n for one in state.analyses if one.better >= one.boundary]
         assert state.decided_at == (reached[0] if reached else None)
 
 
@@ -86,7 +86,7 @@ def test_labels_between_two_looks_are_no_evidence():
     before = STATE.update(values.slice(0, 399))
     after = STATE.update(values.slice(0, 400))
 
-    assert [len(state.looks) for state in (before, after)] == [1, 2]
+    assert [len(state.analyses) for state in (before, after)] == [1, 2]
     assert before.trace(values.slice(399, 400)).better[-1] == after.log_better
     assert len(set(before.trace(values.slice(200, 399)).better)) == 1
 
@@ -96,7 +96,7 @@ def test_labels_after_the_planned_ones_change_nothing():
 
     later = state.update(paired(np.zeros(500), np.ones(500)))
 
-    assert (later.looks, later.decided) == (state.looks, state.decided)
+    assert (later.analyses, later.decided) == (state.analyses, state.decided)
     assert later.describe() == state.describe()
 
 
@@ -108,7 +108,7 @@ def test_equal_losses_are_no_evidence(losses):
 
 
 def test_a_small_saving_on_every_row_is_no_evidence_before_the_rare_loss_was_seen():
-    # Without the further value each look would have no variance and be certain.
+    # Without the further value each analysis would have no variance and be certain.
     values = paired(np.zeros(1_000), np.full(1_000, 0.0005))
 
     assert STATE.update(values).decided is None
@@ -117,7 +117,7 @@ def test_a_small_saving_on_every_row_is_no_evidence_before_the_rare_loss_was_see
 def test_before_the_first_look_it_says_when_that_is():
     state = STATE.update(stream(5, n=50))
 
-    assert state.describe() == "50 of 1,000 planned labels; the next look is at 200"
+    assert state.describe() == "50 of 1,000 planned labels; the next analysis is at 200"
     assert state.interval() == (-1, 1)
 
 
