@@ -7,25 +7,41 @@ import dagster as dg
 from ml_assets.assets import runs
 from ml_assets.assets.common import STEPS, TABLES
 from ml_assets.assets.io_managers import StepIOManager, TableIOManager
-from ml_assets.automation import delivery
+from ml_assets.automation import delivery, sensors
 from ml_assets.automation import notify as automation_notify
 from ml_assets.spec import component_tree
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.run_repository import RunRepository, is_run_process
 
 
 @dg.definitions
-def defs() -> dg.Definitions:
-    """Every model's stages, jobs, schedules and sensors, releases, notifications."""
-    return component_tree.load(Path(__file__).parent, _completed)
+def defs() -> dg.Definitions | dg.RepositoryDefinition:
+    """Every model's stages, jobs and schedules, sensors, releases, notifications."""
+    return of_project(Path(__file__).parent)
 
 
-def _completed(models: dg.Definitions) -> dg.Definitions:
+def of_project(project: Path) -> dg.Definitions | dg.RepositoryDefinition:
+    """The same with the models of the `dg` project to which the folder belongs.
+
+    A process that executes a run gets a repository that builds the run's model only.
+    """
+    load = RunRepository if is_run_process() else component_tree.load
+    return load(project, completed)
+
+
+def completed(models: dg.Definitions, specs: list[ModelSpec]) -> dg.Definitions:
+    """The definitions of `specs`, and what they share."""
     shared = dg.Definitions(
         resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
         # Five steps take 12 s in one process and 47 s in one process each.
         executor=dg.in_process_executor,
     )
     found = dg.Definitions.merge(
-        models, shared, delivery.build(), automation_notify.build()
+        models,
+        shared,
+        sensors.build(specs, models.jobs or ()),
+        delivery.build(),
+        automation_notify.build(),
     )
     names = [job.name for job in found.jobs or ()]
     return dg.Definitions.merge(found, runs.build(names))

@@ -159,6 +159,14 @@ class Ledger:
         with reading() as connection:
             return _find(connection, model, key)
 
+    def has_version(self, model: str, version: str) -> bool:
+        """Whether anything was ever decided on a version."""
+        wanted = select(ledger.c.seq).where(
+            ledger.c.model == model, ledger.c.version == version
+        )
+        with reading() as connection:
+            return connection.execute(wanted.limit(1)).first() is not None
+
     def held(self, model: str) -> dict[str, Entry]:
         """Versions on hold, and the entry that put each there.
 

@@ -28,6 +28,7 @@ ledger = Table(
     Column("signature", String),
     UniqueConstraint("model", "key"),
     Index("ledger_by_kind", "model", "kind"),
+    Index("ledger_by_version", "model", "version"),
 )
 
 # How far a ledger must reach at least, signed where there is a key.
