@@ -5,10 +5,9 @@ from pathlib import Path
 import dagster as dg
 
 from ml_assets.assets import runs
-from ml_assets.assets.common import STEPS, TABLES
-from ml_assets.assets.io_managers import StepIOManager, TableIOManager
-from ml_assets.automation import delivery, sensors
+from ml_assets.automation import delivery
 from ml_assets.automation import notify as automation_notify
+from ml_assets.components.tabular_classifier import with_shared
 from ml_assets.spec import component_tree
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.run_repository import RunRepository, is_run_process
@@ -29,19 +28,15 @@ def of_project(project: Path) -> dg.Definitions | dg.RepositoryDefinition:
     return load(project, completed)
 
 
+def job(name: str) -> dg.JobDefinition:
+    """One job, without the models that it is not about."""
+    return RunRepository(Path(__file__).parent, completed).get_job(name)
+
+
 def completed(models: dg.Definitions, specs: list[ModelSpec]) -> dg.Definitions:
     """The definitions of `specs`, and what they share."""
-    shared = dg.Definitions(
-        resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
-        # Five steps take 12 s in one process and 47 s in one process each.
-        executor=dg.in_process_executor,
-    )
     found = dg.Definitions.merge(
-        models,
-        shared,
-        sensors.build(specs, models.jobs or ()),
-        delivery.build(),
-        automation_notify.build(),
+        with_shared(models, specs), delivery.build(), automation_notify.build()
     )
     names = [job.name for job in found.jobs or ()]
     return dg.Definitions.merge(found, runs.build(names))

@@ -90,7 +90,7 @@ def tick(
     news = new_events.fetch(context.instance, "drift", specs, before.events)
 
     def decide(model: str) -> Decision:
-        events = map(_event, (metadata for _, metadata in news.events[model]))
+        events = map(_event, news.events[model])
         asked = before.asked.get(model, Asked())
         return _decide(context.instance, specs[model], events, asked)
 

@@ -89,8 +89,7 @@ def tick(
     models = {*news.events, *before.open} & specs.keys()
 
     def decide(model: str) -> Decision:
-        events = [metadata for _, metadata in news.events.get(model, [])]
-        is_first = not context.cursor
+        events, is_first = news.events.get(model, []), not context.cursor
         return _decide(instance, specs[model], events, before.open.get(model), is_first)
 
     decisions, failed = each_model(context, models, decide)

@@ -6,7 +6,7 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
-from ml_assets.automation.model_job import MODEL, ModelJob
+from ml_assets.assets.model_job import define_model_job
 from ml_assets.automation.pods import executor_of, pod_tags
 from ml_assets.core.files import home, is_locked, storage_root
 from ml_assets.lifecycle.drift_reports import raw_to_compare
@@ -46,11 +46,12 @@ def build(spec: ModelSpec) -> dg.Definitions:
 def _job(spec: ModelSpec, name: str, stages: tuple[str, ...], description: str) -> Any:
     seconds = MAX_SECONDS.get(name)
     limit = {"dagster/max_runtime": str(seconds)} if seconds else {}
-    return ModelJob(
-        name=f"{spec.name}_{name}",
+    return define_model_job(
+        spec.name,
+        name,
         selection=dg.AssetSelection.assets(*(key(spec, stage) for stage in stages)),
         description=description,
-        tags={MODEL: spec.name, **limit, **pod_tags(spec)},
+        tags={**limit, **pod_tags(spec)},
         executor_def=executor_of(spec),
     )
 

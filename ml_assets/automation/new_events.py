@@ -47,18 +47,20 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
 class News(NamedTuple):
     """Events that were not handled, oldest first, by model; the progress after them."""
 
-    events: dict[str, list[tuple[int, Mapping[str, Any]]]]
+    events: dict[str, list[Mapping[str, Any]]]
     progress: Progress
 
 
 def fetch(
     instance: dg.DagsterInstance, stage: str, models: Iterable[str], before: Progress
 ) -> News:
-    """Materializations of ``<model>/<stage>``: their numbers and their metadata."""
+    """The metadata of materializations of ``<model>/<stage>``."""
     # First the number, then the events: one that comes meanwhile is above it.
     newest = instance.event_log_storage.get_maximum_record_id() or 0
     last = _last_events(instance, [dg.AssetKey([name, stage]) for name in models])
-    waiting = sorted(name for name in last if last[name] > before.floor_of(name))
+    waiting = [name for name in sorted(last) if last[name] > before.floor_of(name)]
+    # Those whose last event was handled may have one before it that came late.
+    waiting.sort(key=lambda name: last[name] in before.handled)
     behind = {name: before.floor_of(name) for name in waiting[MODELS:]}
     events, handled = {}, set(before.handled)
     for name in waiting[:MODELS]:
@@ -74,11 +76,8 @@ def fetch(
             found = found[:BATCH]
             behind[name] = found[-1].storage_id
         handled.update(item.storage_id for item in found)
-        events[name] = [
-            (item.storage_id, item.asset_materialization.metadata)
-            for item in found
-            if item.asset_materialization is not None
-        ]
+        if found:
+            events[name] = [_metadata(item) for item in found]
     floor = max(before.floor, newest - OVERLAP)
     kept = frozenset(number for number in handled if number > floor)
     return News(events, Progress(floor, kept, behind))
@@ -94,3 +93,8 @@ def _last_events(
         for entry in entries
         if entry.last_materialization_storage_id is not None
     }
+
+
+def _metadata(record: dg.EventLogRecord) -> Mapping[str, Any]:
+    event = record.asset_materialization
+    return event.metadata if event is not None else {}

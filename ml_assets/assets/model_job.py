@@ -12,6 +12,7 @@ from dagster._core.definitions.assets.graph.asset_graph import AssetGraph
 from dagster._core.definitions.unresolved_asset_job_definition import (
     UnresolvedAssetJobDefinition,
 )
+from dagster_shared.record import as_dict
 
 # Tag of a job, and of its runs, with the model that it is about.
 MODEL = "model"
@@ -24,6 +25,13 @@ class ModelJob(UnresolvedAssetJobDefinition):  # type: ignore[misc]
         """The job, of assets that are selected among those of its model."""
         own = _graphs(asset_graph)[(self.tags or {})[MODEL]]
         return super().resolve(own, *given, **named)  # type: ignore[no-any-return]
+
+
+def define_model_job(model: str, name: str, **given: Any) -> ModelJob:
+    """``<model>_<name>``; the rest is as for `dagster.define_asset_job`."""
+    tags = {MODEL: model, **given.pop("tags", {})}
+    plain = dg.define_asset_job(f"{model}_{name}", tags=tags, **given)
+    return ModelJob(**as_dict(plain))
 
 
 @lru_cache(maxsize=1)
