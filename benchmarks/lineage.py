@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from ml_assets.prediction_log.compaction import compact
+from ml_assets.lifecycle.compaction import compact
 from ml_assets_tests.kits.prediction_log import line, ship
 from ml_assets_tests.kits.records import add_version, serve_version
 
@@ -39,7 +39,7 @@ def main() -> None:
         chosen = random.Random(0).sample(ids, options.explained)  # nosec B311
         print(f"{len(ids):,} predictions of one day, {os.cpu_count()} CPUs")
         _measure("shipped segments", chosen[:20])
-        compact(root, "churn", "predictions")
+        compact("churn", "predictions")
         _measure("Parquet", chosen)
 
 

@@ -109,9 +109,9 @@ class Life:
 
     def decided(self, week: int, due: dt.datetime, trained: bool) -> str:
         """What became of Sunday's version."""
-        from ml_assets.state.versions import VersionStore
+        from ml_assets.state.versions import Versions
 
-        store = VersionStore(self.home)
+        store = Versions()
         if not trained:
             return "stopped by the contract" if self.faults.get(week) else "failed"
         moment = due.strftime("%Y%m%dT%H%M%SZ")

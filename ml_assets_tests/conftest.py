@@ -15,11 +15,18 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
-from ml_assets_tests.kits.databases import database
+from ml_assets_tests.kits.databases import database, installation
 from ml_assets_tests.kits.postgres import postgres
 
 # Fixtures that tests of several packages ask for.
-__all__ = ["any_storage", "azure_server", "database", "postgres", "s3_server"]
+__all__ = [
+    "any_storage",
+    "azure_server",
+    "database",
+    "installation",
+    "postgres",
+    "s3_server",
+]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -171,9 +178,9 @@ def another(spec: Any) -> Any:
     What answers as the champion does is never deployed, however often it is trained.
     """
     from ml_assets.core.files import storage_root
-    from ml_assets.state.versions import VersionStore
+    from ml_assets.state.versions import Versions
 
-    count = len(VersionStore(storage_root()).names(spec.name))
+    count = len(Versions().names(spec.name))
     params = spec.estimator.params
     params = {**params, "max_iter": params["max_iter"] + count}
     estimator = spec.estimator.model_copy(update={"params": params})

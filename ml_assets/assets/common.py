@@ -1,12 +1,11 @@
 """Keys, arguments and metadata that all stages share."""
 
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
 
-from ml_assets.core.files import write_bytes
+from ml_assets.core.storage import storage
 from ml_assets.spec.model import ModelSpec
 
 TRAIN_STAGES = ("raw", "features", "model", "evaluation")
@@ -104,25 +103,29 @@ def markdown_table(frame: Any) -> str:
     return "\n".join([line(frame.columns), line("---" for _ in frame.columns), *rows])
 
 
-def keep_plots(
-    directory: Path, about: str, images: Mapping[str, bytes]
-) -> dict[str, Any]:
-    """Store PNGs as files, and return their paths as metadata.
+def object_metadata(name: str) -> dg.MetadataValue:
+    """Where an object of the storage is: a path, or the URL that the object has."""
+    path = storage().local(name)
+    if path is not None:
+        return dg.MetadataValue.path(str(path))
+    return dg.MetadataValue.text(f"{storage().url}/{name}")
+
+
+def keep_plots(about: str, images: Mapping[str, bytes]) -> dict[str, Any]:
+    """Store PNGs as objects, and return where they are as metadata.
 
     Images in the metadata itself would be in the event log for ever.
 
     Parameters
     ----------
-    directory : Path
-        In the storage; what removes what is there removes them.
     about : str
-        Beginning of the files' names.
+        Beginning of their names; what removes what is called so removes them.
     images : dict of str to bytes
         Name of a plot to its PNG. One that is there is replaced.
     """
     found = {}
     for name, png in images.items():
-        path = directory / f"{about}{name}.png"
-        write_bytes(path, png)
-        found[f"plot_{name}"] = dg.MetadataValue.path(str(path))
+        item = f"{about}{name}.png"
+        storage().put(item, png)
+        found[f"plot_{name}"] = object_metadata(item)
     return found

@@ -11,10 +11,9 @@ import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, notes_metadata, who_runs
-from ml_assets.core.files import storage_root
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state import contracts
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -81,13 +80,15 @@ def breaches(spec: ModelSpec, rows: "pd.DataFrame") -> list[Any]:
     """How `rows` break the contract; only warnings where requests moved, too."""
     from ml_assets.ml.contract import Contract
 
-    path = contracts.contract_path(spec.name)
-    if not path.exists():
+    accepted = contracts.accepted(spec.name)
+    if accepted is None:
         return []
-    contract = Contract.from_json(path.read_bytes())
+    contract = Contract.from_json(accepted.contract.encode())
     keys = [*spec.split.key, *([spec.split.column] if spec.split.column else [])]
     found = contract.compare(rows, spec.features.drop, keys)
-    drifted = contracts.drifted_columns(storage_root(), spec.name)
+    if not any(item.rule in MOVES for item in found):
+        return found
+    drifted = contracts.drifted_columns(spec.name, accepted.since)
     return [_excused(item, drifted) for item in found]
 
 
@@ -116,7 +117,7 @@ def learn_or_block(
 
     if passed:
         contracts.keep(model, Contract.learn(rows))
-        TableStore(storage_root()).accept(model, "raw", version)
+        Tables().accept(model, "raw", version)
         return ""
     if not errors:
         return ""

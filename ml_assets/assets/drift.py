@@ -20,7 +20,6 @@ from ml_assets.lifecycle.drift_reports import (
     NamedReport,
     latest_reports,
     make_reports,
-    report_path,
 )
 from ml_assets.spec.model import ModelSpec
 
@@ -97,7 +96,7 @@ def describe(
         "rows": report.rows_window,
         "rows without repetitions": report.rows_counted,
         "columns": dg.MetadataValue.md(table(report)),
-        **keep_plots(report_path(spec, worst.id).parent, f"{worst.id}.", images),
+        **keep_plots(f"reports/{spec.name}/drift/{worst.id}.", images),
         "reports": dg.MetadataValue.json([item.id for item in found]),
     }
 

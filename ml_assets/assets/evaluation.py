@@ -15,14 +15,13 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.gate_decision import gate_figures, judged_by
 from ml_assets.lifecycle.scoring import held_out_rows, load, score
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.registry import Registry
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.versions import VersionRecord, Versions, object_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -54,8 +53,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def evaluation(
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
-        store = VersionStore(storage_root())
-        record = newest_of_run(store, spec.name, context.run.run_id)
+        store, run_id = Versions(), context.run.run_id
+        # What the run trained, else the newest.
+        record = store.of_run(spec.name, run_id) or store.newest(spec.name)
         if record is None:
             reason = f"{spec.name} has no version to evaluate"
             yield skipped(spec, "evaluation", reason)
@@ -109,18 +109,6 @@ def build(spec: ModelSpec) -> dg.Definitions:
     return dg.Definitions(assets=[evaluation])
 
 
-def newest_of_run(store: VersionStore, model: str, run_id: str) -> VersionRecord | None:
-    """The version that the run trained, else the newest one; None if there is none."""
-    names = store.names(model)
-    if not names:
-        return None
-    for name in reversed(names):
-        record = store.get(model, name)
-        if record.run_id == run_id:
-            return record
-    return store.get(model, names[-1])
-
-
 def judge(
     spec: ModelSpec,
     record: VersionRecord,
@@ -152,8 +140,7 @@ def judge(
         if value is not None
     }
     metadata["test_rows"] = len(y)
-    directory = VersionStore(storage_root()).directory(spec.name, record.version)
-    metadata |= keep_plots(directory / "plots", "", images)
+    metadata |= keep_plots(object_name(spec.name, record.version, "plots/"), images)
     if found.slices:
         metadata["slices"] = dg.MetadataValue.md(_slices(found))
     if figures.problem:

@@ -17,7 +17,6 @@ from ml_assets.assets.common import (
     stage_arguments,
     who_runs,
 )
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.experiments import ExperimentStatus
 from ml_assets.lifecycle.verdict_actions import Outcome, apply_verdict
 from ml_assets.spec.model import ModelSpec
@@ -82,7 +81,7 @@ def describe(spec: ModelSpec, outcome: Outcome) -> dict[str, Any]:
         found.trace, found.evidence.threshold, found.evidence.describe()
     )
     # It goes from the experiment's start to now: one file an experiment.
-    directory = storage_root() / "reports" / spec.name / "experiment"
+    plots = f"reports/{spec.name}/experiment/{found.plan.experiment}."
     shown = {
         "experiment": str(found.plan.experiment),
         "champion": found.plan.live.version,
@@ -91,7 +90,7 @@ def describe(spec: ModelSpec, outcome: Outcome) -> dict[str, Any]:
         "days": round(found.days, 2),
         "labels": found.evidence.n,
         "figures": dg.MetadataValue.md(table(found)),
-        **keep_plots(directory, f"{found.plan.experiment}.", {"evidence": image}),
+        **keep_plots(plots, {"evidence": image}),
         "state": dg.MetadataValue.json(found.to_dict()),
     }
     if outcome.rollout is not None:

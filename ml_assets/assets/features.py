@@ -18,7 +18,6 @@ from ml_assets.assets.io_managers import runs_of
 from ml_assets.assets.steps import fan_out, step_arguments, step_output
 from ml_assets.assets.validation import refuse_failed
 from ml_assets.core import provenance
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.feature_table import (
     columns_to_keep,
     feature_table,
@@ -27,7 +26,7 @@ from ml_assets.lifecycle.feature_table import (
 )
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
-from ml_assets.state.tables import DATA_VERSION, MADE_OF, TableStore
+from ml_assets.state.tables import DATA_VERSION, MADE_OF, Tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -108,7 +107,7 @@ def _find(spec: ModelSpec) -> dg.OpDefinition:
     def find(context: dg.OpExecutionContext) -> Any:
         from ml_assets.ml.cleaning import integral_columns
 
-        store = TableStore(storage_root())
+        store = Tables()
         version = store.version(spec.name, "raw", *runs_of(context.run))
         refuse_failed(spec.name, version)
         # Whether a column holds whole numbers only is seen in all rows together.
@@ -131,7 +130,7 @@ def _prepare(spec: ModelSpec) -> dg.OpDefinition:
         from ml_assets.ml.prepare import prepare_part
         from ml_assets.ml.tables import content_hash
 
-        store, keep = TableStore(storage_root()), columns_to_keep(spec)
+        store, keep = Tables(), columns_to_keep(spec)
         rows = store.read_part(spec.name, "raw", part["raw"], part["number"])
         with _failing_on_bad_features():
             table, lost = prepare_part(
@@ -160,7 +159,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
         from ml_assets.ml.prepare import join_prepared
         from ml_assets.state.pinned import pinned_classes
 
-        store, keep = TableStore(storage_root()), columns_to_keep(spec)
+        store, keep = Tables(), columns_to_keep(spec)
         tables = [
             (store.read(spec.name, PARTS, part[DATA_VERSION]), part["lost"])
             for part in sorted(parts, key=lambda part: part["number"])

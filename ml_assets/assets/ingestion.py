@@ -9,11 +9,11 @@ from pydantic import Field, ValidationError
 
 from ml_assets.assets.common import TABLES, stage_arguments, table_metadata
 from ml_assets.assets.steps import fan_out, step_arguments, step_output
-from ml_assets.core.files import home, storage_root
+from ml_assets.core.files import home
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import reserved
 from ml_assets.spec.source import SourceSpec
-from ml_assets.state.tables import DATA_VERSION, PART_ROWS, TableStore
+from ml_assets.state.tables import DATA_VERSION, PART_ROWS, Tables
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,7 +145,7 @@ def _read(spec: ModelSpec) -> dg.OpDefinition:
             frame = read_part(config.resolve_files(spec), name)
         frame.attrs[DATA_VERSION] = content_hash(frame)
         mark = f"{context.run_id}-{context.get_mapping_key()}"
-        TableStore(storage_root()).write(spec.name, PARTS, mark, frame)
+        Tables().write(spec.name, PARTS, mark, frame)
         context.add_output_metadata({"rows": len(frame), "file": name})
         return {"name": name, DATA_VERSION: frame.attrs[DATA_VERSION]}
 
@@ -161,7 +161,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
     def join(config: IngestionConfig, parts: list[dict[str, str]]) -> dg.Output[Any]:
         from ml_assets.ml import sources
 
-        source, store = config.resolve_files(spec), TableStore(storage_root())
+        source, store = config.resolve_files(spec), Tables()
         frames = [
             (part["name"], store.read(spec.name, PARTS, part[DATA_VERSION]))
             for part in sorted(parts, key=lambda part: part["name"])

@@ -4,12 +4,17 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from ml_assets.assets.common import MAY_SKIP, key, skipped, stage_arguments
-from ml_assets.core.files import storage_root, write_json
+from ml_assets.assets.common import (
+    MAY_SKIP,
+    key,
+    object_metadata,
+    skipped,
+    stage_arguments,
+)
 from ml_assets.lifecycle.plan_transitions import newest_version
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import PROFILE, Versions, object_name
 
 # Beside the profile: ROC AUC on the held-out rows and its interval.
 AUC = ("roc_auc", "roc_auc_low", "roc_auc_high")
@@ -38,11 +43,11 @@ def build(spec: ModelSpec) -> dg.Definitions:
         from ml_assets.ml.performance import auc_interval
         from ml_assets.ml.profile import profile
 
-        plan = PlanStore(storage_root()).current(spec.name)
+        plan = Plans().current(spec.name)
         if plan is None:
             yield skipped(spec, "monitoring", f"{spec.name} was never deployed")
             return
-        store = VersionStore(storage_root())
+        store = Versions()
         record = store.get(spec.name, newest_version(plan))
         rows, y = held_out_rows(spec, record)
         pipeline = load(record)
@@ -51,17 +56,19 @@ def build(spec: ModelSpec) -> dg.Definitions:
         same = constants(record)
         watched = with_constants(inputs, same)
         reference = profile(watched, probability, spec.monitoring.bins)
-        path = store.profile_path(spec.name, record.version)
         # The bound for live labels has to be known before the first of them.
         auc = dict(zip(AUC, auc_interval(probability, y, AUC_CONFIDENCE), strict=True))
-        write_json(path, reference.to_dict() | auc | {CONSTANTS: same})
+        kept = reference.to_dict() | auc | {CONSTANTS: same}
+        store.save_document(spec.name, record.version, PROFILE, kept)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),
             metadata={
                 "version": record.version,
                 "rows": reference.rows,
                 "columns": len(watched.columns),
-                "path": dg.MetadataValue.path(str(path)),
+                "path": object_metadata(
+                    object_name(spec.name, record.version, PROFILE)
+                ),
             },
         )
 

@@ -18,12 +18,11 @@ from ml_assets.assets.common import (
     stage_arguments,
 )
 from ml_assets.assets.monitoring import AUC
-from ml_assets.core.files import read_json, storage_root
 from ml_assets.prediction_log.segments import day_at, label_text
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import PROFILE, Versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -102,18 +101,18 @@ def assess(spec: ModelSpec) -> Performance | None:
     received, because the check may be asked after each of them.
     """
     from ml_assets.ml.performance import by_day
-    from ml_assets.prediction_log.reader import labelled, signature_of
+    from ml_assets.state.bundles import signature_of
+    from ml_assets.state.logged import labelled
 
-    root = storage_root()
-    plans = PlanStore(root).history(spec.name)
+    plans = Plans().history(spec.name)
     if not plans:
         return None
     plan = plans[-1]
     champion = plan.live.version
     versions = {arm.version for item in plans for arm in item.arms}
-    found = labelled(root, spec.name, _first_seen(plans, champion), versions)
+    found = labelled(spec.name, _first_seen(plans, champion), versions)
     rows = found.rows[found.rows["p"].notna()]
-    joined = as_outcomes(rows, signature_of(root, plan.live.bundle).positive)
+    joined = as_outcomes(rows, signature_of(plan.live).positive)
     offline = _offline(spec, champion)
     # A shadow answers the same requests, and is no part of the champion's figures.
     own = joined[(joined["version"] == champion) & (joined["arm"] != "shadow")]
@@ -149,10 +148,10 @@ def _first_seen(plans: Sequence[ServingPlan], version: str) -> float:
 
 def _offline(spec: ModelSpec, version: str) -> dict[str, float]:
     """Figures of evaluation that live ones are compared with; NaN where unknown."""
-    store = VersionStore(storage_root())
+    store = Versions()
     evaluation = store.evaluation(spec.name, version) or {}
     metrics = evaluation.get("metrics", {})
-    profile = read_json(store.profile_path(spec.name, version)) or {}
+    profile = store.document(spec.name, version, PROFILE) or {}
     return {
         "accuracy": _number(metrics.get("accuracy")),
         "rows": float(store.get(spec.name, version).test_rows),
@@ -203,8 +202,8 @@ def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
             found.periods, found.champion, found.offline["accuracy"]
         )
         # It has all days: the newest one of a version shows what the earlier ones did.
-        directory = storage_root() / "reports" / spec.name / "performance"
-        shown |= keep_plots(directory, f"{found.champion}.", {"accuracy": image})
+        about = f"reports/{spec.name}/performance/{found.champion}."
+        shown |= keep_plots(about, {"accuracy": image})
     if live is not None and live.auc is not None:
         shown["roc_auc"] = live.auc
     return {

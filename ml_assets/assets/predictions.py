@@ -5,8 +5,9 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.assets.common import stage_arguments
-from ml_assets.core.files import home, storage_root
-from ml_assets.prediction_log.compaction import Compacted, compact
+from ml_assets.core.files import home
+from ml_assets.core.storage import storage
+from ml_assets.lifecycle.compaction import Compacted, compact
 from ml_assets.prediction_log.segments import Kind
 from ml_assets.spec.model import ModelSpec
 
@@ -37,13 +38,13 @@ def _compacted(
     from ml_assets.serving.log.shipping import adopt
 
     # A server that was killed ships nothing; its open segments are adopted.
-    adopted = adopt(home(), storage_root(), spec.name)
-    if adopted.paths:
-        number = len(adopted.paths)
+    adopted = adopt(home(), storage(), spec.name)
+    if adopted.names:
+        number = len(adopted.names)
         context.log.info(f"took over {number} segment(s) of servers that died")
     for failure in adopted.failures:
         context.log.warning(f"a segment of a server that died stays there: {failure}")
-    done = compact(storage_root(), spec.name, kind)
+    done = compact(spec.name, kind)
     if done.unreadable:
         context.log.warning(f"{done.unreadable} line(s) could not be read")
     if done.ahead:

@@ -111,15 +111,15 @@ def broken_rules(specs: list[ModelSpec], root: Path) -> list[str]:
     Reads the raw table of each model's newest version, where it is kept.
     """
     from ml_assets.quality import run_expectations
-    from ml_assets.state.tables import TableStore
-    from ml_assets.state.versions import VersionStore
+    from ml_assets.state.tables import Tables
+    from ml_assets.state.versions import Versions
 
-    versions, tables = VersionStore(root), TableStore(root)
+    versions, tables = Versions(), Tables()
     faults: list[str] = []
     for spec in specs:
         for name in versions.names(spec.name)[-1:]:
             data = versions.get(spec.name, name).raw_version
-            if tables.path(spec.name, "raw", data).exists():
+            if tables.exists(spec.name, "raw", data):
                 raw: Any = tables.read(spec.name, "raw", data)
                 faults += [
                     f"{spec.name} {name}: {outcome.message}"

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
@@ -14,16 +13,18 @@ from ml_assets.assets.common import (
     check_result,
     check_spec,
     key,
+    object_metadata,
     skipped,
     stage_arguments,
 )
-from ml_assets.core.files import below, storage_root, write_json
+from ml_assets.core.files import storage_root
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.prediction_log.segments import label_text
 from ml_assets.records.plan import ServingPlan, Signature
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import UnknownVersionError, VersionRecord, Versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,9 +86,9 @@ class Summary(NamedTuple):
         return self.crash.rpartition(", ")[2]
 
 
-def report_path(model: str, run_id: str) -> Path:
-    """File of what a replay found, with the text of each refusal and error."""
-    return below(storage_root() / "reports", model) / "replay" / f"{run_id}.json"
+def report_name(model: str, run_id: str) -> str:
+    """Object of what a replay found, with the text of each refusal and error."""
+    return f"reports/{model}/replay/{run_id}.json"
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -120,10 +121,11 @@ def build(spec: ModelSpec) -> dg.Definitions:
         report = context.log.info if found.harmless else context.log.warning
         report(found.sentence)
         result = check_result(spec, "replay", found.harmless, found.sentence)
-        path = report_path(spec.name, context.run.run_id)
-        write_json(path, found._asdict())
+        name = report_name(spec.name, context.run.run_id)
+        # A run that is tried again finds what it finds then.
+        storage().put(name, msgspec.json.format(msgspec.json.encode(found._asdict())))
         yield dg.MaterializeResult(
-            metadata={**describe(found), "report": dg.MetadataValue.path(str(path))},
+            metadata={**describe(found), "report": object_metadata(name)},
             check_results=[result],
         )
 
@@ -142,8 +144,7 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
     from ml_assets.lifecycle.replay import replay
     from ml_assets.state.bundles import fetch_bundle
 
-    root = storage_root()
-    plan = PlanStore(root).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         raise NothingToReplayError(
             f"{spec.name} was never deployed; it has no requests"
@@ -152,7 +153,7 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
     rows = _requests(spec, config)
     if rows.empty:
         raise NothingToReplayError(f"no request of {spec.name} was logged in that time")
-    fetch_bundle(record)
+    directory = fetch_bundle(record)
     signatures = {
         str(name): _signature(spec, str(name)) for name in rows["version"].unique()
     }
@@ -160,12 +161,12 @@ def score(spec: ModelSpec, config: ReplayConfig) -> Summary:
         _body(signatures[str(version)], text)
         for version, text in zip(rows["version"], rows["x"], strict=True)
     ]
-    done = replay(root, live_arm(record), bodies)
+    done = replay(directory, live_arm(record), bodies)
     return _summary(record, rows, done)
 
 
 def _chosen(spec: ModelSpec, plan: ServingPlan, version: str | None) -> VersionRecord:
-    store = VersionStore(storage_root())
+    store = Versions()
     name = version or plan.experiment
     if name is not None:
         return store.get(spec.name, name)
@@ -183,12 +184,11 @@ def _chosen(spec: ModelSpec, plan: ServingPlan, version: str | None) -> VersionR
 def _requests(spec: ModelSpec, config: ReplayConfig) -> "pd.DataFrame":
     import pandas as pd
 
-    from ml_assets.prediction_log.reader import newest_time, predictions
+    from ml_assets.state.logged import newest_time, predictions
 
-    root = storage_root()
-    since = max(newest_time(root, spec.name) - 3_600 * config.hours, 0.0)
+    since = max(newest_time(spec.name) - 3_600 * config.hours, 0.0)
     parts = []
-    for day in predictions(root, spec.name, COLUMNS, since):
+    for day in predictions(spec.name, COLUMNS, since):
         parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
     if not parts:
         return pd.DataFrame()
@@ -196,10 +196,9 @@ def _requests(spec: ModelSpec, config: ReplayConfig) -> "pd.DataFrame":
 
 
 def _signature(spec: ModelSpec, version: str) -> Signature:
-    from ml_assets.prediction_log.reader import signature_of
+    from ml_assets.state.bundles import signature_of
 
-    root = storage_root()
-    return signature_of(root, VersionStore(root).get(spec.name, version).bundle)
+    return signature_of(Versions().get(spec.name, version))
 
 
 def _body(signature: Signature, text: str) -> bytes:
@@ -214,9 +213,9 @@ def _body(signature: Signature, text: str) -> bytes:
 def _summary(record: VersionRecord, rows: "pd.DataFrame", done: "Replayed") -> Summary:
     import numpy as np
 
-    from ml_assets.prediction_log.reader import signature_of
+    from ml_assets.state.bundles import signature_of
 
-    signature = signature_of(storage_root(), record.bundle)
+    signature = signature_of(record)
     names = (label_text(signature.negative), label_text(signature.positive))
     given = rows.head(len(done.answers))
     pairs = [

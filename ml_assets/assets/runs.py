@@ -38,14 +38,11 @@ def build(jobs: Iterable[str]) -> dg.Definitions:
     def retention(
         context: dg.AssetExecutionContext, config: RunRetentionConfig
     ) -> dg.MaterializeResult[None]:
-        from ml_assets.core.files import storage_root
         from ml_assets.lifecycle.run_retention import Owner, purge
 
         owner = Owner(context.run.tags.get(REPOSITORY), ours)
         now = time.time()
-        done = purge(
-            context.instance, storage_root(), owner, now, config.days, config.most
-        )
+        done = purge(context.instance, owner, now, config.days, config.most)
         return dg.MaterializeResult(metadata=done._asdict())
 
     job = dg.define_asset_job(

@@ -14,12 +14,11 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.gate_decision import is_judged_otherwise
 from ml_assets.lifecycle.training import fingerprint, spec_fingerprint, train_version
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.tables import DATA_VERSION
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.versions import VersionRecord, Versions
 
 # Tag of a run that a drift report asked for.
 DRIFT = "drift"
@@ -54,7 +53,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         if features is None:
             yield skipped(spec, "model", f"{spec.name}/features was never materialized")
             return
-        store = VersionStore(storage_root())
+        store = Versions()
         made_by = fingerprint(spec, features.attrs[DATA_VERSION])
         known = None if config.force else _unchanged(store, spec.name, made_by)
         if known is not None and _was_judged(context, store, spec, known.version):
@@ -84,15 +83,14 @@ def _remedy(context: dg.AssetExecutionContext) -> str:
     return "the drift needs data that shows it: training again on the same is no remedy"
 
 
-def _unchanged(store: VersionStore, model: str, made_by: str) -> VersionRecord | None:
-    newest = store.names(model)[-1:]
-    record = store.get(model, newest[0]) if newest else None
+def _unchanged(store: Versions, model: str, made_by: str) -> VersionRecord | None:
+    record = store.newest(model)
     return record if record is not None and record.fingerprint == made_by else None
 
 
 def _was_judged(
     context: dg.AssetExecutionContext,
-    store: VersionStore,
+    store: Versions,
     spec: ModelSpec,
     version: str,
 ) -> bool:

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
-from ml_assets.assets.common import key
+from ml_assets.assets.common import key, object_metadata
 from ml_assets.assets.contract import breaches, learn_or_block, rows_under_contract
 from ml_assets.assets.io_managers import runs_of
-from ml_assets.core.files import read_json, storage_root, write_json
 from ml_assets.quality.names import expectation_names
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.tables import DATA_VERSION, TableStore
+from ml_assets.state.tables import DATA_VERSION, Tables
+from ml_assets.state.validations import Validations
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,12 +49,11 @@ def refuse_failed(model: str, data_version: str) -> None:
 
     They stop the run that they are in; this is for one that was asked for without them.
     """
-    path = TableStore(storage_root()).validation_report(model, data_version)
-    report = read_json(path)
-    if report is not None and not report["summary"]["passed"]:
+    report = Validations().failed(model, data_version)
+    if report is not None:
         raise dg.Failure(
             f"raw data {data_version[:12]} of {model} failed its checks, so that"
-            f" nothing is made of it; {path} says what they found; materialize"
+            f" nothing is made of it; {report} says what they found; materialize"
             f" {model}/raw with its checks again",
             allow_retries=False,
         )
@@ -86,7 +85,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def raw_checks(
         context: dg.AssetCheckExecutionContext,
     ) -> Iterator[dg.AssetCheckResult]:
-        store = TableStore(storage_root())
+        store = Tables()
         # Not as its input, which would be the last data that was accepted.
         made = store.pointer(spec.name, "raw", *runs_of(context.run), unchecked=True)
         yield from check(spec, store.read(spec.name, "raw", made[DATA_VERSION]))
@@ -107,8 +106,7 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
     rows = rows_under_contract(spec, raw)
     violations = breaches(spec, rows)
     report = build_report(spec.name, version, outcomes, violations, len(raw))
-    path = TableStore(storage_root()).validation_report(spec.name, version)
-    write_json(path, report)
+    name = Validations().save(spec.name, version, report)
     shown = without_values(report)
     broken = shown["violations"]
     errors = [item["message"] for item in broken if item["severity"] == "error"]
@@ -132,7 +130,7 @@ def check(spec: ModelSpec, raw: "pd.DataFrame") -> Iterator[dg.AssetCheckResult]
         description=f"{listed}; {remedy}" if remedy else listed,
         metadata={
             "report": dg.MetadataValue.md(summarise(shown)),
-            "report_path": dg.MetadataValue.path(str(path)),
+            "report_path": object_metadata(name),
         },
     )
 

@@ -10,10 +10,9 @@ import msgspec
 from ml_assets.assets.training import DRIFT
 from ml_assets.automation import new_events
 from ml_assets.automation.over_models import each_model, skip_reason
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 NAME = "drift"
 SENSOR_SECONDS = 60
@@ -146,12 +145,9 @@ def _why_no_training(
     """Why a report leads to no training; empty where it does."""
     if not event.drifted:
         return "no drift"
-    store = VersionStore(storage_root())
-    newest = store.names(spec.name)[-1:]
-    if event.raw_version and any(
-        store.get(spec.name, name).raw_version == event.raw_version for name in newest
-    ):
-        return f"version {newest[0]} was trained on that data"
+    newest = Versions().newest(spec.name) if event.raw_version else None
+    if newest is not None and newest.raw_version == event.raw_version:
+        return f"version {newest.version} was trained on that data"
     is_known = event.champion == asked.champion and event.columns <= asked.columns
     if spec.schedule and event.columns and is_known:
         return f"training was asked for this drift from {event.champion} before"

@@ -16,7 +16,6 @@ from ml_assets.assets.common import key
 from ml_assets.assets.retries import is_settled, next_attempt
 from ml_assets.automation import new_events
 from ml_assets.automation.over_models import each_model, skip_reason
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures
@@ -24,7 +23,7 @@ from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 NAME = "gate"
 SENSOR_SECONDS = 15
@@ -146,7 +145,7 @@ def _again(
     instance: dg.DagsterInstance, spec: ModelSpec, version: str, refusals: list[str]
 ) -> Decision:
     """Ask for a version once more, if its run failed and nobody decided on it."""
-    newest = VersionStore(storage_root()).names(spec.name)[-1:]
+    newest = Versions().latest(spec.name)
     # A later version replaces it; one that is gone, or was decided on, is not retried.
     if newest != [version] or Ledger().has_version(spec.name, version):
         return Decision([], refusals, None)
@@ -154,9 +153,7 @@ def _again(
     attempt = next_attempt(instance, job, tags, dt.datetime.now(dt.UTC).timestamp())
     if attempt is not None:
         return Decision([_request(spec, version, attempt)], refusals, version)
-    return Decision(
-        [], refusals, None if is_settled(instance, job, tags) else version
-    )
+    return Decision([], refusals, None if is_settled(instance, job, tags) else version)
 
 
 def _request(spec: ModelSpec, version: str, attempt: int = 1) -> dg.RunRequest:

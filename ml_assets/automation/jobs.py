@@ -8,9 +8,11 @@ import dagster as dg
 from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
 from ml_assets.assets.model_job import define_model_job
 from ml_assets.automation.pods import executor_of, pod_tags
-from ml_assets.core.files import home, is_locked, storage_root
+from ml_assets.core.files import home, storage_root
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.drift_reports import raw_to_compare
-from ml_assets.prediction_log.segments import waiting
+from ml_assets.prediction_log.segments import Kind, waiting
+from ml_assets.serving.log.shipping import orphans
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
 
@@ -107,19 +109,13 @@ def why_not(spec: ModelSpec, is_hour: bool) -> str:
         return ""
     if not is_hour:
         return "no challenger is under test"
-    shipped = any(waiting(root, spec.name, kind) for kind in ("predictions", "labels"))
-    if shipped or _left_behind(spec) or raw_to_compare(spec, plan) is not None:
+    kinds: tuple[Kind, ...] = ("predictions", "labels")
+    shipped = any(True for kind in kinds for _ in waiting(storage(), spec.name, kind))
+    # What a server of this machine did not ship before it died is taken over.
+    if (
+        shipped
+        or any(orphans(home(), spec.name))
+        or raw_to_compare(spec, plan) is not None
+    ):
         return ""
     return "nothing was logged since the last run"
-
-
-def _left_behind(spec: ModelSpec) -> bool:
-    """Whether a server died without shipping what it logged."""
-    directory = home() / "log" / spec.name
-    names = [item.name for item in directory.iterdir()] if directory.is_dir() else []
-    servers = storage_root() / "servers"
-    return any(
-        not is_locked(servers / name / "lease")
-        for name in names
-        if (directory / name).is_dir()
-    )

@@ -2,13 +2,12 @@
 
 import getpass
 import os
-from pathlib import Path
 
 from ml_assets.cli.output import Failed, reporting_errors
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import survey
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Target, TargetError
 
 
@@ -56,14 +55,15 @@ def spec_of(model: str) -> ModelSpec:
     return known[model]
 
 
-def require_known(model: str, root: Path) -> None:
+def require_known(model: str) -> None:
     """Refuse a model that has neither a YAML, nor a version, nor a plan."""
-    stored = {*VersionStore(root).models(), *PlanStore(root).models()}
-    if model not in stored:
-        described, broken = survey()
-        known = {*described, *broken, *stored}
-        if model not in known:
-            raise _unknown(model, sorted(known))
+    if Versions().latest(model) or Plans().current(model) is not None:
+        return
+    described, broken = survey()
+    known = {*described, *broken}
+    if model not in known:
+        stored = {*Versions().models(), *Plans().models()}
+        raise _unknown(model, sorted(known | stored))
 
 
 def _unknown(model: str, known: list[str]) -> Failed:

@@ -4,7 +4,6 @@ import click
 
 from ml_assets.cli.context import require_known, who
 from ml_assets.cli.output import EXIT_CODES, reporting_errors
-from ml_assets.core.files import storage_root
 
 
 @click.group("contract", epilog=EXIT_CODES)
@@ -27,7 +26,7 @@ def accept_command(model: str, reason: str) -> None:
     Example:
       ml-assets contract accept churn --reason "the new tariff is on sale"
     """
-    require_known(model, storage_root())
+    require_known(model)
     from ml_assets.state.contracts import ContractError, accept
 
     with reporting_errors(ContractError):

@@ -8,9 +8,8 @@ from ml_assets.cli.context import spec_of
 from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.version_status import mode_of
-from ml_assets.core.files import storage_root
-from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import UnknownVersionError, Versions
 
 
 @click.command("deploy", epilog=EXIT_CODES)
@@ -45,7 +44,7 @@ def command(model: str, version: str | None, accept: bool, as_json: bool) -> Non
     spec_of(model)
     if version is not None:
         try:
-            VersionStore(storage_root()).get(model, version)
+            Versions().get(model, version)
         except UnknownVersionError as error:
             raise Failed(str(error)) from error
     tags = {"version": version} if version else {}
@@ -70,13 +69,13 @@ def command(model: str, version: str | None, accept: bool, as_json: bool) -> Non
 
 def _serves(model: str, version: str | None) -> bool:
     """Whether what was asked for answers now, alone or under test."""
-    plan = PlanStore(storage_root()).current(model)
+    plan = Plans().current(model)
     return version is None or mode_of(version, plan) is not None
 
 
 def _result(model: str, done: Executed) -> dict[str, Any]:
     found = done.report.metadata.get("deployment", {})
-    plan = PlanStore(storage_root()).current(model)
+    plan = Plans().current(model)
     return {
         "model": model,
         "run_id": done.run_id,

@@ -17,9 +17,9 @@ from ml_assets.cli.output import (
 )
 from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import specs
 from ml_assets.spec.operation import ServingSpec
+from ml_assets.state.plans import Plans
 
 
 @click.command("experiment", epilog=EXIT_CODES)
@@ -46,10 +46,10 @@ def command(model: str, stop: str | None, as_json: bool) -> None:
     step_requests.
     """
     root = storage_root()
-    require_known(model, root)
+    require_known(model)
     spec = specs().get(model)
     serving = spec.serving if spec else ServingSpec()
-    plans = PlanStore(root).history(model)
+    plans = Plans().history(model)
     if not plans:
         raise Failed(f"{model} was never deployed; it has no experiment")
     if stop is None:

@@ -12,7 +12,8 @@ import msgspec
 from ml_assets.cli.context import require_known
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.rows import Row, detect, read
-from ml_assets.core.files import storage_root, write_bytes
+from ml_assets.core.files import storage_root
+from ml_assets.core.storage import storage
 from ml_assets.prediction_log.segments import (
     LABELS,
     LabelRecord,
@@ -60,7 +61,7 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
     JSON keys: model, labels, segment.
     """
     root = storage_root()
-    require_known(model, root)
+    require_known(model)
     plan = PlanStore(root).current(model)
     if plan is None:
         raise Failed(f"{model} was never deployed; it has no predictions to label")
@@ -80,7 +81,9 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
         raise Failed("the file holds no labels")
     segment = f"feedback-{PredictionIds().one()}{LABELS}"
     text = b"".join(msgspec.json.encode(line) + b"\n" for line in lines)
-    write_bytes(root / "segments" / model / segment, text)
+    name = f"segments/{model}/{segment}"
+    if not storage().create(name, text):
+        raise Failed(f"the storage holds another {name}: hand the file in once more")
     if as_json:
         echo_json({"model": model, "labels": len(lines), "segment": segment})
     else:

@@ -4,7 +4,6 @@ import click
 
 from ml_assets.cli.context import chosen_target, require_known, who
 from ml_assets.cli.output import EXIT_CODES, quiet_libraries, reporting_errors
-from ml_assets.core.files import storage_root
 
 reason_option = click.option(
     "--reason", default="asked for", show_default=True, help="Why, for the ledger."
@@ -41,7 +40,7 @@ def unhold_command(model: str, version: str, reason: str) -> None:
 
 def _record(action: str, model: str, version: str, reason: str) -> None:
     quiet_libraries()
-    require_known(model, storage_root())
+    require_known(model)
     from ml_assets.lifecycle import holds
     from ml_assets.state.versions import UnknownVersionError
     from ml_assets.targets import RolloutError

@@ -61,7 +61,7 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
 
     is_release = model == RELEASE
     if not is_release:
-        require_known(model, root)
+        require_known(model)
     target = chosen_target()
     if repair and not is_release:
         with reporting_errors(RegistryError, RolloutError), target.lock(model):

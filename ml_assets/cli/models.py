@@ -1,6 +1,5 @@
 """``ml-assets models``: every model, and what serves it."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -12,11 +11,10 @@ from ml_assets.cli.output import (
     json_option,
 )
 from ml_assets.cli.version_status import accuracy, figure, summary, verdict
-from ml_assets.core.files import storage_root
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.catalogue import survey
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import Versions
 
 
 @click.command("models", epilog=EXIT_CODES)
@@ -34,7 +32,7 @@ def command(as_json: bool) -> None:
     versions, and last with version, accuracy, passed and reason (null before the first
     evaluation).
     """
-    found = rows(storage_root())
+    found = rows()
     if as_json:
         echo_json({"models": found})
         return
@@ -48,22 +46,20 @@ def command(as_json: bool) -> None:
             click.echo(f"{row['model']} {last['version']}: {last['reason']}", err=True)
 
 
-def rows(root: Path) -> list[dict[str, Any]]:
-    """What ``--json`` prints of each model, under the storage directory `root`."""
+def rows() -> list[dict[str, Any]]:
+    """What ``--json`` prints of each model."""
     described, broken = survey()
-    stored = {*VersionStore(root).models(), *PlanStore(root).models()}
+    stored = {*Versions().models(), *Plans().models()}
     names = sorted({*described, *broken, *stored})
     return [
-        _row(root, name, described.get(name)) | {"broken": broken.get(name)}
-        for name in names
+        _row(name, described.get(name)) | {"broken": broken.get(name)} for name in names
     ]
 
 
-def _row(root: Path, model: str, spec: ModelSpec | None) -> dict[str, Any]:
-    store, plan = VersionStore(root), PlanStore(root).current(model)
-    versions = store.names(model)
-    evaluated = [(name, store.evaluation(model, name)) for name in reversed(versions)]
-    last = next(((name, found) for name, found in evaluated if found), None)
+def _row(model: str, spec: ModelSpec | None) -> dict[str, Any]:
+    store, plan = Versions(), Plans().current(model)
+    last = store.last_evaluated(model)
+    judged = store.evaluation(model, last) if last else None
     champion = plan.live.version if plan else None
     serving = store.evaluation(model, champion) if champion else None
     return {
@@ -75,8 +71,8 @@ def _row(root: Path, model: str, spec: ModelSpec | None) -> dict[str, Any]:
         "generation": plan.generation if plan else None,
         "runtime": plan.live.runtime if plan else None,
         "accuracy": accuracy(serving),
-        "versions": len(versions),
-        "last": {"version": last[0], **summary(last[1])} if last else None,
+        "versions": store.count(model),
+        "last": {"version": last, **summary(judged)} if judged else None,
     }
 
 

@@ -31,8 +31,8 @@ from ml_assets.cli.scorers import (
     reason,
 )
 from ml_assets.cli.writers import WRITERS, Writer
-from ml_assets.core.files import atomic_path, read_json, storage_root
-from ml_assets.state.versions import VersionStore
+from ml_assets.core.files import atomic_path
+from ml_assets.state.versions import SPEC, Versions
 
 if TYPE_CHECKING:
     from ml_assets.spec.csv_format import CsvFormat
@@ -145,17 +145,15 @@ def command(
 
 def _scorer(stack: ExitStack, model: str, url: str | None, chunk: int) -> Scorer:
     if url is None:
-        root = storage_root()
-        require_known(model, root)
-        return PlanScorer(root, model, chunk)
+        require_known(model)
+        return PlanScorer(model, chunk)
     client = stack.enter_context(ServerClient(url))
     return ServerScorer(client, model)
 
 
 def _csv_format(model: str, version: str) -> "CsvFormat | None":
     """``source.read`` of a version's YAML; None where none is known here."""
-    directory = VersionStore(storage_root()).directory(model, version)
-    configuration = read_json(directory / "spec.json") or {}
+    configuration = Versions().document(model, version, SPEC) or {}
     given = configuration.get("source", {}).get("read")
     if given is None:
         return None

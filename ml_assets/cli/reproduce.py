@@ -11,7 +11,6 @@ from ml_assets.cli.output import (
     quiet_libraries,
     reporting_errors,
 )
-from ml_assets.core.files import storage_root
 
 
 @click.command(
@@ -36,7 +35,7 @@ def command(model: str, version: str, as_json: bool) -> None:
     held_out_differing, largest_difference, notes.
     """
     quiet_libraries()
-    require_known(model, storage_root())
+    require_known(model)
     from ml_assets.lifecycle.reproduce import ReproduceError, reproduce
     from ml_assets.state.versions import UnknownVersionError
 

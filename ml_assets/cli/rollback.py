@@ -10,7 +10,6 @@ from ml_assets.cli.output import (
     quiet_libraries,
     reporting_errors,
 )
-from ml_assets.core.files import storage_root
 
 
 @click.command("rollback", epilog=EXIT_CODES)
@@ -35,7 +34,7 @@ def command(model: str, to: str | None, reason: str, as_json: bool) -> None:
     JSON keys: model, version, left, held, generation, servers, warning.
     """
     quiet_libraries()
-    require_known(model, storage_root())
+    require_known(model)
     from ml_assets.lifecycle.rollback import RollbackError, rollback
     from ml_assets.state.registry import RegistryError
     from ml_assets.state.versions import UnknownVersionError

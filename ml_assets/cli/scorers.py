@@ -1,7 +1,6 @@
 """Scoring for `ml-assets predict`: by the active plan in this process, or a server."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -9,9 +8,10 @@ import msgspec
 from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import Row
+from ml_assets.core.storage import storage
 from ml_assets.records.plan import Column, Kind
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.requests.problems import FieldError, Problem
+from ml_assets.state.plans import Plans
 
 # What a refusal finds in a column that the model does not take.
 UNKNOWN = "an unknown column"
@@ -51,20 +51,21 @@ class Scorer(Protocol):
 class PlanScorer:
     """Answers from the active plan, loaded and verified as a server does it."""
 
-    def __init__(self, root: Path, model: str, max_rows: int) -> None:
+    def __init__(self, model: str, max_rows: int) -> None:
         from ml_assets.core.digests import BundleError
         from ml_assets.serving.models.arms import ServedArm
         from ml_assets.serving.models.bundle import load_runtime
+        from ml_assets.serving.models.bundle_cache import fetch
         from ml_assets.serving.models.ids import PredictionIds
 
-        plan = PlanStore(root).current(model)
+        plan = Plans().current(model)
         if plan is None:
             raise Failed(
                 f"{model} has no version in service; train and deploy one:"
                 f" ml-assets train {model} && ml-assets deploy {model}"
             )
         try:
-            runtime = load_runtime(root / plan.live.bundle, plan.live.files)
+            runtime = load_runtime(fetch(storage(), plan.live), plan.live.files)
         except BundleError as error:
             raise Failed(
                 f"version {plan.live.version} of {model} cannot be loaded: {error}"

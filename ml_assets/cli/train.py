@@ -14,11 +14,10 @@ from ml_assets.cli.jobs import Executed, run_job
 from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
 from ml_assets.cli.run_report import gate_lines
 from ml_assets.cli.version_status import mode_of
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.source import SourceSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import Versions
 
 POLL_SECONDS = 0.25
 
@@ -110,7 +109,7 @@ def command(
 
 def _result(model: str, done: Executed) -> dict[str, Any]:
     version = done.report.metadata.get("model", {}).get("version")
-    found = VersionStore(storage_root()).evaluation(model, version) if version else None
+    found = Versions().evaluation(model, version) if version else None
     return {
         "model": model,
         "run_id": done.run_id,
@@ -153,7 +152,7 @@ def _wait(result: dict[str, Any], timeout: float) -> None:
 
 def _await_service(model: str, version: str, timeout: float) -> ServingPlan:
     """Wait for a plan of `model` in which `version` serves, alone or under test."""
-    store = PlanStore(storage_root())
+    store = Plans()
     deadline = time.monotonic() + timeout
     while True:
         plan = store.current(model)

@@ -1,7 +1,6 @@
 """``ml-assets versions MODEL``: every version of a model and the gate's verdict."""
 
 import datetime as dt
-from pathlib import Path
 from typing import Any
 
 import click
@@ -14,10 +13,9 @@ from ml_assets.cli.output import (
     json_option,
 )
 from ml_assets.cli.version_status import figure, gate, metrics, mode_of, verdict
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import STAMP
-from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import VersionRecord, Versions
 
 
 @click.command("versions", epilog=EXIT_CODES)
@@ -37,9 +35,8 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
     features_version, train_rows, test_rows, fit_seconds, registry_version, run_id,
     git_commit.
     """
-    root = storage_root()
-    require_known(model, root)
-    found = rows(root, model, limit)
+    require_known(model)
+    found = rows(model, limit)
     if as_json:
         echo_json({"model": model, "versions": found})
         return
@@ -52,21 +49,21 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
     table(headers, [_line(row) for row in found])
 
 
-def rows(root: Path, model: str, limit: int | None = None) -> list[dict[str, Any]]:
+def rows(model: str, limit: int | None = None) -> list[dict[str, Any]]:
     """What ``--json`` prints of each version, newest first."""
-    store, plan = VersionStore(root), PlanStore(root).current(model)
-    names = store.names(model)[::-1][:limit]
-    return [_row(store, model, name, mode_of(name, plan)) for name in names]
+    plan, found = Plans().current(model), Versions().judged(model, limit)
+    return [
+        _row(record, evaluation, mode_of(record.version, plan))
+        for record, evaluation in found
+    ]
 
 
 def _row(
-    store: VersionStore, model: str, version: str, mode: str | None
+    record: VersionRecord, evaluation: dict[str, Any] | None, mode: str | None
 ) -> dict[str, Any]:
-    record = store.get(model, version)
-    evaluation = store.evaluation(model, version)
-    created = dt.datetime.strptime(version, STAMP).replace(tzinfo=dt.UTC)
+    created = dt.datetime.strptime(record.version, STAMP).replace(tzinfo=dt.UTC)
     return {
-        "version": version,
+        "version": record.version,
         "created": created.isoformat(),
         "metrics": metrics(evaluation),
         "gate": gate(evaluation),

@@ -76,15 +76,11 @@ def definitions_of(specs: Sequence[ModelSpec]) -> dg.Definitions:
     return with_shared(dg.Definitions.merge(*built), specs)
 
 
-def with_shared(
-    models: dg.Definitions, specs: Sequence[ModelSpec]
-) -> dg.Definitions:
+def with_shared(models: dg.Definitions, specs: Sequence[ModelSpec]) -> dg.Definitions:
     """The definitions of `specs`, and the resources, executor and sensors of all."""
     shared = dg.Definitions(
         resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
         # Five steps take 12 s in one process and 47 s in one process each.
         executor=dg.in_process_executor,
     )
-    return dg.Definitions.merge(
-        models, shared, sensors.build(specs, models.jobs or ())
-    )
+    return dg.Definitions.merge(models, shared, sensors.build(specs, models.jobs or ()))

@@ -77,6 +77,12 @@ def home() -> Path:
     return found
 
 
+def cache_directory() -> Path:
+    """What can be fetched again: ``ML_ASSETS_CACHE``, by default ``<home>/cache``."""
+    text = os.environ.get("ML_ASSETS_CACHE")
+    return directory(text, "ML_ASSETS_CACHE") if text else home() / "cache"
+
+
 def require_address(path: Path, name: str) -> None:
     """Refuse a directory that SQLite databases of Dagster and MLflow cannot be in.
 

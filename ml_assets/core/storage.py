@@ -11,8 +11,9 @@ name is made of parts that `ml_assets.core.files.is_name` accepts, with slashes.
 import contextlib
 import datetime as dt
 import functools
-import io
+import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,9 +27,9 @@ from ml_assets.core.files import (
     is_name,
     sync_directory,
 )
+from ml_assets.core.object_reader import ObjectReader
 
 if TYPE_CHECKING:
-    from obstore import ReadableFile
     from obstore.store import ObjectStore
 
 VARIABLE = "ML_ASSETS_STORAGE"
@@ -36,6 +37,8 @@ SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
 # A request has so long for its answer, and is repeated for so long where none comes.
 REQUEST_SECONDS, CONNECT_SECONDS, RETRY_SECONDS = 30, 5, 60
 PART_BYTES = 8 * 2**20
+# What obstore, and we, call a file of a directory that is not written to its end.
+_LEFTOVER = re.compile(r".+#\d+|\.tmp-.+")
 
 
 class StorageUnavailableError(OSError):
@@ -175,6 +178,21 @@ class Storage:
             except FileNotFoundError:
                 return None
 
+    def sha256(self, name: str) -> str | None:
+        """SHA-256 of an object in hexadecimal, read in parts; None for none."""
+        import obstore
+        from obstore.exceptions import NotFoundError
+
+        digest = hashlib.sha256()
+        with self._asked(name):
+            try:
+                found = obstore.get(self._store, _checked(name))
+            except (FileNotFoundError, NotFoundError):
+                return None
+            for part in found.stream(PART_BYTES):
+                digest.update(part)
+        return digest.hexdigest()
+
     def open(self, name: str) -> IO[bytes]:
         """An object to be read in parts, as Arrow reads Parquet.
 
@@ -187,7 +205,8 @@ class Storage:
 
         with self._asked(name):
             return cast(
-                IO[bytes], _Reader(obstore.open_reader(self._store, _checked(name)))
+                IO[bytes],
+                ObjectReader(obstore.open_reader(self._store, _checked(name))),
             )
 
     def fetch(self, name: str, target: Path) -> None:
@@ -235,11 +254,31 @@ class Storage:
         names = {path.rstrip("/").rpartition("/")[2] for path in paths}
         return sorted(name for name in names if is_name(name))
 
+    def leftovers(self, prefix: str) -> Iterator[Info]:
+        """Parts of objects below `prefix` whose writers were killed, in a directory.
+
+        A bucket has a rule of its own that ends uploads which are never completed.
+        """
+        if self.root is None:
+            return
+        for path in (self.root / _checked(prefix)).rglob("*"):
+            # A writer that is alive may end meanwhile.
+            with contextlib.suppress(FileNotFoundError):
+                if _LEFTOVER.fullmatch(path.name):
+                    state = path.stat()
+                    written = dt.datetime.fromtimestamp(state.st_mtime, dt.UTC)
+                    name = path.relative_to(self.root).as_posix()
+                    yield Info(name, state.st_size, written)
+
     def remove(self, names: Sequence[str]) -> None:
-        """Remove objects; those that are gone are removed."""
+        """Remove objects and leftovers; those that are gone are removed."""
         import obstore
 
         for name in names:
+            above, _, last = name.rpartition("/")
+            if self.root is not None and _LEFTOVER.fullmatch(last):
+                (self.root / _checked(above) / last).unlink(missing_ok=True)
+                continue
             with self._asked(name), contextlib.suppress(FileNotFoundError):
                 obstore.delete(self._store, _checked(name))
 
@@ -269,30 +308,6 @@ class Storage:
             raise StorageUnavailableError(
                 f"the storage {self.url} does not answer for {name}: {reason}"
             ) from error
-
-
-class _Reader(io.RawIOBase):
-    """A reader of obstore as Python has them, which Arrow asks for."""
-
-    def __init__(self, reader: "ReadableFile") -> None:
-        self._reader = reader
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        return int(self._reader.seek(offset, whence))
-
-    def tell(self) -> int:
-        return int(self._reader.tell())
-
-    def readinto(self, buffer: Any) -> int:
-        found = self._reader.read(len(buffer))
-        buffer[: len(found)] = bytes(found)
-        return len(found)
 
 
 def storage() -> Storage:

@@ -63,11 +63,6 @@ class AttemptStore:
     def __init__(self, root: Path, environment: str) -> None:
         self.directory = root / "releases" / environment
 
-    @property
-    def lock_path(self) -> Path:
-        """Locked by whoever changes the environment."""
-        return self.directory / ".lock"
-
     def newest(self) -> Attempt | None:
         """The attempt with the highest number."""
         numbers = [

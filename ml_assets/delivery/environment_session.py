@@ -107,9 +107,8 @@ def acquire(root: Path, name: Environment) -> Iterator[EnvironmentSession]:
     """
     settings, cluster = environments.settings(name), environments.cluster(name)
     attempts = AttemptStore(root, name)
-    with deployer_lock(f"release/{name}", attempts.lock_path) as require_lock:
+    with deployer_lock(f"release/{name}") as require_lock:
         fleet = Fleet(
-            root,
             cluster,
             settings.deployment,
             environments.models(),

@@ -12,10 +12,8 @@ import contextlib
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 
 from ml_assets.delivery.attempts import Attempt
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.locks import deployer_lock
 from ml_assets.targets.clusters import (
     Cluster,
@@ -46,8 +44,6 @@ class Fleet:
 
     Parameters
     ----------
-    root : Path
-        The storage directory.
     cluster : Cluster
     code_location : str
         The Deployment of the code location.
@@ -61,14 +57,12 @@ class Fleet:
 
     def __init__(
         self,
-        root: Path,
         cluster: Cluster,
         code_location: str,
         models: Mapping[str, str],
         patience: float,
         require_lock: Callable[[], None],
     ) -> None:
-        self._plans = PlanStore(root)
         self._cluster = cluster
         self.code_location = code_location
         self._models = models
@@ -148,7 +142,7 @@ class Fleet:
         """The lock under which nobody of this storage deploys a version there."""
         for model, deployment in self._models.items():
             if deployment == name:
-                return deployer_lock(model, self._plans.lock_path(model))
+                return deployer_lock(model)
         return contextlib.nullcontext()
 
     def _can_be_ready(self, deployment: Deployment) -> bool:

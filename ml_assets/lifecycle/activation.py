@@ -7,13 +7,12 @@ it sets are one transaction; what servers read is published after it.
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from ml_assets.core.files import sha256_file, storage_root
 from ml_assets.records.ledger_entry import Entry, Kind
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.state import plans
 from ml_assets.state.engine import writing
 from ml_assets.state.ledger import Ledger, append
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.versions import VersionRecord, Versions
 from ml_assets.targets import Rollout, RolloutError, Target
 
 
@@ -99,10 +98,8 @@ def reapply(target: Target, plan: ServingPlan) -> Rollout:
 
 def evidence_of(record: VersionRecord) -> dict[str, Any]:
     """A version as evidence: figures, clauses, data, and SHA-256 of its files."""
-    store = VersionStore(storage_root())
-    directory = store.directory(record.model, record.version)
+    store = Versions()
     found = store.evaluation(record.model, record.version) or {}
-    paths = [directory / "record.json", directory / "evaluation.json"]
     return {
         "figures": found.get("figures"),
         "gate": found.get("gate"),
@@ -110,9 +107,5 @@ def evidence_of(record: VersionRecord) -> dict[str, Any]:
         "features_version": record.features_version,
         "training_run": record.run_id,
         "registry_version": record.registry_version,
-        "sha256": {
-            path.relative_to(store.root).as_posix(): sha256_file(path)
-            for path in paths
-            if path.exists()
-        },
+        "sha256": store.digests(record.model, record.version),
     }

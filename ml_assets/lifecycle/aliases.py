@@ -6,7 +6,6 @@ entry they were set: as long as a later one changes them, nobody moved them by h
 
 from sqlalchemy import func, select
 
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.ledger import Ledger
@@ -18,7 +17,7 @@ from ml_assets.state.registry import (
     RegistryError,
 )
 from ml_assets.state.schema import alias_syncs, ledger
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
 
 # Kinds of entry after which the aliases may be others.
@@ -33,7 +32,7 @@ def expected_aliases(target: Target, model: str) -> dict[str, str]:
     history = target.history(model)
     if not history:
         return {}
-    existing = {*VersionStore(storage_root()).names(model)}
+    existing = {*Versions().names(model)}
     on_hold = Ledger().held(model)
     gone = {plan.live.version for plan in history} - existing
     others = [item.version for item in history[-1].arms if item.mode != "live"]
@@ -60,7 +59,7 @@ def sync_aliases(target: Target, model: str) -> list[str]:
     RegistryError
         If the registry cannot be reached.
     """
-    store, last = VersionStore(storage_root()), Ledger().last(model)
+    store, last = Versions(), Ledger().last(model)
     numbers = {
         alias: store.get(model, version).registry_version
         for alias, version in expected_aliases(target, model).items()

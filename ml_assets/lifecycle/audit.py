@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.aliases import are_synced, expected_aliases
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import ALIASES, Registry, RegistryError
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
 
 
@@ -72,14 +71,15 @@ def _aliases(target: Target, model: str) -> Iterator[str]:
     except RegistryError as error:
         yield str(error)
         return
-    store = VersionStore(storage_root())
-    names = {record.registry_version: record.version for record in store.records(model)}
+    store = Versions()
     for alias in ALIASES:
         expected = wanted.get(alias)
-        actual = names.get(found[alias], "unknown") if alias in found else None
+        number = found.get(alias)
+        record = store.registered(model, number) if number else None
+        actual = (record.version if record else "unknown") if number else None
         if actual != expected:
             yield (
-                f"alias {alias} points at {_shown(actual, found.get(alias))}, expected"
+                f"alias {alias} points at {_shown(actual, number)}, expected"
                 f" {_shown(expected)}; {_cause(model)}"
             )
 

@@ -1,21 +1,27 @@
 """Removing what nothing needs, by the decision of `ml_assets.lifecycle.retention`.
 
 Under the deployer's lock, so that no plan becomes active meanwhile and two cleanups
-follow each other. Each step is repeated by the next cleanup if this one is killed.
+follow each other. A row goes before the objects that it names. Each step is repeated by
+the next cleanup if this one is killed.
 """
 
 import dataclasses
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.files import below, locked, read_json, storage_root
+from ml_assets.core.files import is_name
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.retention import Deletion, Kind, plan_retention
-from ml_assets.lifecycle.storage_snapshot import pointers_of, take_snapshot
+from ml_assets.lifecycle.storage_snapshot import take_snapshot
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state import drift_reports
+from ml_assets.state.batches import Batches
+from ml_assets.state.drift_reports import DriftReports
 from ml_assets.state.registry import Registry, RegistryError
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.steps import StepValues
+from ml_assets.state.tables import Tables, table_name
+from ml_assets.state.validations import Validations, validation_prefix
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
 
 REFERRING: tuple[Kind, ...] = ("predictions", "labels", "version")
@@ -46,7 +52,7 @@ def clean(
         Unix seconds.
     """
     with target.lock(model):
-        snapshot = take_snapshot(target, model, policy, now)
+        snapshot = take_snapshot(target, model, now)
         if dry_run:
             planned = plan_retention(snapshot, policy, now)
             size = sum(_weight(model, item) for item in planned)
@@ -76,7 +82,7 @@ class _Cleanup:
         """Remove one item, or note why not now."""
         weight = _weight(self.model, item)
         try:
-            REMOVERS[item.kind](self.model, item.name, _paths(self.model, item))
+            REMOVERS[item.kind](self.model, item.name)
         except _PutOff as reason:
             self.postponed.append(f"{item.kind} {item.name}: {reason}")
             if item.kind == "version":
@@ -87,97 +93,105 @@ class _Cleanup:
 
 
 def _weight(model: str, item: Deletion) -> int:
-    return sum(_size(path) for path in _paths(model, item))
-
-
-def _paths(model: str, item: Deletion) -> list[Path]:
-    """Files and directories that make up an item, in the order in which they go."""
-    root = storage_root()
-    if item.kind == "predictions":
-        directory = root / "predictions" / model
-        manifest = directory / "batches" / f"{item.name}.json"
-        return [manifest, *sorted(directory.glob(f"????-??-??/{item.name}.parquet"))]
-    if item.kind == "labels":
-        path = root / item.name
-        return [path.parent / "batches" / f"{path.stem}.json", path]
+    """Bytes of the objects that make up an item; a row counts nothing."""
     if item.kind == "version":
-        directory = VersionStore(root).directory(model, item.name)
-        return [directory / "record.json", directory]
-    if item.kind in ("table", "pointer"):
-        stage, _, name = item.name.partition("/")
-        directory = root / "tables" / model / stage
-        is_table = item.kind == "table"
-        tail = f"{name}.parquet" if is_table else f"runs/{name}.json"
-        return [directory / tail]
-    return [root / item.name]
+        return _size_below(f"versions/{model}/{item.name}")
+    if item.kind == "leftover" and _is_version(item.name):
+        return _size_below(item.name)
+    return sum(storage().size(name) or 0 for name in _objects(model, item))
 
 
-def _remove(model: str, name: str, paths: list[Path]) -> None:
-    for path in paths:
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def _objects(model: str, item: Deletion) -> list[str]:
+    if item.kind == "table":
+        return [table_name(model, *item.name.split("/"))]
+    if item.kind == "predictions":
+        return [file.name for file in Batches().files_of(model, item.name)]
+    is_object = item.kind in ("labels", "report", "leftover")
+    # A part that a killed writer left has another name than an object.
+    return [item.name] if is_object and is_name(item.name.rpartition("/")[2]) else []
 
 
-def _remove_batch(model: str, name: str, paths: list[Path]) -> None:
-    manifest = paths[0]
-    with locked(manifest.parents[1] / ".lock"):
-        segments = (read_json(manifest) or {"segments": []})["segments"]
-        directory = storage_root() / "segments" / model
-        if any((directory / segment).exists() for segment in segments):
-            # Without its manifest, a segment would be compacted once more.
-            raise _PutOff("its segments are still there; they go with a compaction")
-        _remove(model, name, paths)
+def _is_version(leftover: str) -> bool:
+    return leftover.startswith("versions/") and leftover.count("/") == 2
 
 
-def _remove_version(model: str, name: str, paths: list[Path]) -> None:
-    record = VersionStore(storage_root()).get(model, name)
+def _size_below(prefix: str) -> int:
+    return sum(info.size for info in storage().objects(prefix))
+
+
+def _remove_below(prefix: str) -> None:
+    storage().remove([info.name for info in storage().objects(prefix)])
+
+
+def _remove_predictions(model: str, name: str) -> None:
+    _remove_log_files(model, [file.name for file in Batches().files_of(model, name)])
+
+
+def _remove_labels(model: str, name: str) -> None:
+    _remove_log_files(model, [name])
+
+
+def _remove_log_files(model: str, names: list[str]) -> None:
+    # Without its row a file does not count.
+    Batches().remove(model, names)
+    storage().remove(names)
+
+
+def _remove_version(model: str, name: str) -> None:
+    record = Versions().get(model, name)
     try:
         Registry().remove(model, record.registry_version, record.registry_uri)
     except RegistryError as error:
         raise _PutOff(str(error)) from error
-    # The record goes first: without it the version does not exist.
-    _remove(model, name, paths)
+    Versions().remove(model, name)
+    _remove_below(f"versions/{model}/{name}")
 
 
-def _remove_table(model: str, name: str, paths: list[Path]) -> None:
-    (path,) = paths
-    # A run that finds the table points at it under this lock.
-    with locked(path.parent / ".lock"):
-        if path.stem in pointers_of(path.parent):
-            raise _PutOff("a run took it up")
-        _remove(model, name, paths)
+def _forget_pointer(model: str, name: str) -> None:
+    Tables().forget(model, *name.split("/"))
 
 
-def _remove_leftover(model: str, name: str, paths: list[Path]) -> None:
-    (path,) = paths
-    if path.parent == below(storage_root() / "versions", model):
-        # A training that died after it was registered has left it there, too; without
-        # the reserved name nobody would know that it is ours.
-        try:
-            Registry().discard(model, path.name)
-        except RegistryError as error:
-            raise _PutOff(str(error)) from error
-    _remove(model, name, paths)
+def _remove_table(model: str, name: str) -> None:
+    if not Tables().remove(model, *name.split("/")):
+        raise _PutOff("a run took it up")
 
 
-REMOVERS: dict[Kind, Callable[[str, str, list[Path]], None]] = {
-    "predictions": _remove_batch,
-    "labels": _remove_batch,
+def _remove_report(model: str, name: str) -> None:
+    report = name.rpartition("/")[2].removesuffix(".json")
+    if name.startswith(f"{validation_prefix(model)}/"):
+        Validations().remove(model, name)
+    elif name == drift_reports.object_name(model, report):
+        DriftReports().remove(model, report)
+    else:
+        storage().remove([name])
+
+
+def _remove_steps(model: str, name: str) -> None:
+    StepValues().remove(model, name)
+
+
+def _remove_leftover(model: str, name: str) -> None:
+    if not _is_version(name):
+        storage().remove([name])
+        return
+    version = name.rpartition("/")[2]
+    # A training that died after it was registered has left it there, too; without the
+    # reserved name nobody would know that it is ours.
+    try:
+        Registry().discard(model, version)
+    except RegistryError as error:
+        raise _PutOff(str(error)) from error
+    _remove_below(name)
+    Versions().remove(model, version)
+
+
+REMOVERS: dict[Kind, Callable[[str, str], None]] = {
+    "predictions": _remove_predictions,
+    "labels": _remove_labels,
     "version": _remove_version,
-    "pointer": _remove,
+    "pointer": _forget_pointer,
     "table": _remove_table,
-    "report": _remove,
-    "steps": _remove,
+    "report": _remove_report,
+    "steps": _remove_steps,
     "leftover": _remove_leftover,
 }
-
-
-def _size(path: Path) -> int:
-    # A record is counted with its directory.
-    if path.name == "record.json":
-        return 0
-    if path.is_dir():
-        return sum(item.lstat().st_size for item in path.rglob("*") if item.is_file())
-    return path.lstat().st_size if path.exists() else 0

@@ -8,11 +8,10 @@ the version's training rows.
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.rows import Rows, RowsError, is_among, rows_of
 from ml_assets.lifecycle.scoring import IncomparableError, as_read, load, score
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.versions import VersionRecord, Versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +36,7 @@ class Comparison(NamedTuple):
 
 def compare(spec: ModelSpec, record: VersionRecord, champion: str) -> Comparison:
     """The figures of a version and of the champion on the same rows."""
-    other = VersionStore(storage_root()).get(spec.name, champion)
+    other = Versions().get(spec.name, champion)
     repeats = record.fingerprint == other.fingerprint
     problems = []
     try:

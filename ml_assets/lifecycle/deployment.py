@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.activation import activate, evidence_of
 from ml_assets.lifecycle.aliases import sync_aliases
 from ml_assets.lifecycle.gate_decision import decision_on, gate_figures, passed
@@ -14,7 +13,7 @@ from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import summary
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.versions import VersionRecord, Versions
 from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
 
 
@@ -51,7 +50,7 @@ def deploy(
     UnreachableError, RegistryError
         If the cluster, the database or the registry does not answer: ask again.
     """
-    store = VersionStore(storage_root())
+    store = Versions()
     with target.lock(spec.name):
         record = _choose(store, spec, version, overruled)
         try:
@@ -78,7 +77,7 @@ def deploy(
 def _deploy(
     spec: ModelSpec,
     target: Target,
-    store: VersionStore,
+    store: Versions,
     record: VersionRecord,
     run_id: str,
     who: str,
@@ -86,7 +85,7 @@ def _deploy(
 ) -> Rollout:
     from ml_assets.core.digests import BundleError
     from ml_assets.lifecycle.request_signature import refused_by
-    from ml_assets.state.bundles import fetch_bundle
+    from ml_assets.state.bundles import store_bundle
 
     before = target.current(spec.name)
     if before is not None and _is_unfinished(store, record, before):
@@ -97,7 +96,7 @@ def _deploy(
         _check_not_done(target, record, before)
         _check_gate(spec, store, record, before, overruled)
         try:
-            fetch_bundle(record)
+            store_bundle(record)
             changes = summary(refused_by(spec.name, record))
         except BundleError as error:
             raise RolloutError(f"version {record.version}: {error}") from error
@@ -127,7 +126,7 @@ def _reason(spec: ModelSpec, record: VersionRecord, before: ServingPlan | None) 
 
 
 def _choose(
-    store: VersionStore, spec: ModelSpec, version: str | None, overruled: Sequence[str]
+    store: Versions, spec: ModelSpec, version: str | None, overruled: Sequence[str]
 ) -> VersionRecord:
     model = spec.name
     if version is not None:
@@ -142,15 +141,14 @@ def _choose(
     raise DoneError(f"no version of {model} has passed its gate")
 
 
-def _is_unfinished(
-    store: VersionStore, record: VersionRecord, plan: ServingPlan
-) -> bool:
+def _is_unfinished(store: Versions, record: VersionRecord, plan: ServingPlan) -> bool:
     """Whether a run activated the version and died before the rest was done.
 
     The profile is the last that a deployment writes.
     """
-    path = store.profile_path(record.model, record.version)
-    return newest_version(plan) == record.version and not path.exists()
+    if newest_version(plan) != record.version:
+        return False
+    return not store.has_profile(record.model, record.version)
 
 
 def _check_not_done(
@@ -188,7 +186,7 @@ def _check_not_on_hold(record: VersionRecord) -> None:
 
 def _check_gate(
     spec: ModelSpec,
-    store: VersionStore,
+    store: Versions,
     record: VersionRecord,
     before: ServingPlan | None,
     overruled: Sequence[str],

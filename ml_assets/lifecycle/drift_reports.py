@@ -1,17 +1,16 @@
 """Drift reports of a model: its requests and new data, each compared once."""
 
 import datetime as dt
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.core.files import create_bytes, read_json, storage_root
+from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.tables import MissingTableError, TableStore
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.state.drift_reports import DriftReports
+from ml_assets.state.plans import Plans
+from ml_assets.state.tables import MissingTableError, Tables
+from ml_assets.state.versions import PROFILE, UnknownVersionError, Versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -48,26 +47,25 @@ class NamedReport(NamedTuple):
 
 def make_reports(spec: ModelSpec) -> list[NamedReport]:
     """Compare what was not compared yet, and store the reports."""
-    root = storage_root()
-    plan = PlanStore(root).current(spec.name)
+    plan = Plans().current(spec.name)
     reference = _reference(spec, plan)
     if plan is None or reference is None:
         return []
     found = [_window(spec, plan, reference), _raw(spec, plan, reference)]
-    return [item for item in found if item is not None and _store(spec, item)]
+    return [item for item in found if item is not None and _keep(spec, item)]
 
 
 def latest_reports(spec: ModelSpec) -> list[dict[str, Any]]:
     """The newest report of each source on the version that serves."""
-    plan = PlanStore(storage_root()).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         return []
-    found = []
+    found, store = [], DriftReports()
     for source in ("predictions", "raw"):
-        pattern = f"{source}-{plan.live.version}-*.json"
-        paths = list(report_path(spec, "x").parent.glob(pattern))
-        if paths:
-            found.append(read_json(max(paths, key=lambda path: path.stat().st_mtime)))
+        latest = store.latest(spec.name, source, plan.live.version)
+        report = store.read(spec.name, latest.report) if latest else None
+        if report is not None:
+            found.append(report)
     return found
 
 
@@ -76,8 +74,7 @@ def _reference(spec: ModelSpec, plan: ServingPlan | None) -> "Profile | None":
 
     if plan is None:
         return None
-    store = VersionStore(storage_root())
-    value = read_json(store.profile_path(spec.name, plan.live.version))
+    value = Versions().document(spec.name, plan.live.version, PROFILE)
     return None if value is None else Profile.from_dict(value)
 
 
@@ -88,22 +85,22 @@ def _window(
     import pandas as pd
 
     from ml_assets.lifecycle.monitored_columns import observed
-    from ml_assets.prediction_log.reader import newest_time, predictions
+    from ml_assets.state.logged import newest_time, predictions
 
     root, version = storage_root(), plan.live.version
-    until = newest_time(root, spec.name)
+    until = newest_time(spec.name)
     span = spec.monitoring.window_hours * HOUR_SECONDS
     since = max(until - span, 0.0)
     columns, parts = ("arm", "entity", "p", "error", "x"), []
-    for day in predictions(root, spec.name, columns, since, [version]):
+    for day in predictions(spec.name, columns, since, [version]):
         parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
     report_id = f"predictions-{version}-{_stamp(until)}"
-    if rows.empty or report_path(spec, report_id).exists():
+    if rows.empty or DriftReports().has(spec.name, report_id):
         return None
     step = -(-len(rows) // MAX_ROWS)
     rows = rows.iloc[::step]
-    frame, unsent = observed(root, plan, rows["x"].tolist())
+    frame, unsent = observed(plan, rows["x"].tolist())
     entities = rows["entity"].astype(object).where(rows["entity"].notna(), None)
     report = _compare(
         spec,
@@ -129,7 +126,7 @@ def _raw(
     raw_version = raw_to_compare(spec, plan)
     if raw_version is None:
         return None
-    frame = TableStore(storage_root()).read(spec.name, "raw", raw_version)
+    frame = Tables().read(spec.name, "raw", raw_version)
     # A column that is gone is stopped by the schema contract.
     watched = {*reference.numbers, *reference.categories} - {*spec.monitoring.ignore}
     if watched - {*frame.columns}:
@@ -148,14 +145,14 @@ def _raw(
 def raw_to_compare(spec: ModelSpec, plan: ServingPlan) -> str | None:
     """Data version of a raw table that was not compared with the champion's data."""
     root = storage_root()
-    tables = TableStore(root)
+    tables = Tables()
     try:
         newest = tables.version(spec.name, "raw")
-        trained_on = VersionStore(root).get(spec.name, plan.live.version).raw_version
+        trained_on = Versions().get(spec.name, plan.live.version).raw_version
     except (MissingTableError, UnknownVersionError):
         return None
-    is_known = report_path(spec, _raw_id(plan, newest)).exists()
-    is_there = tables.path(spec.name, "raw", newest).exists()
+    is_known = DriftReports().has(spec.name, _raw_id(plan, newest))
+    is_there = tables.exists(spec.name, "raw", newest)
     return newest if newest != trained_on and is_there and not is_known else None
 
 
@@ -182,17 +179,11 @@ def _compare(
     )
 
 
-def _store(spec: ModelSpec, item: NamedReport) -> bool:
-    """Store a report that had enough rows; whether it had."""
-    if not item.report.enough:
-        return False
-    data = json.dumps(item.to_dict(), indent=2, sort_keys=True).encode() + b"\n"
-    return create_bytes(report_path(spec, item.id), data)
-
-
-def report_path(spec: ModelSpec, report_id: str) -> Path:
-    """File of one report."""
-    return storage_root() / "reports" / spec.name / "drift" / f"{report_id}.json"
+def _keep(spec: ModelSpec, item: NamedReport) -> bool:
+    """Keep a report that had enough rows and is new; whether it was kept."""
+    return item.report.enough and DriftReports().add(
+        spec.name, item.id, item.source, item.version, item.to_dict()
+    )
 
 
 def _stamp(moment: float) -> str:

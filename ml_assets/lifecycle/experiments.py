@@ -14,7 +14,7 @@ import msgspec
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,7 +100,7 @@ def experiment_status(
         With its time zone.
     """
     from ml_assets.ml.sequential import decide
-    from ml_assets.prediction_log.reader import labelled
+    from ml_assets.state.logged import labelled
 
     plan = plans[-1] if plans else None
     if plan is None or challenger(plan) is None:
@@ -111,8 +111,8 @@ def experiment_status(
     days = (now.timestamp() - started) / DAY_SECONDS
     versions = [arm.version for arm in plan.arms]
     since = started - SLACK_SECONDS
-    rails, step_requests = _watched(root, spec, plan, shares, since)
-    found = labelled(root, plan.model, since, versions)
+    rails, step_requests = _watched(spec, plan, shares, since)
+    found = labelled(plan.model, since, versions)
     rows = found.rows[found.rows["generation"].isin(shares)]
     rows = rows.assign(right=(rows["label"] == rows["truth"]).to_numpy(dtype=bool))
     evidence, trace = _compared(root, spec, plan, shares, rows)
@@ -200,14 +200,13 @@ def _no_trace() -> "Trace":
 
 def _expected(root: Path, plan: ServingPlan) -> float:
     """The champion's accuracy in evaluation, on which the bets are centred."""
-    evaluation = VersionStore(root).evaluation(plan.model, plan.live.version) or {}
+    evaluation = Versions().evaluation(plan.model, plan.live.version) or {}
     accuracy = evaluation.get("metrics", {}).get("accuracy")
     value = UNKNOWN_ACCURACY if accuracy is None else float(accuracy)
     return min(max(value, BORDER), 1 - BORDER)
 
 
 def _watched(
-    root: Path,
     spec: ServingSpec,
     plan: ServingPlan,
     shares: dict[int, float],
@@ -221,7 +220,7 @@ def _watched(
     tried = challenger(plan)
     is_shadow = tried is not None and tried.mode == "shadow"
     counted, blamed = 0, (set[str](), set[str]())
-    for day in _days(root, spec, plan, shares, since):
+    for day in _days(spec, plan, shares, since):
         if is_shadow:
             pairs = _both(day)
             now = pairs["generation"] == plan.generation
@@ -240,17 +239,16 @@ def _watched(
 
 
 def _days(
-    root: Path,
     spec: ServingSpec,
     plan: ServingPlan,
     shares: dict[int, float],
     since: float,
 ) -> "Iterator[pd.DataFrame]":
     """Requests of the experiment by arm, a day at a time, in their order."""
-    from ml_assets.prediction_log.reader import predictions
+    from ml_assets.state.logged import predictions
 
     versions = [arm.version for arm in plan.arms]
-    for day in predictions(root, plan.model, COLUMNS, since, versions):
+    for day in predictions(plan.model, COLUMNS, since, versions):
         rows = day[day["generation"].isin(shares)]
         rows = rows.assign(
             failed=rows["error"].notna(), slow=rows["us"] > 1_000 * spec.slow_ms

@@ -76,14 +76,13 @@ def _as_the_champion(spec: ModelSpec, cells: "pd.DataFrame", mask: "Mask") -> "M
 
     A column is gone that identified rows, so that their numbers are others now.
     """
-    from ml_assets.core.files import storage_root
-    from ml_assets.serving.models.plan_store import PlanStore
-    from ml_assets.state.versions import VersionStore
+    from ml_assets.state.plans import Plans
+    from ml_assets.state.versions import Versions
 
-    plan = PlanStore(storage_root()).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         return mask
-    record = VersionStore(storage_root()).get(spec.name, plan.live.version)
+    record = Versions().get(spec.name, plan.live.version)
     try:
         champion = rows_of(record)
         learnt = is_among(spec, cells, champion, ~champion.test)

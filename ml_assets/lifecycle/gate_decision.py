@@ -4,12 +4,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ml_assets.core import provenance
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.comparison import compare
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import VersionRecord
 
 
@@ -21,7 +20,7 @@ def gate_figures(spec: ModelSpec, record: VersionRecord, found: Any) -> GateFigu
     found : Evaluation
         Of the version, from `ml_assets.ml.evaluation.evaluate`.
     """
-    plan = PlanStore(storage_root()).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         figures: GateFigures = found.gate_figures()
         return figures
@@ -64,6 +63,6 @@ def is_judged_otherwise(spec: ModelSpec, evaluation: Mapping[str, Any]) -> bool:
     """
     if evaluation.get("judged_by") != judged_by(spec):
         return True
-    plan = PlanStore(storage_root()).current(spec.name)
+    plan = Plans().current(spec.name)
     champion = plan.live.version if plan else None
     return not evaluation["gate"]["passed"] and champion != evaluation["champion"]

@@ -2,11 +2,10 @@
 
 from typing import NamedTuple
 
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
 
 
@@ -37,7 +36,7 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> HoldCh
         If there is no such version.
     """
     with target.lock(model):
-        VersionStore(storage_root()).get(model, version)
+        Versions().get(model, version)
         known = on_hold(model).get(version)
         if known is not None:
             return HoldChange(known, "")

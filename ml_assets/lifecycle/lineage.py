@@ -1,21 +1,29 @@
 """Where an answer came from: version, data, code, checks and the decision to serve it.
 
-Every file that is named was compared with the SHA-256 written when it was made.
+Every object and row that is named was compared with the SHA-256 written when it was
+made.
 """
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from ml_assets.core.files import home, read_json, sha256_file, storage_root
+from ml_assets.core.digests import BundleError
+from ml_assets.core.files import home
+from ml_assets.core.storage import storage
 from ml_assets.prediction_log.lookup import Logged, find
 from ml_assets.records.ledger_entry import Entry
-from ml_assets.records.plan import ServingPlan, Signature
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.records.plan import ServingPlan, digest
+from ml_assets.state.bundles import signature_of
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import (
+    VALIDATION,
+    UnknownVersionError,
+    VersionRecord,
+    Versions,
+)
 
 # Kinds of entry that activate a plan.
 ACTIVATES = ("deployment", "promotion", "rollback", "experiment")
@@ -41,42 +49,41 @@ def lineage(prediction_id: str) -> dict[str, Any]:
     LineageError
         If no log has the id, or its version was removed.
     """
-    root = storage_root()
     try:
-        logged = find(home(), root, prediction_id)
+        logged = find(home(), storage(), prediction_id)
     except (ValueError, OverflowError) as error:
         raise LineageError(f"{prediction_id} is no prediction id: {error}") from error
     if logged is None:
         raise LineageError(
             f"no log has prediction {prediction_id}: neither segments below {home()}"
-            f" and {root}, nor predictions of its day; it was not logged"
+            f" and {storage().url}, nor predictions of its day; it was not logged"
             " (serving.log_sample) or has expired (retention.predictions_days)"
         )
     line = logged.records[0]
     try:
-        record = VersionStore(root).get(logged.model, line["version"])
+        record = Versions().get(logged.model, line["version"])
     except UnknownVersionError as error:
         raise LineageError(f"prediction {prediction_id}: {error}") from error
-    return _explained(root, logged, record)
+    return _explained(logged, record)
 
 
-def _explained(root: Path, logged: Logged, record: VersionRecord) -> dict[str, Any]:
+def _explained(logged: Logged, record: VersionRecord) -> dict[str, Any]:
     line, model = logged.records[0], logged.model
-    store = VersionStore(root)
+    store = Versions()
     evaluation = store.evaluation(model, record.version) or {}
-    validation = read_json(store.directory(model, record.version) / "validation.json")
-    plan = _plan(root, model, line["generation"])
-    entries = _entries(root, model, line["generation"])
+    validation = store.document(model, record.version, VALIDATION)
+    plan = _plan(model, line["generation"])
+    entries = _entries(model, line["generation"])
     # The latest on the version itself: a plan may be about another one, under test.
     about = [entry for entry in entries if entry.version == record.version]
     entry = about[-1] if about else None
-    hashes = list(_hashes(root, record, plan, entries))
+    hashes = list(_hashes(record, plan, entries))
     return {
         "id": line["id"],
         "model": model,
-        "answer": _answer(line) | {"log": str(logged.path)},
+        "answer": _answer(line) | {"log": logged.where},
         "shadow": [_answer(other) for other in logged.records[1:]],
-        "input": _input(root, record, line["x"]),
+        "input": _input(record, line["x"]),
         "version": _version(record),
         "training": _training(record),
         "data": {
@@ -91,7 +98,7 @@ def _explained(root: Path, logged: Logged, record: VersionRecord) -> dict[str, A
         "plan": msgspec.to_builtins(plan) if plan else None,
         "ledger": msgspec.to_builtins(entry) if entry else None,
         "hashes": hashes,
-        "problems": list(_problems(root, line, plan, entry, hashes, model)),
+        "problems": list(_problems(line, plan, entry, hashes, model)),
     }
 
 
@@ -110,13 +117,12 @@ def _answer(line: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _input(root: Path, record: VersionRecord, values: list[Any]) -> dict[str, Any]:
+def _input(record: VersionRecord, values: list[Any]) -> dict[str, Any]:
     """The row with its column names, which the version's signature has."""
-    path = root / record.bundle / "signature.json"
     try:
-        signature = msgspec.json.decode(path.read_bytes(), type=Signature)
-    except FileNotFoundError as error:
-        raise LineageError(f"the signature {path} is missing") from error
+        signature = signature_of(record)
+    except BundleError as error:
+        raise LineageError(f"the columns of the row are not known: {error}") from error
     names = [column.name for column in signature.columns]
     return dict(zip(names, values, strict=True))
 
@@ -143,14 +149,14 @@ def _training(record: VersionRecord) -> dict[str, Any]:
     }
 
 
-def _plan(root: Path, model: str, generation: int) -> ServingPlan | None:
+def _plan(model: str, generation: int) -> ServingPlan | None:
     try:
-        return PlanStore(root).read(model, generation)
-    except FileNotFoundError:
+        return Plans().read(model, generation)
+    except LookupError:
         return None
 
 
-def _entries(root: Path, model: str, generation: int) -> list[Entry]:
+def _entries(model: str, generation: int) -> list[Entry]:
     """The decisions by which plans became active, up to that of `generation`."""
     return [
         entry
@@ -162,25 +168,21 @@ def _entries(root: Path, model: str, generation: int) -> list[Entry]:
 
 
 def _hashes(
-    root: Path, record: VersionRecord, plan: ServingPlan | None, entries: list[Entry]
+    record: VersionRecord, plan: ServingPlan | None, entries: list[Entry]
 ) -> Iterator[dict[str, Any]]:
-    """Each file that made the answer, the SHA-256 that it should have and has."""
+    """Each thing that made the answer, the SHA-256 that it should have and has."""
+    rows = Versions().digests(record.model, record.version)
     expected = {f"{record.bundle}/{name}": sha for name, sha in record.files.items()}
     expected |= record.origins
     for entry in entries:
         if entry.version == record.version:
             expected |= entry.evidence.get("sha256", {})
         if plan is not None and entry.generation == plan.generation:
-            name = (
-                PlanStore(root)
-                .path(plan.model, plan.generation)
-                .relative_to(root)
-                .as_posix()
-            )
+            name = f"plans/{plan.model}/{plan.generation:08d}.json"
             expected[name] = entry.evidence.get("plan_sha256", "")
+            rows[name] = digest(plan)
     for name, wanted in sorted(expected.items()):
-        path = root / name
-        yield _hash(name, wanted, sha256_file(path) if path.exists() else None)
+        yield _hash(name, wanted, rows.get(name) or storage().sha256(name))
 
 
 def _hash(name: str, wanted: str, found: str | None) -> dict[str, Any]:
@@ -193,7 +195,6 @@ def _hash(name: str, wanted: str, found: str | None) -> dict[str, Any]:
 
 
 def _problems(
-    root: Path,
     line: Mapping[str, Any],
     plan: ServingPlan | None,
     entry: Entry | None,

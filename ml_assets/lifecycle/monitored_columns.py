@@ -4,15 +4,13 @@ That a constant begins to vary is worth an alarm, though no answer depends on it
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ml_assets.core.files import read_json, storage_root
-from ml_assets.prediction_log.reader import inputs, signature_of
+from ml_assets.prediction_log.reader import inputs
 from ml_assets.records.plan import ServingPlan
-from ml_assets.state.bundles import signature_of_version
-from ml_assets.state.tables import MissingTableError, TableStore
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.bundles import signature_of, signature_of_version
+from ml_assets.state.tables import MissingTableError, Tables
+from ml_assets.state.versions import PROFILE, VersionRecord, Versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +21,7 @@ CONSTANTS = "constants"
 
 def constants(record: VersionRecord) -> dict[str, Any]:
     """The value of each column that training left out because it had one value."""
-    store = TableStore(storage_root())
+    store = Tables()
     asked = [c.name for c in signature_of_version(record).columns if c.ignored]
     try:
         there = store.columns(record.model, "raw", record.raw_version)
@@ -53,14 +51,14 @@ def with_constants(frame: "pd.DataFrame", values: Mapping[str, Any]) -> "pd.Data
 
 
 def observed(
-    root: Path, plan: ServingPlan, texts: Sequence[str]
+    plan: ServingPlan, texts: Sequence[str]
 ) -> tuple["pd.DataFrame", list[str]]:
     """The columns of logged rows, and those of them that no caller has sent.
 
     What was always the same at training counts as sent so where a row leaves it out.
     """
-    signature = signature_of(root, plan.live.bundle)
-    path = VersionStore(root).profile_path(plan.model, plan.live.version)
-    frame = with_constants(inputs(texts, signature), read_json(path).get(CONSTANTS, {}))
+    signature = signature_of(plan.live)
+    profile = Versions().document(plan.model, plan.live.version, PROFILE) or {}
+    frame = with_constants(inputs(texts, signature), profile.get(CONSTANTS, {}))
     optional = [column.name for column in signature.columns if column.optional]
     return frame, [name for name in optional if frame[name].isna().all()]

@@ -1,6 +1,6 @@
 """Score logged requests with another version, in a process that may crash.
 
-``python -m ml_assets.lifecycle.replay ROOT ROWS`` reads the arm as JSON from standard
+``python -m ml_assets.lifecycle.replay BUNDLE ROWS`` reads the arm as JSON from standard
 input and the bodies of requests from the file ``ROWS``, one a line. For each it prints
 a line of JSON: the probability and the microseconds it took, or why the version refused
 the row. The lines before a crash show which request crashed it.
@@ -43,14 +43,14 @@ class Replayed(NamedTuple):
 
 
 def replay(
-    root: Path, arm: Arm, bodies: Sequence[bytes], timeout: float = 600.0
+    bundle: Path, arm: Arm, bodies: Sequence[bytes], timeout: float = 600.0
 ) -> Replayed:
     """Score requests with `arm`.
 
     Parameters
     ----------
-    root : Path
-        Of the storage.
+    bundle : Path
+        Its files, on this machine.
     arm : Arm
         The version.
     bodies : sequence of bytes
@@ -65,7 +65,7 @@ def replay(
             sys.executable,
             "-m",
             "ml_assets.lifecycle.replay",
-            str(root),
+            str(bundle),
             rows.name,
         ]
         try:
@@ -97,10 +97,10 @@ def main() -> int:
     from ml_assets.serving.models.bundle import load_runtime
     from ml_assets.serving.requests.decoder import RowDecoder
 
-    root, rows = Path(sys.argv[1]), Path(sys.argv[2])
+    bundle, rows = Path(sys.argv[1]), Path(sys.argv[2])
     arm = msgspec.json.decode(sys.stdin.buffer.read(), type=Arm)
     try:
-        runtime = load_runtime(root / arm.bundle, arm.files)
+        runtime = load_runtime(bundle, arm.files)
     except BundleError as error:
         print(error, file=sys.stderr)
         return 1

@@ -5,20 +5,20 @@ whatever the number of threads. Code and environment cannot be brought back from
 where they are not those recorded, a note is made, and the comparison nevertheless.
 """
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
-
 from ml_assets.core import provenance
-from ml_assets.core.digests import BundleError, read_verified
-from ml_assets.core.files import read_json, sha256_file, storage_root
+from ml_assets.core.digests import BundleError
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.feature_table import feature_table
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
-from ml_assets.state.bundles import fetch_bundle
+from ml_assets.state.bundles import fetch_bundle, read_file, signature_of
 from ml_assets.state.registry import RegistryError
-from ml_assets.state.tables import MissingTableError, TableStore
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.tables import MissingTableError, Tables, table_name
+from ml_assets.state.versions import SPEC, VersionRecord, Versions, object_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +62,7 @@ def reproduce(model: str, version: str) -> Reproduction:
     from ml_assets.ml.training import probabilities, train
     from ml_assets.serving.models.bundle import load_pipeline
 
-    record = VersionStore(storage_root()).get(model, version)
+    record = Versions().get(model, version)
     spec = _in_its_classes(record, _configuration(record).on_this_machine())
     features = _verified(record, "features", record.features_version)
     notes = [*_surroundings(record), *_chain(record, spec)]
@@ -90,20 +90,20 @@ def reproduce(model: str, version: str) -> Reproduction:
 
 
 def _configuration(record: VersionRecord) -> ModelSpec:
-    root = storage_root()
-    path = VersionStore(root).directory(record.model, record.version) / "spec.json"
-    expected = record.origins.get(path.relative_to(root).as_posix())
-    if not path.exists() or expected is None:
+    name = object_name(record.model, record.version, SPEC)
+    data, expected = storage().get(name), record.origins.get(name)
+    if data is None or expected is None:
         raise ReproduceError(
             f"version {record.version} of {record.model} has no recorded configuration"
-            f" ({path})"
+            f" ({storage().url}/{name})"
         )
-    found = sha256_file(path)
+    found = hashlib.sha256(data).hexdigest()
     if found != expected:
         raise ReproduceError(
-            f"{path} was altered: its SHA-256 is {found}, expected {expected}"
+            f"{storage().url}/{name} was altered: its SHA-256 is {found}, expected"
+            f" {expected}"
         )
-    return ModelSpec.model_validate(read_json(path))
+    return ModelSpec.model_validate(json.loads(data))
 
 
 def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
@@ -121,7 +121,7 @@ def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame"
     """A table, verified to have the content of its data version."""
     from ml_assets.ml.tables import content_hash
 
-    store = TableStore(storage_root())
+    store = Tables()
     try:
         table = store.read(record.model, stage, version)
     except MissingTableError as error:
@@ -129,7 +129,7 @@ def _verified(record: VersionRecord, stage: str, version: str) -> "pd.DataFrame"
     found = content_hash(table)
     if found != version:
         raise ReproduceError(
-            f"{store.path(record.model, stage, version)} was altered: its content has"
+            f"{table_name(record.model, stage, version)} was altered: its content has"
             f" the hash {found}, expected {version}"
         )
     return table
@@ -173,18 +173,12 @@ def _probe(
     """The stored answers to the probe rows, and those of `pipeline`."""
     import numpy as np
 
-    from ml_assets.records.plan import Signature
-    from ml_assets.serving.models.bundle import PROBE, SIGNATURE, Probe
+    from ml_assets.serving.models.bundle import PROBE, Probe
     from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
-    directory = storage_root() / record.bundle
-    probe = msgspec.json.decode(
-        read_verified(directory, PROBE, record.files), type=Probe
-    )
-    signature = msgspec.json.decode(
-        read_verified(directory, SIGNATURE, record.files), type=Signature
-    )
-    found = SklearnRuntime(pipeline, signature).predict_many(probe.columns)
+    probe = read_file(record, PROBE, Probe)
+    runtime = SklearnRuntime(pipeline, signature_of(record))
+    found = runtime.predict_many(probe.columns)
     return np.array(probe.answers), found
 
 

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import Kind, Signature, ignored
 from ml_assets.records.signature import incompatibilities, widened
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import served_signature, signature_of_version
-from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.tables import MissingTableError, Tables
 from ml_assets.state.versions import VersionRecord
 
 if TYPE_CHECKING:
@@ -67,7 +66,7 @@ def signature_notes(signature: Signature) -> list[str]:
 
 def left_out(spec: ModelSpec, raw_version: str, inputs: list[str]) -> dict[str, Kind]:
     """Columns of the raw table that the YAML does not drop and no input reads."""
-    store = TableStore(storage_root())
+    store = Tables()
     used = {*inputs, *spec.features.drop, spec.target, HELD_OUT}
     try:
         kinds = store.kinds(spec.name, "raw", raw_version)

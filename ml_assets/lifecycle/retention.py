@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.validations import data_version_of
 
 Kind = Literal[
     "predictions",
@@ -62,11 +63,12 @@ class Table(NamedTuple):
 
 
 class Pointer(NamedTuple):
-    """Which table a run made of a stage."""
+    """Which table a run made of a stage, and the raw data of which it made it."""
 
     stage: str
     run_id: str
     table: Table
+    made_of: str | None = None
 
 
 @dataclass(frozen=True)
@@ -82,11 +84,11 @@ class Snapshot:
     segment_versions : frozenset of str
         Versions with predictions that are not compacted yet.
     reports : dict of str to float
-        Path to time; a report on raw data is named by its data version.
+        Name to time; a report on raw data is named by its data version.
     current : frozenset of Table
-        What a stage made last.
+        What a stage made last, and of what it made it.
     steps : dict of str to float
-        Path to time of the values between the steps of one run.
+        Run to time of the values between its steps.
     """
 
     versions: list[Version] = field(default_factory=list)
@@ -234,7 +236,10 @@ def _needed_tables(
     snapshot: Snapshot, kept: list[Version], leaving: set[Pointer]
 ) -> set[Table]:
     needed = {*snapshot.current}
-    needed |= {pointer.table for pointer in snapshot.pointers if pointer not in leaving}
+    for pointer in snapshot.pointers.keys() - leaving:
+        needed.add(pointer.table)
+        if pointer.made_of is not None:
+            needed.add(Table("raw", pointer.made_of))
     for version in kept:
         needed.add(Table("raw", version.raw_version))
         needed.add(Table("features", version.features_version))
@@ -243,8 +248,7 @@ def _needed_tables(
 
 def _is_about(path: str, needed: set[Table]) -> bool:
     """Whether a report is on raw data that is kept."""
-    stem = path.rpartition("/")[2].removesuffix(".json")
-    return "/validation/" in path and Table("raw", stem) in needed
+    return "/validation/" in path and Table("raw", data_version_of(path)) in needed
 
 
 def _age(moment: float, now: float) -> str:

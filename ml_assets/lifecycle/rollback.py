@@ -7,17 +7,16 @@ registry down it is done all the same, and the registry's aliases are set later.
 from typing import Any, NamedTuple
 
 from ml_assets.core.digests import BundleError
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.activation import activate, evidence_of, repeat
 from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import live_plan, previous_version
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import incompatibilities, summary
-from ml_assets.state.bundles import fetch_bundle, signature_of_version
+from ml_assets.state.bundles import signature_of_version, store_bundle
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import RegistryError
-from ml_assets.state.versions import UnknownVersionError, VersionRecord, VersionStore
+from ml_assets.state.versions import UnknownVersionError, VersionRecord, Versions
 from ml_assets.targets import Rollout, Target
 
 
@@ -91,7 +90,7 @@ def _interface(plan: ServingPlan, left: str) -> str:
 
     It is a warning only: no reason to keep a version that has to go.
     """
-    store = VersionStore(storage_root())
+    store = Versions()
     try:
         pair = [
             signature_of_version(store.get(plan.model, version))
@@ -125,7 +124,7 @@ def _roll_back(
     before = history[-1]
     record = _destination(model, history, to)
     try:
-        fetch_bundle(record)
+        store_bundle(record)
     except BundleError as error:
         raise RollbackError(f"version {record.version}: {error}") from error
     plan = live_plan(record, before, f"rollback: {why}", run_id)
@@ -141,7 +140,7 @@ def _roll_back(
 def _destination(
     model: str, history: list[ServingPlan], to: str | None
 ) -> VersionRecord:
-    store, on_hold_now = VersionStore(storage_root()), on_hold(model)
+    store, on_hold_now = Versions(), on_hold(model)
     served = {plan.live.version for plan in history}
     if to is None:
         gone = served - {*store.names(model)}
@@ -169,7 +168,7 @@ def _destination(
     return record
 
 
-def _known(store: VersionStore, model: str, version: str) -> VersionRecord:
+def _known(store: Versions, model: str, version: str) -> VersionRecord:
     try:
         return store.get(model, version)
     except UnknownVersionError as error:

@@ -2,10 +2,9 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.core.files import storage_root
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
-from ml_assets.state.tables import MissingTableError, TableStore
+from ml_assets.state.tables import MissingTableError, Tables
 from ml_assets.state.versions import VersionRecord
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def rows_of(record: VersionRecord) -> Rows:
     """
     from ml_assets.state.bundles import signature_of_version
 
-    store = TableStore(storage_root())
+    store = Tables()
     try:
         table = store.read(record.model, "features", record.features_version)
     except MissingTableError as error:

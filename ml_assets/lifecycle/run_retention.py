@@ -8,7 +8,6 @@ newest materialization for one that was never made.
 
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 import dagster as dg
@@ -21,9 +20,9 @@ from ml_assets.lifecycle.run_events import (
     remove_remains,
 )
 from ml_assets.observability.notifications.event_sources import RUN_ID, materializations
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import Versions
 
 # Runs that ended longer ago are removed; docs/operate.md has the figure, too.
 RUN_DAYS = 30.0
@@ -63,7 +62,6 @@ class Purged(NamedTuple):
 
 def purge(
     instance: dg.DagsterInstance,
-    root: Path,
     owner: Owner,
     now: float,
     days: float = RUN_DAYS,
@@ -76,15 +74,13 @@ def purge(
 
     Parameters
     ----------
-    root : Path
-        Storage, whose versions, plans and ledgers decide what is needed.
     now : float
         Unix seconds.
     most : int
         Runs that go at most.
     """
     remove_remains(instance, now - DAY)
-    needed = Needed(instance, root)
+    needed = Needed(instance)
     before = dt.datetime.fromtimestamp(now - days * DAY, dt.UTC)
     wanted = dg.RunsFilter(statuses=ENDED, updated_before=before)
     removed = kept = 0
@@ -105,9 +101,8 @@ def purge(
 class Needed:
     """Which runs somebody still reads."""
 
-    def __init__(self, instance: dg.DagsterInstance, root: Path) -> None:
-        store = VersionStore(root)
-        self._plans = PlanStore(root)
+    def __init__(self, instance: dg.DagsterInstance) -> None:
+        store = Versions()
         self._newest = NewestEvents(instance)
         self._versions = {model: {*store.names(model)} for model in store.models()}
         self._ids = {
@@ -135,13 +130,13 @@ class Needed:
         if run.tags.get("version") in self._versions.get(model, ()):
             return True
         failed = run.tags.get("failed_generation")
-        if failed is None or model not in self._plans.names():
+        if failed is None:
             return False
-        plan = self._plans.current(model)
+        plan = Plans().current(model)
         return plan is not None and failed == str(plan.generation)
 
     def _lineage(
-        self, instance: dg.DagsterInstance, store: VersionStore, model: str
+        self, instance: dg.DagsterInstance, store: Versions, model: str
     ) -> Iterator[str]:
         """Runs that trained, judged, deployed or decided on a version that is kept."""
         versions = self._versions[model]

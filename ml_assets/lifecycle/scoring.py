@@ -4,12 +4,11 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.canonical import as_boolean, canonical_text, match_category
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import Column
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import fetch_bundle
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets.state.versions import VersionRecord
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ def held_out_rows(
     from ml_assets.state.bundles import signature_of_version
     from ml_assets.state.pinned import classes_of
 
-    store = TableStore(storage_root())
+    store = Tables()
     table = store.read(spec.name, "features", record.features_version)
     rows = table[table[HELD_OUT].to_numpy()]
     classes = classes_of(signature_of_version(record))

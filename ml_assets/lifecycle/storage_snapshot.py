@@ -2,14 +2,11 @@
 
 import contextlib
 import datetime as dt
-import itertools
-import mmap
 import re
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
-from ml_assets.core.files import TEMPORARY, home, read_json, storage_root
+from ml_assets.core.files import home, storage_root
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.lifecycle.retention import (
@@ -21,63 +18,71 @@ from ml_assets.lifecycle.retention import (
     Table,
     Version,
 )
-from ml_assets.prediction_log.compaction import batch_of, pending
+from ml_assets.prediction_log.compaction import LogFile
+from ml_assets.prediction_log.segments import waiting
 from ml_assets.records.plan import STAMP, ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.spec.operation import RetentionSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.batches import Batches
+from ml_assets.state.schema import CURRENT, NEWEST
+from ml_assets.state.steps import StepValues
+from ml_assets.state.tables import Tables
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
 
 # Quotes inside a text are escaped in JSON, so that this is the key of a line.
 VERSION = re.compile(rb'"version":\s*"([^"\\]+)"')
 STAMPED = re.compile(r"\d{8}T\d{6}Z")
+# What the storage has of each model.
+KINDS = (
+    *("tables", "versions", "plans", "reports"),
+    *("predictions", "labels", "segments"),
+)
 
 
-def take_snapshot(
-    target: Target, model: str, policy: RetentionSpec, now: float
-) -> Snapshot:
+def take_snapshot(target: Target, model: str, now: float) -> Snapshot:
     """Everything that is stored of `model`, as it is now.
 
     Call it under ``target.lock(model)``.
     """
-    root = storage_root()
-    store = VersionStore(root)
+    # Before the rows that refer to them: what is written meanwhile is not there yet.
+    leftovers = dict(_leftovers(model))
+    tables = dict(_tables(model))
+    reports = {
+        info.name: info.modified.timestamp()
+        for info in storage().objects(f"reports/{model}")
+    }
+    versions = Versions()
     history = target.history(model)
     holds = on_hold(model)
-    gone = {plan.live.version for plan in history} - {*store.names(model)}
-    plans = PlanStore(root)
-    proposal = plans.proposal(model)
-    # A rollout that died left these: servers may be pinned to one.
-    coming = [*plans.staged(model), *([proposal] if proposal else [])]
-    tables = root / "tables" / model
+    gone = {plan.live.version for plan in history} - {*versions.names(model)}
+    pointers = [
+        (Pointer(p.stage, p.run, Table(p.stage, p.data_version), p.made_of), p.made)
+        for p in Tables().pointers(model)
+    ]
+    last = [item for item, _ in pointers if item.run_id in (CURRENT, NEWEST)]
+    origins = [Table("raw", item.made_of) for item in last if item.made_of]
     return Snapshot(
         versions=[
             Version(r.version, made(r.version), r.raw_version, r.features_version)
-            for r in store.records(model)
+            for r in versions.records(model)
         ],
         services=[
             Service(dt.datetime.fromisoformat(plan.created_at).timestamp(), _of(plan))
             for plan in history
         ],
-        proposed=frozenset().union(*map(_of, coming)),
+        proposed=frozenset().union(*map(_of, _coming(model))),
         previous=previous_version(history, {*holds, *gone}),
         on_hold=frozenset(holds),
-        batches=_batches(root, model, now - policy.predictions_days * DAY, now),
-        segment_versions=frozenset(_segment_versions(root, model)),
-        labels=_times((root / "labels" / model).glob("[0-9a-f]*.parquet"), root),
-        tables={
-            Table(path.parent.name, path.stem): path.stat().st_mtime
-            for path in tables.glob("*/[!.]*.parquet")
-        },
-        current=frozenset(
-            Table(path.parent.name, read_json(path)["data_version"])
-            # The newest may wait for its checks.
-            for path in (*tables.glob("*/current.json"), *tables.glob("*/newest.json"))
-        ),
-        pointers=dict(_pointers(tables.glob("*/runs/[!.]*.json"))),
-        reports=_times((root / "reports" / model).rglob("[!.]*.*"), root),
-        steps=_times((root / "steps" / model).glob("[!.]*"), root),
-        leftovers=_times(_leftovers(root, model), root),
+        batches=_batches(model, now),
+        segment_versions=frozenset(_segment_versions(model)),
+        labels={file.name: file.newest for file in Batches().files(model, "labels")},
+        tables=tables,
+        # The newest may wait for its checks.
+        current=frozenset([*(item.table for item in last), *origins]),
+        pointers={item: at for item, at in pointers if item not in last},
+        reports=reports,
+        steps={item.run: item.made for item in StepValues().runs(model)},
+        leftovers=leftovers,
     )
 
 
@@ -87,107 +92,84 @@ def made(version: str) -> float:
     return moment.timestamp()
 
 
-def pointers_of(stage: Path) -> set[str]:
-    """Data versions of the tables in `stage` that a run or the stage points at."""
-    names = ("current.json", "newest.json")
-    paths = [*(stage / name for name in names), *(stage / "runs").glob("[!.]*.json")]
-    return {item["data_version"] for item in map(read_json, paths) if item}
-
-
 def _of(plan: ServingPlan) -> frozenset[str]:
     return frozenset(arm.version for arm in plan.arms)
 
 
-def _times(paths: Iterator[Path], root: Path) -> dict[str, float]:
-    found = {}
-    for path in paths:
-        # What a server leaves goes with its end, or when the next one starts.
-        with contextlib.suppress(FileNotFoundError):
-            found[path.relative_to(root).as_posix()] = path.lstat().st_mtime
-    return found
+def _coming(model: str) -> list[ServingPlan]:
+    """Plans that are rolled out, or that a rollout which died left: maybe pinned."""
+    plans = PlanStore(storage_root())
+    proposal = plans.proposal(model)
+    return [*plans.staged(model), *([proposal] if proposal else [])]
 
 
-def _pointers(paths: Iterator[Path]) -> Iterator[tuple[Pointer, float]]:
-    for path in paths:
-        stage = path.parent.parent.name
-        table = Table(stage, read_json(path)["data_version"])
-        yield Pointer(stage, path.stem, table), path.stat().st_mtime
+def _tables(model: str) -> Iterator[tuple[Table, float]]:
+    for info in storage().objects(f"tables/{model}"):
+        *_, stage, name = info.name.split("/")
+        version, _, suffix = name.rpartition(".")
+        if suffix == "parquet":
+            yield Table(stage, version), info.modified.timestamp()
 
 
-def _leftovers(root: Path, model: str) -> Iterator[Path]:
-    """What the killed left: temporary names, versions without a record, servers."""
-    kinds = (
-        "tables",
-        "versions",
-        "plans",
-        "reports",
-        "predictions",
-        "labels",
-        "segments",
-        "steps",
-    )
-    for kind in kinds:
-        yield from (root / kind / model).rglob(f"{TEMPORARY}*")
-    for kind in ("contracts", "classes", "ledger"):
-        yield from (root / kind).glob(f"{TEMPORARY}*-{model}.*")
-    yield from PlanStore(root).dead_servers()
-    for path in (root / "versions" / model).glob("*"):
-        if STAMPED.fullmatch(path.name) and not (path / "record.json").exists():
-            yield path
+def _leftovers(model: str) -> Iterator[tuple[str, float]]:
+    """What the killed left: parts of objects, files of the log, and versions."""
+    for kind in KINDS:
+        for info in storage().leftovers(f"{kind}/{model}"):
+            yield info.name, info.modified.timestamp()
+    yield from _uncounted(model)
+    # Of a version without a row, objects were left; one without a record was given up.
+    found = [n for n in storage().children(f"versions/{model}") if STAMPED.fullmatch(n)]
+    unfinished = Versions().unfinished(model)
+    known = {*Versions().names(model), *unfinished}
+    times = {name: made(name) for name in found if name not in known} | unfinished
+    yield from ((f"versions/{model}/{name}", at) for name, at in times.items())
 
 
-def _batches(root: Path, model: str, expiry: float, now: float) -> list[Batch]:
-    directory = root / "predictions" / model
-    begun = batch_of(pending(directory).segments)
-    files: dict[str, list[Path]] = {}
-    for path in directory.glob("????-??-??/[0-9a-f]*.parquet"):
-        files.setdefault(path.stem, []).append(path)
-    found = []
-    for name, paths in sorted(files.items()):
-        end = max(_end_of(path, now) for path in paths)
-        versions = {v for path in paths if end >= expiry for v in _versions_in(path)}
-        if name != begun:
-            found.append(Batch(name, end, frozenset(versions)))
-    return found
+def _uncounted(model: str) -> Iterator[tuple[str, float]]:
+    """Files of the log that a killed compaction uploaded and did not commit."""
+    for kind in ("predictions", "labels"):
+        found = {
+            info.name: info.modified.timestamp()
+            for info in storage().objects(f"{kind}/{model}")
+        }
+        counted = Batches().known(found)
+        yield from (item for item in found.items() if item[0] not in counted)
 
 
-def _end_of(path: Path, now: float) -> float:
+def _batches(model: str, now: float) -> list[Batch]:
+    by_batch: dict[str, list[LogFile]] = {}
+    for file in Batches().files(model, "predictions"):
+        by_batch.setdefault(file.batch, []).append(file)
+    return [
+        Batch(
+            name,
+            max(_end_of(file, now) for file in files),
+            frozenset(version for file in files for version in file.versions),
+        )
+        for name, files in sorted(by_batch.items())
+    ]
+
+
+def _end_of(file: LogFile, now: float) -> float:
     """When the last prediction in a file was made, at the latest.
 
     A day of ids that is still to come is that of a server whose clock was ahead, maybe
-    by years: then it is when the file was written.
+    by years.
     """
-    day = dt.datetime.fromisoformat(f"{path.parent.name}T00:00:00+00:00")
+    day = dt.datetime.fromisoformat(f"{file.day}T00:00:00+00:00")
     end = day.timestamp() + DAY
-    return end if end <= now + DAY else path.stat().st_mtime
+    return end if end <= now + DAY else file.newest
 
 
-def _versions_in(path: Path) -> set[str]:
-    """Versions that made predictions in a Parquet file, mostly from its statistics."""
-    import pyarrow.parquet as pq
-
-    with pq.ParquetFile(path) as file:
-        index = file.schema_arrow.get_field_index("version")
-        groups = [file.metadata.row_group(n) for n in range(file.num_row_groups)]
-        bounds = [group.column(index).statistics for group in groups]
-        if all(bound is not None and bound.min == bound.max for bound in bounds):
-            return {str(bound.min) for bound in bounds}
-        column: Any = file.read(columns=["version"]).column("version")
-        return {str(value) for value in column.unique().to_pylist()}
-
-
-def _segment_versions(root: Path, model: str) -> Iterator[str]:
+def _segment_versions(model: str) -> Iterator[str]:
     """Versions in segments that were not compacted, here and in the storage."""
-    for path in itertools.chain(
-        (home() / "log" / model).glob("*/[!.]*"),
-        (root / "segments" / model).glob("[!.]*"),
-    ):
-        try:
-            with path.open("rb") as stream:
-                if stream.seek(0, 2):
-                    with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-                        found = {match[1] for match in VERSION.finditer(data)}
-                    yield from (version.decode() for version in found)
-        except FileNotFoundError:
-            # Shipped since it was listed; the storage is listed after.
-            continue
+    for path in (home() / "log" / model).glob("*/[!.]*"):
+        # One that is shipped since it was listed is in the storage.
+        with contextlib.suppress(FileNotFoundError):
+            yield from _versions_in(path.read_bytes())
+    for info in waiting(storage(), model, "predictions"):
+        yield from _versions_in(storage().get(info.name) or b"")
+
+
+def _versions_in(segment: bytes) -> set[str]:
+    return {match[1].decode() for match in VERSION.finditer(segment)}

@@ -1,22 +1,25 @@
 """Training, packaging and registering one version of a model."""
 
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core import provenance
-from ml_assets.core.files import (
-    atomic_path,
-    sha256_file,
-    storage_root,
-    write_bytes,
-    write_json,
-)
+from ml_assets.core.storage import storage
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
+from ml_assets.state.bundles import upload_bundle
 from ml_assets.state.registry import Registry
-from ml_assets.state.tables import DATA_VERSION, MADE_OF, TableStore
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.tables import DATA_VERSION, MADE_OF, Tables, table_name
+from ml_assets.state.validations import Validations
+from ml_assets.state.versions import (
+    SPEC,
+    VALIDATION,
+    VersionRecord,
+    Versions,
+    object_name,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -61,7 +64,7 @@ def train_version(
     # Before fitting, so that of two first trainings both fit the same classes.
     target = features[spec.target]
     pinned = pin_classes(spec, encode_target(target, spec.positive).classes)
-    store, registry = VersionStore(storage_root()), Registry()
+    store, registry = Versions(), Registry()
     # A registry that takes no run is found out before hours of fitting.
     registry.experiment(spec.name)
     held_out = features[HELD_OUT].to_numpy()
@@ -79,17 +82,17 @@ def train_version(
     }
     others = left_out(spec, tags["raw_version"], trained.inputs)
     signature = request_signature(spec, trained, others)
-    # In the storage, so that nobody downloads what was packaged here.
-    bundle = store.directory(spec.name, version) / "bundle"
-    with atomic_path(bundle) as temporary:
-        manifest = package(trained, temporary, signature)
     # A composed one has a parameter of that name itself.
     params = {
         "estimator__" + n if n == "estimator" else n: value
         for n, value in trained.params.items()
     }
     params["estimator"] = spec.estimator.type
-    entry = registry.register(spec.name, bundle, tags, params)
+    with tempfile.TemporaryDirectory() as scratch:
+        bundle = Path(scratch) / "bundle"
+        manifest = package(trained, bundle, signature)
+        upload_bundle(object_name(spec.name, version, "bundle"), bundle)
+        entry = registry.register(spec.name, bundle, tags, params)
     origins = _store_origins(spec, version, tags)
     record = VersionRecord(
         model=spec.name,
@@ -124,7 +127,7 @@ def raw_version_of(spec: ModelSpec, features: "pd.DataFrame", run_id: str) -> st
     """The raw data that the features were made of, whatever came in since."""
     found = features.attrs.get(MADE_OF)
     # Features that older code made have no such attribute.
-    return str(found or TableStore(storage_root()).version(spec.name, "raw", run_id))
+    return str(found or Tables().version(spec.name, "raw", run_id))
 
 
 def _search(trained: "Trained") -> dict[str, Any]:
@@ -145,27 +148,22 @@ def _store_origins(
     spec: ModelSpec, version: str, tags: Mapping[str, str]
 ) -> dict[str, str]:
     """Store configuration and validation beside the version; SHA-256 of all origins."""
-    root = storage_root()
-    directory = VersionStore(root).directory(spec.name, version)
+    model, raw = spec.name, tags["raw_version"]
+    names = [
+        object_name(model, version, SPEC),
+        object_name(model, version, VALIDATION),
+        table_name(model, "raw", raw),
+        table_name(model, "features", tags["features_version"]),
+    ]
     # Only what was written: some keys are refused where they do not belong.
     configuration = spec.model_dump(mode="json", exclude_unset=True)
-    write_json(directory / "spec.json", configuration)
-    tables = TableStore(root)
-    paths = [
-        directory / "spec.json",
-        tables.path(spec.name, "raw", tags["raw_version"]),
-        tables.path(spec.name, "features", tags["features_version"]),
-    ]
-    report = tables.validation_report(spec.name, tags["raw_version"])
+    Versions().save_document(model, version, SPEC, configuration)
     # A later validation of the same data replaces the report.
-    if report.exists():
-        write_bytes(directory / "validation.json", report.read_bytes())
-        paths.append(directory / "validation.json")
-    return {
-        path.relative_to(root).as_posix(): sha256_file(path)
-        for path in paths
-        if path.exists()
-    }
+    report = Validations().report(model, raw)
+    if report is not None:
+        Versions().save_document(model, version, VALIDATION, report)
+    found = {name: storage().sha256(name) for name in names}
+    return {name: digest for name, digest in found.items() if digest is not None}
 
 
 def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:

@@ -1,195 +1,154 @@
-"""Segments become Parquet, each line exactly once, whenever the process is killed.
+"""Segments as Parquet: predictions by the day of their id, labels as they came.
 
-A batch is some segments. It is recorded first (``batches/pending.json``), then its
-files are written, then its manifest, and only then do its segments go. What is repeated
-after a kill is the very same batch, whose files have the same names and the same
-content; a segment that a manifest names is only removed.
+A batch is what some segments hold. Its files are uploaded under names of their own, and
+count when a row of the database names them: see `ml_assets.state.batches`.
 
 What a batch holds was made before the batch was: a time after it is that of a clock
 that is ahead, and becomes the time of the batch.
 """
 
-import hashlib
-import json
+import tempfile
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import uuid4
 
-from ml_assets.core.files import (
-    atomic_path,
-    create_bytes,
-    locked,
-    read_json,
-    sha256_file,
-    write_json,
-)
+from ml_assets.core.files import sha256_file
+from ml_assets.core.storage import Storage
 from ml_assets.prediction_log.segments import (
     Kind,
     LabelRecord,
     PredictionRecord,
     label_text,
     parse,
-    waiting,
 )
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-# Segments that are read into memory at once.
-BATCH_BYTES = 128 * 2**20
 ROW_GROUP = 2**16
 # Clocks of machines differ by so much without one of them being wrong.
 SKEW_SECONDS = 60.0
 
+Record = PredictionRecord | LabelRecord
 
-class PendingBatch(NamedTuple):
-    """A batch that is being made: its segments, and when it was begun (unix time)."""
+
+class LogFile(NamedTuple):
+    """A Parquet file of the log.
+
+    Attributes
+    ----------
+    name
+        Of the object.
+    batch
+        What was made at once; the files of a batch are of different days.
+    day
+        UTC day of the ids in it, such as ``2026-11-23``; empty for labels.
+    newest
+        Unix seconds of its newest prediction, or label.
+    versions
+        Whose predictions it holds.
+    """
+
+    name: str
+    batch: str
+    day: str
+    rows: int
+    newest: float
+    sha256: str
+    versions: list[str]
+
+
+class Batch(NamedTuple):
+    """What some segments hold; ``ahead`` rows had a time that was still to come."""
 
     segments: list[str]
-    begun: float
+    files: list[LogFile]
+    rows: int
+    unreadable: int
+    ahead: int
 
 
-class Compacted(NamedTuple):
-    """What a compaction did; ``ahead`` rows had a time that was still to come."""
+def make_batch(
+    storage: Storage, model: str, kind: Kind, segments: Sequence[str]
+) -> Batch:
+    """Upload the content of some segments as Parquet.
 
-    segments: int = 0
-    rows: int = 0
-    unreadable: int = 0
-    files: tuple[str, ...] = ()
-    ahead: int = 0
-
-    def plus(self, other: "Compacted") -> "Compacted":
-        """Both together."""
-        return Compacted(
-            self.segments + other.segments,
-            self.rows + other.rows,
-            self.unreadable + other.unreadable,
-            self.files + other.files,
-            self.ahead + other.ahead,
-        )
-
-
-def compact(root: Path, model: str, kind: Kind) -> Compacted:
-    """Turn every shipped segment of one kind into Parquet.
-
-    Predictions go to ``predictions/<model>/<day>/<batch>.parquet``, by the day of their
-    id and sorted by it; labels to ``labels/<model>/<batch>.parquet`` in the order in
-    which they came.
+    Predictions go to ``predictions/<model>/<day>/<first>-<last>-<batch>.parquet``, by
+    the day of their id and sorted by it, where `first` and `last` are the milliseconds
+    of the ids in hexadecimal; labels to ``labels/<model>/<batch>.parquet``.
 
     Parameters
     ----------
-    root : Path
-        Of the storage.
+    segments : sequence of str
+        Names of objects. The batch is without those that are gone.
     """
-    directory = root / kind / model
-    done = Compacted()
-    if not waiting(root, model, kind):
-        return done
-    with locked(directory / ".lock"):
-        _remove(root, model, _named(directory) & {*waiting(root, model, kind)})
-        while (batch := _next_batch(root, model, kind)).segments:
-            found = _compact(root, model, kind, batch)
-            done = done.plus(found)
-    return done
+    now, batch = time.time(), uuid4().hex
+    contents = {name: storage.get(name) for name in segments}
+    found = {name: data for name, data in contents.items() if data is not None}
+    parsed = parse(found.values(), kind)
+    files: list[LogFile] = []
+    rows = ahead = 0
+    for day, records in sorted(parsed.by_day.items()):
+        files.append(_upload(storage, model, batch, day, records, now))
+        rows += len(records)
+        ahead += sum(_made(record) > now + SKEW_SECONDS for record in records)
+    return Batch([*found], files, rows, parsed.unreadable, ahead)
 
 
-def batch_of(names: Iterable[str]) -> str:
-    """The name of the batch that some segments make."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()[:16]
-
-
-def pending(directory: Path) -> PendingBatch:
-    """The batch of `directory` that was begun; without segments where there is none."""
-    path = directory / "batches" / "pending.json"
-    found = read_json(path)
-    if isinstance(found, list):
-        # An older release recorded the segments alone.
-        return PendingBatch(found, path.stat().st_mtime)
-    return PendingBatch(**found) if found else PendingBatch([], time.time())
-
-
-def _named(directory: Path) -> set[str]:
-    """Segments that a manifest names."""
-    manifests = (read_json(path) for path in _manifests(directory))
-    return {name for manifest in manifests for name in manifest["segments"]}
-
-
-def _manifests(directory: Path) -> list[Path]:
-    # Neither the pending batch nor what a killed writer left.
-    return sorted((directory / "batches").glob("[0-9a-f]*.json"))
-
-
-def _next_batch(root: Path, model: str, kind: Kind) -> PendingBatch:
-    """The batch that a killed process began, else the next one; empty at the end."""
-    directory = root / kind / model
-    path = directory / "batches" / "pending.json"
-    names = waiting(root, model, kind)
-    batch = pending(directory)
-    if batch.segments and {*batch.segments} <= {*names}:
-        return batch
-    name = batch_of(batch.segments)
-    if batch.segments and not (directory / "batches" / f"{name}.json").exists():
-        # A segment was removed by hand: what was written of the batch would stay.
-        for orphan in directory.rglob(f"{name}.parquet"):
-            orphan.unlink()
-    batch = PendingBatch(_up_to(root / "segments" / model, names), time.time())
-    if batch.segments:
-        write_json(path, batch._asdict())
-    else:
-        path.unlink(missing_ok=True)
-    return batch
-
-
-def _up_to(directory: Path, names: Sequence[str]) -> list[str]:
-    chosen: list[str] = []
-    size = 0
-    for name in names:
-        size += (directory / name).stat().st_size
-        if chosen and size > BATCH_BYTES:
-            break
-        chosen.append(name)
-    return chosen
-
-
-def _compact(root: Path, model: str, kind: Kind, batch: PendingBatch) -> Compacted:
+def _upload(
+    storage: Storage,
+    model: str,
+    batch: str,
+    day: str,
+    records: list[Record],
+    now: float,
+) -> LogFile:
     import pyarrow.parquet as pq
 
-    names = batch.segments
-    directory, name = root / kind / model, batch_of(names)
-    parsed = parse([root / "segments" / model / item for item in names], kind)
-    files: dict[str, str] = {}
-    rows = ahead = 0
-    for day, lines in sorted(parsed.by_day.items()):
-        path = directory / day / f"{name}.parquet"
-        with atomic_path(path) as temporary:
-            table = _table(lines, batch.begun)
-            pq.write_table(table, temporary, row_group_size=ROW_GROUP)
-        files[path.relative_to(root).as_posix()] = sha256_file(path)
-        rows += len(lines)
-        ahead += sum(_made(line) > batch.begun + SKEW_SECONDS for line in lines)
-    manifest = {
-        "segments": names,
-        "files": files,
-        "rows": rows,
-        "unreadable": parsed.unreadable,
-    }
-    text = json.dumps(manifest, indent=2, sort_keys=True).encode() + b"\n"
-    create_bytes(directory / "batches" / f"{name}.json", text)
-    _remove(root, model, names)
-    return Compacted(len(names), rows, parsed.unreadable, tuple(files), ahead)
+    table = _table(records, now)
+    name = f"labels/{model}/{batch}.parquet"
+    versions: list[str] = []
+    if day:
+        first, last = (_moment(table["id"][row].as_py()) for row in (0, -1))
+        name = f"predictions/{model}/{day}/{first}-{last}-{batch}.parquet"
+        versions = sorted(table["version"].unique().to_pylist())
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "table.parquet"
+        pq.write_table(table, path, row_group_size=ROW_GROUP)
+        storage.upload(name, path)
+        digest = sha256_file(path)
+    newest = min(max(map(_made, records)), now)
+    return LogFile(name, batch, day, len(records), newest, digest, versions)
 
 
-def _made(line: PredictionRecord | LabelRecord) -> float:
-    return line.time if isinstance(line, PredictionRecord) else line.received
+def _moment(prediction_id: str) -> str:
+    """The milliseconds of a UUIDv7, as 12 hexadecimal digits that sort by time."""
+    return prediction_id[:8] + prediction_id[9:13]
 
 
-def _remove(root: Path, model: str, names: Iterable[str]) -> None:
-    for name in names:
-        (root / "segments" / model / name).unlink(missing_ok=True)
+def may_hold(name: str, prediction_id: str) -> bool:
+    """Whether a file may hold an id, by its name; one of an older release always may.
+
+    Examples
+    --------
+    >>> name = "predictions/m/2025-11-23/019aae2fa000-019aae2fafff-0f.parquet"
+    >>> may_hold(name, "019aae2f-a001-7000-8000-000000000000")
+    True
+    >>> may_hold(name, "019aae2f-b000-7000-8000-000000000000")
+    False
+    """
+    first, _, rest = name.rpartition("/")[2].partition("-")
+    last, separator, _ = rest.partition("-")
+    return not separator or first <= _moment(prediction_id) <= last
 
 
-def _table(lines: Sequence[PredictionRecord | LabelRecord], now: float) -> "pa.Table":
+def _made(record: Record) -> float:
+    return record.time if isinstance(record, PredictionRecord) else record.received
+
+
+def _table(lines: Sequence[Record], now: float) -> "pa.Table":
     predictions = [item for item in lines if isinstance(item, PredictionRecord)]
     if predictions:
         return _predictions(predictions, now)

@@ -2,24 +2,25 @@
 
 ``segments/<model>/<server>-<number>.jsonl`` holds in a line one prediction, or those of
 one answer for several rows; one that ends in ``.labels.jsonl`` holds labels. A segment
-never changes; `ml_assets.prediction_log.compaction` turns it into Parquet and then
-removes it.
+never changes; `ml_assets.lifecycle.compaction` turns it into Parquet and then removes
+it.
 """
 
 import datetime as dt
 import json
-from collections.abc import Iterator
-from pathlib import Path
+import re
+from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from ml_assets.core.canonical import as_boolean, canonical_text
-from ml_assets.core.files import below
+from ml_assets.core.storage import Info, Storage
 
 Kind = Literal["predictions", "labels"]
 LABELS = ".labels.jsonl"
 SUFFIX = ".jsonl"
+_NUMBERED = re.compile(r"(.+)-(\d{8,})")
 
 Label = str | int | float | bool
 
@@ -126,37 +127,48 @@ class Parsed(NamedTuple):
     unreadable: int
 
 
-def waiting(root: Path, model: str, kind: Kind) -> list[str]:
-    """Names of the shipped segments of one kind, sorted.
+def waiting(storage: Storage, model: str, kind: Kind) -> Iterator[Info]:
+    """The shipped segments of one kind that were not removed yet, in no order."""
+    for info in storage.objects(f"segments/{model}"):
+        if info.name.endswith(SUFFIX) and info.name.endswith(LABELS) == (
+            kind == "labels"
+        ):
+            yield info
 
-    Parameters
-    ----------
-    root : Path
-        Of the storage.
+
+def numbered(name: str) -> tuple[str, int]:
+    """The server that wrote a segment, and its number; -1 where it has none.
+
+    Examples
+    --------
+    >>> numbered("segments/churn/web-1-00000007.labels.jsonl")
+    ('web-1', 7)
+    >>> numbered("feedback.jsonl")
+    ('feedback', -1)
     """
-    directory = below(root / "segments", model)
-    names = (item.name for item in directory.glob(f"*{SUFFIX}"))
-    wanted = kind == "labels"
-    return sorted(
-        name
-        for name in names
-        if name.endswith(LABELS) == wanted and not name.startswith(".")
-    )
+    stem = name.rpartition("/")[2].removesuffix(LABELS).removesuffix(SUFFIX)
+    found = _NUMBERED.fullmatch(stem)
+    # As it is written, so that no two names are the same number.
+    if found and found[2] == f"{int(found[2]):08d}":
+        return found[1], int(found[2])
+    return stem, -1
 
 
-def parse(paths: list[Path], kind: Kind) -> Parsed:
+def parse(contents: Iterable[bytes], kind: Kind) -> Parsed:
     """The records of some segments; labels are all of one "day", the empty text."""
     by_day: dict[str, list[PredictionRecord | LabelRecord]] = {}
     unreadable = 0
     read = _labels_in if kind == "labels" else _dated
-    for line in _lines(paths):
-        try:
-            found = [*read(line)]
-        except (msgspec.MsgspecError, ValueError, KeyError):
-            unreadable += 1
-            continue
-        for day, item in found:
-            by_day.setdefault(day, []).append(item)
+    for content in contents:
+        # Bytes after the last newline were never answered for.
+        for line in content.split(b"\n")[:-1]:
+            try:
+                found = [*read(line)]
+            except (msgspec.MsgspecError, ValueError, KeyError):
+                unreadable += 1
+                continue
+            for day, item in found:
+                by_day.setdefault(day, []).append(item)
     return Parsed(by_day, unreadable)
 
 
@@ -181,12 +193,6 @@ def predictions_in(line: bytes) -> Iterator[PredictionRecord]:
         yield from _decode_answer(line).predictions()
     else:
         yield _decode_prediction(line)
-
-
-def _lines(paths: list[Path]) -> Iterator[bytes]:
-    for path in paths:
-        # Bytes after the last newline were never answered for.
-        yield from path.read_bytes().split(b"\n")[:-1]
 
 
 def timestamp_of(prediction_id: str) -> float:

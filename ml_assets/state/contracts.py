@@ -1,26 +1,23 @@
 """The stored schema contract of a model, and accepting data that breaks it.
 
-``contracts/<model>.json`` is the contract of the last accepted data. Data that breaks
-it leaves ``contracts/<model>.blocked.json``: what moved, and the contract that this
-data would make. Accepting writes the entry in the ledger, then that contract, and
-removes the note last; an acceptance that is killed is finished by the next.
+A contract is that of the last accepted data. Data that breaks it is recorded: what
+moved, and the contract that this data would make. Accepting writes the entry in the
+ledger, takes that contract and removes the record, in one transaction.
 """
 
 import datetime as dt
-from collections.abc import Iterable, Sequence
-from pathlib import Path
+import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
-from ml_assets.core.files import (
-    below,
-    locked,
-    read_json,
-    storage_root,
-    write_bytes,
-    write_json,
-)
+from sqlalchemy import Connection, select
+
 from ml_assets.records.ledger_entry import Entry
-from ml_assets.state.ledger import Ledger
+from ml_assets.state import ledger
+from ml_assets.state.drift_reports import DriftReports
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.rows import replace
+from ml_assets.state.schema import blocked_contracts, contracts
 
 if TYPE_CHECKING:
     from ml_assets.ml.contract import Contract
@@ -55,40 +52,44 @@ class Blocked(NamedTuple):
     contract: str
 
 
-def contract_path(model: str) -> Path:
-    """The contract of the last accepted raw data of a model."""
-    return below(storage_root() / "contracts", f"{model}.json")
+class Accepted(NamedTuple):
+    """JSON of the contract of accepted data, and when that was, in Unix seconds."""
+
+    contract: str
+    since: float
 
 
-def blocked_path(model: str) -> Path:
-    """The note on data that broke the contract, and waits."""
-    return below(storage_root() / "contracts", f"{model}.blocked.json")
+def accepted(model: str) -> Accepted | None:
+    """The contract that data has to fit; None where none was accepted yet."""
+    wanted = select(contracts.c.contract, contracts.c.accepted)
+    with reading() as connection:
+        row = connection.execute(wanted.where(contracts.c.model == model)).one_or_none()
+    return None if row is None else Accepted(*row)
 
 
 def keep(model: str, contract: "Contract") -> None:
     """Store the contract of accepted data; no data waits any more."""
-    with locked(_lock(model)):
-        write_bytes(contract_path(model), contract.to_json().encode())
-        blocked_path(model).unlink(missing_ok=True)
+    with writing(model) as connection:
+        _keep(connection, model, contract.to_json())
 
 
 def block(
     model: str, data_version: str, moved: Sequence[str], contract: "Contract"
 ) -> None:
-    """Note that data broke the contract; once for the same data and findings."""
-    with locked(_lock(model)):
-        known = blocked(model)
+    """Record that data broke the contract; once for the same data and findings."""
+    with writing(model) as connection:
+        known = _blocked(connection, model)
         if known and (known.data_version, known.moved) == (data_version, [*moved]):
             return
         since = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds")
         note = Blocked(data_version, since, [*moved], contract.to_json())
-        write_json(blocked_path(model), note._asdict())
+        replace(connection, blocked_contracts, model=model, **note._asdict())
 
 
 def blocked(model: str) -> Blocked | None:
     """The data of `model` that waits to be accepted, if any."""
-    note = read_json(blocked_path(model))
-    return None if note is None else Blocked(**note)
+    with reading() as connection:
+        return _blocked(connection, model)
 
 
 def accept(model: str, who: str, why: str) -> tuple[Entry, Blocked]:
@@ -103,14 +104,15 @@ def accept(model: str, who: str, why: str) -> tuple[Entry, Blocked]:
     """
     if not why.strip():
         raise ContractError(f"accepting data of {model} takes a reason, found none")
-    with locked(_lock(model)):
-        note = blocked(model)
+    with writing(model) as connection:
+        note = _blocked(connection, model)
         if note is None:
             raise NothingBlockedError(
                 f"no data of {model} waits to be accepted: none broke its contract"
                 " since data was last accepted"
             )
-        entry = Ledger().append(
+        entry = ledger.append(
+            connection,
             model,
             "contract",
             note.data_version,
@@ -118,10 +120,8 @@ def accept(model: str, who: str, why: str) -> tuple[Entry, Blocked]:
             who=who,
             why=why,
             evidence={"moved": note.moved, "since": note.since},
-            key=f"contract:{note.data_version}:{note.since}",
         )
-        write_bytes(contract_path(model), note.contract.encode())
-        blocked_path(model).unlink()
+        _keep(connection, model, note.contract)
     return entry, note
 
 
@@ -133,26 +133,31 @@ def remedy(model: str) -> str:
     )
 
 
-def drifted_columns(root: Path, model: str) -> dict[str, str]:
-    """Columns that drifted in answered requests since data was last accepted.
+def drifted_columns(model: str, since: float) -> dict[str, str]:
+    """Columns that drifted in answered requests since a moment in Unix seconds.
 
     Each with the name of its report. Reports on raw data do not count: then the data
     itself would excuse its breach of the contract.
     """
-    accepted = contract_path(model)
-    since = accepted.stat().st_mtime if accepted.exists() else 0.0
     found: dict[str, str] = {}
-    for path in _reports(below(root / "reports", model) / "drift", since):
-        for column in read_json(path)["columns"]:
+    reports = DriftReports()
+    for name in reports.since(model, "predictions", since):
+        report = reports.read(model, name)
+        for column in report["columns"] if report else []:
             if column["drifted"] and column["kind"] != "prediction":
-                found[column["column"]] = path.stem
+                found[column["column"]] = name
     return found
 
 
-def _reports(directory: Path, since: float) -> Iterable[Path]:
-    paths = sorted(directory.glob("predictions-*.json"))
-    return [path for path in paths if path.stat().st_mtime >= since]
+def _keep(connection: Connection, model: str, contract: str) -> None:
+    row = {"contract": contract, "accepted": time.time()}
+    replace(connection, contracts, model=model, **row)
+    waiting = blocked_contracts.c.model == model
+    connection.execute(blocked_contracts.delete().where(waiting))
 
 
-def _lock(model: str) -> Path:
-    return below(storage_root() / "contracts", f"{model}.lock")
+def _blocked(connection: Connection, model: str) -> Blocked | None:
+    wanted = select(*(blocked_contracts.c[name] for name in Blocked._fields))
+    same = blocked_contracts.c.model == model
+    row = connection.execute(wanted.where(same)).one_or_none()
+    return None if row is None else Blocked(*row)

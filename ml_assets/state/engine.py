@@ -8,6 +8,7 @@ import contextlib
 import functools
 import hashlib
 import os
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,11 +17,14 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from ml_assets.core.files import home
+from ml_assets.core.retry import Retry
 from ml_assets.state import migrations
 
+VARIABLE = "ML_ASSETS_DATABASE_URL"
 SCHEMA = "ml_assets"
 # A writer waits so long for another one to end its transaction.
 BUSY_SECONDS = 60
+_WAITING = Retry(attempts=2 * BUSY_SECONDS, first=0.01, longest=1.0)
 
 
 class StateError(Exception):
@@ -28,9 +32,32 @@ class StateError(Exception):
 
 
 def database_url() -> str:
-    """``ML_ASSETS_DATABASE_URL``, by default SQLite in the home directory."""
-    found = os.environ.get("ML_ASSETS_DATABASE_URL")
+    """``ML_ASSETS_DATABASE_URL``, by default the Postgres of the Dagster instance.
+
+    Where neither is there, it is SQLite in the home directory.
+    """
+    found = os.environ.get(VARIABLE) or _dagster_url(os.environ.get("DAGSTER_HOME"))
     return found or f"sqlite:///{home() / 'state.db'}"
+
+
+def _dagster_url(directory: str | None) -> str | None:
+    """Whoever shares an instance among machines shares the state as well."""
+    if not directory:
+        return None
+    try:
+        settings = (Path(directory) / "dagster.yaml").read_text("utf-8")
+    except FileNotFoundError:
+        return None
+    return _postgres_of(directory, settings) if "postgres" in settings else None
+
+
+@functools.lru_cache(maxsize=4)
+def _postgres_of(directory: str, settings: str) -> str | None:
+    import dagster as dg
+
+    with dg.DagsterInstance.from_config(directory) as instance:
+        found = getattr(instance.run_storage, "postgres_url", None)
+    return str(found) if found else None
 
 
 @contextlib.contextmanager
@@ -135,10 +162,24 @@ def _prepare_sqlite(connection: object, _: object) -> None:
     connection.isolation_level = None  # type: ignore[attr-defined]
     cursor = connection.cursor()  # type: ignore[attr-defined]
     cursor.execute(f"PRAGMA busy_timeout = {1000 * BUSY_SECONDS}")
-    cursor.execute("PRAGMA journal_mode = WAL")
+    _WAITING.call(lambda: _write_ahead(cursor), _BusyError)
     cursor.execute("PRAGMA synchronous = FULL")
     cursor.execute("PRAGMA foreign_keys = ON")
     cursor.close()
+
+
+class _BusyError(sqlite3.OperationalError):
+    """Another process changes the journal."""
+
+
+def _write_ahead(cursor: sqlite3.Cursor) -> None:
+    try:
+        cursor.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        # The busy timeout does not hold for this: whoever is second is refused at once.
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_BUSY:
+            raise _BusyError(str(error)) from error
+        raise
 
 
 def _begin_sqlite(connection: Connection) -> None:

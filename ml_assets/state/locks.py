@@ -2,11 +2,13 @@
 
 import contextlib
 import hashlib
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from ml_assets.core.files import locked
+from sqlalchemy import make_url
+
+from ml_assets.core.files import below, locked
+from ml_assets.state.engine import database_url
 
 LOCK_SECONDS = 3600.0
 
@@ -18,41 +20,30 @@ class LockError(Exception):
     """The lock was not got in time, or is lost."""
 
 
-def database_url() -> str | None:
-    """The database of ``ML_ASSETS_DATABASE_URL``, else that of the Dagster instance.
-
-    None where there is no Postgres: SQLite has no locks that outlive a statement.
-    """
-    url = os.environ.get("ML_ASSETS_DATABASE_URL")
-    if url:
-        return url
-    directory = os.environ.get("DAGSTER_HOME")
-    if not directory or not (Path(directory) / "dagster.yaml").is_file():
-        return None
-    import dagster as dg
-
-    with dg.DagsterInstance.get() as instance:
-        found = getattr(instance.run_storage, "postgres_url", None)
-    return str(found) if found else None
-
-
 @contextlib.contextmanager
-def deployer_lock(subject: str, path: Path) -> Iterator[LockCheck]:
-    """The lock of whoever changes what runs of `subject`, on whichever machine.
+def deployer_lock(subject: str) -> Iterator[LockCheck]:
+    """The lock of whoever changes what runs of `subject`, where the state is shared.
 
-    It is in the database where there is one, else on the file `path`.
+    It is a lock of Postgres, or of a file beside the database of SQLite.
+
+    Parameters
+    ----------
+    subject : str
+        A model, or ``release/<environment>``.
 
     Raises
     ------
     LockError
         If it is not got in time, or the database cannot be reached.
     """
-    url = database_url()
-    if url is None:
-        with locked(path):
+    url = make_url(database_url())
+    if url.get_backend_name() == "sqlite":
+        path = Path(url.database or ".").parent / "locks"
+        with locked(below(path, *subject.split("/")).with_suffix(".lock")):
             yield _never_lost
         return
-    with advisory_lock(url, f"ml-assets/deployer/{subject}") as check:
+    address = url.render_as_string(hide_password=False)
+    with advisory_lock(address, f"ml-assets/deployer/{subject}") as check:
         yield check
 
 

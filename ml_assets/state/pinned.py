@@ -1,22 +1,24 @@
 """What the first training fixes for all later ones: classes and row identity.
 
-Each is a record that is created once, so that of two first trainings at a time both use
-the same. Chosen anew each week, a column that is added, or an id that begins to repeat,
+Each is a row that the first training on a target writes, so that of two at a time both
+use the same. Chosen anew each week, a column that is added, or an id that begins to repeat,
 would move rows between training and test, among them rows that the champion was trained
 on; and ``probability``, which callers read as that of one class, might become that of
 the other.
 """
 
 import dataclasses
-import json
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
-from ml_assets.core.files import create_bytes, read_json, storage_root, write_json
+from sqlalchemy import Connection, select
+
 from ml_assets.ml.classes import Classes
 from ml_assets.records.plan import Signature
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.bundles import served_signature
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.rows import replace
+from ml_assets.state.schema import first_trainings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -37,25 +39,16 @@ def pinned_classes(spec: ModelSpec) -> Classes | None:
     serving = served_signature(spec.name)
     if serving is not None and serving.target == spec.target:
         return classes_of(serving)
-    record = read_json(_path("classes", spec))
-    if record is None or record["target"] != spec.target:
-        return None
-    return Classes(record["negative"], record["positive"])
+    fixed = _read("classes", spec)
+    return None if fixed is None else Classes(**fixed)
 
 
 def pin_classes(spec: ModelSpec, classes: Classes) -> Classes:
     """Record the classes of a first training; return those that count from now on."""
     known = pinned_classes(spec)
-    if known is not None:
-        return known
-    path = _path("classes", spec)
-    record = {"target": spec.target, **dataclasses.asdict(classes)}
-    if not create_bytes(path, _text(record)) and (
-        read_json(path)["target"] != spec.target
-    ):
-        # The model predicts something else now.
-        write_json(path, record)
-    return pinned_classes(spec) or classes
+    if known is None:
+        known = Classes(**_fix("classes", spec, dataclasses.asdict(classes)))
+    return known
 
 
 def pinned_identity(spec: ModelSpec, raw: "pd.DataFrame") -> "Identity":
@@ -70,8 +63,8 @@ def pinned_identity(spec: ModelSpec, raw: "pd.DataFrame") -> "Identity":
     """
     from ml_assets.ml.row_identity import Identity, identity_of
 
-    known = read_json(_path("identities", spec))
-    if not spec.split.key and _fits(spec, raw, known):
+    known = _read("identity", spec)
+    if not spec.split.key and _fits(known, raw):
         columns = tuple(name for name in known["columns"] if name in raw.columns)
         return Identity(columns, bool(known["counts_twins"]))
     return identity_of(raw, spec.target, spec.features.drop, spec.split.key)
@@ -82,40 +75,52 @@ def pin_identity(spec: ModelSpec, raw: "pd.DataFrame") -> tuple["Identity", list
     identity = pinned_identity(spec, raw)
     if spec.split.key:
         return identity, []
-    path = _path("identities", spec)
-    known = read_json(path)
-    if _fits(spec, raw, known):
+    known = _read("identity", spec)
+    if _fits(known, raw):
         gone = [name for name in known["columns"] if name not in raw.columns]
         return identity, [
             f"column '{name}' is gone, by which rows were told apart: those of the"
             " version in service stay where they were, and others may change sides"
             for name in gone
         ]
-    record = {
-        "target": spec.target,
-        "columns": [*identity.columns],
-        "counts_twins": identity.counts_twins,
-    }
-    if known is not None:
-        # The model predicts something else now, or from another table.
-        write_json(path, record)
-    elif not create_bytes(path, _text(record)):
-        # Of two first trainings at a time, both use the one that is recorded.
-        return pinned_identity(spec, raw), []
-    return identity, []
+    # What is known was made from another table.
+    _fix("identity", spec, dataclasses.asdict(identity), instead_of=known)
+    return pinned_identity(spec, raw), []
 
 
-def _fits(spec: ModelSpec, raw: "pd.DataFrame", known: dict[str, Any] | None) -> bool:
-    """Whether a recorded identity is of that target, and half of its columns exist."""
-    if known is None or known["target"] != spec.target:
+def _fits(
+    known: dict[str, Any] | None, raw: "pd.DataFrame"
+) -> TypeGuard[dict[str, Any]]:
+    """Whether there is a recorded identity, and half of its columns exist."""
+    if known is None:
         return False
     present = [name for name in known["columns"] if name in raw.columns]
     return bool(present) and 2 * len(present) >= len(known["columns"])
 
 
-def _text(record: dict[str, Any]) -> bytes:
-    return json.dumps(record, indent=2).encode() + b"\n"
+def _read(kind: str, spec: ModelSpec) -> dict[str, Any] | None:
+    """What was fixed for the target of `spec`."""
+    with reading() as connection:
+        return _fixed(connection, kind, spec)
 
 
-def _path(kind: str, spec: ModelSpec) -> Path:
-    return storage_root() / kind / f"{spec.name}.json"
+def _fix(
+    kind: str, spec: ModelSpec, fixed: dict[str, Any], instead_of: Any = None
+) -> dict[str, Any]:
+    """Write what a training fixes; what counts, if another one was first."""
+    with writing(spec.name) as connection:
+        known = _fixed(connection, kind, spec)
+        if known is not None and known != instead_of:
+            return known
+        key = {"model": spec.name, "kind": kind}
+        row = {"target": spec.target, "fixed": fixed}
+        replace(connection, first_trainings, **key, **row)
+    return fixed
+
+
+def _fixed(connection: Connection, kind: str, spec: ModelSpec) -> dict[str, Any] | None:
+    row = first_trainings.c
+    # With another target, the model predicts something else now.
+    same = (row.model == spec.name, row.kind == kind, row.target == spec.target)
+    found: dict[str, Any] | None = connection.scalar(select(row.fixed).where(*same))
+    return found

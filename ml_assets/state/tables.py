@@ -1,23 +1,26 @@
-"""Tables between assets: immutable Parquet files named by the hash of their content.
+"""Tables between assets: immutable Parquet objects named by the hash of their content.
 
 ``tables/<model>/<stage>/<data version>.parquet`` is written once. Which one a run made
-is recorded per run, so that two runs of a model at once never read each other's data.
-``current.json`` names the one that runs read which made none: of a stage that is
-checked, the last that was accepted, while ``newest.json`` names the last one written.
+is a row, so that two runs of a model at once never read each other's data. The current
+one is what runs read which made none: of a stage that is checked, the last that was
+accepted, while the newest is the last one written.
 """
 
 import os
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.core.files import (
-    atomic_path,
-    below,
-    locked,
-    read_json,
-    write_json,
-)
+from sqlalchemy import Connection, select
+
+from ml_assets.core.storage import storage
 from ml_assets.records.plan import Kind
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.rows import replace
+from ml_assets.state.schema import CURRENT, NEWEST, table_pointers
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +30,8 @@ PART_ROWS = "part_rows"
 # The data version of the raw table that a table was made of.
 MADE_OF = "made_of"
 # Stages whose tables become current when their checks accept them.
-CHECKED = frozenset({"raw"})
+RAW = "raw"
+CHECKED = frozenset({RAW})
 
 
 class TableWriteError(OSError):
@@ -42,56 +46,82 @@ class NoTableYetError(MissingTableError):
     """The table was never materialized."""
 
 
-class TableStore:
-    """Tables under the storage directory `root`."""
+class Pointer(NamedTuple):
+    """Which table a run made of a stage, of which raw one, and its Unix seconds."""
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
+    stage: str
+    run: str
+    data_version: str
+    made_of: str | None
+    made: float
 
-    def path(self, model: str, stage: str, version: str) -> Path:
-        """File of one table."""
-        return below(self.root / "tables", model, stage, f"{version}.parquet")
 
-    def validation_report(self, model: str, version: str) -> Path:
-        """File of the validation report of one raw table."""
-        reports = below(self.root / "reports", model)
-        return below(reports / "validation", f"{version}.json")
+def table_name(model: str, stage: str, version: str) -> str:
+    """Object of one table."""
+    return f"tables/{model}/{stage}/{version}.parquet"
 
-    def write(self, model: str, stage: str, run_id: str, frame: "pd.DataFrame") -> Path:
+
+class Tables:
+    """The tables of every model: objects, and the rows that point at them."""
+
+    def write(self, model: str, stage: str, run_id: str, frame: "pd.DataFrame") -> str:
         """Keep `frame`, whose ``attrs["data_version"]`` names its content.
 
         With ``attrs["part_rows"]``, the number of rows of each of its parts, each can
         be read alone by `read_part`.
+
+        Returns
+        -------
+        str
+            Name of the object.
+
+        Raises
+        ------
+        TableWriteError
+            If it cannot be written; no row points at it then.
         """
         version = str(frame.attrs[DATA_VERSION])
-        path = self.path(model, stage, version)
+        name = table_name(model, stage, version)
+        made_of = frame.attrs.get(MADE_OF)
         pointer = {
-            name: str(frame.attrs[name])
-            for name in (DATA_VERSION, MADE_OF)
-            if name in frame.attrs
+            DATA_VERSION: version,
+            MADE_OF: None if made_of is None else str(made_of),
         }
-        last = "newest.json" if stage in CHECKED else "current.json"
+        last = NEWEST if stage in CHECKED else CURRENT
         try:
-            # A cleanup must not remove a table between its finding and its pointer.
-            with locked(path.parent / ".lock"):
-                if not path.exists():
-                    with atomic_path(path) as temporary:
-                        _write_parquet(frame, temporary)
-                write_json(below(path.parent / "runs", f"{run_id}.json"), pointer)
-                write_json(path.parent / last, pointer)
+            while True:
+                if storage().size(name) is None:
+                    _upload(frame, name)
+                with writing(model) as connection:
+                    # A cleanup may have removed it since: see `remove`.
+                    if storage().size(name) is not None:
+                        for run in (run_id, last):
+                            _point(connection, model, stage, run, pointer)
+                        return name
         except OSError as error:
             raise TableWriteError(
-                f"table {model}/{stage} cannot be written to {path.parent}:"
+                f"table {model}/{stage} cannot be written to {storage().url}:"
                 f" {_reason(error)}; make room or mend the storage"
                 " (ML_ASSETS_STORAGE), then run again"
             ) from error
-        return path
 
     def accept(self, model: str, stage: str, version: str) -> None:
-        """Make a table that was checked the current one of its stage."""
-        directory = self._existing(model, stage, version).parent
-        with locked(directory / ".lock"):
-            write_json(directory / "current.json", {DATA_VERSION: version})
+        """Make a table that was checked the current one of its stage.
+
+        Raises
+        ------
+        MissingTableError
+            If it is not there.
+        """
+        with writing(model) as connection:
+            if not self.exists(model, stage, version):
+                raise _missing(model, stage, version)
+            pointer = {DATA_VERSION: version, MADE_OF: None}
+            _point(connection, model, stage, CURRENT, pointer)
+
+    def exists(self, model: str, stage: str, version: str) -> bool:
+        """Whether a table is in the storage."""
+        return storage().size(table_name(model, stage, version)) is not None
 
     def read(
         self, model: str, stage: str, version: str, columns: list[str] | None = None
@@ -99,11 +129,8 @@ class TableStore:
         """The table of one data version, which its ``attrs`` name."""
         import pandas as pd
 
-        path = self._existing(model, stage, version)
-        # A directory called a=b above it is none of the table's columns.
-        frame = pd.read_parquet(
-            path, engine="pyarrow", columns=columns, partitioning=None
-        )
+        with _opened(model, stage, version) as stream:
+            frame = pd.read_parquet(stream, engine="pyarrow", columns=columns)
         frame.attrs[DATA_VERSION] = version
         return frame
 
@@ -111,13 +138,15 @@ class TableStore:
         """The names of a table's columns."""
         from pyarrow import parquet
 
-        return {*parquet.read_schema(self._existing(model, stage, version)).names}
+        with _opened(model, stage, version) as stream:
+            return {*parquet.read_schema(stream).names}
 
     def kinds(self, model: str, stage: str, version: str) -> dict[str, Kind]:
         """What the columns of a table hold, in their order."""
         from pyarrow import parquet, types
 
-        schema = parquet.read_schema(self._existing(model, stage, version))
+        with _opened(model, stage, version) as stream:
+            schema = parquet.read_schema(stream)
         kinds: dict[str, Kind] = {}
         for field in schema:
             if types.is_boolean(field.type):
@@ -133,8 +162,8 @@ class TableStore:
         """How many parts of a table can be read alone."""
         from pyarrow import parquet
 
-        with parquet.ParquetFile(self._existing(model, stage, version)) as file:
-            return int(file.num_row_groups)
+        with _opened(model, stage, version) as stream:
+            return int(parquet.ParquetFile(stream).num_row_groups)
 
     def read_part(
         self, model: str, stage: str, version: str, number: int
@@ -143,21 +172,13 @@ class TableStore:
         import pandas as pd
         from pyarrow import parquet
 
-        with parquet.ParquetFile(self._existing(model, stage, version)) as file:
-            return pd.DataFrame(file.read_row_group(number).to_pandas())
-
-    def _existing(self, model: str, stage: str, version: str) -> Path:
-        path = self.path(model, stage, version)
-        if not path.exists():
-            raise MissingTableError(
-                f"table {model}/{stage} of data version {version[:12]} is not in the"
-                f" storage ({path}); materialize {model}/{stage} again"
-            )
-        return path
+        with _opened(model, stage, version) as stream:
+            part = parquet.ParquetFile(stream).read_row_group(number)
+            return pd.DataFrame(part.to_pandas())
 
     def version(self, model: str, stage: str, *run_ids: str) -> str:
         """The data version that the first of these runs made, else the current one."""
-        return str(self.pointer(model, stage, *run_ids)[DATA_VERSION])
+        return self.pointer(model, stage, *run_ids)[DATA_VERSION]
 
     def pointer(
         self, model: str, stage: str, *run_ids: str, unchecked: bool = False
@@ -170,15 +191,24 @@ class TableStore:
             Runs whose table is wanted: a run, and those that it takes up again.
         unchecked : bool
             Where no run made one, take the last one written, accepted or not.
+
+        Raises
+        ------
+        NoTableYetError
+            If there is none.
         """
-        directory = below(self.root / "tables", model, stage)
-        paths = [below(directory / "runs", f"{run_id}.json") for run_id in run_ids]
-        paths += [directory / "newest.json"] if unchecked else []
-        for path in (*paths, directory / "current.json"):
-            pointer: dict[str, str] | None = read_json(path)
-            if pointer is not None:
-                return pointer
-        if (directory / "newest.json").exists():
+        row = table_pointers.c
+        wanted = select(row.run, row.data_version, row.made_of).where(
+            *_of_stage(model, stage), row.run.in_([*run_ids, NEWEST, CURRENT])
+        )
+        with reading() as connection:
+            known = {found.run: found for found in connection.execute(wanted)}
+        for run in (*run_ids, *([NEWEST] if unchecked else []), CURRENT):
+            if run in known:
+                found = known[run]
+                origin = {} if found.made_of is None else {MADE_OF: found.made_of}
+                return {DATA_VERSION: found.data_version, **origin}
+        if NEWEST in known:
             raise NoTableYetError(
                 f"no table {model}/{stage} was accepted yet: its checks have not"
                 " passed; run them, or see what they found"
@@ -186,6 +216,69 @@ class TableStore:
         raise NoTableYetError(
             f"table {model}/{stage} was never materialized; materialize it first"
         )
+
+    def pointers(self, model: str) -> list[Pointer]:
+        """Every row that points at a table of a model."""
+        wanted = select(*(table_pointers.c[name] for name in Pointer._fields))
+        with reading() as connection:
+            rows = connection.execute(wanted.where(table_pointers.c.model == model))
+            return [Pointer(*row) for row in rows]
+
+    def forget(self, model: str, stage: str, run_id: str) -> None:
+        """Remove the row of a run, which leaves the table where it is."""
+        same = (*_of_stage(model, stage), table_pointers.c.run == run_id)
+        with writing(model) as connection:
+            connection.execute(table_pointers.delete().where(*same))
+
+    def remove(self, model: str, stage: str, version: str) -> bool:
+        """Remove a table unless a row refers to it; whether it is gone."""
+        row = table_pointers.c
+        same = (row.stage == stage) & (row.data_version == version)
+        if stage == RAW:
+            same |= row.made_of == version
+        # Who finds the table there points at it in a transaction on the same subject.
+        with writing(model) as connection:
+            wanted = select(row.run).where(row.model == model, same).limit(1)
+            if connection.scalar(wanted) is not None:
+                return False
+            storage().remove([table_name(model, stage, version)])
+        return True
+
+
+def _of_stage(model: str, stage: str) -> tuple[Any, Any]:
+    return table_pointers.c.model == model, table_pointers.c.stage == stage
+
+
+def _point(
+    connection: Connection, model: str, stage: str, run: str, pointer: dict[str, Any]
+) -> None:
+    key = {"model": model, "stage": stage, "run": run}
+    replace(connection, table_pointers, **key, **pointer, made=time.time())
+
+
+@contextmanager
+def _opened(model: str, stage: str, version: str) -> Iterator[IO[bytes]]:
+    try:
+        stream = storage().open(table_name(model, stage, version))
+    except FileNotFoundError as error:
+        raise _missing(model, stage, version) from error
+    with stream:
+        yield stream
+
+
+def _missing(model: str, stage: str, version: str) -> MissingTableError:
+    return MissingTableError(
+        f"table {model}/{stage} of data version {version[:12]} is not in the storage"
+        f" ({storage().url}/{table_name(model, stage, version)}); materialize"
+        f" {model}/{stage} again"
+    )
+
+
+def _upload(frame: "pd.DataFrame", name: str) -> None:
+    with tempfile.TemporaryDirectory(prefix="ml-assets-") as directory:
+        path = Path(directory) / "table.parquet"
+        _write_parquet(frame, path)
+        storage().upload(name, path)
 
 
 def _write_parquet(frame: "pd.DataFrame", path: Path) -> None:

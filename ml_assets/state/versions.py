@@ -1,19 +1,29 @@
-"""Every trained version of a model: its record, its evaluation and its files.
+"""Every trained version of a model: its record, its evaluation and its objects.
 
-``versions/<model>/<version>/`` holds ``record.json`` (written last by training: without
-it a version does not exist), ``spec.json`` (its configuration), ``validation.json``
-(that of its raw data), ``evaluation.json``, ``profile.json`` and ``bundle/``.
+Record and evaluation are a row. Below ``versions/<model>/<version>/`` the storage has
+``spec.json`` (its configuration), ``validation.json`` (that of its raw data),
+``profile.json`` and ``bundle/``. Training saves the record last: without it a version
+does not exist.
 """
 
 import datetime as dt
+import hashlib
+import json
 from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import msgspec
+from sqlalchemy import func, select
 
-from ml_assets.core.files import NameFault, below, create_bytes, read_json, write_json
+from ml_assets.core.files import is_name
+from ml_assets.core.storage import storage
 from ml_assets.records.plan import STAMP, encode
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.schema import versions
+
+PROFILE = "profile.json"
+SPEC = "spec.json"
+VALIDATION = "validation.json"
 
 
 class UnknownVersionError(LookupError):
@@ -54,19 +64,17 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def bundle(self) -> str:
-        """Directory of the verified files, below the storage root."""
-        return f"versions/{self.model}/{self.version}/bundle"
+        """Prefix of the objects of its bundle."""
+        return object_name(self.model, self.version, "bundle")
 
 
-class VersionStore:
-    """Version records under the storage directory `root`."""
+def object_name(model: str, version: str, name: str) -> str:
+    """An object of a version in the storage, by its name below the version."""
+    return f"versions/{model}/{version}/{name}"
 
-    def __init__(self, root: Path) -> None:
-        self.root = root
 
-    def directory(self, model: str, version: str) -> Path:
-        """Where everything of one version is kept."""
-        return below(self.root / "versions", model, version)
+class Versions:
+    """The versions of every model, as the database and the storage have them."""
 
     def reserve(
         self,
@@ -77,60 +85,230 @@ class VersionStore:
         """Take a version name that nobody else has: the UTC time, to the second.
 
         Of two trainings in one second, the later takes the next free second.
+
+        Parameters
+        ----------
+        owner : str
+            The run that trains it.
         """
         moment = now()
-        while True:
+        with writing(model) as connection:
+            while connection.scalar(_one(model, moment.strftime(STAMP))):
+                moment += dt.timedelta(seconds=1)
             version = moment.strftime(STAMP)
-            path = self.directory(model, version) / "reserved"
-            if create_bytes(path, owner.encode()):
-                return version
-            moment += dt.timedelta(seconds=1)
+            row = {"model": model, "version": version, "owner": owner}
+            connection.execute(versions.insert().values(**row, reserved=_now()))
+        return version
 
     def save(self, record: VersionRecord) -> None:
-        """Make the version exist."""
-        path = self.directory(record.model, record.version) / "record.json"
-        if not create_bytes(path, encode(record)):
-            raise FileExistsError(
-                f"version {record.version} of {record.model} already has a record"
-            )
+        """Make the version exist; to repeat it with the same record is harmless.
 
-    def names(self, model: str) -> list[str]:
-        """Versions of `model` that exist, oldest first."""
-        directory = below(self.root / "versions", model)
-        return sorted(item.parent.name for item in directory.glob("*/record.json"))
+        Raises
+        ------
+        FileExistsError
+            If it has another record.
+        """
+        key = {"model": record.model, "version": record.version}
+        saved = {
+            "record": encode(record).decode(),
+            "registry_version": record.registry_version,
+        }
+        with writing(record.model) as connection:
+            row = connection.execute(_one(**key, columns=("record",))).one_or_none()
+            if row is None:
+                new = {**key, **saved, "owner": record.run_id, "reserved": _now()}
+                connection.execute(versions.insert().values(new))
+            elif row.record is None:
+                connection.execute(_update(**key).values(saved))
+            elif row.record != saved["record"]:
+                raise FileExistsError(
+                    f"version {record.version} of {record.model} already has a record"
+                )
+
+    def remove(self, model: str, version: str) -> None:
+        """Let the version exist no more; its objects are removed by the caller."""
+        with writing(model) as connection:
+            connection.execute(versions.delete().where(*_is(model, version)))
+
+    def unfinished(self, model: str) -> dict[str, float]:
+        """Reserved versions without a record, and the Unix seconds of that."""
+        wanted = select(versions.c.version, versions.c.reserved).where(
+            versions.c.model == model, versions.c.record.is_(None)
+        )
+        with reading() as connection:
+            return {name: moment for name, moment in connection.execute(wanted)}
 
     def models(self) -> list[str]:
         """Models that have a version."""
-        records = (self.root / "versions").glob("*/*/record.json")
-        return sorted({item.parent.parent.name for item in records})
+        wanted = select(versions.c.model).where(versions.c.record.is_not(None))
+        with reading() as connection:
+            return sorted(connection.scalars(wanted.distinct()))
+
+    def names(self, model: str) -> list[str]:
+        """Versions of `model` that exist, oldest first."""
+        with reading() as connection:
+            found = connection.scalars(
+                _recorded(model, "version").order_by(versions.c.version)
+            )
+            return [*found]
+
+    def latest(self, model: str, count: int | None = 1) -> list[str]:
+        """The newest versions of `model`, newest first; None for all."""
+        newest = (
+            _recorded(model, "version").order_by(versions.c.version.desc()).limit(count)
+        )
+        with reading() as connection:
+            return [*connection.scalars(newest)]
+
+    def count(self, model: str) -> int:
+        """How many versions of `model` exist."""
+        wanted = select(func.count()).select_from(
+            _recorded(model, "version").subquery()
+        )
+        with reading() as connection:
+            return int(connection.scalar(wanted) or 0)
+
+    def newest(self, model: str) -> VersionRecord | None:
+        """The record of the newest version; None where there is none."""
+        return next((self.get(model, name) for name in self.latest(model)), None)
+
+    def of_run(self, model: str, run_id: str) -> VersionRecord | None:
+        """The newest version that a run trained; None where it trained none."""
+        return self._found(model, versions.c.owner == run_id)
+
+    def registered(self, model: str, number: str) -> VersionRecord | None:
+        """The version with that number in the registry; None where there is none."""
+        return self._found(model, versions.c.registry_version == number)
 
     def get(self, model: str, version: str) -> VersionRecord:
-        """The record of one version."""
-        try:
-            path = self.directory(model, version) / "record.json"
-            return msgspec.json.decode(path.read_bytes(), type=VersionRecord)
-        except (FileNotFoundError, NameFault):
-            known = ", ".join(self.names(model)[-5:]) or "none"
+        """The record of one version.
+
+        Raises
+        ------
+        UnknownVersionError
+            With the latest that there are.
+        """
+        text = self._column("record", model, version)
+        if text is None:
+            known = ", ".join(reversed(self.latest(model, 5))) or "none"
             raise UnknownVersionError(
                 f"model {model} has no version {ascii(version)[1:-1]}; its latest are:"
                 f" {known}"
-            ) from None
+            )
+        return _record(text)
 
     def records(self, model: str) -> list[VersionRecord]:
         """Every version of `model`, oldest first."""
-        return [self.get(model, name) for name in self.names(model)]
+        oldest = _recorded(model, "record").order_by(versions.c.version)
+        with reading() as connection:
+            return [_record(text) for text in connection.scalars(oldest)]
 
-    def profile_path(self, model: str, version: str) -> Path:
-        """The reference profile of a version; deploying it writes this file last."""
-        return self.directory(model, version) / "profile.json"
+    def judged(
+        self, model: str, limit: int | None = None
+    ) -> list[tuple[VersionRecord, dict[str, Any] | None]]:
+        """Record and evaluation of the newest versions, newest first; None for all."""
+        wanted = _recorded(model, "record", "evaluation")
+        newest = wanted.order_by(versions.c.version.desc()).limit(limit)
+        with reading() as connection:
+            return [
+                (_record(row.record), row.evaluation and json.loads(row.evaluation))
+                for row in connection.execute(newest)
+            ]
 
     def save_evaluation(self, model: str, version: str, evaluation: Any) -> None:
-        """Keep the figures of a version and the gate's decision on it."""
-        write_json(self.directory(model, version) / "evaluation.json", evaluation)
+        """Keep the figures of a version and the gate's decision on it.
+
+        Raises
+        ------
+        UnknownVersionError
+            If there is no such version.
+        """
+        self.get(model, version)
+        with writing(model) as connection:
+            text = _json(evaluation)
+            connection.execute(_update(model, version).values(evaluation=text))
 
     def evaluation(self, model: str, version: str) -> dict[str, Any] | None:
         """Figures and gate decision of a version; None where it was not evaluated."""
-        found: dict[str, Any] | None = read_json(
-            self.directory(model, version) / "evaluation.json"
-        )
-        return found
+        text = self._column("evaluation", model, version)
+        return None if text is None else json.loads(text)
+
+    def last_evaluated(self, model: str) -> str | None:
+        """The newest version that has an evaluation."""
+        wanted = _recorded(model, "version").where(versions.c.evaluation.is_not(None))
+        with reading() as connection:
+            newest = wanted.order_by(versions.c.version.desc()).limit(1)
+            return cast(str | None, connection.scalar(newest))
+
+    def digests(self, model: str, version: str) -> dict[str, str]:
+        """SHA-256 of record and evaluation, by the names that the ledger gives them."""
+        columns = ("record", "evaluation")
+        with reading() as connection:
+            row = connection.execute(_one(model, version, columns)).one_or_none()
+        found = {} if row is None else row._mapping
+        return {
+            object_name(model, version, f"{name}.json"): _sha256(found[name])
+            for name in columns
+            if found.get(name) is not None
+        }
+
+    def save_document(self, model: str, version: str, name: str, value: Any) -> None:
+        """Keep a JSON object of a version in the storage."""
+        storage().put(object_name(model, version, name), _json(value).encode())
+
+    def document(self, model: str, version: str, name: str) -> dict[str, Any] | None:
+        """A JSON object of a version; None where there is none."""
+        data = storage().get(object_name(model, version, name))
+        return None if data is None else json.loads(data)
+
+    def has_profile(self, model: str, version: str) -> bool:
+        """Whether the reference profile is there, which deploying writes last."""
+        return storage().size(object_name(model, version, PROFILE)) is not None
+
+    def _column(self, name: str, model: str, version: str) -> str | None:
+        # It may have come from a launchpad or a command.
+        if not is_name(version):
+            return None
+        with reading() as connection:
+            return cast(str | None, connection.scalar(_one(model, version, (name,))))
+
+    def _found(self, model: str, condition: Any) -> VersionRecord | None:
+        wanted = _recorded(model, "record").where(condition)
+        with reading() as connection:
+            newest = wanted.order_by(versions.c.version.desc()).limit(1)
+            text = connection.scalar(newest)
+        return None if text is None else _record(text)
+
+
+def _is(model: str, version: str) -> tuple[Any, Any]:
+    return versions.c.model == model, versions.c.version == version
+
+
+def _one(model: str, version: str, columns: tuple[str, ...] = ("version",)) -> Any:
+    wanted = select(*(versions.c[name] for name in columns))
+    return wanted.where(*_is(model, version))
+
+
+def _update(model: str, version: str) -> Any:
+    return versions.update().where(*_is(model, version))
+
+
+def _recorded(model: str, *columns: str) -> Any:
+    wanted = select(*(versions.c[name] for name in columns))
+    return wanted.where(versions.c.model == model, versions.c.record.is_not(None))
+
+
+def _record(text: str) -> VersionRecord:
+    return msgspec.json.decode(text, type=VersionRecord)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(value, indent=2, sort_keys=True) + "\n"
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _now() -> float:
+    return dt.datetime.now(dt.UTC).timestamp()

@@ -50,7 +50,7 @@ class Target(Protocol):
     def history(self, model: str) -> list[ServingPlan]:
         """Every plan that was active, oldest first."""
 
-    def lock(self, model: str) -> AbstractContextManager[None]:
+    def lock(self, model: str) -> AbstractContextManager[object]:
         """A lock for whoever decides on and applies a plan of `model`."""
 
     def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:

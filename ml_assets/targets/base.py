@@ -7,6 +7,7 @@ from pathlib import Path
 
 from ml_assets.records.plan import Arm, ServingPlan, encode
 from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.locks import deployer_lock
 from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError
 
@@ -29,9 +30,9 @@ class BaseTarget:
         """Every plan that was active, oldest first."""
         return Plans().history(model)
 
-    def lock(self, model: str) -> AbstractContextManager[None]:
+    def lock(self, model: str) -> AbstractContextManager[object]:
         """A lock for whoever decides on and applies a plan of `model`."""
-        return self.store.lock(model)
+        return deployer_lock(model)
 
 
 def preflight(root: Path, arm: Arm, timeout: float) -> None:

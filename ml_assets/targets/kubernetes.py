@@ -83,7 +83,7 @@ class KubernetesTarget(BaseTarget):
         It is a lock in the database where there is one, else a file lock.
         """
         try:
-            with deployer_lock(model, self.store.lock_path(model)) as held:
+            with deployer_lock(model) as held:
                 self._held[model] = held
                 yield
         except LockError as error:

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 from ml_assets.core.files import read_json
+from ml_assets.core.storage import storage
 from ml_assets.prediction_log.segments import waiting
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import Registry
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import another, definitions_of, failure_of
 from ml_assets_tests.kits.prediction_log import line, ship, truth
 from ml_assets_tests.kits.processes import await_true
@@ -154,7 +155,7 @@ def test_under_shadow_a_passing_version_becomes_the_challenger(
     run: Run, home: Path
 ) -> None:
     run(spec_of(), "deploy")
-    first, second = VersionStore(home).names("churn")
+    first, second = Versions().names("churn")
     plan = plan_now(home)
     assert [(arm.version, arm.mode) for arm in plan.arms] == [
         (first, "live"),
@@ -165,7 +166,7 @@ def test_under_shadow_a_passing_version_becomes_the_challenger(
     entry = Ledger().entries("churn")[-1]
     assert (entry.kind, entry.version) == ("experiment", second)
     # Its profile is there before it may serve, and it is not tried twice.
-    assert VersionStore(home).profile_path("churn", second).exists()
+    assert Versions().has_profile("churn", second)
     assert run(spec_of(), "deploy").success
     assert plan_now(home) == plan
 
@@ -346,7 +347,7 @@ def as_requests(home: Path, shift: float, rows: int = 400) -> Lines:
     from ml_assets.prediction_log.reader import signature_of
 
     plan = plan_now(home)
-    record = VersionStore(home).get("churn", plan.live.version)
+    record = Versions().get("churn", plan.live.version)
     frame, _ = held_out_rows(spec_of(), record)
     frame = frame.sample(rows, replace=True, random_state=0)
     signature = signature_of(home, plan.live.bundle)
@@ -432,7 +433,7 @@ def test_a_replay_shows_what_a_version_would_have_said(run: Run, home: Path) -> 
     run(spec, "monitor")
     done = run(spec, "replay")
     shown = metadata_of(done, "replay")
-    _, second = VersionStore(home).names("churn")
+    _, second = Versions().names("churn")
     assert (shown["version"], shown["rows"], shown["answered"]) == (second, 60, 59)
     assert shown["misfits"] == 1 and not shown["crash"]
     passed, sentence = check_of(done, "replay")
@@ -446,7 +447,7 @@ def test_a_monitor_run_without_anything_to_do_changes_nothing(
     done = run(spec_of(), "monitor")
     for name in ("drift", "performance", "experiment"):
         assert check_of(done, name)[0]
-    assert waiting(home, "churn", "predictions") == []
+    assert not list(waiting(storage(), "churn", "predictions"))
     after = sorted(path for path in home.rglob("*") if "mlflow" not in path.name)
     assert [path for path in after if path not in before and path.is_file()] in (
         [],
@@ -458,13 +459,13 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     run: Run, home: Path
 ) -> None:
     from ml_assets.lifecycle.scoring import held_out_rows
-    from ml_assets.prediction_log.reader import labelled
+    from ml_assets.state.logged import labelled
     from ml_assets_tests.kits.serving import Server
 
     spec = spec_of()
     run(spec, "deploy")
     plan = plan_now(home)
-    record = VersionStore(home).get("churn", plan.live.version)
+    record = Versions().get("churn", plan.live.version)
     frame, y = held_out_rows(spec, record)
     names = [column.name for column in read_signature(home, plan).columns]
     given = json.loads(frame[names].to_json(orient="records"))
@@ -495,7 +496,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     assert shown["labels"] == len(ids) and shown["verdict"] == "not_yet"
     assert f"of {len(ids)} labels the models differ on" in shown["finding"]
     versions = [plan.live.version, str(plan.experiment)]
-    rows = labelled(home, "churn", 0.0, versions).rows
+    rows = labelled("churn", 0.0, versions).rows
     assert sorted(rows["arm"].unique()) == ["live", "shadow"]
     assert len(rows) == 2 * len(ids)
     assert metadata_of(done, "performance")["joined"] == len(ids)

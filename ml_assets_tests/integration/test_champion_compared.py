@@ -12,7 +12,7 @@ import pytest
 from ml_assets.components import TabularClassifier
 from ml_assets.lifecycle.holds import hold
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.conftest import failure_of
 
@@ -48,13 +48,13 @@ def model(path: Path, **more: Any) -> TabularClassifier:
 
 
 def clauses(home: Path, version: str) -> dict[str, str]:
-    found = VersionStore(home).evaluation("gym", version)
+    found = Versions().evaluation("gym", version)
     assert found is not None
     return {item["name"]: item["sentence"] for item in found["gate"]["clauses"]}
 
 
 def test_five_weeks_of_one_champion(run_job: Run, home: Path, tmp_path: Path) -> None:
-    path, versions = tmp_path / "rows.csv", VersionStore(home)
+    path, versions = tmp_path / "rows.csv", Versions()
 
     def week(frame: pd.DataFrame, **more: Any) -> str:
         frame.to_csv(path, index=False)

@@ -16,7 +16,7 @@ from ml_assets.components import TabularClassifier
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.bundles import served_signature
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 Run = Callable[..., dg.ExecuteInProcessResult]
 
@@ -47,7 +47,7 @@ def answer(home: Path, x: float) -> float:
     """The probability that the version in service gives for a row."""
     plan = PlanStore(home).current("basket")
     assert plan is not None
-    record = VersionStore(home).get("basket", plan.live.version)
+    record = Versions().get("basket", plan.live.version)
     runtime = load_runtime(home / record.bundle, record.files)
     names = [column.name for column in runtime.signature.columns]
     row: dict[str, Any] = {"x": x, "other": 0.0}
@@ -69,7 +69,7 @@ def test_probability_means_the_same_in_every_week(
         assert signature is not None
         positives.append(signature.positive)
         answers.append(answer(home, 3.0) > 0.5)
-    assert len(VersionStore(home).names("basket")) == len(shares)
+    assert len(Versions().names("basket")) == len(shares)
     assert len(set(positives)) == 1
     assert len(set(answers)) == 1
 
@@ -86,7 +86,7 @@ def test_a_champion_is_scored_in_its_own_classes(
     # Whoever swaps the classes on purpose sets `positive`, and is compared rightly.
     turned = model(path, positive="no")
     assert run_job(turned, "train").success
-    store = VersionStore(home)
+    store = Versions()
     newest = store.names("basket")[-1]
     evaluation = store.evaluation("basket", newest)
     assert evaluation is not None
@@ -156,7 +156,7 @@ def test_a_model_of_another_target_begins_anew(
         path, index=False
     )
     assert run_job(model(path, target="left"), "train").success
-    store = VersionStore(home)
+    store = Versions()
     assert len(store.names("basket")) == 2
 
 
@@ -173,4 +173,4 @@ def test_a_class_that_was_renamed_is_refused_with_the_way_out(
     config = {"basket__raw": {"config": {}}}
     failed = run_job(model(path), "train", config)
     assert not failed.success
-    assert len(VersionStore(home).names("basket")) == 1
+    assert len(Versions().names("basket")) == 1

@@ -36,7 +36,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(
     deployed: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Ports]:
-    monkeypatch.setenv("ML_ASSETS_STORAGE", str(deployed))
+    monkeypatch.setenv("ML_ASSETS_HOME", str(deployed))
     with Children() as children:
         ports, _ = await_server(children, start_server(children, tmp_path))
         children.wait_for(

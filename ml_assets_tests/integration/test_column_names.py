@@ -11,9 +11,9 @@ import pandas as pd
 import pytest
 
 from ml_assets.core.files import read_json
-from ml_assets.prediction_log.compaction import compact
-from ml_assets.prediction_log.reader import predictions
+from ml_assets.lifecycle.compaction import compact
 from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.logged import predictions
 from ml_assets_tests.conftest import definitions_of, failure_of
 from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.prediction_log import line, ship, truth
@@ -110,8 +110,8 @@ def test_columns_with_names_of_ours_go_all_the_way(
         done = execute(spec, job, instance)
         assert done.success, failure_of(done)
 
-    assert compact(home, "churn", "predictions").segments == 0
-    (kept,) = predictions(home, "churn", ["x", "p"])
+    assert compact("churn", "predictions").segments == 0
+    (kept,) = predictions("churn", ["x", "p"])
     assert json.loads(kept["x"][0]) == [frame.iloc[0][name] for name in names]
     (report,) = (home / "reports" / "churn" / "drift").glob("predictions-*.json")
     found = [column["column"] for column in read_json(report)["columns"]]

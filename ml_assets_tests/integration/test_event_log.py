@@ -8,7 +8,7 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 
 pytestmark = pytest.mark.slow
@@ -62,7 +62,7 @@ def test_a_full_loop_leaves_few_bytes_and_its_plots_as_files(
     sizes = {job: len(events(home)[run_id]) for job, run_id in runs.items()}
     assert sizes.pop("train") < TRAINING
     assert max(sizes.values()) < OTHERS, sizes
-    (version,) = VersionStore(home).names("churn")
+    (version,) = Versions().names("churn")
     plots = home / "versions/churn" / version / "plots"
     assert {path.stem for path in plots.glob("*.png")} >= {"roc", "calibration"}
     assert str(plots / "roc.png") in events(home)[runs["train"]]

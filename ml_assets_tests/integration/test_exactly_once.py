@@ -13,6 +13,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,7 @@ def test_a_passing_version_is_deployed_once_whatever_is_killed(
     site.check()
     site.start_daemon()
     await_true(
-        site.versions.profile_path(MODEL, version).exists, "the deployment is complete"
+        partial(site.versions.has_profile, MODEL, version), "the deployment is complete"
     )
     site.settle()
     site.check()

@@ -15,8 +15,8 @@ import pytest
 
 from ml_assets.core.files import TEMPORARY
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.tables import Tables
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import definitions_of, failure_of
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -370,11 +370,11 @@ def test_a_registry_that_is_not_there_is_reported(
     assert f"the model registry at http://ann:***@{host} cannot be reached" in message
     assert "pa55word" not in message
     assert "check MLFLOW_TRACKING_URI, or run `ml-assets doctor`" in message
-    assert VersionStore(home).names("churn") == []
+    assert Versions().names("churn") == []
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
     result = run_job(make_spec(), "train")
     assert result.success, failure_of(result)
-    assert len(VersionStore(home).names("churn")) == 1
+    assert len(Versions().names("churn")) == 1
 
 
 # After it all
@@ -396,7 +396,7 @@ def test_what_serves_and_what_was_kept_survive_every_fault(
     spec = make_spec(source=of_file(good))
     assert run_job(spec, "train").success
     assert run_job(spec, "deploy").success
-    (version,) = VersionStore(home).names("churn")
+    (version,) = Versions().names("churn")
     before = everything_kept(home)
 
     bad = tmp_path / "bad.csv"
@@ -427,9 +427,9 @@ def test_what_serves_and_what_was_kept_survive_every_fault(
     other = make_spec(source=of_file(good), estimator={"params": {"max_iter": 21}})
     result = run_job(other, "train", {"churn__model": {"config": {"force": True}}})
     assert result.success, failure_of(result)
-    first, second = VersionStore(home).records("churn")
+    first, second = Versions().records("churn")
     assert first.raw_version == second.raw_version
-    table = TableStore(home).read("churn", "raw", second.raw_version)
+    table = Tables().read("churn", "raw", second.raw_version)
     assert len(table) == len(GOOD)
     assert run_job(other, "deploy").success
     plan = PlanStore(home).current("churn")

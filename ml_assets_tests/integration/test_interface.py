@@ -16,7 +16,7 @@ from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.requests.decoder import RowDecoder
 from ml_assets.state.bundles import served_signature
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.cli import invoke
 
@@ -76,7 +76,7 @@ def deploy(run_job: Run, spec: TabularClassifier, **config: Any) -> Any:
 
 
 def newest_gate(home: Path) -> dict[str, Any]:
-    store = VersionStore(home)
+    store = Versions()
     evaluation = store.evaluation("visits", store.names("visits")[-1])
     assert evaluation is not None
     gate: dict[str, Any] = evaluation["gate"]
@@ -103,7 +103,7 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     # The profile watches what was constant, and holds no ticket.
     plan = PlanStore(home).current("visits")
     assert plan is not None
-    profile = VersionStore(home).profile_path("visits", plan.live.version)
+    profile = Versions().profile_path("visits", plan.live.version)
     assert {*read_json(profile)["categories"]["country"]["counts"]} == {"NL"}
     assert "T-1-" not in profile.read_text()
     whole = {name: first.iloc[0][name] for name in first.columns if name != "came"}
@@ -137,19 +137,17 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     week(path, seed=3, plan=random.integers(1, 3, 400))
     done = run_job(spec, "train")
     assert done.success, failure_of(done)
-    (note,) = (
-        VersionStore(home).get("visits", VersionStore(home).names("visits")[-1]).notes
-    )
+    (note,) = Versions().get("visits", Versions().names("visits")[-1]).notes
     assert note.startswith("taken in requests and not read: ticket, day, country")
     gate = newest_gate(home)
     assert not gate["passed"]
     assert "column 'plan': expected whole numbers, found texts" in gate["reason"]
-    version = VersionStore(home).names("visits")[-1]
+    version = Versions().names("visits")[-1]
     refused = deploy(run_job, spec, version=version)
     assert not refused.success
     assert "--accept-interface-change" in failure_of(refused)
     # So it is where another champion served when it was evaluated.
-    store = VersionStore(home)
+    store = Versions()
     evaluation = store.evaluation("visits", version)
     assert evaluation is not None
     figures = {**evaluation["figures"], "refuses": []}

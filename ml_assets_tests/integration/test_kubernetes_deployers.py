@@ -13,7 +13,8 @@ import psycopg2
 import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
-from ml_assets.state.locks import LockError, advisory_lock, database_url
+from ml_assets.state.engine import database_url
+from ml_assets.state.locks import LockError, advisory_lock
 from ml_assets.targets import RolloutError
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
@@ -180,6 +181,8 @@ def test_a_deployer_that_lost_its_lock_changes_nothing(
 ) -> None:
     url = f"postgresql://ann:p%40ss%2Fword@{postgres}"
     monkeypatch.setenv("ML_ASSETS_DATABASE_URL", url)
+    before = target.current("census")
+    wanted = plan(a, before.generation + 1 if before else 1)
     with target.lock("census"):
         admin = psycopg2.connect(url)
         admin.cursor().execute(
@@ -188,8 +191,8 @@ def test_a_deployer_that_lost_its_lock_changes_nothing(
         )
         admin.close()
         with pytest.raises(RolloutError, match="the lock .* is lost"):
-            apply(target, plan(a, 1))
-    assert target.current("census") is None
+            apply(target, wanted)
+    assert target.current("census") == before
     assert not api.patches
 
 
@@ -198,7 +201,7 @@ def test_the_database_of_the_dagster_instance_is_found(
     postgres: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DAGSTER_HOME", str(home))
-    assert database_url() is None
+    assert database_url() == f"sqlite:///{home / 'state.db'}"
     # The plain scheme means psycopg 3 to SQLAlchemy.
     url = f"postgresql+psycopg2://ann:p%40ss%2Fword@{postgres}"
     storage = {"postgres": {"postgres_url": url}}

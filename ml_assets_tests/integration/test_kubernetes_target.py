@@ -157,7 +157,7 @@ def test_a_zombie_does_not_overwrite_a_newer_plan(
         model="census", generation=2, arms=(a,), created_at="later", reason="late"
     )
     with pytest.raises(RolloutError, match="another deployer was first"):
-        zombie.apply(late)
+        apply(zombie, late)
     assert target.history("census") == [plan(a, 1), newer]
     assert serving(api) == {pin_of(newer)}
 

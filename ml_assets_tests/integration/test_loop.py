@@ -11,8 +11,8 @@ import pytest
 from ml_assets.core.files import read_json
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.registry import Registry
-from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.tables import Tables
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import another, failure_of
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -45,7 +45,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
     trained = run_job(spec, "train")
     assert trained.success, failure_of(trained)
 
-    (version,) = VersionStore(home).names("churn")
+    (version,) = Versions().names("churn")
     shown = metadata_of(trained, "evaluation")
     assert shown["version"] == version
     assert {"accuracy", "roc_auc", "plot_roc", "plot_calibration"} <= shown.keys()
@@ -55,7 +55,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
     checks = {e.check_name: e.passed for e in trained.get_asset_check_evaluations()}
     assert checks == {"churned_not_null": True, "schema_contract": True, "gate": True}
 
-    raw_version = VersionStore(home).get("churn", version).raw_version
+    raw_version = Versions().get("churn", version).raw_version
     report = read_json(home / "reports/churn/validation" / f"{raw_version}.json")
     assert report["summary"]["passed"] and report["rows"] == 600
 
@@ -65,18 +65,16 @@ def test_a_model_goes_from_its_source_to_its_plan(
     assert plan is not None and plan.generation == 1
     assert plan.live.version == version and plan.live.runtime == "compiled"
     aliases = Registry().aliases("churn")
-    assert aliases == {
-        "champion": VersionStore(home).get("churn", version).registry_version
-    }
+    assert aliases == {"champion": Versions().get("churn", version).registry_version}
     profile = read_json(home / "versions/churn" / version / "profile.json")
-    test_rows = VersionStore(home).get("churn", version).test_rows
+    test_rows = Versions().get("churn", version).test_rows
     assert profile["rows"] == test_rows and 90 < test_rows < 150
 
     # Nothing changed, so nothing is trained, and the reason is shown.
     again = run_job(spec, "train")
     assert again.success
     assert f"are those of version {version}" in skipped_reason(again)
-    assert VersionStore(home).names("churn") == [version]
+    assert Versions().names("churn") == [version]
 
     # A second deployment of the version changes nothing.
     twice = run_job(
@@ -89,7 +87,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
     # Force trains the same again: it is the champion, and nothing is deployed.
     forced = run_job(spec, "train", {"churn__model": {"config": {"force": True}}})
     assert forced.success, failure_of(forced)
-    _, second = VersionStore(home).names("churn")
+    _, second = Versions().names("churn")
     (check,) = [
         e for e in forced.get_asset_check_evaluations() if e.check_name == "gate"
     ]
@@ -142,7 +140,7 @@ def test_a_useless_version_is_evaluated_warned_of_and_never_deployed(
     ]
     assert not gate.passed and gate.severity == dg.AssetCheckSeverity.WARN
     assert reason in str(gate.description)
-    (version,) = VersionStore(home).names("churn")
+    (version,) = Versions().names("churn")
     config = {"churn__deployment": {"config": {"version": version}}}
     deployed = run_job(spec, "deploy", config)
     assert not deployed.success
@@ -204,9 +202,9 @@ def test_a_changed_schema_stops_and_the_contract_stays(
     assert f"column {column}: missing" in str(contract.description)
     assert (home / "contracts/churn.json").read_text() == accepted
     # What failed is no version's data, whoever asks after it.
-    (record,) = VersionStore(home).records("churn")
-    assert TableStore(home).version("churn", "raw") == record.raw_version
-    features = TableStore(home).pointer("churn", "features")
+    (record,) = Versions().records("churn")
+    assert Tables().version("churn", "raw") == record.raw_version
+    features = Tables().pointer("churn", "features")
     assert features["made_of"] == record.raw_version
 
 
@@ -218,8 +216,8 @@ def test_an_altered_artifact_is_refused_and_the_old_plan_stays(
     assert run_job(spec, "train").success
     assert run_job(spec, "deploy").success
     assert run_job(another(spec), "train").success
-    *_, version = VersionStore(home).names("churn")
-    bundle = home / VersionStore(home).get("churn", version).bundle
+    *_, version = Versions().names("churn")
+    bundle = home / Versions().get("churn", version).bundle
     model = bundle / "model.skops"
     model.write_bytes(model.read_bytes()[:-1] + b"x")
     result = run_job(spec, "deploy")
@@ -245,7 +243,7 @@ def test_a_version_overtaken_by_a_better_champion_is_not_deployed(
     # Both pass while there is no champion; the better one is deployed first.
     assert run_job(weak, "train").success
     assert run_job(strong, "train").success
-    first, second = VersionStore(home).names("churn")
+    first, second = Versions().names("churn")
     assert run_job(strong, "deploy").success
     config = {"churn__deployment": {"config": {"version": first}}}
     late = run_job(weak, "deploy", config)

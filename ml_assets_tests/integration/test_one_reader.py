@@ -18,8 +18,8 @@ from ml_assets.lifecycle import scoring
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.tables import Tables
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.app import Answer, ask, served, server
 from ml_assets_tests.kits.cli import invoke
@@ -153,8 +153,8 @@ def deployed(case: Case, home: Path, tmp_path: Path, run_job: Run) -> Deployed:
     for job in ("train", "deploy"):
         done = run_job(spec, job)
         assert done.success, failure_of(done)
-    (record,) = VersionStore(home).records("m")
-    tables = TableStore(home)
+    (record,) = Versions().records("m")
+    tables = Tables()
     rows = tables.read("m", "features", record.features_version)
     raw = tables.read("m", "raw", record.raw_version)
     assert len(rows) == len(raw) == ROWS

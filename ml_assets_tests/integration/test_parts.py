@@ -16,8 +16,8 @@ import pytest
 from ml_assets.core.files import locked, storage_root
 from ml_assets.serving.models.bundle import load_pipeline
 from ml_assets.state.bundles import fetch_bundle
-from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.tables import Tables
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.parts import many_processes, part_spec, write_parts
 from ml_assets_tests.kits.processes import await_true
@@ -44,12 +44,12 @@ def files(home: Path) -> Iterator[dg.DagsterInstance]:
 
 def version(stage: str) -> str:
     """The data version that the last run made of a stage."""
-    return TableStore(storage_root()).version("churn", stage, "none")
+    return Tables().version("churn", stage, "none")
 
 
 def table(stage: str) -> pd.DataFrame:
     """And its rows."""
-    return TableStore(storage_root()).read("churn", stage, version(stage))
+    return Tables().read("churn", stage, version(stage))
 
 
 def steps(result: Any) -> Counter[str]:
@@ -149,7 +149,7 @@ def test_many_processes_of_which_one_is_killed_make_what_one_makes(
         part_spec(data), "train", {"churn__model": {"config": FORCE}}
     ).success
     assert (version("raw"), version("features")) == (raw, features)
-    there, here = VersionStore(storage_root()).records("churn")
+    there, here = Versions().records("churn")
     assert (there.raw_version, there.features_version) == (raw, features)
     made_of = ["churned", "__held_out__", "busy"]
     rows = table("features").drop(columns=made_of).astype(object)

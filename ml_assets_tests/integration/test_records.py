@@ -25,9 +25,10 @@ from ml_assets.records.plan import digest
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import Registry
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.state.versions import UnknownVersionError, Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.conftest import another, definitions_of, failure_of
+from ml_assets_tests.kits.ledger_rows import edit, rewrite
 
 pytestmark = pytest.mark.slow
 
@@ -82,7 +83,7 @@ def three_versions(
 def versions(three_versions: Path, home: Path, registry: Path) -> list[str]:
     """The three versions, in this test's own home."""
     shutil.copytree(three_versions, home, dirs_exist_ok=True)
-    return VersionStore(home).names("churn")
+    return Versions().names("churn")
 
 
 def serving(home: Path) -> tuple[int, str]:
@@ -92,9 +93,7 @@ def serving(home: Path) -> tuple[int, str]:
 
 
 def aliases(home: Path) -> dict[str, str]:
-    numbers = {
-        r.registry_version: r.version for r in VersionStore(home).records("churn")
-    }
+    numbers = {r.registry_version: r.version for r in Versions().records("churn")}
     return {alias: numbers[n] for alias, n in Registry().aliases("churn").items()}
 
 
@@ -113,7 +112,7 @@ def test_a_deployment_is_written_with_who_why_and_evidence(
     assert (entry.kind, entry.version, entry.generation) == ("deployment", version, 1)
     assert entry.who == f"sensor churn_gate, run {plan.run_id}"
     assert entry.why == f"version {version} passed its gate"
-    record = VersionStore(home).get("churn", version)
+    record = Versions().get("churn", version)
     assert entry.evidence["plan_sha256"] == digest(plan)
     assert entry.evidence["raw_version"] == record.raw_version
     assert entry.evidence["gate"]["passed"] is True
@@ -139,8 +138,8 @@ def test_a_refusal_is_written_with_its_reason(
 ) -> None:
     spec = make_spec()
     assert run_job(spec, "train").success
-    (version,) = VersionStore(home).names("churn")
-    bundle = home / VersionStore(home).get("churn", version).bundle
+    (version,) = Versions().names("churn")
+    bundle = home / Versions().get("churn", version).bundle
     (bundle / "model.skops").write_bytes(b"altered")
     assert not run_job(spec, "deploy").success
     (entry,) = Ledger().entries("churn")
@@ -235,7 +234,7 @@ def test_a_champion_deleted_by_hand_is_named_and_can_be_left(
     versions: list[str], run_job: Run, make_spec: Any, home: Path
 ) -> None:
     target = LocalTarget(home)
-    number = VersionStore(home).get("churn", versions[2]).registry_version
+    number = Versions().get("churn", versions[2]).registry_version
     Registry().client.delete_model_version("churn", number)
     (finding,) = audit(target, "churn")
     assert finding.message.startswith(
@@ -250,7 +249,7 @@ def test_the_check_names_an_alias_moved_by_hand_and_an_edited_entry(
     versions: list[str], home: Path
 ) -> None:
     target = LocalTarget(home)
-    oldest = VersionStore(home).get("churn", versions[0]).registry_version
+    oldest = Versions().get("churn", versions[0]).registry_version
     Registry().client.set_registered_model_alias("churn", "champion", oldest)
     (finding,) = audit(target, "churn")
     assert not finding.is_serious
@@ -293,7 +292,7 @@ def test_a_version_reproduces_bit_for_bit(versions: list[str], home: Path) -> No
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["identical"] and found["notes"] == []
-    test_rows = VersionStore(home).get("churn", versions[0]).test_rows
+    test_rows = Versions().get("churn", versions[0]).test_rows
     assert (found["probe_rows"], found["held_out_rows"]) == (32, test_rows)
 
 
@@ -315,7 +314,7 @@ def test_what_a_version_was_made_from_must_be_what_it_was(
     from ml_assets.core import provenance
 
     version = versions[0]
-    record = VersionStore(home).get("churn", version)
+    record = Versions().get("churn", version)
     monkeypatch.setattr(provenance, "code_hash", lambda: "0" * 64)
     raw = home / f"tables/churn/raw/{record.raw_version}.parquet"
     raw.rename(raw.with_suffix(".away"))
@@ -384,15 +383,15 @@ def test_the_retention_of_the_ui_removes_a_version_everywhere(
     spec = TabularClassifier.model_validate(
         SMALL | {"retention": {"versions": 1, "days": 30, "predictions_days": 5}}
     )
-    number = VersionStore(home).get("churn", versions[0]).registry_version
+    number = Versions().get("churn", versions[0]).registry_version
     later = time.time() + 40 * 86_400
     monkeypatch.setattr("time.time", lambda: later)
     dry = {"churn__retention": {"config": {"dry_run": True}}}
     for config, left in ((dry, 3), ({}, 2)):
         result = run_job(spec, "retention", config)
         assert result.success, failure_of(result)
-        assert len(VersionStore(home).names("churn")) == left
-    assert VersionStore(home).names("churn") == versions[1:]
+        assert len(Versions().names("churn")) == left
+    assert Versions().names("churn") == versions[1:]
     found = Registry().client.search_model_versions("name='churn'")
     assert number not in {str(item.version) for item in found} and len(found) == 2
     assert audit(LocalTarget(home), "churn") == []

@@ -10,7 +10,7 @@ import pytest
 from ml_assets.cli.checks import registry as checks
 from ml_assets.components import TabularClassifier
 from ml_assets.state.registry import Registry
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +46,7 @@ def test_the_next_training_makes_good_what_was_deleted(
     deleted = [f.message for f in checks.check() if f.status == "warning"]
     assert bool(deleted) == (delete is not delete_registered_model)
     assert run_job(spec, "train", FORCED).success
-    assert len(VersionStore(home).names("churn")) == 2
+    assert len(Versions().names("churn")) == 2
     assert [f for f in checks.check() if f.status != "ok"] == []
 
 

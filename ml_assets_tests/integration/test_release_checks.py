@@ -18,7 +18,6 @@ from ml_assets.delivery import checks
 from ml_assets.delivery.checks import CheckContext, CheckResult
 from ml_assets.delivery.environments import Settings
 from ml_assets.delivery.releases import Release
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets_tests.integration.test_ui import free_port
 from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.processes import await_true

@@ -14,7 +14,7 @@ from ml_assets.assets import runs
 from ml_assets.lifecycle import run_events
 from ml_assets.lifecycle.retention import DAY
 from ml_assets.lifecycle.run_retention import REPOSITORY, Owner, Purged, purge
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import definitions_of, failure_of
 from ml_assets_tests.kits.processes import CONTEXT
 from ml_assets_tests.kits.runs import end_newest, run_of
@@ -191,7 +191,7 @@ def test_after_a_purge_no_sensor_asks_for_what_it_asked_before(
     gate = definitions.resolve_sensor_def("gate")
     trained = run_job(spec, "train")
     assert trained.success, failure_of(trained)
-    (version,) = VersionStore(home).names("churn")
+    (version,) = Versions().names("churn")
     first = asked(gate, instance, "")
     (request,) = first.run_requests
     deployed = run_job(spec, "deploy", model="churn", version=version)
@@ -205,7 +205,7 @@ def test_after_a_purge_no_sensor_asks_for_what_it_asked_before(
     assert asked(gate, instance, first.cursor).run_requests == []
     # Nothing changed: it is not trained, and so not judged and asked for, anew.
     again = run_job(spec, "train")
-    assert again.success and VersionStore(home).names("churn") == [version]
+    assert again.success and Versions().names("churn") == [version]
     materialized = {
         event.asset_key.path[-1]
         for event in again.get_asset_materialization_events()
@@ -221,7 +221,7 @@ def test_attempts_that_a_sensor_counts_stay(
 ) -> None:
     spec = make_spec()
     assert run_job(spec, "train").success and run_job(spec, "deploy").success
-    (version,) = VersionStore(home).names("churn")
+    (version,) = Versions().names("churn")
     tags_of: dict[str, dict[str, str]] = {
         "churn_deploy": {"model": "churn", "version": version},
         "churn_rollback": {"model": "churn", "failed_generation": "1"},

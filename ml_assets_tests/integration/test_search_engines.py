@@ -20,7 +20,7 @@ from ml_assets.ml.synthetic import synthetic
 from ml_assets.ml.tables import tidy
 from ml_assets.ml.training import Trained, train
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.ray import MARK, kill_marked, marked, ray_cluster
@@ -166,10 +166,10 @@ def test_a_version_names_its_search_and_another_engine_makes_no_other(
     shown = event.metadata["search"].value
     assert (shown["engine"], shown["candidates"]) == ("local", 2)
     assert shown["workers"] >= 1
-    (record,) = VersionStore(home).records("churn")
+    (record,) = Versions().records("churn")
     assert record.search == shown
 
     again = run_job(make_spec(search={"engine": "ray", **given}), "train")
 
     assert again.success, failure_of(again)
-    assert VersionStore(home).names("churn") == [record.version]
+    assert Versions().names("churn") == [record.version]

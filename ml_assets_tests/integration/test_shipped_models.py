@@ -13,7 +13,7 @@ import ml_assets
 from ml_assets.components import TabularClassifier
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.expectations import check_expectations
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 
 DEFS = Path(ml_assets.__file__).parent / "defs"
@@ -56,8 +56,8 @@ def test_a_shipped_model_is_trained_gated_and_deployed_on_its_real_data(
     config = {f"{model}__raw": {"config": {"source": SOURCES[model]}}}
     trained = run_job(spec, "train", config)
     assert trained.success, failure_of(trained)
-    (version,) = VersionStore(home).names(model)
-    evaluation = VersionStore(home).evaluation(model, version)
+    (version,) = Versions().names(model)
+    evaluation = Versions().evaluation(model, version)
     assert evaluation is not None and evaluation["gate"]["passed"], evaluation["gate"]
     assert evaluation["metrics"]["accuracy"] > 0.8
     assert evaluation["metrics"]["roc_auc"] > auc

@@ -15,7 +15,7 @@ import pytest
 from ml_assets.core.tracing.otlp import Sender
 from ml_assets.observability.dagster_records import span_id_of, trace_id_of
 from ml_assets.observability.exporter.run_traces import RunTracer
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.integration.serving.conftest import storage, versions
 from ml_assets_tests.integration.test_exporter import exporting, until
@@ -109,7 +109,7 @@ def test_training_and_deployment_are_traces_that_are_linked(
     spec = make_spec()
     trained = run_job(spec, "train", model="churn")
     assert trained.success, failure_of(trained)
-    (version,) = VersionStore(home).names("churn")
+    (version,) = Versions().names("churn")
     deployed = run_job(spec, "deploy", model="churn")
     assert deployed.success, failure_of(deployed)
     sender = Sender("ml-assets-runs", logging.getLogger(__name__))

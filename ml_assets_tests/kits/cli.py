@@ -6,13 +6,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import msgspec
+import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import main
 from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.serving.models.bundle import Manifest, write_bundle
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.versions import VersionRecord, Versions
 from ml_assets_tests.kits.plans import commit
 
 VERSION = "20261122T020000Z"
@@ -54,7 +55,7 @@ def evaluated(
     root: Path, model: str, version: str, accuracy: float, passed: bool
 ) -> None:
     """Keep a version and the gate's verdict on it."""
-    store = VersionStore(root)
+    store = Versions()
     store.save(record(model, version))
     sentence = f"accuracy {accuracy:.4f} is {'' if passed else 'not '}above 0.8"
     clause = {"name": "threshold", "passed": passed, "sentence": sentence}
@@ -103,13 +104,15 @@ def in_service(
 
 
 def deploy_small_model(root: Path, model: str = "income") -> None:
-    """Put a tiny pipeline in service, which is trained once; imports scikit-learn."""
+    """Put a tiny pipeline in service in the home `root`; it is trained once."""
     contents, manifest = _trained()
     bundle = root / "versions" / model / VERSION / "bundle"
     bundle.mkdir(parents=True)
     for name, content in contents.items():
         (bundle / name).write_bytes(content)
-    in_service(root, model, VERSION, dict(manifest.files), manifest.runtime)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML_ASSETS_HOME", str(root))
+        in_service(root, model, VERSION, dict(manifest.files), manifest.runtime)
 
 
 @cache

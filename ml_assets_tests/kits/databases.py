@@ -1,10 +1,17 @@
-"""The databases that the state may be in: SQLite, and a real Postgres."""
+"""The databases that the state may be in: SQLite, and a real Postgres.
 
+`installation` is such a database together with a storage of its kind.
+"""
+
+import contextlib
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, text
+
+from ml_assets_tests.kits.buckets import azure_container, s3_bucket
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -17,7 +24,37 @@ def database(
 
         yield database_url()
         return
-    address: Any = request.getfixturevalue("postgres")
+    with _empty(request.getfixturevalue("postgres"), monkeypatch) as url:
+        yield url
+
+
+@pytest.fixture(
+    params=[
+        "directory and sqlite",
+        pytest.param("s3 and postgresql", marks=pytest.mark.slow),
+        pytest.param("azure and postgresql", marks=pytest.mark.slow),
+    ]
+)
+def installation(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[str]:
+    """The URL of an empty storage, which is that of this test, and its database is."""
+    kind = request.param.partition(" ")[0]
+    if kind == "directory":
+        url = str(tmp_path / "storage")
+        monkeypatch.setenv("ML_ASSETS_STORAGE", url)
+        yield url
+        return
+    make = {"s3": s3_bucket, "azure": azure_container}[kind]
+    url, environment = make(request.getfixturevalue(f"{kind}_server"))
+    for name, value in {**environment, "ML_ASSETS_STORAGE": url}.items():
+        monkeypatch.setenv(name, value)
+    with _empty(request.getfixturevalue("postgres"), monkeypatch):
+        yield url
+
+
+@contextlib.contextmanager
+def _empty(address: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     url = f"postgresql://ann:p%40ss%2Fword@{address}"
     engine = create_engine(url.replace("://", "+psycopg2://", 1))
     with engine.begin() as connection:

@@ -10,7 +10,6 @@ from pathlib import Path
 from ml_assets.records.plan import ServingPlan, encode
 from ml_assets.targets.docker import DockerTarget
 from ml_assets_tests.kits.docker import IMPATIENT, RESTRICTED, Container, docker
-from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.serving import Load, answers, rows, write_version
 
 MODEL = "census"
@@ -19,7 +18,6 @@ import sys, msgspec
 from pathlib import Path
 from ml_assets.records.plan import ServingPlan
 from ml_assets.targets.docker import DockerTarget
-from ml_assets_tests.kits.plans import apply
 target = DockerTarget(Path(sys.argv[1]))
 wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=ServingPlan)
 with target.lock(wanted.model):

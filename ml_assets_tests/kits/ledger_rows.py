@@ -38,6 +38,11 @@ def edit(row: Row, **fields: Any) -> Row:
     return {**row, "line": line, "hash": hashlib.sha256(line.encode()).hexdigest()}
 
 
+def tampered(row: Row, old: str, new: str) -> Row:
+    """The row with another text in its JSON, and its hash as it was."""
+    return {**row, "line": row["line"].replace(old, new)}
+
+
 def make_anew(found: list[Row]) -> list[Row]:
     """The chain and the head made anew, as far as one can without the key."""
     before, made = "0" * 64, []

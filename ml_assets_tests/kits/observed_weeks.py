@@ -19,7 +19,7 @@ from ml_assets.cli.run_report import RunReport
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.observed_site import QUEUE, Site
 
@@ -141,7 +141,7 @@ def _altered_files(site: Site) -> None:
     # The champion again would not be deployed at all.
     site.write_model(churn.SLOW_BOOSTING)
     version = site.runs.run(TRAIN, FORCE).metadata["model"]["version"]
-    record = VersionStore(site.home).get(MODEL, version)
+    record = Versions().get(MODEL, version)
     file = site.home / record.bundle / "model.skops"
     file.write_bytes(file.read_bytes()[:-1] + b"x")
     with pytest.raises(Failed):

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from ml_assets.core.storage import storage
 from ml_assets.prediction_log.segments import predictions_in
 
 # What each row of an answer has of its own, and how the answer calls all of them.
@@ -64,6 +65,14 @@ def ship(root: Path, lines: Sequence[dict[str, Any]], name: str = "s-00000000") 
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(item) + "\n" for item in lines))
     return path
+
+
+def send(lines: Sequence[dict[str, Any]], name: str) -> str:
+    """Ship a segment to whatever the storage is; the name of its object."""
+    content = "".join(json.dumps(item) + "\n" for item in lines)
+    found = f"segments/churn/{name}.jsonl"
+    assert storage().create(found, content.encode())
+    return found
 
 
 def truth(prediction: str, label: Any, received: float) -> dict[str, Any]:

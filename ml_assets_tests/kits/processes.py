@@ -18,8 +18,8 @@ import pytest
 from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.registry import Registry
-from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.tables import Tables
+from ml_assets.state.versions import Versions
 
 PATIENCE = 180.0
 MODEL = "churn"
@@ -161,8 +161,8 @@ class Platform:
     def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
         self.home = directory
         self.plans = PlanStore(directory)
-        self.versions = VersionStore(directory)
-        self.tables = TableStore(directory)
+        self.versions = Versions()
+        self.tables = Tables()
         self.spec = directory / f"{MODEL}.json"
         if not self.spec.exists():
             self.spec.write_text(json.dumps(SPEC))
@@ -226,7 +226,7 @@ class Platform:
         if before:
             expected["previous"] = numbers[before[-1]]
         assert Registry().aliases(MODEL) == expected
-        assert self.versions.profile_path(MODEL, champion).exists()
+        assert self.versions.has_profile(MODEL, champion)
 
     def evaluated(self) -> set[str]:
         """The versions whose evaluation the gate sensor can see."""

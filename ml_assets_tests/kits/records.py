@@ -12,7 +12,7 @@ from ml_assets.lifecycle.plan_transitions import live_plan
 from ml_assets.records.plan import Column, ServingPlan, Signature, digest, encode
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionRecord, VersionStore
+from ml_assets.state.versions import VersionRecord, Versions
 from ml_assets_tests.kits.plans import commit
 
 SIGNATURE = Signature(
@@ -29,8 +29,8 @@ SIGNATURE = Signature(
 
 def add_version(root: Path, version: str, **given: Any) -> VersionRecord:
     """A version that passed its gate, made of tables of its own."""
-    store = VersionStore(root)
-    directory = store.directory("churn", version)
+    store = Versions()
+    directory = root / "versions/churn" / version
     (directory / "bundle").mkdir(parents=True)
     (directory / "bundle/signature.json").write_bytes(encode(SIGNATURE))
     (directory / "bundle/model.skops").write_bytes(version.encode())

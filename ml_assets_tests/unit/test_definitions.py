@@ -77,7 +77,9 @@ def test_every_asset_says_what_it_is(location: dg.Definitions) -> None:
         assert node.description and node.owners and node.kinds, key
 
 
-def test_every_model_has_its_schedule_and_the_sensors_on(location: dg.Definitions) -> None:
+def test_every_model_has_its_schedule_and_the_sensors_on(
+    location: dg.Definitions,
+) -> None:
     for model in MODELS:
         schedule = location.resolve_schedule_def(f"{model}_schedule")
         assert schedule.cron_schedule == "0 2 * * 0"

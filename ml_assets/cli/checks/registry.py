@@ -5,11 +5,12 @@ from collections.abc import Iterator
 from functools import partial
 
 from ml_assets.cli.checks import Finding, guarded, ok, problem, warning
-from ml_assets.core.digests import BundleError, verify_bundle
-from ml_assets.core.files import storage_root
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.core.digests import BundleError
+from ml_assets.core.storage import storage
+from ml_assets.serving.models.bundle_cache import fetch
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import CHAMPION, Registry, tracking_uri
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.state.versions import UnknownVersionError, Versions
 
 # MLflow's default experiment, which exists in every store.
 DEFAULT_EXPERIMENT = "0"
@@ -27,7 +28,7 @@ def check() -> Iterator[Finding]:
             "was deleted in MLflow",
             "the next training of a model of this name restores it",
         )
-    for model in PlanStore(storage_root()).models():
+    for model in Plans().models():
         yield from guarded(f"plan of {model}", partial(_plan, model))
 
 
@@ -39,15 +40,15 @@ def _shown(uri: str) -> str:
 
 def _plan(model: str) -> Iterator[Finding]:
     """The active plan: its files, and what the registry calls champion."""
-    root, name = storage_root(), f"plan of {model}"
-    plan = PlanStore(root).current(model)
+    name = f"plan of {model}"
+    plan = Plans().current(model)
     if plan is None:
         return
     live = plan.live
     retrain = f"train and deploy again: ml-assets train {model} --force"
     try:
-        verify_bundle(root / live.bundle, live.files)
-        record = VersionStore(root).get(model, live.version)
+        fetch(storage(), live)
+        record = Versions().get(model, live.version)
     except (BundleError, UnknownVersionError) as error:
         yield problem(name, str(error), retrain)
         return

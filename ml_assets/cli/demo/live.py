@@ -13,8 +13,8 @@ from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
-from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.tables import Tables
+from ml_assets.state.versions import Versions
 
 SHOWN = 5
 REQUESTS = 500
@@ -60,7 +60,7 @@ def ask(client: ServerClient, spec: ModelSpec, plan: ServingPlan) -> Live:
             f" expected {plan.live.version}"
         )
     predictions = answer["predictions"]
-    local = PlanScorer(storage_root(), spec.name, len(rows)).score(body)
+    local = PlanScorer(spec.name, len(rows)).score(body)
     if [p["probability"] for p in predictions] != [p.probability for p in local]:
         raise Failed("the server's answers differ from those of the same version here")
     shown = [
@@ -86,8 +86,8 @@ def _held_out(
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The held-out rows as a client would send them, and their true labels."""
     root = storage_root()
-    record = VersionStore(root).get(spec.name, plan.live.version)
-    table = TableStore(root).read(spec.name, "features", record.features_version)
+    record = Versions().get(spec.name, plan.live.version)
+    table = Tables().read(spec.name, "features", record.features_version)
     rows = table[table[HELD_OUT].to_numpy()]
     truths = rows[spec.target].astype(str).tolist()
     values = zip(*(rows[name].tolist() for name in columns), strict=True)

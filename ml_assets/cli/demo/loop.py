@@ -25,7 +25,7 @@ from ml_assets.cli.run_report import RunReport, gate_lines
 from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance, DagsterRun
@@ -66,7 +66,7 @@ def _train() -> str:
     if not done.succeeded:
         raise Failed(f"the training run failed: {'; '.join(done.report.errors)}")
     version = str(done.report.metadata["model"]["version"])
-    evaluation = VersionStore(storage_root()).evaluation(MODEL, version)
+    evaluation = Versions().evaluation(MODEL, version)
     if evaluation is None:
         raise Failed(f"version {version} was not evaluated")
     step(3, "The gate: may this version be deployed?")
@@ -97,7 +97,7 @@ def _deploy(children: Children, version: str) -> ServingPlan:
         raise Failed(f"version {version} is not in service after its deployment run")
     from ml_assets.state.registry import CHAMPION, Registry
 
-    record = VersionStore(storage_root()).get(MODEL, version)
+    record = Versions().get(MODEL, version)
     if Registry().aliases(MODEL).get(CHAMPION) != record.registry_version:
         raise Failed(f"the registry's champion of {MODEL} is not version {version}")
     line("registry", f"champion of {MODEL} is number {record.registry_version}")

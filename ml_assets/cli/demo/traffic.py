@@ -10,7 +10,7 @@ from ml_assets.cli.client import ServerClient
 from ml_assets.cli.demo.churn import MODEL, TARGET
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children
-from ml_assets.core.files import storage_root
+from ml_assets.core.storage import storage
 from ml_assets.prediction_log.segments import Kind, parse, waiting
 
 if TYPE_CHECKING:
@@ -121,8 +121,7 @@ class Traffic:
 
 def _shipped(kind: Kind) -> int:
     """Predictions or labels in the segments that wait to be compacted."""
-    root = storage_root()
-    directory = root / "segments" / MODEL
-    names = waiting(root, MODEL, kind)
-    found = parse([directory / name for name in names], kind)
+    store = storage()
+    segments = (store.get(info.name) for info in waiting(store, MODEL, kind))
+    found = parse((content for content in segments if content is not None), kind)
     return sum(map(len, found.by_day.values()))

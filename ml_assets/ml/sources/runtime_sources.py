@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
-from ml_assets.core.files import home, storage_root
+from ml_assets.core.files import home
+from ml_assets.core.storage import storage
 from ml_assets.spec.source import SourceSpec
 
 # Variables that a run's source may name: whoever sets one knows what it is for.
@@ -113,13 +114,25 @@ def _is_own_file(location: str, own: str) -> bool:
     directory = _fixed(own).rpartition("/")[0] if "/" in own else "."
     if "://" in location:
         # The root of a store is everybody's.
-        return urlsplit(directory).path.strip("/") != "" and _is_below(
+        is_below = urlsplit(directory).path.strip("/") and _is_below(
             location, directory
         )
+        return bool(is_below) and not _reaches_storage(location, directory)
     tops = [Path.cwd().resolve()]
     if own and "://" not in own:
         tops.append(Path(directory).resolve())
     return any(_are_below(location, top, is_public=True) for top in tops)
+
+
+def _reaches_storage(location: str, top: str) -> bool:
+    """Whether an address names objects of the storage, which does not hold `top`."""
+    kept = storage().url
+    if "://" not in kept or _is_below(top, kept):
+        return False
+    # A directory is read with all that is below it.
+    is_deep = "**" in location or not _MARKS.search(location)
+    is_above = is_deep and _is_below(kept, _fixed(location))
+    return is_above or _is_below(location, kept)
 
 
 def _fixed(location: str) -> str:
@@ -136,7 +149,7 @@ def _are_below(location: str, top: Path, is_public: bool = False) -> bool:
     """
     if ".." in Path(location).parts or "::" in location:
         return False
-    kept = [item.resolve() for item in (home(), storage_root())] if is_public else []
+    kept = [item.resolve() for item in (home(), storage().root) if item and is_public]
     kept = [item for item in kept if not top.is_relative_to(item)]
     # A link, or a mark that matches a dot, may lead elsewhere than the text.
     for found in (Path(_fixed(location)).resolve(), *_matches(location)):

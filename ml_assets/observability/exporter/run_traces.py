@@ -24,7 +24,7 @@ from ml_assets.observability.dagster_records import span_id_of, trace_id_of
 from ml_assets.observability.exporter.instance import LazyInstance
 from ml_assets.observability.exporter.polling import logger
 from ml_assets.observability.run_spans import RunSpans
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.state.versions import UnknownVersionError, Versions
 
 KEY = "ml_assets/run_traces"
 # Runs that one query returns, and events.
@@ -117,7 +117,7 @@ class RunTracer:
         self._instance = instance
         self._cursors = instance.daemon_cursor_storage
         self._send = send
-        self._versions = VersionStore(root)
+        self._versions = Versions()
 
     def send_ended(self) -> int:
         """Send runs that ended since the last call; return how many."""

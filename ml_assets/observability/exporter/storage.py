@@ -22,7 +22,7 @@ from ml_assets.observability.notifications.slack import Result
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 DRIFT_SOURCES = ("predictions", "raw")
 # Columns of a drift report that have a series each.
@@ -61,7 +61,7 @@ class StorageSource:
 
     def _models(self) -> list[str]:
         """Every model with a plan, a version or a ledger."""
-        planned, trained = PlanStore(self._root), VersionStore(self._root)
+        planned, trained = PlanStore(self._root), Versions()
         found = {*planned.models(), *trained.models(), *Ledger().models()}
         return sorted(found - {RELEASE})
 

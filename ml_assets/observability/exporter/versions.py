@@ -5,11 +5,10 @@ from pathlib import Path
 
 from prometheus_client.core import Metric
 
-from ml_assets.core.files import read_json
 from ml_assets.observability.exporter.metric_families import GaugeFamily
 from ml_assets.records.plan import ServingPlan, trained_at
 from ml_assets.spec.gate import GateSpec
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.state.versions import SPEC, UnknownVersionError, Versions
 
 # Versions of a model that have series, beside those in its plan.
 NEWEST = 5
@@ -19,7 +18,7 @@ class PlanMetrics:
     """The active plan of each model, and its gate; made anew at every poll."""
 
     def __init__(self, root: Path) -> None:
-        self._store = VersionStore(root)
+        self._store = Versions()
         self._info = GaugeFamily(
             "ml_assets_model_info",
             "A version in the active plan.",
@@ -56,8 +55,8 @@ class PlanMetrics:
 
     def _gate(self, model: str) -> GateSpec | None:
         """The gate in the configuration of the newest version."""
-        for name in self._store.names(model)[-1:]:
-            spec = read_json(self._store.directory(model, name) / "spec.json")
+        for name in self._store.latest(model):
+            spec = self._store.document(model, name, SPEC)
             if spec is not None:
                 return GateSpec.model_validate(spec.get("gate", {}))
         return None
@@ -68,7 +67,7 @@ class VersionMetrics:
 
     def __init__(self, root: Path) -> None:
         labels = ("model", "version")
-        self._store = VersionStore(root)
+        self._store = Versions()
         self._trained = GaugeFamily(
             "ml_assets_version_trained_timestamp_seconds",
             "When a version was trained.",
@@ -90,7 +89,7 @@ class VersionMetrics:
 
     def add(self, model: str, plan: ServingPlan | None) -> None:
         """Add the series of the newest versions, and of those in the plan."""
-        names = {*self._store.names(model)[-NEWEST:]}
+        names = {*self._store.latest(model, NEWEST)}
         names |= {arm.version for arm in plan.arms} if plan else set()
         for version in sorted(names):
             self._add_version(model, version)

@@ -12,7 +12,7 @@ from ml_assets.observability.notifications.messages import Kind, Notification
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 
 PAGE = 100
 WILL_RETRY = "dagster/will_retry"
@@ -73,7 +73,7 @@ def gate_verdicts(
     instance: dg.DagsterInstance, root: Path, model: str, after: int
 ) -> Iterator[Notification]:
     """Verdicts of the gate."""
-    store = VersionStore(root)
+    store = Versions()
     for record in materializations(instance, model, "evaluation", after):
         version = str(_metadata(record).get("version", ""))
         evaluation = store.evaluation(model, version) if version else None

@@ -206,7 +206,7 @@ class ServedState:
         if logs is None:
             raise Problem(404, "unknown-prediction", "this server keeps no predictions")
         id_ = request.path.removeprefix(PREDICTIONS)
-        return lookup.find(logs.home, logs.storage, id_)
+        return lookup.find(logs, self.models, id_)
 
     def _openapi(self, _: Request) -> Response:
         return self._document(

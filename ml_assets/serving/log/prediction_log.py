@@ -11,7 +11,9 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ml_assets.serving.log.segments import LABELS, SegmentWriter
+from ml_assets.core.storage import Storage
+from ml_assets.prediction_log import unshipped as announcements
+from ml_assets.serving.log.segments import LABELS, Kept, SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship_all
 from ml_assets.serving.logs import log, logger
 from ml_assets.serving.metrics.collector import Metrics, Unshipped
@@ -20,6 +22,8 @@ from ml_assets.serving.settings import ServerSettings
 __all__ = ["LogKeeper", "PredictionLog", "adopt"]
 
 TICK_SECONDS = 0.5
+# What is on this disk alone is announced so often where it changed, and where not.
+ANNOUNCE_SECONDS, REPEAT_SECONDS = 5.0, 60.0
 RETRY_SECONDS = 5.0
 # A log that works again for so long has recovered; a disk at its brim comes and goes.
 CALM_SECONDS = 5.0
@@ -50,6 +54,15 @@ class PredictionLog:
             return
         if self._causes:
             self._recover()
+
+    @property
+    def has_segments(self) -> bool:
+        """Whether there may be segments on this disk."""
+        return self.predictions.has_segments or self.labels.has_segments
+
+    def unshipped(self) -> list[Kept]:
+        """Segments that are on this disk alone."""
+        return [*self.predictions.unshipped(), *self.labels.unshipped()]
 
     def close_retired(self) -> list[OSError]:
         """Close the segments that have ended; why some are still open."""
@@ -119,11 +132,15 @@ class LogKeeper:
         self._metrics = metrics
         self._server = server
         self.home = Path(settings.home)
-        self.storage = Path(settings.storage)
+        self.storage = Storage(settings.storage)
+        self.models = (settings.model,) if settings.model else ()
+        self._announced: dict[str, list[str]] = {}
+        self._announced_at = -REPEAT_SECONDS
         self._logs: dict[str, PredictionLog] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._reason = ""
+        self._is_adopted = False
         self._thread = threading.Thread(target=self._run, name="log", daemon=True)
         metrics.unshipped = self.unshipped
 
@@ -142,7 +159,7 @@ class LogKeeper:
         now = time.monotonic()
         found = {}
         for item in self._all():
-            kept = [*item.predictions.unshipped(), *item.labels.unshipped()]
+            kept = item.unshipped()
             seconds = max((now - segment.begun for segment in kept), default=0.0)
             size = sum(segment.size for segment in kept)
             found[item.model] = Unshipped(seconds, size)
@@ -153,22 +170,34 @@ class LogKeeper:
         self._thread.start()
 
     def close(self) -> None:
-        """End every segment and ship it; what cannot be shipped is adopted later."""
+        """End every segment and ship it; what cannot be shipped is adopted later.
+
+        A storage that does not answer is waited for as long as requests are.
+        """
         self._stop.set()
-        self._thread.join()
+        if not self._thread.is_alive():
+            return self._finish()
+        self._thread.join(self._settings.shutdown_seconds)
+        if self._thread.is_alive():
+            text = "segments are kept here: the storage does not answer"
+            log(text, logging.WARNING, storage=self.storage.url)
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            is_well = self._is_adopted or self._attempt(self._adopt)
+            is_well &= self._attempt(self._ship)
+            self._stop.wait(TICK_SECONDS if is_well else RETRY_SECONDS)
+        self._finish()
+
+    def _finish(self) -> None:
         for item in self._all():
             item.predictions.retire(at_once=True)
             item.labels.retire(at_once=True)
+        self._announced_at = -REPEAT_SECONDS
         self._attempt(self._ship)
         for item in self._all():
             if item.directory.is_dir() and not any(item.directory.iterdir()):
                 item.directory.rmdir()
-
-    def _run(self) -> None:
-        self._attempt(self._adopt)
-        while not self._stop.wait(TICK_SECONDS):
-            if not self._attempt(self._ship):
-                self._stop.wait(RETRY_SECONDS)
 
     def _attempt(self, step: Callable[[], list[OSError]]) -> bool:
         """Whether `step` went well; if not, the reasons are logged once."""
@@ -190,29 +219,45 @@ class LogKeeper:
         logs = self.home / "log"
         failures = []
         for item in sorted(logs.iterdir()) if logs.is_dir() else []:
-            try:
-                adopted = adopt(self.home, self.storage, item.name)
-            except OSError as error:
-                # Of one model: those of the others are not behind it.
-                failures.append(error)
-                continue
+            adopted = adopt(self.home, self.storage, item.name)
             failures += adopted.failures
-            for path in adopted.paths:
-                log("segment adopted", model=item.name, segment=path.name)
+            for name in adopted.names:
+                log("segment adopted", model=item.name, segment=name)
+        announcements.forget(self.storage)
+        self._is_adopted = True
         return failures
 
     def _ship(self) -> list[OSError]:
         """Ship what has ended; of each model, the first reason why something waits."""
         failures = []
-        for item in self._all():
+        for item in self._busy():
             item.predictions.retire()
             item.labels.retire()
             left = item.close_retired()
-            paths, unshipped = ship_all(item.directory, self.storage)
+            names, unshipped = ship_all(item.directory, self.storage)
             shipped = self._metrics.shipped
-            shipped[item.model] = shipped.get(item.model, 0) + len(paths)
+            shipped[item.model] = shipped.get(item.model, 0) + len(names)
             failures += (left + unshipped)[:1]
+        self._announce()
         return failures
+
+    def _announce(self) -> None:
+        """Let the storage know what is on this disk alone, if that has changed."""
+        now = time.monotonic()
+        segments = {
+            item.model: [f"{self._server}-{kept.name}" for kept in found]
+            for item in self._busy()
+            if (found := item.unshipped())
+        }
+        is_old = segments and now - self._announced_at >= REPEAT_SECONDS
+        is_new = segments != self._announced
+        if is_old or (is_new and now - self._announced_at >= ANNOUNCE_SECONDS):
+            announcements.announce(self.storage, self._server, segments)
+            self._announced, self._announced_at = segments, now
+
+    def _busy(self) -> list[PredictionLog]:
+        """The logs that have something to ship; of a thousand models at rest, none."""
+        return [item for item in self._all() if item.has_segments]
 
     def _all(self) -> list[PredictionLog]:
         with self._lock:

@@ -22,6 +22,7 @@ LABELS = ".labels"
 class Kept(NamedTuple):
     """A segment that is still here: when it was begun (monotonic), and its bytes."""
 
+    name: str
     begun: float
     size: int
 
@@ -122,6 +123,11 @@ class SegmentWriter:
             os.close(segment.descriptor)
         return Closed(lost, failures)
 
+    @property
+    def has_segments(self) -> bool:
+        """Whether there may be segments in its directory."""
+        return bool(self._here or self._retired)
+
     def unshipped(self) -> list[Kept]:
         """The segments of this writer that are still in its directory, with records."""
         with self._lock:
@@ -132,7 +138,8 @@ class SegmentWriter:
             if size is None:
                 gone.append(number)
             elif size:
-                found.append(Kept(begun, size))
+                name = f"{number:08d}{self._infix}{CLOSED}"
+                found.append(Kept(name, begun, size))
         with self._lock:
             for number in gone:
                 self._here.pop(number, None)

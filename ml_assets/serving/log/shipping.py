@@ -1,33 +1,26 @@
 """Brings closed segments from a server's own disk to the storage.
 
-A segment ``<home>/log/<model>/<server>/<number>.jsonl`` becomes
-``<storage>/segments/<model>/<server>-<number>.jsonl``, and goes locally only when it is
-there.
+A segment ``<home>/log/<model>/<server>/<number>.jsonl`` becomes the object
+``segments/<model>/<server>-<number>.jsonl``, and goes locally only when it is there.
 """
 
-import errno
-import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ml_assets.core.files import (
-    atomic_path,
-    is_locked,
-    is_name,
-    locked,
-    sync_directory,
-)
+from ml_assets.core.files import is_locked, is_name, locked
+from ml_assets.core.storage import Storage, StorageUnavailableError
+from ml_assets.prediction_log import unshipped as announcements
 from ml_assets.serving.log.retired_segment import CLOSED, OPEN, close_orphan
 
 T = TypeVar("T")
 
 
 class Shipped(NamedTuple):
-    """Segments that are in the storage now, and why others are not."""
+    """Names of segments that are in the storage now, and why others are not."""
 
-    paths: list[Path]
+    names: list[str]
     failures: list[OSError]
 
 
@@ -36,37 +29,42 @@ def directory_of(home: Path, model: str, server: str = "") -> Path:
     return home / "log" / model / server
 
 
-def ship(segment: Path, storage: Path) -> Path:
-    """Move one closed segment to the storage; its path there.
+def ship(segment: Path, storage: Storage) -> str:
+    """Move one closed segment to the storage; its name there.
 
-    Repeated after a kill it does no harm: the same name gets the same content.
+    Repeated after a kill or a lost reply it does no harm: the same name gets the same
+    content.
+
+    Raises
+    ------
+    OSError
+        If it is not there; it stays here.
     """
-    server = segment.parent.name
-    model = segment.parent.parent.name
-    target = storage / "segments" / model / f"{server}-{segment.name}"
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        os.rename(segment, target)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        with atomic_path(target) as temporary:
-            shutil.copyfile(segment, temporary)
-        segment.unlink()
-    else:
-        sync_directory(target.parent)
-    return target
+    server, model = segment.parent.name, segment.parent.parent.name
+    name = f"segments/{model}/{server}-{segment.name}"
+    if not storage.create(name, segment.read_bytes()):
+        raise FileExistsError(
+            f"{name} in the storage {storage.url} is not what {segment} holds"
+        )
+    segment.unlink()
+    return name
 
 
-def ship_all(directory: Path, storage: Path) -> Shipped:
-    """Ship every closed segment of one server, oldest first; none waits for another."""
+def ship_all(directory: Path, storage: Storage) -> Shipped:
+    """Ship every closed segment of one server, oldest first; none waits for another.
+
+    Raises
+    ------
+    StorageUnavailableError
+        If the storage does not answer: no other segment would get there.
+    """
     found = sorted(directory.glob(f"*{CLOSED}")) if directory.is_dir() else []
     # What a killed adopter was writing anew is not whole, and stands there besides.
     files = [item for item in found if is_name(item.name) and item.is_file()]
     return Shipped(*_each(lambda item: ship(item, storage), files))
 
 
-def adopt(home: Path, storage: Path, model: str) -> Shipped:
+def adopt(home: Path, storage: Storage, model: str) -> Shipped:
     """Close and ship the segments of `model` whose servers are dead.
 
     A last record without its newline is cut: its prediction was never answered. What
@@ -75,24 +73,36 @@ def adopt(home: Path, storage: Path, model: str) -> Shipped:
     Parameters
     ----------
     home
-        Directory of the local state, in which servers write.
-    storage
-        Root of the storage, in which servers hold their leases.
-    model
-        Name of the model.
+        Directory of this machine, in which servers write and hold their leases.
+
+    Raises
+    ------
+    StorageUnavailableError
+        If the storage does not answer.
     """
     shipped = Shipped([], [])
-    if not any(_orphans(home, storage, model)):
+    if not any(orphans(home, model)):
         return shipped
     with locked(directory_of(home, model) / ".lock"):
-        for directory in _orphans(home, storage, model):
+        for directory in orphans(home, model):
             _, failures = _each(close_orphan, sorted(directory.glob(f"*{OPEN}")))
-            paths, unshipped = ship_all(directory, storage)
-            shipped.paths.extend(paths)
+            names, unshipped = ship_all(directory, storage)
+            shipped.names.extend(names)
             shipped.failures.extend(failures + unshipped)
             if not failures + unshipped:
                 shutil.rmtree(directory)
+                if not any(home.glob(f"log/*/{directory.name}")):
+                    announcements.withdraw(storage, directory.name)
     return shipped
+
+
+def orphans(home: Path, model: str) -> Iterator[Path]:
+    """Directories of segments of `model` whose servers hold no lease."""
+    directory = directory_of(home, model)
+    for item in sorted(directory.iterdir()) if directory.is_dir() else []:
+        lease = home / "servers" / item.name / "lease"
+        if item.is_dir() and not is_locked(lease):
+            yield item
 
 
 def _each(
@@ -103,15 +113,8 @@ def _each(
     for path in paths:
         try:
             done.append(step(path))
+        except StorageUnavailableError:
+            raise
         except OSError as error:
             failures.append(error)
     return done, failures
-
-
-def _orphans(home: Path, storage: Path, model: str) -> Iterator[Path]:
-    """Directories of servers that hold no lease."""
-    directory = directory_of(home, model)
-    for item in sorted(directory.iterdir()) if directory.is_dir() else []:
-        lease = storage / "servers" / item.name / "lease"
-        if item.is_dir() and not is_locked(lease):
-            yield item

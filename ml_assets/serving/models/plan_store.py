@@ -16,7 +16,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Literal
 
@@ -28,7 +27,6 @@ from ml_assets.core.files import (
     create_bytes,
     is_locked,
     is_name,
-    locked,
     write_bytes,
 )
 from ml_assets.records.plan import ServingPlan, encode, pin_of
@@ -83,14 +81,6 @@ class PlanStore:
     def history(self, model: str) -> list[ServingPlan]:
         """Every plan of the model, oldest first."""
         return [self.read(model, number) for number in self._generations(model)]
-
-    def lock(self, model: str) -> AbstractContextManager[None]:
-        """One deployer of `model` at a time on this machine."""
-        return locked(self.lock_path(model))
-
-    def lock_path(self, model: str) -> Path:
-        """Locked by the deployer of `model`."""
-        return self._directory(model) / ".lock"
 
     def propose(self, plan: ServingPlan) -> None:
         """Ask the running servers to prepare `plan`."""

@@ -1,17 +1,21 @@
 """``GET /predictions/{id}``: an answer that was given, and what it was given for."""
 
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
+from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Signature
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.log.prediction_log import LogKeeper
+from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.requests.messages import Response, json_response
 from ml_assets.serving.requests.problems import Problem
 
 
-def find(home: Path, storage: Path, prediction_id: str) -> Response:
+def find(
+    logs: LogKeeper, served: Mapping[str, ServedModel], prediction_id: str
+) -> Response:
     """The prediction, from this machine's segments or from the storage.
 
     Raises
@@ -23,7 +27,7 @@ def find(home: Path, storage: Path, prediction_id: str) -> Response:
     from ml_assets.prediction_log import lookup as loglookup
 
     try:
-        logged = loglookup.find(home, storage, prediction_id)
+        logged = loglookup.find(logs.home, logs.storage, prediction_id, logs.models)
     except (ValueError, OverflowError):
         detail = "expected the id of a prediction, which is a UUID of version 7"
         raise Problem(404, "unknown-prediction", detail) from None
@@ -42,7 +46,7 @@ def find(home: Path, storage: Path, prediction_id: str) -> Response:
         "time": answer["time"],
         "request_id": answer["request"],
         "entity": answer.get("entity"),
-        "input": _named(storage, logged.model, answer),
+        "input": _named(logs.storage, served, logged.model, answer),
         "latency_us": answer["us"],
         "shadows": [_outcome(record) for record in shadows],
     }
@@ -60,14 +64,22 @@ def _outcome(record: dict[str, Any]) -> dict[str, Any]:
     return outcome | ({"error": record["error"]} if record.get("error") else {})
 
 
-def _named(storage: Path, model: str, record: dict[str, Any]) -> Any:
-    """The input by column name; as a list where the plan or the bundle is gone."""
+def _named(
+    storage: Storage,
+    served: Mapping[str, ServedModel],
+    model: str,
+    record: dict[str, Any],
+) -> Any:
+    """The input by column name; as a list where the bundle is gone."""
+    version = record["version"]
+    arms = served[model].arms if model in served else ()
+    known = [arm.signature for arm in arms if arm.version == version]
     try:
-        plan = PlanStore(storage).read(model, record["generation"])
-        arm = next(arm for arm in plan.arms if arm.version == record["version"])
-        data = (storage / arm.bundle / "signature.json").read_bytes()
-        columns = msgspec.json.decode(data, type=Signature).columns
-        names = [column.name for column in columns]
+        if not known:
+            name = f"versions/{model}/{version}/bundle/signature.json"
+            data = storage.get(name) or b""
+            known = [msgspec.json.decode(data, type=Signature)]
+        names = [column.name for column in known[0].columns]
         return dict(zip(names, record["x"], strict=True))
-    except (OSError, ValueError, StopIteration, msgspec.MsgspecError):
+    except (OSError, ValueError, msgspec.MsgspecError):
         return record["x"]

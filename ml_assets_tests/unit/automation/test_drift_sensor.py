@@ -8,7 +8,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import definitions_of
 from ml_assets_tests.kits.cli import record
 from ml_assets_tests.kits.runs import run_of
@@ -26,7 +26,9 @@ def report(instance: dg.DagsterInstance, name: str, **given: Any) -> None:
 @pytest.fixture
 def tick(instance: dg.DagsterInstance, make_spec: Any) -> Callable[..., Any]:
     def run(cursor: str | None = None, **monitoring: Any) -> dg.SensorResult:
-        sensor = definitions_of(make_spec(monitoring=monitoring)).resolve_sensor_def("drift")
+        sensor = definitions_of(make_spec(monitoring=monitoring)).resolve_sensor_def(
+            "drift"
+        )
         context = dg.build_sensor_context(instance=instance, cursor=cursor)
         result = sensor(context)
         assert isinstance(result, dg.SensorResult)
@@ -84,7 +86,7 @@ def test_no_drift_trains_nothing(tick: Any, instance: Any) -> None:
 def test_data_that_a_version_was_trained_on_is_not_trained_on_again(
     tick: Any, instance: Any, home: Path
 ) -> None:
-    VersionStore(home).save(record("churn", "v2", raw_version="new"))
+    Versions().save(record("churn", "v2", raw_version="new"))
     report(instance, "raw-v1-new", raw_version="new")
     assert reason_of(tick()) == "churn, raw-v1-new: version v2 was trained on that data"
 
@@ -99,7 +101,9 @@ def test_the_same_drift_of_the_same_champion_is_a_reason_once(
     report(instance, "b", **about)
     second = tick(first.cursor, cooldown_hours=0)
     assert launched(first) == ["a"] and launched(second) == []
-    assert reason_of(second) == ("churn, b: training was asked for this drift from v1 before")
+    assert reason_of(second) == (
+        "churn, b: training was asked for this drift from v1 before"
+    )
     # Another column, and another champion, are other drifts.
     report(instance, "c", **about | {DRIFTED_COLUMNS: ["age", "fee"]})
     third = tick(second.cursor, cooldown_hours=0)

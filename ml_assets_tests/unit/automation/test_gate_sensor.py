@@ -18,7 +18,7 @@ from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans
 from ml_assets.state.registry import RegistryError
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets import UnreachableError
 from ml_assets_tests.conftest import definitions_of
 from ml_assets_tests.kits.plans import commit
@@ -171,7 +171,9 @@ def as_if_it_was_not_there(cursor: str, storage_id: int) -> str:
     handled = progress.events.handled
     assert storage_id in handled
     events = msgspec.structs.replace(progress.events, handled=handled - {storage_id})
-    return msgspec.json.encode(msgspec.structs.replace(progress, events=events)).decode()
+    return msgspec.json.encode(
+        msgspec.structs.replace(progress, events=events)
+    ).decode()
 
 
 def evaluations(instance: dg.DagsterInstance) -> list[int]:
@@ -294,7 +296,7 @@ def test_weekly_versions_wait_until_the_experiment_has_ended(
 ) -> None:
     spec = make_spec(serving={"strategy": strategy})
     sensor = gate_sensor_of(spec)
-    versions = VersionStore(home)
+    versions = Versions()
     cursor = None
 
     def tick_now() -> tuple[list[str], str]:

@@ -7,9 +7,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from ml_assets.prediction_log.compaction import compact
-from ml_assets.prediction_log.reader import labels
+from ml_assets.core.storage import storage
+from ml_assets.lifecycle.compaction import compact
 from ml_assets.prediction_log.segments import waiting
+from ml_assets.state.logged import labels
 from ml_assets_tests.kits.cli import deploy_small_model, in_service, invoke
 from ml_assets_tests.kits.prediction_log import NOON, prediction_id
 
@@ -23,9 +24,9 @@ def deployed(home: Path) -> Path:
     return home
 
 
-def handed_in(root: Path) -> list[tuple[str | None, str | None, float | None, str]]:
-    compact(root, "income", "labels")
-    found = labels(root, "income").astype(object)
+def handed_in() -> list[tuple[str | None, str | None, float | None, str]]:
+    compact("income", "labels")
+    found = labels("income").astype(object)
     found = found.where(found.notna(), None)
     return list(found[["id", "entity", "time", "label"]].itertuples(index=False))
 
@@ -55,8 +56,9 @@ def test_a_label_is_handed_in(
     assert done.exit_code == 0, done.output
     document = json.loads(done.stdout)
     assert document["labels"] == 1
-    assert waiting(deployed, "income", "labels") == [document["segment"]]
-    assert handed_in(deployed) == [row]
+    (segment,) = waiting(storage(), "income", "labels")
+    assert segment.name == f"segments/income/{document['segment']}"
+    assert handed_in() == [row]
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
@@ -70,7 +72,7 @@ def test_other_formats_hold_the_same(
     else:
         frame.to_json(file, orient="records", lines=True)
     assert invoke("feedback", "income", str(file)).exit_code == 0
-    assert [row[3] for row in handed_in(deployed)] == ["yes", "no"]
+    assert [row[3] for row in handed_in()] == ["yes", "no"]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,7 @@ def test_a_file_with_a_wrong_row_is_refused_whole(
     file.write_text(text)
     done = invoke("feedback", "income", str(file))
     assert done.exit_code == 1 and re.search(message, done.stderr)
-    assert waiting(deployed, "income", "labels") == []
+    assert not list(waiting(storage(), "income", "labels"))
 
 
 def test_a_model_that_was_never_deployed_has_nothing_to_label(tmp_path: Path) -> None:

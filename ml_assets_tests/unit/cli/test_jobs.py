@@ -10,7 +10,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.cli import jobs
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import evaluated, in_service, invoke
 
 MODEL, VERSION = "breast_cancer", "20261122T020000Z"
@@ -238,7 +238,7 @@ def test_waiting_for_a_refused_version_fails_with_the_reason(home: Path) -> None
 
 def test_waiting_for_the_champion_again_ends_at_once(home: Path) -> None:
     evaluated(home, MODEL, VERSION, 0.95, passed=True)
-    store = VersionStore(home)
+    store = Versions()
     evaluation = store.evaluation(MODEL, VERSION)
     assert evaluation is not None
     evaluation["gate"]["repeats"] = True

@@ -24,7 +24,7 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def storage(deployed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("ML_ASSETS_STORAGE", str(deployed))
+    monkeypatch.setenv("ML_ASSETS_HOME", str(deployed))
     yield deployed
 
 

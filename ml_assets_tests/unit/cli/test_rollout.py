@@ -10,7 +10,7 @@ from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     deploy_small_model(tmp_path)
-    monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path))
+    monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
     return tmp_path
 
 

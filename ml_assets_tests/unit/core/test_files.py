@@ -26,9 +26,8 @@ from ml_assets.core.files import (
 )
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.settings import ServerSettings
-from ml_assets.state.ledger import Ledger
-from ml_assets.state.tables import TableStore
-from ml_assets.state.versions import UnknownVersionError, VersionStore
+from ml_assets.state.tables import Tables
+from ml_assets.state.versions import UnknownVersionError, Versions
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -133,17 +132,14 @@ def test_a_bucket_is_refused_and_no_directory_is_made_of_it(
 )
 def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> None:
     """Whichever record, table, plan or ledger it was meant for."""
-    VersionStore(tmp_path).reserve("m", "run")
+    Versions().reserve("m", "run")
     for attempt in (
         lambda: below(tmp_path, name),
-        lambda: TableStore(tmp_path).path("churn", "raw", name),
-        lambda: TableStore(tmp_path).version("churn", name, "run"),
+        lambda: Tables().read("churn", "raw", name),
         lambda: PlanStore(tmp_path).current(name),
         lambda: PlanStore(tmp_path).pinned("churn", name),
-        lambda: Ledger().entries(name),
-        lambda: VersionStore(tmp_path).evaluation("churn", name),
     ):
         with pytest.raises(NameFault, match="is no name: expected letters"):
             attempt()
     with pytest.raises(UnknownVersionError, match="model churn has no version"):
-        VersionStore(tmp_path).get("churn", name)
+        Versions().get("churn", name)

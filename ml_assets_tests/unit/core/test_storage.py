@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets.core import objects
+from ml_assets.core import storage as module
 from ml_assets.core.files import NameFault, StorageError
 from ml_assets.core.storage import Storage, StorageUnavailableError, storage
 
@@ -31,7 +31,7 @@ class TestEveryStorage:
         assert storage().create("plans/churn/1.json", b"one")
 
     def test_of_racing_writers_one_wins_each_time(self) -> None:
-        clients = [storage() for _ in range(4)]
+        clients = [Storage(storage().url) for _ in range(4)]
         for number in range(10):
             barrier = threading.Barrier(len(clients))
 
@@ -42,7 +42,7 @@ class TestEveryStorage:
             with ThreadPoolExecutor(len(clients)) as pool:
                 assert sum(pool.map(write, range(len(clients)))) == 1
 
-    def test_a_pointer_changes_and_its_tag_tells(self) -> None:
+    def test_a_pointer_changes_and_so_does_its_tag(self) -> None:
         found = storage()
         assert found.changed("active.json", None) is None
         found.put("active.json", b"1")
@@ -154,7 +154,7 @@ def lossy(s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lossy]:
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
     monkeypatch.setenv("ML_ASSETS_STORAGE", url)
-    monkeypatch.setattr(objects, "RETRY_SECONDS", 2)
+    monkeypatch.setattr(module, "RETRY_SECONDS", 2)
     yield proxy
     proxy.server.shutdown()
 

@@ -7,6 +7,7 @@ from ml_assets.delivery.errors import AlreadyDoneError, RefusedError
 from ml_assets.delivery.releases import ReleaseStore, resolve
 from ml_assets.spec.reserved import RELEASE
 from ml_assets_tests.kits.environment import FIRST
+from ml_assets_tests.kits.ledger_rows import rewrite, tampered
 from ml_assets_tests.kits.oci import COMMITS, build
 from ml_assets_tests.kits.releases import ReleaseSite
 
@@ -97,8 +98,7 @@ def test_a_ledger_that_was_edited_lets_nothing_through(site: ReleaseSite) -> Non
     resolve(site.repository, ReleaseStore(site.home), "v1.0.0")
     digest = site.passed("b", "v1.1.0")
     site.approve("v1.1.0")
-    path = site.ledger.path(RELEASE)
-    path.write_text(path.read_text().replace("it was tested", "it was TESTED"))
+    rewrite(lambda found: [tampered(r, "it was", "it WAS") for r in found], RELEASE)
     with pytest.raises(RefusedError, match="cannot be trusted: entry 2"):
         site.promote()
     assert site.production.images() == FIRST and digest

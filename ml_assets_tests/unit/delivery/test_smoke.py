@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from ml_assets.assets.release_smoke import broken_rules, try_pipeline
-from ml_assets.state.tables import TableStore
+from ml_assets.state.tables import Tables
 from ml_assets_tests.kits.records import add_version
 
 RULE = {
@@ -22,7 +22,7 @@ RULE = {
 def keep(root: Path, version: str, ages: list[int]) -> None:
     """A version that was trained on rows of these ages."""
     record = add_version(root, version)
-    store, frame = TableStore(root), pd.DataFrame({"age": ages})
+    store, frame = Tables(), pd.DataFrame({"age": ages})
     frame.attrs["data_version"] = record.raw_version
     store.path("churn", "raw", record.raw_version).unlink()
     store.write("churn", "raw", record.run_id, frame)

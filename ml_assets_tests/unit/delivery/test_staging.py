@@ -11,7 +11,7 @@ from ml_assets.delivery import rollout
 from ml_assets.delivery.attempts import AttemptStore
 from ml_assets.delivery.errors import AlreadyDoneError
 from ml_assets.delivery.webserver import Webserver
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.locks import deployer_lock
 from ml_assets.targets.clusters import ClusterError
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
 from ml_assets_tests.kits.environment import CODE, FIRST, IDLE, SERVERS
@@ -171,7 +171,7 @@ def test_a_deployer_of_a_version_is_waited_for(site: ReleaseSite) -> None:
     site.staging.api.before_patch = lambda name, patch: patched.set()
     attempts = AttemptStore(site.home, "staging")
     with ThreadPoolExecutor() as pool:
-        with PlanStore(site.home).lock("census_income"):
+        with deployer_lock("census_income"):
             begun = pool.submit(site.stage, release)
             await_true(attempts.newest, "it has begun", 20)
             assert not patched.wait(1.0)

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.lifecycle.plan_transitions import challenge, next_step
-from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
 from ml_assets_tests.kits.cli import invoke, record
@@ -30,7 +30,7 @@ def status_of(
     root: Path, history: list[ServingPlan], **serving: Any
 ) -> ExperimentStatus:
     for kind in ("predictions", "labels"):
-        compact(root, "churn", kind)
+        compact("churn", kind)
     spec = ServingSpec.model_validate(serving)
     found = experiment_status(root, spec, history, NOW)
     assert found is not None
@@ -171,7 +171,6 @@ def test_asking_often_or_once_leads_to_the_same_status(home: Path, times: int) -
 
 
 def test_the_command_shows_the_evidence(home: Path) -> None:
-    from ml_assets.serving.models.plan_store import PlanStore
 
     for plan in plans(strategy="shadow"):
         commit(plan)

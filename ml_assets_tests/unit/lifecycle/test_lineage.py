@@ -10,15 +10,15 @@ import pytest
 from click.testing import CliRunner
 
 from ml_assets.lifecycle.activation import evidence_of
+from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.lineage import LineageError, lineage
 from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.prediction_log import lookup as loglookup
-from ml_assets.prediction_log.compaction import compact
 from ml_assets.records.plan import digest
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.ledger import Ledger
 from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.kits.ledger_rows import rewrite, tampered
 from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.prediction_log import line, prediction_id, ship, together
 from ml_assets_tests.kits.records import add_version, serve_version
@@ -53,7 +53,7 @@ def shipped(home: Path, lines: list[dict[str, Any]]) -> None:
 def compacted(home: Path, lines: list[dict[str, Any]]) -> None:
     ship(home, lines[: len(lines) // 2])
     ship(home, lines[len(lines) // 2 :], "s-00000001")
-    assert compact(home, "churn", "predictions").rows >= len(lines)
+    assert compact("churn", "predictions").rows >= len(lines)
 
 
 LOGS = [in_open_segment, in_closed_segment, shipped, compacted]
@@ -176,8 +176,7 @@ def test_a_removed_file_and_an_edited_ledger_are_named(
     logged = line(NOON, 1, version=version)
     ship(home, [logged])
     (home / f"tables/churn/raw/raw{version}.parquet").unlink()
-    ledger = home / "ledger/churn.jsonl"
-    ledger.write_bytes(ledger.read_bytes().replace(b"user ana", b"user bob"))
+    rewrite(lambda found: [tampered(found[0], "user ana", "user bob")])
     assert lineage(logged["id"])["problems"] == [
         f"tables/churn/raw/raw{version}.parquet is missing",
         f"ledger: entry 1 (deployment of {version}) was edited",

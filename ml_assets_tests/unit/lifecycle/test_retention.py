@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ml_assets.core.files import write_json
 from ml_assets.lifecycle import cleanup
 from ml_assets.lifecycle.cleanup import clean
+from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.holds import hold
 from ml_assets.lifecycle.retention import (
     DAY,
@@ -27,10 +28,9 @@ from ml_assets.lifecycle.retention import (
     plan_retention,
 )
 from ml_assets.lifecycle.storage_snapshot import made, take_snapshot
-from ml_assets.prediction_log.compaction import compact
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry, RegistryError
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.kits.prediction_log import line, ship
 from ml_assets_tests.kits.records import add_version, serve_version
@@ -229,10 +229,10 @@ def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             serve_version(home, record, created_at=f"2025-01-1{number}T00:00:00+00:00")
     hold(LocalTarget(home), "churn", "20250101T000000Z", "user ana", "evidence")
     ship(home, [line(NOW - 40 * DAY, n, version="20250104T000000Z") for n in range(9)])
-    compact(home, "churn", "predictions")
+    compact("churn", "predictions")
     fresh = [line(NOW - 2 * DAY, n, version="20250104T000000Z") for n in range(9)]
     ship(home, fresh, "s-00000001")
-    compact(home, "churn", "predictions")
+    compact("churn", "predictions")
     ship(home, [line(NOW - DAY, 1, version="20250102T000000Z")], "s-00000002")
     (home / "tables/churn/raw/.tmp-dead").write_bytes(b"half")
     write_json(home / "steps/churn/run/churn__raw_read[1]/result.json", {})
@@ -261,7 +261,7 @@ def test_a_dry_run_lists_what_would_go_and_removes_nothing(storage: Path) -> Non
 def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
     done = clean(LocalTarget(storage), "churn", POLICY, NOW)
     # 1 is on hold, 2 has a segment, 3 is previous, 4 serves, 5 and 6 are the newest.
-    assert VersionStore(storage).names("churn") == [
+    assert Versions().names("churn") == [
         f"2025010{n}T000000Z" for n in (1, 2, 3, 4, 5, 6)
     ]
     assert {item.kind for item in done.deletions} == {
@@ -276,7 +276,7 @@ def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
     few = POLICY.model_copy(update={"versions": 1})
     done = clean(LocalTarget(storage), "churn", few, NOW)
     left = [f"2025010{n}T000000Z" for n in (1, 3, 4, 6)]
-    assert VersionStore(storage).names("churn") == left
+    assert Versions().names("churn") == left
     assert {item.kind for item in done.deletions} == {"version", "table", "report"}
     assert {path.stem for path in storage.glob("tables/churn/raw/*.parquet")} == {
         f"raw{name}" for name in left
@@ -347,12 +347,12 @@ def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
     with LocalTarget(storage).lock("churn"):
         may_clean.set()
         # Under the deployer's lock, a version that would go becomes active.
-        record = VersionStore(storage).get("churn", "20250102T000000Z")
+        record = Versions().get("churn", "20250102T000000Z")
         serve_version(storage, record)
     cleaning.join()
     assert cleaning.exitcode == 0
     assert_sound(storage)
-    assert "20250102T000000Z" in VersionStore(storage).names("churn")
+    assert "20250102T000000Z" in Versions().names("churn")
 
 
 def assert_sound(root: Path) -> None:
@@ -380,7 +380,7 @@ def test_a_killed_cleanup_is_finished_by_the_next(
     assert_sound(storage)
     _clean(storage)
     assert_sound(storage)
-    assert len(VersionStore(storage).names("churn")) == 4
+    assert len(Versions().names("churn")) == 4
     few = POLICY.model_copy(update={"versions": 1})
     assert clean(LocalTarget(storage), "churn", few, NOW).deletions == []
 

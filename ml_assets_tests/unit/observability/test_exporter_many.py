@@ -30,6 +30,8 @@ from ml_assets.observability.exporter.metric_families import (
 )
 from ml_assets.observability.exporter.polling import SourceHealth
 from ml_assets.observability.exporter.storage import StorageSource
+from ml_assets.state.engine import writing
+from ml_assets.state.schema import ledger_heads
 from ml_assets_tests.kits import exporter as kit
 
 # More than the limit that gauges once had.
@@ -38,9 +40,11 @@ NAMES = [f"m{number:04}" for number in range(MANY)]
 
 
 def of_storage(root: Path) -> Iterable[Metric]:
-    (root / "ledger").mkdir()
+    head = {"seq": 0, "hash": "0" * 64, "signature": None}
+    with writing("every model") as connection:
+        rows = [{"model": name, **head} for name in NAMES]
+        connection.execute(ledger_heads.insert(), rows)
     for name in NAMES:
-        (root / "ledger" / f"{name}.jsonl").touch()
         report = root / "reports" / name / "drift" / "raw-1.json"
         report.parent.mkdir(parents=True)
         column = {"column": "age", "psi": 0.1, "drifted": False}

@@ -12,6 +12,7 @@ from ml_assets.observability.notifications.notifier import Notifier
 from ml_assets.observability.notifications.slack import Slack
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits import exporter as kit
+from ml_assets_tests.kits.ledger_rows import edit, rewrite
 from ml_assets_tests.kits.records import add_version, serve_version
 from ml_assets_tests.kits.slack import slack_double
 
@@ -87,8 +88,9 @@ def test_a_ledger_that_was_edited_is_not_intact(
 ) -> None:
     name = "ml_assets_ledger_intact"
     assert kit.value(kit.polled(source), name, model="churn") == 1
-    rewrite(make_anew_by_eve)
-    assert kit.value(kit.polled(source), name, model="churn") == 0
+    rewrite(lambda found: [*found[:-1], edit(found[-1], who="user eve")])
+    restarted = StorageSource(root, FoldedSeries())
+    assert kit.value(kit.polled(restarted), name, model="churn") == 0
 
 
 def test_the_last_drift_report_of_each_source_has_series(

@@ -13,7 +13,7 @@ from ml_assets.observability.dagster_records import span_id_of, trace_id_of
 from ml_assets.observability.exporter import run_traces
 from ml_assets.observability.exporter.run_traces import KEY, RunCursor, RunTracer
 from ml_assets.observability.run_spans import RunSpans
-from ml_assets.state.versions import VersionStore
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import record
 from ml_assets_tests.kits.otlp import Collected, Collector, collector
 
@@ -173,8 +173,8 @@ def test_a_deployment_is_linked_to_the_training_of_the_version_it_brought(
     instance: dg.DagsterInstance, collector: Collector, tracer: RunTracer, home: Path
 ) -> None:
     trained = execute(instance, "churn_train", model="churn")
-    VersionStore(home).save(record("churn", VERSION, run_id=trained))
-    VersionStore(home).save(record("churn", OLDER, run_id="long ago"))
+    Versions().save(record("churn", VERSION, run_id=trained))
+    Versions().save(record("churn", OLDER, run_id="long ago"))
     deployed = execute(instance, "churn_deploy", model="churn", version=VERSION)
     assert tracer.send_ended() == 2
     roots = {span.trace: span for span in collector.spans if not span.parent}

@@ -99,9 +99,7 @@ def test_what_is_of_no_model_is_found_among_all(repository: RunRepository) -> No
     assert repository.has_job("runs_retention")
 
 
-def test_a_run_process_gets_that_repository(
-    as_of_a_run: None, project: Path
-) -> None:
+def test_a_run_process_gets_that_repository(as_of_a_run: None, project: Path) -> None:
     assert isinstance(of_project(project), RunRepository)
 
 

@@ -1,7 +1,6 @@
 """Who can write the ledger but lacks its key can forge no entry."""
 
 from pathlib import Path
-from typing import Any
 
 import click.testing
 import pytest

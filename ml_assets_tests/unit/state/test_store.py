@@ -1,11 +1,10 @@
-"""Plans: numbered, never changed, committed by one; and what servers report of them."""
+"""Plans as servers read them, numbered and never changed, and what they report."""
 
 import fcntl
 import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,7 @@ def test_a_model_that_was_never_deployed_has_no_plan(store: PlanStore) -> None:
 
 
 def test_what_others_keep_among_the_plans_is_no_model(store: PlanStore) -> None:
-    store.commit(plan(1))
+    store.publish(plan(1))
     for name in ("lost+found", ".snapshot", f"{TEMPORARY}dead", "a b"):
         (store.root / "plans" / name).mkdir()
     (store.root / "plans" / "README").write_text("plans")
@@ -61,8 +60,8 @@ def test_the_newest_generation_is_active_and_the_old_ones_stay(
     store: PlanStore,
 ) -> None:
     for generation in range(1, 13):
-        store.commit(plan(generation, f"v{generation}"))
-    store.commit(plan(1, model="telco"))
+        store.publish(plan(generation, f"v{generation}"))
+    store.publish(plan(1, model="telco"))
     assert store.current("churn") == plan(12, "v12")
     assert [item.live.version for item in store.history("churn")] == [
         f"v{generation}" for generation in range(1, 13)
@@ -71,51 +70,18 @@ def test_the_newest_generation_is_active_and_the_old_ones_stay(
     assert store.models() == ["churn", "telco"]
 
 
-@pytest.mark.parametrize("generation", [1, 2, 4, 9])
-def test_only_the_next_generation_can_be_committed(
-    store: PlanStore, generation: int
-) -> None:
-    store.commit(plan(1, "a"))
-    store.commit(plan(2, "b"))
-    with pytest.raises(StalePlanError, match=f"plan {generation} of churn cannot be"):
-        store.commit(plan(generation, "c"))
-    assert store.current("churn") == plan(2, "b")
-    assert len(store.history("churn")) == 2
-
-
-def test_of_many_committers_one_wins_and_the_others_are_reported(
-    store: PlanStore,
-) -> None:
-    for generation in range(1, 6):
-        start = threading.Barrier(8)
-        outcomes: list[str] = []
-
-        def commit(name: str, number: int = generation) -> None:
-            start.wait()
-            try:
-                store.commit(plan(number, name))
-            except StalePlanError:
-                outcomes.append("stale")
-            else:
-                outcomes.append(name)
-
-        threads = [
-            threading.Thread(target=commit, args=(f"v{index}",)) for index in range(8)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert outcomes.count("stale") == 7
-        (winner,) = {*outcomes} - {"stale"}
-        current = store.current("churn")
-        assert current is not None and current.live.version == winner
+def test_a_plan_may_be_published_again_and_never_replaced(store: PlanStore) -> None:
+    store.publish(plan(1, "a"))
+    store.publish(plan(1, "a"))
+    with pytest.raises(StalePlanError, match="plan 1 of churn is another one"):
+        store.publish(plan(1, "b"))
+    assert store.current("churn") == plan(1, "a")
 
 
 def test_names_of_writes_under_way_are_no_plans(
     store: PlanStore, tmp_path: Path
 ) -> None:
-    store.commit(plan(1))
+    store.publish(plan(1))
     (tmp_path / "plans/churn" / f"{TEMPORARY}00-00000002.json").write_text("{")
     (tmp_path / "plans/fresh").mkdir()
     (tmp_path / "plans/fresh" / f"{TEMPORARY}00-00000001.json").write_text("{")
@@ -134,20 +100,20 @@ def test_a_proposal_is_seen_until_it_is_withdrawn(store: PlanStore) -> None:
 
 def test_the_proposal_ends_with_its_commit(store: PlanStore) -> None:
     store.propose(plan(1))
-    store.commit(plan(1))
+    store.publish(plan(1))
     assert store.proposal("churn") is None
 
 
 def test_a_proposal_that_a_dead_deployer_left_is_no_longer_asked_for(
     store: PlanStore, tmp_path: Path
 ) -> None:
-    store.commit(plan(1))
+    store.publish(plan(1))
     (tmp_path / "plans/churn/proposal.json").write_bytes(encode(plan(1, "late")))
     assert store.proposal("churn") is None
 
 
 def test_a_plan_keeps_its_digest_through_its_file(store: PlanStore) -> None:
-    store.commit(plan(1))
+    store.publish(plan(1))
     current = store.current("churn")
     assert current is not None and digest(current) == digest(plan(1))
     assert digest(plan(1)) != digest(plan(1, "b"))
@@ -305,7 +271,7 @@ def test_a_lease_has_its_name_only_when_it_is_held(
 def test_a_damaged_plan_is_refused_rather_than_guessed(
     store: PlanStore, tmp_path: Path
 ) -> None:
-    store.commit(plan(1))
+    store.publish(plan(1))
     (tmp_path / "plans/churn/00000002.json").write_text('{"model": "churn"')
     with pytest.raises(msgspec.DecodeError):
         store.current("churn")

@@ -9,6 +9,7 @@ from ml_assets.serving.models.plan_store import PlanStore, ServerLease
 from ml_assets.targets import RolloutError, configured_target
 from ml_assets.targets.containers import Server
 from ml_assets.targets.docker import DockerTarget
+from ml_assets_tests.kits.plans import apply
 
 PLAN = ServingPlan(
     model="churn",
@@ -29,7 +30,7 @@ def test_an_engine_that_does_not_answer_is_named_and_nothing_is_proposed(
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     with pytest.raises(RolloutError, match="the Docker engine at tcp://127.0.0.1:9"):
-        DockerTarget(tmp_path).apply(PLAN)
+        apply(DockerTarget(tmp_path), PLAN)
     assert DockerTarget(tmp_path).current("churn") is None
     assert not (tmp_path / "plans").exists()
 

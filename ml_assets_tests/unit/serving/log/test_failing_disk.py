@@ -5,6 +5,7 @@ import os
 
 import pytest
 
+from ml_assets.core.storage import Storage
 from ml_assets.serving.log import retired_segment
 from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.log.segments import SegmentWriter
@@ -120,7 +121,7 @@ def test_whatever_happens_to_a_file_its_segment_is_closed_in_the_end(
 
 @pytest.fixture
 def lease(tmp_path):
-    lease = ServerLease(tmp_path / "storage", "me")
+    lease = ServerLease(tmp_path / "home", "me")
     yield lease
     lease.release()
 
@@ -157,15 +158,17 @@ def test_one_segment_that_stays_keeps_back_no_other_and_no_other_model(
     for model in ("bad", "good"):
         for _ in range(2):
             logs.log_of(model).append(LINES, 2)
-    # A directory in the way of a name: nothing can be renamed there.
+    # Something in the way of a name: nothing else can have it.
     if step == "close":
         way = directory_of(tmp_path / "home", "bad", "me") / "00000001.jsonl"
+        (way / "in the way").mkdir(parents=True)
     else:
         way = tmp_path / "storage/segments/bad/me-00000001.jsonl"
-    (way / "in the way").mkdir(parents=True)
+        way.parent.mkdir(parents=True)
+        way.write_bytes(b"in the way")
     logs.start()
     logs.close()
-    assert shipped(tmp_path) == [
+    assert [name for name in shipped(tmp_path) if name != "bad/me-00000001.jsonl"] == [
         "bad/me-00000002.jsonl",
         "good/me-00000001.jsonl",
         "good/me-00000002.jsonl",
@@ -174,7 +177,7 @@ def test_one_segment_that_stays_keeps_back_no_other_and_no_other_model(
 
 
 def test_one_orphan_that_stays_keeps_back_no_other(tmp_path):
-    home, storage = tmp_path / "home", tmp_path / "storage"
+    home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
     for server in ("a", "b"):
         directory = directory_of(home, "census", server)
         directory.mkdir(parents=True)
@@ -182,7 +185,7 @@ def test_one_orphan_that_stays_keeps_back_no_other(tmp_path):
         (directory / "00000002.open").write_bytes(LINES)
     (directory_of(home, "census", "a") / "00000001.jsonl" / "x").mkdir(parents=True)
     found = adopt(home, storage, "census")
-    assert [path.name for path in found.paths] == [
+    assert [name.removeprefix("segments/census/") for name in found.names] == [
         "a-00000002.jsonl", "b-00000001.jsonl", "b-00000002.jsonl",
     ]  # fmt: skip
     assert found.failures and directory_of(home, "census", "a").exists()

@@ -3,10 +3,14 @@
 import errno
 import json
 import os
+import time
 
 import pytest
 
 from ml_assets.core.files import TEMPORARY
+from ml_assets.core.storage import Storage, StorageUnavailableError
+from ml_assets.prediction_log.unshipped import announce
+from ml_assets.serving.log import prediction_log
 from ml_assets.serving.log.prediction_log import LogKeeper, PredictionLog
 from ml_assets.serving.log.retired_segment import close_orphan
 from ml_assets.serving.log.segments import SegmentWriter
@@ -120,51 +124,57 @@ def orphan(home, server="dead", model="census"):
 
 
 def test_segments_of_a_dead_server_are_adopted_once(tmp_path):
-    home, storage = tmp_path / "home", tmp_path / "storage"
+    home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
     directory = orphan(home)
-    found = adopt(home, storage, "census").paths
-    assert {item.name: item.read_bytes() for item in found} == {
-        "dead-00000001.jsonl": b"1\n",
-        "dead-00000002.jsonl": b"2\n",
-        "dead-00000001.labels.jsonl": b"4\n",
+    announce(storage, "dead", {"census": ["dead-00000002.jsonl"]})
+    found = adopt(home, storage, "census").names
+    assert {name: storage.get(name) for name in found} == {
+        "segments/census/dead-00000001.jsonl": b"1\n",
+        "segments/census/dead-00000002.jsonl": b"2\n",
+        "segments/census/dead-00000001.labels.jsonl": b"4\n",
     }
-    assert {item.parent for item in found} == {storage / "segments" / "census"}
     assert not directory.exists()
     assert adopt(home, storage, "census") == ([], [])
+    # Nothing of it is on a disk alone any more.
+    assert storage.children("unshipped") == []
 
 
 def test_what_a_killed_adopter_left_half_written_is_not_shipped(tmp_path):
-    home, storage = tmp_path / "home", tmp_path / "storage"
+    home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
     directory = orphan(home)
     (directory / f"{TEMPORARY}00-00000002.jsonl").write_bytes(b"2\n")
-    found = adopt(home, storage, "census").paths
-    assert b"".join(sorted(item.read_bytes() for item in found)) == b"1\n2\n4\n"
+    found = adopt(home, storage, "census").names
+    assert b"".join(sorted(map(storage.get, found))) == b"1\n2\n4\n"
     assert not directory.exists()
 
 
 def test_segments_of_a_living_server_are_left_alone(tmp_path):
-    directory = orphan(tmp_path)
-    lease = ServerLease(tmp_path, "dead")
-    assert adopt(tmp_path, tmp_path, "census") == ([], [])
+    home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
+    directory = orphan(home)
+    lease = ServerLease(home, "dead")
+    assert adopt(home, storage, "census") == ([], [])
     assert len(names(directory)) == 3
     lease.release()
-    assert len(adopt(tmp_path, tmp_path, "census").paths) == 3
+    assert len(adopt(home, storage, "census").names) == 3
 
 
-def test_a_segment_is_copied_to_another_file_system(tmp_path, monkeypatch):
-    home, storage = tmp_path / "home", tmp_path / "storage"
+def test_a_segment_that_is_shipped_again_is_the_same_object(tmp_path):
+    home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
     segment = orphan(home) / "00000001.jsonl"
-    rename = os.rename
+    name = ship(segment, storage)
+    # As after a reply that was lost: it is still here, and there too.
+    segment.write_bytes(b"1\n")
+    assert ship(segment, storage) == name
+    assert storage.get(name) == b"1\n" and not segment.exists()
 
-    def across(source, target):
-        if str(target).startswith(str(storage)):
-            raise OSError(errno.EXDEV, "another file system")
-        rename(source, target)
 
-    monkeypatch.setattr(os, "rename", across)
-    target = ship(segment, storage)
-    assert target.read_bytes() == b"1\n" and not segment.exists()
-    assert names(storage) == ["dead-00000001.jsonl"]
+def test_a_segment_is_not_removed_where_another_has_its_name(tmp_path):
+    home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
+    segment = orphan(home) / "00000001.jsonl"
+    storage.create("segments/census/dead-00000001.jsonl", b"other\n")
+    with pytest.raises(FileExistsError, match="dead-00000001.jsonl in the storage"):
+        ship(segment, storage)
+    assert segment.read_bytes() == b"1\n"
 
 
 def keeper(tmp_path):
@@ -173,18 +183,18 @@ def keeper(tmp_path):
 
 
 def test_a_server_that_stops_leaves_nothing_behind(tmp_path):
-    lease = ServerLease(tmp_path / "storage", "me")
+    lease = ServerLease(tmp_path / "home", "me")
     logs = keeper(tmp_path)
     logs.start()
     logs.log_of("census").append(b"1\n", 1)
     logs.log_of("census").labels.append(b"2\n", 1)
     logs.close()
     lease.release()
-    assert names(tmp_path / "storage" / "segments") == [
+    assert names(tmp_path / "storage") == [
         "me-00000001.jsonl",
         "me-00000001.labels.jsonl",
     ]
-    assert names(tmp_path / "home") == []
+    assert names(tmp_path / "home") == ["lease"]
 
 
 def test_segments_wait_while_the_storage_is_gone(tmp_path, caplog):
@@ -195,6 +205,45 @@ def test_segments_wait_while_the_storage_is_gone(tmp_path, caplog):
     logs.close()
     assert names(tmp_path / "home") == ["00000001.jsonl"]
     assert "segments are kept here" in caplog.text
+
+
+@pytest.mark.parametrize("reply", ["refused", "lost"])
+def test_a_storage_that_comes_back_has_each_segment_once(tmp_path, monkeypatch, reply):
+    monkeypatch.setattr(prediction_log, "RETRY_SECONDS", 0.01)
+    create, failures = Storage.create, iter([True] * 3)
+
+    def cut_off(storage, name, data):
+        fails = next(failures, False)
+        if not fails or reply == "lost":
+            assert create(storage, name, data)
+        if fails:
+            raise StorageUnavailableError(f"the storage does not answer for {name}")
+        return True
+
+    monkeypatch.setattr(Storage, "create", cut_off)
+    lease = ServerLease(tmp_path / "home", "me")
+    logs = keeper(tmp_path)
+    logs.log_of("census").append(b"1\n", 1)
+    logs.log_of("census").predictions.retire(at_once=True)
+    logs.start()
+    shipped = tmp_path / "storage/segments/census/me-00000001.jsonl"
+    while logs.unshipped()["census"].bytes:
+        time.sleep(0.01)
+    logs.close()
+    lease.release()
+    assert shipped.read_bytes() == b"1\n"
+    assert names(tmp_path / "storage") == [shipped.name]
+    assert names(tmp_path / "home") == ["lease"]
+
+
+def test_what_is_on_this_disk_alone_is_announced_until_it_is_shipped(tmp_path):
+    logs = keeper(tmp_path)
+    logs.log_of("census").append(b"1\n", 1)
+    logs._ship()
+    announced = tmp_path / "storage/unshipped/me.json"
+    assert json.loads(announced.read_bytes()) == {"census": ["me-00000001.jsonl"]}
+    logs.close()
+    assert not announced.exists()
 
 
 def test_what_is_lost_is_counted_and_logged_once_until_it_works_again(
@@ -237,5 +286,5 @@ def test_a_line_is_json_of_the_documented_keys(tmp_path):
     path = tmp_path / "s.jsonl"
     path.write_bytes(log_records.encode([record]))
     assert json.loads(path.read_bytes())["x"] == [1.0, None, "a\n"]
-    parsed = parse([path], "predictions").by_day["2025-11-23"]
+    parsed = parse([path.read_bytes()], "predictions").by_day["2025-11-23"]
     assert isinstance(parsed[0], PredictionRecord) and parsed[0].error == "KeyError"

@@ -29,7 +29,7 @@ class Kit:
         self.root = root
         settings = ServerSettings(home=str(root), storage=str(root), max_rows=100)
         self.metrics, ids = Metrics(), PredictionIds()
-        logs = LogKeeper(settings, self.metrics, "me")
+        logs = self.logs = LogKeeper(settings, self.metrics, "me")
         arm = Arm(version="v1", bundle="b", files={}, runtime="compiled")
         plan = ServingPlan(
             model="census", generation=1, arms=(arm,), created_at="", reason="test"
@@ -162,11 +162,16 @@ def test_a_prediction_is_found_with_its_input(kit):
     }  # fmt: skip
 
 
-def test_without_the_bundle_the_input_is_a_list(kit):
+def test_the_input_of_a_former_version_is_named_as_long_as_its_bundle_is_there(kit):
     answer = ask(kit.app, "/models/census/predict", {"rows": [ROW]}).json
-    (kit.root / "b" / "signature.json").unlink()
-    found = ask(kit.app, f"/predictions/{answer['predictions'][0]['id']}").json
-    assert found["input"] == [41, 40, True, "Male", "x"]
+    kit.app.state = ServedState({}, frozenset(), True, kit.metrics, kit.logs)
+    path = f"/predictions/{answer['predictions'][0]['id']}"
+    signature = kit.root / "versions/census/v1/bundle/signature.json"
+    signature.parent.mkdir(parents=True)
+    signature.write_bytes(encode(SIGNATURE))
+    assert ask(kit.app, path).json["input"]["sex"] == "Male"
+    signature.unlink()
+    assert ask(kit.app, path).json["input"] == [41, 40, True, "Male", "x"]
 
 
 @pytest.mark.parametrize(

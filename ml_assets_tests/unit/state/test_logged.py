@@ -5,10 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from ml_assets.prediction_log.compaction import compact
-from ml_assets.prediction_log.reader import inputs, labelled, newest_time, predictions
+from ml_assets.lifecycle.compaction import compact
+from ml_assets.prediction_log.reader import inputs
 from ml_assets.prediction_log.segments import day_of, timestamp_of
 from ml_assets.records.plan import Column, Signature
+from ml_assets.state.logged import labelled, newest_time, predictions
 from ml_assets_tests.kits.prediction_log import NOON, line, ship, truth
 
 DAY = 86_400.0
@@ -25,37 +26,37 @@ def logged(home: Path) -> Path:
         truth(item["id"], "no", NOON + 3.1 * DAY - at) for at, item in enumerate(lines)
     ]
     ship(home, received, "a.labels")
-    compact(home, "churn", "predictions")
-    compact(home, "churn", "labels")
+    compact("churn", "predictions")
+    compact("churn", "labels")
     return home
 
 
 def test_days_are_read_one_at_a_time_from_the_time_that_is_asked(
     logged: Path,
 ) -> None:
-    read = list(predictions(logged, "churn", ["p"], since=NOON + 1.5 * DAY))
+    read = list(predictions("churn", ["p"], since=NOON + 1.5 * DAY))
     assert [day["time"].tolist() for day in read] == [
         [NOON + 2 * DAY],
         [NOON + 3 * DAY],
     ]
     assert list(read[0].columns) == ["id", "time", "p"]
-    assert newest_time(logged, "churn") == NOON + 3 * DAY
+    assert newest_time("churn") == NOON + 3 * DAY
 
 
 def test_other_versions_are_left_out(logged: Path) -> None:
-    read = predictions(logged, "churn", ["version"], versions=["v1"])
+    read = predictions("churn", ["version"], versions=["v1"])
     assert [day["version"].tolist() for day in read] == [["v1"], ["v1"]]
 
 
 def test_without_a_log_there_is_nothing(home: Path) -> None:
-    assert newest_time(home, "churn") == 0.0
-    assert not list(predictions(home, "churn", ["p"]))
-    found = labelled(home, "churn", 0.0, ["v1"])
+    assert newest_time("churn") == 0.0
+    assert not list(predictions("churn", ["p"]))
+    found = labelled("churn", 0.0, ["v1"])
     assert found.rows.empty and found.counts.labels == 0
 
 
 def test_labelled_predictions_stand_in_the_order_of_their_labels(logged: Path) -> None:
-    found = labelled(logged, "churn", 0.0, ["v0"])
+    found = labelled("churn", 0.0, ["v0"])
     assert found.rows["time"].tolist() == [NOON + 2 * DAY, NOON]
     assert found.rows["truth"].tolist() == ["no", "no"]
     assert (found.counts.labels, found.counts.joined) == (4, 4)
@@ -98,8 +99,8 @@ def test_answers_that_an_older_release_dated_ahead_rule_no_window(
     )
     moments = (NOON, NOON + 2 * DAY, NOON + 400 * DAY, NOON + 4000 * DAY)
     ship(home, [line(moment, at) for at, moment in enumerate(moments)])
-    compact(home, "churn", "predictions")
-    assert newest_time(home, "churn", NOON - 1) == 0.0
-    assert newest_time(home, "churn", NOON + DAY) == NOON
-    assert newest_time(home, "churn", NOON + 3 * DAY) == NOON + 2 * DAY
-    assert newest_time(home, "churn", NOON + 401 * DAY) == NOON + 400 * DAY
+    compact("churn", "predictions")
+    assert newest_time("churn", NOON - 1) == 0.0
+    assert newest_time("churn", NOON + DAY) == NOON
+    assert newest_time("churn", NOON + 3 * DAY) == NOON + 2 * DAY
+    assert newest_time("churn", NOON + 401 * DAY) == NOON + 400 * DAY

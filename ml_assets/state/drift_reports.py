@@ -1,0 +1,103 @@
+"""Drift reports: objects of the storage, and a row of each by which it is found."""
+
+import json
+import time
+from typing import Any, NamedTuple
+
+from sqlalchemy import select
+
+from ml_assets.core.storage import storage
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.schema import drift_reports
+
+
+class Made(NamedTuple):
+    """The id of a report, and when it was made, in Unix seconds."""
+
+    report: str
+    made: float
+
+
+def object_name(model: str, report: str) -> str:
+    """A report in the storage."""
+    return f"reports/{model}/drift/{report}.json"
+
+
+class DriftReports:
+    """The drift reports of every model."""
+
+    def add(
+        self, model: str, report: str, source: str, version: str, value: Any
+    ) -> bool:
+        """Keep a report once; False where it was kept before.
+
+        Parameters
+        ----------
+        source : str
+            What was compared: ``predictions`` or ``raw``.
+        version : str
+            Whose data it was compared with.
+        value : dict
+            The report, as JSON knows it.
+        """
+        data = json.dumps(value, indent=2, sort_keys=True).encode() + b"\n"
+        # Before the row. What was left by one that died here is as good.
+        storage().create(object_name(model, report), data)
+        with writing(model) as connection:
+            if connection.scalar(_one(model, report)) is not None:
+                return False
+            row = {"source": source, "version": version, "made": time.time()}
+            new = drift_reports.insert().values(model=model, report=report, **row)
+            connection.execute(new)
+        return True
+
+    def has(self, model: str, report: str) -> bool:
+        """Whether the report was made."""
+        with reading() as connection:
+            return connection.scalar(_one(model, report)) is not None
+
+    def latest(
+        self, model: str, source: str, version: str | None = None
+    ) -> Made | None:
+        """The newest report of a source, on `version` where it is given."""
+        wanted = _of(model, source)
+        if version is not None:
+            wanted = wanted.where(drift_reports.c.version == version)
+        newest = wanted.order_by(drift_reports.c.made.desc()).limit(1)
+        with reading() as connection:
+            row = connection.execute(newest).one_or_none()
+        return None if row is None else Made(*row)
+
+    def since(self, model: str, source: str, moment: float) -> list[str]:
+        """Reports of a source that were made at or after Unix second `moment`."""
+        wanted = _of(model, source).where(drift_reports.c.made >= moment)
+        with reading() as connection:
+            rows = connection.execute(wanted.order_by(drift_reports.c.made))
+            return [row.report for row in rows]
+
+    def read(self, model: str, report: str) -> dict[str, Any] | None:
+        """The report with that id; None where it was removed."""
+        data = storage().get(object_name(model, report))
+        return None if data is None else json.loads(data)
+
+    def remove(self, model: str, report: str) -> None:
+        """Forget a report and remove its object."""
+        with writing(model) as connection:
+            gone = drift_reports.delete().where(*_is(model, report))
+            connection.execute(gone)
+        storage().remove([object_name(model, report)])
+
+
+def _is(model: str, report: str) -> tuple[Any, Any]:
+    return drift_reports.c.model == model, drift_reports.c.report == report
+
+
+def _one(model: str, report: str) -> Any:
+    return select(drift_reports.c.report).where(*_is(model, report))
+
+
+def _of(model: str, source: str) -> Any:
+    wanted = select(drift_reports.c.report, drift_reports.c.made)
+    return wanted.where(
+        drift_reports.c.model == model, drift_reports.c.source == source
+    )
