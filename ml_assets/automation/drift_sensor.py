@@ -96,7 +96,7 @@ def tick(
     decisions, failed = each_model(context, news.events, decide)
     now_asked = {model: found.asked for model, found in decisions.items()}
     after = Progress(
-        news.progress.without(failed, before.events),
+        news.progress(failed),
         {
             model: asked
             for model, asked in {**before.asked, **now_asked}.items()

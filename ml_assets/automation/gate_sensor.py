@@ -98,7 +98,7 @@ def tick(
     requests = [item for found in decisions.values() for item in found.requests]
     still_open = {model: found.open for model, found in decisions.items() if found.open}
     left = {model: before.open[model] for model in failed if model in before.open}
-    after = Progress(news.progress.without(failed, before.events), left | still_open)
+    after = Progress(news.progress(failed), left | still_open)
     reason = skip_reason(refusals, failed, "no new evaluation")
     return dg.SensorResult(
         run_requests=requests,

@@ -38,17 +38,27 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
         """Every event of `model` up to this number was handled."""
         return self.behind.get(model, self.floor)
 
-    def without(self, failed: Iterable[str], before: "Progress") -> "Progress":
-        """The same, but for models whose events have to be handled once more."""
-        floors = {model: before.floor_of(model) for model in failed}
-        return msgspec.structs.replace(self, behind=self.behind | floors)
-
 
 class News(NamedTuple):
-    """Events that were not handled, oldest first, by model; the progress after them."""
+    """The metadata of events that were not handled, oldest first, by model.
+
+    `numbers` has the events' numbers, and `after` is the progress once all are handled.
+    """
 
     events: dict[str, list[Mapping[str, Any]]]
-    progress: Progress
+    numbers: dict[str, set[int]]
+    before: Progress
+    after: Progress
+
+    def progress(self, failed: Iterable[str]) -> Progress:
+        """That after these events, where those of some models are to come again."""
+        again = set(failed) & self.numbers.keys()
+        floors = {model: self.before.floor_of(model) for model in again}
+        return Progress(
+            self.after.floor,
+            self.after.handled.difference(*(self.numbers[model] for model in again)),
+            self.after.behind | floors,
+        )
 
 
 def fetch(
@@ -62,7 +72,7 @@ def fetch(
     # Those whose last event was handled may have one before it that came late.
     waiting.sort(key=lambda name: last[name] in before.handled)
     behind = {name: before.floor_of(name) for name in waiting[MODELS:]}
-    events, handled = {}, set(before.handled)
+    events, numbers, handled = {}, {}, set(before.handled)
     for name in waiting[:MODELS]:
         wanted = dg.AssetRecordsFilter(
             dg.AssetKey([name, stage]), after_storage_id=before.floor_of(name)
@@ -75,12 +85,13 @@ def fetch(
         if more or len(found) > BATCH:
             found = found[:BATCH]
             behind[name] = found[-1].storage_id
-        handled.update(item.storage_id for item in found)
         if found:
             events[name] = [_metadata(item) for item in found]
+            numbers[name] = {item.storage_id for item in found}
+            handled |= numbers[name]
     floor = max(before.floor, newest - OVERLAP)
     kept = frozenset(number for number in handled if number > floor)
-    return News(events, Progress(floor, kept, behind))
+    return News(events, numbers, before, Progress(floor, kept, behind))
 
 
 def _last_events(
