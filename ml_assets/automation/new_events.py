@@ -68,9 +68,13 @@ def fetch(
     # First the number, then the events: one that comes meanwhile is above it.
     newest = instance.event_log_storage.get_maximum_record_id() or 0
     last = _last_events(instance, [dg.AssetKey([name, stage]) for name in models])
-    waiting = [name for name in sorted(last) if last[name] > before.floor_of(name)]
-    # Those whose last event was handled may have one before it that came late.
-    waiting.sort(key=lambda name: last[name] in before.handled)
+    # The last one is that which was stored last: one that came late, too.
+    waiting = [
+        name
+        for name in sorted(last)
+        if name in before.behind
+        or (last[name] > before.floor and last[name] not in before.handled)
+    ]
     behind = {name: before.floor_of(name) for name in waiting[MODELS:]}
     events, numbers, handled = {}, {}, set(before.handled)
     for name in waiting[:MODELS]:

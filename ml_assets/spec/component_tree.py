@@ -4,18 +4,14 @@ Dagster loads all definitions or none. A model that cannot be built must not kee
 others from training, and is shown in the UI with its reason.
 """
 
-import contextlib
-import gc
 import logging
 import re
-import warnings
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, cast
 
 import dagster as dg
-from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
 from dagster.components.core.component_tree import ComponentTree
 from dagster.components.core.decl import (
     DefsFolderDecl,
@@ -27,6 +23,7 @@ from dagster.components.core.defs_module import ComponentPath
 from dagster_shared.yaml_utils import parse_yamls_with_source_position
 
 from ml_assets.spec import model_file
+from ml_assets.spec.loading import without_collector, without_warnings
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import ModelFileError
 
@@ -44,23 +41,8 @@ def load(project: Path, completed: Completed) -> dg.Definitions:
     A model whose YAML is wrong, or whose definitions cannot be built, or that shares a
     name with another, is an asset ``<folder>/broken``, described by the reason.
     """
-    with _without_collector():
+    with without_collector():
         return _load(project, completed)
-
-
-@contextlib.contextmanager
-def _without_collector() -> Iterator[None]:
-    """Nothing that is made can be freed, and to search it costs a third of the time."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-        if DefinitionsLoadContext.is_set():
-            # A process of Dagster's keeps them as long as it lives.
-            gc.freeze()
 
 
 def _load(project: Path, completed: Completed) -> dg.Definitions:
@@ -77,7 +59,7 @@ def _load(project: Path, completed: Completed) -> dg.Definitions:
         except Exception:  # which of them it was, and why, is found below
             _LOGGER.debug("the definitions do not load together", exc_info=True)
     broken = _wrong_documents(top)
-    with _quiet():
+    with without_warnings():
         try:
             found = _without(project, broken, completed)
         except Exception:  # a fault that only building shows; each is built alone
@@ -86,15 +68,6 @@ def _load(project: Path, completed: Completed) -> dg.Definitions:
     for (folder, _), reason in broken.items():
         _LOGGER.error("%s is broken and left out: %s", folder, reason)
     return found
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """No warnings of what is new in Dagster, as where it loads all itself."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        warnings.simplefilter("ignore", dg.PreviewWarning)
-        yield
 
 
 def load_folders(
@@ -107,7 +80,7 @@ def load_folders(
     Exception
         Whatever is wrong with them.
     """
-    with _quiet():
+    with without_warnings():
         tree = _PartialTree(project, {}, folders).tree
         return completed(tree.build_defs(), _specs(tree))
 

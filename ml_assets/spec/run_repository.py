@@ -3,7 +3,6 @@
 Dagster loads the whole location in each such process, to take one job from it.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +18,6 @@ from dagster.components.core.component_tree import ComponentTree
 
 from ml_assets.spec import component_tree, model_file
 from ml_assets.spec.component_tree import Completed
-from ml_assets.spec.model_file import ModelFileError
 
 
 def is_run_process() -> bool:
@@ -110,28 +108,6 @@ class _Data(dg.RepositoryData):
 
 
 def _folders(top: Path, models: Iterable[str]) -> list[Path] | None:
-    """Where each of `models` is described; None if that of one is not found.
-
-    A name that a template gives is not.
-    """
-    found = []
-    for model in models:
-        # Most are in a folder of their name.
-        own = model_file.of_folder(top / model)
-        if own is None or not _describes(own, model):
-            own = next((f for f in model_file.files(top) if _describes(f, model)), None)
-        if own is None:
-            return None
-        found.append(own.parent)
-    return found
-
-
-def _describes(file: Path, model: str) -> bool:
-    text = file.read_text(encoding="utf-8", errors="replace")
-    if not re.search(rf"\b{re.escape(model)}\b", text):
-        return False
-    try:
-        documents = model_file.read(file)
-    except ModelFileError:
-        return False
-    return any(item.is_model and item.name == model for item in documents)
+    """Where each of `models` is described; None if that of one is not found."""
+    found = [model_file.of_model(top, model) for model in models]
+    return None if None in found else [file.parent for file in found if file]
