@@ -16,6 +16,7 @@ from alembic.script import ScriptDirectory
 
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
 from ml_assets_tests.kits.databases import database, installation
+from ml_assets_tests.kits.outages import outage
 from ml_assets_tests.kits.postgres import postgres
 
 # Fixtures that tests of several packages ask for.
@@ -24,6 +25,7 @@ __all__ = [
     "azure_server",
     "database",
     "installation",
+    "outage",
     "postgres",
     "s3_server",
 ]
@@ -177,7 +179,6 @@ def another(spec: Any) -> Any:
 
     What answers as the champion does is never deployed, however often it is trained.
     """
-    from ml_assets.core.files import storage_root
     from ml_assets.state.versions import Versions
 
     count = len(Versions().names(spec.name))

@@ -147,7 +147,7 @@ def _again(
     """Ask for a version once more, if its run failed and nobody decided on it."""
     newest = Versions().latest(spec.name)
     # A later version replaces it; one that is gone, or was decided on, is not retried.
-    if newest != [version] or Ledger().has_version(spec.name, version):
+    if newest != [version] or _is_decided(spec.name, version):
         return Decision([], refusals, None)
     job, tags = f"{spec.name}_deploy", {"version": version}
     attempt = next_attempt(instance, job, tags, dt.datetime.now(dt.UTC).timestamp())
@@ -170,7 +170,11 @@ def _request(spec: ModelSpec, version: str, attempt: int = 1) -> dg.RunRequest:
 def _is_past(model: str, version: str, plan: ServingPlan | None) -> bool:
     """Whether a version was decided on, or a later one serves."""
     is_later = plan is not None and plan.live.version > version
-    return is_later or Ledger().has_version(model, version)
+    return is_later or _is_decided(model, version)
+
+
+def _is_decided(model: str, version: str) -> bool:
+    return Ledger().last(model, version=version) is not None
 
 
 def _under_test(spec: ModelSpec, plan: ServingPlan | None) -> str | None:

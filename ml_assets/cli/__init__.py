@@ -23,6 +23,7 @@ COMMANDS = {
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
     "handoff": ("handoff", "Hold a port for servers that come and go."),
     "hold": ("hold:hold_command", "Keep a version from being deployed."),
+    "keys": ("keys", "Make the keys that sign plans and ledgers."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
     "lineage": ("lineage", "Show where an answer came from."),
     "models": ("models", "List the models and what serves them."),
@@ -66,6 +67,8 @@ def main() -> None:
       DAGSTER_HOME         Dagster instance (default ML_ASSETS_HOME/dagster)
       ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
                            kubernetes
+      ML_ASSETS_SIGNING_KEY, ML_ASSETS_VERIFY_KEYS
+                           keys of plans and ledgers; see `ml-assets keys --help`
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
       NO_COLOR             any value: no colours on a terminal
     """

@@ -11,7 +11,6 @@ name is made of parts that `ml_assets.core.files.is_name` accepts, with slashes.
 import contextlib
 import datetime as dt
 import functools
-import hashlib
 import os
 import re
 import uuid
@@ -19,6 +18,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
+from ml_assets.core.errors import UnavailableError
 from ml_assets.core.files import (
     TEMPORARY,
     NameFault,
@@ -41,7 +41,7 @@ PART_BYTES = 8 * 2**20
 _LEFTOVER = re.compile(r".+#\d+|\.tmp-.+")
 
 
-class StorageUnavailableError(OSError):
+class StorageUnavailableError(UnavailableError, OSError):
     """The storage did not answer, or refused; nothing is known of what was asked."""
 
 
@@ -85,7 +85,8 @@ class Storage:
         from obstore.store import LocalStore, from_url
 
         if self.root is not None:
-            return LocalStore(self.root, mkdir=True)
+            # A directory without objects is none, as in a bucket.
+            return LocalStore(self.root, mkdir=True, automatic_cleanup=True)
         with self._asked("its settings"):
             return from_url(
                 self.url,
@@ -177,21 +178,6 @@ class Storage:
                 return int(obstore.head(self._store, _checked(name))["size"])
             except FileNotFoundError:
                 return None
-
-    def sha256(self, name: str) -> str | None:
-        """SHA-256 of an object in hexadecimal, read in parts; None for none."""
-        import obstore
-        from obstore.exceptions import NotFoundError
-
-        digest = hashlib.sha256()
-        with self._asked(name):
-            try:
-                found = obstore.get(self._store, _checked(name))
-            except (FileNotFoundError, NotFoundError):
-                return None
-            for part in found.stream(PART_BYTES):
-                digest.update(part)
-        return digest.hexdigest()
 
     def open(self, name: str) -> IO[bytes]:
         """An object to be read in parts, as Arrow reads Parquet.
@@ -291,9 +277,11 @@ class Storage:
         path = self.local(name)
         if path is None:
             return
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-        sync_directory(path.parent)
+        # Whoever removed it meanwhile needs no more.
+        with contextlib.suppress(FileNotFoundError):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+            sync_directory(path.parent)
 
     @contextlib.contextmanager
     def _asked(self, name: str) -> Iterator[None]:

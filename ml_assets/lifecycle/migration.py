@@ -14,7 +14,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from ml_assets.core.files import is_name, read_json
-from ml_assets.core.signing import is_signed, keys, sign
+from ml_assets.core.signing import keys
 from ml_assets.records.ledger_entry import START, canonical
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.state import ledger as ledgers
@@ -116,7 +116,7 @@ def _verify(path: Path, bodies: list[Body], head: Body | None) -> None:
         if body["hash"] != before:
             raise MigrationError(f"{path}: entry {number} was edited")
         signature, known = body.get("signature"), keys()
-        if signature and known and not is_signed(before, signature, known):
+        if signature and known.shared and not known.is_signed(before, signature):
             raise MigrationError(
                 f"{path}: entry {number} is signed with another key, or forged"
             )
@@ -163,7 +163,7 @@ def _copy(connection: Connection, subject: str, old: _Found) -> bool:
                 model=subject,
                 seq=last["seq"],
                 hash=last["hash"],
-                signature=sign(head, keys()),
+                signature=keys().sign(head),
             )
         )
     for plan in old.plans:

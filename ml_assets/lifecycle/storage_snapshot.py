@@ -51,6 +51,7 @@ def take_snapshot(target: Target, model: str, now: float) -> Snapshot:
         info.name: info.modified.timestamp()
         for info in storage().objects(f"reports/{model}")
     }
+    segment_versions = frozenset(_segment_versions(model))
     versions = Versions()
     history = target.history(model)
     holds = on_hold(model)
@@ -74,7 +75,7 @@ def take_snapshot(target: Target, model: str, now: float) -> Snapshot:
         previous=previous_version(history, {*holds, *gone}),
         on_hold=frozenset(holds),
         batches=_batches(model, now),
-        segment_versions=frozenset(_segment_versions(model)),
+        segment_versions=segment_versions,
         labels={file.name: file.newest for file in Batches().files(model, "labels")},
         tables=tables,
         # The newest may wait for its checks.

@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from ml_assets.core.errors import UnavailableError
 from ml_assets.core.files import home
 from ml_assets.core.retry import Retry
 from ml_assets.state import migrations
@@ -27,7 +28,7 @@ BUSY_SECONDS = 60
 _WAITING = Retry(attempts=2 * BUSY_SECONDS, first=0.01, longest=1.0)
 
 
-class StateError(Exception):
+class StateError(UnavailableError):
     """The database cannot be used; the message says why and what to do."""
 
 

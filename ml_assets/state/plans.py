@@ -84,8 +84,8 @@ class Plans:
             found = connection.scalars(_plans(model).order_by(plans.c.generation))
             return [_plan(text) for text in found]
 
-    def late(self) -> list[str]:
-        """Models whose active plan is not the one that servers read."""
+    def active(self) -> dict[str, ServingPlan]:
+        """The active plan of every model."""
         newest = (
             select(plans.c.model, func.max(plans.c.generation).label("generation"))
             .group_by(plans.c.model)
@@ -98,9 +98,15 @@ class Plans:
         )
         with reading() as connection:
             rows = connection.execute(wanted).all()
+        return {model: _plan(text) for model, text in rows}
+
+    def late(self) -> list[str]:
+        """Models whose active plan is not the one that servers read."""
         published = PlanStore(storage_root())
         return sorted(
-            model for model, text in rows if published.current(model) != _plan(text)
+            model
+            for model, plan in self.active().items()
+            if published.current(model) != plan
         )
 
 

@@ -192,3 +192,48 @@ log_segments = Table(
     Column("server", String, primary_key=True),
     Column("numbers", JSON, nullable=False),
 )
+
+# What was seen in the registry of images, under the digest of the code location's.
+releases = Table(
+    "releases",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("release", Text, nullable=False),
+)
+
+# The tags that are polled, and what they pointed at in the last poll.
+release_tags = Table(
+    "release_tags",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("digest", String, nullable=False),
+)
+
+# Attempts to change an environment. `failure` is written before one is reverted;
+# `entry` is the number of the ledger entry that ended it.
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("environment", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Text, nullable=False),
+    Column("failure", Text),
+    Column("entry", Integer),
+)
+
+# What was sent, or may have been; a row is there before anything is sent.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("claimed_at", Float, nullable=False, index=True),
+)
+
+# Attempts to send, by the kind of the notification and the result.
+notification_counts = Table(
+    "notification_counts",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("result", String, primary_key=True),
+    Column("number", Integer, nullable=False),
+)

@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from ml_assets.core.files import below
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import Kind
 from ml_assets.state.engine import reading, writing
@@ -58,7 +59,7 @@ class Pointer(NamedTuple):
 
 def table_name(model: str, stage: str, version: str) -> str:
     """Object of one table."""
-    return f"tables/{model}/{stage}/{version}.parquet"
+    return below(Path("tables"), model, stage, f"{version}.parquet").as_posix()
 
 
 class Tables:

@@ -12,7 +12,7 @@ from ml_assets.core.files import read_json
 from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
-from ml_assets.state.versions import Versions
+from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import another, failure_of
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -66,7 +66,8 @@ def test_a_model_goes_from_its_source_to_its_plan(
     assert plan.live.version == version and plan.live.runtime == "compiled"
     aliases = Registry().aliases("churn")
     assert aliases == {"champion": Versions().get("churn", version).registry_version}
-    profile = read_json(home / "versions/churn" / version / "profile.json")
+    profile = Versions().document("churn", version, PROFILE)
+    assert profile is not None
     test_rows = Versions().get("churn", version).test_rows
     assert profile["rows"] == test_rows and 90 < test_rows < 150
 

@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import main
 from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.records.version import VersionRecord
 from ml_assets.serving.models.bundle import Manifest, write_bundle
 from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.versions import VersionRecord, Versions
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.plans import commit
 
 VERSION = "20261122T020000Z"

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ml_assets.core.storage import Storage
 from ml_assets.serving.log.shipping import adopt
 from ml_assets_tests.kits.prediction_log import logged
 from ml_assets_tests.kits.serving import Load, Server, plan
@@ -73,7 +74,7 @@ def test_a_killed_server_has_logged_each_answer_once(storage, versions, kills):
             server.process.wait()
         assert load.wrong == []
         answered += load.ids
-    adopt(storage, storage, "census")
+    adopt(storage, Storage(str(storage)), "census")
     logged = Counter(line["id"] for line in shipped(storage))
     missing = [id_ for id_ in answered if id_ not in logged]
     twice = [id_ for id_, count in logged.items() if count > 1]
@@ -94,7 +95,8 @@ def test_what_a_dead_server_left_is_shipped_by_the_next(storage, versions):
         predictions = server.predict(given)["predictions"]
         server.process.kill()
     with Server(storage) as server:
-        # The segment is taken over before or after the server logs its start.
+        server.wait_for("plan loaded")
+        # The segment is taken over before or after that.
         server.logged("segment adopted", model="census")
         found = server.get(f"/predictions/{predictions[3]['id']}")
         assert found[0] == 200

@@ -213,7 +213,8 @@ def test_a_deployment_that_failed_is_asked_for_again_after_a_pause(
     assert [item.run_key for item in tick(evaluated).run_requests or []] == again
 
 
-@pytest.mark.parametrize("kind", ["refusal", "hold", "deployment"])
+# The last is of an image that is newer than this one.
+@pytest.mark.parametrize("kind", ["refusal", "hold", "deployment", "quarantine"])
 def test_a_version_that_was_decided_on_is_not_asked_for_again(
     tick: Any, instance: Any, evaluated: str, home: Path, kind: Any
 ) -> None:

@@ -138,6 +138,7 @@ def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> No
         lambda: Tables().read("churn", "raw", name),
         lambda: PlanStore(tmp_path).current(name),
         lambda: PlanStore(tmp_path).pinned("churn", name),
+        lambda: Versions().document("churn", name, "spec.json"),
     ):
         with pytest.raises(NameFault, match="is no name: expected letters"):
             attempt()

@@ -1,5 +1,7 @@
 """Objects are created once, whatever keeps them, and what is unclear is an error."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -87,6 +89,28 @@ class TestEveryStorage:
         storage().upload("tables/churn/1.parquet", path)
         with storage().open("tables/churn/1.parquet") as stream:
             assert pq.read_table(stream, columns=["a"]).column_names == ["a"]
+
+
+KILLED = """
+import os, sys, obstore
+from ml_assets.core.storage import Storage
+writer = obstore.open_writer(Storage(sys.argv[1])._store, "tables/m/1", buffer_size=9)
+writer.write(b"more than the first part")
+os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_writer_left_in_a_directory_is_no_object(tmp_path: Path) -> None:
+    found = Storage(str(tmp_path / "storage"))
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "storage")]
+    assert subprocess.run(command, check=False).returncode == -9
+    found.put("tables/m/2", b"whole")
+    assert [info.name for info in found.objects("tables/m")] == ["tables/m/2"]
+    (left,) = found.leftovers("tables")
+    assert left.name.startswith("tables/m/1#") and found.size("tables/m/1") is None
+    found.remove([left.name, "tables/m/2"])
+    found.remove([left.name])
+    assert [*found.leftovers("tables")] == [] and found.children("") == []
 
 
 class Lossy:

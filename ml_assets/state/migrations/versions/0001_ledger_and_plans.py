@@ -22,7 +22,6 @@ def upgrade() -> None:
         sa.UniqueConstraint("model", "key"),
     )
     op.create_index("ledger_by_kind", "ledger", ["model", "kind"])
-    op.create_index("ledger_by_version", "ledger", ["model", "version"])
     op.create_table(
         "ledger_heads",
         sa.Column("model", sa.String, primary_key=True),
