@@ -13,7 +13,8 @@ from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.run_repository import RunRepository, is_run_process
 
 
-@dg.definitions
+# It takes a repository as well, which its type does not say.
+@dg.definitions  # type: ignore[arg-type]
 def defs() -> dg.Definitions | dg.RepositoryDefinition:
     """Every model's stages, jobs and schedules, sensors, releases, notifications."""
     return of_project(Path(__file__).parent)

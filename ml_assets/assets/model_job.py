@@ -18,13 +18,13 @@ from dagster_shared.record import as_dict
 MODEL = "model"
 
 
-class ModelJob(UnresolvedAssetJobDefinition):  # type: ignore[misc]
+class ModelJob(UnresolvedAssetJobDefinition):
     """A job over assets of the one model that its tag names."""
 
     def resolve(self, asset_graph: Any, *given: Any, **named: Any) -> dg.JobDefinition:
         """The job, of assets that are selected among those of its model."""
         own = _graphs(asset_graph)[(self.tags or {})[MODEL]]
-        return super().resolve(own, *given, **named)  # type: ignore[no-any-return]
+        return super().resolve(own, *given, **named)
 
 
 def define_model_job(model: str, name: str, **given: Any) -> ModelJob:

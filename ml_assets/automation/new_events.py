@@ -81,7 +81,8 @@ def fetch(
         wanted = dg.AssetRecordsFilter(
             dg.AssetKey([name, stage]), after_storage_id=before.floor_of(name)
         )
-        found, cursor, more = [], None, True
+        found: list[dg.EventLogRecord] = []
+        cursor, more = None, True
         while more and len(found) < BATCH:
             page = instance.fetch_materializations(wanted, BATCH, cursor, True)
             found += [item for item in page.records if item.storage_id not in handled]
