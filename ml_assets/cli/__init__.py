@@ -26,6 +26,7 @@ COMMANDS = {
     "keys": ("keys", "Make the keys that sign plans and ledgers."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
     "lineage": ("lineage", "Show where an answer came from."),
+    "migrate": ("migrate", "Bring state of an earlier release forward."),
     "models": ("models", "List the models and what serves them."),
     "predict": ("predict", "Score rows with the version in service."),
     "reproduce": ("reproduce", "Train a version again and compare its answers."),

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
-from sqlalchemy import Connection, Table, select
+from sqlalchemy import select
 
 from ml_assets.core.files import read_json
 from ml_assets.delivery.attempts import Attempt
@@ -18,6 +18,7 @@ from ml_assets.delivery.releases import Release
 from ml_assets.records.plan import encode
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.engine import writing
+from ml_assets.state.rows import Row, add_missing
 from ml_assets.state.schema import (
     delivery_attempts,
     ledger,
@@ -26,8 +27,6 @@ from ml_assets.state.schema import (
     release_tags,
     releases,
 )
-
-Row = Mapping[str, Any]
 
 
 class Moved(NamedTuple):
@@ -67,9 +66,9 @@ def migrate(source: Path, dry_run: bool = False) -> Moved:
     with writing(RELEASE) as connection:
         ended = select(ledger.c.key, ledger.c.seq).where(ledger.c.model == RELEASE)
         entries = {row.key: row.seq for row in connection.execute(ended)}
-        _add(connection, releases, found)
-        _add(connection, release_tags, _pairs("name", "digest", tags))
-        _add(
+        add_missing(connection, releases, found)
+        add_missing(connection, release_tags, _pairs("name", "digest", tags))
+        add_missing(
             connection,
             delivery_attempts,
             [
@@ -77,8 +76,8 @@ def migrate(source: Path, dry_run: bool = False) -> Moved:
                 for row in attempts
             ],
         )
-        _add(connection, notifications, sent)
-        _add(
+        add_missing(connection, notifications, sent)
+        add_missing(
             connection,
             notification_counts,
             [
@@ -120,12 +119,3 @@ def _notifications(directory: Path) -> Iterator[Row]:
 
 def _pairs(first: str, second: str, values: Mapping[str, Any]) -> list[Row]:
     return [{first: key, second: value} for key, value in values.items()]
-
-
-def _add(connection: Connection, table: Table, rows: list[Row]) -> None:
-    """Insert the rows whose key is not there yet."""
-    key = [column.name for column in table.primary_key]
-    known = {tuple(row) for row in connection.execute(select(*table.primary_key))}
-    new = [row for row in rows if tuple(row[name] for name in key) not in known]
-    if new:
-        connection.execute(table.insert(), new)

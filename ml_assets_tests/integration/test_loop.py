@@ -10,6 +10,7 @@ import pytest
 
 from ml_assets.core.files import read_json
 from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state import contracts
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import PROFILE, Versions
@@ -192,7 +193,7 @@ def test_a_changed_schema_stops_and_the_contract_stays(
     monkeypatch.delattr(Registry, "fetch")
     first = run_job(make_spec(source={"type": "csv", "path": str(good)}), "train")
     assert first.success, failure_of(first)
-    accepted = (home / "contracts/churn.json").read_text()
+    kept = contracts.accepted("churn")
     second = run_job(make_spec(source={"type": "csv", "path": str(bad)}), "train")
     assert not second.success
     (contract,) = [
@@ -201,7 +202,7 @@ def test_a_changed_schema_stops_and_the_contract_stays(
         if e.check_name == "schema_contract"
     ]
     assert f"column {column}: missing" in str(contract.description)
-    assert (home / "contracts/churn.json").read_text() == accepted
+    assert contracts.accepted("churn") == kept
     # What failed is no version's data, whoever asks after it.
     (record,) = Versions().records("churn")
     assert Tables().version("churn", "raw") == record.raw_version

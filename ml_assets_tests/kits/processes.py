@@ -198,10 +198,8 @@ class Platform:
         """Whatever a reader may ask for is whole."""
         for path in self.home.glob("tables/*/*/[!.]*.parquet"):
             assert len(self.tables.read(MODEL, path.parent.name, path.stem))
-        for path in self.home.glob("tables/*/*/current.json"):
-            stage = path.parent.name
-            named = self.tables.version(MODEL, stage, "none-of-ours")
-            assert self.tables.path(MODEL, stage, named).exists()
+        for item in self.tables.pointers(MODEL):
+            assert self.tables.exists(MODEL, item.stage, item.data_version)
         for record in self.versions.records(MODEL):
             self.versions.evaluation(MODEL, record.version)
             bundle = self.home / record.bundle

@@ -5,27 +5,19 @@ files of a batch. The files are uploaded under the names that they had, and comm
 as `ml_assets.lifecycle.compaction` does; segments that wait are shipped as they are.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple, get_args
+from typing import Any, get_args
 
-from ml_assets.core.files import is_name, read_json, sha256_file
+from ml_assets.core.files import read_json, sha256_file
 from ml_assets.core.storage import storage
+from ml_assets.lifecycle.migration.ledgers import MigrationError
 from ml_assets.prediction_log.compaction import Batch, LogFile
 from ml_assets.prediction_log.segments import Kind
 from ml_assets.state.batches import Batches
 
 
-class MovedLog(NamedTuple):
-    """What of one model's log was copied by this call."""
-
-    model: str
-    batches: int
-    segments: int
-
-
-def migrate_log(source: Path) -> Iterator[MovedLog]:
-    """Copy the log of every model; what was copied before is passed over.
+def migrate_log(source: Path, model: str) -> int:
+    """Copy the log of one model; how many batches and segments were not there yet.
 
     Parameters
     ----------
@@ -35,20 +27,16 @@ def migrate_log(source: Path) -> Iterator[MovedLog]:
 
     Raises
     ------
-    ValueError
+    MigrationError
         If a file is not the one that its batch names.
     """
-    kinds = ("segments", *get_args(Kind))
-    found = {path.name for kind in kinds for path in (source / kind).glob("*")}
-    for model in sorted(filter(is_name, found)):
-        batches = sum(
-            _copy(source, model, kind, manifest)
-            for kind in get_args(Kind)
-            for manifest in sorted(
-                (source / kind / model / "batches").glob("[0-9a-f]*.json")
-            )
+    return _ship(source, model) + sum(
+        _copy(source, model, kind, manifest)
+        for kind in get_args(Kind)
+        for manifest in sorted(
+            (source / kind / model / "batches").glob("[0-9a-f]*.json")
         )
-        yield MovedLog(model, batches, _ship(source, model))
+    )
 
 
 def _copy(source: Path, model: str, kind: Kind, manifest: Path) -> bool:
@@ -60,7 +48,7 @@ def _copy(source: Path, model: str, kind: Kind, manifest: Path) -> bool:
         # What has expired is gone.
         if path.exists():
             if sha256_file(path) != digest:
-                raise ValueError(f"{path} is not the file that {manifest} names")
+                raise MigrationError(f"{path} is not the file that {manifest} names")
             storage().upload(name, path)
             files.append(_file(path, name, manifest.stem, digest))
     batch = Batch(given["segments"], files, given["rows"], given["unreadable"], 0)
@@ -85,9 +73,9 @@ def _ship(source: Path, model: str) -> int:
     number = 0
     for path in sorted((source / "segments" / model).glob("[!.]*.jsonl")):
         name = f"segments/{model}/{path.name}"
-        if storage().local(name) == path:
+        if storage().local(name) == path or storage().size(name):
             continue
         if not storage().create(name, path.read_bytes()):
-            raise ValueError(f"{name} in the storage is not what {path} holds")
+            raise MigrationError(f"{name} in the storage is not what {path} holds")
         number += 1
     return number
