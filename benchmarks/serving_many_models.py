@@ -2,7 +2,7 @@
 
 ``python -m benchmarks.serving_many_models`` makes the models of one version, whose
 files it copies under other names, and a plan of each. It ends with 1 if a figure is
-its bound.
+beyond its bound.
 """
 
 import argparse
