@@ -193,17 +193,9 @@ def another(spec: Any) -> Any:
 
 def definitions_of(*specs: Any) -> dg.Definitions:
     """The code location as if its YAML files were `specs`."""
-    from ml_assets.assets.common import STEPS, TABLES
-    from ml_assets.assets.io_managers import StepIOManager, TableIOManager
-    from ml_assets.components.tabular_classifier import STAGES
+    from ml_assets.components.tabular_classifier import definitions_of as models_of
 
-    return dg.Definitions.merge(
-        *(stage.build(spec) for spec in specs for stage in STAGES),
-        dg.Definitions(
-            resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
-            executor=dg.in_process_executor,
-        ),
-    )
+    return models_of(specs)
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

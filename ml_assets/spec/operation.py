@@ -107,6 +107,18 @@ class MonitoringSpec(BaseSpec):
         return value
 
 
+class AutomationSpec(BaseSpec):
+    """What is done of itself; training has `schedule` and `monitoring.retrain`."""
+
+    gate: bool = Field(True, description="deploy a version when it passes its gate")
+    health: bool = Field(
+        True, description="roll back a plan that no running server can load"
+    )
+    monitor: bool = Field(
+        True, description="compact the log, and look for drift and degradation"
+    )
+
+
 class RetentionSpec(BaseSpec):
     """How long what was made is kept; what is in use is kept without end."""
 

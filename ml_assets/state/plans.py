@@ -34,6 +34,7 @@ def commit(connection: Connection, plan: ServingPlan) -> None:
         "generation": plan.generation,
         "digest": digest(plan),
         "plan": encode(plan).decode(),
+        "published": False,
     }
     try:
         connection.execute(plans.insert().values(row))
@@ -49,22 +50,15 @@ def publish(model: str) -> None:
     ForeignPlanError
         If the storage has a newer plan: it is that of another database.
     StorageUnavailableError
-        If the storage does not answer; `reconcile` makes up for it.
+        If the storage does not answer; `Plans.unpublished` names the model then.
     """
     # Whoever publishes has the newest plan: nobody commits another one meanwhile.
     with writing(model) as connection:
         plan = _current(connection, model)
         if plan is not None:
             PublishedPlans(storage()).publish(plan)
-
-
-def reconcile(model: str) -> bool:
-    """Publish the active plan of `model` where it is late; whether it was."""
-    plan = Plans().current(model)
-    if plan is None or PublishedPlans(storage()).current(model) == plan:
-        return False
-    publish(model)
-    return True
+            done = plans.update().where(plans.c.model == model, ~plans.c.published)
+            connection.execute(done.values(published=True))
 
 
 class Plans:
@@ -117,14 +111,19 @@ class Plans:
             rows = connection.execute(wanted).all()
         return {model: _plan(text) for model, text in rows}
 
+    def unpublished(self) -> set[str]:
+        """Models whose deployer died, or lost the storage, before it published."""
+        with reading() as connection:
+            wanted = select(plans.c.model).where(~plans.c.published)
+            return {*connection.scalars(wanted)}
+
     def late(self) -> list[str]:
-        """Models whose active plan is not the one that servers read."""
-        published = PublishedPlans(storage())
-        return sorted(
-            model
-            for model, plan in self.active().items()
-            if published.current(model) != plan
-        )
+        """Models whose active plan is not the one that servers read.
+
+        It reads the object of each model.
+        """
+        found, published = self.active(), PublishedPlans(storage())
+        return sorted(m for m, plan in found.items() if not published.is_current(plan))
 
 
 def _plans(model: str) -> Any:

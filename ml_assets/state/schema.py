@@ -53,6 +53,13 @@ plans = Table(
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("digest", String, nullable=False),
     Column("plan", Text, nullable=False),
+    Column("published", Boolean, nullable=False),
+    Index(
+        "plans_unpublished",
+        "model",
+        sqlite_where=text("NOT published"),
+        postgresql_where=text("NOT published"),
+    ),
 )
 
 # The last entry of a ledger after which the registry's aliases were set.

@@ -8,11 +8,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.core.files import read_json
 from ml_assets.state import contracts
 from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
+from ml_assets.state.validations import Validations
 from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import another, failure_of
 
@@ -57,7 +57,8 @@ def test_a_model_goes_from_its_source_to_its_plan(
     assert checks == {"churned_not_null": True, "schema_contract": True, "gate": True}
 
     raw_version = Versions().get("churn", version).raw_version
-    report = read_json(home / "reports/churn/validation" / f"{raw_version}.json")
+    report = Validations().report("churn", raw_version)
+    assert report is not None
     assert report["summary"]["passed"] and report["rows"] == 600
 
     deployed = run_job(spec, "deploy")

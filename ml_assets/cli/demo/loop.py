@@ -80,16 +80,16 @@ def _deploy(children: Children, version: str) -> ServingPlan:
     step(4, "The gate sensor sees the evaluation and deploys")
     started = time.monotonic()
     with dagster_instance() as instance:
-        with activity(f"waiting for the sensor {MODEL}_gate", sys.stdout):
+        with activity("waiting for the sensor gate", sys.stdout):
             launched = children.wait_for(
                 lambda: find_run(instance, {"version": version}, f"{MODEL}_deploy"),
-                f"a deployment run of the sensor {MODEL}_gate",
+                f"a deployment run of {MODEL} by the sensor gate",
                 SENSOR_SECONDS,
             )
         _require_sensor(launched)
         seconds = time.monotonic() - started
         short = launched.run_id[:8]
-        line("sensor", f"{MODEL}_gate launched run {short} after {seconds:.1f} s")
+        line("sensor", f"gate launched run {short} after {seconds:.1f} s")
         _follow(children, instance, launched.run_id)
     plan = Plans().current(MODEL)
     if plan is None or plan.live.version != version:
@@ -105,8 +105,8 @@ def _deploy(children: Children, version: str) -> ServingPlan:
 
 def _require_sensor(launched: "DagsterRun") -> None:
     by = launched.tags.get("dagster/sensor_name")
-    if by != f"{MODEL}_gate":
-        raise Failed(f"run {launched.run_id} came from {by}, not from {MODEL}_gate")
+    if by != "gate":
+        raise Failed(f"run {launched.run_id} came from {by}, not from gate")
 
 
 def _follow(children: Children, instance: "DagsterInstance", run_id: str) -> None:

@@ -6,16 +6,18 @@ it is written after the database has committed the plan, and again wherever it i
 ``pinned/<model>/<generation>/<digest>.json`` are plans to which servers can be pinned:
 each one that was published, and each that a target tries before it is active. They are
 named by their content and created once.
+
+Where keys are configured, each object is signed: see `ml_assets.records.signed_plan`.
 """
 
 from pathlib import Path
 from typing import NamedTuple
 
-import msgspec
-
 from ml_assets.core.files import below, is_name
+from ml_assets.core.signing import verify_keys
 from ml_assets.core.storage import Storage
-from ml_assets.records.plan import ServingPlan, encode, pin_of
+from ml_assets.records.plan import ServingPlan, pin_of
+from ml_assets.records.signed_plan import UntrustedPlanError, seal, unseal
 
 ACTIVE = "active.json"
 
@@ -36,10 +38,19 @@ class PublishedPlan(NamedTuple):
 
 
 class PublishedPlans:
-    """The plans of all models in `storage`."""
+    """The plans of all models in `storage`.
+
+    With ``ML_ASSETS_VERIFY_KEYS``, only plans that are signed by one of them count.
+
+    Raises
+    ------
+    SigningKeyError
+        If that holds something else than public keys.
+    """
 
     def __init__(self, storage: Storage) -> None:
         self.storage = storage
+        self._keys = verify_keys()
 
     def tags(self) -> dict[str, str]:
         """Each model that has an active plan, and the tag of its content.
@@ -58,8 +69,8 @@ class PublishedPlans:
 
         Raises
         ------
-        msgspec.MsgspecError
-            If the object is no plan.
+        UntrustedPlanError
+            If the object is no plan, or not signed as it has to be.
         """
         found = self.changed(model, None)
         return None if found is None else found.plan
@@ -69,13 +80,17 @@ class PublishedPlans:
 
         Raises
         ------
-        msgspec.MsgspecError
-            If the object is no plan.
+        UntrustedPlanError
+            If the object is no plan, or not signed as it has to be.
         """
         found = self.storage.changed(_active(model), tag)
         if found is None:
             return None
-        return PublishedPlan(_decode(found.data), found.tag)
+        return PublishedPlan(self._plan(found.data, model), found.tag)
+
+    def is_current(self, plan: ServingPlan) -> bool:
+        """Whether servers read `plan`, in the form in which it is published now."""
+        return self.storage.get(_active(plan.model)) == seal(plan)
 
     def publish(self, plan: ServingPlan) -> None:
         """Let servers read `plan`, which the database has committed; again, if asked.
@@ -86,22 +101,31 @@ class PublishedPlans:
         ------
         ForeignPlanError
             If the storage has a newer plan, or another one of this generation.
+        SigningKeyError
+            If servers ask for signatures, and there is no key here to sign with.
         """
-        published = self.current(plan.model)
-        if published == plan:
+        if self.is_current(plan):
             return
-        if published is not None and published.generation >= plan.generation:
+        published = self._trusted(plan.model)
+        if (
+            published is not None
+            and published != plan
+            and published.generation >= plan.generation
+        ):
             raise ForeignPlanError(
                 f"plan {plan.generation} of {plan.model} is not published: the storage"
                 f" {self.storage.url} has plan {published.generation} already, which"
                 " this database does not know. Does another installation use it?"
             )
         self.pin(plan)
-        self.storage.put(_active(plan.model), encode(plan))
+        self.storage.put(_active(plan.model), seal(plan))
 
     def pin(self, plan: ServingPlan) -> None:
         """Let servers be pinned to `plan`, be it active or not."""
-        self.storage.create(_pinned(plan), encode(plan))
+        name, data = _pinned(plan), seal(plan)
+        if not self.storage.create(name, data):
+            # The name says which plan it is: another key signed it, or it is damaged.
+            self.storage.put(name, data)
 
     def unpin(self, plan: ServingPlan) -> None:
         """Drop a plan that never became active and to which no server is pinned."""
@@ -112,13 +136,13 @@ class PublishedPlans:
 
         Raises
         ------
-        msgspec.MsgspecError
-            If one of the objects is no plan.
+        UntrustedPlanError
+            If one of the objects is no plan, or not signed as it has to be.
         """
         prefix = _name("pinned", model, str(generation))
         names = self.storage.children(prefix)
         found = [self.storage.get(f"{prefix}/{name}") for name in names]
-        return [_decode(data) for data in found if data is not None]
+        return [self._plan(data, model) for data in found if data is not None]
 
     def pinned(self, model: str, pin: str) -> ServingPlan | None:
         """The plan of a pin, such as ``7-3fa9c1d2e4b5``, or the only one of ``7``.
@@ -127,17 +151,27 @@ class PublishedPlans:
 
         Raises
         ------
-        msgspec.MsgspecError
-            If the object is no plan.
+        UntrustedPlanError
+            If the object is no plan, or not signed as it has to be.
         """
         generation, _, digest = pin.partition("-")
         if digest:
             data = self.storage.get(
                 _name("pinned", model, generation, f"{digest}.json")
             )
-            return None if data is None else _decode(data)
+            return None if data is None else self._plan(data, model)
         found = self.of_generation(model, int(generation))
         return found[0] if len(found) == 1 else None
+
+    def _plan(self, data: bytes, model: str) -> ServingPlan:
+        return unseal(data, self._keys, model)
+
+    def _trusted(self, model: str) -> ServingPlan | None:
+        try:
+            return self.current(model)
+        except UntrustedPlanError:
+            # Nobody serves it. The database decides what is put there instead.
+            return None
 
 
 def _active(model: str) -> str:
@@ -152,7 +186,3 @@ def _name(*parts: str) -> str:
 def _pinned(plan: ServingPlan) -> str:
     generation, _, digest = pin_of(plan).partition("-")
     return _name("pinned", plan.model, generation, f"{digest}.json")
-
-
-def _decode(data: bytes) -> ServingPlan:
-    return msgspec.json.decode(data, type=ServingPlan)

@@ -4,10 +4,9 @@ import logging
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 
-import msgspec
-
 from ml_assets.core.storage import StorageUnavailableError
 from ml_assets.records.plan import ServingPlan
+from ml_assets.records.signed_plan import UntrustedPlanError
 from ml_assets.serving.logs import log
 from ml_assets.serving.models.plan_cache import CachedPlan, PlanCache
 from ml_assets.serving.models.published_plans import PublishedPlan, PublishedPlans
@@ -106,7 +105,7 @@ class PlanReader:
         self._remember(model)
         try:
             found = self._plans.changed(model, self._tags.get(model))
-        except msgspec.MsgspecError as error:
+        except UntrustedPlanError as error:
             self._fault(model, error)
             return
         if found is not None:
@@ -121,7 +120,7 @@ class PlanReader:
             if self._tags[model] != tag:
                 changed.append(model)
         for model, found in self._contents(changed):
-            if isinstance(found, msgspec.MsgspecError):
+            if isinstance(found, UntrustedPlanError):
                 self._fault(model, found)
                 self._tags[model] = tags[model]
             elif found is not None:
@@ -129,11 +128,11 @@ class PlanReader:
 
     def _contents(
         self, models: list[str]
-    ) -> Iterable[tuple[str, PublishedPlan | msgspec.MsgspecError | None]]:
-        def get(model: str) -> PublishedPlan | msgspec.MsgspecError | None:
+    ) -> Iterable[tuple[str, PublishedPlan | UntrustedPlanError | None]]:
+        def get(model: str) -> PublishedPlan | UntrustedPlanError | None:
             try:
                 return self._plans.changed(model, None)
-            except msgspec.MsgspecError as error:
+            except UntrustedPlanError as error:
                 return error
 
         if len(models) < 2:
@@ -149,7 +148,7 @@ class PlanReader:
             plan = kept.plan if kept else None
             try:
                 plan = plan or self._plans.pinned(model, pin)
-            except msgspec.MsgspecError as error:
+            except UntrustedPlanError as error:
                 self._fault(model, error)
             if plan is not None:
                 self.wanted[model] = plan
@@ -196,7 +195,7 @@ class PlanReader:
 
     def _fault(self, model: str, error: Exception) -> None:
         self.models.add(model)
-        self.faults[model] = f"the plan cannot be read: {error}"
+        self.faults[model] = str(error)
 
     def _unreachable(self, error: StorageUnavailableError) -> None:
         if self._model:

@@ -90,7 +90,8 @@ def test_a_committed_plan_that_nobody_published_is_late() -> None:
         plans.commit(connection, plan(2))
     assert published.current("churn") == plan(1)
     assert Plans().late() == ["churn"]
-    assert plans.reconcile("churn")
+    assert Plans().unpublished() == {"churn"}
+    plans.publish("churn")
+    assert Plans().unpublished() == set()
     assert Plans().late() == []
     assert published.current("churn") == plan(2)
-    assert not plans.reconcile("churn") and not plans.reconcile("telco")

@@ -2,13 +2,15 @@
 
 from pathlib import Path
 
-import msgspec
 import pytest
 
 from ml_assets.core.files import NameFault
+from ml_assets.core.signing import VERIFY, SigningKeyError
 from ml_assets.core.storage import Storage
-from ml_assets.records.plan import Arm, ServingPlan, digest, pin_of
+from ml_assets.records.plan import Arm, ServingPlan, digest, encode, pin_of
+from ml_assets.records.signed_plan import UntrustedPlanError
 from ml_assets.serving.models.published_plans import ForeignPlanError, PublishedPlans
+from ml_assets_tests.kits.signing import make_keys
 
 
 def plan(generation: int, version: str = "a", model: str = "churn") -> ServingPlan:
@@ -102,7 +104,7 @@ def test_a_damaged_plan_is_refused_rather_than_guessed(
 ) -> None:
     plans.publish(plan(1))
     (tmp_path / "plans/churn/active.json").write_text('{"model": "churn"')
-    with pytest.raises(msgspec.DecodeError):
+    with pytest.raises(UntrustedPlanError, match="not readable"):
         plans.current("churn")
 
 
@@ -118,3 +120,70 @@ def test_a_model_is_one_part_of_a_name(plans: PublishedPlans, name: str) -> None
     for attempt in (plans.current, lambda model: plans.pinned(model, "1")):
         with pytest.raises(NameFault):
             attempt(name)
+
+
+# Signatures
+
+
+def test_only_what_is_signed_is_read_where_keys_are_given(
+    plans: PublishedPlans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plans.publish(plan(1))
+    first = make_keys(tmp_path / "keys")
+    first.use(monkeypatch)
+    verifying = PublishedPlans(plans.storage)
+    with pytest.raises(UntrustedPlanError, match="plan 1 of churn is not signed"):
+        verifying.current("churn")
+    with pytest.raises(UntrustedPlanError, match="is not signed"):
+        verifying.pinned("churn", pin_of(plan(1)))
+    assert not verifying.is_current(plan(1))
+    # Published again, it is signed, and so is what servers are pinned to.
+    verifying.publish(plan(1))
+    assert verifying.current("churn") == plan(1)
+    assert verifying.pinned("churn", pin_of(plan(1))) == plan(1)
+    assert plans.current("churn") == plan(1)
+
+
+def test_who_can_write_the_storage_cannot_change_what_is_served(
+    plans: PublishedPlans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_keys(tmp_path / "keys").use(monkeypatch)
+    verifying = PublishedPlans(plans.storage)
+    verifying.publish(plan(1))
+    name = "plans/churn/active.json"
+    signed = plans.storage.get(name)
+    assert signed is not None
+    plans.storage.put(name, signed.replace(b'"b/a"', b'"b/z"'))
+    with pytest.raises(UntrustedPlanError, match="was changed after it was signed"):
+        verifying.current("churn")
+    # A newer plan that nobody signed does not keep the database from what it decided.
+    plans.storage.put(name, encode(plan(9)))
+    verifying.publish(plan(1))
+    assert plans.storage.get(name) == signed
+    with pytest.raises(UntrustedPlanError, match="where one of telco is expected"):
+        plans.storage.put("plans/telco/active.json", signed)
+        verifying.current("telco")
+
+
+def test_a_plan_is_signed_anew_after_a_rotation(
+    plans: PublishedPlans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_keys(tmp_path / "keys").use(monkeypatch)
+    PublishedPlans(plans.storage).publish(plan(1))
+    second = make_keys(tmp_path / "keys", "rotate")
+    second.use(monkeypatch)
+    verifying = PublishedPlans(plans.storage)
+    assert verifying.current("churn") == plan(1)
+    assert not verifying.is_current(plan(1))
+    verifying.publish(plan(1))
+    assert verifying.is_current(plan(1))
+    assert verifying.pinned("churn", pin_of(plan(1))) == plan(1)
+
+
+def test_nothing_unsigned_is_published_where_signatures_are_asked_for(
+    plans: PublishedPlans, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VERIFY, str(make_keys(tmp_path / "keys").verify))
+    with pytest.raises(SigningKeyError, match="asks for signed plans"):
+        PublishedPlans(plans.storage).publish(plan(1))
+    assert plans.current("churn") is None

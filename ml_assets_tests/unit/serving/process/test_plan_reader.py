@@ -117,7 +117,7 @@ def test_a_plan_that_cannot_be_read_is_a_fault_of_its_model_alone(site: Site) ->
     site.plans.storage.put("plans/telco/active.json", b"{")
     reader = site.start()
     assert site.serve(reader) == {"churn": plan(1)}
-    assert "the plan cannot be read" in reader.faults["telco"]
+    assert "the plan of telco is not readable" in reader.faults["telco"]
     assert reader.models == {"churn", "telco"}
     site.plans.storage.put("plans/telco/active.json", b"")
     site.plans.storage.remove(["plans/telco/active.json"])
