@@ -13,7 +13,7 @@ class DesignSpec(BaseSpec):
 
     labels: int = Field(
         ge=100,
-        description="labels after which the experiment ends, with five interim analyses",
+        description="labels after which the experiment ends; it is analysed five times",
     )
 
 

@@ -159,7 +159,7 @@ def loss_degraded(
 def mean_upper_bound(losses: ArrayLike, alpha: float) -> float:
     """What the true mean of losses exceeds with probability at most `alpha`.
 
-    The empirical Bernstein bound of Maurer and Pontil (2009), for one look.
+    The empirical Bernstein bound of Maurer and Pontil (2009), valid once.
 
     Parameters
     ----------

@@ -114,7 +114,7 @@ def test_a_small_saving_on_every_row_is_no_evidence_before_the_rare_loss_was_see
     assert STATE.update(values).decided is None
 
 
-def test_before_the_first_look_it_says_when_that_is():
+def test_before_the_first_analysis_it_says_when_that_is():
     state = STATE.update(stream(5, n=50))
 
     assert state.describe() == "50 of 1,000 planned labels; the next analysis is at 200"
