@@ -6,7 +6,6 @@ however often and by whomever it is asked for.
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -84,14 +83,12 @@ class ExperimentStatus(NamedTuple):
 
 
 def experiment_status(
-    root: Path, spec: ServingSpec, plans: Sequence[ServingPlan], now: dt.datetime
+    spec: ServingSpec, plans: Sequence[ServingPlan], now: dt.datetime
 ) -> ExperimentStatus | None:
     """The experiment of the last of `plans`; None where it has no challenger.
 
     Parameters
     ----------
-    root : Path
-        Of the storage.
     spec : ServingSpec
         With the error probability, the longest duration and the limits.
     plans : sequence of ServingPlan
@@ -115,7 +112,7 @@ def experiment_status(
     found = labelled(plan.model, since, versions)
     rows = found.rows[found.rows["generation"].isin(shares)]
     rows = rows.assign(right=(rows["label"] == rows["truth"]).to_numpy(dtype=bool))
-    evidence, trace = _compared(root, spec, plan, shares, rows)
+    evidence, trace = _compared(spec, plan, shares, rows)
     decision = decide(
         evidence,
         rails,
@@ -147,7 +144,6 @@ def _shares(plans: Sequence[ServingPlan]) -> dict[int, float]:
 
 
 def _compared(
-    root: Path,
     spec: ServingSpec,
     plan: ServingPlan,
     shares: dict[int, float],
@@ -163,7 +159,7 @@ def _compared(
         flags = pairs["right_challenger"], pairs["right_champion"]
         return state.update(*flags), state.trace(*flags)
     rows = _first_of_each(rows)
-    expected = _expected(root, plan)
+    expected = _expected(plan)
     split = Split(alpha=spec.alpha, expected=expected)
     by_challenger = rows["arm"] == "split"
     given = by_challenger, rows["right"], _share_of(rows, shares)
@@ -198,7 +194,7 @@ def _no_trace() -> "Trace":
     return Trace(np.zeros(0), np.zeros(0))
 
 
-def _expected(root: Path, plan: ServingPlan) -> float:
+def _expected(plan: ServingPlan) -> float:
     """The champion's accuracy in evaluation, on which the bets are centred."""
     evaluation = Versions().evaluation(plan.model, plan.live.version) or {}
     accuracy = evaluation.get("metrics", {}).get("accuracy")
