@@ -9,7 +9,8 @@ import click
 import ml_assets
 from ml_assets.cli.lazy import LazyGroup
 from ml_assets.cli.output import reporting_errors
-from ml_assets.core.files import StorageError, storage_root
+from ml_assets.core.files import StorageError
+from ml_assets.core.storage import storage
 
 COMMANDS = {
     "approve": ("approve", "Let a version of the platform into production."),
@@ -64,7 +65,11 @@ def main() -> None:
     \b
     Environment:
       ML_ASSETS_HOME       local state (default ./.ml_assets)
-      ML_ASSETS_STORAGE    tables, plans and versions (default ML_ASSETS_HOME)
+      ML_ASSETS_STORAGE    tables, bundles and predictions: a directory, s3://, gs:// or
+                           az:// (default ML_ASSETS_HOME)
+      ML_ASSETS_DATABASE_URL
+                           plans, versions and the ledger: SQLite or Postgres (default
+                           that of Dagster, else SQLite in ML_ASSETS_HOME)
       ML_ASSETS_CACHE      verified bundles (default ML_ASSETS_HOME/cache)
       DAGSTER_HOME         Dagster instance (default ML_ASSETS_HOME/dagster)
       ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
@@ -76,4 +81,4 @@ def main() -> None:
     """
     # Before anything is written, whatever the command.
     with reporting_errors(StorageError):
-        storage_root()
+        storage()

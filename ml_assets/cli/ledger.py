@@ -15,7 +15,6 @@ from ml_assets.cli.output import (
     quiet_libraries,
     reporting_errors,
 )
-from ml_assets.core.files import storage_root
 
 if TYPE_CHECKING:
     from ml_assets.state.ledger import Ledger
@@ -53,7 +52,6 @@ def command(model: str, repair: bool, export: bool, sign: bool, as_json: bool) -
     signature.
     """
     quiet_libraries()
-    root = storage_root()
     from ml_assets.core.signing import SigningKeyError
     from ml_assets.lifecycle.aliases import sync_aliases
     from ml_assets.lifecycle.audit import audit, audit_releases
@@ -77,7 +75,7 @@ def command(model: str, repair: bool, export: bool, sign: bool, as_json: bool) -
             click.echo(line, nl=False)
         return
     entries = Ledger().entries(model)
-    findings = audit_releases(root) if is_release else audit(target, model)
+    findings = audit_releases() if is_release else audit(target, model)
     if as_json:
         echo_json(
             {

@@ -6,7 +6,6 @@ however often and by whomever it is asked for.
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -86,7 +85,6 @@ class ExperimentStatus(NamedTuple):
 
 
 def experiment_status(
-    root: Path,
     spec: ServingSpec,
     plans: Sequence[ServingPlan],
     now: dt.datetime,
@@ -96,8 +94,6 @@ def experiment_status(
 
     Parameters
     ----------
-    root : Path
-        Of the storage.
     spec : ServingSpec
         With the error probability, the longest duration and the limits.
     plans : sequence of ServingPlan

@@ -33,7 +33,7 @@ def status_of(
     for kind in ("predictions", "labels"):
         compact("churn", kind)
     spec = ServingSpec.model_validate(serving)
-    found = experiment_status(root, spec, history, NOW, loss)
+    found = experiment_status(spec, history, NOW, loss)
     assert found is not None
     return found
 
@@ -43,8 +43,8 @@ def answered(number: int, **given: Any) -> dict[str, Any]:
 
 
 def test_without_a_challenger_there_is_nothing_to_look_at(home: Path) -> None:
-    assert experiment_status(home, ServingSpec(), [], NOW) is None
-    assert experiment_status(home, ServingSpec(), plans()[:1], NOW) is None
+    assert experiment_status(ServingSpec(), [], NOW) is None
+    assert experiment_status(ServingSpec(), plans()[:1], NOW) is None
 
 
 @pytest.mark.parametrize("strategy", ["shadow", "split", "canary"])
