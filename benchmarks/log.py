@@ -20,8 +20,9 @@ import msgspec
 from benchmarks.serving import Figures, ask, write_bodies
 from benchmarks.serving_model import build
 from benchmarks.serving_process import PATIENCE, free_port, running
+from ml_assets.core.storage import Storage
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.models.published_plans import PublishedPlans
 
 MODEL = "adult"
 FLOOR = 0.85
@@ -34,7 +35,7 @@ class Pair(NamedTuple):
     on: Figures
 
 
-def switch(store: PlanStore, share: float) -> None:
+def switch(store: PublishedPlans, share: float) -> None:
     """Activate a plan that logs this share, and wait until it serves."""
     current = store.current(MODEL)
     if current is None:
@@ -55,7 +56,7 @@ def switch(store: PlanStore, share: float) -> None:
 
 
 def pairs(
-    store: PlanStore,
+    store: PublishedPlans,
     pid: int,
     port: int,
     bodies: Path,
@@ -108,7 +109,7 @@ def main() -> int:
         directory = Path(name)
         runtime, rows, data = build(directory, for_mlflow=False)
         one, hundred = write_bodies(directory, "rows", rows)
-        store = PlanStore(directory / "storage")
+        store = PublishedPlans(Storage(str(directory / "storage")))
         port = free_port()
         command = [
             *(sys.executable, "-m", "ml_assets.serving", "--port", str(port)),

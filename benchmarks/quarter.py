@@ -33,7 +33,7 @@ from benchmarks.quarter_location import MODELS
 from benchmarks.quarter_rows import FAULTS, START, drawn
 from ml_assets.assets.training import DRIFT
 from ml_assets.automation.jobs import QUARTER
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 
 WEEKS, NEW_ROWS, FIRST_ROWS, REQUESTS = 13, 250, 1_500, 300
 OTHER = {"yes": "no", "no": "yes"}
@@ -122,7 +122,7 @@ class Life:
         for run in deployments:
             if not run.is_success:
                 self._note_failure(week, run.run_id)
-        plan = PlanStore(self.home).current(self.name)
+        plan = Plans().current(self.name)
         if plan is not None and plan.live.version == version:
             return "promoted"
         gate = (store.evaluation(self.name, version) or {})["gate"]
@@ -137,7 +137,7 @@ class Life:
         from ml_assets.serving.runtime.protocol import Refused
         from ml_assets_tests.kits.prediction_log import line, truth
 
-        plan = PlanStore(self.home).current(self.name)
+        plan = Plans().current(self.name)
         if plan is None:
             return "no version"
         runtime = load_runtime(self.home / plan.live.bundle, plan.live.files)

@@ -81,7 +81,7 @@ class Daemon:
 
     def settle(self) -> None:
         """Wait until the sensors have looked at all that is there, and acted."""
-        sensors = [f"{name}_{kind}" for name in MODELS for kind in ("gate", "drift")]
+        sensors = ("gate", "drift")
         quiet = False
         while not quiet:
             self._await_runs()

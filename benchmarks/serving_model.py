@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.models.published_plans import PublishedPlans
 
 NUMBERS = ["age", "education-num", "capital-gain", "capital-loss", "hours-per-week"]
 CATEGORIES = {
@@ -98,7 +99,7 @@ def build(
         files=manifest.files,
         runtime=manifest.runtime,
     )
-    PlanStore(storage).publish(
+    PublishedPlans(Storage(str(storage))).publish(
         ServingPlan(
             model="adult", generation=1, arms=(arm,), created_at="", reason="benchmark"
         )

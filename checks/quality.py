@@ -32,7 +32,8 @@ def bundled_models(definitions: dg.Definitions) -> list[str]:
 
 def check(definitions: dg.Definitions, model: str) -> dict[str, Any]:
     """Ingest `model` and run its checks; their report, or why there is none."""
-    from ml_assets.core.files import read_json, storage_root
+    from ml_assets.core.storage import storage
+    from ml_assets.state.validations import validation_prefix
 
     job = definitions.resolve_implicit_global_asset_job_def()
     with dg.DagsterInstance.ephemeral() as instance:
@@ -46,14 +47,14 @@ def check(definitions: dg.Definitions, model: str) -> dict[str, Any]:
     failed = [
         f"{item.check_name}: {item.description}" for item in results if not item.passed
     ]
-    reports = storage_root().glob(f"reports/{model}/validation/*.json")
+    reports = sorted(info.name for info in storage().objects(validation_prefix(model)))
     return {
         "model": model,
         "passed": done.success and bool(results) and not failed,
         "checks": len(results),
         "failed": failed,
         "error": None if done.success or failed else _reason(done),
-        "reports": [read_json(path) for path in sorted(reports)],
+        "reports": [json.loads(storage().get(name) or b"null") for name in reports],
     }
 
 

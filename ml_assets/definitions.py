@@ -5,27 +5,39 @@ from pathlib import Path
 import dagster as dg
 
 from ml_assets.assets import runs
-from ml_assets.assets.common import STEPS, TABLES
-from ml_assets.assets.io_managers import StepIOManager, TableIOManager
 from ml_assets.automation import delivery
 from ml_assets.automation import notify as automation_notify
+from ml_assets.components.tabular_classifier import with_shared
 from ml_assets.spec import component_tree
+from ml_assets.spec.model import ModelSpec
+from ml_assets.spec.run_repository import RunRepository, is_run_process
 
 
-@dg.definitions
-def defs() -> dg.Definitions:
-    """Every model's stages, jobs, schedules and sensors, releases, notifications."""
-    return component_tree.load(Path(__file__).parent, _completed)
+# It takes a repository as well, which its type does not say.
+@dg.definitions  # type: ignore[arg-type]
+def defs() -> dg.Definitions | dg.RepositoryDefinition:
+    """Every model's stages, jobs and schedules, sensors, releases, notifications."""
+    return of_project(Path(__file__).parent)
 
 
-def _completed(models: dg.Definitions) -> dg.Definitions:
-    shared = dg.Definitions(
-        resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
-        # Five steps take 12 s in one process and 47 s in one process each.
-        executor=dg.in_process_executor,
-    )
+def of_project(project: Path) -> dg.Definitions | dg.RepositoryDefinition:
+    """The same with the models of the `dg` project to which the folder belongs.
+
+    A process that executes a run gets a repository that builds the run's model only.
+    """
+    load = RunRepository if is_run_process() else component_tree.load
+    return load(project, completed)
+
+
+def job(name: str) -> dg.JobDefinition:
+    """One job, without the models that it is not about."""
+    return RunRepository(Path(__file__).parent, completed).get_job(name)
+
+
+def completed(models: dg.Definitions, specs: list[ModelSpec]) -> dg.Definitions:
+    """The definitions of `specs`, and what they share."""
     found = dg.Definitions.merge(
-        models, shared, delivery.build(), automation_notify.build()
+        with_shared(models, specs), delivery.build(), automation_notify.build()
     )
     names = [job.name for job in found.jobs or ()]
     return dg.Definitions.merge(found, runs.build(names))

@@ -16,6 +16,8 @@ from alembic.script import ScriptDirectory
 
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
 from ml_assets_tests.kits.databases import database, installation
+from ml_assets_tests.kits.lossy import lossy
+from ml_assets_tests.kits.outages import outage
 from ml_assets_tests.kits.postgres import postgres
 
 # Fixtures that tests of several packages ask for.
@@ -24,6 +26,8 @@ __all__ = [
     "azure_server",
     "database",
     "installation",
+    "lossy",
+    "outage",
     "postgres",
     "s3_server",
 ]
@@ -177,7 +181,6 @@ def another(spec: Any) -> Any:
 
     What answers as the champion does is never deployed, however often it is trained.
     """
-    from ml_assets.core.files import storage_root
     from ml_assets.state.versions import Versions
 
     count = len(Versions().names(spec.name))
@@ -190,17 +193,9 @@ def another(spec: Any) -> Any:
 
 def definitions_of(*specs: Any) -> dg.Definitions:
     """The code location as if its YAML files were `specs`."""
-    from ml_assets.assets.common import STEPS, TABLES
-    from ml_assets.assets.io_managers import StepIOManager, TableIOManager
-    from ml_assets.components.tabular_classifier import STAGES
+    from ml_assets.components.tabular_classifier import definitions_of as models_of
 
-    return dg.Definitions.merge(
-        *(stage.build(spec) for spec in specs for stage in STAGES),
-        dg.Definitions(
-            resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
-            executor=dg.in_process_executor,
-        ),
-    )
+    return models_of(specs)
 
 
 def failure_of(result: dg.ExecuteInProcessResult) -> str:

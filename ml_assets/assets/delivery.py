@@ -82,16 +82,14 @@ def _staging() -> dg.AssetsDefinition:
     def staging(
         context: dg.AssetExecutionContext, config: StagingConfig
     ) -> Iterator[Any]:
-        from ml_assets.core.files import storage_root
         from ml_assets.delivery.environments import repository
         from ml_assets.delivery.promotion import stage
-        from ml_assets.delivery.releases import ReleaseStore, find
+        from ml_assets.delivery.releases import find
 
         def act() -> Any:
-            root = storage_root()
-            release = find(repository(), ReleaseStore(root), config.release)
+            release = find(repository(), config.release)
             who, run_id = who_runs(context), context.run.run_id
-            return stage(root, release, who, run_id, config.again)
+            return stage(release, who, run_id, config.again)
 
         yield from _events(context, "staging", act)
 
@@ -110,7 +108,6 @@ def _approval() -> dg.AssetsDefinition:
     def approval(
         context: dg.AssetExecutionContext, config: ApprovalConfig
     ) -> dg.MaterializeResult[None]:
-        from ml_assets.core.files import storage_root
         from ml_assets.delivery.approvals import approve
         from ml_assets.delivery.environments import repository
 
@@ -118,7 +115,7 @@ def _approval() -> dg.AssetsDefinition:
 
         def act() -> Any:
             version, reason = config.release, config.reason
-            return approve(storage_root(), repository(), version, who, reason)
+            return approve(repository(), version, who, reason)
 
         entry, staging = retrying_outages(context, act)
         return dg.MaterializeResult(
@@ -151,13 +148,12 @@ def _production() -> dg.AssetsDefinition:
     def production(
         context: dg.AssetExecutionContext, config: ProductionConfig
     ) -> Iterator[Any]:
-        from ml_assets.core.files import storage_root
         from ml_assets.delivery.environments import repository
         from ml_assets.delivery.promotion import promote
 
         def act() -> Any:
-            root, who, run_id = storage_root(), who_runs(context), context.run.run_id
-            return promote(root, repository(), config.release, who, run_id)
+            who, run_id = who_runs(context), context.run.run_id
+            return promote(repository(), config.release, who, run_id)
 
         yield from _events(context, "production", act)
 

@@ -19,9 +19,10 @@ from ml_assets.lifecycle.gate_decision import gate_figures, judged_by
 from ml_assets.lifecycle.scoring import held_out_rows, load, score
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
+from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.registry import Registry
-from ml_assets.state.versions import VersionRecord, Versions, object_name
+from ml_assets.state.versions import Versions
 
 if TYPE_CHECKING:
     import numpy as np

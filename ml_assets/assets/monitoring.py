@@ -12,9 +12,10 @@ from ml_assets.assets.common import (
     stage_arguments,
 )
 from ml_assets.lifecycle.plan_transitions import newest_version
+from ml_assets.records.version import object_name
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
-from ml_assets.state.versions import PROFILE, Versions, object_name
+from ml_assets.state.versions import PROFILE, Versions
 
 # Beside the profile: ROC AUC on the held-out rows and its interval.
 AUC = ("roc_auc", "roc_auc_low", "roc_auc_high")

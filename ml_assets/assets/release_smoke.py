@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import dagster as dg
 
-from ml_assets.core.files import storage_root
 from ml_assets.core.provenance import git_commit
 from ml_assets.delivery.checks import DATA_QUALITY, PIPELINE, SMOKE_JOB
 from ml_assets.spec.model import ModelSpec
@@ -53,7 +52,7 @@ def build() -> dg.Definitions:
 
         with tempfile.TemporaryDirectory() as scratch:
             found = try_pipeline(Path(scratch) / "bundle")
-        faults = broken_rules(list(specs().values()), storage_root())
+        faults = broken_rules(list(specs().values()))
         yield dg.MaterializeResult(metadata={"commit": git_commit(), **found._asdict()})
         yield dg.AssetCheckResult(
             check_name=PIPELINE,
@@ -105,7 +104,7 @@ def try_pipeline(directory: Path) -> Smoke:
     return Smoke(float(accuracy), float(majority), manifest.runtime)
 
 
-def broken_rules(specs: list[ModelSpec], root: Path) -> list[str]:
+def broken_rules(specs: list[ModelSpec]) -> list[str]:
     """The expectations that today's rules find broken in data that was accepted.
 
     Reads the raw table of each model's newest version, where it is kept.
@@ -117,7 +116,7 @@ def broken_rules(specs: list[ModelSpec], root: Path) -> list[str]:
     versions, tables = Versions(), Tables()
     faults: list[str] = []
     for spec in specs:
-        for name in versions.names(spec.name)[-1:]:
+        for name in versions.latest(spec.name):
             data = versions.get(spec.name, name).raw_version
             if tables.exists(spec.name, "raw", data):
                 raw: Any = tables.read(spec.name, "raw", data)

@@ -17,14 +17,14 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
-from ml_assets.core.files import storage_root
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.prediction_log.segments import label_text
 from ml_assets.records.plan import ServingPlan, Signature
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
-from ml_assets.state.versions import UnknownVersionError, VersionRecord, Versions
+from ml_assets.state.versions import UnknownVersionError, Versions
 
 if TYPE_CHECKING:
     import pandas as pd

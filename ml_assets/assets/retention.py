@@ -1,15 +1,17 @@
 """``<model>/retention``: what nothing needs any more, removed every day."""
 
 import time
+import zlib
 from collections import Counter
 
 import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, stage_arguments
+from ml_assets.assets.model_job import define_model_job
 from ml_assets.spec.model import ModelSpec
 
-DAILY = "0 4 * * *"
+HOUR = 4
 SHOWN = 20
 
 
@@ -58,16 +60,17 @@ def build(spec: ModelSpec) -> dg.Definitions:
             }
         )
 
-    job = dg.define_asset_job(
-        f"{spec.name}_retention",
+    job = define_model_job(
+        spec.name,
+        "retention",
         selection=dg.AssetSelection.assets(key(spec, "retention")),
         description=f"Removes of {spec.name} what nothing needs any more.",
-        tags={"model": spec.name},
     )
     schedule = dg.ScheduleDefinition(
         f"{spec.name}_retention_schedule",
         job=job,
-        cron_schedule=DAILY,
+        # Models have minutes of their own, so that they do not all start at once.
+        cron_schedule=f"{zlib.crc32(spec.name.encode()) % 60} {HOUR} * * *",
         execution_timezone="UTC",
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=f"Removes daily of {spec.name} what nothing needs any more.",

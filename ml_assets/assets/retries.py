@@ -58,10 +58,19 @@ def next_attempt(
     if not newest:
         return 1
     (record,) = newest
-    run = record.dagster_run
-    if run.status is not dg.DagsterRunStatus.FAILURE or _VERDICT in run.tags:
+    if not _is_to_repeat(record.dagster_run):
         return None
     failed = instance.get_runs_count(wanted)
     pause = min(_FIRST_PAUSE * 2 ** min(failed - 1, 10), _LONGEST_PAUSE)
     ended = record.end_time or record.update_timestamp.timestamp()
     return failed + 1 if now - ended >= pause else None
+
+
+def is_settled(instance: dg.DagsterInstance, job: str, tags: dict[str, str]) -> bool:
+    """Whether the last run with these tags is over, and no other one follows it."""
+    runs = instance.get_runs(dg.RunsFilter(job_name=job, tags=tags), limit=1)
+    return any(run.is_finished and not _is_to_repeat(run) for run in runs)
+
+
+def _is_to_repeat(run: dg.DagsterRun) -> bool:
+    return run.status is dg.DagsterRunStatus.FAILURE and _VERDICT not in run.tags

@@ -1,18 +1,14 @@
 """``<model>_rollback``: the job that returns to a version that served before.
 
-``<model>_health`` starts it when no running server can serve the active plan.
+The sensor ``health`` starts it when no running server can serve the active plan.
 """
-
-import datetime as dt
 
 import dagster as dg
 from pydantic import Field
 
 from ml_assets.assets.common import key, who_runs
-from ml_assets.assets.retries import next_attempt, retrying, verdict
+from ml_assets.assets.retries import retrying, verdict
 from ml_assets.spec.model import ModelSpec
-
-HEALTH_SECONDS = 30
 
 
 class RollbackConfig(dg.Config):
@@ -24,11 +20,16 @@ class RollbackConfig(dg.Config):
     reason: str = Field("asked for", description="why, for the ledger")
 
 
+def op_name(model: str) -> str:
+    """Name of the op that rolls `model` back."""
+    return f"{model}__roll_back"
+
+
 def build(spec: ModelSpec) -> dg.Definitions:
     """The job of one model."""
 
     @dg.op(
-        name=f"{spec.name}__roll_back",
+        name=op_name(spec.name),
         description=f"Returns {spec.name} to a version that served before.",
         tags={"model": spec.name},
         out=dg.Out(dg.Nothing),
@@ -77,61 +78,4 @@ def build(spec: ModelSpec) -> dg.Definitions:
     def rollback_job() -> None:
         roll_back()
 
-    return dg.Definitions(
-        jobs=[rollback_job], sensors=[health_sensor(spec, rollback_job, roll_back.name)]
-    )
-
-
-def health_sensor(
-    spec: ModelSpec, job: dg.JobDefinition, op: str
-) -> dg.SensorDefinition:
-    """Rolls back a plan that every running server failed to load, until one does it."""
-
-    @dg.sensor(
-        name=f"{spec.name}_health",
-        job=job,
-        minimum_interval_seconds=HEALTH_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Rolls {spec.name} back when no server can serve its plan.",
-    )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.RunRequest | dg.SkipReason:
-        from ml_assets.core.files import storage_root
-        from ml_assets.serving.models.plan_store import PlanStore
-
-        store = PlanStore(storage_root())
-        plan = store.current(spec.name)
-        if plan is None:
-            return dg.SkipReason(f"{spec.name} was never deployed")
-        reports = store.reports(spec.name)
-        failed = [
-            report
-            for report in reports
-            if report is not None
-            and report.state == "failed"
-            and report.generation == plan.generation
-            # Else it reports a plan that was proposed, and serves this one.
-            and report.proposal is None
-        ]
-        # If one server fails, the fault may be its own; if all do, it is the version's.
-        if not failed or len(failed) < len(reports):
-            return dg.SkipReason(
-                f"{len(failed)} of {len(reports)} running servers cannot serve plan"
-                f" {plan.generation}"
-            )
-        reason = f"no server can serve plan {plan.generation}: {failed[0].reason}"
-        tags = {"failed_generation": str(plan.generation)}
-        now = dt.datetime.now(dt.UTC).timestamp()
-        attempt = next_attempt(context.instance, job.name, tags, now)
-        if attempt is None:
-            return dg.SkipReason(
-                f"a rollback of plan {plan.generation} is under way, is asked for again"
-                " later, or found nothing to return to"
-            )
-        again = f":{attempt}" if attempt > 1 else ""
-        return dg.RunRequest(
-            run_key=f"{spec.name}:{plan.generation}{again}",
-            run_config={"ops": {op: {"config": {"reason": reason}}}},
-            tags=tags,
-        )
-
-    return sensor
+    return dg.Definitions(jobs=[rollback_job])

@@ -16,9 +16,10 @@ from ml_assets.assets.common import (
 )
 from ml_assets.lifecycle.gate_decision import is_judged_otherwise
 from ml_assets.lifecycle.training import fingerprint, spec_fingerprint, train_version
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.tables import DATA_VERSION
-from ml_assets.state.versions import VersionRecord, Versions
+from ml_assets.state.versions import Versions
 
 # Tag of a run that a drift report asked for.
 DRIFT = "drift"

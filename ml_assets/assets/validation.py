@@ -9,6 +9,7 @@ import dagster as dg
 from ml_assets.assets.common import key, object_metadata
 from ml_assets.assets.contract import breaches, learn_or_block, rows_under_contract
 from ml_assets.assets.io_managers import runs_of
+from ml_assets.core.storage import storage
 from ml_assets.quality.names import expectation_names
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.tables import DATA_VERSION, Tables
@@ -53,8 +54,8 @@ def refuse_failed(model: str, data_version: str) -> None:
     if report is not None:
         raise dg.Failure(
             f"raw data {data_version[:12]} of {model} failed its checks, so that"
-            f" nothing is made of it; {report} says what they found; materialize"
-            f" {model}/raw with its checks again",
+            f" nothing is made of it; {storage().url}/{report} says what they"
+            f" found; materialize {model}/raw with its checks again",
             allow_retries=False,
         )
 

@@ -68,7 +68,6 @@ def _rollback_job() -> dg.JobDefinition:
     def roll_back_release(
         context: dg.OpExecutionContext, config: ReleaseRollbackConfig
     ) -> None:
-        from ml_assets.core.files import storage_root
         from ml_assets.delivery.promotion import roll_back
 
         run = context.run
@@ -76,8 +75,8 @@ def _rollback_job() -> dg.JobDefinition:
         key = f"rollback:{run.root_run_id or run.run_id}"
 
         def act() -> Any:
-            who, why, root = who_runs(context), config.reason, storage_root()
-            return roll_back(root, who, why, config.to, key, run.run_id)
+            who, why = who_runs(context), config.reason
+            return roll_back(who, why, config.to, key, run.run_id)
 
         done = retrying_outages(context, act)
         if not done.is_deployed:

@@ -1,44 +1,41 @@
 """The sensor that trains a version when drift is found."""
 
 import datetime as dt
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import dagster as dg
 import msgspec
 
-from ml_assets.assets.common import key
 from ml_assets.assets.training import DRIFT
+from ml_assets.automation import new_events
+from ml_assets.automation.over_models import each_model, skip_reason
 from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import Versions
 
+NAME = "drift"
 SENSOR_SECONDS = 60
-BATCH = 50
+
+
+class Asked(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What training of a model was asked for: when, in unix seconds, and for what."""
+
+    time: float | None = None
+    champion: str = ""
+    columns: frozenset[str] = frozenset()
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """The drift sensor's cursor.
+    """The sensor's cursor: which reports were handled, and what was asked for."""
 
-    Attributes
-    ----------
-    seen
-        The last report, by its number in the event log.
-    trained
-        When training was asked for last, in unix seconds.
-    champion, columns
-        Whose drift, and in which columns, training was asked for.
-    """
-
-    seen: int = 0
-    trained: float | None = None
-    champion: str = ""
-    columns: frozenset[str] = frozenset()
+    events: new_events.Progress = new_events.Progress()
+    asked: dict[str, Asked] = {}
 
 
 class DriftEvent(NamedTuple):
     """A drift report as the event log has it."""
 
-    storage_id: int
     report: str
     drifted: bool
     raw_version: str
@@ -46,61 +43,104 @@ class DriftEvent(NamedTuple):
     columns: frozenset[str]
 
 
-def drift_sensor(spec: ModelSpec) -> dg.SensorDefinition:
+class Decision(NamedTuple):
+    """What follows for one model."""
+
+    requests: list[dg.RunRequest]
+    reasons: list[str]
+    asked: Asked
+
+
+def drift_sensor(
+    specs: Sequence[ModelSpec], jobs: Sequence[Any]
+) -> dg.SensorDefinition:
     """Trains a version when drift is found, once per report and not too often.
 
     Nothing is trained where the source has no other data than the newest version saw:
     that is no remedy. Nor is the same drift of the same champion a reason twice, where
     a schedule trains on: what came of the first training did not pass the gate. A new
     version has to pass it like any other.
+
+    Parameters
+    ----------
+    jobs : sequence of jobs
+        Which train a version, one of each model.
     """
+    by_name = {spec.name: spec for spec in specs}
 
     @dg.sensor(
-        name=f"{spec.name}_drift",
-        job_name=f"{spec.name}_train",
+        name=NAME,
+        jobs=jobs,
         minimum_interval_seconds=SENSOR_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
-        description=f"Trains {spec.name} when its inputs have drifted.",
+        description="Trains a model when its inputs have drifted.",
     )
     def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        progress = (
-            msgspec.json.decode(context.cursor, type=Progress)
-            if context.cursor
-            else Progress()
-        )
-        now = dt.datetime.now(dt.UTC).timestamp()
-        requests, reasons = [], []
-        for event in _events(context, spec, progress.seen):
-            progress = msgspec.structs.replace(progress, seen=event.storage_id)
-            reason = _why_no_training(spec, event, progress, now)
-            if reason:
-                reasons.append(f"{event.report}: {reason}")
-                continue
-            known = progress.columns if event.champion == progress.champion else ()
-            progress = msgspec.structs.replace(
-                progress,
-                trained=now,
-                champion=event.champion,
-                columns=event.columns.union(known),
-            )
-            requests.append(
-                dg.RunRequest(
-                    run_key=event.report,
-                    tags={"model": spec.name, DRIFT: event.report},
-                )
-            )
-        text = "; ".join(reasons) or "no new drift report"
-        return dg.SensorResult(
-            run_requests=requests,
-            skip_reason=None if requests else dg.SkipReason(text),
-            cursor=msgspec.json.encode(progress).decode(),
-        )
+        return tick(context, by_name)
 
     return sensor
 
 
+def tick(
+    context: dg.SensorEvaluationContext, specs: Mapping[str, ModelSpec]
+) -> dg.SensorResult:
+    """Decide on every report that is new."""
+    before = msgspec.json.decode(context.cursor or "{}", type=Progress)
+    news = new_events.fetch(context.instance, "drift", specs, before.events)
+
+    def decide(model: str) -> Decision:
+        events = map(_event, news.events[model])
+        asked = before.asked.get(model, Asked())
+        return _decide(context.instance, specs[model], events, asked)
+
+    decisions, failed = each_model(context, news.events, decide)
+    now_asked = {model: found.asked for model, found in decisions.items()}
+    after = Progress(
+        news.progress(failed),
+        {
+            model: asked
+            for model, asked in {**before.asked, **now_asked}.items()
+            if asked.time is not None and model in specs
+        },
+    )
+    requests = [item for found in decisions.values() for item in found.requests]
+    reasons = [text for found in decisions.values() for text in found.reasons]
+    reason = skip_reason(reasons, failed, "no new drift report")
+    return dg.SensorResult(
+        run_requests=requests,
+        skip_reason=None if requests else reason,
+        cursor=msgspec.json.encode(after).decode(),
+    )
+
+
+def _decide(
+    instance: dg.DagsterInstance,
+    spec: ModelSpec,
+    events: Iterable[DriftEvent],
+    asked: Asked,
+) -> Decision:
+    requests, reasons = [], []
+    for event in events:
+        now = dt.datetime.now(dt.UTC).timestamp()
+        reason = _why_no_training(spec, event, asked, now)
+        if reason:
+            reasons.append(f"{spec.name}, {event.report}: {reason}")
+            continue
+        known = asked.columns if event.champion == asked.champion else ()
+        job, tags = f"{spec.name}_train", {"model": spec.name, DRIFT: event.report}
+        # A sensor that lost its cursor finds what it asked for among the runs.
+        runs = instance.get_run_records(dg.RunsFilter(job_name=job, tags=tags), limit=1)
+        if runs:
+            now = runs[0].create_timestamp.timestamp()
+        else:
+            run_key = f"{spec.name}:{event.report}"
+            requests.append(dg.RunRequest(job_name=job, run_key=run_key, tags=tags))
+        asked = Asked(now, event.champion, event.columns.union(known))
+    return Decision(requests, reasons, asked)
+
+
 def _why_no_training(
-    spec: ModelSpec, event: DriftEvent, progress: Progress, now: float
+    spec: ModelSpec, event: DriftEvent, asked: Asked, now: float
 ) -> str:
     """Why a report leads to no training; empty where it does."""
     if not event.drifted:
@@ -108,40 +148,22 @@ def _why_no_training(
     newest = Versions().newest(spec.name) if event.raw_version else None
     if newest is not None and newest.raw_version == event.raw_version:
         return f"version {newest.version} was trained on that data"
-    is_known = event.champion == progress.champion and event.columns <= progress.columns
+    is_known = event.champion == asked.champion and event.columns <= asked.columns
     if spec.schedule and event.columns and is_known:
         return f"training was asked for this drift from {event.champion} before"
-    hours, trained = spec.monitoring.cooldown_hours, progress.trained
-    if trained is not None and now - trained < hours * 3_600:
+    hours = spec.monitoring.cooldown_hours
+    if asked.time is not None and now - asked.time < hours * 3_600:
         return f"drift, and training was asked for less than {hours:g} hours ago"
     return ""
 
 
-def _events(
-    context: dg.SensorEvaluationContext, spec: ModelSpec, seen: int
-) -> list[DriftEvent]:
-    records = context.instance.fetch_materializations(
-        dg.AssetRecordsFilter(key(spec, "drift"), after_storage_id=seen),
-        limit=BATCH,
-        ascending=True,
-    ).records
-    found = []
-    for record in records:
-        event = record.asset_materialization
-        if event is None:
-            continue
-        # A report that a person wrote by hand decides nothing.
-        given: dict[str, Any] = {
-            name: item.value for name, item in event.metadata.items()
-        }
-        found.append(
-            DriftEvent(
-                record.storage_id,
-                str(given.get("report_id", "")),
-                bool(given.get("drifted", False)),
-                str(given.get("raw_version", "")),
-                str(given.get("version", "")),
-                frozenset(given.get(DRIFTED_COLUMNS) or ()),
-            )
-        )
-    return found
+def _event(metadata: Mapping[str, Any]) -> DriftEvent:
+    # A report that a person wrote by hand decides nothing.
+    given = {name: item.value for name, item in metadata.items()}
+    return DriftEvent(
+        str(given.get("report_id", "")),
+        bool(given.get("drifted", False)),
+        str(given.get("raw_version", "")),
+        str(given.get("version", "")),
+        frozenset(given.get(DRIFTED_COLUMNS) or ()),
+    )

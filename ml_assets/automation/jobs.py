@@ -1,4 +1,4 @@
-"""The asset jobs of a model, its schedules, and the sensors that start them."""
+"""The asset jobs of a model, and their schedules."""
 
 import zlib
 from typing import Any
@@ -6,16 +6,15 @@ from typing import Any
 import dagster as dg
 
 from ml_assets.assets.common import DEPLOY_STAGES, TRAIN_STAGES, key
-from ml_assets.automation.drift_sensor import drift_sensor
-from ml_assets.automation.gate_sensor import gate_sensor
+from ml_assets.assets.model_job import define_model_job
 from ml_assets.automation.pods import executor_of, pod_tags
-from ml_assets.core.files import home, storage_root
+from ml_assets.core.files import home
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.drift_reports import raw_to_compare
 from ml_assets.prediction_log.segments import Kind, waiting
 from ml_assets.serving.log.shipping import orphans
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.model import ModelSpec
+from ml_assets.state.plans import Plans
 
 MONITOR_STAGES = ("predictions", "labels", "drift", "performance", "experiment")
 # A run whose process is gone is noticed after this time, and then started again.
@@ -24,7 +23,7 @@ QUARTER = 15
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
-    """Jobs, schedules and sensors of one model."""
+    """Jobs and schedules of one model."""
     train = _job(
         spec, "train", TRAIN_STAGES, "Trains a version and puts it to the gate."
     )
@@ -38,25 +37,23 @@ def build(spec: ModelSpec) -> dg.Definitions:
     replay = _job(
         spec, "replay", ("replay",), "Scores logged requests with a new version."
     )
-    schedules = [monitor_schedule(spec, monitor)]
+    schedules = []
+    if spec.automation.monitor:
+        schedules.append(monitor_schedule(spec, monitor))
     if spec.schedule is not None:
         schedules.append(_training_schedule(spec, train))
-    sensors = [gate_sensor(spec, deploy)]
-    if spec.monitoring.retrain:
-        sensors.append(drift_sensor(spec))
-    return dg.Definitions(
-        jobs=[train, deploy, monitor, replay], schedules=schedules, sensors=sensors
-    )
+    return dg.Definitions(jobs=[train, deploy, monitor, replay], schedules=schedules)
 
 
 def _job(spec: ModelSpec, name: str, stages: tuple[str, ...], description: str) -> Any:
     seconds = MAX_SECONDS.get(name)
     limit = {"dagster/max_runtime": str(seconds)} if seconds else {}
-    return dg.define_asset_job(
-        f"{spec.name}_{name}",
+    return define_model_job(
+        spec.name,
+        name,
         selection=dg.AssetSelection.assets(*(key(spec, stage) for stage in stages)),
         description=description,
-        tags={"model": spec.name, **limit, **pod_tags(spec)},
+        tags={**limit, **pod_tags(spec)},
         executor_def=executor_of(spec),
     )
 
@@ -104,8 +101,7 @@ def monitor_schedule(spec: ModelSpec, job: Any) -> dg.ScheduleDefinition:
 
 def why_not(spec: ModelSpec, is_hour: bool) -> str:
     """Why there is nothing to watch now; empty where there is."""
-    root = storage_root()
-    plan = PlanStore(root).current(spec.name)
+    plan = Plans().current(spec.name)
     if plan is None:
         return f"{spec.name} was never deployed"
     if plan.experiment is not None:

@@ -1,14 +1,12 @@
 """The sensor that sends notifications to Slack; no run waits for it."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Sequence
 from itertools import chain
-from pathlib import Path
 
 import dagster as dg
 import msgspec
 
-from ml_assets.core.files import storage_root
 from ml_assets.observability.notifications import event_sources
 from ml_assets.observability.notifications.messages import Notification
 from ml_assets.observability.notifications.notifier import Notifier
@@ -74,17 +72,17 @@ def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     if channel is None:
         # When it is switched on again, it does not begin with what was missed.
         return dg.SensorResult(skip_reason=OFF_REASON, cursor=OFF)
-    root, now = storage_root(), time.time()
+    now = time.time()
     if context.cursor in (None, "", OFF):
-        return _result("it begins with what happens from now on", _begin(context, root))
+        return _result("it begins with what happens from now on", _begin(context))
     before = msgspec.json.decode(str(context.cursor), type=Progress)
     if now < before.wait_until:
         wait = before.wait_until - now
         return _result(f"Slack is tried again in {wait:.0f} s", before)
-    after, found = _new(context, root, before)
-    notifier = Notifier(root, channel)
+    after, found = _new(context, before)
+    notifier = Notifier(channel)
     sent = _send(notifier, [item for item in found if now - item.time < STALE_SECONDS])
-    notifier.remove_old_claims(now)
+    notifier.forget_old(now)
     return _tick_result(context, before, after, sent, now)
 
 
@@ -96,14 +94,14 @@ class Sent(msgspec.Struct):
     is_all: bool = True
 
 
-def _begin(context: dg.SensorEvaluationContext, root: Path) -> Progress:
+def _begin(context: dg.SensorEvaluationContext) -> Progress:
     newest = event_sources.newest_event(context.instance)
     seen = {model: seq for model, seq, _ in event_sources.decisions({})}
     return Progress(newest, newest, seen)
 
 
 def _new(
-    context: dg.SensorEvaluationContext, root: Path, before: Progress
+    context: dg.SensorEvaluationContext, before: Progress
 ) -> tuple[Progress, list[Notification]]:
     """The notifications since `before`, oldest first, and the cursor after them."""
     instance = context.instance
@@ -116,7 +114,7 @@ def _new(
     after = max(before.start, before.seen - OVERLAP)
     found += event_sources.failed_runs(instance, after)
     for model in _models(context):
-        verdicts = event_sources.gate_verdicts(instance, root, model, after)
+        verdicts = event_sources.gate_verdicts(instance, model, after)
         found += chain(verdicts, event_sources.drifts(instance, model, after))
     progress = Progress(before.start, seen, ledgers)
     return progress, sorted(found, key=lambda item: item.time)
@@ -131,11 +129,9 @@ def _models(context: dg.SensorEvaluationContext) -> list[str]:
     return sorted(key.path[0] for key in keys if key.path[1:] == ["evaluation"])
 
 
-def _send(notifier: Notifier, notifications: Iterable[Notification]) -> Sent:
+def _send(notifier: Notifier, notifications: Sequence[Notification]) -> Sent:
     sent = Sent()
-    for notification in notifications:
-        if notifier.is_claimed(notification):
-            continue
+    for notification in notifier.unsent(notifications):
         if sent.delivered == MESSAGES:
             sent.is_all = False
             break

@@ -9,7 +9,8 @@ import click
 import ml_assets
 from ml_assets.cli.lazy import LazyGroup
 from ml_assets.cli.output import reporting_errors
-from ml_assets.core.files import StorageError, storage_root
+from ml_assets.core.files import StorageError
+from ml_assets.core.storage import storage
 
 COMMANDS = {
     "approve": ("approve", "Let a version of the platform into production."),
@@ -23,8 +24,10 @@ COMMANDS = {
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
     "handoff": ("handoff", "Hold a port for servers that come and go."),
     "hold": ("hold:hold_command", "Keep a version from being deployed."),
+    "keys": ("keys", "Make the keys that sign plans and ledgers."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
     "lineage": ("lineage", "Show where an answer came from."),
+    "migrate": ("migrate", "Bring state of an earlier release forward."),
     "models": ("models", "List the models and what serves them."),
     "predict": ("predict", "Score rows with the version in service."),
     "reproduce": ("reproduce", "Train a version again and compare its answers."),
@@ -62,13 +65,20 @@ def main() -> None:
     \b
     Environment:
       ML_ASSETS_HOME       local state (default ./.ml_assets)
-      ML_ASSETS_STORAGE    tables, plans and versions (default ML_ASSETS_HOME)
+      ML_ASSETS_STORAGE    tables, bundles and predictions: a directory, s3://, gs:// or
+                           az:// (default ML_ASSETS_HOME)
+      ML_ASSETS_DATABASE_URL
+                           plans, versions and the ledger: SQLite or Postgres (default
+                           that of Dagster, else SQLite in ML_ASSETS_HOME)
+      ML_ASSETS_CACHE      verified bundles (default ML_ASSETS_HOME/cache)
       DAGSTER_HOME         Dagster instance (default ML_ASSETS_HOME/dagster)
       ML_ASSETS_TARGET     where plans are rolled out: local (default), docker or
                            kubernetes
+      ML_ASSETS_SIGNING_KEY, ML_ASSETS_VERIFY_KEYS
+                           keys of plans and ledgers; see `ml-assets keys --help`
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
       NO_COLOR             any value: no colours on a terminal
     """
     # Before anything is written, whatever the command.
     with reporting_errors(StorageError):
-        storage_root()
+        storage()

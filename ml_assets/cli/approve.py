@@ -10,7 +10,6 @@ from ml_assets.cli.output import (
     quiet_libraries,
     reporting_errors,
 )
-from ml_assets.core.files import storage_root
 
 
 @click.command("approve", epilog=EXIT_CODES)
@@ -37,7 +36,7 @@ def command(tag: str, reason: str, as_json: bool) -> None:
     from ml_assets.delivery.errors import ReleaseError
 
     with reporting_errors(ReleaseError):
-        done = approve(storage_root(), repository(), tag, who(), reason)
+        done = approve(repository(), tag, who(), reason)
     entry = done.entry
     if as_json:
         echo_json(

@@ -4,7 +4,7 @@ import getpass
 import os
 
 from ml_assets.cli.output import Failed, reporting_errors
-from ml_assets.spec.catalogue import survey
+from ml_assets.spec.catalogue import find, survey
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
@@ -47,6 +47,9 @@ def spec_of(model: str) -> ModelSpec:
         If there is none, with the models that there are; or if it is wrong, with the
         file and the line.
     """
+    found = find(model)
+    if found is not None:
+        return found
     known, broken = survey()
     if model in broken:
         raise Failed(broken[model])

@@ -16,8 +16,9 @@ Check = Callable[[], Iterator[Finding]]
 
 @click.command("doctor")
 @click.option("--url", help="A model server that must answer.")
+@click.option("--repair", is_flag=True, help="Publish active plans that are late.")
 @json_option
-def command(url: str | None, as_json: bool) -> None:
+def command(url: str | None, repair: bool, as_json: bool) -> None:
     """Check this installation: each line is ok, a warning or a problem.
 
     Checks Python and its packages, the storage, the models and their YAML, the
@@ -26,6 +27,7 @@ def command(url: str | None, as_json: bool) -> None:
     \b
     Examples:
       ml-assets doctor
+      ml-assets doctor --repair
       ml-assets doctor --url http://models.example.com --json
 
     JSON keys: ok, problems, warnings, and findings with check, status, message, todo.
@@ -35,7 +37,7 @@ def command(url: str | None, as_json: bool) -> None:
     quiet_libraries()
     findings = []
     with activity("checking", sys.stdout):
-        for finding in diagnose(url):
+        for finding in diagnose(url, repair):
             findings.append(finding)
             if not as_json:
                 _print(finding)
@@ -55,13 +57,14 @@ def command(url: str | None, as_json: bool) -> None:
     sys.exit(1 if problems else 0)
 
 
-def diagnose(url: str | None) -> Iterator[Finding]:
+def diagnose(url: str | None, repair: bool = False) -> Iterator[Finding]:
     """Run every check, those that need heavy libraries last."""
     from ml_assets.cli.checks import instance, models, registry, serving
 
     checks: dict[str, Check] = {
         "installation": installation.check,
         "storage": storage.check,
+        "plans": lambda: serving.check_published(repair),
         "server": lambda: serving.check(url),
         "dagster": instance.check,
         "models": models.check,

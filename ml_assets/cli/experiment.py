@@ -15,7 +15,6 @@ from ml_assets.cli.output import (
     quiet_libraries,
     reporting_errors,
 )
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.spec.catalogue import specs
 from ml_assets.spec.operation import ServingSpec
@@ -45,7 +44,6 @@ def command(model: str, stop: str | None, as_json: bool) -> None:
     generation, started, days, verdict, sentence, labels, evidence, guardrails,
     step_requests.
     """
-    root = storage_root()
     require_known(model)
     spec = specs().get(model)
     serving = spec.serving if spec else ServingSpec()
@@ -53,7 +51,7 @@ def command(model: str, stop: str | None, as_json: bool) -> None:
     if not plans:
         raise Failed(f"{model} was never deployed; it has no experiment")
     if stop is None:
-        found = experiment_status(root, serving, plans, dt.datetime.now(dt.UTC))
+        found = experiment_status(serving, plans, dt.datetime.now(dt.UTC))
     else:
         found = _stopped(model, serving, stop)
     if as_json:

@@ -25,10 +25,26 @@ from ml_assets.core.logs import configure
     show_default=True,
     help="Seconds between two polls.",
 )
-def command(host: str, port: int, interval: float) -> None:
+@click.option(
+    "--series",
+    type=click.IntRange(min=1),
+    default=100_000,
+    show_default=True,
+    help="Most series of one counter or histogram; further ones are counted as other.",
+)
+@click.option(
+    "--verify-interval",
+    type=click.FloatRange(min=1.0),
+    default=600.0,
+    show_default=True,
+    help="Seconds within which each ledger is verified as a whole.",
+)
+def command(
+    host: str, port: int, interval: float, series: int, verify_interval: float
+) -> None:
     """Export metrics of the Dagster instance and the models, until SIGTERM.
 
-    It reads DAGSTER_HOME and ML_ASSETS_STORAGE and writes nothing there. Its metrics
+    It reads DAGSTER_HOME, the database of the state and ML_ASSETS_STORAGE. Its metrics
     are listed in docs/observability.md. Where OTEL_EXPORTER_OTLP_ENDPOINT is set, runs
     that ended are sent there as traces, and the instance keeps the last that was sent.
 
@@ -45,10 +61,9 @@ def command(host: str, port: int, interval: float) -> None:
             f"DAGSTER_HOME {dagster_home()} cannot be used: {error}"
         ) from error
     configure("ml-assets.exporter", {"ml_assets.exporter": logging.INFO})
-    from ml_assets.core.files import storage_root
     from ml_assets.observability.exporter.exporter import Exporter, serve
 
-    exporter = Exporter(dagster_home(), storage_root(), interval)
+    exporter = Exporter(dagster_home(), interval, series, verify_interval)
     try:
         serve(exporter, host, port)
     except OSError as error:

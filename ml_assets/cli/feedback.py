@@ -10,9 +10,15 @@ import click
 import msgspec
 
 from ml_assets.cli.context import require_known
-from ml_assets.cli.output import EXIT_CODES, Failed, echo_json, json_option
+from ml_assets.cli.output import (
+    EXIT_CODES,
+    Failed,
+    echo_json,
+    json_option,
+    reporting_errors,
+)
 from ml_assets.cli.rows import Row, detect, read
-from ml_assets.core.files import storage_root
+from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import storage
 from ml_assets.prediction_log.segments import (
     LABELS,
@@ -20,11 +26,11 @@ from ml_assets.prediction_log.segments import (
     label_text,
     timestamp_of,
 )
-from ml_assets.records.plan import Signature
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.requests.timestamps import unix_seconds
 from ml_assets.spec.catalogue import specs
+from ml_assets.state.bundles import signature_of
+from ml_assets.state.plans import Plans
 
 NEEDED = "id and label, or {entity}, time and label"
 
@@ -60,13 +66,12 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
 
     JSON keys: model, labels, segment.
     """
-    root = storage_root()
     require_known(model)
-    plan = PlanStore(root).current(model)
+    plan = Plans().current(model)
     if plan is None:
         raise Failed(f"{model} was never deployed; it has no predictions to label")
-    data = (root / plan.live.bundle / "signature.json").read_bytes()
-    signature = msgspec.json.decode(data, type=Signature)
+    with reporting_errors(BundleError):
+        signature = signature_of(plan.live)
     spec = specs().get(model)
     entity = spec.serving.entity if spec else "entity"
     allowed = (signature.negative, signature.positive)

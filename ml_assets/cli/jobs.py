@@ -39,9 +39,9 @@ class Executed(NamedTuple):
 
 def job_named(name: str) -> "JobDefinition":
     """A job of the code location; Dagster calls this to find it again."""
-    from ml_assets.definitions import defs
+    from ml_assets.definitions import job
 
-    return defs().resolve_job_def(name)
+    return job(name)
 
 
 def run_job(

@@ -6,6 +6,9 @@ from typing import Any
 
 import click
 
+from ml_assets.cli.output import reporting_errors
+from ml_assets.core.errors import UnavailableError
+
 
 class LazyGroup(click.Group):
     """Knows its commands by name and one sentence; the rest is imported on use.
@@ -29,6 +32,11 @@ class LazyGroup(click.Group):
         super().__init__(*args, **kwargs)
         self.modules = modules
         self.renamed = renamed
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; whatever it does may find the database or storage away."""
+        with reporting_errors(UnavailableError):
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Names of the commands."""

@@ -15,7 +15,6 @@ from ml_assets.cli.output import (
     quiet_libraries,
     reporting_errors,
 )
-from ml_assets.core.files import storage_root
 
 if TYPE_CHECKING:
     from ml_assets.state.ledger import Ledger
@@ -26,9 +25,10 @@ if TYPE_CHECKING:
 )
 @click.argument("model")
 @click.option("--repair", is_flag=True, help="Set the registry's aliases first.")
+@click.option("--export", is_flag=True, help="Print the entries as lines of JSON.")
 @click.option("--sign", is_flag=True, help="Add an entry that signs those before it.")
 @json_option
-def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
+def command(model: str, repair: bool, export: bool, sign: bool, as_json: bool) -> None:
     """Show every decision on MODEL and verify it against the plans and the registry.
 
     MODEL is `release` for the releases of the platform itself.
@@ -40,17 +40,18 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     Examples:
       ml-assets ledger breast_cancer
       ml-assets ledger release
+      ml-assets ledger breast_cancer --export > breast_cancer.jsonl
       ml-assets ledger breast_cancer --json | jq '.entries[-1].evidence'
 
-    With ML_ASSETS_LEDGER_KEY set, entries are signed as they are made; --sign begins
-    with a ledger that is older than the key.
+    With ML_ASSETS_SIGNING_KEY set, entries are signed as they are made; --sign begins
+    with a ledger that is older than the key. ML_ASSETS_VERIFY_KEYS verifies them, and
+    so can an auditor with what --export prints, without this package.
 
     JSON keys: model, findings with is_serious and message, and entries with seq, time,
     kind, model, version, generation, who, why, evidence, key, previous, hash,
     signature.
     """
     quiet_libraries()
-    root = storage_root()
     from ml_assets.core.signing import SigningKeyError
     from ml_assets.lifecycle.aliases import sync_aliases
     from ml_assets.lifecycle.audit import audit, audit_releases
@@ -69,8 +70,12 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
     if sign:
         with reporting_errors(SigningKeyError):
             _sign(Ledger(), model)
+    if export:
+        for line in Ledger().export(model):
+            click.echo(line, nl=False)
+        return
     entries = Ledger().entries(model)
-    findings = audit_releases(root) if is_release else audit(target, model)
+    findings = audit_releases() if is_release else audit(target, model)
     if as_json:
         echo_json(
             {
@@ -100,10 +105,10 @@ def command(model: str, repair: bool, sign: bool, as_json: bool) -> None:
 
 
 def _sign(ledger: "Ledger", model: str) -> None:
-    from ml_assets.core.signing import VARIABLE, keys
+    from ml_assets.core.signing import SIGNING, keys
 
-    if not keys():
-        raise Failed(f"there is no key: set {VARIABLE}")
+    if keys().sign("") is None:
+        raise Failed(f"there is no key that signs: set {SIGNING}")
     ledger.append(
         model,
         "signing",

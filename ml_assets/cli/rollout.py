@@ -5,8 +5,7 @@ import click
 from ml_assets.cli.console import table
 from ml_assets.cli.context import chosen_target
 from ml_assets.cli.output import EXIT_CODES, Failed
-from ml_assets.core.files import storage_root
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 
 
 @click.command("rollout", epilog=EXIT_CODES)
@@ -27,7 +26,7 @@ def command(models: tuple[str, ...]) -> None:
     from ml_assets.targets import RolloutError
 
     target = chosen_target()
-    known = PlanStore(storage_root()).models()
+    known = Plans().models()
     if unknown := {*models} - {*known}:
         raise Failed(
             f"{', '.join(sorted(unknown))} was never deployed, expected one of"

@@ -14,8 +14,9 @@ from ml_assets.cli.output import (
 )
 from ml_assets.cli.version_status import figure, gate, metrics, mode_of, verdict
 from ml_assets.records.plan import STAMP
+from ml_assets.records.version import VersionRecord
 from ml_assets.state.plans import Plans
-from ml_assets.state.versions import VersionRecord, Versions
+from ml_assets.state.versions import Versions
 
 
 @click.command("versions", epilog=EXIT_CODES)

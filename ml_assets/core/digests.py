@@ -6,6 +6,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 
+from ml_assets.core.storage import PART_BYTES, Storage
+
 
 class BundleError(Exception):
     """A bundle that must not serve; the text names the file or the row, and why."""
@@ -23,6 +25,18 @@ def digests(directory: Path) -> dict[str, str]:
         name: hashlib.sha256(_read(directory, name)).hexdigest()
         for name in _names(directory)
     }
+
+
+def digest_of(storage: Storage, name: str) -> str | None:
+    """SHA-256 of an object in hexadecimal, read in parts; None where there is none."""
+    digest = hashlib.sha256()
+    try:
+        with storage.open(name) as stream:
+            while part := stream.read(PART_BYTES):
+                digest.update(part)
+    except FileNotFoundError:
+        return None
+    return digest.hexdigest()
 
 
 def verify_bundle(directory: Path, files: Mapping[str, str]) -> None:

@@ -101,18 +101,6 @@ def require_address(path: Path, name: str) -> None:
         )
 
 
-def storage_root() -> Path:
-    """Root of the storage: ``ML_ASSETS_STORAGE``, by default the home directory.
-
-    Raises
-    ------
-    StorageError
-        If the variable holds the URL of something else than a directory.
-    """
-    text = os.environ.get("ML_ASSETS_STORAGE")
-    return directory(text, "ML_ASSETS_STORAGE") if text else home()
-
-
 def directory(text: str, name: str) -> Path:
     """An absolute path from a path or a ``file:`` URL.
 
@@ -137,10 +125,7 @@ def directory(text: str, name: str) -> Path:
     if not separator:
         return Path(text).absolute()
     if scheme != "file" or not rest.startswith("/"):
-        raise StorageError(
-            f"{name} is {text!r}, expected a directory or file:///PATH: plans and the"
-            " ledger need renames and locks, which a store of objects does not have"
-        )
+        raise StorageError(f"{name} is {text!r}, expected a directory or file:///PATH")
     return Path(rest)
 
 

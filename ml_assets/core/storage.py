@@ -11,7 +11,6 @@ name is made of parts that `ml_assets.core.files.is_name` accepts, with slashes.
 import contextlib
 import datetime as dt
 import functools
-import hashlib
 import os
 import re
 import uuid
@@ -19,9 +18,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 
+from ml_assets.core.errors import UnavailableError
 from ml_assets.core.files import (
     TEMPORARY,
     NameFault,
+    StorageError,
     directory,
     home,
     is_name,
@@ -41,16 +42,17 @@ PART_BYTES = 8 * 2**20
 _LEFTOVER = re.compile(r".+#\d+|\.tmp-.+")
 
 
-class StorageUnavailableError(OSError):
+class StorageUnavailableError(UnavailableError, OSError):
     """The storage did not answer, or refused; nothing is known of what was asked."""
 
 
 class Info(NamedTuple):
-    """An object: its name, its size in bytes, and when it was written, in UTC."""
+    """An object: name, size in bytes, when it was written in UTC, state of content."""
 
     name: str
     size: int
     modified: dt.datetime
+    tag: str | None = None
 
 
 class Version(NamedTuple):
@@ -67,6 +69,8 @@ class Storage:
     ----------
     url : str
         A directory, or a URL with one of the schemes ``file``, ``s3``, ``gs``, ``az``.
+    patience : float, optional
+        For how many seconds a request is repeated that is not answered; 60 by default.
 
     Raises
     ------
@@ -74,9 +78,15 @@ class Storage:
         If `url` is neither.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float | None = None) -> None:
+        self._patience = patience or RETRY_SECONDS
         scheme, separator, _ = url.partition("://")
         is_remote = bool(separator) and scheme in SCHEMES
+        if separator and not is_remote and scheme != "file":
+            raise StorageError(
+                f"{VARIABLE} is {url!r}, expected a directory, or a URL that begins"
+                " with file://, s3://, gs:// or az://"
+            )
         self.root = None if is_remote else directory(url, VARIABLE)
         self.url = url if is_remote else str(self.root)
 
@@ -85,19 +95,25 @@ class Storage:
         from obstore.store import LocalStore, from_url
 
         if self.root is not None:
-            return LocalStore(self.root, mkdir=True)
+            try:
+                # A directory without objects is none, as in a bucket.
+                return LocalStore(self.root, mkdir=True, automatic_cleanup=True)
+            except OSError as error:
+                raise StorageUnavailableError(
+                    f"the storage {self.url} cannot be used: {error}"
+                ) from error
         with self._asked("its settings"):
             return from_url(
                 self.url,
                 client_options={
-                    "timeout": f"{REQUEST_SECONDS}s",
-                    "connect_timeout": f"{CONNECT_SECONDS}s",
+                    "timeout": f"{min(REQUEST_SECONDS, self._patience):g}s",
+                    "connect_timeout": f"{min(CONNECT_SECONDS, self._patience):g}s",
                     "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"
                     or os.environ.get("AZURE_ALLOW_HTTP") == "true",
                 },
                 retry_config={
                     "max_retries": 8,
-                    "retry_timeout": dt.timedelta(seconds=RETRY_SECONDS),
+                    "retry_timeout": dt.timedelta(seconds=self._patience),
                 },
             )
 
@@ -178,21 +194,6 @@ class Storage:
             except FileNotFoundError:
                 return None
 
-    def sha256(self, name: str) -> str | None:
-        """SHA-256 of an object in hexadecimal, read in parts; None for none."""
-        import obstore
-        from obstore.exceptions import NotFoundError
-
-        digest = hashlib.sha256()
-        with self._asked(name):
-            try:
-                found = obstore.get(self._store, _checked(name))
-            except (FileNotFoundError, NotFoundError):
-                return None
-            for part in found.stream(PART_BYTES):
-                digest.update(part)
-        return digest.hexdigest()
-
     def open(self, name: str) -> IO[bytes]:
         """An object to be read in parts, as Arrow reads Parquet.
 
@@ -238,7 +239,9 @@ class Storage:
                 for item in page:
                     name = str(item["path"])
                     if TEMPORARY not in name:
-                        yield Info(name, item["size"], item["last_modified"])
+                        yield Info(
+                            name, item["size"], item["last_modified"], item["e_tag"]
+                        )
 
     def children(self, prefix: str) -> list[str]:
         """The next parts of the names below `prefix`, sorted; "" is the top."""
@@ -291,9 +294,11 @@ class Storage:
         path = self.local(name)
         if path is None:
             return
-        with path.open("rb") as stream:
-            os.fsync(stream.fileno())
-        sync_directory(path.parent)
+        # Whoever removed it meanwhile needs no more.
+        with contextlib.suppress(FileNotFoundError):
+            with path.open("rb") as stream:
+                os.fsync(stream.fileno())
+            sync_directory(path.parent)
 
     @contextlib.contextmanager
     def _asked(self, name: str) -> Iterator[None]:

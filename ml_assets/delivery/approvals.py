@@ -1,6 +1,5 @@
 """Letting a release into production: who, when and why, once in the ledger."""
 
-from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.delivery.errors import RefusedError
@@ -12,7 +11,7 @@ from ml_assets.delivery.release_ledger import (
     staging_verdict,
     use_of,
 )
-from ml_assets.delivery.releases import ReleaseStore, resolve
+from ml_assets.delivery.releases import resolve
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -25,9 +24,7 @@ class Approved(NamedTuple):
     staging: str
 
 
-def approve(
-    root: Path, repository: Repository, name: str, who: str, why: str
-) -> Approved:
+def approve(repository: Repository, name: str, who: str, why: str) -> Approved:
     """Let what the tag `name` points at now into production.
 
     An approval that was not used yet is not made again.
@@ -45,14 +42,11 @@ def approve(
         )
     if not why.strip():
         raise RefusedError(f"an approval of {name} needs a reason")
-    release = resolve(repository, ReleaseStore(root), name)
-    ledger = Ledger()
-    entries = ledger.entries(RELEASE)
-    verdict = staging_verdict(entries, release.digest)
-    before = approvals(entries, release.digest)
-    if before and use_of(entries, before[-1]) is None:
+    release = resolve(repository, name)
+    verdict, before = staging_verdict(release.digest), approvals(release.digest)
+    if before and use_of(before[-1]) is None:
         return Approved(before[-1], _outcome(verdict))
-    entry = ledger.append(
+    entry = Ledger().append(
         RELEASE,
         "approval",
         release.digest,

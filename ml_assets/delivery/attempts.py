@@ -1,21 +1,26 @@
 """Attempts to change an environment: numbered, and each is written before it begins.
 
-``releases/<environment>/<number>.json`` is created once. Its number is the fence: the
-Deployments carry it, and whoever comes with a lower one changes nothing. It holds what
-ran before, so that a process that comes after a killed one knows where to return to.
-
-``<number>.failed.json`` is written before the attempt is reverted. A process that finds
-it reverts the attempt, and does not try again.
+Its number is the fence: the Deployments carry it, and whoever comes with a lower one
+changes nothing. An attempt holds what ran before, so that a process that comes after a
+killed one knows where to return to. That it failed is written before it is reverted: a
+process that finds this reverts the attempt, and does not try again. The ledger entry
+that ends it is written in one transaction with the end.
 """
 
-from pathlib import Path
+import json
 from typing import Any, Literal
 
 import msgspec
+from sqlalchemy import Connection, select
+from sqlalchemy.exc import IntegrityError
 
-from ml_assets.core.files import create_bytes, read_json, write_json
 from ml_assets.delivery.errors import ReleaseError
+from ml_assets.records.ledger_entry import Entry, Kind
 from ml_assets.records.plan import encode
+from ml_assets.spec.reserved import RELEASE
+from ml_assets.state import ledger
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.schema import delivery_attempts as rows
 
 Purpose = Literal["release", "rollback"]
 
@@ -57,21 +62,23 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     began_at: str
 
 
-class AttemptStore:
-    """The attempts on one environment, under the storage directory `root`."""
+class Attempts:
+    """The attempts on one environment."""
 
-    def __init__(self, root: Path, environment: str) -> None:
-        self.directory = root / "releases" / environment
+    def __init__(self, environment: str) -> None:
+        self.environment = environment
 
     def newest(self) -> Attempt | None:
         """The attempt with the highest number."""
-        numbers = [
-            path for path in self.directory.glob("*.json") if path.stem.isdigit()
-        ]
-        if not numbers:
-            return None
-        newest = max(numbers, key=lambda path: int(path.stem))
-        return msgspec.json.decode(newest.read_bytes(), type=Attempt)
+        with reading() as connection:
+            found = _newest(connection, self.environment)
+        return found and _attempt(found)
+
+    def unfinished(self) -> Attempt | None:
+        """The newest attempt, if no entry of the ledger ended it."""
+        with reading() as connection:
+            found = _newest(connection, self.environment)
+        return _attempt(found) if found and found.entry is None else None
 
     def create(self, attempt: Attempt) -> None:
         """Make the attempt exist.
@@ -81,38 +88,87 @@ class AttemptStore:
         StaleError
             If there is one with its number.
         """
-        if not create_bytes(self._path(attempt.number), encode(attempt)):
-            raise StaleError(
-                f"somebody else began attempt {attempt.number} on"
-                f" {attempt.environment}; it was ours to begin"
-            )
+        key = {"environment": attempt.environment, "number": attempt.number}
+        row = {**key, "attempt": encode(attempt).decode()}
+        with writing(RELEASE) as connection:
+            try:
+                connection.execute(rows.insert().values(row))
+            except IntegrityError as error:
+                raise StaleError(
+                    f"somebody else began attempt {attempt.number} on"
+                    f" {attempt.environment}; it was ours to begin"
+                ) from error
 
-    def require_newest(self, attempt: Attempt) -> None:
-        """Refuse to go on with an attempt that another one has overtaken.
+    def note_failure(self, attempt: Attempt, failure: dict[str, Any]) -> None:
+        """Write down that the attempt failed, before anything is reverted.
 
         Raises
         ------
         StaleError
-            If there is a newer one.
+            If there is a newer attempt.
         """
-        newest = self.newest()
-        if newest is not None and newest.number != attempt.number:
-            raise StaleError(
-                f"attempt {attempt.number} on {attempt.environment} was overtaken by"
-                f" attempt {newest.number}"
-            )
-
-    def note_failure(self, attempt: Attempt, evidence: dict[str, Any]) -> None:
-        """Write down that the attempt failed, before anything is reverted."""
-        write_json(self._failure(attempt.number), evidence)
+        with writing(RELEASE) as connection:
+            _require_newest(connection, attempt)
+            text = json.dumps(failure, sort_keys=True)
+            connection.execute(_update(attempt).values(failure=text))
 
     def failure(self, attempt: Attempt) -> dict[str, Any] | None:
         """Why the attempt failed; None where it did not, or not yet."""
-        found: dict[str, Any] | None = read_json(self._failure(attempt.number))
-        return found
+        with reading() as connection:
+            found = connection.scalar(
+                select(rows.c.failure).where(*_key(attempt.environment, attempt.number))
+            )
+        return None if found is None else dict(json.loads(found))
 
-    def _path(self, number: int) -> Path:
-        return self.directory / f"{number:08d}.json"
+    def end(
+        self, attempt: Attempt, kind: Kind, why: str, evidence: dict[str, Any]
+    ) -> Entry:
+        """Write how the attempt ended, and into the ledger, at once.
 
-    def _failure(self, number: int) -> Path:
-        return self.directory / f"{number:08d}.failed.json"
+        Raises
+        ------
+        StaleError
+            If there is a newer attempt.
+        """
+        with writing(RELEASE) as connection:
+            _require_newest(connection, attempt)
+            entry = ledger.append(
+                connection,
+                RELEASE,
+                kind,
+                attempt.digest,
+                None,
+                who=attempt.who,
+                why=why,
+                evidence=evidence,
+                key=attempt.key,
+            )
+            connection.execute(_update(attempt).values(entry=entry.seq))
+        return entry
+
+
+def _newest(connection: Connection, environment: str) -> Any:
+    of_environment = select(rows).where(rows.c.environment == environment)
+    newest = of_environment.order_by(rows.c.number.desc()).limit(1)
+    return connection.execute(newest).one_or_none()
+
+
+def _require_newest(connection: Connection, attempt: Attempt) -> None:
+    newest = _newest(connection, attempt.environment)
+    if newest is not None and newest.number != attempt.number:
+        raise StaleError(
+            f"attempt {attempt.number} on {attempt.environment} was overtaken by"
+            f" attempt {newest.number}"
+        )
+
+
+def _key(environment: str, number: int) -> tuple[Any, Any]:
+    return rows.c.environment == environment, rows.c.number == number
+
+
+def _update(attempt: Attempt) -> Any:
+    return rows.update().where(*_key(attempt.environment, attempt.number))
+
+
+def _attempt(row: Any) -> Attempt:
+    return msgspec.json.decode(row.attempt, type=Attempt)

@@ -1,9 +1,7 @@
 """Releases that may go on: new ones for staging, and versions for production."""
 
-from pathlib import Path
 from typing import NamedTuple
 
-from ml_assets.core.files import storage_root
 from ml_assets.delivery import image_tags
 from ml_assets.delivery.decision import Facts, decide
 from ml_assets.delivery.environments import repository
@@ -11,6 +9,7 @@ from ml_assets.delivery.errors import AlreadyDoneError, ReleaseError
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.release_ledger import (
     last_approval,
+    production_entries,
     production_key,
     production_stack,
     staging_verdict,
@@ -18,7 +17,7 @@ from ml_assets.delivery.release_ledger import (
 )
 from ml_assets.delivery.releases import (
     Release,
-    ReleaseStore,
+    Releases,
     UnknownReleaseError,
     resolve,
 )
@@ -68,14 +67,13 @@ def poll_registry() -> RegistryPoll:
 
 
 def _poll(registry: Repository) -> RegistryPoll:
-    root = storage_root()
-    store = ReleaseStore(root)
+    store = Releases()
     before = store.polled()
     newest = image_tags.newest_version(registry.tags())
     found: dict[str, Release] = {}
     for name in filter(None, (image_tags.MAIN, newest)):
         try:
-            found[name] = resolve(registry, store, name)
+            found[name] = resolve(registry, name)
         except UnknownReleaseError:
             continue
     moved = {
@@ -83,32 +81,29 @@ def _poll(registry: Repository) -> RegistryPoll:
         for name, release in found.items()
         if before.get(name) != release.digest
     }
-    untried = _untried(root, store, found)
+    untried = _untried(store, found)
     store.save_polled({name: release.digest for name, release in found.items()})
     return RegistryPoll(moved, untried)
 
 
-def _untried(
-    root: Path, store: ReleaseStore, polled: dict[str, Release]
-) -> list[Release]:
-    entries = Ledger().entries(RELEASE)
+def _untried(store: Releases, polled: dict[str, Release]) -> list[Release]:
     candidates = {release.digest: release for release in polled.values()}
-    approval = last_approval(entries)
+    approval = last_approval()
     # An older version may be approved, too, to which no name that is polled points.
-    if approval is not None and use_of(entries, approval) is None:
+    if approval is not None and use_of(approval) is None:
         approved = store.find(approval.version)
         candidates |= {approved.digest: approved} if approved else {}
     return [
         release
         for digest, release in candidates.items()
-        if staging_verdict(entries, digest) is None
+        if staging_verdict(digest) is None
     ]
 
 
 def open_approval() -> OpenApproval | str:
     """What an approval leads to now, or why there is nothing."""
     try:
-        candidate = production_candidate(storage_root(), repository(), None)
+        candidate = production_candidate(repository(), None)
     except (AlreadyDoneError, ReleaseError) as error:
         return str(error)
     decision = decide(candidate.facts)
@@ -118,9 +113,7 @@ def open_approval() -> OpenApproval | str:
     return OpenApproval(production_key(candidate.approval))
 
 
-def production_candidate(
-    root: Path, registry: Repository, name: str | None
-) -> ProductionCandidate:
+def production_candidate(registry: Repository, name: str | None) -> ProductionCandidate:
     """What the ledger and the registry have on a version.
 
     Parameters
@@ -133,21 +126,20 @@ def production_candidate(
     AlreadyDoneError
         If no version is named, and none was ever approved.
     """
-    ledger, store = Ledger(), ReleaseStore(root)
-    entries = ledger.entries(RELEASE)
     if name is None:
-        approval = last_approval(entries)
+        approval = last_approval()
         if approval is None:
             raise AlreadyDoneError("nothing was approved yet")
         name, digest = str(approval.evidence["name"]), approval.version
-        points_at = _points_at(registry, store, name)
+        points_at = _points_at(registry, name)
     else:
-        points_at = _points_at(registry, store, name)
+        points_at = _points_at(registry, name)
         digest = points_at or ""
-        approval = last_approval(entries, digest)
-    verdict = staging_verdict(entries, digest)
-    used_by = use_of(entries, approval) if approval else None
-    stack = production_stack(entries)
+        approval = last_approval(digest)
+    verdict = staging_verdict(digest)
+    used_by = use_of(approval) if approval else None
+    stack = production_stack(production_entries())
+    stop = Ledger().held(RELEASE).get(digest)
     facts = Facts(
         name=name,
         digest=digest,
@@ -157,13 +149,18 @@ def production_candidate(
         approved_by=approval.who if approval else None,
         used_by=f"{used_by.kind}, entry {used_by.seq}" if used_by else None,
         current=stack[-1].version if stack else None,
-        ledger_problems=tuple(item.message for item in ledger.verify(RELEASE)),
+        ledger_problems=() if used_by else _ledger_problems(),
+        stopped_by=f"{stop.kind}, entry {stop.seq}" if stop else None,
     )
     return ProductionCandidate(facts, approval, used_by)
 
 
-def _points_at(registry: Repository, store: ReleaseStore, name: str) -> str | None:
+def _ledger_problems() -> tuple[str, ...]:
+    return tuple(item.message for item in Ledger().verify(RELEASE))
+
+
+def _points_at(registry: Repository, name: str) -> str | None:
     try:
-        return resolve(registry, store, name).digest
+        return resolve(registry, name).digest
     except UnknownReleaseError:
         return None

@@ -30,6 +30,8 @@ class Facts(NamedTuple):
         The digest that is in production.
     ledger_problems : tuple of str
         What is wrong with the ledger itself.
+    stopped_by : str or None
+        A hold on the release, which a later image of the platform wrote.
     """
 
     name: str
@@ -41,6 +43,7 @@ class Facts(NamedTuple):
     used_by: str | None = None
     current: str | None = None
     ledger_problems: tuple[str, ...] = ()
+    stopped_by: str | None = None
 
 
 class Decision(NamedTuple):
@@ -105,6 +108,11 @@ def _clauses(facts: Facts) -> tuple[tuple[bool, Verdict, str], ...]:
             "refuse",
             f"{name} points at {facts.points_at} now, and not at the {facts.digest}"
             " that was approved",
+        ),
+        (
+            facts.stopped_by is not None,
+            "wait",
+            f"{name} is on hold: {facts.stopped_by}",
         ),
         (
             facts.current == facts.digest,

@@ -51,7 +51,7 @@ def deploy(
     known = session.ledger.find(RELEASE, request.key)
     if known is not None:
         return DeliveryResult(known, results_in(known.evidence))
-    attempt = session.unfinished()
+    attempt = session.attempts.unfinished()
     if attempt is not None and attempt.key != request.key:
         revert_unfinished(session)
         attempt = None
@@ -60,7 +60,6 @@ def deploy(
     if failure is not None:
         return _revert(session, attempt, failure)
     results, reason = _roll_out(session, attempt, request, run_checks)
-    session.attempts.require_newest(attempt)
     if reason is not None:
         failure = {"why": reason, "checks": _listed(results)}
         session.attempts.note_failure(attempt, failure)
@@ -72,7 +71,7 @@ def deploy(
 
 def revert_unfinished(session: EnvironmentSession) -> None:
     """Revert an attempt that no process goes on with, if there is one."""
-    attempt = session.unfinished()
+    attempt = session.attempts.unfinished()
     if attempt is None:
         return
     failure = session.attempts.failure(attempt)
@@ -139,16 +138,7 @@ def _end(
         "before": attempt.before,
         "from": digest_in(attempt.before.get(session.settings.deployment, "")),
     }
-    return session.ledger.append(
-        RELEASE,
-        kind,
-        attempt.digest,
-        None,
-        who=attempt.who,
-        why=why,
-        evidence=known | evidence,
-        key=attempt.key,
-    )
+    return session.attempts.end(attempt, kind, why, known | evidence)
 
 
 def _listed(results: list[CheckResult]) -> list[dict[str, Any]]:

@@ -3,16 +3,14 @@
 import contextlib
 import datetime as dt
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.delivery import environments
-from ml_assets.delivery.attempts import Attempt, AttemptStore, Purpose
+from ml_assets.delivery.attempts import Attempt, Attempts, Purpose
 from ml_assets.delivery.environments import Settings
 from ml_assets.delivery.release_ledger import Environment
 from ml_assets.delivery.releases import Release
 from ml_assets.delivery.rollout import Fleet
-from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.locks import deployer_lock
@@ -40,19 +38,8 @@ class EnvironmentSession(NamedTuple):
 
     settings: Settings
     fleet: Fleet
-    attempts: AttemptStore
+    attempts: Attempts
     ledger: Ledger
-
-    def entries(self) -> list[Entry]:
-        """Every entry on releases, oldest first."""
-        return self.ledger.entries(RELEASE)
-
-    def unfinished(self) -> Attempt | None:
-        """The newest attempt, if the ledger has no entry that ended it."""
-        newest = self.attempts.newest()
-        if newest is None or self.ledger.find(RELEASE, newest.key) is not None:
-            return None
-        return newest
 
     def begin(self, request: DeliveryRequest) -> Attempt:
         """Write a new attempt down."""
@@ -95,7 +82,7 @@ class EnvironmentSession(NamedTuple):
 
 
 @contextlib.contextmanager
-def acquire(root: Path, name: Environment) -> Iterator[EnvironmentSession]:
+def acquire(name: Environment) -> Iterator[EnvironmentSession]:
     """Lock the environment `name`, as soon as nobody else changes it.
 
     Raises
@@ -106,7 +93,7 @@ def acquire(root: Path, name: Environment) -> Iterator[EnvironmentSession]:
         If somebody else has it for too long, or the lock is lost meanwhile.
     """
     settings, cluster = environments.settings(name), environments.cluster(name)
-    attempts = AttemptStore(root, name)
+    attempts = Attempts(name)
     with deployer_lock(f"release/{name}") as require_lock:
         fleet = Fleet(
             cluster,

@@ -1,7 +1,6 @@
 """A release into staging, into production, and production back to an earlier one."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import msgspec
 
@@ -26,17 +25,18 @@ from ml_assets.delivery.release_ledger import (
     PRODUCTION,
     STAGING,
     images_of,
+    production_entries,
     production_key,
     production_stack,
     staging_verdicts,
 )
-from ml_assets.delivery.releases import Release, ReleaseStore
+from ml_assets.delivery.releases import Release, Releases
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 
 
 def stage(
-    root: Path, release: Release, who: str, run_id: str, again: bool = False
+    release: Release, who: str, run_id: str, again: bool = False
 ) -> DeliveryResult:
     """Deploy a release in staging and check it; else what ran before runs again.
 
@@ -50,8 +50,8 @@ def stage(
     AlreadyDoneError
         If it passed before, or it failed before and is not to be tried again.
     """
-    with acquire(root, STAGING) as session:
-        verdicts = staging_verdicts(session.entries(), release.digest)
+    with acquire(STAGING) as session:
+        verdicts = staging_verdicts(release.digest)
         if verdicts and not (again and verdicts[-1].kind == "release_failure"):
             raise AlreadyDoneError(
                 f"{release.name} ({release.short}) was tried in staging, entry"
@@ -65,7 +65,7 @@ def stage(
 
 
 def promote(
-    root: Path, registry: Repository, name: str | None, who: str, run_id: str
+    registry: Repository, name: str | None, who: str, run_id: str
 ) -> DeliveryResult:
     """Deploy a version in production, if it may be; else write a refusal down.
 
@@ -81,15 +81,15 @@ def promote(
     RefusedError
         If it may not, or not yet; the ledger has the reason.
     """
-    with acquire(root, PRODUCTION) as session:
-        candidate = production_candidate(root, registry, name)
+    with acquire(PRODUCTION) as session:
+        candidate = production_candidate(registry, name)
         facts, decision = candidate.facts, decide(candidate.facts)
         if decision.verdict == "done":
             raise AlreadyDoneError(decision.reason, candidate.used_by)
         if decision.verdict != "go" or candidate.approval is None:
             _refuse(session, candidate, decision, who, run_id)
             raise RefusedError(decision.reason)
-        seen = ReleaseStore(root).get(facts.digest)
+        seen = Releases().get(facts.digest)
         release = msgspec.structs.replace(seen, name=facts.name)
         key, why = production_key(candidate.approval), decision.reason
         request = DeliveryRequest(release, "release", key, who, why, run_id)
@@ -97,7 +97,7 @@ def promote(
 
 
 def roll_back(
-    root: Path, who: str, why: str, to: str | None, key: str, run_id: str
+    who: str, why: str, to: str | None, key: str, run_id: str
 ) -> DeliveryResult:
     """Deploy an earlier release in production again, once per key.
 
@@ -113,7 +113,7 @@ def roll_back(
     RefusedError
         If there is none.
     """
-    with acquire(root, PRODUCTION) as session:
+    with acquire(PRODUCTION) as session:
         known = session.ledger.find(RELEASE, key)
         if known is not None:
             return DeliveryResult(known, results_in(known.evidence))
@@ -133,7 +133,7 @@ def _refuse(
     facts, approval = candidate.facts, candidate.approval
     is_final = decision.verdict == "refuse"
     key = production_key(approval) if approval and is_final else None
-    unfinished = session.unfinished()
+    unfinished = session.attempts.unfinished()
     if unfinished is not None and unfinished.key == key:
         # A run died in the middle, and meanwhile it may not go on.
         revert_unfinished(session)
@@ -152,7 +152,7 @@ def _refuse(
 
 def _destination(session: EnvironmentSession, to: str | None) -> Release:
     """The release that a rollback deploys."""
-    entries = session.entries()
+    entries = production_entries()
     stack = production_stack(entries)
     if not stack:
         raise RefusedError("no release was deployed in production yet")

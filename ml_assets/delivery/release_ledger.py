@@ -22,6 +22,8 @@ from collections.abc import Sequence
 from typing import Any, Final, Literal
 
 from ml_assets.records.ledger_entry import Entry
+from ml_assets.spec.reserved import RELEASE
+from ml_assets.state.ledger import Ledger
 
 Environment = Literal["staging", "production"]
 
@@ -29,39 +31,31 @@ STAGING: Final = "staging"
 PRODUCTION: Final = "production"
 
 
-def staging_verdicts(entries: Sequence[Entry], digest: str) -> list[Entry]:
+def staging_verdicts(digest: str) -> list[Entry]:
     """The entries with the outcome of a release in staging, oldest first."""
+    kinds = ("release_staging", "release_failure")
+    found = Ledger().entries(RELEASE, kinds, version=digest)
     return [
         entry
-        for entry in entries
-        if entry.version == digest
-        and (entry.kind == "release_staging" or is_failure(entry, STAGING))
+        for entry in found
+        if entry.kind == "release_staging"
+        or entry.evidence.get("environment") == STAGING
     ]
 
 
-def staging_verdict(entries: Sequence[Entry], digest: str) -> Entry | None:
+def staging_verdict(digest: str) -> Entry | None:
     """The last of its verdicts, which counts."""
-    return next(reversed(staging_verdicts(entries, digest)), None)
+    return next(reversed(staging_verdicts(digest)), None)
 
 
-def is_failure(entry: Entry, environment: Environment) -> bool:
-    """Whether a release failed in this environment."""
-    where = entry.evidence.get("environment")
-    return entry.kind == "release_failure" and where == environment
-
-
-def approvals(entries: Sequence[Entry], digest: str | None = None) -> list[Entry]:
+def approvals(digest: str | None = None) -> list[Entry]:
     """The approvals of this release, or of any, oldest first."""
-    return [
-        entry
-        for entry in entries
-        if entry.kind == "approval" and digest in (None, entry.version)
-    ]
+    return Ledger().entries(RELEASE, ("approval",), version=digest)
 
 
-def last_approval(entries: Sequence[Entry], digest: str | None = None) -> Entry | None:
+def last_approval(digest: str | None = None) -> Entry | None:
     """The last approval, of this release or of any."""
-    return next(reversed(approvals(entries, digest)), None)
+    return Ledger().last(RELEASE, ("approval",), digest)
 
 
 def production_key(approval: Entry) -> str:
@@ -69,10 +63,14 @@ def production_key(approval: Entry) -> str:
     return f"{PRODUCTION}:{approval.version}:{approval.seq}"
 
 
-def use_of(entries: Sequence[Entry], approval: Entry) -> Entry | None:
+def use_of(approval: Entry) -> Entry | None:
     """The entry that used an approval: production, a failure there, or a refusal."""
-    key = production_key(approval)
-    return next((entry for entry in entries if entry.key == key), None)
+    return Ledger().find(RELEASE, production_key(approval))
+
+
+def production_entries() -> list[Entry]:
+    """Every deployment in production and every rollback, oldest first."""
+    return Ledger().entries(RELEASE, ("release_production", "rollback"))
 
 
 def production_stack(entries: Sequence[Entry]) -> list[Entry]:

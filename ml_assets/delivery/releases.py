@@ -1,20 +1,20 @@
 """Releases: the images of one commit, as they were seen in the registry.
 
-``releases/images/<digest>.json`` keeps one under the digest of the code location's
-image, by which everything else names a release; it is written once.
-``releases/heads.json`` maps the tags that are polled to the digests of the last poll.
+One is kept under the digest of the code location's image, by which everything else
+names it, and never changes.
 """
 
-from pathlib import Path
-
 import msgspec
+from sqlalchemy import Connection, delete, select
 
-from ml_assets.core.files import below, create_bytes, read_json, write_json
 from ml_assets.delivery import image_tags
 from ml_assets.delivery.errors import ReleaseError
 from ml_assets.delivery.oci_repository import Manifest, Repository
 from ml_assets.delivery.oci_session import NotInRegistryError
 from ml_assets.records.plan import encode
+from ml_assets.spec.reserved import RELEASE
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.schema import release_tags, releases
 
 COMMIT = "org.opencontainers.image.revision"
 VERSION = "org.opencontainers.image.version"
@@ -57,23 +57,13 @@ class Release(msgspec.Struct, frozen=True, kw_only=True):
         return self.digest.removeprefix("sha256:")[:12]
 
 
-class ReleaseStore:
-    """The releases that were seen, under the storage directory `root`."""
-
-    def __init__(self, root: Path) -> None:
-        self.root = root / "releases"
-
-    def path(self, digest: str) -> Path:
-        """File of one release."""
-        name = f"{digest.removeprefix('sha256:')}.json"
-        return below(self.root / "images", name)
+class Releases:
+    """The releases that were seen."""
 
     def find(self, digest: str) -> Release | None:
         """The release of this digest, if it was seen."""
-        try:
-            return msgspec.json.decode(self.path(digest).read_bytes(), type=Release)
-        except FileNotFoundError:
-            return None
+        with reading() as connection:
+            return _find(connection, digest)
 
     def get(self, digest: str) -> Release:
         """The release of this digest.
@@ -90,21 +80,38 @@ class ReleaseStore:
 
     def save(self, release: Release) -> Release:
         """Keep a release; the one that is kept already stays."""
-        create_bytes(self.path(release.digest), encode(release))
-        return self.get(release.digest)
+        row = {"digest": release.digest, "release": encode(release).decode()}
+        with writing(RELEASE) as connection:
+            known = _find(connection, release.digest)
+            if known is None:
+                connection.execute(releases.insert().values(row))
+        return known or release
 
     def polled(self) -> dict[str, str]:
         """Name to digest, of the names that are polled, as of the last poll."""
-        found: dict[str, str] = read_json(self.root / "heads.json") or {}
-        return found
+        with reading() as connection:
+            rows = connection.execute(select(release_tags))
+            return {row.name: row.digest for row in rows}
 
     def save_polled(self, digests: dict[str, str]) -> None:
         """Keep what the names point at now."""
-        if digests != self.polled():
-            write_json(self.root / "heads.json", digests)
+        if digests == self.polled():
+            return
+        rows = [{"name": name, "digest": found} for name, found in digests.items()]
+        with writing(RELEASE) as connection:
+            connection.execute(delete(release_tags))
+            if rows:
+                connection.execute(release_tags.insert(), rows)
 
 
-def find(repository: Repository, store: ReleaseStore, release: str) -> Release:
+def _find(connection: Connection, digest: str) -> Release | None:
+    found = connection.scalar(
+        select(releases.c.release).where(releases.c.digest == digest)
+    )
+    return None if found is None else msgspec.json.decode(found, type=Release)
+
+
+def find(repository: Repository, release: str) -> Release:
     """The release of a name in the registry, or of a digest that was seen.
 
     Raises
@@ -113,11 +120,11 @@ def find(repository: Repository, store: ReleaseStore, release: str) -> Release:
         As `resolve`; of a digest, if it was never seen.
     """
     if release.startswith("sha256:"):
-        return store.get(release)
-    return resolve(repository, store, release)
+        return Releases().get(release)
+    return resolve(repository, release)
 
 
-def resolve(repository: Repository, store: ReleaseStore, name: str) -> Release:
+def resolve(repository: Repository, name: str) -> Release:
     """The release that `name` (``main``, ``v1.2.3``) points at now.
 
     Labels are read from the registry only when the digest is new.
@@ -133,7 +140,7 @@ def resolve(repository: Repository, store: ReleaseStore, name: str) -> Release:
     if base is None:
         wanted = " or ".join(image_tags.spellings(name, image_tags.CODE_LOCATION))
         raise UnknownReleaseError(f"{repository.name} has no tag {wanted}")
-    known = store.find(base.digest)
+    known = Releases().find(base.digest)
     if known is not None:
         return known
     labels = {image_tags.CODE_LOCATION: repository.labels(base)}
@@ -147,7 +154,7 @@ def resolve(repository: Repository, store: ReleaseStore, name: str) -> Release:
             )
         labels[target] = repository.labels(found)
         images[target] = f"{repository.name}@{found.digest}"
-    return store.save(
+    return Releases().save(
         Release(
             digest=base.digest,
             name=name,

@@ -9,10 +9,11 @@ from typing import Any
 
 from ml_assets.records.ledger_entry import Entry, Kind
 from ml_assets.records.plan import ServingPlan, digest
+from ml_assets.records.version import VersionRecord
 from ml_assets.state import plans
 from ml_assets.state.engine import writing
 from ml_assets.state.ledger import Ledger, append
-from ml_assets.state.versions import VersionRecord, Versions
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Rollout, RolloutError, Target
 
 

@@ -1,7 +1,6 @@
 """Whether ledger, plans and registry agree, and which of them does not."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from ml_assets.lifecycle.aliases import are_synced, expected_aliases
@@ -32,7 +31,7 @@ def audit(target: Target, model: str) -> list[Finding]:
     return found + [Finding(False, text) for text in _aliases(target, model)]
 
 
-def audit_releases(root: Path) -> list[Finding]:
+def audit_releases() -> list[Finding]:
     """What is wrong with the ledger of releases."""
     return [
         Finding(True, f"ledger: {problem.message}")

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ml_assets.lifecycle.rows import Rows, RowsError, is_among, rows_of
 from ml_assets.lifecycle.scoring import IncomparableError, as_read, load, score
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state.versions import VersionRecord, Versions
+from ml_assets.state.versions import Versions
 
 if TYPE_CHECKING:
     import numpy as np

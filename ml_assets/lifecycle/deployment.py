@@ -11,9 +11,10 @@ from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import summary
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionRecord, Versions
+from ml_assets.state.versions import Versions
 from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
 
 

@@ -4,7 +4,6 @@ import datetime as dt
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.drift_reports import DriftReports
@@ -87,7 +86,7 @@ def _window(
     from ml_assets.lifecycle.monitored_columns import observed
     from ml_assets.state.logged import newest_time, predictions
 
-    root, version = storage_root(), plan.live.version
+    version = plan.live.version
     until = newest_time(spec.name)
     span = spec.monitoring.window_hours * HOUR_SECONDS
     since = max(until - span, 0.0)
@@ -144,7 +143,6 @@ def _raw(
 
 def raw_to_compare(spec: ModelSpec, plan: ServingPlan) -> str | None:
     """Data version of a raw table that was not compared with the champion's data."""
-    root = storage_root()
     tables = Tables()
     try:
         newest = tables.version(spec.name, "raw")

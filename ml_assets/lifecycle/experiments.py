@@ -6,7 +6,6 @@ however often and by whomever it is asked for.
 
 import datetime as dt
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
@@ -20,14 +19,16 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
-    from ml_assets.ml.sequential import Decision, Guardrail, Shadow, Split, Trace
+    from ml_assets.ml.sequential import Comparison, Decision, Guardrail, Loss, Trace
     from ml_assets.prediction_log.labels import Counts
 
 DAY_SECONDS = 86_400.0
 # Another model may take twice as long now and then; failing more often is not accepted.
 SLOW_TOLERANCE = 2.0
-# Where evaluation gave no accuracy, or one at the border, to centre the bets on.
-UNKNOWN_ACCURACY, BORDER = 0.8, 0.01
+# Where evaluation gave no accuracy to centre the bets on.
+UNKNOWN_ACCURACY = 0.8
+# The same of another loss: its mean so far takes over after a few labels.
+UNKNOWN_LOSS = 0.1
 # Clocks of servers may be behind; the plan's generation decides what belongs to it.
 SLACK_SECONDS = 3_600.0
 COLUMNS = ("request", "arm", "generation", "entity", "us", "error")
@@ -53,7 +54,7 @@ class ExperimentStatus(NamedTuple):
     plan: ServingPlan
     started: float
     days: float
-    evidence: "Shadow | Split"
+    evidence: "Comparison"
     guardrails: "tuple[Guardrail, ...]"
     step_requests: int
     trace: "Trace"
@@ -84,22 +85,30 @@ class ExperimentStatus(NamedTuple):
 
 
 def experiment_status(
-    root: Path, spec: ServingSpec, plans: Sequence[ServingPlan], now: dt.datetime
+    spec: ServingSpec,
+    plans: Sequence[ServingPlan],
+    now: dt.datetime,
+    loss: "Loss | None" = None,
 ) -> ExperimentStatus | None:
     """The experiment of the last of `plans`; None where it has no challenger.
 
     Parameters
     ----------
-    root : Path
-        Of the storage.
     spec : ServingSpec
         With the error probability, the longest duration and the limits.
     plans : sequence of ServingPlan
         Every plan of the model, oldest first; the last is active.
     now : datetime
         With its time zone.
+    loss : Loss, optional
+        What is compared; by default whether an answer is right or wrong.
+
+    Raises
+    ------
+    ValueError
+        If a loss of a row is not within its bound.
     """
-    from ml_assets.ml.sequential import decide
+    from ml_assets.ml.sequential import ERROR, decide
     from ml_assets.state.logged import labelled
 
     plan = plans[-1] if plans else None
@@ -114,8 +123,8 @@ def experiment_status(
     rails, step_requests = _watched(spec, plan, shares, since)
     found = labelled(plan.model, since, versions)
     rows = found.rows[found.rows["generation"].isin(shares)]
-    rows = rows.assign(right=(rows["label"] == rows["truth"]).to_numpy(dtype=bool))
-    evidence, trace = _compared(root, spec, plan, shares, rows)
+    loss = ERROR if loss is None else loss
+    evidence, trace = _compared(loss, spec, plan, shares, _with_losses(loss, rows))
     decision = decide(
         evidence,
         rails,
@@ -146,35 +155,46 @@ def _shares(plans: Sequence[ServingPlan]) -> dict[int, float]:
     return found
 
 
+def _with_losses(loss: "Loss", rows: "pd.DataFrame") -> "pd.DataFrame":
+    """`rows` with the loss of each; it is the bound for an answer that failed."""
+    import numpy as np
+
+    losses = np.ones(len(rows))
+    answered = rows["error"].isna().to_numpy(dtype=bool)
+    if answered.any():
+        losses[answered] = loss.of(rows[answered])
+    return rows.assign(loss=losses)
+
+
 def _compared(
-    root: Path,
+    loss: "Loss",
     spec: ServingSpec,
     plan: ServingPlan,
     shares: dict[int, float],
     rows: "pd.DataFrame",
-) -> "tuple[Shadow | Split, Trace]":
-    """The comparison of right answers, and how it came about."""
-    from ml_assets.ml.sequential import Shadow, Split
+) -> "tuple[Comparison, Trace]":
+    """The comparison of the two arms, and how it came about."""
+    from ml_assets.ml.sequential import compare_paired, compare_split
 
+    labels = spec.design.labels if spec.design else None
     tried = challenger(plan)
     if tried is not None and tried.mode == "shadow":
         pairs = _pairs(rows)
-        state = Shadow(alpha=spec.alpha)
-        flags = pairs["right_challenger"], pairs["right_champion"]
-        return state.update(*flags), state.trace(*flags)
+        both = pairs["loss_challenger"], pairs["loss_champion"]
+        return compare_paired(loss, *both, alpha=spec.alpha, labels=labels)
     rows = _first_of_each(rows)
-    expected = _expected(root, plan)
-    split = Split(alpha=spec.alpha, expected=expected)
-    by_challenger = rows["arm"] == "split"
-    given = by_challenger, rows["right"], _share_of(rows, shares)
-    return split.update(*given), split.trace(*given) if len(rows) else _no_trace()
+    given = rows["arm"] == "split", rows["loss"], _share_of(rows, shares)
+    expected = _expected(loss, plan)
+    return compare_split(
+        loss, *given, expected=expected, alpha=spec.alpha, labels=labels
+    )
 
 
 def _pairs(rows: "pd.DataFrame") -> "pd.DataFrame":
     """Labelled requests that both models answered, each entity once."""
     is_shadow = rows["arm"] == "shadow"
     live = _first_of_each(rows[~is_shadow])
-    shadow = rows.loc[is_shadow, ["id", "right"]]
+    shadow = rows.loc[is_shadow, ["id", "loss"]]
     return live.merge(
         shadow, on="id", how="inner", suffixes=("_champion", "_challenger")
     )
@@ -190,20 +210,13 @@ def _share_of(rows: "pd.DataFrame", shares: dict[int, float]) -> "np.ndarray[Any
     return rows["generation"].map(shares).to_numpy(dtype="float64")
 
 
-def _no_trace() -> "Trace":
-    import numpy as np
-
-    from ml_assets.ml.sequential import Trace
-
-    return Trace(np.zeros(0), np.zeros(0))
-
-
-def _expected(root: Path, plan: ServingPlan) -> float:
-    """The champion's accuracy in evaluation, on which the bets are centred."""
+def _expected(loss: "Loss", plan: ServingPlan) -> float:
+    """The champion's mean loss in evaluation, on which the bets are centred."""
+    if not loss.is_binary:
+        return UNKNOWN_LOSS
     evaluation = Versions().evaluation(plan.model, plan.live.version) or {}
     accuracy = evaluation.get("metrics", {}).get("accuracy")
-    value = UNKNOWN_ACCURACY if accuracy is None else float(accuracy)
-    return min(max(value, BORDER), 1 - BORDER)
+    return 1 - (UNKNOWN_ACCURACY if accuracy is None else float(accuracy))
 
 
 def _watched(

@@ -7,9 +7,9 @@ from ml_assets.core import provenance
 from ml_assets.lifecycle.comparison import compare
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
-from ml_assets.state.versions import VersionRecord
 
 
 def gate_figures(spec: ModelSpec, record: VersionRecord, found: Any) -> GateFigures:

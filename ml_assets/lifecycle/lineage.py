@@ -9,21 +9,17 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.core.digests import BundleError
+from ml_assets.core.digests import BundleError, digest_of
 from ml_assets.core.files import home
 from ml_assets.core.storage import storage
 from ml_assets.prediction_log.lookup import Logged, find
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan, digest
+from ml_assets.records.version import VersionRecord
 from ml_assets.state.bundles import signature_of
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans
-from ml_assets.state.versions import (
-    VALIDATION,
-    UnknownVersionError,
-    VersionRecord,
-    Versions,
-)
+from ml_assets.state.versions import VALIDATION, UnknownVersionError, Versions
 
 # Kinds of entry that activate a plan.
 ACTIVATES = ("deployment", "promotion", "rollback", "experiment")
@@ -182,7 +178,7 @@ def _hashes(
             expected[name] = entry.evidence.get("plan_sha256", "")
             rows[name] = digest(plan)
     for name, wanted in sorted(expected.items()):
-        yield _hash(name, wanted, rows.get(name) or storage().sha256(name))
+        yield _hash(name, wanted, rows.get(name) or digest_of(storage(), name))
 
 
 def _hash(name: str, wanted: str, found: str | None) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.prediction_log.reader import inputs
 from ml_assets.records.plan import ServingPlan
+from ml_assets.records.version import VersionRecord
 from ml_assets.state.bundles import signature_of, signature_of_version
 from ml_assets.state.tables import MissingTableError, Tables
-from ml_assets.state.versions import PROFILE, VersionRecord, Versions
+from ml_assets.state.versions import PROFILE, Versions
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -12,8 +12,8 @@ from typing import Any
 import msgspec
 
 from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.operation import ServingSpec
-from ml_assets.state.versions import VersionRecord
 
 
 def live_arm(record: VersionRecord) -> Arm:

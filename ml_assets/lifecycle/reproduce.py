@@ -13,12 +13,13 @@ from ml_assets.core import provenance
 from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.feature_table import feature_table
+from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import fetch_bundle, read_file, signature_of
 from ml_assets.state.registry import RegistryError
 from ml_assets.state.tables import MissingTableError, Tables, table_name
-from ml_assets.state.versions import SPEC, VersionRecord, Versions, object_name
+from ml_assets.state.versions import SPEC, Versions
 
 if TYPE_CHECKING:
     import numpy as np

@@ -12,11 +12,11 @@ import msgspec
 
 from ml_assets.records.plan import Kind, Signature, ignored
 from ml_assets.records.signature import incompatibilities, widened
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import served_signature, signature_of_version
 from ml_assets.state.tables import MissingTableError, Tables
-from ml_assets.state.versions import VersionRecord
 
 if TYPE_CHECKING:
     from ml_assets.ml.training import Trained

@@ -13,10 +13,11 @@ from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import live_plan, previous_version
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import incompatibilities, summary
+from ml_assets.records.version import VersionRecord
 from ml_assets.state.bundles import signature_of_version, store_bundle
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.registry import RegistryError
-from ml_assets.state.versions import UnknownVersionError, VersionRecord, Versions
+from ml_assets.state.versions import UnknownVersionError, Versions
 from ml_assets.targets import Rollout, Target
 
 

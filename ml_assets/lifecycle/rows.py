@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.tables import MissingTableError, Tables
-from ml_assets.state.versions import VersionRecord
 
 if TYPE_CHECKING:
     import numpy as np

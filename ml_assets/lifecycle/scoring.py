@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.canonical import as_boolean, canonical_text, match_category
 from ml_assets.records.plan import Column
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import fetch_bundle
 from ml_assets.state.tables import Tables
-from ml_assets.state.versions import VersionRecord
 
 if TYPE_CHECKING:
     import numpy as np

@@ -5,7 +5,7 @@ import datetime as dt
 import re
 from collections.abc import Iterator
 
-from ml_assets.core.files import home, storage_root
+from ml_assets.core.files import home
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import previous_version
@@ -21,8 +21,10 @@ from ml_assets.lifecycle.retention import (
 from ml_assets.prediction_log.compaction import LogFile
 from ml_assets.prediction_log.segments import waiting
 from ml_assets.records.plan import STAMP, ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.models.published_plans import PublishedPlans
+from ml_assets.serving.models.rendezvous import rendezvous
 from ml_assets.state.batches import Batches
+from ml_assets.state.plans import Plans
 from ml_assets.state.schema import CURRENT, NEWEST
 from ml_assets.state.steps import StepValues
 from ml_assets.state.tables import Tables
@@ -51,6 +53,7 @@ def take_snapshot(target: Target, model: str, now: float) -> Snapshot:
         info.name: info.modified.timestamp()
         for info in storage().objects(f"reports/{model}")
     }
+    segment_versions = frozenset(_segment_versions(model))
     versions = Versions()
     history = target.history(model)
     holds = on_hold(model)
@@ -74,7 +77,7 @@ def take_snapshot(target: Target, model: str, now: float) -> Snapshot:
         previous=previous_version(history, {*holds, *gone}),
         on_hold=frozenset(holds),
         batches=_batches(model, now),
-        segment_versions=frozenset(_segment_versions(model)),
+        segment_versions=segment_versions,
         labels={file.name: file.newest for file in Batches().files(model, "labels")},
         tables=tables,
         # The newest may wait for its checks.
@@ -98,9 +101,13 @@ def _of(plan: ServingPlan) -> frozenset[str]:
 
 def _coming(model: str) -> list[ServingPlan]:
     """Plans that are rolled out, or that a rollout which died left: maybe pinned."""
-    plans = PlanStore(storage_root())
-    proposal = plans.proposal(model)
-    return [*plans.staged(model), *([proposal] if proposal else [])]
+    history = Plans().history(model)
+    generation = history[-1].generation + 1 if history else 1
+    found = PublishedPlans(storage()).of_generation(model, generation)
+    proposal = rendezvous().proposal(model)
+    if proposal is not None and proposal.generation == generation:
+        found.append(proposal)
+    return found
 
 
 def _tables(model: str) -> Iterator[tuple[Table, float]]:

@@ -6,20 +6,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core import provenance
+from ml_assets.core.digests import digest_of
 from ml_assets.core.storage import storage
+from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import upload_bundle
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import DATA_VERSION, MADE_OF, Tables, table_name
 from ml_assets.state.validations import Validations
-from ml_assets.state.versions import (
-    SPEC,
-    VALIDATION,
-    VersionRecord,
-    Versions,
-    object_name,
-)
+from ml_assets.state.versions import SPEC, VALIDATION, Versions
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -162,7 +158,7 @@ def _store_origins(
     report = Validations().report(model, raw)
     if report is not None:
         Versions().save_document(model, version, VALIDATION, report)
-    found = {name: storage().sha256(name) for name in names}
+    found = {name: digest_of(storage(), name) for name in names}
     return {name: digest for name, digest in found.items() if digest is not None}
 
 

@@ -3,7 +3,6 @@
 import datetime as dt
 from typing import NamedTuple
 
-from ml_assets.core.files import storage_root
 from ml_assets.lifecycle.activation import activate
 from ml_assets.lifecycle.aliases import are_synced, try_sync_aliases
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
@@ -56,7 +55,7 @@ def apply_verdict(
         warning = "" if are_synced(model) else try_sync_aliases(target, model)
         plans = target.history(model)
         now = dt.datetime.now(dt.UTC)
-        found = experiment_status(storage_root(), spec, plans, now)
+        found = experiment_status(spec, plans, now)
         if found is None:
             return None
         action = follow(spec, found, run_id)
@@ -77,7 +76,7 @@ def stop(target: Target, model: str, spec: ServingSpec, who: str, why: str) -> O
     """
     with target.lock(model):
         plans = target.history(model)
-        found = experiment_status(storage_root(), spec, plans, dt.datetime.now(dt.UTC))
+        found = experiment_status(spec, plans, dt.datetime.now(dt.UTC))
         if found is None:
             raise NoExperimentError(f"{model} has no challenger")
         name = found.plan.experiment

@@ -1,12 +1,12 @@
 """One entry of a ledger: its hash, and what can be wrong with it among the others."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, get_args
 
 import msgspec
 
-from ml_assets.core.signing import is_signed
+from ml_assets.core.signing import Keys, is_public
 
 Kind = Literal[
     "deployment",
@@ -83,13 +83,14 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     return text.encode()
 
 
-def unsigned(entries: list[Entry], known: Sequence[bytes]) -> list[Problem]:
+def unsigned(entries: list[Entry], known: Keys) -> list[Problem]:
     """Entries that lack a signature although signing had begun, or have a false one.
 
-    What stands before the first signed entry is covered by it, through the chain.
+    What stands before the first signed entry is covered by it, through the chain. After
+    the first signature of a private key, no shared secret is good any more.
     """
     found = []
-    begun = None
+    begun = public = None
     for entry in entries:
         name = f"entry {entry.seq} ({entry.kind} of {entry.version})"
         if entry.signature is None:
@@ -98,7 +99,15 @@ def unsigned(entries: list[Entry], known: Sequence[bytes]) -> list[Problem]:
                 found.append(Problem(entry.seq, text))
             continue
         begun = begun or entry.seq
-        if known and not is_signed(entry.hash, entry.signature, known):
+        if is_public(entry.signature):
+            public = public or entry.seq
+        elif public is not None:
+            text = f"{name} is signed with a shared secret, and entry {public} before"
+            found.append(Problem(entry.seq, f"{text} it with a private key"))
+            continue
+        # Who has only the other sort of keys cannot judge this one.
+        can_judge = known.public if is_public(entry.signature) else known.shared
+        if can_judge and not known.is_signed(entry.hash, entry.signature):
             text = f"{name} is signed with another key, or forged"
             found.append(Problem(entry.seq, text))
     if known and entries and begun is None:

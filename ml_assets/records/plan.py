@@ -3,7 +3,8 @@
 import datetime as dt
 import hashlib
 import json
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -115,7 +116,7 @@ class ServingPlan(msgspec.Struct, frozen=True, kw_only=True):
             return None
 
 
-def encode(value: msgspec.Struct) -> bytes:
+def encode(value: msgspec.Struct | Mapping[str, Any]) -> bytes:
     """`value` as indented JSON with sorted keys, for files that people read."""
     text = json.dumps(msgspec.to_builtins(value), indent=2, sort_keys=True)
     return text.encode() + b"\n"

@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 import msgspec
 
-from ml_assets.core.files import directory, home, storage_root
+from ml_assets.core.files import home
+from ml_assets.core.storage import Storage, storage
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
@@ -29,14 +31,17 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port
         Where Prometheus asks, for all workers.
     storage
-        Root of the storage that holds plans and bundles.
+        The storage that holds plans and bundles: a directory, or a URL.
     home
         Directory of the local state, in which the prediction log is written.
+    cache
+        Directory of the plans and bundles that were served here, from which a server
+        starts while the storage is away; by default ``cache`` in the home directory.
     model
         The only model to serve; all by default.
     generation
         The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it
-        active, proposed, staged or past; by default whichever is active.
+        active, past or tried; by default whichever is active.
     handoff
         Unix socket of the hand-off whose connections the server accepts too; see
         `ml_assets.serving.process.handoff`.
@@ -62,7 +67,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     shutdown_seconds
         How long requests in flight may take after that.
     poll_seconds
-        How often the plans are read.
+        How often proposals are looked for on this machine; the storage is asked once a
+        second.
     segment_bytes, segment_seconds
         Size and age at which a segment of the prediction log is closed and shipped.
     max_shadow_rows
@@ -74,6 +80,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     metrics_port: Port = 8000
     storage: str = ""
     home: str = ""
+    cache: str = ""
     model: str = ""
     generation: Pin = ""
     handoff: str = ""
@@ -111,7 +118,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         50
         """
         values: dict[str, Any] = {
-            "storage": str(storage_root()),
+            "storage": storage().url,
             "home": str(home()),
         }
         for name in cls.__struct_fields__:
@@ -121,8 +128,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         values |= {
             name: value for name, value in arguments.items() if value is not None
         }
-        root = directory(str(values["storage"]), "server settings: storage")
-        values["storage"] = str(root)
+        values["storage"] = Storage(str(values["storage"])).url
+        values.setdefault("cache", str(Path(str(values["home"])) / "cache"))
         try:
             found = msgspec.convert(values, cls, strict=False)
         except msgspec.ValidationError as error:

@@ -91,6 +91,19 @@ def survey() -> tuple[dict[str, ModelSpec], dict[str, str]]:
     return good, broken
 
 
+def find(model: str) -> ModelSpec | None:
+    """One model, without reading the YAML of the others.
+
+    None where this does not find it, or finds it wrong: then `survey` says why.
+    """
+    file = model_file.of_model(DEFS, model)
+    try:
+        described = read_specs(file) if file else []
+    except CatalogueError:
+        return None
+    return next((spec for spec in described if spec.name == model), None)
+
+
 def specs() -> dict[str, ModelSpec]:
     """Every model that a YAML describes rightly, by name."""
     return survey()[0]

@@ -6,9 +6,8 @@ others from training, and is shown in the UI with its reason.
 
 import logging
 import re
-import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any, cast
 
@@ -24,39 +23,43 @@ from dagster.components.core.defs_module import ComponentPath
 from dagster_shared.yaml_utils import parse_yamls_with_source_position
 
 from ml_assets.spec import model_file
+from ml_assets.spec.loading import without_collector, without_warnings
+from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import ModelFileError
 
 _LOGGER = logging.getLogger("ml_assets")
 
 # A document of a YAML file: its folder, and its number, from 0.
 DocumentId = tuple[Path, int]
+# Adds to the definitions of models what they share; it is given the models, too.
+Completed = Callable[[dg.Definitions, list[ModelSpec]], dg.Definitions]
 
 
-def load(
-    project: Path, completed: Callable[[dg.Definitions], dg.Definitions]
-) -> dg.Definitions:
+def load(project: Path, completed: Completed) -> dg.Definitions:
     """The definitions of the project there, `completed`, and what is broken.
 
     A model whose YAML is wrong, or whose definitions cannot be built, or that shares a
     name with another, is an asset ``<folder>/broken``, described by the reason.
     """
+    with without_collector():
+        return _load(project, completed)
+
+
+def _load(project: Path, completed: Completed) -> dg.Definitions:
     top = ComponentTree.for_project(project).defs_module_path
     # Dagster's own load checks what a file means, but for keys that are there twice, of
     # which it takes the last.
     if not _wrong_documents(top, with_meaning=False):
         try:
             models = dg.load_from_defs_folder(path_within_project=project)
-            found = completed(models)
+            found = completed(models, _specs(models.component_tree))
             # It is kept, so that Dagster does not make it a second time.
             found.get_repository_def()
             return found
         except Exception:  # which of them it was, and why, is found below
             _LOGGER.debug("the definitions do not load together", exc_info=True)
     broken = _wrong_documents(top)
-    with warnings.catch_warnings():
-        # Of what is new in Dagster, which does not warn where it loads all itself.
-        warnings.simplefilter("ignore", dg.BetaWarning)
-        warnings.simplefilter("ignore", dg.PreviewWarning)
+    with without_warnings():
         try:
             found = _without(project, broken, completed)
         except Exception:  # a fault that only building shows; each is built alone
@@ -67,10 +70,29 @@ def load(
     return found
 
 
+def load_folders(
+    project: Path, folders: Collection[Path], completed: Completed
+) -> dg.Definitions:
+    """The definitions of the project's models in `folders`, `completed`.
+
+    Raises
+    ------
+    Exception
+        Whatever is wrong with them.
+    """
+    with without_warnings():
+        tree = _PartialTree(project, {}, folders).tree
+        return completed(tree.build_defs(), _specs(tree))
+
+
+def _specs(tree: ComponentTree | None) -> list[ModelSpec]:
+    if tree is None:
+        return []
+    return cast(list[ModelSpec], tree.get_all_components(of_type=cast(Any, ModelSpec)))
+
+
 def _without(
-    project: Path,
-    broken: dict[DocumentId, str],
-    completed: Callable[[dg.Definitions], dg.Definitions],
+    project: Path, broken: dict[DocumentId, str], completed: Completed
 ) -> dg.Definitions:
     """All but what is broken, which is shown instead."""
     tree = _PartialTree(project, broken).tree
@@ -80,7 +102,7 @@ def _without(
         for document, reason in sorted(broken.items())
     ]
     models = dg.Definitions.merge(tree.build_defs(), dg.Definitions(assets=shown))
-    found = completed(models)
+    found = completed(models, _specs(tree))
     found.get_repository_def()
     return found
 
@@ -107,10 +129,19 @@ def _wrong_documents(top: Path, with_meaning: bool = True) -> dict[DocumentId, s
 
 
 class _PartialTree:
-    """A tree of components that leaves out what is broken, and notes what is."""
+    """A tree of components that leaves out what is broken, and notes what is.
 
-    def __init__(self, project: Path, broken: dict[DocumentId, str]) -> None:
+    Where `folders` are given, it has nothing but what is in them.
+    """
+
+    def __init__(
+        self,
+        project: Path,
+        broken: dict[DocumentId, str],
+        folders: Collection[Path] = (),
+    ) -> None:
         self.broken = broken
+        self._folders = folders
         self.documents: dict[DocumentId, Any] = {}
         self.tree = ComponentTree.for_project(project)
         location = ComponentPath.from_path(self.tree.defs_module_path)
@@ -118,14 +149,14 @@ class _PartialTree:
         declared = self._declare(context) or _folder(context, {})
         self.tree.state_tracker.set_cache_data(location, component_decl=declared)
 
-    def sort_out(self, completed: Callable[[dg.Definitions], dg.Definitions]) -> None:
+    def sort_out(self, completed: Completed) -> None:
         """Note each document that cannot be built, alone or beside the others."""
         names: dict[str, list[DocumentId]] = defaultdict(list)
-        of_all = _names(completed(dg.Definitions()))
+        of_all = _names(completed(dg.Definitions(), []))
         for document, declared in self.documents.items():
             try:
                 built = self.tree.build_defs_at_path(declared.loc)
-                own = _names(completed(built)) - of_all
+                own = _names(completed(built, [])) - of_all
             except Exception as error:  # whatever it is, it is this document's
                 self.broken[document] = _reason(error)
                 continue
@@ -148,12 +179,19 @@ class _PartialTree:
             return build_filesystem_component_decl_from_context(context)
         children = {}
         for below in sorted(path.iterdir()):
-            if not model_file.is_ignored(below):
+            if self._has(below) and not model_file.is_ignored(below):
                 location = ComponentPath.from_path(below)
                 declared = self._declare(context.for_component_loc(location))
                 if declared:
                     children[below] = declared
         return _folder(context, children) if children else None
+
+    def _has(self, path: Path) -> bool:
+        """Whether `path` is on the way to one of the folders, or in it."""
+        return not self._folders or any(
+            folder.is_relative_to(path) or path.is_relative_to(folder)
+            for folder in self._folders
+        )
 
     def _declare_file(self, context: Any, file: Path) -> Any:
         text = file.read_text(encoding="utf-8", errors="replace")

@@ -18,6 +18,7 @@ from ml_assets.spec.columns import (
 from ml_assets.spec.cron import cron_fault
 from ml_assets.spec.gate import GateSpec
 from ml_assets.spec.operation import (
+    AutomationSpec,
     MonitoringSpec,
     ResourcesSpec,
     RetentionSpec,
@@ -163,6 +164,7 @@ class ModelSpec(BaseSpec):
     serving: ServingSpec = Field(default_factory=ServingSpec)
     monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
     retention: RetentionSpec = Field(default_factory=RetentionSpec)
+    automation: AutomationSpec = Field(default_factory=AutomationSpec)
     schedule: str | None = Field(CRON_WEEKLY, description="cron in UTC; null for none")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
 

@@ -4,6 +4,7 @@ The code location, ``ml-assets`` and ``dg check yaml`` all come through here, so
 file means the same to each.
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -244,6 +245,25 @@ def _at(value: Any, location: Location) -> Any:
         except (KeyError, IndexError, TypeError):
             return None
     return value
+
+
+def of_model(top: Path, model: str) -> Path | None:
+    """The one file below `top` that describes `model`, without a template for its name.
+
+    Only files that have the name somewhere are read as YAML.
+    """
+    word = re.compile(rf"\b{re.escape(model)}\b")
+    found = []
+    for file in files(top):
+        if not word.search(file.read_text(encoding="utf-8", errors="replace")):
+            continue
+        try:
+            documents = read(file)
+        except ModelFileError:
+            continue
+        if any(item.is_model and item.name == model for item in documents):
+            found.append(file)
+    return found[0] if len(found) == 1 else None
 
 
 def problems(document: Document) -> list[Problem]:

@@ -8,6 +8,15 @@ from ml_assets.spec.base import BaseSpec, raise_faults, repeated_names
 from ml_assets.spec.validators import label_faults
 
 
+class DesignSpec(BaseSpec):
+    """An experiment of planned size, instead of one that may be decided at any time."""
+
+    labels: int = Field(
+        ge=100,
+        description="labels after which the experiment ends; it is analysed five times",
+    )
+
+
 class ServingSpec(BaseSpec):
     """How a deployed version answers, and how a new one is tried beside it."""
 
@@ -40,6 +49,9 @@ class ServingSpec(BaseSpec):
     max_days: float = Field(
         14.0, gt=0, description="days of test after which the champion is kept"
     )
+    design: DesignSpec | None = Field(
+        None, description="a planned number of labels; by default any label may decide"
+    )
     minimum_requests: int = Field(
         100, ge=1, description="the challenger's requests before promotion or a step"
     )
@@ -54,6 +66,16 @@ class ServingSpec(BaseSpec):
         if not all(low < high for low, high in zip(bounds, bounds[1:])):
             raise ValueError(f"must grow between 0 and 1, found {value}")
         return value
+
+    @model_validator(mode="after")
+    def _design_has_an_experiment(self) -> "ServingSpec":
+        if self.design is not None and self.strategy == "rolling":
+            message = (
+                "is of an experiment, which the strategy rolling does not have; the"
+                " strategy must be shadow, split or canary"
+            )
+            raise_faults([(("design",), message)])
+        return self
 
 
 class MonitoringSpec(BaseSpec):
@@ -83,6 +105,18 @@ class MonitoringSpec(BaseSpec):
     def _are_unique(cls, value: list[str]) -> list[str]:
         raise_faults(repeated_names(value))
         return value
+
+
+class AutomationSpec(BaseSpec):
+    """What is done of itself; training has `schedule` and `monitoring.retrain`."""
+
+    gate: bool = Field(True, description="deploy a version when it passes its gate")
+    health: bool = Field(
+        True, description="roll back a plan that no running server can load"
+    )
+    monitor: bool = Field(
+        True, description="compact the log, and look for drift and degradation"
+    )
 
 
 class RetentionSpec(BaseSpec):

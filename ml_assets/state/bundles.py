@@ -7,9 +7,10 @@ from typing import Any
 
 import msgspec
 
-from ml_assets.core.digests import BundleError, verify_bundle
+from ml_assets.core.digests import BundleError, digest_of, verify_bundle
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import Signature
+from ml_assets.records.version import VersionRecord
 from ml_assets.serving.models.bundle_cache import (
     Bundle,
     MissingBundleError,
@@ -18,7 +19,6 @@ from ml_assets.serving.models.bundle_cache import (
 )
 from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
-from ml_assets.state.versions import VersionRecord
 
 SIGNATURE = "signature.json"
 
@@ -35,7 +35,7 @@ def store_bundle(record: VersionRecord) -> None:
     """
     for name, expected in record.files.items():
         item = f"{record.bundle}/{name}"
-        found = storage().sha256(item)
+        found = digest_of(storage(), item)
         if found is None:
             break
         if found != expected:

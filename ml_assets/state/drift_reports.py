@@ -4,7 +4,7 @@ import json
 import time
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from ml_assets.core.storage import storage
 from ml_assets.state.engine import reading, writing
@@ -67,6 +67,19 @@ class DriftReports:
         with reading() as connection:
             row = connection.execute(newest).one_or_none()
         return None if row is None else Made(*row)
+
+    def newest(self) -> dict[tuple[str, str], Made]:
+        """The newest report of each model and source."""
+        made = drift_reports.c.made
+        by = (drift_reports.c.model, drift_reports.c.source)
+        last = select(*by, func.max(made).label("made")).group_by(*by).subquery()
+        wanted = select(*by, drift_reports.c.report, made).join(
+            last,
+            (by[0] == last.c.model) & (by[1] == last.c.source) & (made == last.c.made),
+        )
+        with reading() as connection:
+            rows = connection.execute(wanted)
+            return {(row[0], row[1]): Made(row[2], row[3]) for row in rows}
 
     def since(self, model: str, source: str, moment: float) -> list[str]:
         """Reports of a source that were made at or after Unix second `moment`."""

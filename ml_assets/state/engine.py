@@ -16,6 +16,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
+from ml_assets.core.errors import UnavailableError
 from ml_assets.core.files import home
 from ml_assets.core.retry import Retry
 from ml_assets.state import migrations
@@ -27,7 +28,7 @@ BUSY_SECONDS = 60
 _WAITING = Retry(attempts=2 * BUSY_SECONDS, first=0.01, longest=1.0)
 
 
-class StateError(Exception):
+class StateError(UnavailableError):
     """The database cannot be used; the message says why and what to do."""
 
 
@@ -115,9 +116,39 @@ def _refusal(error: SQLAlchemyError) -> StateError:
     return StateError(f"the database {shown} of the state: {reason}")
 
 
+def pending_revisions() -> list[str]:
+    """Revisions of the schema that the database lacks; the first use applies them.
+
+    Raises
+    ------
+    StateError
+        If the database cannot be reached, or is newer than this code.
+    """
+    address = database_url()
+    try:
+        with _bare_engine(address).connect() as connection:
+            return migrations.pending(connection)
+    except SQLAlchemyError as error:
+        raise _refusal(error) from error
+    except migrations.NewerSchemaError as error:
+        raise StateError(str(error)) from error
+
+
 @functools.lru_cache(maxsize=4)
 def _engine(address: str, process: int) -> Engine:
     """The engine of one process: connections do not survive a fork."""
+    engine = _bare_engine(address)
+    try:
+        migrations.upgrade(engine, SCHEMA)
+    except SQLAlchemyError as error:
+        raise _refusal(error) from error
+    except migrations.NewerSchemaError as error:
+        raise StateError(str(error)) from error
+    return engine
+
+
+def _bare_engine(address: str) -> Engine:
+    """An engine whose database may be of another revision."""
     url = make_url(address)
     if url.get_backend_name() == "sqlite":
         engine = create_engine(url, poolclass=NullPool)
@@ -140,12 +171,6 @@ def _engine(address: str, process: int) -> Engine:
             f"ML_ASSETS_DATABASE_URL names {url.get_backend_name()}, expected sqlite or"
             " postgresql"
         )
-    try:
-        migrations.upgrade(engine, SCHEMA)
-    except SQLAlchemyError as error:
-        raise _refusal(error) from error
-    except migrations.NewerSchemaError as error:
-        raise StateError(str(error)) from error
     return engine
 
 

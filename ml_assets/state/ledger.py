@@ -13,12 +13,12 @@ import datetime as dt
 import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, Row, func, select
+from sqlalchemy import Connection, func, select
 
-from ml_assets.core.signing import is_signed, keys, sign
+from ml_assets.core.signing import keys
 from ml_assets.records.ledger_entry import (
     KINDS,
     START,
@@ -26,21 +26,10 @@ from ml_assets.records.ledger_entry import (
     Kind,
     Problem,
     canonical,
-    misplaced,
-    unsigned,
 )
 from ml_assets.state.engine import reading, writing
+from ml_assets.state.ledger_chain import Head, entry_of, head_text, problems_of
 from ml_assets.state.schema import ledger, ledger_heads
-
-_DECODER = msgspec.json.Decoder(Entry)
-
-
-class _Head(NamedTuple):
-    """The last entry of a ledger, and the signature of that it is the last."""
-
-    seq: int
-    hash: str
-    signature: str | None
 
 
 def append(
@@ -85,6 +74,7 @@ def append(
     }
     line, signers = canonical(body), keys()
     digest = hashlib.sha256(line).hexdigest()
+    signature = signers.sign(digest)
     connection.execute(
         ledger.insert().values(
             model=model,
@@ -94,18 +84,16 @@ def append(
             key=key,
             line=line.decode(),
             hash=digest,
-            signature=sign(digest, signers),
+            signature=signature,
         )
     )
-    made = _Head(last + 1, digest, sign(_head_text(last + 1, digest), signers))
+    made = Head(last + 1, digest, signers.sign(head_text(last + 1, digest)))
     if head is None:
         connection.execute(ledger_heads.insert().values(model=model, **made._asdict()))
     else:
         place = ledger_heads.update().where(ledger_heads.c.model == model)
         connection.execute(place.values(**made._asdict()))
-    return msgspec.convert(
-        {**body, "hash": digest, "signature": sign(digest, signers)}, Entry
-    )
+    return msgspec.convert({**body, "hash": digest, "signature": signature}, Entry)
 
 
 class Ledger:
@@ -122,6 +110,12 @@ class Ledger:
             found = _head(connection, model)
         return None if found is None else (found.seq, found.hash)
 
+    def newest(self) -> dict[str, tuple[int, str]]:
+        """The number and hash of the last entry of every ledger."""
+        with reading() as connection:
+            rows = connection.execute(select(ledger_heads))
+            return {row.model: (row.seq, row.hash) for row in rows}
+
     def models(self) -> list[str]:
         """What has a ledger."""
         with reading() as connection:
@@ -129,7 +123,11 @@ class Ledger:
             return sorted(found)
 
     def entries(
-        self, model: str, kinds: Collection[str] = (), after: int = 0
+        self,
+        model: str,
+        kinds: Collection[str] = (),
+        after: int = 0,
+        version: str | None = None,
     ) -> list[Entry]:
         """Entries that can be read, oldest first; `verify` names the others.
 
@@ -139,19 +137,22 @@ class Ledger:
             Only these; all by default.
         after : int, default=0
             Only entries with a higher number.
+        version : str, optional
+            Only those of this version.
         """
-        wanted = _rows(model).where(ledger.c.seq > after)
-        if kinds:
-            wanted = wanted.where(ledger.c.kind.in_(kinds))
+        wanted = _narrowed(_rows(model), kinds, version).where(ledger.c.seq > after)
         with reading() as connection:
-            found = map(_entry, connection.execute(wanted))
+            found = map(entry_of, connection.execute(wanted))
             return [entry for entry in found if entry is not None]
 
-    def last(self, model: str) -> Entry | None:
-        """The newest entry that can be read."""
-        newest = _rows(model).order_by(None).order_by(ledger.c.seq.desc())
+    def last(
+        self, model: str, kinds: Collection[str] = (), version: str | None = None
+    ) -> Entry | None:
+        """The newest entry that can be read, of these kinds and of this version."""
+        wanted = _narrowed(_rows(model), kinds, version)
+        newest = wanted.order_by(None).order_by(ledger.c.seq.desc())
         with reading() as connection:
-            found = map(_entry, connection.execute(newest.limit(100)))
+            found = map(entry_of, connection.execute(newest.limit(100)))
             return next((entry for entry in found if entry is not None), None)
 
     def find(self, model: str, key: str) -> Entry | None:
@@ -169,29 +170,22 @@ class Ledger:
         unknown = ledger.c.kind.not_in(KINDS)
         with reading() as connection:
             rows = connection.execute(_rows(model).where(stops | unknown)).all()
-        return active_holds([entry for entry in map(_entry, rows) if entry is not None])
+        entries = map(entry_of, rows)
+        return active_holds([entry for entry in entries if entry is not None])
 
-    def verify(self, model: str) -> list[Problem]:
-        """What is wrong with the ledger of `model`; empty where nothing is."""
+    def verify(self, model: str, since: int = 0) -> list[Problem]:
+        """What is wrong with the ledger of `model`; empty where nothing is.
+
+        Parameters
+        ----------
+        since : int, default=0
+            Only from this entry on; what it follows is not looked at.
+        """
         with reading() as connection:
             head = _head(connection, model)
-            rows = connection.execute(_rows(model)).all()
-        problems: list[Problem] = []
-        entries: list[Entry] = []
-        number, before = 0, START
-        for row in rows:
-            entry = _entry(row)
-            if entry is None:
-                number, before = row.seq, ""
-                problems.append(Problem(number, f"entry {number} is not readable"))
-                continue
-            if not _is_sound(entry, row, number + 1, before):
-                problems += _faults_of(entry, row, number + 1, before)
-            number, before = entry.seq, entry.hash
-            entries.append(entry)
-        known = keys()
-        problems += unsigned(entries, known)
-        return problems + _faults_of_head(head, number, entries, known)
+            wanted = _rows(model).where(ledger.c.seq >= since)
+            rows = connection.execute(wanted).all()
+        return problems_of(rows, head, keys(), since)
 
     def export(self, model: str) -> Iterator[bytes]:
         """The ledger as lines of JSON, which can be verified without this package."""
@@ -218,73 +212,18 @@ def _rows(model: str) -> Any:
     return select(ledger).where(ledger.c.model == model).order_by(ledger.c.seq)
 
 
+def _narrowed(rows: Any, kinds: Collection[str], version: str | None) -> Any:
+    if kinds:
+        rows = rows.where(ledger.c.kind.in_(kinds))
+    return rows if version is None else rows.where(ledger.c.version == version)
+
+
 def _find(connection: Connection, model: str, key: str) -> Entry | None:
     row = connection.execute(_rows(model).where(ledger.c.key == key)).one_or_none()
-    return _entry(row) if row is not None else None
+    return entry_of(row) if row is not None else None
 
 
-def _head(connection: Connection, model: str) -> _Head | None:
-    wanted = select(*[ledger_heads.c[name] for name in _Head._fields])
+def _head(connection: Connection, model: str) -> Head | None:
+    wanted = select(*[ledger_heads.c[name] for name in Head._fields])
     row = connection.execute(wanted.where(ledger_heads.c.model == model)).one_or_none()
-    return _Head(*row) if row is not None else None
-
-
-def _entry(row: Row[Any]) -> Entry | None:
-    try:
-        found = _DECODER.decode(row.line)
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-    return msgspec.structs.replace(found, hash=row.hash, signature=row.signature)
-
-
-def _is_sound(entry: Entry, row: Row[Any], number: int, before: str) -> bool:
-    """Whether an entry is as it was written, is `number`, and follows `before`."""
-    return (
-        hashlib.sha256(row.line.encode()).hexdigest() == entry.hash
-        and (entry.model, entry.seq, entry.kind, entry.version, entry.key)
-        == tuple(row)[:5]
-        and entry.seq == number
-        and (entry.previous == before or not before)
-    )
-
-
-def _faults_of(
-    entry: Entry, row: Row[Any], number: int, before: str
-) -> Iterator[Problem]:
-    if entry.seq != number:
-        yield Problem(number, misplaced(entry.seq, number))
-    elif before and entry.previous != before:
-        text = f"the chain is broken before entry {number}: it follows another entry"
-        yield Problem(number, text)
-    if not _is_sound(entry, row, entry.seq, entry.previous):
-        text = f"entry {entry.seq} ({entry.kind} of {entry.version}) was edited"
-        yield Problem(entry.seq, text)
-
-
-def _faults_of_head(
-    head: _Head | None, last: int, entries: list[Entry], known: list[bytes]
-) -> list[Problem]:
-    """The chain cannot show that its end is gone, or was made anew."""
-    if known and any(entry.signature for entry in entries):
-        signed = head is not None and is_signed(
-            _head_text(head.seq, head.hash), str(head.signature), known
-        )
-        if not signed:
-            text = "how far it must reach is not signed: its end may be missing"
-            return [Problem(None, text)]
-    if head is None:
-        return [Problem(None, "it has no head")] if entries else []
-    if head.seq > last:
-        text = f"entries after {last} are missing: there were {head.seq}"
-        return [Problem(last + 1, text)]
-    if head.seq < last:
-        text = f"entries after {head.seq} were added by something else"
-        return [Problem(head.seq + 1, text)]
-    if entries and entries[-1].hash != head.hash:
-        text = f"entry {head.seq} is not the one that was written"
-        return [Problem(head.seq, text)]
-    return []
-
-
-def _head_text(seq: int, digest: str) -> str:
-    return f"head {seq} {digest}"
+    return Head(*row) if row is not None else None

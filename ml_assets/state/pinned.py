@@ -1,10 +1,10 @@
 """What the first training fixes for all later ones: classes and row identity.
 
 Each is a row that the first training on a target writes, so that of two at a time both
-use the same. Chosen anew each week, a column that is added, or an id that begins to repeat,
-would move rows between training and test, among them rows that the champion was trained
-on; and ``probability``, which callers read as that of one class, might become that of
-the other.
+use the same. Chosen anew each week, a column that is added, or an id that begins to
+repeat, would move rows between training and test, among them rows that the champion was
+trained on; and ``probability``, which callers read as that of one class, might become
+that of the other.
 """
 
 import dataclasses

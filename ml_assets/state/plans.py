@@ -11,9 +11,9 @@ import msgspec
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
-from ml_assets.core.files import storage_root
+from ml_assets.core.storage import storage
 from ml_assets.records.plan import ServingPlan, digest, encode
-from ml_assets.serving.models.plan_store import PlanStore, StalePlanError
+from ml_assets.serving.models.published_plans import PublishedPlans, StalePlanError
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.schema import plans
 
@@ -34,6 +34,7 @@ def commit(connection: Connection, plan: ServingPlan) -> None:
         "generation": plan.generation,
         "digest": digest(plan),
         "plan": encode(plan).decode(),
+        "published": False,
     }
     try:
         connection.execute(plans.insert().values(row))
@@ -42,12 +43,22 @@ def commit(connection: Connection, plan: ServingPlan) -> None:
 
 
 def publish(model: str) -> None:
-    """Let servers read the active plan of `model`. It may be repeated at any time."""
+    """Let servers read the active plan of `model`. It may be repeated at any time.
+
+    Raises
+    ------
+    ForeignPlanError
+        If the storage has a newer plan: it is that of another database.
+    StorageUnavailableError
+        If the storage does not answer; `Plans.unpublished` names the model then.
+    """
     # Whoever publishes has the newest plan: nobody commits another one meanwhile.
     with writing(model) as connection:
         plan = _current(connection, model)
         if plan is not None:
-            PlanStore(storage_root()).publish(plan)
+            PublishedPlans(storage()).publish(plan)
+            done = plans.update().where(plans.c.model == model, ~plans.c.published)
+            connection.execute(done.values(published=True))
 
 
 class Plans:
@@ -84,8 +95,8 @@ class Plans:
             found = connection.scalars(_plans(model).order_by(plans.c.generation))
             return [_plan(text) for text in found]
 
-    def late(self) -> list[str]:
-        """Models whose active plan is not the one that servers read."""
+    def active(self) -> dict[str, ServingPlan]:
+        """The active plan of every model."""
         newest = (
             select(plans.c.model, func.max(plans.c.generation).label("generation"))
             .group_by(plans.c.model)
@@ -98,10 +109,21 @@ class Plans:
         )
         with reading() as connection:
             rows = connection.execute(wanted).all()
-        published = PlanStore(storage_root())
-        return sorted(
-            model for model, text in rows if published.current(model) != _plan(text)
-        )
+        return {model: _plan(text) for model, text in rows}
+
+    def unpublished(self) -> set[str]:
+        """Models whose deployer died, or lost the storage, before it published."""
+        with reading() as connection:
+            wanted = select(plans.c.model).where(~plans.c.published)
+            return {*connection.scalars(wanted)}
+
+    def late(self) -> list[str]:
+        """Models whose active plan is not the one that servers read.
+
+        It reads the object of each model.
+        """
+        found, published = self.active(), PublishedPlans(storage())
+        return sorted(m for m, plan in found.items() if not published.is_current(plan))
 
 
 def _plans(model: str) -> Any:

@@ -32,6 +32,7 @@ ledger = Table(
     Column("signature", String),
     UniqueConstraint("model", "key"),
     Index("ledger_by_kind", "model", "kind"),
+    Index("ledger_by_version", "model", "version"),
 )
 
 # How far a ledger must reach at least, signed where there is a key.
@@ -52,6 +53,13 @@ plans = Table(
     Column("generation", Integer, primary_key=True, autoincrement=False),
     Column("digest", String, nullable=False),
     Column("plan", Text, nullable=False),
+    Column("published", Boolean, nullable=False),
+    Index(
+        "plans_unpublished",
+        "model",
+        sqlite_where=text("NOT published"),
+        postgresql_where=text("NOT published"),
+    ),
 )
 
 # The last entry of a ledger after which the registry's aliases were set.
@@ -190,4 +198,49 @@ log_segments = Table(
     Column("kind", String, primary_key=True),
     Column("server", String, primary_key=True),
     Column("numbers", JSON, nullable=False),
+)
+
+# What was seen in the registry of images, under the digest of the code location's.
+releases = Table(
+    "releases",
+    metadata,
+    Column("digest", String, primary_key=True),
+    Column("release", Text, nullable=False),
+)
+
+# The tags that are polled, and what they pointed at in the last poll.
+release_tags = Table(
+    "release_tags",
+    metadata,
+    Column("name", String, primary_key=True),
+    Column("digest", String, nullable=False),
+)
+
+# Attempts to change an environment. `failure` is written before one is reverted;
+# `entry` is the number of the ledger entry that ended it.
+delivery_attempts = Table(
+    "delivery_attempts",
+    metadata,
+    Column("environment", String, primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("attempt", Text, nullable=False),
+    Column("failure", Text),
+    Column("entry", Integer),
+)
+
+# What was sent, or may have been; a row is there before anything is sent.
+notifications = Table(
+    "notifications",
+    metadata,
+    Column("key", String, primary_key=True),
+    Column("claimed_at", Float, nullable=False, index=True),
+)
+
+# Attempts to send, by the kind of the notification and the result.
+notification_counts = Table(
+    "notification_counts",
+    metadata,
+    Column("kind", String, primary_key=True),
+    Column("result", String, primary_key=True),
+    Column("number", Integer, nullable=False),
 )

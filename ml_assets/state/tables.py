@@ -16,6 +16,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import Connection, select
 
+from ml_assets.core.files import below
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import Kind
 from ml_assets.state.engine import reading, writing
@@ -58,7 +59,7 @@ class Pointer(NamedTuple):
 
 def table_name(model: str, stage: str, version: str) -> str:
     """Object of one table."""
-    return f"tables/{model}/{stage}/{version}.parquet"
+    return below(Path("tables"), model, stage, f"{version}.parquet").as_posix()
 
 
 class Tables:
@@ -82,11 +83,7 @@ class Tables:
         """
         version = str(frame.attrs[DATA_VERSION])
         name = table_name(model, stage, version)
-        made_of = frame.attrs.get(MADE_OF)
-        pointer = {
-            DATA_VERSION: version,
-            MADE_OF: None if made_of is None else str(made_of),
-        }
+        pointer = {DATA_VERSION: version, MADE_OF: frame.attrs.get(MADE_OF)}
         last = NEWEST if stage in CHECKED else CURRENT
         try:
             while True:
@@ -143,20 +140,10 @@ class Tables:
 
     def kinds(self, model: str, stage: str, version: str) -> dict[str, Kind]:
         """What the columns of a table hold, in their order."""
-        from pyarrow import parquet, types
+        from pyarrow import parquet
 
         with _opened(model, stage, version) as stream:
-            schema = parquet.read_schema(stream)
-        kinds: dict[str, Kind] = {}
-        for field in schema:
-            if types.is_boolean(field.type):
-                kinds[field.name] = "boolean"
-            elif types.is_integer(field.type):
-                kinds[field.name] = "integer"
-            else:
-                is_number = types.is_floating(field.type)
-                kinds[field.name] = "number" if is_number else "string"
-        return kinds
+            return {item.name: _kind(item.type) for item in parquet.read_schema(stream)}
 
     def parts(self, model: str, stage: str, version: str) -> int:
         """How many parts of a table can be read alone."""
@@ -272,6 +259,16 @@ def _missing(model: str, stage: str, version: str) -> MissingTableError:
         f" ({storage().url}/{table_name(model, stage, version)}); materialize"
         f" {model}/{stage} again"
     )
+
+
+def _kind(column: Any) -> Kind:
+    from pyarrow import types
+
+    if types.is_boolean(column):
+        return "boolean"
+    if types.is_integer(column):
+        return "integer"
+    return "number" if types.is_floating(column) else "string"
 
 
 def _upload(frame: "pd.DataFrame", name: str) -> None:

@@ -6,7 +6,6 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 
 # The class of each target, in the module of the target's name. Imported only where it
@@ -75,4 +74,4 @@ def configured_target() -> Target:
             f"ML_ASSETS_TARGET is {name!r}, expected one of {', '.join(CLASSES)}"
         )
     module = import_module(f"ml_assets.targets.{name}")
-    return cast(Target, getattr(module, CLASSES[name])(storage_root()))
+    return cast(Target, getattr(module, CLASSES[name])())

@@ -1,26 +1,29 @@
-"""What targets share: plans in the storage, and the preflight of a version."""
+"""What targets share: plans, the lock of deployers, and the preflight of a version."""
 
+import contextlib
 import subprocess  # nosec B404 # runs this interpreter with fixed arguments only
 import sys
-from contextlib import AbstractContextManager
-from pathlib import Path
+from collections.abc import Iterator
 
+from ml_assets.core.storage import storage
 from ml_assets.records.plan import Arm, ServingPlan, encode
-from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.locks import deployer_lock
+from ml_assets.serving.models.preflight import UNREACHABLE
+from ml_assets.serving.models.published_plans import PublishedPlans
+from ml_assets.state.locks import LockCheck, LockError, deployer_lock
 from ml_assets.state.plans import Plans
-from ml_assets.targets import RolloutError
+from ml_assets.targets import RolloutError, UnreachableError
 
 
 class BaseTarget:
-    """A target whose plans are below the storage directory `root`.
+    """A target whose servers read plans from the storage.
 
     `timeout` bounds, in seconds, the wait for servers to load a plan.
     """
 
-    def __init__(self, root: Path, timeout: float) -> None:
-        self.store = PlanStore(root)
+    def __init__(self, timeout: float) -> None:
+        self.published = PublishedPlans(storage())
         self.timeout = timeout
+        self._held: dict[str, LockCheck] = {}
 
     def current(self, model: str) -> ServingPlan | None:
         """The active plan, or None where the model was never deployed."""
@@ -30,12 +33,41 @@ class BaseTarget:
         """Every plan that was active, oldest first."""
         return Plans().history(model)
 
-    def lock(self, model: str) -> AbstractContextManager[object]:
-        """A lock for whoever decides on and applies a plan of `model`."""
-        return deployer_lock(model)
+    @contextlib.contextmanager
+    def lock(self, model: str) -> Iterator[None]:
+        """A lock for whoever decides on and applies a plan of `model`.
+
+        It is a lock in the database where that is Postgres, else a file lock.
+        """
+        try:
+            with deployer_lock(model) as held:
+                self._held[model] = held
+                yield
+        except LockError as error:
+            raise UnreachableError(str(error)) from error
+        finally:
+            self._held.pop(model, None)
+
+    def unpin(self, plan: ServingPlan) -> None:
+        """Drop a plan that was tried in vain."""
+        # Another deployer may have been first, with the same one.
+        if self.current(plan.model) != plan:
+            self.published.unpin(plan)
+
+    def unpin_others(self, plan: ServingPlan) -> None:
+        """Drop what deployers that died have tried for the generation of `plan`."""
+        for other in self.published.of_generation(plan.model, plan.generation):
+            if other != plan:
+                self.published.unpin(other)
+
+    def check_held(self, model: str) -> None:
+        """Raise `LockError` if the lock in the database is lost."""
+        held = self._held.get(model)
+        if held is not None:
+            held()
 
 
-def preflight(root: Path, arm: Arm, timeout: float) -> None:
+def preflight(arm: Arm, timeout: float) -> None:
     """Load the arm and score its probe rows in a process of its own.
 
     So a version that crashes crashes no server.
@@ -45,10 +77,13 @@ def preflight(root: Path, arm: Arm, timeout: float) -> None:
     RolloutError
         If it does not load within `timeout` seconds, crashes, or answers otherwise
         than at training.
+    UnreachableError
+        If the storage does not answer.
     """
+    module = "ml_assets.serving.models.preflight"
     try:
         done = subprocess.run(  # nosec B603 # fixed arguments
-            [sys.executable, "-m", "ml_assets.serving.models.preflight", str(root)],
+            [sys.executable, "-m", module, storage().url],
             input=encode(arm),
             capture_output=True,
             timeout=timeout,
@@ -66,4 +101,6 @@ def preflight(root: Path, arm: Arm, timeout: float) -> None:
         # Above the reason is what it logged.
         lines = done.stderr.decode(errors="replace").strip().splitlines()
         reason = lines[-1] if lines else f"exit status {done.returncode}"
+        if done.returncode == UNREACHABLE:
+            raise UnreachableError(f"version {arm.version} was not fetched: {reason}")
         raise RolloutError(f"version {arm.version} was refused: {reason}")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
+from ml_assets.records.plan import ServingPlan, digest, pin_of
 from ml_assets.targets import RolloutError, TargetError
 
 STACK_VARIABLE = "ML_ASSETS_STACK"
@@ -105,13 +106,13 @@ class Containers:
                 return found
         raise RolloutError(f"container {server.host} was removed by somebody else")
 
-    def start(self, generation: int, plan: str) -> Server:
-        """Start a server that is pinned to a generation."""
-        name = f"{self.stack}-{self.model}-{generation}-{uuid.uuid4().hex[:6]}"
+    def start(self, plan: ServingPlan) -> Server:
+        """Start a server that is pinned to a plan."""
+        name = f"{self.stack}-{self.model}-{plan.generation}-{uuid.uuid4().hex[:6]}"
         with _engine_errors():
             network, *others = self._handoff["NetworkSettings"]["Networks"]
             created = self._engine.api.create_container_from_config(
-                self._configuration(generation, plan, network), name
+                self._configuration(plan, network), name
             )
             for other in others:
                 self._engine.networks.get(other).connect(created["Id"], aliases=[ALIAS])
@@ -137,9 +138,7 @@ class Containers:
     def _labels(self, role: str) -> list[str]:
         return [f"{ROLE}={role}", f"{MODEL}={self.model}", f"{STACK}={self.stack}"]
 
-    def _configuration(
-        self, generation: int, plan: str, network: str
-    ) -> dict[str, Any]:
+    def _configuration(self, plan: ServingPlan, network: str) -> dict[str, Any]:
         """What the engine is asked to create, in the terms of its API."""
         handoff, labels = self._handoff["Config"], self._handoff["Config"]["Labels"]
         inherited = {
@@ -147,7 +146,7 @@ class Containers:
             for name, value in labels.items()
             if name == f"{_COMPOSE}.project"
         }
-        pins = {"ML_ASSETS_MODEL": self.model, "ML_ASSETS_GENERATION": str(generation)}
+        pins = {"ML_ASSETS_MODEL": self.model, "ML_ASSETS_GENERATION": pin_of(plan)}
         kept = [item for item in handoff["Env"] if item.partition("=")[0] not in pins]
         return {
             # The image's own command and health check: those of a model server.
@@ -159,8 +158,8 @@ class Containers:
                 f"{_COMPOSE}.service": f"{self.model}-server",
                 f"{_COMPOSE}.oneoff": "False",
                 **dict(item.split("=", 1) for item in self._labels(SERVER)),
-                PLAN: plan,
-                GENERATION: str(generation),
+                PLAN: digest(plan),
+                GENERATION: str(plan.generation),
             },
             "HostConfig": {
                 **self._handoff["HostConfig"],

@@ -1,20 +1,20 @@
 """One machine's engine: every plan is served by a container of its own.
 
 A rollout starts a container that is pinned to the new plan, beside the one that serves.
-It loads the plan, scores the probe rows and reports the outcome in the storage. Only
-then is the plan committed, which lets the container take connections from the socket
-hand-off (see `ml_assets.serving.process.handoff`). Once it takes requests, the old
-container finishes and is removed. A plan that does not load is never active.
+It loads the plan, scores the probe rows and reports the outcome below the home
+directory, which is on a volume that the containers of the machine share. Only then is
+the plan committed, which lets the container take connections from the socket hand-off
+(see `ml_assets.serving.process.handoff`). Once it takes requests, the old container
+finishes and is removed. A plan that does not load is never active.
 
 Whoever is killed on the way leaves containers that the next `apply` uses or removes:
 one of a plan that is active is awaited, one of a plan that never was is removed.
 """
 
-from pathlib import Path
-
 from ml_assets.core.retry import poll
 from ml_assets.records.plan import ServingPlan, digest
-from ml_assets.serving.models.plan_store import StalePlanError
+from ml_assets.serving.models.published_plans import StalePlanError
+from ml_assets.serving.models.rendezvous import rendezvous
 from ml_assets.targets import Commit, Rollout, RolloutError, TargetError
 from ml_assets.targets.base import BaseTarget
 from ml_assets.targets.containers import Containers, Server
@@ -25,13 +25,14 @@ DRAIN_SECONDS = 45
 
 
 class DockerTarget(BaseTarget):
-    """Rolls out to containers that share the storage directory `root`.
+    """Rolls out to containers that share the home directory of this process.
 
     `timeout` bounds, in seconds, the wait for a container to load a plan.
     """
 
-    def __init__(self, root: Path, timeout: float = 120.0) -> None:
-        super().__init__(root, timeout)
+    def __init__(self, timeout: float = 120.0) -> None:
+        super().__init__(timeout)
+        self.reports = rendezvous()
 
     def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
@@ -62,18 +63,18 @@ class DockerTarget(BaseTarget):
         self, containers: Containers, plan: ServingPlan, commit: Commit
     ) -> Server:
         """Let a new container load the plan, and commit it when it could."""
-        self.store.propose(plan)
+        self.published.pin(plan)
         server = None
         try:
-            server = containers.start(plan.generation, digest(plan))
+            server = containers.start(plan)
             self._await_loaded(containers, plan, server)
             commit()
         except (RolloutError, TargetError, StalePlanError) as error:
             if server is not None:
                 containers.stop(server, patience=0)
+            self.unpin(plan)
             raise RolloutError(str(error)) from error
-        finally:
-            self.store.withdraw(plan.model)
+        self.unpin_others(plan)
         return server
 
     def _find_or_start(self, containers: Containers, plan: ServingPlan) -> Server:
@@ -83,7 +84,7 @@ class DockerTarget(BaseTarget):
             if server.plan == digest(plan) and server.image == image:
                 if server.status in ("running", "restarting"):
                     return server
-        return containers.start(plan.generation, digest(plan))
+        return containers.start(plan)
 
     def _hand_over(
         self, containers: Containers, plan: ServingPlan, server: Server
@@ -93,7 +94,7 @@ class DockerTarget(BaseTarget):
         Where it does not, they serve on, and the rollout counts no server.
         """
         opened = poll(
-            lambda: self.store.takes_requests(server.host), self.timeout, POLL_SECONDS
+            lambda: self.reports.takes_requests(server.host), self.timeout, POLL_SECONDS
         )
         if not opened:
             return Rollout(plan, 0)
@@ -109,7 +110,7 @@ class DockerTarget(BaseTarget):
         versions = " and ".join(arm.version for arm in plan.arms)
 
         def has_loaded() -> bool:
-            for report in self.store.reports(plan.model):
+            for report in self.reports.reports(plan.model):
                 if report is None or not report.server.startswith(f"{server.host}-"):
                     continue
                 if report.state == "failed":

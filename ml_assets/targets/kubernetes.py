@@ -13,12 +13,11 @@ undoes.
 
 import contextlib
 import os
-from collections.abc import Iterator
-from pathlib import Path
 
-from ml_assets.records.plan import ServingPlan, digest, pin_of
-from ml_assets.serving.models.plan_store import StalePlanError
-from ml_assets.state.locks import LockCheck, LockError, deployer_lock
+from ml_assets.records.plan import ServingPlan, pin_of
+from ml_assets.serving.models.published_plans import StalePlanError
+from ml_assets.serving.process.refusals import PLAN_REFUSED
+from ml_assets.state.locks import LockError
 from ml_assets.targets import (
     Commit,
     Rollout,
@@ -38,6 +37,7 @@ from ml_assets.targets.clusters import (
     annotate,
     annotation,
     connect,
+    lines_of_unready,
     roll_out_or_undo,
 )
 
@@ -52,8 +52,6 @@ class KubernetesTarget(BaseTarget):
 
     Parameters
     ----------
-    root : Path
-        The storage directory, which the pods share.
     cluster : Cluster, optional
         By default the one that ``K8S_SERVER`` and ``K8S_TOKEN`` name, else the one that
         this process runs in.
@@ -66,30 +64,12 @@ class KubernetesTarget(BaseTarget):
         If no cluster is known.
     """
 
-    def __init__(
-        self, root: Path, cluster: Cluster | None = None, timeout: float = 1800.0
-    ) -> None:
-        super().__init__(root, timeout)
-        self._held: dict[str, LockCheck] = {}
+    def __init__(self, cluster: Cluster | None = None, timeout: float = 1800.0) -> None:
+        super().__init__(timeout)
         try:
             self._cluster = cluster or Cluster(connect("K8S"))
         except ClusterError as error:
             raise TargetError(f"target kubernetes: {error}") from error
-
-    @contextlib.contextmanager
-    def lock(self, model: str) -> Iterator[None]:
-        """A lock for whoever decides on and applies a plan of `model`.
-
-        It is a lock in the database where there is one, else a file lock.
-        """
-        try:
-            with deployer_lock(model) as held:
-                self._held[model] = held
-                yield
-        except LockError as error:
-            raise UnreachableError(str(error)) from error
-        finally:
-            self._held.pop(model, None)
 
     def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
@@ -104,9 +84,9 @@ class KubernetesTarget(BaseTarget):
                 return Rollout(plan, _replicas(self._pin(deployment, plan)))
             self._check_next(plan, before)
             for arm in plan.arms:
-                preflight(self.store.root, arm, PREFLIGHT_SECONDS)
+                preflight(arm, PREFLIGHT_SECONDS)
             found = self._roll_out(deployment, plan, before)
-            self._check_held(plan.model)
+            self.check_held(plan.model)
             commit()
         except StalePlanError as error:
             self._follow_plans(deployment, plan.model)
@@ -120,7 +100,7 @@ class KubernetesTarget(BaseTarget):
             raise kind(
                 f"plan {plan.generation} of {plan.model} is not active: {error}"
             ) from error
-        self.store.unstage(plan.model)
+        self.unpin_others(plan)
         return Rollout(plan, _replicas(found))
 
     def _check_next(self, plan: ServingPlan, before: ServingPlan | None) -> None:
@@ -131,40 +111,30 @@ class KubernetesTarget(BaseTarget):
                 f" generation {newest} is, expected plan {newest + 1}"
             )
 
-    def _check_held(self, model: str) -> None:
-        """Raise `LockError` if the lock in the database is lost."""
-        held = self._held.get(model)
-        if held is not None:
-            held()
-
     def _roll_out(
         self, deployment: Deployment, plan: ServingPlan, before: ServingPlan | None
     ) -> Object:
         """Roll the plan out before it is active."""
         found = annotation(deployment.read()["spec"]["template"], ANNOTATION)
         # In this order: what was read while the lock was held is what we may replace.
-        self._check_held(plan.model)
+        self.check_held(plan.model)
         if _generation(found) > plan.generation:
             raise OvertakenError(f"{deployment} is pinned to plan {found} already")
-        self.store.stage(plan)
+        self.published.pin(plan)
         forward = _pin_to(pin_of(plan), instead_of=found)
         undo = _pin_to(pin_of(before) if before else None)
         try:
             return roll_out_or_undo(
-                deployment, forward, undo, self.timeout, lambda: self._refusal(plan)
+                deployment,
+                forward,
+                undo,
+                self.timeout,
+                lambda: _refusal(deployment, plan),
             )
         except FailedRolloutError as error:
             if error.undone:
-                self.store.unstage(plan.model)
+                self.unpin(plan)
             raise
-
-    def _refusal(self, plan: ServingPlan) -> str | None:
-        """What a server of the new generation has against its plan."""
-        wanted = digest(plan)
-        for report in self.store.reports(plan.model):
-            if report and report.proposal == wanted and report.state == "failed":
-                return f"server {report.server} refused the plan: {report.reason}"
-        return None
 
     def _pin(self, deployment: Deployment, plan: ServingPlan) -> Object:
         """Bring the Deployment to a plan that is active."""
@@ -192,6 +162,17 @@ def deployment_name(model: str) -> str:
     """
     stem = os.environ.get("ML_ASSETS_RELEASE") or "ml-assets"
     return f"{stem}-{model.replace('_', '-')}"
+
+
+def _refusal(deployment: Deployment, plan: ServingPlan) -> str | None:
+    """What a server that is pinned to `plan` has against it, by its log."""
+    found = deployment.read()
+    if annotation(found["spec"]["template"], ANNOTATION) != pin_of(plan):
+        return None
+    for line in lines_of_unready(deployment, found):
+        if line.get("message") == PLAN_REFUSED:
+            return f"a pod refused the plan: {line.get('event.reason')}"
+    return None
 
 
 def _pin_to(pin: str | None, instead_of: str | None = "") -> Edit:

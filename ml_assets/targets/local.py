@@ -1,4 +1,4 @@
-"""The servers of this machine, which follow the plans in the storage directory.
+"""The servers of this machine, which share its home directory.
 
 A rollout has two phases. First the plan is tried in a process of its own, then
 proposed: every running server loads it beside the plan it serves, scores the stored
@@ -8,11 +8,11 @@ never active.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 from ml_assets.core.retry import poll
 from ml_assets.records.plan import ServingPlan, digest
-from ml_assets.serving.models.plan_store import ServerReport, StalePlanError
+from ml_assets.serving.models.published_plans import StalePlanError
+from ml_assets.serving.models.rendezvous import ServerReport, rendezvous
 from ml_assets.targets import Commit, Rollout, RolloutError
 from ml_assets.targets.base import BaseTarget, preflight
 
@@ -20,13 +20,14 @@ POLL_SECONDS = 0.05
 
 
 class LocalTarget(BaseTarget):
-    """Rolls out to the servers that share the storage directory `root`.
+    """Rolls out to the servers that share the home directory of this process.
 
     `timeout` bounds, in seconds, the wait for servers to load a plan.
     """
 
-    def __init__(self, root: Path, timeout: float = 60.0) -> None:
-        super().__init__(root, timeout)
+    def __init__(self, timeout: float = 60.0) -> None:
+        super().__init__(timeout)
+        self.servers = rendezvous()
 
     def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
@@ -36,15 +37,15 @@ class LocalTarget(BaseTarget):
         if self.current(plan.model) == plan:
             return Rollout(plan, self._await_serving(plan))
         for arm in plan.arms:
-            preflight(self.store.root, arm, self.timeout)
-        self.store.propose(plan)
+            preflight(arm, self.timeout)
+        self.servers.propose(plan)
         try:
             self._await_prepared(plan)
             commit()
         except StalePlanError as error:
             raise RolloutError(str(error)) from error
         finally:
-            self.store.withdraw(plan.model)
+            self.servers.withdraw(plan.model)
         return Rollout(plan, self._await_serving(plan))
 
     def _await_prepared(self, plan: ServingPlan) -> None:
@@ -74,7 +75,7 @@ class LocalTarget(BaseTarget):
         # A server that could not load the plan reports that under its generation.
         return sum(
             report is not None and not pending(report) and report.state != "failed"
-            for report in self.store.reports(plan.model)
+            for report in self.servers.reports(plan.model)
         )
 
     def _await_none(
@@ -83,7 +84,7 @@ class LocalTarget(BaseTarget):
         """Wait until no living server is pending; the number that still is."""
 
         def left() -> int:
-            return sum([pending(report) for report in self.store.reports(model)])
+            return sum([pending(report) for report in self.servers.reports(model)])
 
         is_done = poll(lambda: not left(), self.timeout, POLL_SECONDS)
         return 0 if is_done else left()

@@ -197,4 +197,4 @@ def test_uninstalled_nothing_is_left_but_the_claims(site: Site) -> None:
     assert left() == {}
     claims = site.core.list_namespaced_persistent_volume_claim(NAMESPACE).items
     names = {claim.metadata.name for claim in claims}
-    assert names == {"ml-assets-mlflow", "ml-assets-storage"}
+    assert names == {"ml-assets-mlflow", "store"}

@@ -16,8 +16,8 @@ from ml_assets.core.files import read_json
 from ml_assets.core.storage import storage
 from ml_assets.prediction_log.segments import waiting
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import another, definitions_of, failure_of
@@ -87,7 +87,7 @@ def run(
 
 
 def plan_now(home: Path) -> ServingPlan:
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None
     return plan
 
@@ -394,7 +394,7 @@ def test_drift_is_found_reported_once_and_leads_to_one_training(
     assert not check_of(again, "drift")[0]
     assert len(list((home / "reports/churn/drift").glob("*.json"))) == 2
 
-    sensor = definitions_of(spec).resolve_sensor_def("churn_drift")
+    sensor = definitions_of(spec).resolve_sensor_def("drift")
     context = dg.build_sensor_context(instance=instance)
     result = sensor.evaluate_tick(context)
     (request,) = result.run_requests or []
@@ -531,6 +531,6 @@ def test_a_new_raw_table_is_compared_once_with_what_the_champion_learnt_from(
     (report,) = (home / "reports/churn/drift").glob("*.json")
     assert report.stem == shown["report_id"]
     # Nobody trained on these rows yet.
-    sensor = definitions_of(spec).resolve_sensor_def("churn_drift")
+    sensor = definitions_of(spec).resolve_sensor_def("drift")
     tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
     assert [request.run_key for request in tick.run_requests or []] == [report.stem]

@@ -11,7 +11,7 @@ import pytest
 
 from ml_assets.components import TabularClassifier
 from ml_assets.lifecycle.holds import hold
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.conftest import failure_of
@@ -90,11 +90,11 @@ def test_five_weeks_of_one_champion(run_job: Run, home: Path, tmp_path: Path) ->
     assert "is above 0.5" in clauses(home, high)["threshold"]
     asked = {"gym__deployment": {"config": {"version": high}}}
     assert run_job(model(path, gate=low), "deploy", asked).success
-    plan = PlanStore(home).current("gym")
+    plan = Plans().current("gym")
     assert plan is not None and plan.live.version == high
 
     # Who asks for a version on hold is told so, also if it was in service before.
-    hold(LocalTarget(home), "gym", champion, "user ana", "complaints")
+    hold(LocalTarget(), "gym", champion, "user ana", "complaints")
     asked = {"gym__deployment": {"config": {"version": champion}}}
     refused = run_job(model(path), "deploy", asked)
     assert not refused.success

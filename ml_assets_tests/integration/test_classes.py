@@ -14,8 +14,8 @@ import pytest
 
 from ml_assets.components import TabularClassifier
 from ml_assets.serving.models.bundle import load_runtime
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.bundles import served_signature
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -45,7 +45,7 @@ def model(path: Path, **more: Any) -> TabularClassifier:
 
 def answer(home: Path, x: float) -> float:
     """The probability that the version in service gives for a row."""
-    plan = PlanStore(home).current("basket")
+    plan = Plans().current("basket")
     assert plan is not None
     record = Versions().get("basket", plan.live.version)
     runtime = load_runtime(home / record.bundle, record.files)

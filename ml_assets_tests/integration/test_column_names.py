@@ -12,8 +12,8 @@ import pytest
 
 from ml_assets.core.files import read_json
 from ml_assets.lifecycle.compaction import compact
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.logged import predictions
+from ml_assets.state.plans import Plans
 from ml_assets_tests.conftest import definitions_of, failure_of
 from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.prediction_log import line, ship, truth
@@ -83,7 +83,7 @@ def test_columns_with_names_of_ours_go_all_the_way(
     answers = json.loads(done.stdout)["predictions"]
     assert len(answers) == len(frame)
 
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None
     from ml_assets.prediction_log.reader import signature_of
 

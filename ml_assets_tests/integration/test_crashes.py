@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.core.files import TEMPORARY
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.processes import MODEL, Platform
 
 pytestmark = pytest.mark.slow
@@ -43,28 +44,32 @@ def two_versions(
     return directory
 
 
-# Moments of a first training, each by the file whose appearance announces it. A star
+def _reserved() -> bool:
+    return bool(Versions().unfinished(MODEL) or Versions().names(MODEL))
+
+
+# Moments of a first training, each by the file or the row that announces it. A star
 # finds temporary names too, [!.] only final ones.
-TRAINING = {
+TRAINING: dict[str, str | Callable[[], object]] = {
     "writes the raw table": "tables/churn/raw/*.parquet",
     "writes the features": "tables/churn/features/*.parquet",
-    "reserves the version": "versions/churn/*/reserved",
-    "uploads the bundle": "mlartifacts/churn/**/model.skops",
-    "writes the record": "versions/churn/*/*record.json",
-    "writes the evaluation": "versions/churn/*/*evaluation.json",
+    "reserves the version": _reserved,
+    "stores the bundle": "versions/churn/*/bundle/*model.skops",
+    "registers the bundle": "mlartifacts/churn/**/model.skops",
+    "writes the configuration": "versions/churn/*/*spec.json",
+    "writes the record": lambda: Versions().names(MODEL),
+    "writes the evaluation": lambda: Versions().last_evaluated(MODEL),
 }
 
 
-@pytest.mark.parametrize("pattern", TRAINING.values(), ids=TRAINING)
+@pytest.mark.parametrize("moment", TRAINING.values(), ids=TRAINING)
 def test_a_training_that_is_killed_is_made_good_by_the_next(
-    platform: Platform, pattern: str
+    platform: Platform, moment: str | Callable[[], object]
 ) -> None:
-    assert platform.start("train").kill_when(platform.sees(pattern)), "ended before"
+    seen = platform.sees(moment) if isinstance(moment, str) else moment
+    assert platform.start("train").kill_when(lambda: bool(seen())), "ended before"
     platform.check()
-    before, reserved = (
-        platform.versions.names(MODEL),
-        platform.sees(TRAINING["reserves the version"])(),
-    )
+    before, reserved = platform.versions.names(MODEL), _reserved()
     assert platform.deployed() == []
     platform.complete("train")
     platform.check()

@@ -10,7 +10,7 @@ import pytest
 
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.promotion import stage
-from ml_assets.delivery.releases import ReleaseStore, resolve
+from ml_assets.delivery.releases import Releases, resolve
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits.environment import FIRST, environments
@@ -26,7 +26,7 @@ def deliver(home: Path, digest: str, environ: dict[str, str]) -> None:
     """One run; what it prints of an error that ends it is of no interest here."""
     os.environ.clear()
     os.environ.update(environ)
-    stage(home, ReleaseStore(home).get(digest), "sensor release", "run")
+    stage(Releases().get(digest), "sensor release", "run")
 
 
 def run(home: Path, digest: str, seconds: float) -> Any:
@@ -50,7 +50,7 @@ def test_a_release_ends_once_however_often_its_process_is_killed(
         digest = registry.push(images, "main")
         staging.commits[digest] = COMMITS["a"]
         staging.faults[digest] = fault
-        resolve(Repository(registry.image), ReleaseStore(home), "main")
+        resolve(Repository(registry.image), "main")
         killed = 0
         while not ledger.entries(RELEASE):
             # Ever later, so that it comes to an end on every machine.

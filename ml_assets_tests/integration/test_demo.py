@@ -57,7 +57,7 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
         "fitted in",
         "balanced accuracy",
         "passed  majority: accuracy",
-        "breast_cancer_gate launched run",
+        "gate launched run",
         "is in service: plan 1, runtime compiled; 1 running server(s)",
         "POST http://127.0.0.1:",
         "held-out rows right",

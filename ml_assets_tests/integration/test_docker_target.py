@@ -41,6 +41,8 @@ def stack(
         parent.chmod(0o755)
     root = tmp_path / "storage"
     root.mkdir()
+    # As in compose.yaml, one volume is the home and the storage.
+    monkeypatch.setenv("ML_ASSETS_HOME", str(root))
     stack = Stack(root, image)
     monkeypatch.setenv("ML_ASSETS_STACK", stack.name)
     yield stack
@@ -100,7 +102,7 @@ def test_a_version_that_answers_otherwise_is_refused_and_traffic_sees_nothing(
     assert (load.lost, load.wrong, load.order) == ([], [], ["a"])
     assert stack.servers() == [(1, "running")]
     assert stack.target.current(MODEL) == plan(a, 1)
-    assert not (stack.root / "plans" / MODEL / "proposal.json").exists()
+    assert stack.target.published.of_generation(MODEL, 2) == []
 
 
 def test_a_container_that_ends_is_no_rollout_and_its_log_is_reported(
@@ -169,17 +171,17 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
 ) -> None:
     stack.open_handoff()
     apply(stack.target, plan(stack.arms["a"], 1))
-    plans = stack.root / "plans" / MODEL
+    published, history = stack.target.published, stack.target.history
     outcomes: dict[str, bool] = {}
 
     def has_second(generation: int, first: str = "running") -> bool:
         return stack.servers() == [(generation - 1, first), (generation, "running")]
 
     moments: dict[str, Callable[[int], bool]] = {
-        "proposed": lambda _: (plans / "proposal.json").exists(),
+        "tried": lambda number: bool(published.of_generation(MODEL, number)),
         "created": lambda _: len(stack.servers()) == 2,
         "started": has_second,
-        "committed": lambda number: (plans / f"{number:08d}.json").exists(),
+        "committed": lambda number: len(history(MODEL)) == number,
         "old one stopping": lambda number: has_second(number, "exited"),
         "old one removed": lambda number: stack.servers() == [(number, "running")],
     }

@@ -122,7 +122,7 @@ class Site(Platform):
         (state,) = [
             item
             for item in self.instance.all_instigator_state()
-            if item.instigator_name == f"{MODEL}_gate"
+            if item.instigator_name == "gate"
         ] or [None]
         return state
 

@@ -11,12 +11,11 @@ import pandas as pd
 import pytest
 
 from ml_assets.components import TabularClassifier
-from ml_assets.core.files import read_json
 from ml_assets.serving.models.bundle import load_runtime
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.requests.decoder import RowDecoder
 from ml_assets.state.bundles import served_signature
-from ml_assets.state.versions import Versions
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.cli import invoke
 
@@ -61,7 +60,7 @@ def model(path: Path, **more: Any) -> TabularClassifier:
 
 def probability_of(home: Path, row: dict[str, Any]) -> float:
     """What the version in service answers to a request of one row."""
-    plan = PlanStore(home).current("visits")
+    plan = Plans().current("visits")
     assert plan is not None
     runtime = load_runtime(home / plan.live.bundle, plan.live.files)
     batch = RowDecoder(runtime.signature, 10).decode(
@@ -101,11 +100,12 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
         "country",
     }
     # The profile watches what was constant, and holds no ticket.
-    plan = PlanStore(home).current("visits")
+    plan = Plans().current("visits")
     assert plan is not None
-    profile = Versions().profile_path("visits", plan.live.version)
-    assert {*read_json(profile)["categories"]["country"]["counts"]} == {"NL"}
-    assert "T-1-" not in profile.read_text()
+    profile = Versions().document("visits", plan.live.version, PROFILE)
+    assert profile is not None
+    assert {*profile["categories"]["country"]["counts"]} == {"NL"}
+    assert "T-1-" not in json.dumps(profile)
     whole = {name: first.iloc[0][name] for name in first.columns if name != "came"}
     whole["age"] = int(whole["age"])
     short = {"age": 55, "fee": 2.5, "plan": "old"}
@@ -157,7 +157,7 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     assert "requests otherwise than the one that serves" in failure_of(refused)
     store.save_evaluation("visits", version, evaluation)
     assert deploy(run_job, spec, accept_interface_change=True).success
-    plan = PlanStore(home).current("visits")
+    plan = Plans().current("visits")
     assert plan is not None and plan.live.version == version
     assert "accepted with it: column 'plan'" in plan.reason
 

@@ -28,6 +28,7 @@ from ml_assets_tests.kits.kubernetes_site import (
     serving,
     storage,
     target,
+    tried,
 )
 from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.postgres import postgres
@@ -88,7 +89,7 @@ def test_what_a_killed_deployer_began_is_completed_by_the_next(
     first = plan(b, 2)
     pin = pin_of(first)
     moments: dict[str, Callable[[], object]] = {
-        "staged": lambda: target.store.staged("census"),
+        "staged": lambda: tried(target),
         "patched": lambda: api.annotation(NAME, ANNOTATION) == pin,
         "complete": lambda: api.is_complete(NAME) and serving(api) == {pin},
     }
@@ -114,7 +115,7 @@ def test_what_a_killed_deployer_began_is_completed_by_the_next(
     current = target.current("census")
     assert current is not None
     await_true(lambda: serving(api) == {pin_of(current)}, "the pods serve it")
-    assert target.store.staged("census") == []
+    assert tried(target) == []
     if moment == "staged":
         blocked.set()
 
@@ -214,19 +215,25 @@ def test_the_database_of_the_dagster_instance_is_found(
 
 @pytest.mark.slow
 def test_real_servers_are_pinned_to_their_generation_and_refuse_by_name(
-    api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
+    api: KubernetesApi, target: KubernetesTarget, root: Path, a: Arm, b: Arm
 ) -> None:
     servers: dict[str, Server] = {}
-    root = target.store.root
 
     def judge(pod: Pod) -> str | None:
         if pod.name not in servers:
             pin = pod.annotations.get(ANNOTATION, "")
-            servers[pod.name] = Server(root, "--model", "census", f"--generation={pin}")
+            # Each pod has a disk of its own.
+            disk = root / "disks" / pod.name
+            disk.mkdir(parents=True)
+            options = ("--model", "census", f"--generation={pin}")
+            servers[pod.name] = Server(disk, *options, storage=str(root))
         status, body = servers[pod.name].get("/v2/health/ready")
         return None if status == 200 else f"readiness: {status} {body.decode()}"
 
     api.judge = judge
+    api.log = lambda pod: [
+        *map(json.dumps, [*servers[pod.name].seen, *servers[pod.name].lines.queue])
+    ]
     api.stop = lambda pod: servers.pop(pod.name).__exit__()
     api.edit(NAME, lambda found: found["spec"].update(progressDeadlineSeconds=60))
     try:

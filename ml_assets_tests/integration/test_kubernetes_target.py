@@ -1,5 +1,6 @@
 """Plans rolled out to a cluster that fails; see test_kubernetes_deployers as well."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ml_assets_tests.kits.kubernetes_site import (
     serving,
     storage,
     target,
+    tried,
 )
 from ml_assets_tests.kits.plans import apply, commit
 from ml_assets_tests.kits.serving import plan
@@ -42,7 +44,7 @@ def test_a_plan_is_active_when_every_pod_serves_it(
     assert apply(target, plan(b, 2)) == (plan(b, 2), 2)
     assert serving(api) == {pin_of(plan(b, 2))}
     assert target.history("census") == [plan(a, 1), plan(b, 2)]
-    assert target.store.staged("census") == []
+    assert tried(target) == []
     _, patch = api.patches[-1]
     template = {"metadata": {"annotations": {ANNOTATION: pin_of(plan(b, 2))}}}
     assert patch["spec"] == {"template": template}
@@ -83,7 +85,22 @@ def test_a_failed_rollout_returns_to_the_active_plan_with_the_reasons(
     assert target.current("census") == plan(a, 1)
     assert serving(api) == {pin_of(plan(a, 1))}
     assert api.is_complete(NAME)
-    assert target.store.staged("census") == []
+    assert tried(target) == []
+
+
+def test_a_pod_that_refuses_its_plan_ends_the_rollout_with_what_it_logged(
+    api: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
+) -> None:
+    apply(target, plan(a, 1))
+    refuse(api, plan(b, 2))
+    line = {"message": "plan refused", "event.reason": "b/runtime.npz was altered"}
+    api.log = lambda pod: ["a line of another kind", json.dumps(line), "not JSON {"]
+    # Long before the progress deadline of the Deployment.
+    api.edit(NAME, lambda found: found["spec"].update(progressDeadlineSeconds=600))
+    with pytest.raises(RolloutError, match="refused the plan: b/runtime.npz was alter"):
+        apply(target, plan(b, 2))
+    assert serving(api) == {pin_of(plan(a, 1))}
+    assert tried(target) == []
 
 
 def test_the_first_plan_of_all_is_undone_to_none(
@@ -91,7 +108,7 @@ def test_the_first_plan_of_all_is_undone_to_none(
 ) -> None:
     refuse(api, plan(a, 1))
     # Nothing serves before, so that a return can only be verified by its template.
-    short = KubernetesTarget(target.store.root, api.cluster(), timeout=4.0)
+    short = KubernetesTarget(api.cluster(), timeout=4.0)
     with pytest.raises(RolloutError, match="plan 1 of census is not active"):
         apply(short, plan(a, 1))
     assert api.annotation(NAME, ANNOTATION) is None
@@ -130,7 +147,7 @@ def test_an_api_that_goes_away_for_good_leaves_work_that_the_next_one_finishes(
         api.is_down = True
 
     api.before_patch = go_down
-    hasty = KubernetesTarget(target.store.root, api.cluster(patience=1.0))
+    hasty = KubernetesTarget(api.cluster(patience=1.0))
     with pytest.raises(RolloutError, match="did not serve us for 1 s"):
         apply(hasty, plan(b, 2))
     assert target.current("census") == plan(a, 1)
@@ -145,7 +162,7 @@ def test_a_zombie_does_not_overwrite_a_newer_plan(
 ) -> None:
     apply(target, plan(a, 1))
     newer = plan(b, 2)
-    zombie = KubernetesTarget(target.store.root, api.cluster())
+    zombie = KubernetesTarget(api.cluster())
 
     def overtake(name: str, patch: Any) -> None:
         # While the zombie's patch is on its way, another deployer does all its work.
@@ -170,7 +187,7 @@ def test_a_zombie_that_commits_first_is_followed_by_the_cluster(
 
     def overtake(name: str, patch: Any) -> None:
         if target.current("census") == plan(a, 1):
-            target.store.stage(zombies)
+            target.published.pin(zombies)
             commit(zombies)
 
     api.before_patch = overtake

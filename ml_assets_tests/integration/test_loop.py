@@ -8,11 +8,12 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.core.files import read_json
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state import contracts
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
-from ml_assets.state.versions import Versions
+from ml_assets.state.validations import Validations
+from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import another, failure_of
 
 Run = Callable[..., dg.ExecuteInProcessResult]
@@ -56,17 +57,19 @@ def test_a_model_goes_from_its_source_to_its_plan(
     assert checks == {"churned_not_null": True, "schema_contract": True, "gate": True}
 
     raw_version = Versions().get("churn", version).raw_version
-    report = read_json(home / "reports/churn/validation" / f"{raw_version}.json")
+    report = Validations().report("churn", raw_version)
+    assert report is not None
     assert report["summary"]["passed"] and report["rows"] == 600
 
     deployed = run_job(spec, "deploy")
     assert deployed.success, failure_of(deployed)
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and plan.generation == 1
     assert plan.live.version == version and plan.live.runtime == "compiled"
     aliases = Registry().aliases("churn")
     assert aliases == {"champion": Versions().get("churn", version).registry_version}
-    profile = read_json(home / "versions/churn" / version / "profile.json")
+    profile = Versions().document("churn", version, PROFILE)
+    assert profile is not None
     test_rows = Versions().get("churn", version).test_rows
     assert profile["rows"] == test_rows and 90 < test_rows < 150
 
@@ -82,7 +85,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
     )
     assert twice.success
     assert "was activated before, as plan 1 of churn" in skipped_reason(twice)
-    assert [p.generation for p in PlanStore(home).history("churn")] == [1]
+    assert [p.generation for p in Plans().history("churn")] == [1]
 
     # Force trains the same again: it is the champion, and nothing is deployed.
     forced = run_job(spec, "train", {"churn__model": {"config": {"force": True}}})
@@ -98,7 +101,7 @@ def test_a_model_goes_from_its_source_to_its_plan(
         assert nothing.success
     said = f"version {second}: it is the champion {version} again"
     assert said in skipped_reason(nothing)
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and (plan.generation, plan.live.version) == (1, version)
 
 
@@ -148,7 +151,7 @@ def test_a_useless_version_is_evaluated_warned_of_and_never_deployed(
     # Materialized with all the others, a deployment without a version is no failure.
     newest = run_job(spec, "deploy")
     assert "no version of churn has passed its gate" in skipped_reason(newest)
-    assert PlanStore(home).current("churn") is None
+    assert Plans().current("churn") is None
 
 
 def test_bad_data_stops_before_features_and_keeps_its_report(
@@ -191,7 +194,7 @@ def test_a_changed_schema_stops_and_the_contract_stays(
     monkeypatch.delattr(Registry, "fetch")
     first = run_job(make_spec(source={"type": "csv", "path": str(good)}), "train")
     assert first.success, failure_of(first)
-    accepted = (home / "contracts/churn.json").read_text()
+    kept = contracts.accepted("churn")
     second = run_job(make_spec(source={"type": "csv", "path": str(bad)}), "train")
     assert not second.success
     (contract,) = [
@@ -200,7 +203,7 @@ def test_a_changed_schema_stops_and_the_contract_stays(
         if e.check_name == "schema_contract"
     ]
     assert f"column {column}: missing" in str(contract.description)
-    assert (home / "contracts/churn.json").read_text() == accepted
+    assert contracts.accepted("churn") == kept
     # What failed is no version's data, whoever asks after it.
     (record,) = Versions().records("churn")
     assert Tables().version("churn", "raw") == record.raw_version
@@ -224,7 +227,7 @@ def test_an_altered_artifact_is_refused_and_the_old_plan_stays(
     assert not result.success
     assert f"version {version}: " in failure_of(result)
     assert "model.skops" in failure_of(result)
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and plan.generation == 1
 
 
@@ -251,5 +254,5 @@ def test_a_version_overtaken_by_a_better_champion_is_not_deployed(
     assert f"version {first} was overtaken by {second}: accuracy" in skipped_reason(
         late
     )
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None and plan.live.version == second

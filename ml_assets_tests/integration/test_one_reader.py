@@ -17,7 +17,7 @@ from ml_assets.components import TabularClassifier
 from ml_assets.lifecycle import scoring
 from ml_assets.records.plan import Signature
 from ml_assets.serving.models.bundle import load_runtime
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
@@ -210,7 +210,7 @@ def test_every_row_scores_as_the_pipeline_scores_it(
     lines = "".join(json.dumps(row, default=str) + "\n" for row in rows)
     (tmp_path / "raw.jsonl").write_text(lines)
     found["JSON lines"] = answers(deployed, tmp_path / "raw.jsonl")
-    plan = PlanStore(deployed.home).current("m")
+    plan = Plans().current("m")
     assert plan is not None
     runtime = load_runtime(deployed.home / plan.live.bundle, plan.live.files)
     inputs = [c.name for c in runtime.signature.columns if not c.ignored]

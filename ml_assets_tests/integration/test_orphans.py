@@ -8,6 +8,7 @@ import pytest
 from ml_assets.lifecycle.cleanup import clean
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry
+from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.kits.processes import MODEL, Platform
 
@@ -33,7 +34,7 @@ def bundles(home: Path) -> int:
 
 def sweep(home: Path, days: float) -> list[str]:
     """Clean up, `days` from now; what went."""
-    target, now = LocalTarget(home), time.time() + days * DAY
+    target, now = LocalTarget(), time.time() + days * DAY
     return [item.name for item in clean(target, MODEL, RetentionSpec(), now).deletions]
 
 
@@ -49,7 +50,7 @@ def test_what_a_dead_training_registered_goes_with_its_reserved_name(
     assert process.kill_when(
         lambda: len(list(directory.glob("*/*spec.json"))) > 1
     ), "the training ended before it was killed"
-    (orphan,) = {path.name for path in directory.iterdir()} - {trained}
+    (orphan,) = Versions().unfinished(MODEL)
 
     assert registered() == kept | {orphan}
     assert platform.versions.names(MODEL) == [trained]
@@ -73,10 +74,11 @@ def test_a_registry_that_is_away_puts_it_off(
     platform: Platform, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     process = platform.start("train")
-    process.kill_when(platform.sees(f"versions/{MODEL}/*/reserved"))
-    (orphan,) = (home / "versions" / MODEL).iterdir()
+    process.kill_when(lambda: bool(Versions().unfinished(MODEL)))
+    (orphan,) = Versions().unfinished(MODEL)
     with monkeypatch.context() as patch:
         patch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
-        assert f"versions/{MODEL}/{orphan.name}" not in sweep(home, 2)
-        assert orphan.exists()
-    assert f"versions/{MODEL}/{orphan.name}" in sweep(home, 2)
+        assert f"versions/{MODEL}/{orphan}" not in sweep(home, 2)
+        assert orphan in Versions().unfinished(MODEL)
+    assert f"versions/{MODEL}/{orphan}" in sweep(home, 2)
+    assert Versions().unfinished(MODEL) == {}

@@ -13,9 +13,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.core.files import locked, storage_root
 from ml_assets.serving.models.bundle import load_pipeline
 from ml_assets.state.bundles import fetch_bundle
+from ml_assets.state.engine import writing
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
@@ -120,7 +120,6 @@ def test_a_run_cannot_read_what_has_no_files(data: Path, run_job: RunJob) -> Non
 def test_many_processes_of_which_one_is_killed_make_what_one_makes(
     data: Path, run_job: RunJob, files: dg.DagsterInstance
 ) -> None:
-    lock = storage_root() / "tables" / "churn" / "raw_parts" / ".lock"
     found: list[Any] = []
 
     def run() -> None:
@@ -128,8 +127,9 @@ def test_many_processes_of_which_one_is_killed_make_what_one_makes(
             found.append((result.success, result.all_events))
 
     worker = threading.Thread(target=run)
-    with locked(lock):
-        worker.start()
+    worker.start()
+    await_true(lambda: has_found(files), "the parts are known")
+    with writing("churn"):
         # Every part waits to be written; one of them dies.
         victim, pid = await_true(lambda: reading(files), "a part is read")
         os.kill(pid, signal.SIGKILL)
@@ -169,6 +169,14 @@ def train(spec: Any, instance: dg.DagsterInstance) -> Any:
             "ops": {"churn__model": {"config": FORCE}},
             "execution": {"config": {"max_concurrent": 2}},
         },
+    )
+
+
+def has_found(instance: dg.DagsterInstance) -> bool:
+    """Whether the files are listed, so that steps begin that read them."""
+    return any(
+        event.is_step_success and "raw_find" in str(event.step_key)
+        for event in _events(instance)
     )
 
 

@@ -22,8 +22,8 @@ from ml_assets.lifecycle.holds import HoldError, hold, on_hold, unhold
 from ml_assets.lifecycle.reproduce import ReproduceError, reproduce
 from ml_assets.lifecycle.rollback import RollbackError, rollback
 from ml_assets.records.plan import digest
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.versions import UnknownVersionError, Versions
 from ml_assets.targets.local import LocalTarget
@@ -52,7 +52,7 @@ def train_and_deploy(spec: Any, run_job: Run, home: Path, **tags: str) -> str:
     assert deployed.success, failure_of(deployed)
     (check,) = deployed.get_asset_check_evaluations()
     assert check.passed, check.description
-    plan = PlanStore(home).current(spec.name)
+    plan = Plans().current(spec.name)
     assert plan is not None
     return plan.live.version
 
@@ -87,7 +87,7 @@ def versions(three_versions: Path, home: Path, registry: Path) -> list[str]:
 
 
 def serving(home: Path) -> tuple[int, str]:
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None
     return plan.generation, plan.live.version
 
@@ -107,7 +107,7 @@ def test_a_deployment_is_written_with_who_why_and_evidence(
     tags = {"dagster/sensor_name": "churn_gate"}
     version = train_and_deploy(make_spec(), run_job, home, **tags)
     (entry,) = Ledger().entries("churn")
-    plan = PlanStore(home).current("churn")
+    plan = Plans().current("churn")
     assert plan is not None
     assert (entry.kind, entry.version, entry.generation) == ("deployment", version, 1)
     assert entry.who == f"sensor churn_gate, run {plan.run_id}"
@@ -117,12 +117,8 @@ def test_a_deployment_is_written_with_who_why_and_evidence(
     assert entry.evidence["raw_version"] == record.raw_version
     assert entry.evidence["gate"]["passed"] is True
     assert entry.evidence["figures"]["metrics"]["accuracy"] > 0.8
-    files = [
-        f"versions/churn/{version}/{name}.json" for name in ("record", "evaluation")
-    ]
-    assert entry.evidence["sha256"] == {
-        name: sha256_file(home / name) for name in files
-    }
+    assert entry.evidence["sha256"] == Versions().digests("churn", version)
+    assert len(entry.evidence["sha256"]) == 2
     kept = [f"versions/churn/{version}/{name}.json" for name in ("spec", "validation")]
     tables = [
         f"tables/churn/raw/{record.raw_version}.parquet",
@@ -163,7 +159,7 @@ def test_an_entry_is_written_for_a_deployer_that_died_before_it(
     assert kinds(home) == []
     assert run_job(spec, "deploy").success
     assert kinds(home) == ["deployment"]
-    assert audit(LocalTarget(home), "churn") == []
+    assert audit(LocalTarget(), "churn") == []
 
 
 def test_a_rollback_returns_holds_and_is_written(
@@ -171,7 +167,7 @@ def test_a_rollback_returns_holds_and_is_written(
 ) -> None:
     first, second, third = versions
     assert aliases(home) == {"champion": third, "previous": second}
-    target = LocalTarget(home)
+    target = LocalTarget()
     done = rollback(target, "churn", "user ana", "complaints")
     assert (done.left, done.is_on_hold, done.warning) == (third, True, "")
     assert serving(home) == (4, second)
@@ -215,14 +211,14 @@ def test_a_rollback_needs_no_registry(
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-    done = rollback(LocalTarget(home), "churn", "user ana", "complaints")
+    done = rollback(LocalTarget(), "churn", "user ana", "complaints")
     assert "cannot be reached" in done.warning and "--repair" in done.warning
     assert serving(home) == (4, versions[1])
-    (finding,) = audit(LocalTarget(home), "churn")
+    (finding,) = audit(LocalTarget(), "churn")
     assert "cannot be reached" in finding.message and not finding.is_serious
 
     monkeypatch.delenv("MLFLOW_TRACKING_URI")
-    messages = [finding.message for finding in audit(LocalTarget(home), "churn")]
+    messages = [finding.message for finding in audit(LocalTarget(), "churn")]
     assert len(messages) == 2
     assert "the registry could not be reached after the last plan" in messages[0]
     repaired = CliRunner().invoke(main, ["ledger", "churn", "--repair"])
@@ -233,7 +229,7 @@ def test_a_rollback_needs_no_registry(
 def test_a_champion_deleted_by_hand_is_named_and_can_be_left(
     versions: list[str], run_job: Run, make_spec: Any, home: Path
 ) -> None:
-    target = LocalTarget(home)
+    target = LocalTarget()
     number = Versions().get("churn", versions[2]).registry_version
     Registry().client.delete_model_version("churn", number)
     (finding,) = audit(target, "churn")
@@ -248,7 +244,7 @@ def test_a_champion_deleted_by_hand_is_named_and_can_be_left(
 def test_the_check_names_an_alias_moved_by_hand_and_an_edited_entry(
     versions: list[str], home: Path
 ) -> None:
-    target = LocalTarget(home)
+    target = LocalTarget()
     oldest = Versions().get("churn", versions[0]).registry_version
     Registry().client.set_registered_model_alias("churn", "champion", oldest)
     (finding,) = audit(target, "churn")
@@ -284,7 +280,7 @@ def test_a_model_that_was_never_deployed_has_nothing_to_return_to(
     home: Path, registry: Path
 ) -> None:
     with pytest.raises(RollbackError, match="churn was never deployed"):
-        rollback(LocalTarget(home), "churn", "user ana", "?")
+        rollback(LocalTarget(), "churn", "user ana", "?")
 
 
 def test_a_version_reproduces_bit_for_bit(versions: list[str], home: Path) -> None:
@@ -394,6 +390,6 @@ def test_the_retention_of_the_ui_removes_a_version_everywhere(
     assert Versions().names("churn") == versions[1:]
     found = Registry().client.search_model_versions("name='churn'")
     assert number not in {str(item.version) for item in found} and len(found) == 2
-    assert audit(LocalTarget(home), "churn") == []
+    assert audit(LocalTarget(), "churn") == []
     # All three were made of the same data, which the others still need.
     assert len(list(home.glob("tables/churn/*/*.parquet"))) == 2

@@ -188,7 +188,7 @@ def test_after_a_purge_no_sensor_asks_for_what_it_asked_before(
 ) -> None:
     spec = make_spec()
     definitions = definitions_of(spec)
-    gate = definitions.resolve_sensor_def("churn_gate")
+    gate = definitions.resolve_sensor_def("gate")
     trained = run_job(spec, "train")
     assert trained.success, failure_of(trained)
     (version,) = Versions().names("churn")

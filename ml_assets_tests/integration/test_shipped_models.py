@@ -11,8 +11,8 @@ import yaml
 
 import ml_assets
 from ml_assets.components import TabularClassifier
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.spec.expectations import check_expectations
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
 
@@ -63,5 +63,5 @@ def test_a_shipped_model_is_trained_gated_and_deployed_on_its_real_data(
     assert evaluation["metrics"]["roc_auc"] > auc
     deployed = run_job(spec, "deploy")
     assert deployed.success, failure_of(deployed)
-    plan = PlanStore(home).current(model)
+    plan = Plans().current(model)
     assert plan is not None and plan.live.runtime == "compiled"

@@ -178,7 +178,7 @@ def test_runs_succeed_and_messages_arrive_at_most_once_whatever_slack_does(
     assert set(counts.values()) == {1}
     silent = shown(slack, "received")
     assert all(silent[site.run_id(f"bad-{n}")] == 1 for n in ("cut", "hang"))
-    results = read_counts(site.home)["run_failure"]
+    results = read_counts()["run_failure"]
     assert results["delivered"] == 4 and results["unknown"] == 2
     assert results["undelivered"] >= 2
     assert SECRET not in site.log.read_text()
@@ -192,7 +192,7 @@ def test_runs_succeed_where_nobody_listens(
     site.start()
     await_true(site.has_begun, "the sensor began")
     site.ask("bad", "bad")
-    await_true(lambda: read_counts(site.home), "an attempt was made")
+    await_true(read_counts, "an attempt was made")
     site.ask("good", "good")
     await_true(lambda: site.status("good") == "SUCCESS", "a run succeeded")
     site.kill()

@@ -113,7 +113,7 @@ def test_training_and_deployment_are_traces_that_are_linked(
     deployed = run_job(spec, "deploy", model="churn")
     assert deployed.success, failure_of(deployed)
     sender = Sender("ml-assets-runs", logging.getLogger(__name__))
-    assert RunTracer(instance, sender.send, home).send_ended() == 2
+    assert RunTracer(instance, sender.send).send_ended() == 2
     roots = {span.trace: span for span in collector.spans if not span.parent}
     training = roots[trace_id_of(trained.run_id)]
     deployment = roots[trace_id_of(deployed.run_id)]

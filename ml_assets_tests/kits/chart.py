@@ -27,6 +27,8 @@ EVERYTHING = {
 }
 
 Object = dict[str, Any]
+# What has no default.
+STORAGE: Object = {"storage": {"url": "s3://models/production"}}
 
 
 class Pod(NamedTuple):
@@ -96,7 +98,7 @@ def label(item: Object) -> str:
 
 @cache
 def _render(overrides: str, values_file: str) -> str:
-    values = merge(_read(values_file), json.loads(overrides))
+    values = merge(STORAGE | _read(values_file), json.loads(overrides))
     with helm_python.Chart.load(CHART) as chart:
         texts = chart.render(values, name="ml-assets", namespace="ml")
     manifests = [text for path, text in texts.items() if path.endswith(".yaml")]

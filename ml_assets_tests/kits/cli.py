@@ -11,9 +11,10 @@ from click.testing import CliRunner, Result
 
 from ml_assets.cli import main
 from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.records.version import VersionRecord
 from ml_assets.serving.models.bundle import Manifest, write_bundle
-from ml_assets.serving.models.plan_store import PlanStore
-from ml_assets.state.versions import VersionRecord, Versions
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.plans import commit
 
 VERSION = "20261122T020000Z"
@@ -80,8 +81,7 @@ def in_service(
     shadow: str | None = None,
 ) -> None:
     """Activate a version, and another beside it as its shadow."""
-    store = PlanStore(root)
-    before = store.current(model)
+    before = Plans().current(model)
     arm = Arm(
         version=version,
         bundle=f"versions/{model}/{version}/bundle",

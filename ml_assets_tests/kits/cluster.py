@@ -15,6 +15,7 @@ from ml_assets_tests.kits.cluster_values import (
     ml_assets_values,
     pod_of_script,
     postgres_objects,
+    store_objects,
 )
 from ml_assets_tests.kits.compose import FINISHED, LAUNCH, RUNS
 from ml_assets_tests.kits.processes import await_true
@@ -53,6 +54,13 @@ class Site:
         self.core.create_namespace({"metadata": meta})
         secrets = {
             "dagster-postgresql-secret": {"postgresql-password": PASSWORD},
+            "ml-assets-database": {
+                "url": f"postgresql+psycopg2://dagster:{PASSWORD}@postgresql/dagster"
+            },
+            "ml-assets-storage-credentials": {
+                "AWS_ACCESS_KEY_ID": "e2e",
+                "AWS_SECRET_ACCESS_KEY": PASSWORD,
+            },
             "mlflow-auth": {
                 "admin-username": "admin",
                 "admin-password": PASSWORD,
@@ -63,9 +71,10 @@ class Site:
             self.core.create_namespaced_secret(
                 self.namespace, {"metadata": {"name": name}, "stringData": data}
             )
-        for item in postgres_objects():
+        for item in [*postgres_objects(), *store_objects()]:
             utils.create_from_dict(self.api, item, namespace=self.namespace)
         self.await_available("postgresql")
+        self.await_available("store")
 
     def install(self) -> None:
         """Both charts, as on one machine."""

@@ -67,7 +67,6 @@ def pod_of_script(name: str, image: str, arguments: list[str]) -> Object:
     environment = yaml.safe_load((ROOT / "helm/dagster/values.yaml").read_text())
     mounts = [
         {"name": "script", "mountPath": "/etc/e2e", "readOnly": True},
-        {"name": "storage", "mountPath": "/var/lib/ml-assets"},
         {"name": "scratch", "mountPath": "/tmp"},
     ]
     return {
@@ -84,20 +83,26 @@ def pod_of_script(name: str, image: str, arguments: list[str]) -> Object:
                     "imagePullPolicy": "IfNotPresent",
                     "args": ["python", "-u", "/etc/e2e/script.py", *arguments],
                     "env": environment["x-shared"]["environment"],
+                    "envFrom": [
+                        {"configMapRef": {"name": "ml-assets-storage"}},
+                        {"secretRef": {"name": "ml-assets-storage-credentials"}},
+                    ],
                     "securityContext": {**CONTAINER, "readOnlyRootFilesystem": True},
                     "volumeMounts": mounts,
                 }
             ],
             "volumes": [
                 {"name": "script", "configMap": {"name": name}},
-                {
-                    "name": "storage",
-                    "persistentVolumeClaim": {"claimName": "ml-assets-storage"},
-                },
                 {"name": "scratch", "emptyDir": {}},
             ],
         },
     }
+
+
+def store_objects() -> list[Object]:
+    """A bucket that speaks S3."""
+    text = (ROOT / "helm" / "local" / "store.yaml").read_text()
+    return list(yaml.safe_load_all(text))
 
 
 def postgres_objects() -> list[Object]:

@@ -15,10 +15,9 @@ from ml_assets_tests.kits.serving import Load, answers, rows, write_version
 MODEL = "census"
 DEPLOY = """
 import sys, msgspec
-from pathlib import Path
 from ml_assets.records.plan import ServingPlan
 from ml_assets.targets.docker import DockerTarget
-target = DockerTarget(Path(sys.argv[1]))
+target = DockerTarget()
 wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=ServingPlan)
 with target.lock(wanted.model):
     apply(target, wanted)
@@ -34,7 +33,7 @@ class Stack:
         self.image = f"{self.name}:server"
         docker("tag", image, self.image)
         docker("network", "create", self.name)
-        self.target = DockerTarget(root, timeout=60.0)
+        self.target = DockerTarget(timeout=60.0)
         self.arms = {
             name: write_version(root, name, seed) for seed, name in enumerate("ab")
         }
@@ -113,7 +112,7 @@ class Stack:
     def deployer(self, wanted: ServingPlan) -> "subprocess.Popen[bytes]":
         """A process that applies a plan."""
         process = subprocess.Popen(
-            [sys.executable, "-c", DEPLOY, str(self.root)], stdin=subprocess.PIPE
+            [sys.executable, "-c", DEPLOY], stdin=subprocess.PIPE
         )
         assert process.stdin is not None
         process.stdin.write(encode(wanted))

@@ -42,6 +42,7 @@ class KubernetesApi:
         self.version = 0
         self.judge: Callable[[Pod], str | None] = lambda pod: None
         self.stop: Callable[[Pod], None] = lambda pod: None
+        self.log: Callable[[Pod], list[str]] = lambda pod: []
         self.patches: list[tuple[str, Object]] = []
         self.requests: list[str] = []
         self.faults: list[dict[str, Any]] = []
@@ -205,6 +206,15 @@ class KubernetesApi:
             for version, event in news:
                 if event["object"]["metadata"]["name"] == name:
                     yield event
+
+    def log_of(self, name: str, container: str) -> list[str]:
+        """What the container of a pod has printed."""
+        with self.changed:
+            pods = [pod for sets in self.sets.values() for pod in sets.pods]
+        (pod,) = (pod for pod in pods if pod.name == name)
+        names = [item["name"] for item in pod.template["spec"]["containers"]]
+        assert container in names
+        return self.log(pod)
 
     def pod_objects(self, selector: str) -> list[Object]:
         labels = dict(item.split("=") for item in selector.split(","))

@@ -66,6 +66,8 @@ def handler_of(api: "KubernetesApi") -> type[BaseHTTPRequestHandler]:
             core, apps = f"/api/v1/namespaces/{NAMESPACE}/", "/apis/apps/v1"
             if url.path == f"{core}pods":
                 return 200, {"items": api.pod_objects(query["labelSelector"])}
+            if url.path.startswith(f"{core}pods/"):
+                return self._log(url.path.removeprefix(f"{core}pods/"), query)
             if url.path == f"{core}events":
                 return 200, {"items": events_of(query["fieldSelector"])}
             listed = f"{apps}/namespaces/{NAMESPACE}/deployments"
@@ -83,6 +85,17 @@ def handler_of(api: "KubernetesApi") -> type[BaseHTTPRequestHandler]:
             if "fieldManager" not in query:
                 return 400, status_of(400, "the test wants fieldManager")
             return api.patch(name, body, query["fieldManager"])
+
+        def _log(self, path: str, query: dict[str, str]) -> tuple[int, Object] | None:
+            """The end of a container's log, as plain text."""
+            lines = api.log_of(path.removesuffix("/log"), query["container"])
+            data = "\n".join(lines[-int(query["tailLines"]) :]).encode()
+            self.send_response(200)
+            self.send_header("Content-Type", "text/plain")
+            self.send_header("Content-Length", str(len(data)))
+            self.end_headers()
+            self.wfile.write(data)
+            return None
 
         def _watch(self, query: dict[str, str]) -> tuple[int, Object] | None:
             selector = query.get("fieldSelector", "")

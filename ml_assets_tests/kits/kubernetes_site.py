@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.records.plan import Arm
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
 from ml_assets_tests.kits.kubernetes_controller import Pod
+from ml_assets_tests.kits.plans import published
 from ml_assets_tests.kits.serving import write_version
 
 NAME = "ml-assets-census"
@@ -45,11 +45,11 @@ def root(storage: tuple[Path, Arm, Arm], tmp_path: Path) -> Path:
 def api(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
     """A cluster with the model's Deployment; pods load what they are pinned to."""
     api = KubernetesApi()
-    store = PlanStore(root)
+    plans = published(root)
 
     def judge(pod: Pod) -> str | None:
         pin = pod.annotations.get(ANNOTATION)
-        found = store.pinned("census", pin) if pin else store.current("census")
+        found = plans.pinned("census", pin) if pin else plans.current("census")
         return None if found else f"there is no plan {pin}"
 
     api.judge = judge
@@ -64,7 +64,17 @@ def api(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
 
 @pytest.fixture
 def target(api: KubernetesApi, root: Path) -> KubernetesTarget:
-    return KubernetesTarget(root, api.cluster())
+    return KubernetesTarget(api.cluster())
+
+
+def tried(target: KubernetesTarget) -> list[ServingPlan]:
+    """Plans to which pods may be pinned and that were never active."""
+    history = target.history("census")
+    found = [
+        target.published.of_generation("census", generation)
+        for generation in range(1, len(history) + 2)
+    ]
+    return [plan for plans in found for plan in plans if plan not in history]
 
 
 def serving(api: KubernetesApi) -> set[str | None]:

@@ -61,7 +61,7 @@ from ml_assets.cli.demo.runs import Runs
 with dagster_instance() as instance:
     runs = Runs(instance, Path(os.environ["ML_ASSETS_HOME"]) / "churn.yaml")
     runs.run("churn_train")
-    runs.launch("churn_gate", "churn_deploy")
+    runs.launch("gate", "churn_deploy")
 """
 # The daemon's code location: the model with its schedules, but without its sensors,
 # which the test evaluates itself; and a sensor that requests a run for each file in

@@ -24,7 +24,7 @@ from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.observed_site import QUEUE, Site
 
 TRAIN, DEPLOY, MONITOR = (f"{MODEL}_{job}" for job in ("train", "deploy", "monitor"))
-GATE = f"{MODEL}_gate"
+GATE = "gate"
 FORCE = {"ops": {f"{MODEL}__model": {"config": {"force": True}}}}
 # More than the queue of the server is long, so that some are refused.
 CLIENTS = QUEUE + 16

@@ -1,9 +1,18 @@
 """Plans that are active with no more of the ledger than a test needs."""
 
+from pathlib import Path
+
+from ml_assets.core.storage import Storage
 from ml_assets.records.plan import ServingPlan
+from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.state import plans
 from ml_assets.state.engine import writing
 from ml_assets.targets import Rollout, Target
+
+
+def published(root: Path) -> PublishedPlans:
+    """The plans that servers read in a storage that is a directory."""
+    return PublishedPlans(Storage(str(root)))
 
 
 def commit(plan: ServingPlan) -> None:

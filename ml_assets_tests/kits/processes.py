@@ -16,7 +16,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.serving.models.bundle import load_runtime
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
@@ -160,7 +160,7 @@ class Platform:
 
     def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
         self.home = directory
-        self.plans = PlanStore(directory)
+        self.plans = Plans()
         self.versions = Versions()
         self.tables = Tables()
         self.spec = directory / f"{MODEL}.json"
@@ -198,10 +198,8 @@ class Platform:
         """Whatever a reader may ask for is whole."""
         for path in self.home.glob("tables/*/*/[!.]*.parquet"):
             assert len(self.tables.read(MODEL, path.parent.name, path.stem))
-        for path in self.home.glob("tables/*/*/current.json"):
-            stage = path.parent.name
-            named = self.tables.version(MODEL, stage, "none-of-ours")
-            assert self.tables.path(MODEL, stage, named).exists()
+        for item in self.tables.pointers(MODEL):
+            assert self.tables.exists(MODEL, item.stage, item.data_version)
         for record in self.versions.records(MODEL):
             self.versions.evaluation(MODEL, record.version)
             bundle = self.home / record.bundle

@@ -10,9 +10,10 @@ from ml_assets.core.files import sha256_file, write_bytes, write_json
 from ml_assets.lifecycle.activation import evidence_of
 from ml_assets.lifecycle.plan_transitions import live_plan
 from ml_assets.records.plan import Column, ServingPlan, Signature, digest, encode
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.records.version import VersionRecord
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.versions import VersionRecord, Versions
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.plans import commit
 
 SIGNATURE = Signature(
@@ -82,8 +83,7 @@ def add_version(root: Path, version: str, **given: Any) -> VersionRecord:
 
 def serve_version(root: Path, record: VersionRecord, **arms: Any) -> ServingPlan:
     """Activate a version, with its entry, as a deployment would."""
-    store = PlanStore(root)
-    plan = live_plan(record, store.current("churn"), "it passed its gate", "run")
+    plan = live_plan(record, Plans().current("churn"), "it passed its gate", "run")
     plan = msgspec.structs.replace(plan, **arms)
     commit(plan)
     Ledger().append(

@@ -6,7 +6,7 @@ from ml_assets.delivery.approvals import approve
 from ml_assets.delivery.deploy import DeliveryResult
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.promotion import promote, roll_back, stage
-from ml_assets.delivery.releases import Release, ReleaseStore, resolve
+from ml_assets.delivery.releases import Release, resolve
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -43,15 +43,15 @@ class ReleaseSite:
     def release(self, commit: str) -> Release:
         """The release of a commit, to which main points now."""
         self.push(commit, "main")
-        return resolve(self.repository, ReleaseStore(self.home), "main")
+        return resolve(self.repository, "main")
 
     def stage(self, release: Release, again: bool = False) -> DeliveryResult:
-        return stage(self.home, release, "sensor release", self.run_id, again)
+        return stage(release, "sensor release", self.run_id, again)
 
     def passed(self, commit: str, name: str) -> str:
         """A version that passed in staging, by the ledger alone."""
         digest = self.push(commit, name)
-        resolve(self.repository, ReleaseStore(self.home), name)
+        resolve(self.repository, name)
         about = {"environment": "staging", "name": name}
         self.ledger.append(
             RELEASE, "release_staging", digest, None, "sensor", "it passed", about
@@ -59,12 +59,10 @@ class ReleaseSite:
         return digest
 
     def approve(self, name: str) -> Entry:
-        return approve(
-            self.home, self.repository, name, "user ann", "it was tested"
-        ).entry
+        return approve(self.repository, name, "user ann", "it was tested").entry
 
     def promote(self, name: str | None = None) -> DeliveryResult:
-        return promote(self.home, self.repository, name, "sensor", self.run_id)
+        return promote(self.repository, name, "sensor", self.run_id)
 
     def released(self, commit: str, name: str) -> str:
         digest = self.passed(commit, name)
@@ -75,7 +73,7 @@ class ReleaseSite:
     def roll_back(self, to: str | None = None, key: str = "") -> DeliveryResult:
         run_id = self.run_id
         key = key or f"rollback:{run_id}"
-        return roll_back(self.home, "user ann", "it is slow", to, key, run_id)
+        return roll_back("user ann", "it is slow", to, key, run_id)
 
     def entries(self) -> list[Entry]:
         assert self.ledger.verify(RELEASE) == []

@@ -13,6 +13,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 from queue import Empty, Queue
@@ -23,9 +24,11 @@ import numpy as np
 import pandas as pd
 
 from ml_assets.core.logs import labelled
+from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.models.bundle import Manifest, write_bundle
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.models.published_plans import PublishedPlans
+from ml_assets.serving.models.rendezvous import Rendezvous
 
 SIGNATURE = Signature(
     columns=(
@@ -129,19 +132,30 @@ def matches(line: dict[str, Any], message: str, fields: dict[str, Any]) -> bool:
 
 
 class Server:
-    """``python -m ml_assets.serving`` as a process, and its log lines."""
+    """``python -m ml_assets.serving`` as a process, and its log lines.
 
-    def __init__(self, root: Path, *arguments: str) -> None:
-        self.store = PlanStore(root)
+    Its storage and its home are the directory `root`, or what is given of them.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        *arguments: str,
+        storage: str | None = None,
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
+        url = storage or str(root)
+        self.plans = PublishedPlans(Storage(url))
+        self.rendezvous = Rendezvous(root)
         self.process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "ml_assets.serving", "--storage", str(root)),
+                *(sys.executable, "-m", "ml_assets.serving", "--storage", url),
                 *("--home", str(root), "--port", "0", "--metrics-port", "0"),
                 *arguments,
             ],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "OMP_NUM_THREADS": "1"},
+            env={**os.environ, "OMP_NUM_THREADS": "1", **(environment or {})},
         )
         self.lines: Queue[dict[str, Any]] = Queue()
         self.seen: list[dict[str, Any]] = []

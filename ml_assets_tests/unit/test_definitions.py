@@ -13,6 +13,8 @@ import pytest
 from ml_assets.definitions import defs
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "definitions.json"
+MODELS = ("breast_cancer", "census_income", "telco_churn")
+SENSORS = {"gate": "deploy", "drift": "train", "health": "rollback"}
 HEAVY = [
     "mlflow",
     "great_expectations",
@@ -75,14 +77,20 @@ def test_every_asset_says_what_it_is(location: dg.Definitions) -> None:
         assert node.description and node.owners and node.kinds, key
 
 
-def test_every_model_has_its_schedule_and_sensor_on(location: dg.Definitions) -> None:
-    for model in ("breast_cancer", "census_income", "telco_churn"):
+def test_every_model_has_its_schedule_and_the_sensors_on(
+    location: dg.Definitions,
+) -> None:
+    for model in MODELS:
         schedule = location.resolve_schedule_def(f"{model}_schedule")
         assert schedule.cron_schedule == "0 2 * * 0"
         assert schedule.execution_timezone == "UTC"
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-        sensor = location.resolve_sensor_def(f"{model}_gate")
+    for name, job in SENSORS.items():
+        sensor = location.resolve_sensor_def(name)
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
+        assert {target.job_name for target in sensor.targets} == {
+            f"{model}_{job}" for model in MODELS
+        }
 
 
 def test_loading_imports_nothing_heavy() -> None:

@@ -59,8 +59,29 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{- printf "%s-%s" (include "ml-assets.fullname" .root) (replace "_" "-" .model) -}}
 {{- end }}
 
-{{- define "ml-assets.storageClaim" -}}
-{{- default (printf "%s-storage" (include "ml-assets.fullname" .)) .Values.storage.existingClaim -}}
+{{/* The URL of the storage. */}}
+{{- define "ml-assets.storageUrl" -}}
+{{- required "storage.url is empty: name a bucket such as s3://BUCKET/PREFIX, see values.yaml" .Values.storage.url -}}
+{{- end }}
+
+{{/* Where the storage is, for a container: pass the root. */}}
+{{- define "ml-assets.storageEnvironment" -}}
+- name: ML_ASSETS_STORAGE
+  value: {{ include "ml-assets.storageUrl" . }}
+{{- range $name, $value := .Values.storage.environment }}
+- name: {{ $name }}
+  value: {{ $value | quote }}
+{{- end }}
+{{- end }}
+
+{{/* Its volume and where that is mounted, for a storage that is a directory: pass the root. */}}
+{{- define "ml-assets.storageVolume" -}}
+- name: storage
+  persistentVolumeClaim: {claimName: {{ .Values.storage.existingClaim }}}
+{{- end }}
+{{- define "ml-assets.storageMount" -}}
+- name: storage
+  mountPath: {{ trimPrefix "file://" (include "ml-assets.storageUrl" .) }}
 {{- end }}
 
 {{/* The model that `helm test` asks. */}}

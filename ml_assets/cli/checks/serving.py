@@ -7,8 +7,7 @@ from typing import Any
 from ml_assets.cli.checks import Finding, ok, problem, warning
 from ml_assets.cli.client import ServerClient
 from ml_assets.cli.output import Failed
-from ml_assets.core.files import storage_root
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans, publish
 
 SECONDS = 5.0
 START = "start one: ml-assets serve, or ml-assets dev"
@@ -17,6 +16,23 @@ START = "start one: ml-assets serve, or ml-assets dev"
 def default_url() -> str:
     """Where ``ml-assets serve`` listens in this environment."""
     return f"http://127.0.0.1:{os.environ.get('ML_ASSETS_PORT') or 8080}"
+
+
+def check_published(repair: bool) -> Iterator[Finding]:
+    """Compare what servers read with the active plans; with `repair`, publish them."""
+    late = Plans().late()
+    for model in late:
+        if repair:
+            publish(model)
+            yield ok(f"plan of {model}", "it was late in the storage and is published")
+        else:
+            yield problem(
+                f"plan of {model}",
+                "the active plan is not the one in the storage, which servers read",
+                "ml-assets doctor --repair",
+            )
+    if not late:
+        yield ok("plans", "servers read the active plan of every model")
 
 
 def check(url: str | None) -> Iterator[Finding]:
@@ -41,7 +57,7 @@ def check(url: str | None) -> Iterator[Finding]:
 
 def _generation(model: dict[str, Any]) -> Finding:
     name, generation = str(model["name"]), int(model["generation"])
-    plan = PlanStore(storage_root()).current(name)
+    plan = Plans().current(name)
     wanted = plan.generation if plan else None
     if generation == wanted:
         return ok(f"server: {name}", f"version {model['version']}, plan {generation}")

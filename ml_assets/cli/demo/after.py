@@ -13,9 +13,9 @@ from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children
 from ml_assets.cli.run_report import RunReport
-from ml_assets.core.files import storage_root, write_bytes
+from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 
 if TYPE_CHECKING:
     from ml_assets.cli.demo.runs import Runs
@@ -143,8 +143,8 @@ def _drift(demo: Demo) -> Sent:
     line("drift", found["finding"])
     churn.write_customers(demo.directory, seed=6, shifted=True)
     before = _plan().live.version
-    report = demo.runs.launch(f"{MODEL}_drift", f"{MODEL}_train")
-    line("sensor", f"{MODEL}_drift asks for a training on the customers of now")
+    report = demo.runs.launch("drift", f"{MODEL}_train")
+    line("sensor", "drift asks for a training on the customers of now")
     plan = _deploy(demo, report)
     _require(
         plan.experiment == report.metadata["model"]["version"],
@@ -185,8 +185,8 @@ def _deploy(demo: Demo, trained: RunReport) -> ServingPlan:
     estimator = trained.metadata["model"]["estimator"]
     accuracy = trained.metadata["evaluation"]["accuracy"]
     line("version", f"{version}: {estimator}, accuracy {accuracy:.4f} on test rows")
-    demo.runs.launch(f"{MODEL}_gate", f"{MODEL}_deploy")
-    line("gate", f"passed; sensor {MODEL}_gate asks for its deployment")
+    demo.runs.launch("gate", f"{MODEL}_deploy")
+    line("gate", "passed; the sensor gate asks for its deployment")
     plan = _plan()
     _require(
         version in [arm.version for arm in plan.arms],
@@ -196,7 +196,7 @@ def _deploy(demo: Demo, trained: RunReport) -> ServingPlan:
 
 
 def _plan() -> ServingPlan:
-    plan = PlanStore(storage_root()).current(MODEL)
+    plan = Plans().current(MODEL)
     if plan is None:
         raise Failed(f"{MODEL} is not in service")
     return plan

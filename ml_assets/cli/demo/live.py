@@ -9,7 +9,6 @@ import msgspec
 from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.cli.scorers import PlanScorer
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
@@ -85,7 +84,6 @@ def _held_out(
     spec: ModelSpec, plan: ServingPlan, columns: list[str]
 ) -> tuple[list[dict[str, Any]], list[str]]:
     """The held-out rows as a client would send them, and their true labels."""
-    root = storage_root()
     record = Versions().get(spec.name, plan.live.version)
     table = Tables().read(spec.name, "features", record.features_version)
     rows = table[table[HELD_OUT].to_numpy()]

@@ -22,9 +22,8 @@ from ml_assets.cli.jobs import RunFollower, find_run, run_job
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children, heed_termination
 from ml_assets.cli.run_report import RunReport, gate_lines
-from ml_assets.core.files import storage_root
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 
 if TYPE_CHECKING:
@@ -81,18 +80,18 @@ def _deploy(children: Children, version: str) -> ServingPlan:
     step(4, "The gate sensor sees the evaluation and deploys")
     started = time.monotonic()
     with dagster_instance() as instance:
-        with activity(f"waiting for the sensor {MODEL}_gate", sys.stdout):
+        with activity("waiting for the sensor gate", sys.stdout):
             launched = children.wait_for(
                 lambda: find_run(instance, {"version": version}, f"{MODEL}_deploy"),
-                f"a deployment run of the sensor {MODEL}_gate",
+                f"a deployment run of {MODEL} by the sensor gate",
                 SENSOR_SECONDS,
             )
         _require_sensor(launched)
         seconds = time.monotonic() - started
         short = launched.run_id[:8]
-        line("sensor", f"{MODEL}_gate launched run {short} after {seconds:.1f} s")
+        line("sensor", f"gate launched run {short} after {seconds:.1f} s")
         _follow(children, instance, launched.run_id)
-    plan = PlanStore(storage_root()).current(MODEL)
+    plan = Plans().current(MODEL)
     if plan is None or plan.live.version != version:
         raise Failed(f"version {version} is not in service after its deployment run")
     from ml_assets.state.registry import CHAMPION, Registry
@@ -106,8 +105,8 @@ def _deploy(children: Children, version: str) -> ServingPlan:
 
 def _require_sensor(launched: "DagsterRun") -> None:
     by = launched.tags.get("dagster/sensor_name")
-    if by != f"{MODEL}_gate":
-        raise Failed(f"run {launched.run_id} came from {by}, not from {MODEL}_gate")
+    if by != "gate":
+        raise Failed(f"run {launched.run_id} came from {by}, not from gate")
 
 
 def _follow(children: Children, instance: "DagsterInstance", run_id: str) -> None:

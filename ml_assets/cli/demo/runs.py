@@ -8,13 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 import dagster as dg
 
-from ml_assets.assets.common import TABLES
-from ml_assets.assets.io_managers import TableIOManager
 from ml_assets.cli.activity import activity, copy_of
 from ml_assets.cli.jobs import QUIET
 from ml_assets.cli.output import Failed
 from ml_assets.cli.run_report import RunReport
-from ml_assets.components.tabular_classifier import STAGES
+from ml_assets.components.tabular_classifier import definitions_of
 from ml_assets.spec.catalogue import read_specs
 
 if TYPE_CHECKING:
@@ -119,9 +117,4 @@ class Runs:
         return self.run(job, requests[0].run_config, tags)
 
     def _definitions(self) -> dg.Definitions:
-        spec = self.spec
-        shared = dg.Definitions(
-            resources={TABLES: TableIOManager()}, executor=dg.in_process_executor
-        )
-        built = (stage.build(spec) for stage in STAGES)
-        return dg.Definitions.merge(*built, shared)
+        return definitions_of([self.spec])

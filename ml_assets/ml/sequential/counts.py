@@ -25,7 +25,7 @@ class Phase(msgspec.Struct, frozen=True):
 def log_wealth(phases: tuple[Phase, ...], factors: Factors) -> float:
     """Log of the mean wealth of all bettors after `phases`; 0 before any event."""
     counts = [(phase.share, np.array([phase.counts])) for phase in phases]
-    return float(_log_mean(_summed(counts, factors))[0]) if phases else 0.0
+    return float(log_mean(_summed(counts, factors))[0]) if phases else 0.0
 
 
 def log_wealth_path(
@@ -40,7 +40,7 @@ def log_wealth_path(
         (share, np.cumsum(_marks(kinds, shares == share, width), axis=0) + before)
         for share, before in _known(phases, shares, width).items()
     ]
-    return _log_mean(_summed(counts, factors))
+    return log_mean(_summed(counts, factors))
 
 
 def with_events(
@@ -108,7 +108,8 @@ def _summed(
     return np.asarray(total)
 
 
-def _log_mean(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+def log_mean(logs: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Log of the mean wealth of the bettors, from (n, bettors) to shape (n,)."""
     highest = logs.max(axis=1)
     total = np.zeros(len(logs))
     for bettor in range(logs.shape[1]):

@@ -5,9 +5,8 @@ from typing import Literal
 
 import msgspec
 
+from ml_assets.ml.sequential.evidence import Evidence
 from ml_assets.ml.sequential.guardrail import Guardrail
-from ml_assets.ml.sequential.shadow import Shadow
-from ml_assets.ml.sequential.split import Split
 
 Verdict = Literal["promote", "roll_back", "keep", "not_yet"]
 
@@ -24,7 +23,7 @@ class Decision(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def decide(
-    evidence: Shadow | Split,
+    evidence: Evidence,
     guardrails: Sequence[Guardrail] = (),
     *,
     expired: bool = False,
@@ -34,8 +33,8 @@ def decide(
 
     Parameters
     ----------
-    evidence : Shadow or Split
-        The comparison of right answers.
+    evidence : Evidence
+        The comparison of the two arms: a Shadow, Split, Betting or Planned.
     guardrails : sequence of Guardrail
         A breach of one ends the experiment, whatever the comparison shows.
     expired : bool
@@ -46,6 +45,7 @@ def decide(
 
     Examples
     --------
+    >>> from ml_assets.ml.sequential import Shadow
     >>> decide(Shadow()).verdict
     'not_yet'
     >>> decide(Shadow(), expired=True).verdict
@@ -70,9 +70,12 @@ def decide(
         )
     if evidence.decided == "promote":
         figures += f"; guardrails await requests: {', '.join(unseen)}"
-    if expired:
+    # A planned comparison that was won may still await its guardrails.
+    used_up = evidence.finished and evidence.decided is None
+    if expired or used_up:
+        over = "time is" if expired else "the planned labels are"
         return Decision(
             verdict="keep",
-            sentence=f"time is over without evidence for the challenger: {figures}",
+            sentence=f"{over} over without evidence for the challenger: {figures}",
         )
     return Decision(verdict="not_yet", sentence=figures)

@@ -1,43 +1,40 @@
-"""Whether live performance is below the offline figure: a test valid at any time."""
+"""Whether live performance is worse than the offline figure: valid at any time."""
 
 import math
-from typing import Literal
 
 import msgspec
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from ml_assets.ml.intervals import wilson
-
-# Rates that are bet on, as shares of the way from the offline figure to the worst.
-ALTERNATIVES = (0.02, 0.05, 0.1, 0.2, 0.4, 0.8)
-# A change may begin at any multiple of so many labels.
-BLOCK = 25
+from ml_assets.ml.sequential.change import state_of
+from ml_assets.ml.sequential.losses import Scale, as_losses
 
 
 class Degradation(msgspec.Struct, frozen=True, kw_only=True):
-    """Whether a live metric is below the offline one.
+    """Whether a live metric is worse than the offline one.
 
     Parameters
     ----------
-    metric : {'accuracy', 'roc_auc'}
+    metric : str
+        ``accuracy``, ``roc_auc`` or the name of a loss.
     limit : float
-        What the live figure is compared with: the lower confidence bound of the offline
-        one, less the margin.
+        What the live figure is compared with: the confidence bound of the offline one
+        on its worse side, and the margin beyond. That of a loss is in its own unit.
     n : int
         Labels, or pairs of a positive and a negative, that are judged.
     since : int
         How many came before them, and ended with a recovery.
     log_e, threshold : float
-        Log e-value now, and what it must reach: against "not below `limit`", and once
-        degraded against "not above".
+        Log e-value now, and what it must reach: against "not worse than `limit`", and
+        once degraded against "not better".
     degraded : bool
-        Whether the metric was shown to be below `limit`, and not to be above it since.
+        Whether the metric was shown to be worse than `limit`, and not better since.
     sentence : str
         The finding in words.
     """
 
-    metric: Literal["accuracy", "roc_auc"]
+    metric: str
     limit: float
     n: int
     since: int
@@ -120,29 +117,106 @@ def auc_degraded(
     return _degraded("roc_auc", (1 + np.sign(gap)) / 2, offline_low - margin, alpha / 2)
 
 
+def loss_degraded(
+    losses: ArrayLike,
+    offline_high: float,
+    *,
+    scale: Scale,
+    margin: float = 0.1,
+    alpha: float = 0.01,
+) -> Degradation:
+    """Whether the live mean of a bounded loss is above the offline figure.
+
+    Parameters
+    ----------
+    losses : array-like of float, shape (n_labels,)
+        Loss of each answer, scaled to 0 to 1, in the order in which labels arrived,
+        from the first.
+    offline_high : float
+        Upper limit of the offline mean, scaled, that is too low with a chance of half
+        of `alpha`, from `mean_upper_bound`.
+    scale : Scale
+        Name and bound of the loss, for the sentence.
+    margin : float
+        Loss that is accepted, as a part of `offline_high`.
+    alpha : float
+        Chance of ever calling a version degraded that is not.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> cost = Scale("cost", 400)
+    >>> loss_degraded(rng.random(3_000) * 0.2, 0.11, scale=cost).degraded
+    False
+    >>> loss_degraded(rng.random(3_000) * 0.3, 0.11, scale=cost).sentence
+    'live mean cost 59.97 over 3,000 labels is above 48.4'
+    """
+    limit = offline_high * (1 + margin)
+    good = 1 - as_losses("loss", losses)
+    return _degraded(scale.name, good, 1 - limit, alpha / 2, scale)
+
+
+def mean_upper_bound(losses: ArrayLike, alpha: float) -> float:
+    """What the true mean of losses exceeds with probability at most `alpha`.
+
+    The empirical Bernstein bound of Maurer and Pontil (2009), valid once.
+
+    Parameters
+    ----------
+    losses : array-like of float, shape (n,)
+        Independent, each from 0 to 1.
+
+    Returns
+    -------
+    float
+        1 at most, and for fewer than two losses.
+
+    Examples
+    --------
+    >>> round(mean_upper_bound([0.1, 0.3] * 500, 0.005), 4)
+    0.2249
+    """
+    given = as_losses("loss", losses)
+    if len(given) < 2:
+        return 1.0
+    spread = math.log(2 / alpha)
+    noise = math.sqrt(2 * float(given.var(ddof=1)) * spread / len(given))
+    return min(float(given.mean()) + noise + 7 * spread / (3 * (len(given) - 1)), 1.0)
+
+
 def _degraded(
-    metric: Literal["accuracy", "roc_auc"],
+    metric: str,
     good: NDArray[np.float64],
     limit: float,
     alpha: float,
+    loss: Scale | None = None,
 ) -> Degradation:
-    name = "accuracy" if metric == "accuracy" else "ROC AUC"
+    """Of a metric that is the mean of `good`, or of a loss that is its complement."""
+    names = {"accuracy": "accuracy", "roc_auc": "ROC AUC"}
+    name = names[metric] if loss is None else f"mean {metric}"
+    worse, better = ("below", "above") if loss is None else ("above", "below")
+
+    def shown(value: float) -> str:
+        return f"{value:.4f}" if loss is None else f"{(1 - value) * loss.bound:.4g}"
+
     if not 0 < limit < 1:
-        raise ValueError(f"{name} cannot be held against {limit}")
+        raise ValueError(f"{name} cannot be held against {shown(limit)}")
     threshold = -math.log(alpha)
-    since, degraded, log_e = _state(good, limit, threshold)
+    since, degraded, log_e = state_of(good, limit, threshold)
     judged = good[since:]
-    live = f"{judged.mean():.4f}" if len(judged) else "unknown"
-    what = "labels" if metric == "accuracy" else "pairs"
+    live = shown(float(judged.mean())) if len(judged) else "unknown"
+    what = "pairs" if metric == "roc_auc" else "labels"
     if not degraded:
-        relation = f"is not shown to be below {limit:.4f}"
+        relation = f"is not shown to be {worse} {shown(limit)}"
     elif judged.mean() < limit:
-        relation = f"is below {limit:.4f}"
+        relation = f"is {worse} {shown(limit)}"
     else:
-        relation = f"was below {limit:.4f} and is not shown to be above it again"
+        relation = (
+            f"was {worse} {shown(limit)} and is not shown to be {better} it again"
+        )
     return Degradation(
         metric=metric,
-        limit=limit,
+        limit=limit if loss is None else (1 - limit) * loss.bound,
         n=len(judged),
         since=since,
         log_e=log_e,
@@ -150,68 +224,3 @@ def _degraded(
         degraded=degraded,
         sentence=f"live {name} {live} over {len(judged):,} {what} {relation}",
     )
-
-
-def _state(
-    good: NDArray[np.float64], limit: float, threshold: float
-) -> tuple[int, bool, float]:
-    """Where what is judged now begins, whether it is degraded, and the log e-value.
-
-    The figure is called degraded when it is shown to be below the limit, and no longer
-    when what came after that is shown to be above it; then all begins anew.
-    """
-    since = at = 0
-    degraded = False
-    while True:
-        # Once degraded, it is the right answers whose rate is to be shown to be high.
-        rest = good[at:]
-        log_e = (
-            log_e_since(rest, limit) if degraded else log_e_since(1 - rest, 1 - limit)
-        )
-        shown = np.flatnonzero(log_e >= threshold)
-        if not len(shown):
-            return since, degraded, float(log_e[-1]) if len(log_e) else 0.0
-        at += int(shown[0]) + 1
-        since, degraded = (since if not degraded else at), not degraded
-
-
-def log_e_since(outcomes: NDArray[np.float64], null: float) -> NDArray[np.float64]:
-    """Log e-value, after each outcome, against "their mean is at most `null`".
-
-    It is a bet on each of several higher means, begun anew at every block of labels: a
-    change after thousands of labels is seen as soon as one at the start. The stakes of
-    the beginnings, 1 / k (k + 1), add up to one, so that the sum is an e-process.
-
-    Parameters
-    ----------
-    outcomes : ndarray of shape (n,)
-        Each from 0 to 1, in the order in which they came.
-    null : float
-        The limit, above 0 and below 1.
-
-    Returns
-    -------
-    ndarray of shape (n,)
-        Its exponential exceeds ``1 / alpha`` *ever* with probability at most ``alpha``
-        (Ville's inequality).
-
-    Examples
-    --------
-    >>> late = np.repeat([0.0, 1.0], [5_000, 40])
-    >>> bool(log_e_since(late, 0.2)[-1] > np.log(1_000))
-    True
-    """
-    if not len(outcomes):
-        return np.zeros(0)
-    steps = np.arange(len(outcomes))
-    block = steps // BLOCK + 1
-    stake = np.where(steps % BLOCK == 0, -np.log(block * (block + 1.0)), -np.inf)
-    # What is staked on beginnings that are still to come.
-    found = [-np.log(block + 1.0)]
-    for share in ALTERNATIVES:
-        mean = null + share * (1 - null)
-        gains = np.log1p((mean - null) / (null * (1 - null)) * (outcomes - null))
-        total = np.cumsum(gains)
-        begun = np.logaddexp.accumulate(stake - (total - gains))
-        found.append(total + begun - np.log(len(ALTERNATIVES)))
-    return np.asarray(np.logaddexp.reduce(found))

@@ -52,6 +52,15 @@ class Evidence(msgspec.Struct, frozen=True, kw_only=True):
         """What a log e-value must reach to decide."""
         return -math.log(self.alpha)
 
+    @property
+    def finished(self) -> bool:
+        """Whether no later label can decide."""
+        return False
+
+    def describe(self) -> str:
+        """The figures in words."""
+        raise NotImplementedError
+
     def _after(self, trace: Trace, **changes: Any) -> Self:
         """The state after the labels of `trace`; without labels, this very state."""
         added = len(trace.better)

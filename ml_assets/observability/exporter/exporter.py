@@ -17,7 +17,8 @@ from prometheus_client.registry import Collector
 
 from ml_assets.observability.exporter.event_log import EventLogSource
 from ml_assets.observability.exporter.instance import InstanceSource, LazyInstance
-from ml_assets.observability.exporter.metric_families import FoldedSeries
+from ml_assets.observability.exporter.ledger_tails import VERIFY_SECONDS
+from ml_assets.observability.exporter.metric_families import LIMIT, FoldedSeries
 from ml_assets.observability.exporter.polling import (
     Poller,
     Source,
@@ -38,21 +39,29 @@ class Exporter(Collector):
     ----------
     dagster_home
         Directory of the Dagster instance.
-    root
-        Storage of the models.
     seconds
         Between two polls of a source.
+    series
+        The most of one counter or histogram.
+    verify_seconds
+        Each ledger is verified as a whole at least so often.
     """
 
-    def __init__(self, dagster_home: Path, root: Path, seconds: float) -> None:
-        folded = FoldedSeries()
+    def __init__(
+        self,
+        dagster_home: Path,
+        seconds: float,
+        series: int = LIMIT,
+        verify_seconds: float = VERIFY_SECONDS,
+    ) -> None:
+        folded = FoldedSeries(series)
         self._instance = LazyInstance(dagster_home)
         self._events = EventLogSource(self._instance, folded)
         sources: list[Source] = [
             InstanceSource(self._instance, folded),
             self._events,
-            StorageSource(root, folded),
-            *trace_sources(self._instance, root),
+            StorageSource(folded, verify_seconds),
+            *trace_sources(self._instance),
         ]
         self._health = SourceHealth(folded)
         self._pollers = [Poller(item, self._health, seconds) for item in sources]

@@ -1,11 +1,16 @@
 """Ledger entries: deployments, rollbacks, refusals, holds and releases."""
 
 import datetime as dt
+import threading
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
 from prometheus_client.core import Metric
 
+from ml_assets.observability.exporter.ledger_tails import (
+    VERIFY_SECONDS,
+    LedgerTails,
+    Tail,
+)
 from ml_assets.observability.exporter.metric_families import (
     CounterFamily,
     FoldedSeries,
@@ -13,7 +18,6 @@ from ml_assets.observability.exporter.metric_families import (
 )
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
-from ml_assets.state.ledger import Ledger, active_holds
 
 DEPLOYMENTS = ("deployment", "promotion", "experiment")
 TRIGGERS = ("automatic", "manual")
@@ -23,126 +27,159 @@ OUTCOMES = ("success", "failure", "refused")
 AUTOMATIC = ("sensor ", "schedule ")
 
 
-class CachedLedger(NamedTuple):
-    """A ledger as it was read, and the number and hash of its last entry then."""
-
-    head: tuple[int, str] | None
-    entries: list[Entry]
-    problems: int
-
-
 class LedgerMetrics:
-    """Reads every ledger; one that did not change is not read again."""
+    """The families of ledgers; each entry is counted when it is read.
 
-    def __init__(self, folded: FoldedSeries) -> None:
-        self._ledger = Ledger()
-        self._folded = folded
-        self._cached: dict[str, CachedLedger] = {}
+    Parameters
+    ----------
+    folded
+    verify_seconds : float
+        Each ledger is verified as a whole at least so often.
+    """
 
-    def metrics(self, models: Sequence[str]) -> Iterator[Metric]:
-        """The families."""
-        yield from self._of_models(models)
-        yield from self._integrity(models)
-        yield from self._of_releases(self._read(RELEASE).entries)
+    def __init__(
+        self, folded: FoldedSeries, verify_seconds: float = VERIFY_SECONDS
+    ) -> None:
+        self._ledgers = LedgerTails(verify_seconds)
+        self._models, self._releases = ModelCounts(folded), ReleaseCounts(folded)
 
-    def _of_models(self, models: Sequence[str]) -> Iterator[Metric]:
-        deployments = self._counter(
-            "deployments_total", "Plans that were activated.", "model", "kind"
-        )
-        rollbacks = self._counter(
-            "rollbacks_total", "Rollbacks to an earlier version.", "model", "trigger"
-        )
-        refusals = self._counter(
-            "refusals_total",
-            "Deployments that were refused, or did not roll out.",
-            "model",
-        )
+    def metrics(self, models: Sequence[str], stop: threading.Event) -> Iterator[Metric]:
+        """Read what is new; the families."""
+        for model, entries in self._ledgers.poll(stop):
+            if model == RELEASE:
+                self._releases.add(entries)
+            else:
+                self._models.add(model, entries)
+        yield from self._models.metrics(models)
+        yield from self._state(models)
+        yield from self._releases.metrics()
+
+    def _state(self, models: Sequence[str]) -> Iterator[Metric]:
         on_hold = GaugeFamily(
             "ml_assets_versions_on_hold", "Versions that are on hold.", ("model",)
         )
-        for model in models:
-            # A series that appears with 1 would not be seen to rise.
-            refusals.add(model, n=0)
-            for kind in DEPLOYMENTS:
-                deployments.add(model, kind, n=0)
-            for trigger in TRIGGERS:
-                rollbacks.add(model, trigger, n=0)
-            entries = self._read(model).entries
-            for entry in entries:
-                if entry.kind in DEPLOYMENTS:
-                    deployments.add(model, entry.kind)
-                elif entry.kind == "rollback":
-                    rollbacks.add(model, trigger_of(entry))
-                elif entry.kind == "refusal":
-                    refusals.add(model)
-            on_hold.set(model, value=len(active_holds(entries)))
-        for family in (deployments, rollbacks, refusals, on_hold):
-            yield family.metric()
-
-    def _integrity(self, models: Sequence[str]) -> Iterator[Metric]:
         intact = GaugeFamily(
             "ml_assets_ledger_intact", "1 if the hash chain verifies.", ("model",)
         )
         number = GaugeFamily(
             "ml_assets_ledger_entries", "Entries that can be read.", ("model",)
         )
+        verified = GaugeFamily(
+            "ml_assets_ledger_verified_timestamp_seconds",
+            "When the whole of a ledger was last verified.",
+            ("model",),
+        )
         for model in (*models, RELEASE):
-            cached = self._read(model)
-            intact.set(model, value=float(not cached.problems))
-            number.set(model, value=len(cached.entries))
-        yield from (intact.metric(), number.metric())
+            tail = self._ledgers.tails.get(model, Tail())
+            intact.set(model, value=float(tail.is_intact))
+            number.set(model, value=tail.entries)
+            if tail.verified_at:
+                verified.set(model, value=tail.verified_at)
+            if model != RELEASE:
+                on_hold.set(model, value=len(tail.held))
+        for family in (on_hold, intact, number, verified):
+            yield family.metric()
 
-    def _of_releases(self, entries: list[Entry]) -> Iterator[Metric]:
+
+class ModelCounts:
+    """Decisions on models."""
+
+    def __init__(self, folded: FoldedSeries) -> None:
+        self._deployments = _counter(
+            folded, "deployments_total", "Plans that were activated.", "model", "kind"
+        )
+        self._rollbacks = _counter(
+            folded,
+            "rollbacks_total",
+            "Rollbacks to an earlier version.",
+            "model",
+            "trigger",
+        )
+        self._refusals = _counter(
+            folded,
+            "refusals_total",
+            "Deployments that were refused, or did not roll out.",
+            "model",
+        )
+
+    def add(self, model: str, entries: Sequence[Entry]) -> None:
+        """Count new entries."""
+        for entry in entries:
+            if entry.kind in DEPLOYMENTS:
+                self._deployments.add(model, entry.kind)
+            elif entry.kind == "rollback":
+                self._rollbacks.add(model, trigger_of(entry))
+            elif entry.kind == "refusal":
+                self._refusals.add(model)
+
+    def metrics(self, models: Sequence[str]) -> Iterator[Metric]:
+        """The families."""
+        for model in models:
+            # A series that appears with 1 would not be seen to rise.
+            self._refusals.add(model, n=0)
+            for kind in DEPLOYMENTS:
+                self._deployments.add(model, kind, n=0)
+            for trigger in TRIGGERS:
+                self._rollbacks.add(model, trigger, n=0)
+        for family in (self._deployments, self._rollbacks, self._refusals):
+            yield family.metric()
+
+
+class ReleaseCounts:
+    """Releases of the platform itself."""
+
+    def __init__(self, folded: FoldedSeries) -> None:
         labels = ("environment", "outcome")
-        releases = self._counter("releases_total", "Releases by outcome.", *labels)
-        rollbacks = self._counter(
+        self._releases = _counter(
+            folded, "releases_total", "Releases by outcome.", *labels
+        )
+        self._rollbacks = _counter(
+            folded,
             "release_rollbacks_total",
             "Rollbacks to an earlier release.",
             "environment",
             "trigger",
         )
-        approvals = self._counter(
-            "release_approvals_total", "Approvals for production."
+        self._approvals = _counter(
+            folded, "release_approvals_total", "Approvals for production."
         )
-        last = GaugeFamily(
+        self._last = GaugeFamily(
             "ml_assets_release_last_timestamp_seconds",
             "When a release last had this outcome.",
             labels,
         )
-        approvals.add(n=0)
+        self._approvals.add(n=0)
         for environment in ENVIRONMENTS:
             for outcome in OUTCOMES:
-                releases.add(environment, outcome, n=0)
+                self._releases.add(environment, outcome, n=0)
             for trigger in TRIGGERS:
-                rollbacks.add(environment, trigger, n=0)
+                self._rollbacks.add(environment, trigger, n=0)
+
+    def add(self, entries: Sequence[Entry]) -> None:
+        """Count new entries."""
         for entry in entries:
             if entry.kind == "approval":
-                approvals.add()
+                self._approvals.add()
             elif entry.kind == "rollback":
-                rollbacks.add(environment_of(entry), trigger_of(entry))
+                self._rollbacks.add(environment_of(entry), trigger_of(entry))
             elif entry.kind == "release_failure" and entry.evidence.get("returned"):
                 # The run in which it failed rolled it back.
-                rollbacks.add(environment_of(entry), "automatic")
+                self._rollbacks.add(environment_of(entry), "automatic")
             result = outcome_of(entry)
             if result is not None:
                 environment = environment_of(entry)
-                releases.add(environment, result)
+                self._releases.add(environment, result)
                 moment = dt.datetime.fromisoformat(entry.time).timestamp()
-                last.raise_to(environment, result, value=moment)
-        for family in (releases, rollbacks, approvals, last):
+                self._last.raise_to(environment, result, value=moment)
+
+    def metrics(self) -> Iterator[Metric]:
+        """The families."""
+        for family in (self._releases, self._rollbacks, self._approvals, self._last):
             yield family.metric()
 
-    def _counter(self, name: str, text: str, *labels: str) -> CounterFamily:
-        return CounterFamily(f"ml_assets_{name}", text, labels, self._folded)
 
-    def _read(self, model: str) -> CachedLedger:
-        head = self._ledger.head(model)
-        cached = self._cached.get(model)
-        if cached is None or cached.head != head:
-            problems = len(self._ledger.verify(model))
-            cached = CachedLedger(head, self._ledger.entries(model), problems)
-            self._cached[model] = cached
-        return cached
+def _counter(folded: FoldedSeries, name: str, text: str, *labels: str) -> CounterFamily:
+    return CounterFamily(f"ml_assets_{name}", text, labels, folded)
 
 
 def trigger_of(entry: Entry) -> str:

@@ -1,9 +1,10 @@
 """Metric families whose series are kept here, and rendered for each scrape.
 
-A counter or histogram holds at most `LIMIT` series. Label values come from definitions,
-so that the limit is not reached in practice; where an event log is full of generated
-names, further ones are folded into one series, which goes on counting. A metric for
-each family, an alert on it and one line in the log report that.
+A counter or histogram holds as many series as `FoldedSeries` is made with. Label values
+come from definitions, so that the limit is not reached in practice; where an
+event log is full of generated names, further ones are folded into one series, which
+goes on counting. A metric for each family, an alert on it and one line in the log
+report that.
 
 A gauge has a series for everything that exists, however much that is: two numbers do
 not fold into one, and one that is left out looks like a thing that is gone.
@@ -20,7 +21,8 @@ from prometheus_client.core import (
     Metric,
 )
 
-LIMIT = 10_000
+# A thousand models have some 24,000 of the largest family, their ticks by outcome.
+LIMIT = 100_000
 OTHER = "other"
 Labels = tuple[str, ...]
 
@@ -28,9 +30,16 @@ logger = logging.getLogger("ml_assets.exporter")
 
 
 class FoldedSeries:
-    """How many samples were counted as `OTHER`, by family."""
+    """How many samples were counted as `OTHER`, by family.
 
-    def __init__(self) -> None:
+    Parameters
+    ----------
+    limit : int, default=100000
+        Series of one counter or histogram.
+    """
+
+    def __init__(self, limit: int = LIMIT) -> None:
+        self.limit = limit
         self.counts: dict[str, int] = {}
 
     def add(self, family: str) -> None:
@@ -39,7 +48,7 @@ class FoldedSeries:
             logger.warning(
                 "%s has %s series, and further ones are counted as %r:"
                 " ml_assets_exporter_series_folded_total has their number",
-                *(family, LIMIT, OTHER),
+                *(family, self.limit, OTHER),
             )
         self.counts[family] = self.counts.get(family, 0) + 1
 
@@ -56,7 +65,7 @@ class CounterFamily:
 
     def add(self, *labels: str, n: float = 1.0) -> None:
         """Count `n` more; 0 makes the series exist, so that its first rise is seen."""
-        if labels not in self._values and len(self._values) >= LIMIT:
+        if labels not in self._values and len(self._values) >= self._folded.limit:
             self._folded.add(self.name)
             labels = (OTHER,) * len(labels)
         self._values[labels] = self._values.get(labels, 0.0) + n
@@ -122,7 +131,7 @@ class HistogramFamily:
 
     def observe(self, *labels: str, value: float) -> None:
         """Count one value."""
-        if labels not in self._buckets and len(self._buckets) >= LIMIT:
+        if labels not in self._buckets and len(self._buckets) >= self._folded.limit:
             self._folded.add(self.name)
             labels = (OTHER,) * len(labels)
         if labels not in self._buckets:

@@ -6,7 +6,6 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
 from typing import NamedTuple
 
 from dagster import (
@@ -98,8 +97,6 @@ class RunTracer:
         Whose runs are sent.
     send
         Hands spans to the collector and returns whether they were taken.
-    root
-        Storage, whose records name the run that trained a version.
 
     Attributes
     ----------
@@ -111,7 +108,6 @@ class RunTracer:
         self,
         instance: DagsterInstance,
         send: Callable[[Sequence[Span]], bool],
-        root: Path,
     ) -> None:
         self.sent = self.lost = self.refused = 0
         self._instance = instance
@@ -220,9 +216,8 @@ class RunTraceSource:
 
     name = "traces"
 
-    def __init__(self, instance: LazyInstance, root: Path) -> None:
+    def __init__(self, instance: LazyInstance) -> None:
         self._instance = instance
-        self._root = root
         self._tracer: RunTracer | None = None
 
     def poll(self, stop: threading.Event) -> Sequence[Metric]:
@@ -231,7 +226,7 @@ class RunTraceSource:
             from ml_assets.core.tracing.otlp import Sender
 
             sender = Sender("ml-assets-runs", logger)
-            self._tracer = RunTracer(self._instance.get(), sender.send, self._root)
+            self._tracer = RunTracer(self._instance.get(), sender.send)
         tracer = self._tracer
         while not stop.is_set() and tracer.send_ended():
             pass
@@ -245,6 +240,6 @@ class RunTraceSource:
         ]
 
 
-def trace_sources(instance: LazyInstance, root: Path) -> list[RunTraceSource]:
+def trace_sources(instance: LazyInstance) -> list[RunTraceSource]:
     """The source of traces, where the environment names a collector."""
-    return [RunTraceSource(instance, root)] if is_traced() else []
+    return [RunTraceSource(instance)] if is_traced() else []

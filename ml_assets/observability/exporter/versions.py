@@ -1,7 +1,6 @@
 """Versions of each model: those in its active plan, and the newest ones."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from prometheus_client.core import Metric
 
@@ -17,7 +16,7 @@ NEWEST = 5
 class PlanMetrics:
     """The active plan of each model, and its gate; made anew at every poll."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self) -> None:
         self._store = Versions()
         self._info = GaugeFamily(
             "ml_assets_model_info",
@@ -65,7 +64,7 @@ class PlanMetrics:
 class VersionMetrics:
     """Training and evaluation of versions; made anew at every poll."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self) -> None:
         labels = ("model", "version")
         self._store = Versions()
         self._trained = GaugeFamily(

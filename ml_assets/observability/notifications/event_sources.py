@@ -3,7 +3,6 @@
 import datetime as dt
 import re
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 
 import dagster as dg
@@ -70,7 +69,7 @@ def failed_runs(instance: dg.DagsterInstance, after: int) -> Iterator[Notificati
 
 
 def gate_verdicts(
-    instance: dg.DagsterInstance, root: Path, model: str, after: int
+    instance: dg.DagsterInstance, model: str, after: int
 ) -> Iterator[Notification]:
     """Verdicts of the gate."""
     store = Versions()

@@ -1,84 +1,92 @@
 """Sends each notification at most once, and counts the outcomes.
 
-It is claimed by a file that is created once, before anything is sent; a process that
-dies in between leaves the claim, and nothing is sent again. The claim is removed only
-where it is certain that nothing arrived.
+Its row is committed before anything is sent; a process that dies in between leaves the
+row, and nothing is sent again. It is removed only where it is certain that nothing
+arrived.
 """
 
-import hashlib
 import time
-from pathlib import Path
-from typing import Any
+from collections.abc import Sequence
 
-from ml_assets.core.files import create_bytes, locked, read_json, write_json
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.exc import IntegrityError
+
 from ml_assets.observability.notifications.messages import (
     Notification,
     message,
     ui_address,
 )
 from ml_assets.observability.notifications.slack import Outcome, Slack
+from ml_assets.state.engine import reading, writing
+from ml_assets.state.schema import notification_counts as counts
+from ml_assets.state.schema import notifications
 
 # Of events that are older than a day nothing is sent.
 KEPT_SECONDS = 7 * 86_400.0
+# Keys of one query; databases limit how many there may be.
+BATCH = 500
+_SUBJECT = "notifications"
 
 
 class Notifier:
-    """Sends to `channel`; claims and counts are in the storage directory `root`."""
+    """Sends to `channel`."""
 
-    def __init__(self, root: Path, channel: Slack) -> None:
-        self.directory = root / "notifications"
+    def __init__(self, channel: Slack) -> None:
         self.channel = channel
 
     def notify(self, notification: Notification) -> Outcome | None:
-        """Send `notification` once; None where it is claimed already."""
-        claim = self._claim(notification)
-        if not create_bytes(claim, f"{notification.key}\n".encode()):
-            return None
+        """Send `notification` once; None where it was sent, or may have been."""
+        row = {"key": notification.key, "claimed_at": time.time()}
+        with writing(_SUBJECT) as connection:
+            try:
+                connection.execute(notifications.insert().values(row))
+            except IntegrityError:
+                return None
         outcome = self.channel.send(message(notification, ui_address()))
-        if outcome.result == "undelivered":
-            claim.unlink()
-        self._count(notification, outcome)
+        with writing(_SUBJECT) as connection:
+            if outcome.result == "undelivered":
+                of_key = notifications.c.key == notification.key
+                connection.execute(delete(notifications).where(of_key))
+            _count(connection, notification.kind, outcome.result)
         return outcome
 
-    def is_claimed(self, notification: Notification) -> bool:
-        """Whether it was sent, or another process is about to."""
-        return self._claim(notification).exists()
+    def unsent(self, found: Sequence[Notification]) -> list[Notification]:
+        """Those that were not sent, and that no other process is about to send."""
+        known: set[str] = set()
+        with reading() as connection:
+            for start in range(0, len(found), BATCH):
+                keys = [item.key for item in found[start : start + BATCH]]
+                rows = select(notifications.c.key).where(notifications.c.key.in_(keys))
+                known.update(connection.scalars(rows))
+        return [item for item in found if item.key not in known]
 
-    def remove_old_claims(self, now: float | None = None) -> int:
-        """Remove claims that are older than a week; return how many."""
-        oldest = (time.time() if now is None else now) - KEPT_SECONDS
-        found = [
-            path
-            for path in self.directory.glob("claims/*")
-            if path.stat().st_mtime < oldest
-        ]
-        for path in found:
-            path.unlink(missing_ok=True)
-        return len(found)
-
-    def _claim(self, notification: Notification) -> Path:
-        name = hashlib.sha256(notification.key.encode()).hexdigest()[:32]
-        return self.directory / "claims" / name
-
-    def _count(self, notification: Notification, outcome: Outcome) -> None:
-        path = counts_path(self.directory.parent)
-        with locked(path.with_suffix(".lock")):
-            counts = read_counts(self.directory.parent)
-            of_kind = counts.setdefault(notification.kind, {})
-            of_kind[outcome.result] = of_kind.get(outcome.result, 0) + 1
-            write_json(path, counts)
+    def forget_old(self, now: float) -> int:
+        """Remove what was sent more than a week before `now`, in Unix seconds."""
+        is_old = notifications.c.claimed_at < now - KEPT_SECONDS
+        with reading() as connection:
+            oldest = select(notifications.c.key).where(is_old).limit(1)
+            if connection.scalar(oldest) is None:
+                return 0
+        with writing(_SUBJECT) as connection:
+            return connection.execute(delete(notifications).where(is_old)).rowcount
 
 
-def counts_path(root: Path) -> Path:
-    """File with the number of attempts by kind of notification and result."""
-    return root / "notifications" / "counts.json"
+def _count(connection: Connection, kind: str, result: str) -> None:
+    is_ours = (counts.c.kind == kind) & (counts.c.result == result)
+    one_more = counts.update().where(is_ours).values(number=counts.c.number + 1)
+    if not connection.execute(one_more).rowcount:
+        row = {"kind": kind, "result": result, "number": 1}
+        connection.execute(counts.insert().values(row))
 
 
-def read_counts(root: Path) -> dict[str, dict[str, int]]:
+def read_counts() -> dict[str, dict[str, int]]:
     """Attempts since the beginning: kind of notification to result to number.
 
     Results are ``delivered``, ``undelivered`` (it is tried again), ``refused`` and
     ``unknown`` (it is not).
     """
-    counts: Any = read_json(counts_path(root))
-    return counts or {}
+    found: dict[str, dict[str, int]] = {}
+    with reading() as connection:
+        for row in connection.execute(select(counts)):
+            found.setdefault(row.kind, {})[row.result] = row.number
+    return found

@@ -1,5 +1,6 @@
 """What a server serves at one moment, as one immutable value that is swapped whole."""
 
+import copy
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple
@@ -66,19 +67,58 @@ class ServedState:
         metrics: Metrics,
         logs: LogKeeper | None = None,
     ) -> None:
-        self.models = dict(sorted(models.items()))
-        self.missing = missing
-        self.is_scanned = scanned
-        self.is_ready = scanned and bool(models) and not missing
         self._metrics = metrics
         self._logs = logs
-        self.routes = self._static_routes()
-        for model in self.models.values():
-            self.routes |= self._model_routes(model)
-        self._invocations: dict[str, Route] = {
-            name: self._model_route("invocations", model, mlflow_protocol.invoke)
-            for name, model in self.models.items()
-        }
+        self.models: dict[str, ServedModel] = {}
+        self.routes: dict[str, Route] = {}
+        self.fast_routes: dict[bytes, Route] = {}
+        self._invocations: dict[str, Route] = {}
+        for _, model in sorted(models.items()):
+            self._add(model)
+        self._complete(missing, scanned)
+
+    def updated(
+        self, missing: frozenset[str], model: ServedModel | None = None
+    ) -> "ServedState":
+        """This state after a reading, with `model` in place of the one of its name.
+
+        The routes of the other models are those of this state.
+        """
+        found = copy.copy(self)
+        found.models = self.models.copy()
+        found.routes = self.routes.copy()
+        found.fast_routes = self.fast_routes.copy()
+        found._invocations = self._invocations.copy()
+        if model is not None:
+            is_new = model.name not in found.models
+            found._add(model)
+            if is_new:
+                found.models = dict(sorted(found.models.items()))
+        found._complete(missing, True)
+        return found
+
+    def _add(self, model: ServedModel) -> None:
+        """Make the routes of one model."""
+        self.models[model.name] = model
+        routes = self._model_routes(model)
+        self.routes |= routes
+        self._invocations[model.name] = self._model_route(
+            "invocations", model, mlflow_protocol.invoke
+        )
+        # Predictions of compiled versions, by the address that a request gives.
+        for path, route in routes.items():
+            if route.method == "POST":
+                if model.is_fast:
+                    self.fast_routes[path.encode()] = route
+                else:
+                    self.fast_routes.pop(path.encode(), None)
+
+    def _complete(self, missing: frozenset[str], scanned: bool) -> None:
+        """Make the routes that are of no model, or of whichever is the only one."""
+        self.missing = missing
+        self.is_scanned = scanned
+        self.is_ready = scanned and bool(self.models) and not missing
+        self.routes |= self._static_routes()
         # For counting only: every request is answered by a route of one model.
         self.routes["/invocations"] = Route(
             "POST", _unreachable, self._series("invocations")
@@ -90,23 +130,12 @@ class ServedState:
         self.prediction = Route(
             "GET", self._prediction, self._series("prediction"), uses_files=True
         )
-        self.fast_routes = self._fast_routes()
-        self._documents: dict[str, Response] = {}
-
-    def _fast_routes(self) -> dict[bytes, Route]:
-        """Predictions of compiled versions, by the address that a request gives."""
-        found = {
-            path.encode(): route
-            for path, route in self.routes.items()
-            if route.model is not None
-            and route.model.is_fast
-            and route.method == "POST"
-        }
+        self.fast_routes.pop(b"/invocations", None)
         if len(self._invocations) == 1:
             route = next(iter(self._invocations.values()))
             if route.model is not None and route.model.is_fast:
-                found[b"/invocations"] = route
-        return found
+                self.fast_routes[b"/invocations"] = route
+        self._documents: dict[str, Response] = {}
 
     def invocations(self, query_model: str | None) -> Route:
         """The route of ``/invocations`` for the model that the request names."""

@@ -74,6 +74,7 @@ class Metrics(Collector):
         self.in_flight = 0
         self.connections = 0
         self.ready = False
+        self.storage_reachable = True
         self.plans: dict[str, ServingPlan] = {}
         self.refusals: dict[str, int] = {}
         self.lost: dict[str, int] = {}
@@ -212,6 +213,11 @@ class Metrics(Collector):
             ("in_flight", "Requests being answered.", self.in_flight),
             ("connections", "Open connections.", self.connections),
             ("ready", "1 if every model is served.", int(self.ready)),
+            (
+                "storage_reachable",
+                "1 if the storage answered when the plans were read last.",
+                int(self.storage_reachable),
+            ),
         ):
             yield GaugeMetricFamily(f"ml_assets_{name}", text, value=value)
 

@@ -1,26 +1,31 @@
 """Load one arm and score its probe rows, in a process that may crash.
 
-``python -m ml_assets.serving.models.preflight ROOT`` reads the arm as JSON from its
-standard input and ends with 0 when the arm may take traffic;
-otherwise with 1, and the reason in one line on standard error.
+``python -m ml_assets.serving.models.preflight STORAGE`` reads the arm as JSON from its
+standard input. It ends with 0 when the arm may take traffic; with 1 when it must not,
+and with 2 when the storage did not answer. The reason is a line on standard error.
 """
 
 import sys
-from pathlib import Path
 
 import msgspec
 
 from ml_assets.core.digests import BundleError
+from ml_assets.core.storage import Storage, StorageUnavailableError
 from ml_assets.records.plan import Arm
 from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.bundle_cache import fetch
+
+UNREACHABLE = 2
 
 
 def main() -> int:
     """Run the check; the process's exit code."""
     try:
-        root = Path(sys.argv[1])
         arm = msgspec.json.decode(sys.stdin.buffer.read(), type=Arm)
-        load_runtime(root / arm.bundle, arm.files)
+        load_runtime(fetch(Storage(sys.argv[1]), arm), arm.files)
+    except StorageUnavailableError as error:
+        print(error, file=sys.stderr)
+        return UNREACHABLE
     except BundleError as error:
         print(error, file=sys.stderr)
     except Exception as error:

@@ -1,68 +1,66 @@
-"""Follows the plans in the storage: loads beside what is served, then swaps."""
+"""Follows the plans of a server: loads beside what is served, then swaps."""
 
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
+from ml_assets.core.storage import StorageUnavailableError
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.serving.http.app import ModelServer
-from ml_assets.serving.http.served_state import ServedState
-from ml_assets.serving.log.prediction_log import LogKeeper
-from ml_assets.serving.logs import log, logger
-from ml_assets.serving.models.arms import ServedArm
-from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.plan_store import PlanStore, ServerReport, State
-from ml_assets.serving.models.recorder import Recorder
+from ml_assets.serving.logs import logger
+from ml_assets.serving.models import bundle_cache
+from ml_assets.serving.models.rendezvous import Rendezvous, ServerReport, State
 from ml_assets.serving.models.router import ServedModel
-from ml_assets.serving.models.shadow import ShadowQueue
-from ml_assets.serving.runtime import Runtime
+from ml_assets.serving.process.model_loading import ModelLoading
+from ml_assets.serving.process.plan_reader import PlanReader
+from ml_assets.serving.process.refusals import RETRY_SECONDS, Refusals, log_plan
 
-LoadRuntime = Callable[[Path, dict[str, str]], Runtime]
+# Directories of the bundles of a plan's arms; waits for them.
+Bundles = Callable[[], list[Path]]
 
-# What could not be read or loaded may be there in a while: storage comes back.
-RETRY_SECONDS = 5.0
+# The storage is asked so often: of all models at once, or of the only one.
+READ_ALL_SECONDS, READ_SECONDS = 1.5, 1.0
+_FETCHERS = 8
 
 
-class _Refused(NamedTuple):
-    digest: str
-    reason: str
-    retry_at: float
+class _Proposal(NamedTuple):
+    content: str
+    plan: ServingPlan | None
 
 
 class PlanLoader:
-    """Keeps `server` on the active plans in `store`.
+    """Keeps `server` on the plans that `reader` gives.
 
     Each proposal is loaded and verified, and reported as prepared or failed; an
     active plan is swapped in and reported as ready. A plan that cannot be loaded is
-    reported as failed, and what was served before is served on.
+    reported as failed, and what was served before is served on. While the storage does
+    not answer nothing is refused: it is tried again.
     """
 
     def __init__(
         self,
         server: ModelServer,
-        store: PlanStore,
+        reader: PlanReader,
+        loading: ModelLoading,
+        rendezvous: Rendezvous,
         name: str,
-        load_runtime: LoadRuntime,
-        ids: PredictionIds,
-        logs: LogKeeper | None = None,
-        shadows: ShadowQueue | None = None,
     ) -> None:
         self._server = server
-        self._store = store
+        self._reader = reader
+        self._loading = loading
+        self._rendezvous = rendezvous
         self._name = name
-        self._load_runtime = load_runtime
-        self._ids = ids
-        self._logs = logs
-        self._shadows = shadows
+        self._read_at = 0.0
         self._models: dict[str, ServedModel] = {}
-        self._missing: set[str] = set()
+        self._proposals: dict[str, _Proposal] = {}
         self._prepared: dict[str, tuple[str, ServedModel]] = {}
-        self._refused: dict[str, _Refused] = {}
+        self._refusals = Refusals(server.metrics)
         self._reports: dict[str, ServerReport] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="plans", daemon=True)
@@ -76,180 +74,176 @@ class PlanLoader:
         self._stop.set()
         self._thread.join(timeout=1.0)
 
+    def may_serve(self) -> bool:
+        """Whether what is loaded is active; a plan may only be tried yet."""
+        return self._server.state.is_ready and all(
+            self._reader.is_active(model.plan)
+            for model in self._server.state.models.values()
+        )
+
     def _run(self) -> None:
         while not self._stop.is_set():
             try:
                 self.poll()
             except Exception:
-                # The thread must outlive whatever the storage does.
+                # The thread must outlive whatever the disk does.
                 logger.error("the plans could not be read", exc_info=True)
                 self._stop.wait(RETRY_SECONDS)
             self._stop.wait(self._server.settings.poll_seconds)
 
     def poll(self) -> None:
-        """Read all plans once and act on what changed."""
+        """Look at the proposals, and once a second at the plans; act on what is new."""
         settings = self._server.settings
-        if settings.generation:
-            self._poll_pinned(settings.model, settings.generation)
-            return
-        models = {name for name in self._store.models() if self._is_ours(name)}
-        for model in models:
-            try:
-                self._follow(model)
-            except (OSError, msgspec.MsgspecError) as error:
-                self._refuse(model, None, "", f"the plan cannot be read: {error}")
-                self._miss(model)
-        self._prepare_first_proposals(models)
-        if self._missing - models or not self._server.state.is_scanned:
-            self._missing &= models
-            self._publish()
+        proposals = {} if settings.generation else self._rendezvous.proposals()
+        ended = self._proposals.keys() - proposals.keys()
+        # What was proposed is active now, or never will be.
+        if ended or time.monotonic() >= self._read_at:
+            self._reader.read(awaits_activation=bool(settings.handoff))
+            seconds = READ_SECONDS if settings.model else READ_ALL_SECONDS
+            self._read_at = time.monotonic() + seconds
+            self._server.metrics.storage_reachable = self._reader.is_reachable
+            self._follow()
+        for model in ended:
+            del self._proposals[model]
+            self._withdrawn(model)
+        for model, content in proposals.items():
+            if settings.model in ("", model):
+                self._prepare(model, content)
 
-    def _prepare_first_proposals(self, models: set[str]) -> None:
-        """Prepare proposals of models that are none of `models`, which have a plan."""
-        for name in self._store.names():
-            if name not in models and self._is_ours(name):
-                self._prepare(name)
+    def _follow(self) -> None:
+        """Serve every plan that is to be served and is not."""
+        for model, reason in self._reader.faults.items():
+            self._refusals.unreadable(model, reason)
+        news = [
+            plan
+            for model, plan in self._reader.wanted.items()
+            if model not in self._models or self._models[model].plan != plan
+        ]
+        plans = [plan for plan in news if not self._refusals.waits(plan)]
+        # Models that have a plan, none of whose versions is in memory.
+        missing = frozenset(self._reader.models - self._models.keys())
+        state = self._server.state
+        if missing != state.missing or not state.is_scanned:
+            self._publish(missing)
+        if len(plans) == 1:
+            self._activate(plans[0], lambda: self._loading.fetch(plans[0]))
+        elif plans:
+            with ThreadPoolExecutor(_FETCHERS, "bundles") as fetchers:
+                coming = [fetchers.submit(self._loading.fetch, plan) for plan in plans]
+                for plan, bundles in zip(plans, coming, strict=True):
+                    if self._stop.is_set():
+                        fetchers.shutdown(cancel_futures=True)
+                        return
+                    self._activate(plan, bundles.result)
+        if plans and self._models:
+            bundle_cache.trim()
 
-    def _is_ours(self, model: str) -> bool:
-        return self._server.settings.model in ("", model)
-
-    def _poll_pinned(self, model: str, pin: str) -> None:
-        """Serve one plan and no other, whatever becomes active."""
-        served = self._models.get(model)
-        try:
-            plan = self._store.pinned(model, pin)
-        except (OSError, msgspec.MsgspecError) as error:
-            self._refuse(model, None, "", f"the plan cannot be read: {error}")
-            plan = None
-        if plan is None:
-            self._miss(model)
-        elif served is None or served.plan != plan:
-            self._activate(plan)
-        if not self._server.state.is_scanned:
-            self._publish()
-
-    def _follow(self, model: str) -> None:
-        plan = self._store.current(model)
-        served = self._models.get(model)
-        if plan is not None and (served is None or served.plan != plan):
-            self._activate(plan)
-        self._prepare(model)
-
-    def _prepare(self, model: str) -> None:
+    def _prepare(self, model: str, content: str) -> None:
         """Load the model's proposal, if there is a new one."""
-        try:
-            plan = self._store.proposal(model)
-        except (OSError, msgspec.MsgspecError) as error:
-            self._refuse(model, None, "", f"the proposal cannot be read: {error}")
-            return
+        known = self._proposals.get(model)
+        if known is None or known.content != content:
+            known = _Proposal(content, self._read_proposal(model))
+            self._proposals[model] = known
+        plan, active = known.plan, self._reader.wanted.get(model)
         if plan is None:
+            return
+        if active is not None and plan.generation <= active.generation:
             self._withdrawn(model)
             return
         key = digest(plan)
-        if self._prepared.get(model, ("",))[0] == key or self._is_refused(model, key):
+        if self._prepared.get(model, ("",))[0] == key or self._refusals.waits(plan):
             return
+        served = self._generation(model)
         try:
-            loaded = self._load(plan)
+            loaded = self._loading.load(plan, self._loading.fetch(plan))
+        except StorageUnavailableError as error:
+            self._refusals.unfetched(plan, str(error))
         except Exception as error:
-            self._refuse(model, plan, key, _reason(error))
-            self._report(model, self._generation(model), "failed", key, _reason(error))
-            return
-        self._prepared[model] = (key, loaded)
-        self._log("plan prepared", plan)
-        self._report(model, self._generation(model), "prepared", key)
+            self._refusals.refuse(plan, _reason(error))
+            self._report(model, served, "failed", key, _reason(error))
+        else:
+            self._prepared[model] = (key, loaded)
+            log_plan("plan prepared", plan)
+            self._report(model, served, "prepared", key)
+
+    def _read_proposal(self, model: str) -> ServingPlan | None:
+        try:
+            return self._rendezvous.proposal(model)
+        except (OSError, msgspec.MsgspecError) as error:
+            reason = f"the proposal cannot be read: {error}"
+            self._refusals.unreadable(model, reason)
+            return None
 
     def _withdrawn(self, model: str) -> None:
         """Forget a proposal that is no more, and report what is served again."""
-        self._prepared.pop(model, None)
+        prepared = self._prepared.pop(model, None)
+        if prepared is not None:
+            self._release(prepared[1].plan)
         report = self._reports.get(model)
         served = self._generation(model)
         is_stale = report is None or report.generation < served
         if served and (is_stale or (report and report.proposal is not None)):
             self._report(model, served, "ready")
 
-    def _activate(self, plan: ServingPlan) -> None:
-        key = digest(plan)
-        if self._is_refused(plan.model, key):
-            return
-        prepared, loaded = self._prepared.pop(plan.model, ("", None))
+    def _activate(self, plan: ServingPlan, bundles: Bundles) -> None:
+        model, key = plan.model, digest(plan)
+        prepared, loaded = self._prepared.pop(model, ("", None))
         try:
             if loaded is None or prepared != key:
-                loaded = self._load(plan)
+                loaded = self._loading.load(plan, bundles())
+        except StorageUnavailableError as error:
+            self._refusals.unfetched(plan, str(error))
+            self._serve_last(plan)
         except Exception as error:
-            self._miss(plan.model)
-            self._refuse(plan.model, plan, key, _reason(error))
+            self._refusals.refuse(plan, _reason(error))
             # The deployer reads which plan a pinned server failed to load.
             pinned = key if self._server.settings.generation else None
-            self._report(
-                plan.model, plan.generation, "failed", pinned, reason=_reason(error)
-            )
+            self._report(model, plan.generation, "failed", pinned, _reason(error))
+        else:
+            self._refusals.forget(model)
+            self._serve(loaded)
+
+    def _serve_last(self, plan: ServingPlan) -> None:
+        """Serve what this machine has, as long as the newer plan cannot be fetched."""
+        last = self._reader.last_served(plan.model)
+        if plan.model in self._models or last is None or last == plan:
             return
-        self._models[plan.model] = loaded
-        self._missing.discard(plan.model)
-        self._refused.pop(plan.model, None)
-        self._server.metrics.plans[plan.model] = plan
-        self._publish()
-        self._log("plan loaded", plan)
-        self._report(plan.model, plan.generation, "ready")
-
-    def _miss(self, model: str) -> None:
-        """Note a model that has a plan, none of whose versions is in memory."""
-        if model not in self._models and model not in self._missing:
-            self._missing.add(model)
-            self._publish()
-
-    def _load(self, plan: ServingPlan) -> ServedModel:
-        max_rows = self._server.settings.max_rows
-        arms = [
-            ServedArm(
-                plan.model,
-                arm,
-                self._load_runtime(self._store.root / arm.bundle, arm.files),
-                max_rows,
-                self._ids,
+        try:
+            self._serve(self._loading.load(last, self._loading.fetch(last)))
+        except Exception as error:
+            log_plan(
+                "the last plan cannot be served",
+                last,
+                logging.WARNING,
+                reason=_reason(error),
             )
-            for arm in plan.arms
-        ]
-        if self._logs is None:
-            return ServedModel(plan, arms)
-        recorder = Recorder(self._logs.log_of(plan.model))
-        return ServedModel(plan, arms, recorder, self._shadows)
 
-    def _publish(self) -> None:
-        metrics = self._server.metrics
-        state = ServedState(
-            self._models, frozenset(self._missing), True, metrics, self._logs
-        )
+    def _serve(self, loaded: ServedModel) -> None:
+        """Swap a plan in, for the one of its model."""
+        plan, before = loaded.plan, self._models.get(loaded.name)
+        self._models[loaded.name] = loaded
+        self._server.metrics.plans[loaded.name] = plan
+        self._publish(self._server.state.missing - {loaded.name}, loaded)
+        log_plan("plan loaded", plan)
+        self._report(loaded.name, plan.generation, "ready")
+        self._reader.loaded(plan)
+        if before is not None:
+            self._release(before.plan)
+
+    def _release(self, plan: ServingPlan) -> None:
+        prepared = (model for _, model in self._prepared.values())
+        self._loading.release(plan, [*self._models.values(), *prepared])
+
+    def _publish(
+        self, missing: frozenset[str], model: ServedModel | None = None
+    ) -> None:
+        state = self._server.state.updated(missing, model)
         self._server.state = state
-        metrics.ready = state.is_ready
+        self._server.metrics.ready = state.is_ready
 
     def _generation(self, model: str) -> int:
         served = self._models.get(model)
         return served.plan.generation if served else 0
-
-    def _is_refused(self, model: str, key: str) -> bool:
-        refused = self._refused.get(model)
-        return (
-            refused is not None
-            and refused.digest == key
-            and time.monotonic() < refused.retry_at
-        )
-
-    def _refuse(
-        self, model: str, plan: ServingPlan | None, key: str, reason: str
-    ) -> None:
-        before = self._refused.get(model)
-        retry_at = time.monotonic() + RETRY_SECONDS
-        self._refused[model] = _Refused(key, reason, retry_at)
-        if before is not None and before[:2] == (key, reason):
-            return
-        self._server.metrics.refused(model)
-        fields: Mapping[str, object] = {"generation": plan.generation} if plan else {}
-        log("plan refused", logging.ERROR, model=model, reason=reason, **fields)
-
-    def _log(self, message: str, plan: ServingPlan) -> None:
-        arms = [f"{arm.version} {arm.mode} {arm.runtime}" for arm in plan.arms]
-        log(message, model=plan.model, generation=plan.generation, arms=arms)
 
     def _report(
         self,
@@ -268,7 +262,7 @@ class PlanLoader:
             reason=reason,
         )
         if self._reports.get(model) != report:
-            self._store.report(report)
+            self._rendezvous.report(report)
             self._reports[model] = report
 
 

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import gc
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Iterator
@@ -15,6 +14,7 @@ from wsgiref.simple_server import WSGIServer
 
 import uvicorn
 
+from ml_assets.core.storage import Storage
 from ml_assets.core.tracing.sampling import is_traced
 from ml_assets.serving import logs
 from ml_assets.serving.http.app import ModelServer
@@ -30,18 +30,23 @@ from ml_assets.serving.metrics.exposition import (
     process_metrics,
     serve_metrics,
 )
-from ml_assets.serving.models.bundle import load_runtime
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease
+from ml_assets.serving.models.plan_cache import PlanCache
+from ml_assets.serving.models.published_plans import PublishedPlans
+from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease
 from ml_assets.serving.models.shadow import ShadowQueue
 from ml_assets.serving.process.handoff_client import HandoffClient
+from ml_assets.serving.process.model_loading import ModelLoading
 from ml_assets.serving.process.plan_loader import PlanLoader
+from ml_assets.serving.process.plan_reader import PlanReader
 from ml_assets.serving.process.sockets import BACKLOG, cannot_listen, listen
 from ml_assets.serving.process.supervisor import supervise
 from ml_assets.serving.settings import ServerSettings
 
 # Requests leave no cycles behind, so that collecting often is wasted time.
 _GC_THRESHOLDS = (50_000, 50, 100)
+# A reading of the plans that the storage does not answer ends after so long.
+PATIENCE_SECONDS = 3.0
 
 
 class Inherited(NamedTuple):
@@ -95,19 +100,28 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
     # From here on clients wait in line instead of being turned away.
     listener.listen(BACKLOG)
     host, port = listener.getsockname()[:2]
-    root = Path(settings.storage)
+    home = Path(settings.home)
+    # Where whatever fetches bundles in this process keeps them.
+    os.environ["ML_ASSETS_CACHE"] = settings.cache
     ids = PredictionIds()
     application, protocol = _application()
     app = application(settings, metrics, ids)
-    with _registered(root) as name:
+    with _registered(home) as name:
         logs = LogKeeper(settings, metrics, name)
         shadows = ShadowQueue(metrics, settings.max_shadow_rows)
         shadows.start()
         logs.start()
         # What was logged can be asked for before any plan is read.
         app.state = ServedState({}, frozenset(), False, metrics, logs)
-        store = PlanStore(root)
-        loader = PlanLoader(app, store, name, load_runtime, ids, logs, shadows)
+        loader = PlanLoader(
+            app,
+            _reader(settings),
+            ModelLoading(
+                Storage(settings.storage), ids, settings.max_rows, logs, shadows
+            ),
+            Rendezvous(home),
+            name,
+        )
         loader.start()
         log(
             "server started",
@@ -117,7 +131,7 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
-        handoff_client = _handoff_client(app, store, name)
+        handoff_client = _handoff_client(settings, loader, name)
         _Server(app, protocol, inherited, handoff_client).run(sockets=[listener])
         loader.stop()
         app.close()
@@ -129,21 +143,22 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
     return 0
 
 
+def _reader(settings: ServerSettings) -> PlanReader:
+    """Reads the plans, and asks the cache rather than wait for the storage."""
+    storage = Storage(settings.storage, PATIENCE_SECONDS)
+    cache = PlanCache(Path(settings.cache), storage.url)
+    plans = PublishedPlans(storage)
+    return PlanReader(plans, cache, settings.model, settings.generation)
+
+
 def _handoff_client(
-    app: ModelServer, store: PlanStore, name: str
+    settings: ServerSettings, loader: PlanLoader, name: str
 ) -> HandoffClient | None:
     """Accepts the connections of a hand-off, if one is configured."""
-    handoff = app.settings.handoff
-    if not handoff:
+    if not settings.handoff:
         return None
-
-    def may_serve() -> bool:
-        """Whether what is loaded is active; a plan may only be proposed yet."""
-        return app.state.is_ready and all(
-            store.is_active(model.plan) for model in app.state.models.values()
-        )
-
-    return HandoffClient(Path(handoff), store.handoff_mark(name), may_serve)
+    mark = Rendezvous(Path(settings.home)).handoff_mark(name)
+    return HandoffClient(Path(settings.handoff), mark, loader.may_serve)
 
 
 def _application() -> tuple[type[ModelServer], type[FastPathProtocol]]:
@@ -156,16 +171,15 @@ def _application() -> tuple[type[ModelServer], type[FastPathProtocol]]:
 
 
 @contextlib.contextmanager
-def _registered(root: Path) -> Iterator[str]:
+def _registered(home: Path) -> Iterator[str]:
     """Hold a lease under a fresh name, so that deployers wait for this server."""
     name = f"{socket.gethostname()}-{os.getpid()}-{uuid4().hex[:8]}"
-    lease = ServerLease(root, name)
-    PlanStore(root).remove_dead_servers()
+    lease = ServerLease(home, name)
+    Rendezvous(home).remove_dead_servers()
     try:
         yield name
     finally:
-        lease.release()
-        shutil.rmtree(root / "servers" / name, ignore_errors=True)
+        lease.remove()
 
 
 class _Server(uvicorn.Server):

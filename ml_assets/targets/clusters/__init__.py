@@ -13,6 +13,7 @@ from ml_assets.targets.clusters.deployment import (
     annotate,
     annotation,
 )
+from ml_assets.targets.clusters.pod_logs import lines_of_unready
 from ml_assets.targets.clusters.rollout import (
     FailedRolloutError,
     roll_out,
@@ -34,6 +35,7 @@ __all__ = [
     "annotate",
     "annotation",
     "connect",
+    "lines_of_unready",
     "roll_out",
     "roll_out_or_undo",
 ]

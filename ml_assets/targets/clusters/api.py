@@ -33,6 +33,15 @@ class ConflictError(ClusterError):
     """Somebody changed the object since it was read."""
 
 
+def _object_of(answer: bytes) -> Object:
+    found: Object = msgspec.json.decode(answer, type=Object)
+    return found
+
+
+def _text_of(answer: bytes) -> str:
+    return answer.decode(errors="replace")
+
+
 class Cluster:
     """Asks one namespace of a cluster.
 
@@ -57,11 +66,12 @@ class Cluster:
 
     def deployment(self, name: str) -> Object:
         """The Deployment `name` as it is now."""
-        return self._ask(
+        found: Object = self._ask(
             f"read Deployment {name}",
             self._apps.read_namespaced_deployment,
             name=name,
         )
+        return found
 
     def patch_deployment(
         self, name: str, patch: Mapping[str, Any], manager: str
@@ -78,7 +88,7 @@ class Cluster:
         ConflictError
             If the Deployment has another ``resourceVersion`` by now.
         """
-        return self._ask(
+        found: Object = self._ask(
             f"patch Deployment {name}",
             self._apps.patch_namespaced_deployment,
             name=name,
@@ -86,6 +96,7 @@ class Cluster:
             field_manager=manager,
             _content_type=MERGE_PATCH,
         )
+        return found
 
     def pods(self, labels: Mapping[str, str]) -> list[Object]:
         """The pods that have all of these labels."""
@@ -102,6 +113,18 @@ class Cluster:
             self._core.list_namespaced_event,
             field_selector=f"involvedObject.kind=Pod,involvedObject.name={pod}",
         )["items"]
+        return found
+
+    def log(self, pod: str, container: str, lines: int) -> str:
+        """The last lines that a container has printed."""
+        found: str = self._ask(
+            f"read the log of pod {pod}",
+            self._core.read_namespaced_pod_log,
+            _text_of,
+            name=pod,
+            container=container,
+            tail_lines=lines,
+        )
         return found
 
     def watch_deployment(
@@ -143,11 +166,19 @@ class Cluster:
         except (HTTPError, OSError, ConfigException):
             return
 
-    def _ask(self, what: str, ask: Callable[..., Any], **options: Any) -> Object:
+    def _ask(
+        self,
+        what: str,
+        ask: Callable[..., Any],
+        read: Callable[[bytes], Any] = _object_of,
+        **options: Any,
+    ) -> Any:
         """The answer, asked for again while that can help."""
         ends = time.monotonic() + self.patience
         try:
-            return BACK_OFF.call(lambda: self._once(what, ask, options), deadline=ends)
+            return BACK_OFF.call(
+                lambda: self._once(what, ask, read, options), deadline=ends
+            )
         except PassingFault as fault:
             raise ClusterError(
                 f"{self.server} did not serve us for {self.patience:g} s: {fault}",
@@ -155,8 +186,12 @@ class Cluster:
             ) from fault
 
     def _once(
-        self, what: str, ask: Callable[..., Any], options: Mapping[str, Any]
-    ) -> Object:
+        self,
+        what: str,
+        ask: Callable[..., Any],
+        read: Callable[[bytes], Any],
+        options: Mapping[str, Any],
+    ) -> Any:
         from kubernetes.client import ApiException
         from kubernetes.config import ConfigException
         from urllib3.exceptions import HTTPError, MaxRetryError
@@ -184,12 +219,11 @@ class Cluster:
                 f"{self.server}: {what}: the token is no header, expected one line"
             ) from None
         try:
-            found: Object = msgspec.json.decode(answer, type=Object)
+            return read(answer)
         except msgspec.DecodeError as error:
             raise PassingFault(
                 f"{what}: the answer is none of the Kubernetes API: {error}"
             ) from error
-        return found
 
     def _refusal(self, what: str, error: "ApiException") -> ClusterError:
         kind = ConflictError if error.status == 409 else ClusterError

@@ -17,7 +17,7 @@ def reasons(cluster: Cluster, deployment: Object) -> list[str]:
     """
     try:
         found = [*_failures(deployment)]
-        for pod in _unready_pods(cluster, deployment)[:MAX_PODS]:
+        for pod in unready_pods(cluster, deployment)[:MAX_PODS]:
             name = pod["metadata"]["name"]
             causes = [*_of_pod(pod), *_of_events(cluster, name)]
             found += [f"pod {name}: {'; '.join(dict.fromkeys(causes))}"]
@@ -33,7 +33,8 @@ def _failures(deployment: Object) -> Iterator[str]:
             yield f"no pod could be made: {_short(item.get('message'))}"
 
 
-def _unready_pods(cluster: Cluster, deployment: Object) -> list[Object]:
+def unready_pods(cluster: Cluster, deployment: Object) -> list[Object]:
+    """The pods of the template in `deployment` that are not ready."""
     spec = deployment["spec"]
     pods = cluster.pods(spec["selector"]["matchLabels"])
     return [pod for pod in pods if _is_of(spec["template"], pod) and not _is_ready(pod)]

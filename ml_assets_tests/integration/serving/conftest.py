@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets_tests.kits.plans import published
 from ml_assets_tests.kits.serving import answers, plan, rows, write_version
 
 
@@ -25,5 +25,5 @@ def storage(versions, tmp_path) -> Path:
     """A storage in which version a is active."""
     root, arms, _, _ = versions
     shutil.copytree(root / "bundles", tmp_path / "bundles")
-    PlanStore(tmp_path).publish(plan(arms["a"], 1))
+    published(tmp_path).publish(plan(arms["a"], 1))
     return tmp_path

@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from ml_assets.core.storage import Storage
 from ml_assets.serving.log.shipping import adopt
 from ml_assets_tests.kits.prediction_log import logged
 from ml_assets_tests.kits.serving import Load, Server, plan
@@ -73,7 +74,7 @@ def test_a_killed_server_has_logged_each_answer_once(storage, versions, kills):
             server.process.wait()
         assert load.wrong == []
         answered += load.ids
-    adopt(storage, storage, "census")
+    adopt(storage, Storage(str(storage)), "census")
     logged = Counter(line["id"] for line in shipped(storage))
     missing = [id_ for id_ in answered if id_ not in logged]
     twice = [id_ for id_, count in logged.items() if count > 1]
@@ -94,7 +95,8 @@ def test_what_a_dead_server_left_is_shipped_by_the_next(storage, versions):
         predictions = server.predict(given)["predictions"]
         server.process.kill()
     with Server(storage) as server:
-        # The segment is taken over before or after the server logs its start.
+        server.wait_for("plan loaded")
+        # The segment is taken over before or after that.
         server.logged("segment adopted", model="census")
         found = server.get(f"/predictions/{predictions[3]['id']}")
         assert found[0] == 200
@@ -141,7 +143,7 @@ def test_a_shadow_scores_what_was_answered_for_the_log_alone(storage, versions):
     _, arms, given, expected = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")
-        server.store.publish(two_arms(arms, 2, "shadow", 1.0))
+        server.plans.publish(two_arms(arms, 2, "shadow", 1.0))
         server.wait_for("plan loaded", generation=2)
         for row in given:
             assert server.predict([row])["version"] == "a"
@@ -183,13 +185,13 @@ def test_entities_stay_on_their_arm_over_servers_and_restarts(storage, versions)
         servers = [Server(storage) for _ in range(3)]
         try:
             if start == 0:
-                servers[0].store.publish(two_arms(arms, 1, "split", share))
+                servers[0].plans.publish(two_arms(arms, 1, "split", share))
             for server in servers:
                 server.wait_for("plan loaded")
                 assignments.append(ask(server.port, ENTITIES, given[0]))
             if start == 1:
                 # A larger share moves only those that it must.
-                servers[0].store.publish(two_arms(arms, 2, "split", 0.4))
+                servers[0].plans.publish(two_arms(arms, 2, "split", 0.4))
                 servers[0].wait_for("plan loaded", generation=2)
                 after = ask(servers[0].port, ENTITIES, given[0])
             for server in servers:

@@ -16,7 +16,7 @@ def test_a_pinned_server_keeps_its_plan_when_another_becomes_active(storage, ver
     _, arms, given, expected = versions
     with Server(storage, *PIN, "1") as old:
         old.wait_for("plan loaded", generation=1)
-        old.store.publish(plan(arms["b"], 2))
+        old.plans.publish(plan(arms["b"], 2))
         with Server(storage, *PIN, "2") as new:
             new.wait_for("plan loaded", generation=2)
             answers = {
@@ -28,30 +28,28 @@ def test_a_pinned_server_keeps_its_plan_when_another_becomes_active(storage, ver
     assert answers == expected
 
 
-def test_a_pinned_server_loads_what_is_proposed_and_loads_no_other_proposal(
-    storage, versions
-):
+def test_a_pinned_server_loads_what_is_tried_and_keeps_its_own(storage, versions):
     _, arms, _, _ = versions
     with Server(storage, *PIN, "1") as old:
         old.wait_for("plan loaded", generation=1)
-        old.store.propose(plan(arms["b"], 2))
+        old.plans.pin(plan(arms["b"], 2))
         with Server(storage, *PIN, "2") as new:
             new.wait_for("plan loaded", generation=2)
             assert new.get("/v2/health/ready")[0] == 200
             reports = await_true(
-                lambda: all(found := old.store.reports("census")) and found,
+                lambda: all(found := old.rendezvous.reports("census")) and found,
                 "both servers have reported",
             )
             states = sorted((item.generation, item.state) for item in reports)
             assert states == [(1, "ready"), (2, "ready")]
-            assert old.store.current("census").generation == 1
+            assert old.plans.current("census").generation == 1
 
 
 def test_a_pinned_server_is_not_ready_before_there_is_its_plan(storage, versions):
     _, arms, _, _ = versions
     with Server(storage, *PIN, "2") as server:
         assert server.get("/v2/health/ready")[0] == 503
-        server.store.publish(plan(arms["b"], 2))
+        server.plans.publish(plan(arms["b"], 2))
         server.wait_for("plan loaded", generation=2)
         assert server.get("/v2/health/ready")[0] == 200
 
@@ -59,10 +57,10 @@ def test_a_pinned_server_is_not_ready_before_there_is_its_plan(storage, versions
 def test_a_server_of_one_model_leaves_the_others_alone(storage, versions):
     _, arms, _, _ = versions
     with Server(storage, "--model", "churn") as server:
-        server.store.publish(plan(arms["a"], 1, model="churn"))
+        server.plans.publish(plan(arms["a"], 1, model="churn"))
         server.wait_for("plan loaded", model="churn")
         assert server.get("/models/census")[0] == 404
-        server.store.publish(plan(arms["b"], 2, model="churn"))
+        server.plans.publish(plan(arms["b"], 2, model="churn"))
         server.wait_for("plan loaded", model="churn", generation=2)
 
 
@@ -73,14 +71,14 @@ def test_a_proposed_plan_gets_no_request_of_the_handoff_before_it_is_active(
     handoff = tmp_path / "none.sock"
     with Server(storage, *PIN, "2", "--handoff", str(handoff)) as server:
         mark = [*storage.glob("servers/*")][0] / "handoff"
-        server.store.propose(plan(arms["b"], 2))
+        server.plans.pin(plan(arms["b"], 2))
         server.wait_for("plan loaded", generation=2)
         socket_handoff = SocketHandoff("127.0.0.1", 0, handoff)
         thread = threading.Thread(target=socket_handoff.run)
         thread.start()
         try:
             assert not mark.exists()
-            server.store.publish(plan(arms["b"], 2))
+            server.plans.publish(plan(arms["b"], 2))
             await_true(mark.exists, "it steps behind the hand-off")
         finally:
             socket_handoff.close()

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import select
+import shutil
 import signal
 import socket
 import threading
@@ -17,31 +18,32 @@ import msgspec
 import pytest
 
 from ml_assets.records.plan import digest, encode
-from ml_assets.serving.models.plan_store import PlanStore, ServerReport
+from ml_assets.serving.models.rendezvous import Rendezvous, ServerReport
 from ml_assets_tests.kits.serving import Load, Server, plan, slow_client
 
 pytestmark = pytest.mark.slow
 
 
-def wait_for_report(store, wanted) -> ServerReport:
+def wait_for_report(rendezvous, wanted) -> ServerReport:
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
-        for report in store.reports("census"):
+        for report in rendezvous.reports("census"):
             if report is not None and wanted(report):
                 return report
         time.sleep(0.02)
-    raise AssertionError(f"there are only {store.reports('census')}")
+    raise AssertionError(f"there are only {rendezvous.reports('census')}")
 
 
-def deploy(store, arm, generation: int) -> None:
+def deploy(server, arm, generation: int) -> None:
     """What the deployer does: propose, wait for the server, commit, wait again."""
     proposed = plan(arm, generation)
-    store.propose(proposed)
+    server.rendezvous.propose(proposed)
     wanted = digest(proposed)
-    report = wait_for_report(store, lambda item: item.proposal == wanted)
+    report = wait_for_report(server.rendezvous, lambda item: item.proposal == wanted)
     assert (report.state, report.generation) == ("prepared", generation - 1)
-    store.publish(proposed)
-    wait_for_report(store, lambda item: item.generation == generation)
+    server.plans.publish(proposed)
+    server.rendezvous.withdraw(proposed.model)
+    wait_for_report(server.rendezvous, lambda item: item.generation == generation)
 
 
 def test_it_serves_what_is_active_and_reports_it(storage, versions):
@@ -52,23 +54,23 @@ def test_it_serves_what_is_active_and_reports_it(storage, versions):
         found = [item["probability"] for item in answer["predictions"]]
         assert found == expected["a"]
         assert server.get("/v2/health/ready")[0] == 200
-        report = wait_for_report(server.store, lambda item: True)
+        report = wait_for_report(server.rendezvous, lambda item: True)
         assert (report.state, report.generation) == ("ready", 1)
         metrics = server.get("/metrics", server.metrics_port)[1].decode()
         assert 'ml_assets_plan_generation{model="census"} 1.0' in metrics
         assert "ml_assets_ready 1.0" in metrics
         assert server.stop() == 0
-    assert server.store.reports("census") == []
+    assert server.rendezvous.reports("census") == []
 
 
 def test_a_server_without_a_plan_lives_and_takes_the_first_one(storage, versions):
     _, arms, _, _ = versions
-    for file in (storage / "plans" / "census").glob("*.json"):
-        file.unlink()
+    shutil.rmtree(storage / "plans")
+    shutil.rmtree(storage / "pinned")
     with Server(storage) as server:
         assert server.get("/v2/health/live")[0] == 200
         assert server.get("/v2/health/ready")[0] == 503
-        deploy(server.store, arms["a"], 1)
+        deploy(server, arms["a"], 1)
         assert server.get("/v2/health/ready")[0] == 200
 
 
@@ -80,7 +82,7 @@ def test_a_plan_change_under_load_loses_nothing(storage, versions):
 
         async def change() -> None:
             await asyncio.sleep(0.3)
-            await asyncio.to_thread(deploy, server.store, arms["b"], 2)
+            await asyncio.to_thread(deploy, server, arms["b"], 2)
             await asyncio.sleep(0.3)
 
         asyncio.run(load.run(change()))
@@ -98,15 +100,15 @@ def test_a_proposal_that_was_altered_is_refused_and_the_old_version_serves_on(
         model = storage / "bundles" / "b" / "model.skops"
         model.write_bytes(model.read_bytes()[:-1] + b"x")
         proposed = plan(arms["b"], 2)
-        server.store.propose(proposed)
-        report = wait_for_report(server.store, lambda item: item.proposal)
+        server.rendezvous.propose(proposed)
+        report = wait_for_report(server.rendezvous, lambda item: item.proposal)
         assert (report.state, report.generation) == ("failed", 1)
         assert "model.skops" in report.reason
         assert server.wait_for("plan refused")["labels.generation"] == 2
         answer = server.predict(given)
         assert answer["version"] == "a"
-        server.store.withdraw("census")
-        report = wait_for_report(server.store, lambda item: item.state == "ready")
+        server.rendezvous.withdraw("census")
+        report = wait_for_report(server.rendezvous, lambda item: item.state == "ready")
         assert report.proposal is None
 
 
@@ -114,28 +116,30 @@ def test_a_active_plan_that_cannot_be_loaded_leaves_the_old_one(storage, version
     _, arms, given, _ = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")
-        lost = msgspec.structs.replace(arms["b"], bundle="bundles/none")
-        server.store.publish(plan(lost, 2))
-        report = wait_for_report(server.store, lambda item: item.state == "failed")
+        files = {**arms["b"].files, "model.skops": "0" * 64}
+        lost = msgspec.structs.replace(arms["b"], bundle="bundles/none", files=files)
+        server.plans.publish(plan(lost, 2))
+        report = wait_for_report(server.rendezvous, lambda item: item.state == "failed")
         assert report.generation == 2
         assert server.predict(given)["version"] == "a"
-        server.store.publish(plan(arms["b"], 3))
+        server.plans.publish(plan(arms["b"], 3))
         server.wait_for("plan loaded", generation=3)
         assert server.predict(given)["version"] == "b"
 
 
-@pytest.mark.parametrize("name", ["proposal.json", "00000002.json"])
+@pytest.mark.parametrize("name", ["proposals/census.json", "plans/census/active.json"])
 def test_a_torn_file_among_the_plans_stops_nothing(storage, versions, name):
     _, arms, given, _ = versions
     with Server(storage) as server:
         server.wait_for("plan loaded")
-        torn = storage / "plans" / "census" / name
+        torn = storage / name
+        torn.parent.mkdir(exist_ok=True)
         torn.write_bytes(encode(plan(arms["b"], 2))[:100])
         reason = server.wait_for("plan refused")["event.reason"]
         assert "cannot be read" in reason
         assert server.predict(given)["version"] == "a"
         torn.unlink()
-        deploy(server.store, arms["b"], 2)
+        deploy(server, arms["b"], 2)
         assert server.predict(given)["version"] == "b"
 
 
@@ -345,7 +349,7 @@ def test_workers_share_the_port_and_a_killed_one_comes_back(storage, versions):
     with Server(storage, "--workers", "2") as server:
         pids = {server.wait_for("plan loaded")["process.pid"] for _ in range(2)}
         assert len(pids) == 2
-        assert len(server.store.reports("census")) == 2
+        assert len(server.rendezvous.reports("census")) == 2
         victim = pids.pop()
         os.kill(victim, signal.SIGKILL)
         assert server.wait_for("worker ended")["labels.exit_code"] == -signal.SIGKILL
@@ -353,7 +357,7 @@ def test_workers_share_the_port_and_a_killed_one_comes_back(storage, versions):
         assert fresh not in {victim, *pids}
         assert server.predict(given)["version"] == "a"
         assert server.stop() == 0
-    assert PlanStore(storage).reports("census") == []
+    assert Rendezvous(storage).reports("census") == []
 
 
 def test_a_worker_that_hangs_is_replaced(storage, versions):
@@ -487,7 +491,7 @@ def test_256_connections_for_10_seconds_get_only_right_answers(storage, versions
         async def change() -> None:
             await asyncio.sleep(2)
             before = server.memory
-            await asyncio.to_thread(deploy, server.store, arms["b"], 2)
+            await asyncio.to_thread(deploy, server, arms["b"], 2)
             await asyncio.sleep(8)
             assert server.memory - before < 50_000_000
 

@@ -7,11 +7,11 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.automation.drift_sensor import drift_sensor
-from ml_assets.automation.jobs import build
 from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.state.versions import Versions
+from ml_assets_tests.conftest import definitions_of
 from ml_assets_tests.kits.cli import record
+from ml_assets_tests.kits.runs import run_of
 
 Tick = Callable[[str | None], dg.SensorResult]
 
@@ -26,7 +26,9 @@ def report(instance: dg.DagsterInstance, name: str, **given: Any) -> None:
 @pytest.fixture
 def tick(instance: dg.DagsterInstance, make_spec: Any) -> Callable[..., Any]:
     def run(cursor: str | None = None, **monitoring: Any) -> dg.SensorResult:
-        sensor = drift_sensor(make_spec(monitoring=monitoring))
+        sensor = definitions_of(make_spec(monitoring=monitoring)).resolve_sensor_def(
+            "drift"
+        )
         context = dg.build_sensor_context(instance=instance, cursor=cursor)
         result = sensor(context)
         assert isinstance(result, dg.SensorResult)
@@ -35,8 +37,10 @@ def tick(instance: dg.DagsterInstance, make_spec: Any) -> Callable[..., Any]:
     return run
 
 
-def launched(result: dg.SensorResult) -> list[str | None]:
-    return [request.run_key for request in result.run_requests or []]
+def launched(result: dg.SensorResult) -> list[str]:
+    keys = [request.run_key or "" for request in result.run_requests or []]
+    assert all(key.startswith("churn:") for key in keys)
+    return [key.removeprefix("churn:") for key in keys]
 
 
 def reason_of(result: dg.SensorResult) -> str:
@@ -50,7 +54,7 @@ def test_drift_trains_with_force_and_the_report_as_key(
     report(instance, "predictions-v1-a")
     result = tick()
     (request,) = result.run_requests
-    assert request.run_key == "predictions-v1-a"
+    assert request.run_key == "churn:predictions-v1-a"
     # The same data again is no remedy, so that nothing is forced.
     assert request.run_config == {}
     assert launched(tick(result.cursor)) == []
@@ -69,13 +73,13 @@ def test_training_waits_for_the_cool_down(
     assert launched(again) == ([] if hours else ["c"])
     if hours:
         assert reason_of(again) == (
-            "c: drift, and training was asked for less than 24 hours ago"
+            "churn, c: drift, and training was asked for less than 24 hours ago"
         )
 
 
 def test_no_drift_trains_nothing(tick: Any, instance: Any) -> None:
     report(instance, "a", drifted=False)
-    assert reason_of(tick()) == "a: no drift"
+    assert reason_of(tick()) == "churn, a: no drift"
     assert reason_of(tick(tick().cursor)) == "no new drift report"
 
 
@@ -84,7 +88,7 @@ def test_data_that_a_version_was_trained_on_is_not_trained_on_again(
 ) -> None:
     Versions().save(record("churn", "v2", raw_version="new"))
     report(instance, "raw-v1-new", raw_version="new")
-    assert reason_of(tick()) == "raw-v1-new: version v2 was trained on that data"
+    assert reason_of(tick()) == "churn, raw-v1-new: version v2 was trained on that data"
 
 
 def test_the_same_drift_of_the_same_champion_is_a_reason_once(
@@ -97,7 +101,9 @@ def test_the_same_drift_of_the_same_champion_is_a_reason_once(
     report(instance, "b", **about)
     second = tick(first.cursor, cooldown_hours=0)
     assert launched(first) == ["a"] and launched(second) == []
-    assert reason_of(second) == ("b: training was asked for this drift from v1 before")
+    assert reason_of(second) == (
+        "churn, b: training was asked for this drift from v1 before"
+    )
     # Another column, and another champion, are other drifts.
     report(instance, "c", **about | {DRIFTED_COLUMNS: ["age", "fee"]})
     third = tick(second.cursor, cooldown_hours=0)
@@ -113,16 +119,19 @@ def test_without_a_schedule_drift_is_the_only_reason_and_counts_again(
 ) -> None:
     about: dict[str, Any] = {"version": "v1", DRIFTED_COLUMNS: ["age"]}
     spec = make_spec(schedule=None, monitoring={"cooldown_hours": 0})
-    sensor = drift_sensor(spec)
+    sensor = definitions_of(spec).resolve_sensor_def("drift")
     for name in ("a", "b"):
         report(instance, name, **about)
     found = sensor(dg.build_sensor_context(instance=instance))
     assert isinstance(found, dg.SensorResult) and launched(found) == ["a", "b"]
 
 
-def test_without_retraining_there_is_no_sensor(make_spec: Any) -> None:
-    found = [
-        {sensor.name for sensor in build(make_spec(monitoring=given)).sensors or ()}
-        for given in ({}, {"retrain": False})
-    ]
-    assert found == [{"churn_gate", "churn_drift"}, {"churn_gate"}]
+def test_a_sensor_that_lost_its_cursor_asks_for_no_training_again(
+    tick: Any, instance: dg.DagsterInstance
+) -> None:
+    about: dict[str, Any] = {"version": "v1", DRIFTED_COLUMNS: ["age"]}
+    for name in ("a", "b"):
+        report(instance, name, **about)
+    (request,) = tick(cooldown_hours=0).run_requests
+    run_of(instance, "churn_train", request.tags, dg.DagsterRunStatus.SUCCESS)
+    assert launched(tick(cooldown_hours=0)) == []

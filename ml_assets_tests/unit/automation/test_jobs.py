@@ -8,7 +8,7 @@ import dagster as dg
 
 from ml_assets.automation.jobs import build, why_not
 from ml_assets.lifecycle.plan_transitions import challenge
-from ml_assets.serving.models.plan_store import ServerLease
+from ml_assets.serving.models.rendezvous import ServerLease
 from ml_assets_tests.kits.cli import record
 from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.prediction_log import NOON, line, ship

@@ -11,10 +11,11 @@ import pytest
 
 from ml_assets.automation import notify as automation_notify
 from ml_assets.automation.notify import Progress
-from ml_assets.core.files import write_json
 from ml_assets.observability.notifications.notifier import read_counts
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import definitions_of
+from ml_assets_tests.kits.cli import record
 from ml_assets_tests.kits.slack import SECRET, SlackDouble, closed_port, slack_double
 
 Tick = Callable[[], Any]
@@ -125,7 +126,8 @@ def test_the_verdict_of_the_gate_is_notified_with_its_reason(
     verdict: str,
 ) -> None:
     gate = {"passed": passed, "reason": "accuracy 0.79 is not above 0.8"}
-    write_json(home / "versions" / "churn" / "v1" / "evaluation.json", {"gate": gate})
+    Versions().save(record("churn", "v1"))
+    Versions().save_evaluation("churn", "v1", {"gate": gate})
     report(instance, "evaluation", version="v1")
     report(instance, "evaluation", note="by hand")
     assert ticks() == "1 sent"
@@ -265,7 +267,7 @@ def test_an_attempt_that_failed_is_made_again_later_and_later(
     assert ticks() == "1 sent"
     assert ticks() == "nothing new"
     assert len(double.shown) == 1
-    assert read_counts(home) == {"deployment": {"undelivered": 3, "delivered": 1}}
+    assert read_counts() == {"deployment": {"undelivered": 3, "delivered": 1}}
 
 
 def test_slack_sets_when_it_is_tried_again(

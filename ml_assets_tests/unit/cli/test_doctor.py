@@ -1,9 +1,11 @@
 """The doctor names what is wrong and what to do, whatever else is broken."""
 
 import json
+import threading
 import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import dagster as dg
 import pytest
@@ -33,7 +35,7 @@ def status_of(findings: Any, check: str) -> str:
 
 
 def only_findings(monkeypatch: pytest.MonkeyPatch, *findings: Finding) -> None:
-    monkeypatch.setattr("ml_assets.cli.doctor.diagnose", lambda url: iter(findings))
+    monkeypatch.setattr("ml_assets.cli.doctor.diagnose", lambda *_: iter(findings))
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,59 @@ def test_a_home_that_is_a_file_is_a_problem(
 ) -> None:
     (home / "file").touch()
     monkeypatch.setenv("ML_ASSETS_HOME", str(home / "file"))
-    assert status_of(storage.check(), "storage") == "problem"
+    found = [*storage.check()]
+    assert status_of(found, "home") == status_of(found, "storage") == "problem"
+
+
+class Forgetful(BaseHTTPRequestHandler):
+    """A store with the protocol of S3 that overlooks ``If-None-Match``."""
+
+    protocol_version = "HTTP/1.1"
+    objects: ClassVar[dict[str, bytes]] = {}
+
+    def answer(self, status: int, body: bytes = b"") -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Mon, 23 Nov 2026 02:00:00 GMT")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_PUT(self) -> None:
+        size = int(self.headers["Content-Length"])
+        self.objects[self.path] = self.rfile.read(size)
+        self.answer(200)
+
+    def do_GET(self) -> None:
+        found = self.objects.get(self.path)
+        self.answer(200, found) if found is not None else self.answer(404)
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+
+def test_a_store_that_lets_two_create_one_object_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Forgetful)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    for name, value in {
+        "ML_ASSETS_STORAGE": "s3://bucket/ml",
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{server.server_port}",
+        "AWS_ALLOW_HTTP": "true",
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    try:
+        (finding,) = [item for item in storage.check() if item.status == "problem"]
+    finally:
+        server.shutdown()
+        server.server_close()
+    assert finding.message.startswith(
+        "s3://bucket/ml: 4 of 4 clients created one object"
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Commands that need the deployer's lock, where its database is away."""
+"""Commands whose database is away."""
 
 from pathlib import Path
 
@@ -31,10 +31,11 @@ def without_database(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("rollback", MODEL),
     ],
 )
-def test_a_lock_that_cannot_be_had_is_reported_in_a_sentence(
+def test_a_database_that_is_away_is_reported_in_a_sentence(
     without_database: Path, command: tuple[str, ...]
 ) -> None:
     result = invoke(*command)
     assert result.exit_code == 1
-    assert f"ml-assets/deployer/{MODEL} needs the database" in result.stderr
+    assert result.stderr.startswith("Error: the ")
+    assert "Connection refused" in result.stderr
     assert "Traceback" not in result.output

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.state.plans import Plans
 from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
 
 
@@ -21,7 +22,7 @@ def test_what_is_active_is_rolled_out_again_and_no_plan_is_made(
     result = invoke("rollout", *arguments)
     assert result.exit_code == 0
     assert result.stdout.splitlines()[1].split() == ["income", VERSION, "1", "0"]
-    assert len([*storage.glob("plans/income/0*.json")]) == 1
+    assert len(Plans().history("income")) == 1
 
 
 def test_a_model_that_was_never_deployed_is_named(storage: Path) -> None:

@@ -9,9 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
-from ml_assets.cli import main
 from ml_assets.core.files import (
     NameFault,
     StorageError,
@@ -24,10 +22,11 @@ from ml_assets.core.files import (
     write_bytes,
     write_json,
 )
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.serving.models.rendezvous import Rendezvous
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import UnknownVersionError, Versions
+from ml_assets_tests.kits.plans import published
 
 
 def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
@@ -95,17 +94,13 @@ def test_storage_is_the_home_unless_named(
     assert storage_root() == tmp_path / "elsewhere"
 
 
-def test_a_bucket_is_refused_and_no_directory_is_made_of_it(
+def test_another_url_is_refused_and_no_directory_is_made_of_it(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("ML_ASSETS_STORAGE", "s3://bucket/ml")
-    found = CliRunner().invoke(main, ["models"])
-    assert found.exit_code == 1
-    assert "ML_ASSETS_STORAGE is 's3://bucket/ml', expected a directory" in found.output
-    monkeypatch.delenv("ML_ASSETS_STORAGE")
-    with pytest.raises(StorageError, match="storage is 's3://other'"):
-        ServerSettings.load({"storage": "s3://other"}, {})
+    with pytest.raises(StorageError, match="ML_ASSETS_STORAGE is 'ftp://other'"):
+        ServerSettings.load({"storage": "ftp://other"}, {})
+    assert ServerSettings.load({"storage": "s3://b/ml"}, {}).storage == "s3://b/ml"
     assert list(tmp_path.iterdir()) == []
     url = f"file://{tmp_path}/store"
     monkeypatch.setenv("ML_ASSETS_STORAGE", url)
@@ -131,13 +126,15 @@ def test_a_bucket_is_refused_and_no_directory_is_made_of_it(
     ],
 )
 def test_a_name_from_outside_leads_nowhere_else(tmp_path: Path, name: str) -> None:
-    """Whichever record, table, plan or ledger it was meant for."""
+    """Whichever table, plan or proposal it was meant for."""
     Versions().reserve("m", "run")
     for attempt in (
         lambda: below(tmp_path, name),
         lambda: Tables().read("churn", "raw", name),
-        lambda: PlanStore(tmp_path).current(name),
-        lambda: PlanStore(tmp_path).pinned("churn", name),
+        lambda: published(tmp_path).current(name),
+        lambda: published(tmp_path).pinned(name, "1"),
+        lambda: Rendezvous(tmp_path).proposal(name),
+        lambda: Versions().document("churn", name, "spec.json"),
     ):
         with pytest.raises(NameFault, match="is no name: expected letters"):
             attempt()

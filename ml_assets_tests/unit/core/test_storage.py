@@ -1,19 +1,18 @@
 """Objects are created once, whatever keeps them, and what is unclear is an error."""
 
+import subprocess
+import sys
 import threading
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets.core import storage as module
 from ml_assets.core.files import NameFault, StorageError
 from ml_assets.core.storage import Storage, StorageUnavailableError, storage
+from ml_assets_tests.kits.lossy import Lossy
 
 
 @pytest.mark.slow
@@ -89,74 +88,26 @@ class TestEveryStorage:
             assert pq.read_table(stream, columns=["a"]).column_names == ["a"]
 
 
-class Lossy:
-    """A server with the protocol of S3 behind a proxy that misbehaves on purpose."""
-
-    def __init__(self, behind: int) -> None:
-        self.mode = "through"
-        lossy = self
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def answer(self) -> None:
-                import http.client
-
-                length = int(self.headers.get("Content-Length") or 0)
-                body = self.rfile.read(length)
-                mode = lossy.mode
-                if mode == "refuse":
-                    self.close_connection = True
-                    return
-                if mode == "error":
-                    self.send_response(503)
-                    self.send_header("Content-Length", "0")
-                    self.end_headers()
-                    return
-                asked = http.client.HTTPConnection("127.0.0.1", behind, timeout=30)
-                asked.request(self.command, self.path, body, dict(self.headers))
-                given = asked.getresponse()
-                content = given.read()
-                if mode == "lose" and self.command == "PUT":
-                    # Written, and nobody hears of it; then all is well again.
-                    lossy.mode = "through"
-                    self.close_connection = True
-                    return
-                self.send_response(given.status)
-                for key, value in given.getheaders():
-                    if key.lower() not in ("content-length", "connection", "date"):
-                        self.send_header(key, value)
-                size = given.getheader("Content-Length") or str(len(content))
-                is_head = self.command == "HEAD"
-                self.send_header(
-                    "Content-Length", size if is_head else f"{len(content)}"
-                )
-                self.end_headers()
-                self.wfile.write(content)
-
-            do_GET = do_PUT = do_HEAD = do_POST = do_DELETE = answer
-
-            def log_message(self, *given: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.port = self.server.server_address[1]
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
+KILLED = """
+import os, sys, obstore
+from ml_assets.core.storage import Storage
+writer = obstore.open_writer(Storage(sys.argv[1])._store, "tables/m/1", buffer_size=9)
+writer.write(b"more than the first part")
+os.kill(os.getpid(), 9)
+"""
 
 
-@pytest.fixture
-def lossy(s3_server: int, monkeypatch: pytest.MonkeyPatch) -> Iterator[Lossy]:
-    from ml_assets_tests.kits.buckets import s3_bucket
-
-    proxy = Lossy(s3_server)
-    url, environment = s3_bucket(s3_server)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{proxy.port}")
-    monkeypatch.setenv("ML_ASSETS_STORAGE", url)
-    monkeypatch.setattr(module, "RETRY_SECONDS", 2)
-    yield proxy
-    proxy.server.shutdown()
+def test_what_a_killed_writer_left_in_a_directory_is_no_object(tmp_path: Path) -> None:
+    found = Storage(str(tmp_path / "storage"))
+    command = [sys.executable, "-c", KILLED, str(tmp_path / "storage")]
+    assert subprocess.run(command, check=False).returncode == -9
+    found.put("tables/m/2", b"whole")
+    assert [info.name for info in found.objects("tables/m")] == ["tables/m/2"]
+    (left,) = found.leftovers("tables")
+    assert left.name.startswith("tables/m/1#") and found.size("tables/m/1") is None
+    found.remove([left.name, "tables/m/2"])
+    found.remove([left.name])
+    assert [*found.leftovers("tables")] == [] and found.children("") == []
 
 
 @pytest.mark.slow

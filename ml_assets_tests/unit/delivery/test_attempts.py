@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from ml_assets.delivery.attempts import AttemptStore
+from ml_assets.delivery.attempts import Attempts
 from ml_assets.delivery.environment_session import acquire
 from ml_assets.delivery.errors import AlreadyDoneError
 from ml_assets.delivery.releases import Release
@@ -80,11 +80,11 @@ def test_an_attempt_that_nobody_goes_on_with_is_reverted_first(
 def test_a_zombie_changes_nothing_after_a_later_attempt(site: ReleaseSite) -> None:
     old, new = site.release("a"), site.release("b")
     site.stage(old)
-    attempt = AttemptStore(site.home, "staging").newest()
+    attempt = Attempts("staging").newest()
     assert attempt is not None
     site.stage(new)
     before = site.staging.images()
-    with acquire(site.home, "staging") as session:
+    with acquire("staging") as session:
         for act in (session.fleet.deploy, session.fleet.revert):
             with pytest.raises(OvertakenError, match="it has the mark 2"):
                 act(attempt)
@@ -102,8 +102,8 @@ def test_of_two_runs_at_once_one_has_an_effect(site: ReleaseSite) -> None:
 
 def test_an_attempt_records_all_that_the_next_needs(site: ReleaseSite) -> None:
     site.released("a", "v1.0.0")
-    with acquire(site.home, "production") as session:
+    with acquire("production") as session:
         attempt = session.attempts.newest()
-        assert attempt is not None and session.unfinished() is None
+        assert attempt is not None and session.attempts.unfinished() is None
         assert attempt.before == FIRST
         assert msgspec.to_builtins(attempt)["name"] == "v1.0.0"

@@ -4,7 +4,7 @@ import pytest
 
 from ml_assets.delivery.candidates import OpenApproval, open_approval, poll_registry
 from ml_assets.delivery.promotion import stage
-from ml_assets.delivery.releases import ReleaseStore
+from ml_assets.delivery.releases import Releases
 from ml_assets_tests.kits.releases import ReleaseSite
 
 pytestmark = pytest.mark.slow
@@ -18,7 +18,7 @@ def test_a_poll_returns_what_moved_and_what_was_not_tried(site: ReleaseSite) -> 
     assert [image.digest for image in seen.untried] == [first]
     # Nothing moved, and it is still untried.
     assert poll_registry() == ({}, seen.untried, None)
-    stage(site.home, seen.untried[0], "sensor", site.run_id)
+    stage(seen.untried[0], "sensor", site.run_id)
     assert poll_registry().untried == []
     # The newest version is tried as well, and an older one once it is approved.
     older, newest = site.push("b", "v1.0.0"), site.push("c", "v1.1.0")
@@ -33,10 +33,10 @@ def test_a_registry_that_fails_moves_nothing(
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     site.push("a", "main")
-    before = ReleaseStore(site.home).polled()
+    before = Releases().polled()
     site.registry.faults = [(fault, {})] * 20
     assert str(fault) in str(poll_registry().problem)
-    assert ReleaseStore(site.home).polled() == before
+    assert Releases().polled() == before
 
 
 def test_an_approval_is_open_until_it_was_used(site: ReleaseSite) -> None:

@@ -12,7 +12,7 @@ from ml_assets.assets.delivery import release_key
 from ml_assets.automation import delivery as automation
 from ml_assets.automation.delivery import TRIES
 from ml_assets.delivery.checks import DESCRIPTIONS
-from ml_assets.delivery.releases import ReleaseStore
+from ml_assets.delivery.releases import Releases
 from ml_assets.lifecycle.run_events import DELIVERY_TAG as TAG
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -247,7 +247,7 @@ def test_a_registry_that_is_away_is_a_reason_to_skip(
     site.registry.faults = [(503, {})] * 4
     skipped = site.tick("staging")
     assert skipped.run_requests == [] and "503" in skipped.skip_message
-    assert ReleaseStore(site.home).polled() == {}
+    assert Releases().polled() == {}
     assert len(site.tick("staging").run_requests) == 1
 
 

@@ -1,5 +1,6 @@
 """Which releases may go to production, by the facts, and queries of the ledger."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from ml_assets.delivery.decision import Facts, decide
 from ml_assets.delivery.release_ledger import production_stack, staging_verdict
 from ml_assets.records.ledger_entry import Entry
+from ml_assets.state.ledger import Ledger
 
 GOOD = Facts("v1.0.0", "sha256:1", "sha256:1", True, "", "user ann")
 
@@ -29,6 +31,11 @@ GOOD = Facts("v1.0.0", "sha256:1", "sha256:1", True, "", "user ann")
             {"used_by": "release_production, entry 4"},
             "done",
             "this approval of v1.0.0",
+        ),
+        (
+            {"stopped_by": "quarantine, entry 7"},
+            "wait",
+            "v1.0.0 is on hold: quarantine, entry 7",
         ),
         ({"current": "sha256:1"}, "done", "v1.0.0 is in production"),
         ({"ledger_problems": ("entry 2 was edited",)}, "refuse", "entry 2 was edited"),
@@ -88,10 +95,16 @@ def test_a_rollback_takes_away_what_came_after_its_release(
     assert "".join(item.version for item in found) == stack
 
 
-def test_the_last_verdict_of_staging_counts_and_productions_does_not() -> None:
-    failed = entry("release_failure", "a", environment="staging")
-    passed = entry("release_staging", "a")
-    elsewhere = entry("release_failure", "a", environment="production")
-    assert staging_verdict([failed, passed, elsewhere], "a") is passed
-    assert staging_verdict([passed, failed], "a") is failed
-    assert staging_verdict([passed], "b") is None
+def test_the_last_verdict_of_staging_counts_and_productions_does_not(
+    home: Path,
+) -> None:
+    def add(kind: Any, version: str, environment: str) -> Entry:
+        evidence = {"environment": environment}
+        return Ledger().append("release", kind, version, None, "ann", "", evidence)
+
+    assert staging_verdict("a") is None
+    add("release_staging", "a", "staging")
+    failed = add("release_failure", "a", "staging")
+    add("release_failure", "a", "production")
+    add("release_staging", "b", "staging")
+    assert staging_verdict("a") == failed

@@ -35,7 +35,7 @@ def test_two_environments_are_never_one_namespace(
     monkeypatch.setenv("K8S_STAGING_SERVER", site.production.api.url)
     with (
         pytest.raises(SettingsError, match="staging and production are both"),
-        acquire(site.home, "staging"),
+        acquire("staging"),
     ):
         pass
     monkeypatch.setenv("K8S_STAGING_NAMESPACE", "staging")

@@ -1,13 +1,15 @@
 """Releases into production and back: what is deployed, reverted and refused."""
 
+from typing import Any
+
 import pytest
 
 from ml_assets.delivery.candidates import open_approval
 from ml_assets.delivery.errors import AlreadyDoneError, RefusedError
-from ml_assets.delivery.releases import ReleaseStore, resolve
+from ml_assets.delivery.releases import resolve
 from ml_assets.spec.reserved import RELEASE
 from ml_assets_tests.kits.environment import FIRST
-from ml_assets_tests.kits.ledger_rows import rewrite, tampered
+from ml_assets_tests.kits.ledger_rows import forge
 from ml_assets_tests.kits.oci import COMMITS, build
 from ml_assets_tests.kits.releases import ReleaseSite
 
@@ -95,13 +97,24 @@ def test_what_a_dead_run_began_is_reverted_if_it_may_not_go_on(
 
 def test_a_ledger_that_was_edited_lets_nothing_through(site: ReleaseSite) -> None:
     site.push("a", "v1.0.0")
-    resolve(site.repository, ReleaseStore(site.home), "v1.0.0")
+    resolve(site.repository, "v1.0.0")
     digest = site.passed("b", "v1.1.0")
     site.approve("v1.1.0")
-    rewrite(lambda found: [tampered(r, "it was", "it WAS") for r in found], RELEASE)
+    forge("it was tested", "it was TESTED", RELEASE)
     with pytest.raises(RefusedError, match="cannot be trusted: entry 2"):
         site.promote()
     assert site.production.images() == FIRST and digest
+
+
+def test_what_a_later_image_stopped_goes_nowhere(site: ReleaseSite) -> None:
+    digest = site.passed("a", "v1.0.0")
+    site.approve("v1.0.0")
+    later: Any = "quarantine"
+    site.ledger.append(RELEASE, later, digest, None, "ann", "it leaks", {})
+    assert open_approval() == "v1.0.0 is on hold: quarantine, entry 3"
+    with pytest.raises(RefusedError, match="is on hold: quarantine"):
+        site.promote()
+    assert site.production.images() == FIRST
 
 
 def test_what_fails_its_checks_in_production_is_reverted(site: ReleaseSite) -> None:

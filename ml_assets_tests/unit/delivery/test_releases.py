@@ -1,78 +1,70 @@
 """Which images a name in the registry means."""
 
-from pathlib import Path
-
 import pytest
 
-from ml_assets.core.files import NameFault
 from ml_assets.delivery import image_tags
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.releases import (
     IncompleteError,
     Release,
-    ReleaseStore,
+    Releases,
     UnknownReleaseError,
     find,
     resolve,
 )
 from ml_assets_tests.kits.oci import COMMITS, Built, RegistryDouble, build
 
-
-@pytest.fixture
-def store(tmp_path: Path) -> ReleaseStore:
-    return ReleaseStore(tmp_path)
+pytestmark = pytest.mark.usefixtures("home")
 
 
-def resolved(
-    registry: RegistryDouble, store: ReleaseStore, name: str = "main"
-) -> Release:
-    return resolve(Repository(registry.image), store, name)
+def resolved(registry: RegistryDouble, name: str = "main") -> Release:
+    return resolve(Repository(registry.image), name)
 
 
 def test_a_release_is_the_images_of_one_commit(
-    registry: RegistryDouble, store: ReleaseStore
+    registry: RegistryDouble,
 ) -> None:
     images = build(COMMITS["a"])
     digest = registry.push(images, "main")
-    found = resolved(registry, store)
+    found = resolved(registry)
     assert (found.digest, found.commit) == (digest, COMMITS["a"])
     assert found.images == {
         "base": f"{registry.image}@{digest}",
         "production": f"{registry.image}@{images['production'].digest}",
     }
     assert found.short == digest[7:19]
-    assert store.get(digest) == found
+    assert Releases().get(digest) == found
 
 
 def test_a_digest_that_is_known_is_not_asked_about_again(
-    registry: RegistryDouble, store: ReleaseStore
+    registry: RegistryDouble,
 ) -> None:
     digest = registry.push(build(COMMITS["a"]), "main", "v1.0.0")
-    first = resolved(registry, store)
+    first = resolved(registry)
     registry.requests.clear()
     # The name under which it was seen first stays.
-    assert resolved(registry, store, "v1.0.0") == first
+    assert resolved(registry, "v1.0.0") == first
     assert registry.requests == ["/v2/acme/ml-assets/manifests/v1.0.0-base"]
-    assert find(Repository(registry.image), store, digest) == first
+    assert find(Repository(registry.image), digest) == first
 
 
 def test_a_name_alone_means_the_code_location(
-    registry: RegistryDouble, store: ReleaseStore
+    registry: RegistryDouble,
 ) -> None:
     images = build(COMMITS["a"])
     registry.push(images, "main")
     registry.tag(images["base"], "v1.0.0")
     registry.tag(images["production"], "v1.0.0-production")
-    assert resolved(registry, store, "v1.0.0").digest == images["base"].digest
+    assert resolved(registry, "v1.0.0").digest == images["base"].digest
 
 
 def test_a_name_that_does_not_exist_says_which_tags_were_looked_for(
-    registry: RegistryDouble, store: ReleaseStore
+    registry: RegistryDouble,
 ) -> None:
     with pytest.raises(UnknownReleaseError, match="has no tag main-base or main"):
-        resolved(registry, store)
+        resolved(registry)
     with pytest.raises(UnknownReleaseError, match="was not seen in the registry"):
-        find(Repository(registry.image), store, "sha256:" + "0" * 64)
+        find(Repository(registry.image), "sha256:" + "0" * 64)
 
 
 ELSEWHERE = ("../images/x", "x/../../../other/manifests/main", "main?n=1", "", "..")
@@ -80,33 +72,33 @@ ELSEWHERE = ("../images/x", "x/../../../other/manifests/main", "main?n=1", "", "
 
 @pytest.mark.parametrize("name", ELSEWHERE)
 def test_a_release_leads_to_no_other_file_and_no_other_address(
-    registry: RegistryDouble, store: ReleaseStore, name: str
+    registry: RegistryDouble, name: str
 ) -> None:
     with pytest.raises(UnknownReleaseError, match="has no tag"):
-        resolved(registry, store, name)
+        resolved(registry, name)
     assert registry.requests == []
-    with pytest.raises(NameFault, match="is no name"):
-        store.get(f"sha256:{name}/")
+    with pytest.raises(UnknownReleaseError, match="was not seen"):
+        Releases().get(f"sha256:{name}/")
 
 
 def test_a_push_that_is_under_way_is_no_release(
-    registry: RegistryDouble, store: ReleaseStore
+    registry: RegistryDouble,
 ) -> None:
     old, new = build(COMMITS["a"]), build(COMMITS["b"])
     registry.push(new, "sha-new")
     registry.push(old, "main")
     registry.tag(new["base"], "main-base")
     with pytest.raises(IncompleteError, match="are not of one commit: base of"):
-        resolved(registry, store)
+        resolved(registry)
     registry.push({"base": build(COMMITS["c"])["base"]}, "v1.0.0")
     with pytest.raises(IncompleteError, match="has the image base and no v1.0.0-prod"):
-        resolved(registry, store, "v1.0.0")
+        resolved(registry, "v1.0.0")
     registry.push(
         {target: Built(target, "") for target in image_tags.TARGETS}, "v2.0.0"
     )
     with pytest.raises(IncompleteError, match="have no label org.opencontainers"):
-        resolved(registry, store, "v2.0.0")
-    assert list(store.root.glob("images/*")) == []
+        resolved(registry, "v2.0.0")
+    assert Releases().find(new["base"].digest) is None
 
 
 @pytest.mark.parametrize(

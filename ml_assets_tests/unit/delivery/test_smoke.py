@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 
 from ml_assets.assets.release_smoke import broken_rules, try_pipeline
-from ml_assets.state.tables import Tables
+from ml_assets.core.storage import storage
+from ml_assets.state.tables import Tables, table_name
 from ml_assets_tests.kits.records import add_version
 
 RULE = {
@@ -24,7 +25,7 @@ def keep(root: Path, version: str, ages: list[int]) -> None:
     record = add_version(root, version)
     store, frame = Tables(), pd.DataFrame({"age": ages})
     frame.attrs["data_version"] = record.raw_version
-    store.path("churn", "raw", record.raw_version).unlink()
+    storage().remove([table_name("churn", "raw", record.raw_version)])
     store.write("churn", "raw", record.run_id, frame)
 
 
@@ -34,13 +35,13 @@ def test_the_newest_data_of_a_model_is_put_to_todays_rules(
 ) -> None:
     keep(tmp_path, "20261101T020000Z", [999])
     keep(tmp_path, "20261108T020000Z", ages)
-    found = broken_rules([make_spec(expect=[RULE])], tmp_path)
+    found = broken_rules([make_spec(expect=[RULE])])
     assert len(found) == faults
     assert all("churn 20261108T020000Z: " in text and "age" in text for text in found)
 
 
 def test_a_model_without_data_breaks_no_rule(tmp_path: Path, make_spec: Any) -> None:
-    assert broken_rules([make_spec(expect=[RULE])], tmp_path) == []
+    assert broken_rules([make_spec(expect=[RULE])]) == []
 
 
 def test_the_pipeline_in_small_learns_and_is_served_compiled(tmp_path: Path) -> None:

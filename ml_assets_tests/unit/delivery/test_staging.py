@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ml_assets.delivery import rollout
-from ml_assets.delivery.attempts import AttemptStore
+from ml_assets.delivery.attempts import Attempts
 from ml_assets.delivery.errors import AlreadyDoneError
 from ml_assets.delivery.webserver import Webserver
 from ml_assets.state.locks import deployer_lock
@@ -169,7 +169,7 @@ def test_a_version_that_is_deployed_meanwhile_disturbs_nothing(
 def test_a_deployer_of_a_version_is_waited_for(site: ReleaseSite) -> None:
     release, patched = site.release("a"), threading.Event()
     site.staging.api.before_patch = lambda name, patch: patched.set()
-    attempts = AttemptStore(site.home, "staging")
+    attempts = Attempts("staging")
     with ThreadPoolExecutor() as pool:
         with deployer_lock("census_income"):
             begun = pool.submit(site.stage, release)

@@ -192,20 +192,13 @@ def test_the_ingress_leads_each_model_to_its_own_service() -> None:
 
 
 def test_claims_outlive_the_release() -> None:
-    claims = [item for item in render() if item["kind"] == "PersistentVolumeClaim"]
-    assert len(claims) == 2
-    for claim in claims:
-        kept = claim["metadata"]["annotations"]["helm.sh/resource-policy"]
-        assert kept == "keep"
+    (claim,) = [item for item in render() if item["kind"] == "PersistentVolumeClaim"]
+    assert claim["metadata"]["name"] == "ml-assets-mlflow"
+    assert claim["metadata"]["annotations"]["helm.sh/resource-policy"] == "keep"
 
 
 def test_a_claim_that_exists_is_used_and_none_is_made() -> None:
-    objects = render(
-        {
-            "storage": {"existingClaim": "shared"},
-            "mlflow": {"persistence": {"existingClaim": "old"}},
-        }
-    )
+    objects = render({"mlflow": {"persistence": {"existingClaim": "old"}}})
     assert not [item for item in objects if item["kind"] == "PersistentVolumeClaim"]
     used = {
         volume["persistentVolumeClaim"]["claimName"]
@@ -213,7 +206,7 @@ def test_a_claim_that_exists_is_used_and_none_is_made() -> None:
         for volume in pod.spec["volumes"]
         if "persistentVolumeClaim" in volume
     }
-    assert used == {"shared", "old"}
+    assert used == {"old"}
 
 
 def test_switches_turn_whole_parts_off() -> None:

@@ -22,6 +22,7 @@ from ml_assets_tests.kits.chart import (
     VALUES_FILES,
     Object,
     Pod,
+    everything,
     merge,
     pick,
     render,
@@ -146,11 +147,33 @@ def test_runs_and_the_code_location_share_environment_and_storage(
 ) -> None:
     environment = run.containers[0]["env"]
     assert all(item in environment for item in location["env"])
-    claims = [v["persistentVolumeClaim"] for v in location["volumes"] if len(v) == 2
-              and "persistentVolumeClaim" in v]  # fmt: skip
-    claim = pick(render(), "PersistentVolumeClaim", "ml-assets-storage")
-    assert claims == [{"claimName": claim["metadata"]["name"]}]
-    assert claims[0] in [v.get("persistentVolumeClaim") for v in run.spec["volumes"]]
+    storage = pick(render(), "ConfigMap", "ml-assets-storage")
+    assert storage["data"]["ML_ASSETS_STORAGE"] == "s3://models/production"
+    name = {"name": storage["metadata"]["name"]}
+    assert location["envConfigMaps"] == [name]
+    assert {"configMapRef": name} in run.containers[0]["envFrom"]
+    keys = {"name": "ml-assets-storage-credentials", "optional": True}
+    assert location["envSecrets"] == [keys]
+    assert {"secretRef": keys} in run.containers[0]["envFrom"]
+
+
+def test_runs_and_the_code_location_have_the_database_of_the_exporter(
+    location: Object, run: Pod
+) -> None:
+    exporter = pick(everything(), "Deployment", "ml-assets-exporter")
+    (container,) = exporter["spec"]["template"]["spec"]["containers"]
+    for item in (location, run.containers[0], container):
+        (url,) = [e for e in item["env"] if e["name"] == "ML_ASSETS_DATABASE_URL"]
+        secret = {"name": "ml-assets-database", "key": "url"}
+        assert url["valueFrom"] == {"secretKeyRef": secret}
+
+
+def test_no_pod_of_dagster_or_of_a_run_has_a_claim(
+    values: Object, location: Object, run: Pod
+) -> None:
+    parts = [values["dagsterWebserver"], values["dagsterDaemon"], location, run.spec]
+    for part in parts:
+        assert not [v for v in part["volumes"] if "persistentVolumeClaim" in v]
 
 
 def test_a_run_may_ask_mlflow_and_the_model_servers(run: Pod, location: Object) -> None:

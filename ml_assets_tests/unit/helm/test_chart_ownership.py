@@ -26,7 +26,7 @@ from ml_assets.targets.kubernetes import ANNOTATION as PLAN
 from ml_assets.targets.kubernetes import MANAGER as DEPLOYER
 from ml_assets.targets.kubernetes import _pin_to
 from ml_assets_tests.kits import dagster_chart
-from ml_assets_tests.kits.chart import CHART, ROOT, Object, merge, pick
+from ml_assets_tests.kits.chart import CHART, ROOT, STORAGE, Object, merge, pick
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
 from ml_assets_tests.kits.kubernetes_fields import Conflict, leaves, put, remove
 
@@ -51,7 +51,9 @@ def servers(live: Object, **overrides: Any) -> Object:
         text = helpers.read_text()
         assert text.count(LOOKUP) == 1
         helpers.write_text(text.replace(LOOKUP, "get .root.Values.live .name"))
-        values = merge({**ON, "live": {SERVERS: live} if live else {}}, overrides)
+        values = merge(
+            {**STORAGE, **ON, "live": {SERVERS: live} if live else {}}, overrides
+        )
         with helm_python.Chart.load(folder) as chart:
             texts = chart.render(values, name="ml-assets", namespace="ml")
     (path,) = [path for path in texts if path.endswith("model-servers.yaml")]

@@ -10,6 +10,7 @@ import pytest
 from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.lifecycle.plan_transitions import challenge, next_step
+from ml_assets.ml.sequential import Betting, Loss, Planned, Scale
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
 from ml_assets_tests.kits.cli import invoke, record
@@ -27,12 +28,12 @@ def plans(**serving: Any) -> list[ServingPlan]:
 
 
 def status_of(
-    root: Path, history: list[ServingPlan], **serving: Any
+    root: Path, history: list[ServingPlan], loss: Loss | None = None, **serving: Any
 ) -> ExperimentStatus:
     for kind in ("predictions", "labels"):
         compact("churn", kind)
     spec = ServingSpec.model_validate(serving)
-    found = experiment_status(root, spec, history, NOW)
+    found = experiment_status(spec, history, NOW, loss)
     assert found is not None
     return found
 
@@ -42,8 +43,8 @@ def answered(number: int, **given: Any) -> dict[str, Any]:
 
 
 def test_without_a_challenger_there_is_nothing_to_look_at(home: Path) -> None:
-    assert experiment_status(home, ServingSpec(), [], NOW) is None
-    assert experiment_status(home, ServingSpec(), plans()[:1], NOW) is None
+    assert experiment_status(ServingSpec(), [], NOW) is None
+    assert experiment_status(ServingSpec(), plans()[:1], NOW) is None
 
 
 @pytest.mark.parametrize("strategy", ["shadow", "split", "canary"])
@@ -168,6 +169,79 @@ def test_asking_often_or_once_leads_to_the_same_status(home: Path, times: int) -
     assert found.decision.sentence.endswith(
         "guardrails await requests: errors, slow answers"
     )
+
+
+def pairs_of(root: Path, count: int) -> None:
+    """Requests of which both models are right, and the challenger surer."""
+    lines, labels = [], []
+    for number in range(count):
+        answer = answered(number, label="yes", p=0.6)
+        lines += [answer, answer | {"arm": "shadow", "version": "v2", "p": 0.95}]
+        labels.append(truth(answer["id"], "yes", MOMENT + number))
+    ship(root, lines, "a")
+    ship(root, labels, "a.labels")
+
+
+def test_a_given_loss_finds_what_right_and_wrong_cannot(home: Path) -> None:
+    pairs_of(home, 60)
+    history = plans(strategy="shadow")
+    doubt = Loss(Scale("doubt"), lambda rows: (1 - rows["p"]).astype(float))
+
+    plain = status_of(home, history, strategy="shadow")
+    found = status_of(home, history, doubt, strategy="shadow")
+
+    assert plain.evidence.decided is None
+    assert isinstance(found.evidence, Betting)
+    assert found.evidence.decided == "promote"
+    assert "mean doubt is -0.35 against the champion's" in found.decision.sentence
+    assert json.loads(json.dumps(found.to_dict()))["evidence"]["n"] == 60
+
+
+@pytest.mark.parametrize("strategy", ["shadow", "split"])
+def test_an_answer_that_failed_costs_the_bound(home: Path, strategy: str) -> None:
+    answer = answered(1, label="yes", p=0.6)
+    arm = {"arm": strategy, "version": "v2", "p": None, "label": None}
+    failed = answer | arm | {"error": "Refused"}
+    ship(home, [answer, failed] if strategy == "shadow" else [failed], "a")
+    ship(home, [truth(answer["id"], "yes", MOMENT)], "a.labels")
+    cost = Loss(Scale("cost", 40), lambda rows: rows["p"].astype(float) * 0)
+
+    found = status_of(home, plans(strategy=strategy), cost, strategy=strategy)
+
+    assert isinstance(found.evidence, Betting)
+    assert found.evidence.n == 1
+    assert found.evidence.difference > 0
+
+
+def test_a_loss_above_its_bound_is_refused_with_its_row(home: Path) -> None:
+    pairs_of(home, 3)
+    cost = Loss(Scale("cost", 40), lambda rows: rows["p"].astype(float) * 100)
+
+    with pytest.raises(ValueError, match="cost of row 0 must be from 0 to 40"):
+        status_of(home, plans(strategy="shadow"), cost, strategy="shadow")
+
+
+@pytest.mark.parametrize("strategy", ["shadow", "split", "canary"])
+def test_a_planned_experiment_ends_with_its_labels(home: Path, strategy: str) -> None:
+    lines, labels = [], []
+    for number in range(100):
+        answer = answered(number, label="yes")
+        double = answer | {"arm": "shadow", "version": "v2"}
+        lines += [answer, double] if strategy == "shadow" else [answer]
+        labels.append(truth(answer["id"], "yes", MOMENT + number))
+    ship(home, lines, "a")
+    ship(home, labels[:99], "a.labels")
+    serving = {"strategy": strategy, "design": {"labels": 100}}
+    history = plans(**serving)
+
+    early = status_of(home, history, **serving)
+    ship(home, labels[99:], "b.labels")
+    found = status_of(home, history, **serving)
+
+    assert (early.decision.verdict, found.decision.verdict) == ("not_yet", "keep")
+    assert isinstance(found.evidence, Planned)
+    assert "100 of 100 planned labels" in found.decision.sentence
+    assert json.dumps(found.to_dict())
 
 
 def test_the_command_shows_the_evidence(home: Path) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+from sqlalchemy import text
 
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.activation import evidence_of
 from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.lineage import LineageError, lineage
@@ -16,6 +18,7 @@ from ml_assets.lifecycle.plan_transitions import challenge
 from ml_assets.prediction_log import lookup as loglookup
 from ml_assets.records.plan import digest
 from ml_assets.spec.operation import ServingSpec
+from ml_assets.state.engine import writing
 from ml_assets.state.ledger import Ledger
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.kits.ledger_rows import rewrite, tampered
@@ -151,11 +154,29 @@ def test_what_is_no_prediction_id_is_reported_so(home: Path) -> None:
 
 
 ALTERED = {
-    "record": ("versions/churn/{v}/record.json", "was altered: its SHA-256 is"),
     "model": ("versions/churn/{v}/bundle/model.skops", "was altered"),
     "features": ("tables/churn/features/features{v}.parquet", "was altered"),
-    "plan": ("plans/churn/00000001.json", "was altered"),
 }
+# What is altered by a statement in the database, and what is named then.
+EDITED = {
+    "record": (
+        "UPDATE versions SET record = replace(record, '0.1', '0.2')",
+        "versions/churn/{v}/record.json was altered: its SHA-256 is",
+    ),
+    "evaluation": (
+        "UPDATE versions SET evaluation = replace(evaluation, '0.9', '0.8')",
+        "versions/churn/{v}/evaluation.json was altered",
+    ),
+    "plan": (
+        "UPDATE plans SET plan = replace(plan, 'it passed', 'it never passed')",
+        "plans/churn/00000001.json was altered",
+    ),
+}
+
+
+def edit(statement: str) -> None:
+    with writing("churn") as connection:
+        connection.execute(text(statement))
 
 
 @pytest.mark.parametrize("name, message", ALTERED.values(), ids=ALTERED)
@@ -168,6 +189,17 @@ def test_an_altered_file_is_named(
     path.write_bytes(path.read_bytes() + b" ")
     (problem,) = lineage(logged["id"])["problems"]
     assert problem.startswith(f"{name.format(v=version)} {message}")
+
+
+@pytest.mark.parametrize("statement, message", EDITED.values(), ids=EDITED)
+def test_an_edited_row_is_named(
+    statement: str, message: str, version: str, home: Path
+) -> None:
+    logged = line(NOON, 1, version=version)
+    ship(home, [logged])
+    edit(statement)
+    (problem,) = lineage(logged["id"])["problems"]
+    assert problem.startswith(message.format(v=version))
 
 
 def test_a_removed_file_and_an_edited_ledger_are_named(
@@ -200,7 +232,7 @@ def test_the_entry_is_that_of_the_plan_that_answered(version: str, home: Path) -
 
 def test_under_test_each_arm_has_its_own_entry(version: str, home: Path) -> None:
     tried = add_version(home, "20261123T020000Z")
-    target = LocalTarget(home)
+    target = LocalTarget()
     plan = challenge(
         target.current("churn"), tried, ServingSpec(strategy="split"), "it passed"
     )
@@ -238,9 +270,7 @@ def test_the_command_shows_it_and_fails_where_something_was_altered(
     assert "9 of 9 match" in shown.output
     as_json = CliRunner().invoke(main, ["lineage", logged["id"], "--json"])
     assert json.loads(as_json.stdout)["ledger"]["who"] == "user ana"
-    (home / f"versions/churn/{version}/record.json").write_bytes(
-        (home / f"versions/churn/{version}/record.json").read_bytes() + b" "
-    )
+    edit(EDITED["record"][0])
     altered = CliRunner().invoke(main, ["lineage", logged["id"]])
     assert altered.exit_code == 1
     assert "record.json was altered" in altered.stderr
@@ -252,5 +282,5 @@ def test_an_answer_of_a_clock_that_is_ahead_is_found_in_its_segment(
 ) -> None:
     wanted = line(time.time() + ahead, 1)
     shipped(home, [wanted])
-    found = loglookup.find(home, home, wanted["id"])
+    found = loglookup.find(home, storage(), wanted["id"])
     assert found is not None and found.records[0]["id"] == wanted["id"]

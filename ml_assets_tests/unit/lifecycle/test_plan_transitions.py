@@ -13,8 +13,8 @@ from ml_assets.lifecycle.plan_transitions import (
 )
 from ml_assets.records.assignment import arm_of
 from ml_assets.records.plan import ServingPlan
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.operation import ServingSpec
-from ml_assets.state.versions import VersionRecord
 
 Arms = list[tuple[str, str, float]]
 

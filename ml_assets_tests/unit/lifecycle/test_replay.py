@@ -1,15 +1,15 @@
 """Logged requests answered by another version, in a process of its own."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from ml_assets.lifecycle.replay import Answer, replay
 from ml_assets.records.plan import Arm
-from ml_assets.serving.models.plan_store import PlanStore
+from ml_assets.state.plans import Plans
 from ml_assets_tests.kits.cli import deploy_small_model
 
 
@@ -17,9 +17,9 @@ from ml_assets_tests.kits.cli import deploy_small_model
 def version(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Arm]:
     root = tmp_path_factory.mktemp("storage")
     deploy_small_model(root)
-    plan = PlanStore(root).current("income")
+    plan = Plans().current("income")
     assert plan is not None
-    return root, plan.live
+    return root / plan.live.bundle, plan.live
 
 
 def body(**row: Any) -> bytes:
@@ -29,14 +29,14 @@ def body(**row: Any) -> bytes:
 def test_each_request_gets_the_answer_of_the_version_or_the_reason(
     version: tuple[Path, Arm],
 ) -> None:
-    root, arm = version
+    bundle, arm = version
     given = [
         body(age=40.0, sex="f"),
         body(age=40.0, sex="x"),
         body(age=40.0, income="yes"),
         body(age=None, sex="m"),
     ]
-    done = replay(root, arm, given)
+    done = replay(bundle, arm, given)
     assert done.crash == ""
     good, category, column, missing = done.answers
     assert good.p is not None and 0 < good.p < 1 and missing.p is not None
@@ -47,9 +47,8 @@ def test_each_request_gets_the_answer_of_the_version_or_the_reason(
 def test_a_version_that_does_not_load_answers_nothing(
     version: tuple[Path, Arm],
 ) -> None:
-    root, arm = version
-    absent = msgspec.structs.replace(arm, bundle="versions/income/gone/bundle")
-    done = replay(root, absent, [body(age=1.0, sex="f")])
+    bundle, arm = version
+    done = replay(bundle.parent / "gone", arm, [body(age=1.0, sex="f")])
     assert done.answers == [] and "is no directory" in done.crash
 
 
@@ -69,14 +68,14 @@ def test_the_request_at_which_the_process_dies_is_known(
         "    return decode(self, body)\n"
         "request.RowDecoder.decode = die\n"
     )
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    root, arm = version
-    done = replay(root, arm, [body(age=1.0, sex="f")] * 5)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    bundle, arm = version
+    done = replay(bundle, arm, [body(age=1.0, sex="f")] * 5)
     assert len(done.answers) == 2 and isinstance(done.answers[0], Answer)
     assert done.crash == "the process died of signal 11"
 
 
 def test_a_version_that_takes_forever_is_given_up(version: tuple[Path, Arm]) -> None:
-    root, arm = version
-    done = replay(root, arm, [body(age=1.0, sex="f")], timeout=0.01)
+    bundle, arm = version
+    done = replay(bundle, arm, [body(age=1.0, sex="f")], timeout=0.01)
     assert done == ([], "not done within 0.01 s")

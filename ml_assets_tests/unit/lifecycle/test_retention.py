@@ -1,16 +1,21 @@
 """Nothing that is referred to is ever removed, wherever a cleanup is killed."""
 
+import datetime as dt
 import multiprocessing
 import os
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import obstore
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import Connection
 
-from ml_assets.core.files import write_json
+from ml_assets.core.storage import storage as storage_of_test
 from ml_assets.lifecycle import cleanup
 from ml_assets.lifecycle.cleanup import clean
 from ml_assets.lifecycle.compaction import compact
@@ -28,14 +33,22 @@ from ml_assets.lifecycle.retention import (
     plan_retention,
 )
 from ml_assets.lifecycle.storage_snapshot import made, take_snapshot
+from ml_assets.prediction_log.compaction import LogFile
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.batches import Batches
 from ml_assets.state.registry import Registry, RegistryError
+from ml_assets.state.steps import StepValues
+from ml_assets.state.tables import Tables
+from ml_assets.state.validations import Validations
 from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.kits.prediction_log import line, ship
 from ml_assets_tests.kits.records import add_version, serve_version
+from ml_assets_tests.kits.stored_tables import backdate, frame, point
 
 NOW = 1_763_899_200.0  # 2025-11-23T12:00:00Z
+# The client of the storage has threads, which a fork would not have.
+SPAWN = multiprocessing.get_context("spawn")
 POLICY = RetentionSpec(versions=2, days=30, predictions_days=20)
 
 
@@ -221,21 +234,19 @@ def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             ("raw", record.raw_version),
             ("features", record.features_version),
         ):
-            directory = home / "tables/churn" / stage
-            pointer = {"data_version": version}
-            write_json(directory / "runs" / f"{record.run_id}.json", pointer)
-            write_json(directory / "current.json", pointer)
+            point("churn", stage, record.run_id, version)
         if number in (3, 4):
             serve_version(home, record, created_at=f"2025-01-1{number}T00:00:00+00:00")
-    hold(LocalTarget(home), "churn", "20250101T000000Z", "user ana", "evidence")
+    hold(LocalTarget(), "churn", "20250101T000000Z", "user ana", "evidence")
     ship(home, [line(NOW - 40 * DAY, n, version="20250104T000000Z") for n in range(9)])
     compact("churn", "predictions")
     fresh = [line(NOW - 2 * DAY, n, version="20250104T000000Z") for n in range(9)]
     ship(home, fresh, "s-00000001")
     compact("churn", "predictions")
     ship(home, [line(NOW - DAY, 1, version="20250102T000000Z")], "s-00000002")
-    (home / "tables/churn/raw/.tmp-dead").write_bytes(b"half")
-    write_json(home / "steps/churn/run/churn__raw_read[1]/result.json", {})
+    (home / "tables/churn/raw/dead.parquet#1").write_bytes(b"half")
+    StepValues().write("churn", "run", "churn__raw_read[1]/result", {})
+    backdate("churn", NOW - 60 * DAY)
     for path in home.rglob("*"):
         os.utime(path, (NOW - 60 * DAY, NOW - 60 * DAY))
     return home
@@ -251,15 +262,15 @@ def files(root: Path) -> set[str]:
 
 def test_a_dry_run_lists_what_would_go_and_removes_nothing(storage: Path) -> None:
     before = files(storage)
-    planned = clean(LocalTarget(storage), "churn", POLICY, NOW, dry_run=True)
+    planned = clean(LocalTarget(), "churn", POLICY, NOW, dry_run=True)
     assert files(storage) == before
-    done = clean(LocalTarget(storage), "churn", POLICY, NOW)
+    done = clean(LocalTarget(), "churn", POLICY, NOW)
     assert done.deletions == planned.deletions and done.bytes == planned.bytes > 0
     assert done.postponed == []
 
 
 def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
-    done = clean(LocalTarget(storage), "churn", POLICY, NOW)
+    done = clean(LocalTarget(), "churn", POLICY, NOW)
     # 1 is on hold, 2 has a segment, 3 is previous, 4 serves, 5 and 6 are the newest.
     assert Versions().names("churn") == [
         f"2025010{n}T000000Z" for n in (1, 2, 3, 4, 5, 6)
@@ -270,11 +281,12 @@ def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
         "steps",
         "leftover",
     }
-    assert not list((storage / "steps/churn").iterdir())
+    assert StepValues().runs("churn") == []
+    assert not (storage / "tables/churn/raw/dead.parquet#1").exists()
     assert len(list(storage.glob("predictions/churn/*/*.parquet"))) == 1
     (storage / "segments/churn/s-00000002.jsonl").unlink()
     few = POLICY.model_copy(update={"versions": 1})
-    done = clean(LocalTarget(storage), "churn", few, NOW)
+    done = clean(LocalTarget(), "churn", few, NOW)
     left = [f"2025010{n}T000000Z" for n in (1, 3, 4, 6)]
     assert Versions().names("churn") == left
     assert {item.kind for item in done.deletions} == {"version", "table", "report"}
@@ -282,7 +294,7 @@ def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
         f"raw{name}" for name in left
     }
     assert not (storage / "versions/churn/20250102T000000Z").exists()
-    assert clean(LocalTarget(storage), "churn", few, NOW).deletions == []
+    assert clean(LocalTarget(), "churn", few, NOW).deletions == []
 
 
 def test_a_version_that_the_registry_does_not_let_go_keeps_its_tables(
@@ -293,7 +305,7 @@ def test_a_version_that_the_registry_does_not_let_go_keeps_its_tables(
 
     monkeypatch.setattr(Registry, "remove", refuse)
     few = POLICY.model_copy(update={"versions": 1})
-    done = clean(LocalTarget(storage), "churn", few, NOW)
+    done = clean(LocalTarget(), "churn", few, NOW)
     assert done.postponed == ["version 20250105T000000Z: it cannot be reached"]
     assert (storage / "tables/churn/raw/raw20250105T000000Z.parquet").exists()
 
@@ -305,32 +317,36 @@ def test_a_table_that_a_run_takes_up_meanwhile_stays(
     remove = cleanup.REMOVERS["version"]
 
     def take_up(*given: Any) -> None:
-        pointer = storage / "tables/churn/raw/runs/new.json"
-        write_json(pointer, {"data_version": table})
+        point("churn", "raw", "new", table)
         remove(*given)
 
     monkeypatch.setitem(cleanup.REMOVERS, "version", take_up)
     few = POLICY.model_copy(update={"versions": 1})
-    done = clean(LocalTarget(storage), "churn", few, NOW)
+    done = clean(LocalTarget(), "churn", few, NOW)
     assert done.postponed == [f"table raw/{table}: a run took it up"]
     assert (storage / f"tables/churn/raw/{table}.parquet").exists()
 
 
 def _clean(home: Path) -> None:
     few = POLICY.model_copy(update={"versions": 1})
-    clean(LocalTarget(home), "churn", few, NOW)
+    clean(LocalTarget(), "churn", few, NOW)
 
 
 def _clean_after(event: Any, home: Path) -> None:
-    event.wait()
-    _clean(home)
+    """In a process of its own, which has no registry either."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Registry, "remove", lambda *_: None)
+        event.wait()
+        _clean(home)
 
 
 def test_two_cleanups_at_once_do_what_one_does(storage: Path) -> None:
-    context = multiprocessing.get_context("fork")
-    workers = [context.Process(target=_clean, args=(storage,)) for _ in range(2)]
+    at_once = SPAWN.Event()
+    given = (at_once, storage)
+    workers = [SPAWN.Process(target=_clean_after, args=given) for _ in range(2)]
     for worker in workers:
         worker.start()
+    at_once.set()
     for worker in workers:
         worker.join()
     assert [worker.exitcode for worker in workers] == [0, 0]
@@ -339,12 +355,10 @@ def test_two_cleanups_at_once_do_what_one_does(storage: Path) -> None:
 
 def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
     (storage / "segments/churn/s-00000002.jsonl").unlink()
-    context = multiprocessing.get_context("fork")
-    # Forked before the lock is taken, of which it would else have a part.
-    may_clean = context.Event()
-    cleaning = context.Process(target=_clean_after, args=(may_clean, storage))
+    may_clean = SPAWN.Event()
+    cleaning = SPAWN.Process(target=_clean_after, args=(may_clean, storage))
     cleaning.start()
-    with LocalTarget(storage).lock("churn"):
+    with LocalTarget().lock("churn"):
         may_clean.set()
         # Under the deployer's lock, a version that would go becomes active.
         record = Versions().get("churn", "20250102T000000Z")
@@ -356,47 +370,117 @@ def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
 
 
 def assert_sound(root: Path) -> None:
-    snapshot = take_snapshot(LocalTarget(root), "churn", POLICY, NOW)
+    snapshot = take_snapshot(LocalTarget(), "churn", NOW)
     assert dangling(snapshot, NOW) == []
 
 
-@pytest.mark.parametrize("survives", range(12))
+@pytest.mark.parametrize("survives", range(0, 38, 3))
 def test_a_killed_cleanup_is_finished_by_the_next(
     storage: Path, monkeypatch: pytest.MonkeyPatch, survives: int
 ) -> None:
-    unlink, left = Path.unlink, [survives]
+    left = [survives]
 
-    def dying(path: Path, missing_ok: bool = False) -> None:
-        if path.suffix in (".json", ".parquet"):
+    def dying(step: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
             left[0] -= 1
             if left[0] < 0:
                 raise KeyboardInterrupt
-        unlink(path, missing_ok)
+            return step(*given)
+
+        return call
 
     (storage / "segments/churn/s-00000002.jsonl").unlink()
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(Path, "unlink", dying)
+        # Nothing else changes rows or objects.
+        patch.setattr(obstore, "delete", dying(obstore.delete))
+        patch.setattr(Connection, "commit", dying(Connection.commit))
         _clean(storage)
     assert_sound(storage)
     _clean(storage)
     assert_sound(storage)
     assert len(Versions().names("churn")) == 4
     few = POLICY.model_copy(update={"versions": 1})
-    assert clean(LocalTarget(storage), "churn", few, NOW).deletions == []
+    assert clean(LocalTarget(), "churn", few, NOW).deletions == []
+
+
+@pytest.mark.usefixtures("installation")
+def test_tables_and_reports_go_wherever_they_are(home: Path) -> None:
+    tables, validations = Tables(), Validations()
+    for version in ("older", "newer"):
+        report = {"data_version": version, "summary": {"passed": True}}
+        tables.write("churn", "raw", f"run-{version}", frame(version))
+        validations.save("churn", version, report)
+        tables.accept("churn", "raw", version)
+    StepValues().write("churn", "run", "step/result", {"number": 1})
+    target, later = LocalTarget(), time.time() + 100 * DAY
+    assert clean(target, "churn", POLICY, time.time()).deletions == []
+    done = clean(target, "churn", POLICY, later)
+    assert [item.kind for item in done.deletions] == [
+        *("pointer", "pointer", "table", "report", "steps"),
+    ]  # fmt: skip
+    assert done.bytes > 0 and done.postponed == []
+    assert not tables.exists("churn", "raw", "older")
+    assert validations.report("churn", "older") is None
+    assert tables.read("churn", "raw", tables.version("churn", "raw")).shape == (3, 2)
+    assert validations.report("churn", "newer") is not None
+    assert clean(target, "churn", POLICY, later).deletions == []
+
+
+@pytest.mark.usefixtures("installation", "registry")
+def test_what_a_killed_training_left_goes_after_a_day(home: Path) -> None:
+    now = dt.datetime.fromtimestamp(NOW, dt.UTC)
+    version = Versions().reserve("churn", "run", lambda: now)
+    storage_of_test().put(f"versions/churn/{version}/spec.json", b"{}")
+    # Of this one, a cleanup that was killed removed the row.
+    storage_of_test().put("versions/churn/20250101T000000Z/spec.json", b"{}")
+    target = LocalTarget()
+    assert [
+        item.name for item in clean(target, "churn", POLICY, time.time()).deletions
+    ] == ["versions/churn/20250101T000000Z"]
+    later = time.time() + 2 * DAY
+    (gone,) = clean(target, "churn", POLICY, later).deletions
+    assert (gone.kind, gone.name) == ("leftover", f"versions/churn/{version}")
+    assert storage_of_test().children("versions/churn") == []
+    assert Versions().unfinished("churn") == {}
 
 
 def test_a_version_is_as_old_as_its_name() -> None:
     assert made("20251123T120000Z") == NOW
 
 
-def test_predictions_that_are_dated_ahead_go_when_their_file_is_old(home: Path) -> None:
+def test_predictions_that_are_dated_ahead_go_when_their_file_is_old() -> None:
     from ml_assets.lifecycle.storage_snapshot import _end_of
 
-    ahead = home / "predictions/churn/2090-01-01/0a.parquet"
-    honest = home / "predictions/churn/2025-02-01/0a.parquet"
-    for path in (ahead, honest):
-        path.parent.mkdir(parents=True)
-        path.touch()
-        os.utime(path, (NOW - 9 * DAY, NOW - 9 * DAY))
+    ahead, honest = (
+        LogFile("n", "b", day, rows=1, newest=NOW - 9 * DAY, sha256="", versions=[])
+        for day in ("2090-01-01", "2025-02-01")
+    )
     assert _end_of(ahead, NOW) == NOW - 9 * DAY
     assert _end_of(honest, NOW) < NOW
+
+
+def test_what_a_killed_compaction_uploaded_goes_after_a_day(
+    storage: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted = {path.name for path in storage.glob("predictions/churn/*/*")}
+    ship(storage, [line(NOW - DAY, 1, version="20250104T000000Z")], "s-00000003")
+    with monkeypatch.context() as patch:
+        patch.setattr(Batches, "commit", killed)
+        with pytest.raises(InterruptedError):
+            compact("churn", "predictions")
+    (left,) = {path for path in storage.glob("predictions/churn/*/*")} - {
+        path for path in storage.glob("predictions/churn/*/*") if path.name in counted
+    }
+    now = time.time()
+    clean(LocalTarget(), "churn", RetentionSpec(predictions_days=10_000), now)
+    assert left.exists()
+    os.utime(left, (now - 3 * DAY, now - 3 * DAY))
+    done = clean(LocalTarget(), "churn", RetentionSpec(predictions_days=10_000), now)
+    assert left.relative_to(storage).as_posix() in [
+        item.name for item in done.deletions
+    ]
+    assert not left.exists()
+
+
+def killed(*_: object) -> None:
+    raise InterruptedError

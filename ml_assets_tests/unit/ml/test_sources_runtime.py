@@ -136,3 +136,22 @@ def test_all_else_is_refused_with_the_reason(
     source: Any, own: Any, permitted: list[str], why: str
 ) -> None:
     assert why in refusal(source, own, permitted)
+
+
+@pytest.mark.parametrize(
+    "storage, path, is_read",
+    [
+        ("s3://lake/customers/ml", "s3://lake/customers/2026/a.parquet", True),
+        ("s3://lake/customers/ml", "s3://lake/customers/*.parquet", True),
+        ("s3://lake/customers/ml", "s3://lake/customers/ml/tables/m/a.parquet", False),
+        ("s3://lake/customers/ml", "s3://lake/customers/**", False),
+        ("s3://lake/customers/ml", "s3://lake/customers", False),
+        # The YAML's own data is in the storage.
+        ("s3://lake", "s3://lake/customers/2026/a.parquet", True),
+    ],
+)
+def test_what_the_storage_has_in_a_bucket_is_no_source(
+    monkeypatch: pytest.MonkeyPatch, storage: str, path: str, is_read: bool
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_STORAGE", storage)
+    assert (refusal({**LAKE, "path": path}, LAKE, []) == "") == is_read

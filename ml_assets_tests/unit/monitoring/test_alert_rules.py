@@ -33,6 +33,7 @@ WANTED = {
     "MlAssetsModelStale": "warning",
     "MlAssetsPredictionsLost": "critical",
     "MlAssetsLogShippingLate": "warning",
+    "MlAssetsSegmentsMissing": "critical",
     "MlAssetsLedgerBroken": "critical",
     "MlAssetsExporterDown": "critical",
 }

@@ -19,8 +19,8 @@ from dagster._core.remote_origin import (
 )
 from prometheus_client.core import Metric
 
+from ml_assets.core.storage import storage
 from ml_assets.observability.exporter import instance as exported_instance
-from ml_assets.observability.exporter import metric_families
 from ml_assets.observability.exporter.assets import AssetMetrics, CheckMetrics
 from ml_assets.observability.exporter.instance import InstanceSource, LazyInstance
 from ml_assets.observability.exporter.metric_families import (
@@ -30,8 +30,9 @@ from ml_assets.observability.exporter.metric_families import (
 )
 from ml_assets.observability.exporter.polling import SourceHealth
 from ml_assets.observability.exporter.storage import StorageSource
+from ml_assets.state.drift_reports import object_name
 from ml_assets.state.engine import writing
-from ml_assets.state.schema import ledger_heads
+from ml_assets.state.schema import drift_reports, ledger_heads
 from ml_assets_tests.kits import exporter as kit
 
 # More than the limit that gauges once had.
@@ -44,12 +45,14 @@ def of_storage(root: Path) -> Iterable[Metric]:
     with writing("every model") as connection:
         rows = [{"model": name, **head} for name in NAMES]
         connection.execute(ledger_heads.insert(), rows)
-    for name in NAMES:
-        report = root / "reports" / name / "drift" / "raw-1.json"
-        report.parent.mkdir(parents=True)
         column = {"column": "age", "psi": 0.1, "drifted": False}
-        report.write_text(json.dumps({"drifted": False, "columns": [column]}))
-    return StorageSource(root, FoldedSeries()).poll(threading.Event())
+        for name in NAMES:
+            report = {"drifted": False, "columns": [column]}
+            storage().put(object_name(name, "raw-1"), json.dumps(report).encode())
+        about = {"report": "raw-1", "source": "raw", "version": "v", "made": 1.0}
+        rows = [{"model": name, **about} for name in NAMES]
+        connection.execute(drift_reports.insert(), rows)
+    return StorageSource(FoldedSeries()).poll(threading.Event())
 
 
 def of_assets(root: Path) -> Iterable[Metric]:
@@ -138,8 +141,7 @@ def test_folded_series_have_a_metric_and_one_line_in_the_log_for_each_family(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(metric_families, "LIMIT", MANY)
-    folded = FoldedSeries()
+    folded = FoldedSeries(MANY)
     family, add = made(folded)
     with caplog.at_level(logging.WARNING, "ml_assets.exporter"):
         for name in [*NAMES, "one", "two", "one"]:

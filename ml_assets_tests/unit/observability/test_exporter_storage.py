@@ -4,12 +4,12 @@ from typing import Any
 
 import pytest
 
-from ml_assets.core.files import write_json
 from ml_assets.observability.exporter.metric_families import FoldedSeries
 from ml_assets.observability.exporter.storage import StorageSource, notification_counts
 from ml_assets.observability.notifications.messages import Notification
 from ml_assets.observability.notifications.notifier import Notifier
 from ml_assets.observability.notifications.slack import Slack
+from ml_assets.state.drift_reports import DriftReports
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits import exporter as kit
 from ml_assets_tests.kits.ledger_rows import edit, rewrite
@@ -29,7 +29,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def source(root: Path) -> StorageSource:
-    return StorageSource(root, FoldedSeries())
+    return StorageSource(FoldedSeries())
 
 
 def append(root: Path, kind: Any, who: str, model: str = "churn", **given: Any) -> None:
@@ -89,8 +89,24 @@ def test_a_ledger_that_was_edited_is_not_intact(
     name = "ml_assets_ledger_intact"
     assert kit.value(kit.polled(source), name, model="churn") == 1
     rewrite(lambda found: [*found[:-1], edit(found[-1], who="user eve")])
-    restarted = StorageSource(root, FoldedSeries())
+    restarted = StorageSource(FoldedSeries())
     assert kit.value(kit.polled(restarted), name, model="churn") == 0
+
+
+def test_columns_without_a_series_are_counted(
+    root: Path, source: StorageSource
+) -> None:
+    columns = [
+        {"column": f"c{n}", "psi": n / 1000, "drifted": False} for n in range(103)
+    ]
+    report = {"drifted": False, "columns": columns}
+    DriftReports().add("churn", "x", "raw", NEW, report)
+    found = kit.polled(source)
+    about = {"model": "churn", "source": "raw"}
+    assert kit.value(found, "ml_assets_drift_columns_omitted", **about) == 3
+    assert kit.value(found, "ml_assets_drift_psi", **about, column="c3") == 0.003
+    series = [labels for (item, labels) in found if item == "ml_assets_drift_psi"]
+    assert len(series) == 100
 
 
 def test_the_last_drift_report_of_each_source_has_series(
@@ -100,8 +116,10 @@ def test_the_last_drift_report_of_each_source_has_series(
         {"column": "months", "psi": 0.02, "drifted": False},
         {"column": "spend", "psi": 0.4, "drifted": True},
     ]
-    path = root / "reports/churn/drift" / f"predictions-{NEW}-x.json"
-    write_json(path, {"drifted": True, "columns": columns})
+    found = {"drifted": True, "columns": columns}
+    DriftReports().add("churn", "of-before", "predictions", NEW, {"columns": []})
+    DriftReports().add("churn", "x", "predictions", NEW, found)
+    DriftReports().add("churn", "y", "raw", NEW, {"columns": []})
     found = kit.polled(source)
     about = {"model": "churn", "source": "predictions"}
     assert kit.value(found, "ml_assets_drift_detected", **about) == 1
@@ -152,20 +170,23 @@ def test_outcomes_of_releases_are_counted_by_environment(
         assert kit.value(found, name, **about) == number
 
 
-def test_a_storage_that_is_away_is_an_error(tmp_path: Path) -> None:
+def test_a_storage_that_is_away_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path / "away"))
     with pytest.raises(FileNotFoundError, match="there is no storage"):
-        StorageSource(tmp_path / "away", FoldedSeries()).poll(threading.Event())
+        StorageSource(FoldedSeries()).poll(threading.Event())
 
 
 def test_attempts_to_notify_are_counted_and_every_series_begins_at_zero(
-    tmp_path: Path,
+    home: Path,
 ) -> None:
     with slack_double() as slack:
-        notifier = Notifier(tmp_path, Slack(slack.url))
+        notifier = Notifier(Slack(slack.url))
         notifier.notify(Notification("k", "drift", 0.0, "churn drifts", ""))
     values = {
         (sample.labels["kind"], sample.labels["result"]): sample.value
-        for sample in notification_counts(tmp_path, FoldedSeries()).samples
+        for sample in notification_counts(FoldedSeries()).samples
     }
     assert values.pop(("drift", "delivered")) == 1
     assert values[("release", "refused")] == 0

@@ -84,7 +84,7 @@ def sender(collector: Collector) -> Iterator[Sender]:
 
 @pytest.fixture
 def tracer(instance: dg.DagsterInstance, sender: Sender, home: Path) -> RunTracer:
-    return RunTracer(instance, sender.send, home)
+    return RunTracer(instance, sender.send)
 
 
 def moments(instance: dg.DagsterInstance, run: str) -> dict[tuple[str, Any], list[int]]:
@@ -260,10 +260,10 @@ def test_each_run_is_sent_once_also_by_the_next_process(
     instance: dg.DagsterInstance, collector: Collector, sender: Sender, home: Path
 ) -> None:
     execute(instance, "churn_deploy")
-    assert RunTracer(instance, sender.send, home).send_ended() == 1
-    assert RunTracer(instance, sender.send, home).send_ended() == 0
+    assert RunTracer(instance, sender.send).send_ended() == 1
+    assert RunTracer(instance, sender.send).send_ended() == 0
     execute(instance, "churn_deploy")
-    assert RunTracer(instance, sender.send, home).send_ended() == 1
+    assert RunTracer(instance, sender.send).send_ended() == 1
     assert len({span.trace for span in collector.spans}) == 2
 
 

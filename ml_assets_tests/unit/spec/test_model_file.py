@@ -189,6 +189,21 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "resources.node_selector.a b",
         "label",
     ),
+    "a design without an experiment": (
+        "serving: {design: {labels: 5000}}",
+        "serving.design",
+        "the strategy must be shadow, split or canary",
+    ),
+    "a design of few labels": (
+        "serving:\n    strategy: shadow\n    design:\n      labels: 20",
+        "serving.design.labels",
+        "100",
+    ),
+    "a design of an unknown key": (
+        "serving: {strategy: shadow, design: {labels: 500, looks: 3}}",
+        "serving.design.looks",
+        "no such key",
+    ),
     "groups of the target": ("gate: {slices: {target: 0.5}}", "gate.slices", "target"),
     "an unknown key": ("tresholds: 1", "tresholds", "no such key"),
     "a broken template": (

@@ -33,6 +33,10 @@ class TestEverywhere:
         other = store.latest("churn", "raw", "v2")
         assert other is not None and other.report == "raw-a"
         assert store.latest("churn", "raw", "v3") is None
+        assert {key: made.report for key, made in store.newest().items()} == {
+            ("churn", "raw"): "raw-c",
+            ("churn", "predictions"): "predictions-1",
+        }
         assert store.since("churn", "raw", other.made) == ["raw-a", "raw-c"]
 
     def test_what_a_killed_run_left_is_taken_up(self) -> None:

@@ -7,10 +7,11 @@ import pytest
 from sqlalchemy import text
 
 from ml_assets.cli import main
-from ml_assets.core.signing import VARIABLE, SigningKeyError
+from ml_assets.core.signing import SHARED, SIGNING, SigningKeyError
 from ml_assets.state.engine import writing
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits.ledger_rows import Row, edit, make_anew, rewrite
+from ml_assets_tests.kits.signing import make_keys
 
 KEY = "a-key-of-the-tests-that-is-long-enough"
 OTHER = "another-key-that-is-long-enough-as-well"
@@ -21,7 +22,7 @@ def ledger(home: Path, monkeypatch: pytest.MonkeyPatch) -> Ledger:
     """Two entries from before there was a key, and three since."""
     found = Ledger()
     add(found, 1, 2)
-    monkeypatch.setenv(VARIABLE, KEY)
+    monkeypatch.setenv(SHARED, KEY)
     add(found, 3, 4, 5)
     return found
 
@@ -57,12 +58,12 @@ def test_an_entry_that_was_forged_breaks_a_signature(ledger: Ledger, at: int) ->
 def test_an_entry_without_signature_is_noticed_without_the_key(
     ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv(VARIABLE)
+    monkeypatch.delenv(SHARED)
     assert messages(ledger) == []
     add(ledger, 6)
     expected = "entry 6 (deployment of v6) is not signed, and entry 3 before it is"
     assert messages(ledger) == [expected]
-    monkeypatch.setenv(VARIABLE, KEY)
+    monkeypatch.setenv(SHARED, KEY)
     assert expected in messages(ledger)
 
 
@@ -88,17 +89,17 @@ def test_a_ledger_that_was_cut_is_noticed(ledger: Ledger, head: str) -> None:
 
 
 def test_a_key_can_be_replaced(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(VARIABLE, f"{OTHER}, {KEY}")
+    monkeypatch.setenv(SHARED, f"{OTHER}, {KEY}")
     add(ledger, 6)
     assert messages(ledger) == []
-    monkeypatch.setenv(VARIABLE, OTHER)
+    monkeypatch.setenv(SHARED, OTHER)
     assert [problem.seq for problem in ledger.verify("churn")] == [3, 4, 5]
 
 
 def test_a_short_key_is_refused_and_not_shown(
     home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv(VARIABLE, f"{KEY},short-secret")
+    monkeypatch.setenv(SHARED, f"{KEY},short-secret")
     with pytest.raises(
         SigningKeyError, match="key 2 in .* has 12 characters"
     ) as caught:
@@ -114,9 +115,62 @@ def test_the_command_begins_to_sign(
     add(ledger, 1)
     run = click.testing.CliRunner().invoke
     without = run(main, ["ledger", "churn", "--sign"])
-    assert without.exit_code != 0 and VARIABLE in without.output
-    monkeypatch.setenv(VARIABLE, KEY)
+    assert without.exit_code != 0 and SIGNING in without.output
+    monkeypatch.setenv(SHARED, KEY)
     assert messages(ledger) != []
     done = run(main, ["ledger", "churn", "--sign"])
     assert messages(ledger) == []
     assert "signing" in done.output and KEY not in done.output
+
+
+def test_a_private_key_follows_the_shared_secret(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pair = make_keys(tmp_path)
+    pair.use(monkeypatch)
+    add(ledger, 6)
+    assert messages(ledger) == []
+    # Who verifies with public keys needs no secret, old or new.
+    monkeypatch.delenv(SHARED)
+    monkeypatch.delenv(SIGNING)
+    assert messages(ledger) == []
+    add(ledger, 7)
+    text = "entry 7 (deployment of v7) is not signed, and entry 3 before it is"
+    assert messages(ledger) == [
+        text,
+        "how far it must reach is not signed: its end may be missing",
+    ]
+
+
+def test_the_shared_secret_forges_nothing_after_a_private_key(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_keys(tmp_path).use(monkeypatch)
+    add(ledger, 6)
+    monkeypatch.delenv(SIGNING)
+    add(ledger, 7)
+    assert messages(ledger) == [
+        "entry 7 (deployment of v7) is signed with a shared secret, and entry 6 before"
+        " it with a private key",
+        "how far it must reach is not signed: its end may be missing",
+    ]
+
+
+@pytest.mark.parametrize("how", ["forged", "cut", "without signatures"])
+def test_public_keys_notice_what_was_forged(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    make_keys(tmp_path).use(monkeypatch)
+    add(Ledger(), 1, 2, 3)
+    monkeypatch.delenv(SIGNING)
+    assert messages(Ledger()) == []
+
+    def forge(found: list[Row]) -> list[Row]:
+        if how == "cut":
+            return make_anew(found[:2])
+        if how == "forged":
+            return make_anew([found[0], edit(found[1], version="v9"), found[2]])
+        return make_anew([{**row, "signature": None} for row in found])
+
+    rewrite(forge)
+    assert messages(Ledger()) != []

@@ -1,12 +1,12 @@
 """The plans of the database: numbered, committed by one, published afterwards."""
 
 import threading
-from pathlib import Path
 
 import pytest
 
+from ml_assets.core.storage import storage
 from ml_assets.records.plan import Arm, ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore, StalePlanError
+from ml_assets.serving.models.published_plans import PublishedPlans, StalePlanError
 from ml_assets.state import plans
 from ml_assets.state.engine import writing
 from ml_assets.state.plans import Plans
@@ -83,12 +83,15 @@ def test_of_many_committers_one_wins_and_the_others_are_reported() -> None:
         assert current is not None and current.live.version == winner
 
 
-def test_a_committed_plan_that_nobody_published_is_late(home: Path) -> None:
+def test_a_committed_plan_that_nobody_published_is_late() -> None:
+    published = PublishedPlans(storage())
     commit(plan(1))
     with writing("churn") as connection:
         plans.commit(connection, plan(2))
-    assert PlanStore(home).current("churn") == plan(1)
+    assert published.current("churn") == plan(1)
     assert Plans().late() == ["churn"]
+    assert Plans().unpublished() == {"churn"}
     plans.publish("churn")
+    assert Plans().unpublished() == set()
     assert Plans().late() == []
-    assert PlanStore(home).current("churn") == plan(2)
+    assert published.current("churn") == plan(2)

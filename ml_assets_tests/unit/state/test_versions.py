@@ -12,14 +12,9 @@ from sqlalchemy import text
 
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import encode
+from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.state.engine import reading
-from ml_assets.state.versions import (
-    PROFILE,
-    UnknownVersionError,
-    VersionRecord,
-    Versions,
-    object_name,
-)
+from ml_assets.state.versions import PROFILE, UnknownVersionError, Versions
 
 SUNDAY = dt.datetime(2026, 11, 22, 2, 0, tzinfo=dt.UTC)
 FIRST, SECOND, THIRD = (f"20261122T02000{second}Z" for second in range(3))

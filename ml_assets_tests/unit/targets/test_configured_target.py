@@ -21,7 +21,7 @@ def test_the_servers_of_this_machine_are_the_default(
         monkeypatch.setenv("ML_ASSETS_TARGET", value)
     chosen = configured_target()
     assert isinstance(chosen, LocalTarget)
-    assert chosen.store.root == tmp_path
+    assert chosen.published.storage.root == tmp_path
 
 
 def test_an_unknown_target_is_refused_with_those_that_there_are(

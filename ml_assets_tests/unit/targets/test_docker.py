@@ -5,7 +5,6 @@ from pathlib import Path
 import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease
 from ml_assets.targets import RolloutError, configured_target
 from ml_assets.targets.containers import Server
 from ml_assets.targets.docker import DockerTarget
@@ -25,26 +24,14 @@ def test_it_is_chosen_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(configured_target(), DockerTarget)
 
 
-def test_an_engine_that_does_not_answer_is_named_and_nothing_is_proposed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_engine_that_does_not_answer_is_named_and_nothing_is_tried(
+    home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     with pytest.raises(RolloutError, match="the Docker engine at tcp://127.0.0.1:9"):
-        apply(DockerTarget(tmp_path), PLAN)
-    assert DockerTarget(tmp_path).current("churn") is None
-    assert not (tmp_path / "plans").exists()
-
-
-def test_only_a_living_server_with_its_mark_takes_requests(tmp_path: Path) -> None:
-    store = PlanStore(tmp_path)
-    lease = ServerLease(tmp_path, "0123456789ab-7-x")
-    assert not store.takes_requests("0123456789ab")
-    store.handoff_mark("0123456789ab-7-x").touch()
-    assert store.takes_requests("0123456789ab")
-    assert not store.takes_requests("ba9876543210")
-    # A server that was killed leaves its mark, and no lease.
-    lease.release()
-    assert not store.takes_requests("0123456789ab")
+        apply(DockerTarget(), PLAN)
+    assert DockerTarget().current("churn") is None
+    assert not (home / "pinned").exists()
 
 
 @pytest.mark.parametrize(
@@ -63,12 +50,3 @@ def test_a_container_that_is_started_again_has_ended(
     server = Server("0123456789abcdef", 1, "digest", "image", status, restarts, 1)
     assert server.has_ended is ended
     assert server.host == "0123456789ab"
-
-
-def test_a_plan_is_active_only_if_it_is_the_one_of_its_number(tmp_path: Path) -> None:
-    store = PlanStore(tmp_path)
-    assert not store.is_active(PLAN)
-    store.propose(PLAN)
-    assert not store.is_active(PLAN)
-    store.publish(PLAN)
-    assert store.is_active(PLAN)

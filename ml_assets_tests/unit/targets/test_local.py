@@ -14,7 +14,8 @@ import pytest
 
 from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import Arm, ServingPlan, digest
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
+from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease, ServerReport
+from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.kits.plans import apply
@@ -42,15 +43,19 @@ def b(trained: tuple[Path, Arm, Arm]) -> Arm:
 
 
 @pytest.fixture
-def target(trained: tuple[Path, Arm, Arm], tmp_path: Path) -> LocalTarget:
-    """A target with no plan yet."""
-    shutil.copytree(trained[0], tmp_path / "storage")
-    return LocalTarget(tmp_path / "storage")
+def root(trained: tuple[Path, Arm, Arm], home: Path) -> Path:
+    """The storage, which is the home directory as well, with no plan yet."""
+    return shutil.copytree(trained[0], home, dirs_exist_ok=True)
+
+
+@pytest.fixture
+def target(root: Path) -> LocalTarget:
+    return LocalTarget()
 
 
 def assert_unchanged(target: LocalTarget, before: ServingPlan | None) -> None:
     assert target.current("census") == before
-    assert not (target.store.root / "plans/census/proposal.json").exists()
+    assert target.servers.proposals() == {}
 
 
 def test_without_a_server_the_plan_is_tried_and_activated(
@@ -83,10 +88,10 @@ def test_a_plan_that_somebody_overtook_is_refused(
 
 
 def test_an_altered_file_is_refused_by_its_digest(
-    target: LocalTarget, a: Arm, b: Arm
+    target: LocalTarget, root: Path, a: Arm, b: Arm
 ) -> None:
     apply(target, plan(a, 1))
-    path = target.store.root / b.bundle / "runtime.npz"
+    path = root / b.bundle / "runtime.npz"
     path.write_bytes(path.read_bytes()[:-1] + b"x")
     with pytest.raises(RolloutError, match="version b was refused: .*runtime.npz"):
         apply(target, plan(b, 2))
@@ -94,10 +99,10 @@ def test_an_altered_file_is_refused_by_its_digest(
 
 
 def test_a_version_that_answers_otherwise_than_at_training_is_refused(
-    target: LocalTarget, a: Arm, b: Arm
+    target: LocalTarget, root: Path, a: Arm, b: Arm
 ) -> None:
     apply(target, plan(a, 1))
-    path = target.store.root / b.bundle / "probe.json"
+    path = root / b.bundle / "probe.json"
     probe = json.loads(path.read_bytes())
     probe["answers"][3] += 1e-9
     write_bytes(path, json.dumps(probe).encode())
@@ -143,36 +148,36 @@ def test_a_version_whose_loading_ends_badly_is_refused_with_the_reason(
 
 @pytest.mark.slow
 def test_a_running_server_prepares_and_swaps_and_refuses(
-    monkeypatch: pytest.MonkeyPatch, target: LocalTarget, a: Arm, b: Arm
+    monkeypatch: pytest.MonkeyPatch, target: LocalTarget, root: Path, a: Arm, b: Arm
 ) -> None:
-    root = target.store.root
     with Server(root) as server:
         assert apply(target, plan(a, 1)) == (plan(a, 1), 1)
         assert server.predict(rows(1))["version"] == "a"
         assert apply(target, plan(b, 2)) == (plan(b, 2), 1)
         assert server.predict(rows(1))["version"] == "b"
-        (report,) = target.store.reports("census")
+        (report,) = target.servers.reports("census")
         assert report is not None
         assert (report.generation, report.state, report.proposal) == (2, "ready", None)
         # What only the server sees as broken is refused by the server.
         monkeypatch.setattr("ml_assets.targets.local.preflight", lambda *_: None)
-        missing = msgspec.structs.replace(a, bundle="bundles/none")
+        files = {**a.files, "model.skops": "0" * 64}
+        missing = msgspec.structs.replace(a, bundle="bundles/none", files=files)
         with pytest.raises(RolloutError, match="server .* refused the plan: .*none"):
             apply(target, plan(missing, 3))
         assert_unchanged(target, plan(b, 2))
         assert server.predict(rows(1))["version"] == "b"
         assert server.stop() == 0
-    assert target.store.reports("census") == []
+    assert target.servers.reports("census") == []
 
 
 @pytest.mark.slow
 def test_a_server_that_is_killed_while_it_prepares_holds_nobody_up(
-    target: LocalTarget, a: Arm, b: Arm
+    target: LocalTarget, root: Path, a: Arm, b: Arm
 ) -> None:
     apply(target, plan(a, 1))
-    with Server(target.store.root) as server:
+    with Server(root) as server:
         await_true(
-            lambda: [r and r.state for r in target.store.reports("census")]
+            lambda: [r and r.state for r in target.servers.reports("census")]
             == ["ready"],
             "the server is ready",
         )
@@ -181,7 +186,7 @@ def test_a_server_that_is_killed_while_it_prepares_holds_nobody_up(
         done: list[object] = []
         thread = threading.Thread(target=lambda: done.append(apply(target, plan(b, 2))))
         thread.start()
-        await_true(lambda: target.store.proposal("census"), "the plan is proposed")
+        await_true(lambda: target.servers.proposal("census"), "the plan is proposed")
         assert target.current("census") == plan(a, 1)
         server.process.kill()
         thread.join(20)
@@ -192,19 +197,19 @@ def test_a_server_that_is_killed_while_it_prepares_holds_nobody_up(
 class Peer:
     """A living server in this process that answers proposals by a function."""
 
-    def __init__(self, store: PlanStore, answer: Answer) -> None:
-        self.store, self.answer = store, answer
-        self.lease = ServerLease(store.root, "peer")
+    def __init__(self, root: Path, answer: Answer) -> None:
+        self.servers, self.answer = Rendezvous(root), answer
+        self.lease = ServerLease(root, "peer")
         self.stopped = threading.Event()
         self.thread = threading.Thread(target=self._follow)
         self.thread.start()
 
     def _follow(self) -> None:
         while not self.stopped.wait(0.01):
-            plan_now = self.store.proposal("census") or self.store.current("census")
+            plan_now = self.servers.proposal("census") or Plans().current("census")
             report = self.answer(plan_now) if plan_now else None
             if report is not None:
-                self.store.report(report)
+                self.servers.report(report)
 
     def stop(self) -> None:
         self.stopped.set()
@@ -213,11 +218,11 @@ class Peer:
 
 
 @pytest.fixture
-def peer(target: LocalTarget) -> Iterator[Callable[[Answer], Peer]]:
+def peer(root: Path) -> Iterator[Callable[[Answer], Peer]]:
     peers: list[Peer] = []
 
     def start(answer: Answer) -> Peer:
-        peers.append(Peer(target.store, answer))
+        peers.append(Peer(root, answer))
         return peers[-1]
 
     yield start

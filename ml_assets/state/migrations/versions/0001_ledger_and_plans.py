@@ -35,6 +35,14 @@ def upgrade() -> None:
         sa.Column("generation", sa.Integer, primary_key=True, autoincrement=False),
         sa.Column("digest", sa.String, nullable=False),
         sa.Column("plan", sa.Text, nullable=False),
+        sa.Column("published", sa.Boolean, nullable=False),
+    )
+    op.create_index(
+        "plans_unpublished",
+        "plans",
+        ["model"],
+        sqlite_where=sa.text("NOT published"),
+        postgresql_where=sa.text("NOT published"),
     )
     op.create_table(
         "alias_syncs",

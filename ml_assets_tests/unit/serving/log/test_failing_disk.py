@@ -11,7 +11,7 @@ from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.log.segments import SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of
 from ml_assets.serving.metrics.collector import Metrics
-from ml_assets.serving.models.plan_store import ServerLease
+from ml_assets.serving.models.rendezvous import ServerLease
 from ml_assets.serving.settings import ServerSettings
 
 LINES = b'{"id":"a"}\n{"id":"b"}\n'

@@ -16,7 +16,7 @@ from ml_assets.serving.log.retired_segment import close_orphan
 from ml_assets.serving.log.segments import SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship
 from ml_assets.serving.metrics.collector import Metrics
-from ml_assets.serving.models.plan_store import ServerLease
+from ml_assets.serving.models.rendezvous import ServerLease
 from ml_assets.serving.settings import ServerSettings
 
 
@@ -199,11 +199,13 @@ def test_a_server_that_stops_leaves_nothing_behind(tmp_path):
 
 def test_segments_wait_while_the_storage_is_gone(tmp_path, caplog):
     (tmp_path / "storage").write_text("no directory")
+    lease = ServerLease(tmp_path / "home", "me")
     logs = keeper(tmp_path)
     logs.start()
     logs.log_of("census").append(b"1\n", 1)
     logs.close()
-    assert names(tmp_path / "home") == ["00000001.jsonl"]
+    lease.release()
+    assert names(tmp_path / "home") == ["00000001.jsonl", "lease"]
     assert "segments are kept here" in caplog.text
 
 

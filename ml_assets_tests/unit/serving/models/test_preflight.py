@@ -30,6 +30,7 @@ def test_whatever_goes_wrong_is_reported_in_one_line(
             raise error
 
     monkeypatch.setattr(preflight, "load_runtime", load)
+    monkeypatch.setattr(preflight, "fetch", lambda *_: tmp_path)
     monkeypatch.setattr(sys, "argv", ["preflight", str(tmp_path)])
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(ARM)))
     assert preflight.main() == (error is not None)

@@ -13,11 +13,11 @@ from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.plan_store import PlanStore
 from ml_assets.serving.models.recorder import Recorder
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.settings import ServerSettings
 from ml_assets_tests.kits.app import ROW, SIGNATURE, FakeRuntime, ask
+from ml_assets_tests.kits.plans import published
 
 ID = "019aae2f-a000-7000-8000-000000000000"
 
@@ -34,7 +34,7 @@ class Kit:
         plan = ServingPlan(
             model="census", generation=1, arms=(arm,), created_at="", reason="test"
         )
-        PlanStore(root).publish(plan)
+        published(root).publish(plan)
         (root / "b").mkdir()
         (root / "b" / "signature.json").write_bytes(encode(signature))
         loaded = ServedArm("census", arm, FakeRuntime(signature=signature), 100, ids)

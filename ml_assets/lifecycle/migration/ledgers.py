@@ -1,12 +1,10 @@
-"""An installation of before release 0.2, whose ledgers and plans are files.
+"""Ledgers and plans of before release 0.2: their files become rows.
 
-What it had is copied into the database of the state; the old files stay as they are.
 Each ledger is verified before, and the hashes of its entries are the same after.
 """
 
 import hashlib
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +12,7 @@ import msgspec
 from sqlalchemy import Connection, func, select
 
 from ml_assets.core.files import is_name, read_json
-from ml_assets.core.signing import is_signed, keys, sign
+from ml_assets.core.signing import keys
 from ml_assets.records.ledger_entry import START, canonical
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.state import ledger as ledgers
@@ -30,16 +28,9 @@ class MigrationError(Exception):
     """Something of the old installation is not what it should be; nothing was moved."""
 
 
-class Moved(NamedTuple):
-    """What was found of one model, or of the platform's releases."""
+class History(NamedTuple):
+    """What was found of one model: entries as JSON, plans, and a deployer's note."""
 
-    model: str
-    entries: int
-    plans: int
-    is_new: bool
-
-
-class _Found(NamedTuple):
     bodies: list[Body]
     plans: list[ServingPlan]
     note: Body | None
@@ -53,36 +44,14 @@ def subjects(source: Path) -> list[str]:
     return sorted(name for name in {*named, *planned} if is_name(name))
 
 
-def migrate(source: Path, dry_run: bool = False) -> Iterator[Moved]:
-    """Copy every ledger and plan of the installation under `source`.
-
-    Each model is one transaction, and one that was copied before is passed over, so
-    that it may be repeated whenever it was interrupted.
-
-    Parameters
-    ----------
-    source : Path
-        The old ``ML_ASSETS_STORAGE``. No deployer may be at work there.
-    dry_run : bool, default=False
-        Verify only.
+def read(source: Path, subject: str) -> History:
+    """The ledger and the plans of a model, or of the platform's releases.
 
     Raises
     ------
     MigrationError
-        If a ledger does not verify, or the state holds something else of a model.
+        If the ledger does not verify.
     """
-    found = {subject: _read(source, subject) for subject in subjects(source)}
-    for subject, old in found.items():
-        if dry_run:
-            yield Moved(subject, len(old.bodies), len(old.plans), True)
-            continue
-        with writing(subject) as connection:
-            is_new = _copy(connection, subject, old)
-        plans.publish(subject)
-        yield Moved(subject, len(old.bodies), len(old.plans), is_new)
-
-
-def _read(source: Path, subject: str) -> _Found:
     directory = source / "ledger"
     path = directory / f"{subject}.jsonl"
     data = path.read_bytes() if path.exists() else b""
@@ -91,12 +60,32 @@ def _read(source: Path, subject: str) -> _Found:
     bodies = [_body(path, number, line) for number, line in enumerate(lines, 1)]
     _verify(path, bodies, read_json(directory / f"{subject}.head.json"))
     paths = sorted((source / "plans" / subject).glob("[0-9]*.json"))
-    return _Found(
+    return History(
         bodies,
         [msgspec.json.decode(item.read_bytes(), type=ServingPlan) for item in paths],
         read_json(directory / f"{subject}.pending.json"),
         not (directory / f"{subject}.unlabelled.json").exists(),
     )
+
+
+def copy(subject: str, old: History) -> bool:
+    """Write what was read, in one transaction; False where it is there already.
+
+    Raises
+    ------
+    MigrationError
+        If the state holds something else of `subject`, or what was written does not
+        verify.
+    """
+    with writing(subject) as connection:
+        is_new = _copy(connection, subject, old)
+    plans.publish(subject)
+    problems = ledgers.Ledger().verify(subject)
+    if problems:
+        raise MigrationError(
+            f"the ledger of {subject} as copied: {problems[0].message}"
+        )
+    return is_new
 
 
 def _body(path: Path, number: int, line: bytes) -> Body:
@@ -116,7 +105,7 @@ def _verify(path: Path, bodies: list[Body], head: Body | None) -> None:
         if body["hash"] != before:
             raise MigrationError(f"{path}: entry {number} was edited")
         signature, known = body.get("signature"), keys()
-        if signature and known and not is_signed(before, signature, known):
+        if signature and known.shared and not known.is_signed(before, signature):
             raise MigrationError(
                 f"{path}: entry {number} is signed with another key, or forged"
             )
@@ -131,7 +120,7 @@ def _line(body: Body) -> bytes:
     return canonical(kept)
 
 
-def _copy(connection: Connection, subject: str, old: _Found) -> bool:
+def _copy(connection: Connection, subject: str, old: History) -> bool:
     """Write what was read; False where it is there already."""
     wanted = select(ledger.c.hash).where(ledger.c.model == subject)
     known = [*connection.scalars(wanted.order_by(ledger.c.seq))]
@@ -163,7 +152,7 @@ def _copy(connection: Connection, subject: str, old: _Found) -> bool:
                 model=subject,
                 seq=last["seq"],
                 hash=last["hash"],
-                signature=sign(head, keys()),
+                signature=keys().sign(head),
             )
         )
     for plan in old.plans:
@@ -172,7 +161,7 @@ def _copy(connection: Connection, subject: str, old: _Found) -> bool:
     return True
 
 
-def _finish(connection: Connection, subject: str, old: _Found) -> None:
+def _finish(connection: Connection, subject: str, old: History) -> None:
     """Write the entry of a plan whose deployer died before it could."""
     note = dict(old.note or {})
     wanted = note.pop("plan", None)

@@ -7,8 +7,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
-from ml_assets.assets import rollback
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
+from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease, ServerReport
+from ml_assets_tests.conftest import definitions_of
 from ml_assets_tests.kits.records import add_version, serve_version
 from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
 
@@ -30,14 +30,13 @@ def tick(
     home: Path,
     instance: dg.DagsterInstance | None = None,
 ) -> Any:
-    store = PlanStore(home)
+    store = Rendezvous(home)
     for server, (reported, generation) in state.items():
         reported, _, proposal = reported.partition(" of ")
         report: Any = {"server": server, "state": reported, "generation": generation}
         report["proposal"] = proposal or None
         store.report(ServerReport(model="churn", reason="it crashed", **report))
-    (sensor,) = rollback.build(make_spec()).sensors or []
-    assert isinstance(sensor, dg.SensorDefinition)
+    sensor = definitions_of(make_spec()).resolve_sensor_def("health")
     if instance is not None:
         return sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
     with dg.DagsterInstance.ephemeral() as nobody:
@@ -113,4 +112,4 @@ def test_without_servers_or_plan_nothing_is_rolled_back(
     serve_version(home, add_version(home, "20261122T020000Z"))
     found = tick(make_spec, {}, home)
     assert found.run_requests == []
-    assert found.skip_message == "0 of 0 running servers cannot serve plan 1"
+    assert found.skip_message == "each plan is served, or no server runs"

@@ -1,4 +1,4 @@
-"""Plans as servers read them, numbered and never changed, and what they report."""
+"""Proposals, and the servers of one machine: what they report, and how they die."""
 
 import fcntl
 import os
@@ -9,23 +9,17 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from ml_assets.core.files import TEMPORARY
-from ml_assets.records.plan import Arm, ServingPlan, digest, encode
-from ml_assets.serving.models.plan_store import (
-    PlanStore,
-    ServerLease,
-    ServerReport,
-    StalePlanError,
-)
+from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease, ServerReport
 
 
-def plan(generation: int, version: str = "a", model: str = "churn") -> ServingPlan:
+def plan(generation: int, version: str = "a") -> ServingPlan:
     arm = Arm(version=version, bundle=f"b/{version}", files={}, runtime="compiled")
     return ServingPlan(
-        model=model,
+        model="churn",
         generation=generation,
         arms=(arm,),
         created_at="2026-11-23T02:00:00+00:00",
@@ -34,89 +28,48 @@ def plan(generation: int, version: str = "a", model: str = "churn") -> ServingPl
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> PlanStore:
-    return PlanStore(tmp_path)
+def store(tmp_path: Path) -> Rendezvous:
+    return Rendezvous(tmp_path)
 
 
-def test_a_model_that_was_never_deployed_has_no_plan(store: PlanStore) -> None:
-    assert store.models() == []
-    assert store.current("churn") is None
-    assert store.history("churn") == []
+def test_without_proposals_and_servers_there_is_nothing(store: Rendezvous) -> None:
+    assert store.proposals() == {}
     assert store.proposal("churn") is None
-    assert store.reports("churn") == []
+    assert store.reports("churn") == [] and store.dead_servers() == []
 
 
-def test_what_others_keep_among_the_plans_is_no_model(store: PlanStore) -> None:
-    store.publish(plan(1))
-    for name in ("lost+found", ".snapshot", f"{TEMPORARY}dead", "a b"):
-        (store.root / "plans" / name).mkdir()
-    (store.root / "plans" / "README").write_text("plans")
-    (store.root / "plans" / "telco").mkdir()
-    assert store.names() == ["churn", "telco"]
-    assert store.models() == ["churn"]
-
-
-def test_the_newest_generation_is_active_and_the_old_ones_stay(
-    store: PlanStore,
+def test_a_proposal_is_seen_until_it_is_withdrawn(
+    store: Rendezvous, tmp_path: Path
 ) -> None:
-    for generation in range(1, 13):
-        store.publish(plan(generation, f"v{generation}"))
-    store.publish(plan(1, model="telco"))
-    assert store.current("churn") == plan(12, "v12")
-    assert [item.live.version for item in store.history("churn")] == [
-        f"v{generation}" for generation in range(1, 13)
-    ]
-    assert store.read("churn", 3) == plan(3, "v3")
-    assert store.models() == ["churn", "telco"]
-
-
-def test_a_plan_may_be_published_again_and_never_replaced(store: PlanStore) -> None:
-    store.publish(plan(1, "a"))
-    store.publish(plan(1, "a"))
-    with pytest.raises(StalePlanError, match="plan 1 of churn is another one"):
-        store.publish(plan(1, "b"))
-    assert store.current("churn") == plan(1, "a")
-
-
-def test_names_of_writes_under_way_are_no_plans(
-    store: PlanStore, tmp_path: Path
-) -> None:
-    store.publish(plan(1))
-    (tmp_path / "plans/churn" / f"{TEMPORARY}00-00000002.json").write_text("{")
-    (tmp_path / "plans/fresh").mkdir()
-    (tmp_path / "plans/fresh" / f"{TEMPORARY}00-00000001.json").write_text("{")
-    assert store.current("churn") == plan(1)
-    assert store.models() == ["churn"]
-
-
-def test_a_proposal_is_seen_until_it_is_withdrawn(store: PlanStore) -> None:
     store.propose(plan(1))
+    (tmp_path / "proposals" / f"{TEMPORARY}dead-churn.json").write_text("{")
+    (tmp_path / "proposals" / "README").write_text("proposals")
     assert store.proposal("churn") == plan(1)
-    assert store.current("churn") is None
+    assert [*store.proposals()] == ["churn"]
     store.withdraw("churn")
-    assert store.proposal("churn") is None
+    assert store.proposal("churn") is None and store.proposals() == {}
     store.withdraw("churn")
 
 
-def test_the_proposal_ends_with_its_commit(store: PlanStore) -> None:
+def test_another_proposal_is_known_without_reading_it(store: Rendezvous) -> None:
     store.propose(plan(1))
-    store.publish(plan(1))
-    assert store.proposal("churn") is None
+    before = store.proposals()
+    assert store.proposals() == before
+    store.propose(plan(1, "b"))
+    assert store.proposals() != before
 
 
-def test_a_proposal_that_a_dead_deployer_left_is_no_longer_asked_for(
-    store: PlanStore, tmp_path: Path
+def test_only_a_living_server_with_its_mark_takes_requests(
+    store: Rendezvous, tmp_path: Path
 ) -> None:
-    store.publish(plan(1))
-    (tmp_path / "plans/churn/proposal.json").write_bytes(encode(plan(1, "late")))
-    assert store.proposal("churn") is None
-
-
-def test_a_plan_keeps_its_digest_through_its_file(store: PlanStore) -> None:
-    store.publish(plan(1))
-    current = store.current("churn")
-    assert current is not None and digest(current) == digest(plan(1))
-    assert digest(plan(1)) != digest(plan(1, "b"))
+    lease = ServerLease(tmp_path, "0123456789ab-7-x")
+    assert not store.takes_requests("0123456789ab")
+    store.handoff_mark("0123456789ab-7-x").touch()
+    assert store.takes_requests("0123456789ab")
+    assert not store.takes_requests("ba9876543210")
+    # A server that was killed leaves its mark, and no lease.
+    lease.release()
+    assert not store.takes_requests("0123456789ab")
 
 
 # Servers, as real processes
@@ -124,14 +77,14 @@ def test_a_plan_keeps_its_digest_through_its_file(store: PlanStore) -> None:
 SERVER = """
 import sys
 from pathlib import Path
-from ml_assets.serving.models.plan_store import PlanStore, ServerLease, ServerReport
+from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease, ServerReport
 root, name = Path(sys.argv[1]), sys.argv[2]
 lease = ServerLease(root, name)
 print("leased", flush=True)
 for line in sys.stdin:
     model, generation, state = line.split()
     state_of = {'server': name, 'model': model, 'generation': int(generation)}
-    PlanStore(root).report(ServerReport(**state_of, state=state))
+    Rendezvous(root).report(ServerReport(**state_of, state=state))
     print("reported", flush=True)
 """
 
@@ -172,7 +125,7 @@ def servers(tmp_path: Path) -> Iterator[list[Server]]:
 
 
 def test_living_servers_are_listed_with_their_report_or_without(
-    store: PlanStore, servers: list[Server]
+    store: Rendezvous, servers: list[Server]
 ) -> None:
     assert store.reports("churn") == [None, None]
     servers[0].report("churn", 3, "ready")
@@ -187,7 +140,7 @@ def test_living_servers_are_listed_with_their_report_or_without(
 
 
 def test_the_reports_of_a_dead_server_are_not_counted(
-    store: PlanStore, servers: list[Server], tmp_path: Path
+    store: Rendezvous, servers: list[Server], tmp_path: Path
 ) -> None:
     for server in servers:
         server.report("churn", 1, "ready")
@@ -214,7 +167,7 @@ def test_the_reports_of_a_dead_server_are_not_counted(
     ],
 )
 def test_what_a_killed_server_left_goes_and_a_living_one_stays(
-    name: str, is_held: bool | None, is_kept: bool, store: PlanStore, tmp_path: Path
+    name: str, is_held: bool | None, is_kept: bool, store: Rendezvous, tmp_path: Path
 ) -> None:
     directory = tmp_path / "servers" / name
     if is_held is None:
@@ -229,7 +182,7 @@ def test_what_a_killed_server_left_goes_and_a_living_one_stays(
 
 
 def test_the_next_server_removes_what_one_that_was_killed_left(
-    store: PlanStore, servers: list[Server], tmp_path: Path
+    store: Rendezvous, servers: list[Server], tmp_path: Path
 ) -> None:
     from ml_assets.serving.process.server import _registered
 
@@ -243,14 +196,14 @@ def test_the_next_server_removes_what_one_that_was_killed_left(
 
 def test_a_server_that_stops_gives_its_lease_back(tmp_path: Path) -> None:
     lease = ServerLease(tmp_path, "here")
-    store = PlanStore(tmp_path)
+    store = Rendezvous(tmp_path)
     assert store.reports("churn") == [None]
     lease.release()
     assert store.reports("churn") == []
 
 
 def test_a_lease_has_its_name_only_when_it_is_held(
-    store: PlanStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: Rendezvous, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Who looks whether a lease is held locks it for a moment, and would take it away.
     lock, named = fcntl.flock, []
@@ -266,12 +219,3 @@ def test_a_lease_has_its_name_only_when_it_is_held(
     assert store.reports("churn") == [None]
     assert [path.name for path in (tmp_path / "servers/here").iterdir()] == ["lease"]
     lease.release()
-
-
-def test_a_damaged_plan_is_refused_rather_than_guessed(
-    store: PlanStore, tmp_path: Path
-) -> None:
-    store.publish(plan(1))
-    (tmp_path / "plans/churn/00000002.json").write_text('{"model": "churn"')
-    with pytest.raises(msgspec.DecodeError):
-        store.current("churn")

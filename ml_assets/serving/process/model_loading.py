@@ -1,0 +1,87 @@
+"""Makes a served model of a plan: fetches the bundles of its arms, and loads them."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from ml_assets.core.storage import Storage
+from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.serving.log.prediction_log import LogKeeper
+from ml_assets.serving.models import bundle_cache
+from ml_assets.serving.models.arms import ServedArm
+from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.recorder import Recorder
+from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.models.shadow import ShadowQueue
+
+
+class ModelLoading:
+    """Loads plans from `storage`, by the cache of this machine.
+
+    Parameters
+    ----------
+    storage
+        Where bundles are fetched.
+    ids
+        The ids of predictions.
+    max_rows
+        Most rows of a request.
+    logs
+        Where predictions are kept; None keeps none.
+    shadows
+        Where batches wait for shadow arms; None where there are none.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        ids: PredictionIds,
+        max_rows: int,
+        logs: LogKeeper | None = None,
+        shadows: ShadowQueue | None = None,
+    ) -> None:
+        self._storage = storage
+        self._ids = ids
+        self._max_rows = max_rows
+        self._logs = logs
+        self._shadows = shadows
+
+    def fetch(self, plan: ServingPlan) -> list[Path]:
+        """Directories of the bundles of the plan's arms.
+
+        Raises
+        ------
+        BundleError
+            If a file is missing, or not of its digest.
+        StorageUnavailableError
+            If one is not on this machine and the storage does not answer.
+        """
+        return [bundle_cache.fetch(self._storage, arm) for arm in plan.arms]
+
+    def load(self, plan: ServingPlan, bundles: Iterable[Path]) -> ServedModel:
+        """The plan in memory, each arm verified.
+
+        Raises
+        ------
+        BundleError
+            If an arm must not serve.
+        ValueError
+            If an arm cannot take the requests of the live one.
+        """
+
+        def served(arm: Arm, directory: Path) -> ServedArm:
+            runtime = load_runtime(directory, arm.files)
+            return ServedArm(plan.model, arm, runtime, self._max_rows, self._ids)
+
+        arms = [*map(served, plan.arms, bundles)]
+        if self._logs is None:
+            return ServedModel(plan, arms)
+        recorder = Recorder(self._logs.log_of(plan.model))
+        return ServedModel(plan, arms, recorder, self._shadows)
+
+    def release(self, plan: ServingPlan, loaded: Iterable[ServedModel]) -> None:
+        """Give back the bundles of a plan that none of what is `loaded` has."""
+        used = {arm.bundle for model in loaded for arm in model.plan.arms}
+        for arm in plan.arms:
+            if arm.bundle not in used:
+                bundle_cache.release(arm)

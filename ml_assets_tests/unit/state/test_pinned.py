@@ -1,0 +1,66 @@
+"""What the first training fixes holds for all later ones, and for one at a time."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from ml_assets.ml.classes import Classes
+from ml_assets.spec.model import ModelSpec
+from ml_assets.state.pinned import (
+    pin_classes,
+    pin_identity,
+    pinned_classes,
+    pinned_identity,
+)
+
+pytestmark = pytest.mark.usefixtures("database")
+
+
+def spec(**given: Any) -> ModelSpec:
+    source = {"type": "csv", "path": "x.csv"}
+    wanted = {"name": "churn", "source": source, "target": "churned", **given}
+    return ModelSpec.model_validate(wanted)
+
+
+def raw(*columns: str) -> pd.DataFrame:
+    return pd.DataFrame(
+        {name: range(30) for name in columns} | {"churned": [0, 1] * 15}
+    )
+
+
+def test_the_first_classes_count() -> None:
+    assert pinned_classes(spec()) is None
+    assert pin_classes(spec(), Classes("no", "yes")) == Classes("no", "yes")
+    assert pin_classes(spec(), Classes("yes", "no")) == Classes("no", "yes")
+    assert pinned_classes(spec(target="left")) is None
+    assert pin_classes(spec(target="left"), Classes(0, 1)) == Classes(0, 1)
+    assert pinned_classes(spec(target="left")) == Classes(0, 1)
+
+
+def test_two_first_trainings_use_the_same_classes() -> None:
+    given = [Classes("no", "yes"), Classes("yes", "no")] * 4
+    with ThreadPoolExecutor(4) as pool:
+        found = {*pool.map(lambda one: pin_classes(spec(), one), given)}
+    assert found == {pinned_classes(spec())}
+
+
+def test_a_column_that_is_added_identifies_no_row() -> None:
+    identity, notes = pin_identity(spec(), raw("age", "fare"))
+    assert {*identity.columns} == {"age", "fare"} and notes == []
+    assert pinned_identity(spec(), raw("age", "fare", "new")) == identity
+
+
+def test_a_column_that_is_gone_is_told() -> None:
+    pin_identity(spec(), raw("age", "fare", "tariff"))
+    identity, notes = pin_identity(spec(), raw("age", "fare"))
+    assert {*identity.columns} == {"age", "fare"}
+    assert len(notes) == 1 and "'tariff' is gone" in notes[0]
+
+
+def test_another_table_has_an_identity_of_its_own() -> None:
+    pin_identity(spec(), raw("age", "fare", "tariff"))
+    identity, notes = pin_identity(spec(), raw("height", "weight"))
+    assert {*identity.columns} == {"height", "weight"} and notes == []
+    assert pinned_identity(spec(), raw("height", "weight")) == identity
