@@ -57,8 +57,8 @@ def drop_uninformative(
 ) -> Columns:
     """Leave out constants and identifiers, with a sentence each in `notes`.
 
-    So are dates that are not written in ISO 8601. What a derived column reads is kept, and so is a category that the YAML asks for,
-    though each row may have its own.
+    So are dates that are not written in ISO 8601. What a derived column reads is kept,
+    and so is a category that the YAML asks for, though each row may have its own.
     """
     parsed = [Expression.parse(text) for text in spec.derive.values()]
     read = {name for item in parsed for name in item.columns}

@@ -87,7 +87,7 @@ class DateFeatures(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
 
 def date_columns(frame: pd.DataFrame, spec: FeaturesSpec) -> list[str]:
-    """The columns of `frame` that are dates: asked for, or texts that all are ISO dates.
+    """The date columns of `frame`: asked for, or of texts that all are ISO dates.
 
     Examples
     --------

@@ -122,7 +122,7 @@ def _latest(frame: pd.DataFrame, column: str, test_size: float) -> NDArray[np.bo
             f"split by time needs the column '{column}'; the data has"
             f" {', '.join(map(str, frame.columns))}"
         )
-    moments = _as_moments(frame[column])
+    moments = moments_of(frame[column])
     known = np.sort(moments[~np.isnan(moments)])
     if not len(known):
         raise SplitError(f"split by time: column '{column}' has no value")
@@ -130,8 +130,14 @@ def _latest(frame: pd.DataFrame, column: str, test_size: float) -> NDArray[np.bo
     return np.asarray(moments >= cut)
 
 
-def _as_moments(column: "pd.Series[Any]") -> NDArray[np.float64]:
-    """Numbers as they are, texts as dates."""
+def moments_of(column: "pd.Series[Any]") -> NDArray[np.float64]:
+    """When each row was: numbers as they are, ISO dates as seconds, NaN for missing.
+
+    Raises
+    ------
+    SplitError
+        If the column holds something else.
+    """
     if pd.api.types.is_numeric_dtype(column.dtype):
         return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
     try:

@@ -2,32 +2,27 @@
 
 import inspect
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import (
-    RandomizedSearchCV,
-    StratifiedGroupKFold,
-    StratifiedKFold,
-)
+from sklearn.model_selection import RandomizedSearchCV
 from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.core import progress
-from ml_assets.ml.cell_hashes import Hashes
 from ml_assets.ml.classes import Classes, Label, encode_target
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline, encoding_notes
+from ml_assets.ml.folds import folds_of, groups_of
 from ml_assets.ml.frames import plain_texts
 from ml_assets.ml.pipeline_check import check_pipeline
 from ml_assets.ml.prepare import input_columns
-from ml_assets.ml.row_identity import Identity, identity_of, row_hashes
-from ml_assets.ml.split import check_mask, check_minimum, held_out
+from ml_assets.ml.row_identity import identity_of
+from ml_assets.ml.split import SplitError, check_mask, check_minimum, held_out
 from ml_assets.spec.model import ModelSpec, SearchSpec
 
 SEED = 0
@@ -152,8 +147,9 @@ def train(
     with threadpool_limits(spec.resources.threads):
         check_pipeline(pipeline, rows, target, space)
         started = time.perf_counter()
-        groups = _groups(table[~test], spec, inputs)
-        pipeline, candidates, used = _fit(pipeline, rows, target, groups, spec, space)
+        pipeline, candidates, used = _fit(
+            pipeline, rows, target, table[~test], spec, space
+        )
     seconds = time.perf_counter() - started
     return Trained(
         pipeline=pipeline,
@@ -180,19 +176,23 @@ def _fit(
     pipeline: Pipeline,
     x: pd.DataFrame,
     y: NDArray[np.int64],
-    groups: Hashes | None,
+    table: pd.DataFrame,
     spec: ModelSpec,
     space: dict[str, list[Any]],
 ) -> tuple[Pipeline, list[Candidate], Workers | None]:
     try:
         if spec.search is None:
             return pipeline.fit(x, y), [], None
-        search = _search(pipeline, spec.search, space, groups is not None)
+        groups = groups_of(table, spec.split, list(x.columns))
+        folds = folds_of(table, spec.split, spec.search.folds, groups is not None)
+        search = _search(pipeline, spec.search, space, folds)
         # Other processes fit them, which say nothing until all are done.
         count = _candidate_count(spec.search, space)
         progress.report(f"{count} candidates of a search, {spec.search.folds} folds")
         with workers(spec.search.engine) as used:
             search.fit(x, y, groups=groups)
+    except SplitError:
+        raise
     except (TypeError, ValueError) as error:
         # scikit-learn names the parameter and what it may be, but not the model.
         raise EstimatorError(
@@ -228,26 +228,12 @@ def _candidate_count(spec: SearchSpec, space: dict[str, list[Any]]) -> int:
     return min(spec.iterations, int(np.prod([len(item) for item in space.values()])))
 
 
-def _groups(
-    table: pd.DataFrame, spec: ModelSpec, inputs: Sequence[str]
-) -> Hashes | None:
-    """The group of each row, which no fold of a search divides; None without any."""
-    together = [names for names in spec.split.together if {*names} <= {*table.columns}]
-    if spec.search is None or not together:
-        return None
-    return row_hashes(table, Identity(tuple(inputs), together=tuple(together)))
-
-
 def _search(
-    pipeline: Pipeline,
-    spec: SearchSpec,
-    space: dict[str, list[Any]],
-    has_groups: bool = False,
+    pipeline: Pipeline, spec: SearchSpec, space: dict[str, list[Any]], folds: Any
 ) -> Any:
     count = _candidate_count(spec, space)
-    folds = StratifiedGroupKFold if has_groups else StratifiedKFold
     common = {
-        "cv": folds(spec.folds, shuffle=True, random_state=SEED),
+        "cv": folds,
         "scoring": spec.metric,
         "random_state": SEED,
         "error_score": "raise",
