@@ -42,6 +42,7 @@ _ESTIMATORS = {
     "sklearn.linear_model._stochastic_gradient": "SGDClassifier",
     "sklearn.metrics._dist_metrics": "ChebyshevDistance64 EuclideanDistance64"
     " ManhattanDistance64 MinkowskiDistance64",
+    "sklearn.model_selection._split": "StratifiedKFold",
     "sklearn.multiclass": "OneVsRestClassifier",
     "sklearn.naive_bayes": "BernoulliNB CategoricalNB ComplementNB GaussianNB"
     " MultinomialNB",
@@ -60,6 +61,7 @@ _ESTIMATORS = {
     "sklearn.preprocessing._function_transformer": "FunctionTransformer",
     "sklearn.preprocessing._label": "LabelBinarizer LabelEncoder",
     "sklearn.preprocessing._polynomial": "PolynomialFeatures",
+    "sklearn.preprocessing._target_encoder": "TargetEncoder",
     "sklearn.semi_supervised._label_propagation": "LabelPropagation LabelSpreading",
     "sklearn.semi_supervised._self_training": "SelfTrainingClassifier",
     "sklearn.svm._classes": "LinearSVC NuSVC SVC",

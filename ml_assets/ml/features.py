@@ -12,8 +12,14 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
+from sklearn.model_selection import StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
-from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.preprocessing import (
+    OneHotEncoder,
+    OrdinalEncoder,
+    StandardScaler,
+    TargetEncoder,
+)
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -24,7 +30,7 @@ from ml_assets.spec.model import FeaturesSpec
 
 # Each is a column of a dense matrix: 8 bytes a row.
 MAX_INDICATORS = 100
-MANY = "many_categories"
+MANY, MEANS = "many_categories", "target_means"
 # Ensembles of trees, and trees: they split on codes as well as on indicator columns.
 TREE_MODULES = ("sklearn.ensemble.", "sklearn.tree.")
 
@@ -80,6 +86,9 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     spec : FeaturesSpec
         Derived columns and the encoding. ``auto`` gives trees the codes of categories
         (`OrdinalEncoder`), and everything else indicator columns and scaled numbers.
+        ``target`` does so, too, but gives the mean of the target for each value of a
+        column that has more than `MAX_INDICATORS`, fitted on other rows than it is
+        used for in training (`TargetEncoder`, after Micci-Barreca, 2001).
     estimator : classifier
         An unfitted scikit-learn classifier.
 
@@ -109,11 +118,16 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     ]
     numbers = [name for name in frame.columns if _is_number(frame[name])]
     numbers += [*spec.derive, *date_features(dates)]
-    if _wants_codes(estimator, spec):
-        encode = _codes(categories, numbers, get_tags(estimator).input_tags.allow_nan)
+    wants_codes, by_target = _wants_codes(estimator, spec), spec.encoding == "target"
+    many = many_categories(frame, categories) if by_target or not wants_codes else {}
+    means = list(many) if by_target else []
+    few = [name for name in categories if name not in means]
+    if wants_codes:
+        keep_nan = get_tags(estimator).input_tags.allow_nan
+        encode = _codes(few, numbers, means, keep_nan)
     else:
-        many = many_categories(frame, categories)
-        encode = _indicators(categories, numbers, many, _takes_sparse(estimator))
+        rest = {name: kept for name, kept in many.items() if name not in means}
+        encode = _indicators(few, numbers, means, rest, _takes_sparse(estimator))
     steps: list[tuple[str, Any]] = [("encode", encode), ("estimator", estimator)]
     if dates:
         steps.insert(0, ("dates", DateFeatures(dates)))
@@ -130,13 +144,15 @@ def _is_number(column: "pd.Series[Any]") -> bool:
 
 
 def _wants_codes(estimator: Any, spec: FeaturesSpec) -> bool:
-    if spec.encoding != "auto":
+    if spec.encoding in ("ordinal", "onehot"):
         return spec.encoding == "ordinal"
     is_tree = type(estimator).__module__.startswith(TREE_MODULES)
     return is_tree and bool(get_tags(estimator).input_tags.allow_nan)
 
 
-def _codes(categories: list[str], numbers: list[str], keep_nan: bool) -> Any:
+def _codes(
+    categories: list[str], numbers: list[str], means: list[str], keep_nan: bool
+) -> Any:
     missing = np.nan if keep_nan else -1
     codes = OrdinalEncoder(
         handle_unknown="use_encoded_value",
@@ -144,7 +160,14 @@ def _codes(categories: list[str], numbers: list[str], keep_nan: bool) -> Any:
         encoded_missing_value=missing,
     )
     plain = "passthrough" if keep_nan else SimpleImputer(strategy="median")
-    return _columns(("categories", codes, categories), ("numbers", plain, numbers))
+    return _columns(
+        ("categories", codes, categories), _means(means), ("numbers", plain, numbers)
+    )
+
+
+def _means(names: list[str]) -> tuple[str, Any, list[str]]:
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    return (MEANS, TargetEncoder(cv=folds), names)
 
 
 def many_categories(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, list[Any]]:
@@ -174,6 +197,12 @@ def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
     """Which values are encoded as unknown, a sentence with counts a column."""
     notes = []
     for name, encoder, columns in pipeline.named_steps["encode"].transformers:
+        if name == MEANS:
+            notes += [
+                f"column '{column}' has {frame[column].nunique():,} values: each is"
+                " encoded as the mean of the target"
+                for column in columns
+            ]
         if name != MANY:
             continue
         for column, kept in zip(columns, encoder.categories, strict=True):
@@ -190,6 +219,7 @@ def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
 def _indicators(
     categories: list[str],
     numbers: list[str],
+    means: list[str],
     many: dict[str, list[Any]],
     takes_sparse: bool,
 ) -> Any:
@@ -205,6 +235,7 @@ def _indicators(
             OneHotEncoder(categories=list(many.values()), **common),
             list(many),
         ),
+        _means(means),
         ("numbers", scaled, numbers),
         sparse_threshold=1.0 if sparse else 0.0,
     )

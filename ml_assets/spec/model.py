@@ -64,8 +64,10 @@ class FeaturesSpec(BaseSpec):
         default_factory=list,
         description="ISO dates that become their age and parts of the calendar",
     )
-    encoding: Literal["auto", "ordinal", "onehot"] = Field(
-        "auto", description="auto: ordinal for trees, one-hot and scaling otherwise"
+    encoding: Literal["auto", "ordinal", "onehot", "target"] = Field(
+        "auto",
+        description="auto: ordinal for trees, one-hot and scaling otherwise; target:"
+        " so, too, but the mean of the target for each of many values",
     )
 
     @model_validator(mode="after")

@@ -27,7 +27,8 @@ def customers(rows: int) -> pd.DataFrame:
     random = np.random.default_rng(5)
     fee, visits = random.normal(size=2 * ROWS), random.normal(size=2 * ROWS)
     left = fee + visits + random.normal(scale=0.7, size=2 * ROWS) > 0
-    joined = pd.date_range("2020-01-01", periods=2 * ROWS, freq="h").astype(str)
+    hours = pd.date_range("2020-01-01", periods=2 * ROWS, freq="h")
+    joined = hours.strftime("%d.%m.%Y %H:%M")
     frame = pd.DataFrame(
         {"joined": joined, "fee": fee, "visits": visits, "left": left.astype(int)}
     )

@@ -31,7 +31,7 @@ def week(path: Path, seed: int, rows: int = 400, **changes: Any) -> pd.DataFrame
     frame = pd.DataFrame(
         {
             "ticket": [f"T-{seed}-{number:05}" for number in range(rows)],
-            "day": pd.date_range("2026-01-01", periods=rows).strftime("%Y-%m-%d"),
+            "day": pd.date_range("2026-01-01", periods=rows).strftime("%d.%m.%Y"),
             "country": "NL",
             "age": age,
             "fee": random.integers(1, 9, rows) / 2,

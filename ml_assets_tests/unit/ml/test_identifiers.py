@@ -6,6 +6,7 @@ import pytest
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
+from ml_assets.core.trusted import dump_skops, load_skops
 from ml_assets.ml.classes import Classes
 from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.features import MAX_INDICATORS, build_pipeline, encoding_notes
@@ -170,3 +171,32 @@ def test_few_categories_are_encoded_as_ever(crowded):
         "categories",
         "numbers",
     ]
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [LogisticRegression(), HistGradientBoostingClassifier(max_iter=3)],
+    ids=["linear", "trees"],
+)
+def test_many_values_may_be_encoded_by_the_target(crowded, estimator):
+    frame, y = crowded
+    frame = frame.assign(kind=pd.Categorical(["x", "y", None] * 1_000))
+    pipeline = build_pipeline(frame, FeaturesSpec(encoding="target"), estimator)
+    pipeline.fit(plain_texts(frame), y)
+
+    encoded = pipeline[:-1].transform(plain_texts(frame))
+    loaded = load_skops(dump_skops(pipeline))
+
+    # One column for all cities, however many there are.
+    assert encoded.shape[1] <= 5
+    (note,) = encoding_notes(frame, pipeline)
+    assert note.endswith("values: each is encoded as the mean of the target")
+    rows = pd.DataFrame(
+        {"city": ["city 1", "never seen", None], "a": 0.5, "kind": "x"}, dtype=object
+    )
+    np.testing.assert_array_equal(
+        loaded.predict_proba(rows), pipeline.predict_proba(rows)
+    )
+    # Fitted on other rows, it does not learn a city of one row by heart.
+    alone = pipeline.named_steps["encode"].fit_transform(plain_texts(frame), y)
+    assert not np.allclose(np.asarray(alone), np.asarray(encoded))
