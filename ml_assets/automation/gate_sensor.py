@@ -88,8 +88,9 @@ def tick(
     models = {*news.events, *before.open} & specs.keys()
 
     def decide(model: str) -> Decision:
-        events, is_first = news.events.get(model, []), not context.cursor
-        return _decide(instance, specs[model], events, before.open.get(model), is_first)
+        events, has_joined = news.events.get(model, []), model in news.joined
+        left_open = before.open.get(model)
+        return _decide(instance, specs[model], events, left_open, has_joined)
 
     decisions, failed = each_model(context, models, decide)
     refusals = [text for found in decisions.values() for text in found.refusals]
@@ -97,8 +98,10 @@ def tick(
         context.log.info(refusal)
     requests = [item for found in decisions.values() for item in found.requests]
     still_open = {model: found.open for model, found in decisions.items() if found.open}
-    left = {model: before.open[model] for model in failed if model in before.open}
-    after = Progress(news.progress(failed), left | still_open)
+    # Of a model that is away for now, too.
+    left = before.open.keys() - decisions.keys()
+    kept = {model: before.open[model] for model in left}
+    after = Progress(news.progress(failed), kept | still_open)
     reason = skip_reason(refusals, failed, "no new evaluation")
     return dg.SensorResult(
         run_requests=requests,
@@ -112,7 +115,7 @@ def _decide(
     spec: ModelSpec,
     evaluations: list[Mapping[str, Any]],
     left_open: str | None,
-    is_first: bool,
+    has_joined: bool,
 ) -> Decision:
     gate, model = Gate(spec.gate), spec.name
     plan = Plans().current(model)
@@ -130,8 +133,8 @@ def _decide(
         elif tried not in (None, version):
             left_open = version
             refusals.append(f"{about} waits: {tried} is under test")
-        # A sensor without a cursor begins with all that ever was.
-        elif not (is_first and _is_past(model, version, plan)):
+        # One that joins begins with all that ever was, or was when it left.
+        elif not (has_joined and _is_past(model, version, plan)):
             passing.append(version)
     if passing:
         requests = [_request(spec, version) for version in passing]

@@ -28,25 +28,31 @@ class Progress(msgspec.Struct, frozen=True, omit_defaults=True):
         Numbers above it that were, too.
     behind
         Models that have another floor.
+    models
+        Those of the last tick. One that was not there then, such as one whose YAML was
+        broken or switched off, goes on where it stopped.
     """
 
     floor: int = 0
     handled: frozenset[int] = frozenset()
     behind: dict[str, int] = {}
+    models: frozenset[str] = frozenset()
 
     def floor_of(self, model: str) -> int:
         """Every event of `model` up to this number was handled."""
-        return self.behind.get(model, self.floor)
+        return self.behind.get(model, self.floor if model in self.models else 0)
 
 
 class News(NamedTuple):
     """The metadata of events that were not handled, oldest first, by model.
 
     `numbers` has the events' numbers, and `after` is the progress once all are handled.
+    `joined` are models that were not there at the last tick.
     """
 
     events: dict[str, list[Mapping[str, Any]]]
     numbers: dict[str, set[int]]
+    joined: frozenset[str]
     before: Progress
     after: Progress
 
@@ -58,6 +64,7 @@ class News(NamedTuple):
             self.after.floor,
             self.after.handled.difference(*(self.numbers[model] for model in again)),
             self.after.behind | floors,
+            self.after.models,
         )
 
 
@@ -65,17 +72,19 @@ def fetch(
     instance: dg.DagsterInstance, stage: str, models: Iterable[str], before: Progress
 ) -> News:
     """The metadata of materializations of ``<model>/<stage>``."""
+    present = frozenset(models)
     # First the number, then the events: one that comes meanwhile is above it.
     newest = instance.event_log_storage.get_maximum_record_id() or 0
-    last = _last_events(instance, [dg.AssetKey([name, stage]) for name in models])
+    last = _last_events(instance, [dg.AssetKey([name, stage]) for name in present])
     # The last one is that which was stored last: one that came late, too.
     waiting = [
         name
         for name in sorted(last)
         if name in before.behind
-        or (last[name] > before.floor and last[name] not in before.handled)
+        or (last[name] > before.floor_of(name) and last[name] not in before.handled)
     ]
-    behind = {name: before.floor_of(name) for name in waiting[MODELS:]}
+    away = (before.models | before.behind.keys()) - present
+    behind = {name: before.floor_of(name) for name in [*waiting[MODELS:], *away]}
     events, numbers, handled = {}, {}, set(before.handled)
     for name in waiting[:MODELS]:
         wanted = dg.AssetRecordsFilter(
@@ -96,7 +105,8 @@ def fetch(
             handled |= numbers[name]
     floor = max(before.floor, newest - OVERLAP)
     kept = frozenset(number for number in handled if number > floor)
-    return News(events, numbers, before, Progress(floor, kept, behind))
+    after = Progress(floor, kept, behind, present)
+    return News(events, numbers, present - before.models, before, after)
 
 
 def _last_events(

@@ -12,7 +12,6 @@ import contextlib
 import datetime as dt
 import functools
 import os
-import re
 import uuid
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -28,18 +27,17 @@ from ml_assets.core.files import (
     is_name,
     sync_directory,
 )
+from ml_assets.core.leftovers import is_leftover, leftovers_below
 from ml_assets.core.object_reader import ObjectReader
+from ml_assets.core.object_store import SCHEMES, connect
 
 if TYPE_CHECKING:
     from obstore.store import ObjectStore
 
 VARIABLE = "ML_ASSETS_STORAGE"
-SCHEMES = ("s3", "s3a", "gs", "az", "azure", "abfs", "abfss")
-# A request has so long for its answer, and is repeated for so long where none comes.
-REQUEST_SECONDS, CONNECT_SECONDS, RETRY_SECONDS = 30, 5, 60
+# So many seconds a request is repeated for where no answer comes.
+RETRY_SECONDS = 60
 PART_BYTES = 8 * 2**20
-# What obstore, and we, call a file of a directory that is not written to its end.
-_LEFTOVER = re.compile(r".+#\d+|\.tmp-.+")
 
 
 class StorageUnavailableError(UnavailableError, OSError):
@@ -56,7 +54,7 @@ class Info(NamedTuple):
 
 
 class Version(NamedTuple):
-    """The content of an object that changes, and what names this state of it."""
+    """The content of an object, and what names this state of it."""
 
     data: bytes
     tag: str | None
@@ -92,30 +90,8 @@ class Storage:
 
     @functools.cached_property
     def _store(self) -> "ObjectStore":
-        from obstore.store import LocalStore, from_url
-
-        if self.root is not None:
-            try:
-                # A directory without objects is none, as in a bucket.
-                return LocalStore(self.root, mkdir=True, automatic_cleanup=True)
-            except OSError as error:
-                raise StorageUnavailableError(
-                    f"the storage {self.url} cannot be used: {error}"
-                ) from error
         with self._asked("its settings"):
-            return from_url(
-                self.url,
-                client_options={
-                    "timeout": f"{min(REQUEST_SECONDS, self._patience):g}s",
-                    "connect_timeout": f"{min(CONNECT_SECONDS, self._patience):g}s",
-                    "allow_http": os.environ.get("AWS_ALLOW_HTTP") == "true"
-                    or os.environ.get("AZURE_ALLOW_HTTP") == "true",
-                },
-                retry_config={
-                    "max_retries": 8,
-                    "retry_timeout": dt.timedelta(seconds=self._patience),
-                },
-            )
+            return connect(self.url, self.root, self._patience)
 
     def create(self, name: str, data: bytes) -> bool:
         """Write an object once.
@@ -152,10 +128,7 @@ class Storage:
         self._flush(name)
 
     def upload(self, name: str, path: Path) -> None:
-        """Write a file as an object whose name says its content, in parts.
-
-        To write it again is harmless, and done only where its size differs.
-        """
+        """Write a file as an object, unless it is there and has the same size."""
         import obstore
 
         if self.size(name) == path.stat().st_size:
@@ -177,9 +150,8 @@ class Storage:
         options = {"if_none_match": tag} if tag else {}
         with self._asked(name):
             try:
-                found = obstore.get(
-                    self._store, _checked(name), options=cast(Any, options)
-                )
+                given = cast(Any, options)
+                found = obstore.get(self._store, _checked(name), options=given)
                 return Version(bytes(found.bytes()), found.meta["e_tag"])
             except (FileNotFoundError, NotFoundError, NotModifiedError):
                 return None
@@ -205,10 +177,8 @@ class Storage:
         import obstore
 
         with self._asked(name):
-            return cast(
-                IO[bytes],
-                ObjectReader(obstore.open_reader(self._store, _checked(name))),
-            )
+            reader = obstore.open_reader(self._store, _checked(name))
+            return cast(IO[bytes], ObjectReader(reader))
 
     def fetch(self, name: str, target: Path) -> None:
         """Write an object to a file of this machine, whole or not at all.
@@ -239,9 +209,8 @@ class Storage:
                 for item in page:
                     name = str(item["path"])
                     if TEMPORARY not in name:
-                        yield Info(
-                            name, item["size"], item["last_modified"], item["e_tag"]
-                        )
+                        about = item["size"], item["last_modified"], item["e_tag"]
+                        yield Info(name, *about)
 
     def children(self, prefix: str) -> list[str]:
         """The next parts of the names below `prefix`, sorted; "" is the top."""
@@ -250,10 +219,7 @@ class Storage:
         below = f"{_checked(prefix)}/" if prefix else None
         with self._asked(prefix):
             found = obstore.list_with_delimiter(self._store, below)
-        paths = [
-            *found["common_prefixes"],
-            *(str(item["path"]) for item in found["objects"]),
-        ]
+        paths = [*found["common_prefixes"], *(i["path"] for i in found["objects"])]
         names = {path.rstrip("/").rpartition("/")[2] for path in paths}
         return sorted(name for name in names if is_name(name))
 
@@ -262,16 +228,11 @@ class Storage:
 
         A bucket has a rule of its own that ends uploads which are never completed.
         """
-        if self.root is None:
-            return
-        for path in (self.root / _checked(prefix)).rglob("*"):
-            # A writer that is alive may end meanwhile.
-            with contextlib.suppress(FileNotFoundError):
-                if _LEFTOVER.fullmatch(path.name):
-                    state = path.stat()
-                    written = dt.datetime.fromtimestamp(state.st_mtime, dt.UTC)
-                    name = path.relative_to(self.root).as_posix()
-                    yield Info(name, state.st_size, written)
+        if self.root is not None:
+            for path, state in leftovers_below(self.root / _checked(prefix)):
+                written = dt.datetime.fromtimestamp(state.st_mtime, dt.UTC)
+                name = path.relative_to(self.root).as_posix()
+                yield Info(name, state.st_size, written)
 
     def remove(self, names: Sequence[str]) -> None:
         """Remove objects and leftovers; those that are gone are removed."""
@@ -279,7 +240,7 @@ class Storage:
 
         for name in names:
             above, _, last = name.rpartition("/")
-            if self.root is not None and _LEFTOVER.fullmatch(last):
+            if self.root is not None and is_leftover(last):
                 (self.root / _checked(above) / last).unlink(missing_ok=True)
                 continue
             with self._asked(name), contextlib.suppress(FileNotFoundError):
@@ -292,13 +253,12 @@ class Storage:
     def _flush(self, name: str) -> None:
         """Let what was written survive a power cut, where a directory holds it."""
         path = self.local(name)
-        if path is None:
-            return
         # Whoever removed it meanwhile needs no more.
         with contextlib.suppress(FileNotFoundError):
-            with path.open("rb") as stream:
-                os.fsync(stream.fileno())
-            sync_directory(path.parent)
+            if path is not None:
+                with path.open("rb") as stream:
+                    os.fsync(stream.fileno())
+                sync_directory(path.parent)
 
     @contextlib.contextmanager
     def _asked(self, name: str) -> Iterator[None]:

@@ -32,7 +32,7 @@ class Missing(NamedTuple):
     segments: list[str]
 
 
-def announce(storage: Storage, server: str, segments: Mapping[str, list[str]]) -> None:
+def report(storage: Storage, server: str, segments: Mapping[str, list[str]]) -> None:
     """Say that `segments`, names by model, are on the disk of `server` alone."""
     if segments:
         storage.put(_name(server), msgspec.json.encode(segments))
@@ -46,7 +46,7 @@ def withdraw(storage: Storage, server: str) -> None:
 
 
 def missing(storage: Storage) -> Iterator[Missing]:
-    """What silent servers announced and the storage does not hold.
+    """What silent servers reported and the storage does not hold.
 
     A segment that is compacted by now is among it: ask the database for it after this.
     """
@@ -56,8 +56,8 @@ def missing(storage: Storage) -> Iterator[Missing]:
         if not SILENT_SECONDS < silent < REPORTED_DAYS * 86_400:
             continue
         # Withdrawn since it was listed where there is none.
-        announced = msgspec.json.decode(storage.get(info.name) or b"{}", type=Names)
-        for model, names in announced.items():
+        reported = msgspec.json.decode(storage.get(info.name) or b"{}", type=Names)
+        for model, names in reported.items():
             left = [name for name in names if _is_missing(storage, model, name)]
             for kind in ("labels", "predictions"):
                 found = [n for n in left if n.endswith(LABELS) == (kind == "labels")]

@@ -113,10 +113,9 @@ def metadata_of(done: dg.ExecuteInProcessResult, stage: str) -> dict[str, Any]:
 
 def any_row(plan: ServingPlan) -> list[Any]:
     """A row that the champion takes."""
-    from ml_assets.core.files import storage_root
-    from ml_assets.prediction_log.reader import signature_of
+    from ml_assets.state.bundles import signature_of
 
-    columns = signature_of(storage_root(), plan.live.bundle).columns
+    columns = signature_of(plan.live).columns
     return [column.categories[0] if column.categories else 1 for column in columns]
 
 

@@ -14,6 +14,7 @@ import pytest
 
 from ml_assets.components import TabularClassifier
 from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.state import contracts
 from ml_assets.state.bundles import served_signature
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
@@ -108,14 +109,14 @@ from ml_assets_tests.integration.test_classes import model
 fork = multiprocessing.get_context("fork")
 results, together = fork.Queue(), fork.Barrier(4)
 
-create = pinned.create_bytes
+write = pinned.writing
 
-def create_together(*given):
+def write_together(subject):
     together.wait(60)
-    return create(*given)
+    return write(subject)
 
 def pin(positive):
-    pinned.create_bytes = create_together
+    pinned.writing = write_together
     negative = {"yes": "no", "no": "yes"}[positive]
     classes = Classes(negative, positive)
     results.put(pinned.pin_classes(model(Path(sys.argv[1])), classes))
@@ -149,12 +150,13 @@ def test_a_model_of_another_target_begins_anew(
     path = tmp_path / "rows.csv"
     week(path, 0.4, seed=1)
     run_job(model(path), "train")
-    # The contract holds the columns of before: what an operator removes on purpose.
-    (home / "contracts" / "basket.json").unlink()
     frame = pd.read_csv(path).rename(columns={"bought": "left"})
     frame.assign(left=frame["left"].replace({"yes": "stays", "no": "leaves"})).to_csv(
         path, index=False
     )
+    # The contract holds the columns of before, until somebody accepts those of now.
+    assert not run_job(model(path, target="left"), "train").success
+    contracts.accept("basket", "ana", "another target")
     assert run_job(model(path, target="left"), "train").success
     store = Versions()
     assert len(store.names("basket")) == 2

@@ -79,10 +79,10 @@ def test_the_doctor_sees_what_the_server_serves(server: Ports) -> None:
 def test_the_doctor_sees_a_server_that_serves_another_plan(
     server: Ports, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("ML_ASSETS_STORAGE", str(home))
+    monkeypatch.setenv("ML_ASSETS_HOME", str(home))
     finding = list(serving.check(server.url))[1]
     assert finding.status == "problem"
-    assert "the storage's is None" in finding.message
+    assert "the active plan is None" in finding.message
 
 
 @pytest.mark.slow

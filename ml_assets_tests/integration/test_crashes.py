@@ -48,7 +48,7 @@ def _reserved() -> bool:
     return bool(Versions().unfinished(MODEL) or Versions().names(MODEL))
 
 
-# Moments of a first training, each by the file or the row that announces it. A star
+# Moments of a first training, each by the file or the row that reports it. A star
 # finds temporary names too, [!.] only final ones.
 TRAINING: dict[str, str | Callable[[], object]] = {
     "writes the raw table": "tables/churn/raw/*.parquet",

@@ -103,7 +103,7 @@ def in_service(
     )
 
 
-def deploy_small_model(root: Path, model: str = "income") -> None:
+def deploy_small_model(root: Path, model: str = "income") -> ServingPlan:
     """Put a tiny pipeline in service in the home `root`; it is trained once."""
     contents, manifest = _trained()
     bundle = root / "versions" / model / VERSION / "bundle"
@@ -113,6 +113,9 @@ def deploy_small_model(root: Path, model: str = "income") -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML_ASSETS_HOME", str(root))
         in_service(root, model, VERSION, dict(manifest.files), manifest.runtime)
+        plan = Plans().current(model)
+    assert plan is not None
+    return plan
 
 
 @cache

@@ -8,6 +8,7 @@ from typing import Literal
 
 import pytest
 
+from ml_assets.core import object_store
 from ml_assets.core import storage as module
 from ml_assets_tests.kits.buckets import azure_container, s3_bucket
 
@@ -83,6 +84,6 @@ def outage(
             value = value.replace(f":{server}", f":{proxy.port}")
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(module, "RETRY_SECONDS", 2)
-    monkeypatch.setattr(module, "REQUEST_SECONDS", 1)
+    monkeypatch.setattr(object_store, "REQUEST_SECONDS", 1.0)
     yield proxy
     proxy.close()

@@ -63,6 +63,6 @@ def _generation(model: dict[str, Any]) -> Finding:
         return ok(f"server: {name}", f"version {model['version']}, plan {generation}")
     return problem(
         f"server: {name}",
-        f"it serves plan {generation}, the storage's is {wanted}",
-        "does the server share this storage (ML_ASSETS_STORAGE)? See its log",
+        f"it serves plan {generation}, the active plan is {wanted}",
+        "does the server read this storage (ML_ASSETS_STORAGE)? See its log",
     )

@@ -60,7 +60,7 @@ def _champion(demo: Demo) -> None:
         "run", f"Materialize all, as in the UI: {len(report.metadata)} assets were made"
     )
     line("", f"{len(report.skipped)} had nothing to do yet, and none failed")
-    plan = _deploy(demo, report)
+    plan = _deployed(report, "passed; the same run deployed it")
     line("service", f"plan {plan.generation}: it answers alone")
 
 
@@ -181,12 +181,17 @@ def _edit(demo: Demo, before: churn.Text, after: churn.Text) -> None:
 
 def _deploy(demo: Demo, trained: RunReport) -> ServingPlan:
     """Let the gate sensor put in service what was trained; the plan that follows."""
+    demo.runs.launch("gate", f"{MODEL}_deploy")
+    return _deployed(trained, "passed; the sensor gate asks for its deployment")
+
+
+def _deployed(trained: RunReport, gate: str) -> ServingPlan:
+    """Show what was trained and what the gate had to do with it; its plan."""
     version = trained.metadata["model"]["version"]
     estimator = trained.metadata["model"]["estimator"]
     accuracy = trained.metadata["evaluation"]["accuracy"]
     line("version", f"{version}: {estimator}, accuracy {accuracy:.4f} on test rows")
-    demo.runs.launch("gate", f"{MODEL}_deploy")
-    line("gate", "passed; the sensor gate asks for its deployment")
+    line("gate", gate)
     plan = _plan()
     _require(
         version in [arm.version for arm in plan.arms],

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from ml_assets.core.storage import Storage
-from ml_assets.prediction_log import unshipped as announcements
+from ml_assets.prediction_log import unshipped
 from ml_assets.serving.log.segments import LABELS, Kept, SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship_all
 from ml_assets.serving.logs import log, logger
@@ -22,8 +22,8 @@ from ml_assets.serving.settings import ServerSettings
 __all__ = ["LogKeeper", "PredictionLog", "adopt"]
 
 TICK_SECONDS = 0.5
-# What is on this disk alone is announced so often where it changed, and where not.
-ANNOUNCE_SECONDS, REPEAT_SECONDS = 5.0, 60.0
+# What is on this disk alone is reported so often where it changed, and where not.
+REPORT_SECONDS, REPEAT_SECONDS = 5.0, 60.0
 RETRY_SECONDS = 5.0
 # A log that works again for so long has recovered; a disk at its brim comes and goes.
 CALM_SECONDS = 5.0
@@ -134,8 +134,8 @@ class LogKeeper:
         self.home = Path(settings.home)
         self.storage = Storage(settings.storage)
         self.models = (settings.model,) if settings.model else ()
-        self._announced: dict[str, list[str]] = {}
-        self._announced_at = -REPEAT_SECONDS
+        self._reported: dict[str, list[str]] = {}
+        self._reported_at = -REPEAT_SECONDS
         self._logs: dict[str, PredictionLog] = {}
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -193,7 +193,7 @@ class LogKeeper:
         for item in self._all():
             item.predictions.retire(at_once=True)
             item.labels.retire(at_once=True)
-        self._announced_at = -REPEAT_SECONDS
+        self._reported_at = -REPEAT_SECONDS
         self._attempt(self._ship)
         for item in self._all():
             if item.directory.is_dir() and not any(item.directory.iterdir()):
@@ -223,7 +223,7 @@ class LogKeeper:
             failures += adopted.failures
             for name in adopted.names:
                 log("segment adopted", model=item.name, segment=name)
-        announcements.forget(self.storage)
+        unshipped.forget(self.storage)
         self._is_adopted = True
         return failures
 
@@ -238,10 +238,10 @@ class LogKeeper:
             shipped = self._metrics.shipped
             shipped[item.model] = shipped.get(item.model, 0) + len(names)
             failures += (left + unshipped)[:1]
-        self._announce()
+        self._report()
         return failures
 
-    def _announce(self) -> None:
+    def _report(self) -> None:
         """Let the storage know what is on this disk alone, if that has changed."""
         now = time.monotonic()
         segments = {
@@ -249,11 +249,11 @@ class LogKeeper:
             for item in self._busy()
             if (found := item.unshipped())
         }
-        is_old = segments and now - self._announced_at >= REPEAT_SECONDS
-        is_new = segments != self._announced
-        if is_old or (is_new and now - self._announced_at >= ANNOUNCE_SECONDS):
-            announcements.announce(self.storage, self._server, segments)
-            self._announced, self._announced_at = segments, now
+        is_old = segments and now - self._reported_at >= REPEAT_SECONDS
+        is_new = segments != self._reported
+        if is_old or (is_new and now - self._reported_at >= REPORT_SECONDS):
+            unshipped.report(self.storage, self._server, segments)
+            self._reported, self._reported_at = segments, now
 
     def _busy(self) -> list[PredictionLog]:
         """The logs that have something to ship; of a thousand models at rest, none."""

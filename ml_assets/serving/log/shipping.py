@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeVar
 
 from ml_assets.core.files import is_locked, is_name, locked
 from ml_assets.core.storage import Storage, StorageUnavailableError
-from ml_assets.prediction_log import unshipped as announcements
+from ml_assets.prediction_log import unshipped
 from ml_assets.serving.log.retired_segment import CLOSED, OPEN, close_orphan
 
 T = TypeVar("T")
@@ -86,13 +86,13 @@ def adopt(home: Path, storage: Storage, model: str) -> Shipped:
     with locked(directory_of(home, model) / ".lock"):
         for directory in orphans(home, model):
             _, failures = _each(close_orphan, sorted(directory.glob(f"*{OPEN}")))
-            names, unshipped = ship_all(directory, storage)
+            names, failed = ship_all(directory, storage)
             shipped.names.extend(names)
-            shipped.failures.extend(failures + unshipped)
-            if not failures + unshipped:
+            shipped.failures.extend(failures + failed)
+            if not failures + failed:
                 shutil.rmtree(directory)
                 if not any(home.glob(f"log/*/{directory.name}")):
-                    announcements.withdraw(storage, directory.name)
+                    unshipped.withdraw(storage, directory.name)
     return shipped
 
 

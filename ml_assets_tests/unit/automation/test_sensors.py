@@ -101,6 +101,34 @@ def test_what_was_decided_on_is_not_asked_for_by_a_sensor_without_a_cursor(
     assert sensor.tick() == [("a_deploy", f"a:{SECOND}")]
 
 
+def test_a_model_that_was_away_goes_on_where_it_stopped(
+    instance: dg.DagsterInstance,
+    make_spec: Any,
+    home: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its YAML was broken, or its gate switched off, while others went on."""
+    monkeypatch.setattr(new_events, "OVERLAP", 1)
+    specs = {name: make_spec(name=name) for name in NAMES}
+    sensor = Sensor(instance, [specs["a"], specs["b"]])
+    report(instance, "a", FIRST)
+    assert sensor.tick() == [("a_deploy", f"a:{FIRST}")]
+    Ledger().append("a", "deployment", FIRST, 1, "ana", "so", {})
+    sensor.definition = definitions_of(specs["b"]).resolve_sensor_def("gate")
+    report(instance, "a", SECOND)
+    report(instance, "c", FIRST)
+    for number in range(3):
+        report(instance, "b", f"2026112{number}T020000Z")
+        sensor.tick()
+    sensor.definition = definitions_of(*specs.values()).resolve_sensor_def("gate")
+    assert sensor.tick() == [
+        ("a_deploy", f"a:{SECOND}"),
+        # One that is new in the code location has its past.
+        ("c_deploy", f"c:{FIRST}"),
+    ]
+    assert sensor.tick() == []
+
+
 def test_the_cursor_forgets_what_is_over(
     sensor: Sensor, instance: dg.DagsterInstance, home: Path
 ) -> None:

@@ -18,10 +18,10 @@ from ml_assets.core.files import (
     create_bytes,
     home,
     read_json,
-    storage_root,
     write_bytes,
     write_json,
 )
+from ml_assets.core.storage import storage
 from ml_assets.serving.models.rendezvous import Rendezvous
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.state.tables import Tables
@@ -89,9 +89,9 @@ def test_json_goes_round_and_absence_is_none(tmp_path: Path) -> None:
 def test_storage_is_the_home_unless_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    assert storage_root() == home() == Path(os.environ["ML_ASSETS_HOME"])
+    assert storage().root == home() == Path(os.environ["ML_ASSETS_HOME"])
     monkeypatch.setenv("ML_ASSETS_STORAGE", str(tmp_path / "elsewhere"))
-    assert storage_root() == tmp_path / "elsewhere"
+    assert storage().root == tmp_path / "elsewhere"
 
 
 def test_another_url_is_refused_and_no_directory_is_made_of_it(
@@ -104,7 +104,7 @@ def test_another_url_is_refused_and_no_directory_is_made_of_it(
     assert list(tmp_path.iterdir()) == []
     url = f"file://{tmp_path}/store"
     monkeypatch.setenv("ML_ASSETS_STORAGE", url)
-    assert storage_root() == tmp_path / "store"
+    assert storage().root == tmp_path / "store"
     assert ServerSettings.load({}, {}).storage == str(tmp_path / "store")
 
 

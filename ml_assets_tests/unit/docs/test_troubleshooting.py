@@ -39,7 +39,8 @@ def messages() -> list[str]:
                 found.append("".join(map(str, parts)))
             elif isinstance(node, ast.Constant) and isinstance(node.value, str):
                 found.append(node.value)
-    return found
+    charts = ROOT.glob("helm/*/templates/*.tpl")
+    return found + [path.read_text(encoding="utf-8") for path in charts]
 
 
 def is_in_the_code(message: str) -> bool:

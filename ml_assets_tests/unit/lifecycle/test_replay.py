@@ -9,16 +9,13 @@ import pytest
 
 from ml_assets.lifecycle.replay import Answer, replay
 from ml_assets.records.plan import Arm
-from ml_assets.state.plans import Plans
 from ml_assets_tests.kits.cli import deploy_small_model
 
 
 @pytest.fixture(scope="module")
 def version(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Arm]:
     root = tmp_path_factory.mktemp("storage")
-    deploy_small_model(root)
-    plan = Plans().current("income")
-    assert plan is not None
+    plan = deploy_small_model(root)
     return root / plan.live.bundle, plan.live
 
 

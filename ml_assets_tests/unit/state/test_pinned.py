@@ -52,7 +52,7 @@ def test_a_column_that_is_added_identifies_no_row() -> None:
     assert pinned_identity(spec(), raw("age", "fare", "new")) == identity
 
 
-def test_a_column_that_is_gone_is_told() -> None:
+def test_a_column_that_is_gone_is_named() -> None:
     pin_identity(spec(), raw("age", "fare", "tariff"))
     identity, notes = pin_identity(spec(), raw("age", "fare"))
     assert {*identity.columns} == {"age", "fare"}

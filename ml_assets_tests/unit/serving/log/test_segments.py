@@ -9,7 +9,7 @@ import pytest
 
 from ml_assets.core.files import TEMPORARY
 from ml_assets.core.storage import Storage, StorageUnavailableError
-from ml_assets.prediction_log.unshipped import announce
+from ml_assets.prediction_log.unshipped import report
 from ml_assets.serving.log import prediction_log
 from ml_assets.serving.log.prediction_log import LogKeeper, PredictionLog
 from ml_assets.serving.log.retired_segment import close_orphan
@@ -126,7 +126,7 @@ def orphan(home, server="dead", model="census"):
 def test_segments_of_a_dead_server_are_adopted_once(tmp_path):
     home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
     directory = orphan(home)
-    announce(storage, "dead", {"census": ["dead-00000002.jsonl"]})
+    report(storage, "dead", {"census": ["dead-00000002.jsonl"]})
     found = adopt(home, storage, "census").names
     assert {name: storage.get(name) for name in found} == {
         "segments/census/dead-00000001.jsonl": b"1\n",
@@ -238,14 +238,14 @@ def test_a_storage_that_comes_back_has_each_segment_once(tmp_path, monkeypatch, 
     assert names(tmp_path / "home") == ["lease"]
 
 
-def test_what_is_on_this_disk_alone_is_announced_until_it_is_shipped(tmp_path):
+def test_what_is_on_this_disk_alone_is_reported_until_it_is_shipped(tmp_path):
     logs = keeper(tmp_path)
     logs.log_of("census").append(b"1\n", 1)
     logs._ship()
-    announced = tmp_path / "storage/unshipped/me.json"
-    assert json.loads(announced.read_bytes()) == {"census": ["me-00000001.jsonl"]}
+    reported = tmp_path / "storage/unshipped/me.json"
+    assert json.loads(reported.read_bytes()) == {"census": ["me-00000001.jsonl"]}
     logs.close()
-    assert not announced.exists()
+    assert not reported.exists()
 
 
 def test_what_is_lost_is_counted_and_logged_once_until_it_works_again(
