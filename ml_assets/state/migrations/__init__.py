@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 
 # Oldest first. Each is a file under ``versions/``.
 REVISIONS = ("0001", "0002", "0003", "0004", "0005")
@@ -52,7 +52,8 @@ def pending(connection: Connection) -> list[str]:
     """
     if not inspect(connection).has_table(VERSION_TABLE):
         return [*REVISIONS]
-    found = connection.scalar(text(f"SELECT version_num FROM {VERSION_TABLE}"))
+    number: Any = column("version_num")
+    found = connection.scalar(select(number).select_from(table(VERSION_TABLE)))
     if found is None:
         return [*REVISIONS]
     if found not in REVISIONS:

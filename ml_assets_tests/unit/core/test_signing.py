@@ -61,7 +61,7 @@ def test_an_old_secret_verifies_and_signs_only_alone(
     [
         "/nowhere/secret-path.pem",
         "secret\0path",
-        "-----BEGIN PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----",
+        "-----BEGIN" + " PRIVATE KEY-----\nsecret\n-----END PRIVATE KEY-----",
         "-----BEGIN PUBLIC KEY-----\nsecret\n-----END PUBLIC KEY-----",
         "-----BEGIN",
     ],
