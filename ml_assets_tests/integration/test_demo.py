@@ -100,7 +100,7 @@ def test_a_demo_that_is_stopped_fails_and_leaves_nothing(
     with running(log, "demo") as process:
         await_true(lambda: message in log.read_bytes(), "it was under way")
         process.send_signal(number)
-        assert process.wait(60) == 1
+        assert process.wait(300) == 1
     assert b"Traceback" not in log.read_bytes()
     await_true(
         lambda: not processes_with(f"ML_ASSETS_HOME={home}/demo"), "all had ended", 60
