@@ -16,7 +16,6 @@ from alembic.script import ScriptDirectory
 
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
 from ml_assets_tests.kits.databases import database, installation
-from ml_assets_tests.kits.lossy import lossy
 from ml_assets_tests.kits.outages import outage
 from ml_assets_tests.kits.postgres import postgres
 
@@ -26,7 +25,6 @@ __all__ = [
     "azure_server",
     "database",
     "installation",
-    "lossy",
     "outage",
     "postgres",
     "s3_server",

@@ -17,6 +17,7 @@ from ml_assets.assets.common import (
     stage_arguments,
     who_runs,
 )
+from ml_assets.assets.retries import retrying
 from ml_assets.lifecycle.experiments import ExperimentStatus
 from ml_assets.lifecycle.verdict_actions import Outcome, apply_verdict
 from ml_assets.spec.model import ModelSpec
@@ -43,13 +44,14 @@ def build(spec: ModelSpec) -> dg.Definitions:
         context: dg.AssetExecutionContext,
     ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
         try:
-            outcome = apply_verdict(
-                configured_target(),
-                spec.name,
-                spec.serving,
-                who_runs(context),
-                context.run.run_id,
-            )
+            with retrying(context):
+                outcome = apply_verdict(
+                    configured_target(),
+                    spec.name,
+                    spec.serving,
+                    who_runs(context),
+                    context.run.run_id,
+                )
         except RolloutError as error:
             raise dg.Failure(str(error), allow_retries=False) from error
         if outcome is None:

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from ml_assets.core.errors import UnavailableError
+
 TRIES, WAIT_SECONDS = 5, 60
 # On a run that ended with a verdict: another one would end with the same.
 _VERDICT = "ml-assets/verdict"
@@ -19,13 +21,16 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 120.0, 3600.0
 def retrying(
     context: dg.AssetExecutionContext | dg.OpExecutionContext,
 ) -> Iterator[None]:
-    """Have the step tried again where the registry or the target does not answer."""
+    """Have the step tried again where something that it needs does not answer.
+
+    That is the registry, the target, the storage or the database.
+    """
     from ml_assets.state.registry import RegistryError
     from ml_assets.targets import UnreachableError
 
     try:
         yield
-    except (RegistryError, UnreachableError) as error:
+    except (RegistryError, UnreachableError, UnavailableError) as error:
         context.log.warning(f"it is tried again: {error}")
         raise dg.RetryRequested(TRIES, WAIT_SECONDS) from error
 

@@ -1,6 +1,7 @@
 """An object of the storage as a file of Python, whose parts are read when asked for."""
 
 import io
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -8,10 +9,19 @@ if TYPE_CHECKING:
 
 
 class ObjectReader(io.RawIOBase):
-    """A reader of obstore with the methods that Arrow asks of a file."""
+    """A reader of obstore with the methods that Arrow asks of a file.
 
-    def __init__(self, reader: "ReadableFile") -> None:
+    Parameters
+    ----------
+    fault : callable
+        Makes the error that is raised of one of the reader.
+    """
+
+    def __init__(
+        self, reader: "ReadableFile", fault: Callable[[Exception], Exception]
+    ) -> None:
         self._reader = reader
+        self._fault = fault
 
     def readable(self) -> bool:
         return True
@@ -26,6 +36,9 @@ class ObjectReader(io.RawIOBase):
         return int(self._reader.tell())
 
     def readinto(self, buffer: Any) -> int:
-        found = self._reader.read(len(buffer))
+        try:
+            found = self._reader.read(len(buffer))
+        except OSError as error:
+            raise self._fault(error) from error
         buffer[: len(found)] = bytes(found)
         return len(found)

@@ -173,12 +173,15 @@ class Storage:
         ------
         FileNotFoundError
             If there is none.
+        StorageUnavailableError
+            From here, and from what is read.
         """
         import obstore
 
         with self._asked(name):
             reader = obstore.open_reader(self._store, _checked(name))
-            return cast(IO[bytes], ObjectReader(reader))
+            fault = functools.partial(self._fault, name)
+            return cast(IO[bytes], ObjectReader(reader, fault))
 
     def fetch(self, name: str, target: Path) -> None:
         """Write an object to a file of this machine, whole or not at all.
@@ -269,10 +272,13 @@ class Storage:
         except (AlreadyExistsError, NotFoundError):
             raise
         except BaseError as error:
-            reason = str(error).partition("\n\nDebug source")[0].strip()
-            raise StorageUnavailableError(
-                f"the storage {self.url} does not answer for {name}: {reason}"
-            ) from error
+            raise self._fault(name, error) from error
+
+    def _fault(self, name: str, error: Exception) -> StorageUnavailableError:
+        reason = str(error).partition("\n\nDebug source")[0].strip()
+        return StorageUnavailableError(
+            f"the storage {self.url} does not answer for {name}: {reason}"
+        )
 
 
 def storage() -> Storage:

@@ -10,6 +10,7 @@ from ml_assets.lifecycle.plan_transitions import drop, next_step, promote
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
+from ml_assets.state.plans import publish
 from ml_assets.targets import Rollout, Target
 
 
@@ -51,7 +52,8 @@ def apply_verdict(
         If the plan that follows was not activated; what served before serves on.
     """
     with target.lock(model):
-        # A process that died may have left the aliases to us.
+        # A process that died may have left to us what servers read, and the aliases.
+        publish(model)
         warning = "" if are_synced(model) else try_sync_aliases(target, model)
         plans = target.history(model)
         now = dt.datetime.now(dt.UTC)

@@ -5,8 +5,10 @@ import subprocess  # nosec B404 # runs this interpreter with fixed arguments onl
 import sys
 from collections.abc import Iterator
 
-from ml_assets.core.storage import storage
+from ml_assets.core.digests import BundleError
+from ml_assets.core.storage import StorageUnavailableError, storage
 from ml_assets.records.plan import Arm, ServingPlan, encode
+from ml_assets.serving.models.bundle_cache import fetch, release
 from ml_assets.serving.models.preflight import UNREACHABLE
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.state.locks import LockCheck, LockError, deployer_lock
@@ -80,6 +82,23 @@ def preflight(arm: Arm, timeout: float) -> None:
     UnreachableError
         If the storage does not answer.
     """
+    # Here, so that a storage that hangs does not count as a version that does. Servers
+    # of this machine find it there as well.
+    try:
+        fetch(storage(), arm)
+    except StorageUnavailableError as error:
+        raise UnreachableError(
+            f"version {arm.version} was not fetched: {error}"
+        ) from error
+    except BundleError as error:
+        raise RolloutError(f"version {arm.version} was refused: {error}") from error
+    try:
+        _load_apart(arm, timeout)
+    finally:
+        release(arm)
+
+
+def _load_apart(arm: Arm, timeout: float) -> None:
     module = "ml_assets.serving.models.preflight"
     try:
         done = subprocess.run(  # nosec B603 # fixed arguments

@@ -1,25 +1,34 @@
 """A store of objects that can be cut off: a proxy before it that misbehaves."""
 
 import contextlib
+import functools
 import socket
 import threading
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
 
+import obstore
 import pytest
 
 from ml_assets.core import object_store
 from ml_assets.core import storage as module
 from ml_assets_tests.kits.buckets import azure_container, s3_bucket
 
-Mode = Literal["through", "refuse", "hang", "lose"]
+Mode = Literal["through", "refuse", "error", "hang", "lose"]
+BUSY = b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+# How a request begins.
+METHODS = (b"GET ", b"PUT ", b"POST ", b"HEAD ", b"DELETE ")
+WRITES = (b"PUT ", b"POST ", b"DELETE ")
+# What changes an object, or reads one.
+CHANGES, READS = ("put", "delete"), ("get", "head", "list", "list_with_delimiter")
 
 
 class Outage:
     """Passes connections on to a port of this machine, or does not.
 
-    ``mode`` is for what comes next: ``refuse`` closes what is asked, ``hang`` answers
-    nothing, and ``lose`` passes the next write on, keeps its reply, and is over.
+    ``mode`` is for what comes next: ``refuse`` closes what is asked, ``error`` answers
+    503, ``hang`` answers nothing, and ``lose`` passes the next write on, keeps its
+    reply, and is over.
     """
 
     def __init__(self, behind: int) -> None:
@@ -31,6 +40,42 @@ class Outage:
 
     def close(self) -> None:
         self._listener.close()
+
+    @contextlib.contextmanager
+    def cut_at(
+        self, number: int, mode: Mode, *functions: str
+    ) -> Iterator[Callable[[], bool]]:
+        """Change to `mode` at that call of obstore, counted from 0; at the end, back.
+
+        Parameters
+        ----------
+        *functions : str
+            What of obstore counts; whatever changes an object by default.
+
+        Yields
+        ------
+        callable
+            Whether it came to that call.
+        """
+        left = [number]
+
+        def counted(call: Callable[..., Any]) -> Callable[..., Any]:
+            @functools.wraps(call)
+            def wrapped(*given: Any, **named: Any) -> Any:
+                if not left[0]:
+                    self.mode = mode
+                left[0] -= 1
+                return call(*given, **named)
+
+            return wrapped
+
+        with pytest.MonkeyPatch.context() as patch:
+            for name in functions or CHANGES:
+                patch.setattr(obstore, name, counted(getattr(obstore, name)))
+            try:
+                yield lambda: left[0] < 0
+            finally:
+                self.mode = "through"
 
     def _accept(self) -> None:
         with contextlib.suppress(OSError):
@@ -52,7 +97,14 @@ class Outage:
             while data := client.recv(2**16):
                 if self.mode == "refuse":
                     break
-                asked[0] = data if data[:4].isalpha() or data[3:4] == b" " else asked[0]
+                if self.mode == "error":
+                    client.sendall(BUSY)
+                    client.shutdown(socket.SHUT_WR)
+                    # What is closed with something unread loses its answer.
+                    while client.recv(2**16):
+                        pass
+                    break
+                asked[0] = data if data.startswith(METHODS) else asked[0]
                 if self.mode != "hang":
                     server.sendall(data)
             for end in (client, server):
@@ -63,7 +115,7 @@ class Outage:
     ) -> None:
         with contextlib.suppress(OSError):
             while data := server.recv(2**16):
-                if self.mode == "lose" and asked[0].startswith(b"PUT "):
+                if self.mode == "lose" and asked[0].startswith(WRITES):
                     self.mode = "through"
                     break
                 client.sendall(data)

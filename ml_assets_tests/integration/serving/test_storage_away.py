@@ -1,18 +1,24 @@
 """A server whose storage is a bucket that goes away while it serves, and at a start."""
 
+import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ml_assets.core.storage import storage
+from ml_assets.lifecycle.compaction import compact
 from ml_assets.serving.models.published_plans import PublishedPlans
-from ml_assets_tests.kits.lossy import Lossy
-from ml_assets_tests.kits.serving import Server, plan
+from ml_assets.state.logged import predictions
+from ml_assets_tests.kits.outages import Mode, Outage
+from ml_assets_tests.kits.serving import Load, Server, plan
 
 pytestmark = pytest.mark.slow
 AWAY = "the storage does not answer: the last plans are served"
 REACHABLE = "ml_assets_storage_reachable"
+# How the storage is cut off under load, and for how many seconds more than is noticed.
+CUTS: dict[Mode, float] = {"refuse": 3.0, "hang": 60.0}
 
 
 def served(server: Server, given: Any) -> tuple[str, list[float]]:
@@ -26,9 +32,13 @@ def metric(server: Server) -> str:
     return line.split()[1]
 
 
-@pytest.mark.parametrize("mode", ["refuse", "error"])
+@pytest.mark.parametrize(
+    "outage, mode",
+    [("s3", "refuse"), ("s3", "error"), ("azure", "hang")],
+    indirect=["outage"],
+)
 def test_a_server_serves_on_without_its_storage_and_starts_without_it(
-    mode: str, lossy: Lossy, versions: Any, tmp_path: Path
+    mode: Mode, outage: Outage, versions: Any, tmp_path: Path
 ) -> None:
     root, arms, given, expected = versions
     bucket = storage()
@@ -39,40 +49,77 @@ def test_a_server_serves_on_without_its_storage_and_starts_without_it(
     with Server(tmp_path, storage=bucket.url) as server:
         server.wait_for("plan loaded", generation=1)
         assert metric(server) == "1.0"
-        lossy.mode = mode
+        outage.mode = mode
         server.wait_for(AWAY)
         assert served(server, given) == ("a", expected["a"])
         assert metric(server) == "0.0"
         assert server.get("/v2/health/ready")[0] == 200
-        lossy.mode = "through"
+        outage.mode = "through"
         server.wait_for("the storage answers again")
         plans.publish(plan(arms["b"], 2))
         server.wait_for("plan loaded", generation=2)
         assert server.stop() == 0
-    lossy.mode = mode
+    outage.mode = mode
     with Server(tmp_path, storage=bucket.url) as server:
         server.wait_for("plan loaded", generation=2)
         assert served(server, given) == ("b", expected["b"])
         assert server.get("/v2/health/ready")[0] == 200
         server.logged(AWAY)
-        lossy.mode = "through"
+        outage.mode = "through"
         plans.publish(plan(arms["a"], 3))
         server.wait_for("plan loaded", generation=3)
         assert served(server, given) == ("a", expected["a"])
 
 
+@pytest.mark.parametrize("outage", ["s3"], indirect=True)
 def test_a_server_that_never_had_a_plan_waits_for_its_storage(
-    lossy: Lossy, versions: Any, tmp_path: Path
+    outage: Outage, versions: Any, tmp_path: Path
 ) -> None:
     root, arms, given, expected = versions
     bucket = storage()
     for path in (root / "bundles").rglob("*.*"):
         bucket.put(path.relative_to(root).as_posix(), path.read_bytes())
     PublishedPlans(bucket).publish(plan(arms["a"], 1))
-    lossy.mode = "refuse"
+    outage.mode = "refuse"
     with Server(tmp_path, storage=bucket.url) as server:
         server.wait_for(AWAY)
         assert server.get("/v2/health/ready")[0] == 503
-        lossy.mode = "through"
+        outage.mode = "through"
         server.wait_for("plan loaded", generation=1)
         assert served(server, given) == ("a", expected["a"])
+
+
+@pytest.mark.parametrize("outage", ["s3"], indirect=True)
+def test_no_request_fails_while_the_storage_is_cut_off_for_a_minute(
+    outage: Outage, versions: Any, tmp_path: Path
+) -> None:
+    root, arms, given, expected = versions
+    bucket = storage()
+    for path in (root / "bundles").rglob("*.*"):
+        bucket.put(path.relative_to(root).as_posix(), path.read_bytes())
+    plans = PublishedPlans(bucket)
+    plans.publish(plan(arms["a"], 1))
+    with Server(tmp_path, storage=bucket.url) as server:
+        server.wait_for("plan loaded", generation=1)
+        load = Load(server.port, given, expected, 4, pause=0.02)
+
+        def cut_off() -> None:
+            for number, (mode, seconds) in enumerate(CUTS.items(), 2):
+                outage.mode = mode
+                server.wait_for(AWAY)
+                time.sleep(seconds)
+                outage.mode = "through"
+                server.wait_for("the storage answers again")
+                plans.publish(plan(arms["ab"[number % 2 - 1]], number))
+                server.wait_for("plan loaded", generation=number)
+            # The reply to the next segment that is shipped.
+            outage.mode = "lose"
+
+        asyncio.run(load.run(asyncio.to_thread(cut_off)))
+        assert server.stop() == 0
+    assert load.wrong == load.lost == [] and load.closed == 0
+    assert load.order == ["a", "b"]
+    # Each answer is logged, and no line of it is shipped twice or lost.
+    compact("census", "predictions")
+    found = [str(name) for part in predictions("census", ["id"]) for name in part["id"]]
+    assert len(found) == len({*found}) == load.answered.total()

@@ -12,7 +12,7 @@ import pytest
 
 from ml_assets.core.files import NameFault, StorageError
 from ml_assets.core.storage import Storage, StorageUnavailableError, storage
-from ml_assets_tests.kits.lossy import Lossy
+from ml_assets_tests.kits.outages import Mode, Outage
 
 
 @pytest.mark.slow
@@ -111,28 +111,43 @@ def test_what_a_killed_writer_left_in_a_directory_is_no_object(tmp_path: Path) -
 
 
 @pytest.mark.slow
-def test_a_write_whose_reply_is_lost_is_known_as_ours(lossy: Lossy) -> None:
-    lossy.mode = "lose"
+def test_a_write_whose_reply_is_lost_is_known_as_ours(outage: Outage) -> None:
+    outage.mode = "lose"
     assert storage().create("plans/churn/1.json", b"ours")
-    lossy.mode = "lose"
+    outage.mode = "lose"
     assert not storage().create("plans/churn/1.json", b"theirs")
     assert storage().get("plans/churn/1.json") == b"ours"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("mode", ["refuse", "error"])
+@pytest.mark.parametrize("mode", ["refuse", "error", "hang"])
 def test_a_storage_that_is_away_is_an_error_that_names_it(
-    lossy: Lossy, mode: str
+    outage: Outage, mode: Mode
 ) -> None:
     found = storage()
     found.put("a", b"1")
-    lossy.mode = mode
-    with pytest.raises(StorageUnavailableError, match="the storage s3://.* for a:"):
+    outage.mode = mode
+    with pytest.raises(
+        StorageUnavailableError, match="the storage (s3|az)://.* for a:"
+    ):
         found.get("a")
     with pytest.raises(StorageUnavailableError):
         found.create("b", b"1")
-    lossy.mode = "through"
+    outage.mode = "through"
     assert found.get("a") == b"1"
+
+
+@pytest.mark.slow
+def test_a_table_whose_storage_goes_away_while_it_is_read_is_such_an_error(
+    outage: Outage, tmp_path: Path
+) -> None:
+    path = tmp_path / "table.parquet"
+    pq.write_table(pa.table({"a": range(1_000)}), path)
+    storage().upload("tables/churn/1.parquet", path)
+    with storage().open("tables/churn/1.parquet") as stream:
+        outage.mode = "refuse"
+        with pytest.raises(StorageUnavailableError, match="for tables/churn/1.parquet"):
+            pq.read_table(stream)
 
 
 @pytest.mark.parametrize("name", ["../a", "a//b", "/a", "a/..", ".tmp-1", "a b", ""])

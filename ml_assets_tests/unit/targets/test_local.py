@@ -16,8 +16,10 @@ from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import Arm, ServingPlan, digest
 from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease, ServerReport
 from ml_assets.state.plans import Plans
-from ml_assets.targets import RolloutError
+from ml_assets.targets import RolloutError, UnreachableError
+from ml_assets.targets.base import preflight
 from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.kits.outages import Outage
 from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan, rows, write_version
@@ -141,6 +143,17 @@ def test_a_version_whose_loading_ends_badly_is_refused_with_the_reason(
     with pytest.raises(RolloutError, match=message):
         apply(target, plan(b, 2))
     assert_unchanged(target, plan(a, 1))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("outage", ["s3"], indirect=True)
+def test_a_storage_that_hangs_is_no_verdict_on_the_version(
+    outage: Outage, a: Arm
+) -> None:
+    outage.mode = "hang"
+    with pytest.raises(UnreachableError, match="version a was not fetched: the storag"):
+        # Sooner than the storage is given up.
+        preflight(a, timeout=0.5)
 
 
 # Servers
