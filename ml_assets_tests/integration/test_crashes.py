@@ -1,160 +1,147 @@
-"""SIGKILL at the moments that matter, and at random ones: readers see old or new.
+"""SIGKILL at every change, and at random moments: readers see old or new.
 
 The jobs run in processes of their own against one Dagster home. Each test prints what
 it killed and what came of it; see it with ``pytest -s``.
 """
 
 import random
-import shutil
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from ml_assets.core.files import TEMPORARY
-from ml_assets.state.versions import Versions
+from ml_assets.state.ledger import Ledger
+from ml_assets_tests.kits.copies import copy_installation, copy_objects, copy_rows
+from ml_assets_tests.kits.decisions import DECISIONS, killed_at, make, race
 from ml_assets_tests.kits.processes import MODEL, Platform
 
 pytestmark = pytest.mark.slow
 
+# Of the changes of a job, each of the installations is killed at others.
+STRIDE = 9
+FIRST = {"directory": 0, "s3": 3, "azure": 6}
+
+
+def kind_of(url: str) -> str:
+    return {"s3:": "s3", "az:": "azure"}.get(url[:3], "directory")
+
 
 @pytest.fixture
-def platform(registry: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def platform(
+    installation: str, registry: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Platform:
     """A new platform: nothing was trained."""
     return Platform(home, monkeypatch)
 
 
-@pytest.fixture(scope="module")
-def two_versions(
-    tmp_path_factory: pytest.TempPathFactory, empty_registry: Path
-) -> Path:
-    """A home in which one version serves and a second has passed its gate."""
-    directory = tmp_path_factory.mktemp("two_versions")
-    shutil.copy(empty_registry, directory / "mlflow.db")
-    with pytest.MonkeyPatch.context() as patch:
-        platform = Platform(directory, patch)
-        platform.complete("train")
-        platform.complete("deploy")
-        platform.complete("train", force=True)
-        platform.check()
-        platform.check_finished()
-        assert len(platform.versions.names(MODEL)) == 2
-    return directory
+@pytest.fixture
+def trained(
+    two_versions: Path, installation: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Platform:
+    """A copy of these two versions."""
+    platform = Platform(home, monkeypatch)
+    copy_installation(two_versions, home)
+    return platform
 
 
-def _reserved() -> bool:
-    return bool(Versions().unfinished(MODEL) or Versions().names(MODEL))
-
-
-# Moments of a first training, each by the file or the row that reports it. A star
-# finds temporary names too, [!.] only final ones.
-TRAINING: dict[str, str | Callable[[], object]] = {
-    "writes the raw table": "tables/churn/raw/*.parquet",
-    "writes the features": "tables/churn/features/*.parquet",
-    "reserves the version": _reserved,
-    "stores the bundle": "versions/churn/*/bundle/*model.skops",
-    "registers the bundle": "mlartifacts/churn/**/model.skops",
-    "writes the configuration": "versions/churn/*/*spec.json",
-    "writes the record": lambda: Versions().names(MODEL),
-    "writes the evaluation": lambda: Versions().last_evaluated(MODEL),
-}
-
-
-@pytest.mark.parametrize("moment", TRAINING.values(), ids=TRAINING)
-def test_a_training_that_is_killed_is_made_good_by_the_next(
-    platform: Platform, moment: str | Callable[[], object]
+def test_a_training_that_is_killed_at_a_change_is_made_good_by_the_next(
+    platform: Platform, installation: str
 ) -> None:
-    seen = platform.sees(moment) if isinstance(moment, str) else moment
-    assert platform.start("train").kill_when(lambda: bool(seen())), "ended before"
+    killed, at = 0, FIRST[kind_of(installation)]
+    while platform.start("train", dies_at=at).dies():
+        killed, at = killed + 1, at + STRIDE
+        platform.check()
+        # What has a record is taken up; what has none does not exist.
+        assert len(platform.versions.names(MODEL)) <= 1
+        assert platform.deployed() == []
     platform.check()
-    before, reserved = platform.versions.names(MODEL), _reserved()
-    assert platform.deployed() == []
-    platform.complete("train")
-    platform.check()
-    # What has a record is taken up; what has none does not exist.
     (version,) = platform.versions.names(MODEL)
-    assert before in ([], [version])
     assert platform.evaluated() == {version}
-    print(
-        f"\nkilled once: name taken {reserved}, record {bool(before)}; rerun: 1 version"
-    )
+    assert killed > 2
+    print(f"\nkilled {killed} times; then: 1 version")
 
 
-def deploying(platform: Platform) -> dict[str, Callable[[], bool]]:
-    """Moments of the second deployment."""
-    registry = platform.home / "mlflow.db"
-    began = registry.stat().st_mtime_ns
-    newest = platform.versions.names(MODEL)[-1]
-    commits = platform.sees("plans/churn/*00000002.json")
-    return {
-        "proposes": platform.sees("plans/churn/*proposal.json"),
-        "committed": platform.sees("plans/churn/00000002.json"),
-        "labels": lambda: commits() and registry.stat().st_mtime_ns != began,
-        "writes the profile": platform.sees(f"versions/churn/{newest}/*profile.json"),
-    }
-
-
-@pytest.mark.parametrize(
-    "moment",
-    [
-        "proposes",
-        "committed",
-        "labels",
-        "writes the profile",
-    ],
-)
-def test_a_deployment_that_is_killed_is_finished_by_the_next(
-    two_versions: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    moment: str,
+def test_a_deployment_that_is_killed_at_a_change_is_finished_by_the_next(
+    trained: Platform,
 ) -> None:
-    shutil.copytree(two_versions, tmp_path / "home")
-    platform = Platform(tmp_path / "home", monkeypatch)
-    first, second = platform.versions.names(MODEL)
-    came = deploying(platform)[moment]
-    assert platform.start("deploy", version=second).kill_when(came), "ended before"
-    platform.check()
-    found = platform.deployed()
-    assert found in ([first], [first, second])
-    for _ in range(2):
-        platform.complete("deploy", version=second)
-        platform.check()
-        platform.check_finished()
-        assert platform.deployed() == [first, second]
-    print(f"\nkilled once: plan {len(found)} active; rerun: plan 2, labels, profile")
+    first, second = trained.versions.names(MODEL)
+    killed = 0
+    while trained.start("deploy", dies_at=2 * killed + 1, version=second).dies():
+        killed += 1
+        trained.check()
+        assert trained.deployed() in ([first], [first, second])
+    trained.complete("deploy", version=second)
+    trained.check()
+    trained.check_finished()
+    assert trained.deployed() == [first, second]
+    assert killed > 1
+    print(f"\nkilled {killed} times; then: plan 2, its aliases and profile")
 
 
-def test_kills_at_random_moments_leave_old_or_new(
-    two_versions: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("name", DECISIONS)
+def test_a_decision_that_is_killed_at_any_change_is_made_once(
+    trained: Platform, installation: str, two_versions: Path, name: str
 ) -> None:
-    shutil.copytree(two_versions, tmp_path / "home")
-    platform = Platform(tmp_path / "home", monkeypatch)
+    first, second = trained.versions.names(MODEL)
+    served = {"deployment": second, "rollback": first, "promotion": second}
+    # On buckets at every other one, before the change or after it.
+    first_at, stride = {"directory": (0, 1), "s3": (0, 2), "azure": (1, 2)}[
+        kind_of(installation)
+    ]
+    at, was_killed = first_at, True
+    while was_killed:
+        copy_rows(two_versions)
+        copy_objects(two_versions, "plans", "pinned")
+        DECISIONS[name].prepare()
+        before = trained.deployed()
+        was_killed = killed_at(name, trained.spec, at)
+        trained.check()
+        assert len(trained.deployed()) - len(before) in (0, 1)
+        make(name, trained.spec)
+        trained.check()
+        assert trained.deployed() == [*before, served[name]]
+        assert trained.plans.late() == []
+        assert [*Ledger().held(MODEL)] == ([second] if name == "rollback" else [])
+        at += stride
+    assert at > 8
+    print(f"\nkilled {at // stride - 1} times; {name} is made once each time")
+
+
+@pytest.mark.parametrize("name", DECISIONS)
+def test_a_decision_that_several_make_at_once_is_made_once(
+    trained: Platform, name: str
+) -> None:
+    DECISIONS[name].prepare()
+    before = trained.deployed()
+    race(name, trained.spec, 4)
+    trained.check()
+    assert len(trained.deployed()) == len(before) + 1
+    assert trained.plans.late() == []
+
+
+def test_kills_at_random_moments_leave_old_or_new(trained: Platform) -> None:
     dice = random.Random(20261123)
     seconds = {}
     for job, config in (("train", {"force": True}), ("deploy", {})):
         began = time.monotonic()
-        platform.complete(job, **config)
+        trained.complete(job, **config)
         seconds[job] = time.monotonic() - began
     outcomes: Counter[str] = Counter()
-    for _ in range(2):
-        for job, config in (("train", {"force": True}), ("deploy", {})):
-            ends = time.monotonic() + dice.uniform(0.2, 1.1) * seconds[job]
-            before = len(platform.versions.names(MODEL)), len(platform.deployed())
-            process = platform.start(job, **config)
-            killed = process.kill_when(lambda: time.monotonic() > ends)
-            platform.check()
-            after = len(platform.versions.names(MODEL)), len(platform.deployed())
-            outcomes[f"{job}: {'killed' if killed else 'ended'}"] += 1
-            outcomes[f"{job}: {'new' if after != before else 'old'}"] += 1
-    platform.complete("train", force=True)
-    platform.complete("deploy")
-    platform.check()
-    platform.check_finished()
-    newest = platform.versions.names(MODEL)[-1]
-    assert platform.deployed()[-1] == newest
-    assert newest in platform.evaluated()
-    left = len(list(platform.home.rglob(f"{TEMPORARY}*")))
-    print(f"\n{dict(sorted(outcomes.items()))}, {left} temporary names never read")
+    for job, config in (("train", {"force": True}), ("deploy", {})):
+        ends = time.monotonic() + dice.uniform(0.2, 1.1) * seconds[job]
+        before = len(trained.versions.names(MODEL)), len(trained.deployed())
+        process = trained.start(job, **config)
+        killed = process.kill_when(lambda: time.monotonic() > ends)
+        trained.check()
+        after = len(trained.versions.names(MODEL)), len(trained.deployed())
+        outcomes[f"{job}: {'killed' if killed else 'ended'}"] += 1
+        outcomes[f"{job}: {'new' if after != before else 'old'}"] += 1
+    trained.complete("train", force=True)
+    trained.complete("deploy")
+    trained.check()
+    trained.check_finished()
+    newest = trained.versions.names(MODEL)[-1]
+    assert trained.deployed()[-1] == newest
+    assert newest in trained.evaluated()
+    print(f"\n{dict(sorted(outcomes.items()))}")

@@ -41,7 +41,7 @@ def run(home: Path, digest: str, seconds: float) -> Any:
 
 @pytest.mark.parametrize("fault", ["", "smoke"])
 def test_a_release_ends_once_however_often_its_process_is_killed(
-    home: Path, monkeypatch: pytest.MonkeyPatch, fault: str
+    installation: str, home: Path, monkeypatch: pytest.MonkeyPatch, fault: str
 ) -> None:
     staging, _ = environments(monkeypatch)
     chance, ledger = random.Random(SEED), Ledger()

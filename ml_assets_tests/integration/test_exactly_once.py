@@ -23,6 +23,7 @@ import yaml
 
 import ml_assets
 from ml_assets.ml.gate_figures import GateFigures
+from ml_assets_tests.kits.copies import copy_installation
 from ml_assets_tests.kits.processes import MODEL, JobProcess, Platform, await_true
 
 pytestmark = pytest.mark.slow
@@ -174,11 +175,11 @@ def one_version(tmp_path_factory: pytest.TempPathFactory, empty_registry: Path) 
 
 @pytest.fixture
 def trained(
-    one_version: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    one_version: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Site]:
     """A platform with a daemon, whose model has a version that passed its gate."""
-    shutil.copytree(one_version, tmp_path / "trained")
-    site = Site(tmp_path / "trained", monkeypatch)
+    copy_installation(one_version, home)
+    site = Site(home, monkeypatch)
     yield site
     site.close()
 
@@ -188,18 +189,34 @@ def launched(site: Site) -> bool:
 
 
 def working(site: Site) -> bool:
-    return (site.home / "locks" / f"{MODEL}.lock").exists()
+    started = (dg.DagsterRunStatus.STARTED, *OVER)
+    return any(run.status in started for run in site.deploy_runs())
 
 
-KILLS: dict[str, tuple[Callable[[Site], bool], Callable[[Daemon], None]]] = {
-    "daemon, after the tick": (launched, Daemon.kill),
-    "everything, during the run": (working, Daemon.kill_everything),
+KILLS: dict[str, tuple[str, Callable[[Site], bool], Callable[[Daemon], None]]] = {
+    "daemon, after the tick": ("directory and sqlite", launched, Daemon.kill),
+    **{
+        f"everything, during the run, {kind}": (kind, working, Daemon.kill_everything)
+        for kind in (
+            "directory and sqlite",
+            "s3 and postgresql",
+            "azure and postgresql",
+        )
+    },
 }
 
 
-@pytest.mark.parametrize("moment, kill", KILLS.values(), ids=KILLS)
+@pytest.mark.parametrize(
+    "installation, moment, kill",
+    KILLS.values(),
+    ids=KILLS,
+    indirect=["installation"],
+)
 def test_a_passing_version_is_deployed_once_whatever_is_killed(
-    trained: Site, moment: Callable[[Site], bool], kill: Callable[[Daemon], None]
+    installation: str,
+    trained: Site,
+    moment: Callable[[Site], bool],
+    kill: Callable[[Daemon], None],
 ) -> None:
     site = trained
     (version,) = site.versions.names(MODEL)

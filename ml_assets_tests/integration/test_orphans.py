@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from ml_assets.core.storage import storage
 from ml_assets.lifecycle.cleanup import clean
 from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.registry import Registry
@@ -17,7 +18,9 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def platform(registry: Path, home: Path, monkeypatch: pytest.MonkeyPatch) -> Platform:
+def platform(
+    installation: str, registry: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> Platform:
     return Platform(home, monkeypatch)
 
 
@@ -25,6 +28,10 @@ def registered() -> set[str]:
     """Versions that the registry has, by their names."""
     found = Registry().client.search_model_versions(f"name = '{MODEL}'")
     return {str(item.tags["version"]) for item in found}
+
+
+def has_spec(version: str) -> bool:
+    return storage().size(f"versions/{MODEL}/{version}/spec.json") is not None
 
 
 def bundles(home: Path) -> int:
@@ -45,10 +52,9 @@ def test_what_a_dead_training_registered_goes_with_its_reserved_name(
     kept = registered()
     (trained,) = platform.versions.names(MODEL)
     # The configuration is written after the registry answered, and before the record.
-    directory = home / "versions" / MODEL
     process = platform.start("train", force=True)
     assert process.kill_when(
-        lambda: len(list(directory.glob("*/*spec.json"))) > 1
+        lambda: [name for name in Versions().unfinished(MODEL) if has_spec(name)]
     ), "the training ended before it was killed"
     (orphan,) = Versions().unfinished(MODEL)
 

@@ -25,8 +25,34 @@ def as_postgres(*command: str) -> None:
     subprocess.run([*prefix, *command], check=True, stdout=subprocess.DEVNULL, cwd="/")
 
 
+class Address(str):
+    """Host, port and database of a server that can be restarted."""
+
+    def __new__(cls, text: str, data: Path) -> "Address":
+        """The address of the server whose files are in `data`."""
+        address = super().__new__(cls, text)
+        address.data = data
+        return address
+
+    data: Path
+
+    def restart(self) -> None:
+        """Have it end as in a crash, and wait until it answers again."""
+        # It remembers the options that it was started with.
+        given = (
+            "-D",
+            str(self.data),
+            "-w",
+            "-l",
+            f"{self.data}/log",
+            "-m",
+            "immediate",
+        )
+        as_postgres(tool("pg_ctl"), *given, "restart")
+
+
 @pytest.fixture(scope="module")
-def postgres() -> Iterator[str]:
+def postgres() -> Iterator[Address]:
     """Address of a fresh Postgres, whose user ann needs the password ``p@ss/word``."""
     initdb, pg_ctl = tool("initdb"), tool("pg_ctl")
     with socket.socket() as probe:
@@ -50,6 +76,6 @@ def postgres() -> Iterator[str]:
             pg_ctl, "-D", str(data), "-w", "-l", f"{data}/log", "-o", options, "start"
         )
         try:
-            yield f"127.0.0.1:{port}/postgres"
+            yield Address(f"127.0.0.1:{port}/postgres", data)
         finally:
             as_postgres(pg_ctl, "-D", str(data), "-m", "immediate", "stop")

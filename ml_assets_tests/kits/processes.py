@@ -15,11 +15,16 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ml_assets.core.digests import digest_of
+from ml_assets.core.storage import storage
 from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.bundle_cache import Bundle, fetch
+from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
+from ml_assets_tests.kits.strikes import die_at
 
 PATIENCE = 180.0
 MODEL = "churn"
@@ -88,12 +93,22 @@ def processes_with(mark: str) -> list[int]:
 
 
 class JobProcess:
-    """One job of the model in `spec`, in a process group of its own."""
+    """One job of the model in `spec`, in a process group of its own.
 
-    def __init__(self, spec: Path, job: str, config: dict[str, Any], log: Path) -> None:
+    With `dies_at` it kills itself at that change: see `strikes.die_at`.
+    """
+
+    def __init__(
+        self,
+        spec: Path,
+        job: str,
+        config: dict[str, Any],
+        log: Path,
+        dies_at: int | None = None,
+    ) -> None:
         self.log = log
         self.process = CONTEXT.Process(
-            target=_run, args=(spec, job, config, log, dict(os.environ))
+            target=_run, args=(spec, job, config, log, dict(os.environ), dies_at)
         )
         self.process.start()
 
@@ -117,16 +132,35 @@ class JobProcess:
             time.sleep(0.002)
         return self.kill()
 
-    def succeed(self) -> None:
-        """Wait for the end, which must be a good one."""
+    def end(self) -> int | None:
+        """Wait for the end; the exit code, which is negative if it was killed."""
         self.process.join(PATIENCE)
         code = self.process.exitcode
         self.kill()
-        assert code == 0, f"exit code {code}\n{self.log.read_text()[-4000:]}"
+        return code
+
+    def dies(self) -> bool:
+        """Wait for the end; whether it was killed, else it must be a good one."""
+        code = self.end()
+        assert code in (0, -signal.SIGKILL), self._problem(code)
+        return code != 0
+
+    def succeed(self) -> None:
+        """Wait for the end, which must be a good one."""
+        code = self.end()
+        assert code == 0, self._problem(code)
+
+    def _problem(self, code: int | None) -> str:
+        return f"exit code {code}\n{self.log.read_text()[-4000:]}"
 
 
 def _run(
-    spec: Path, job: str, config: dict[str, Any], log: Path, environ: dict[str, str]
+    spec: Path,
+    job: str,
+    config: dict[str, Any],
+    log: Path,
+    environ: dict[str, str],
+    dies_at: int | None,
 ) -> None:
     """Run one job against the instance of DAGSTER_HOME; exit with 1 if it failed."""
     os.setpgrp()
@@ -135,6 +169,8 @@ def _run(
     descriptor = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(descriptor, 1)
     os.dup2(descriptor, 2)
+    if dies_at is not None:
+        die_at(dies_at)
     with dg.DagsterInstance.get() as instance:
         definition = load(spec).resolve_job_def(f"{spec.stem}_{job}")
         result = definition.execute_in_process(
@@ -143,6 +179,13 @@ def _run(
     # At once: pytest's hooks and other modules' have no business in this process.
     sys.stdout.flush()
     os._exit(not result.success)
+
+
+def load_whole(bundle: Bundle) -> None:
+    """Load a bundle, each of whose files in the storage is as its manifest says."""
+    for name, expected in bundle.files.items():
+        assert digest_of(storage(), f"{bundle.bundle}/{name}") == expected, name
+    load_runtime(fetch(storage(), bundle), bundle.files)
 
 
 def load(spec: Path) -> Any:
@@ -156,7 +199,10 @@ def load(spec: Path) -> Any:
 
 
 class Platform:
-    """A home and a Dagster home below it, on which jobs run as processes."""
+    """A home and a Dagster home below it, on which jobs run as processes.
+
+    Its storage and its database are those of the environment.
+    """
 
     def __init__(self, directory: Path, patch: pytest.MonkeyPatch) -> None:
         self.home = directory
@@ -172,11 +218,11 @@ class Platform:
         patch.setenv("ML_ASSETS_HOME", str(directory))
         patch.setenv("DAGSTER_HOME", str(directory / "dagster"))
 
-    def start(self, job: str, **config: Any) -> JobProcess:
+    def start(self, job: str, dies_at: int | None = None, **config: Any) -> JobProcess:
         if config.get("force"):
             self._vary()
         options = {f"{MODEL}__{STAGES[job]}": {"config": config}} if config else {}
-        return JobProcess(self.spec, job, options, self.home / "jobs.log")
+        return JobProcess(self.spec, job, options, self.home / "jobs.log", dies_at)
 
     def _vary(self) -> None:
         """What answers as the champion does would never be deployed."""
@@ -187,34 +233,37 @@ class Platform:
     def complete(self, job: str, **config: Any) -> None:
         self.start(job, **config).succeed()
 
-    def sees(self, pattern: str) -> Callable[[], bool]:
-        """Whether there is a file whose path below the home is like `pattern`."""
-        return lambda: next(self.home.glob(pattern), None) is not None
-
     def deployed(self) -> list[str]:
         return [plan.live.version for plan in self.plans.history(MODEL)]
 
     def check(self) -> None:
-        """Whatever a reader may ask for is whole."""
-        for path in self.home.glob("tables/*/*/[!.]*.parquet"):
-            assert len(self.tables.read(MODEL, path.parent.name, path.stem))
-        for item in self.tables.pointers(MODEL):
-            assert self.tables.exists(MODEL, item.stage, item.data_version)
+        """Whatever a reader asks for is whole, and no decision is lost or doubled."""
+        for item in storage().objects(f"tables/{MODEL}"):
+            stage, _, name = item.name.removeprefix(f"tables/{MODEL}/").partition("/")
+            assert len(self.tables.read(MODEL, stage, name.removesuffix(".parquet")))
+        for pointer in self.tables.pointers(MODEL):
+            assert self.tables.exists(MODEL, pointer.stage, pointer.data_version)
         for record in self.versions.records(MODEL):
             self.versions.evaluation(MODEL, record.version)
-            bundle = self.home / record.bundle
-            if bundle.exists():
-                load_runtime(bundle, record.files)
+            load_whole(record)
         history = self.plans.history(MODEL)
         assert [plan.generation for plan in history] == [*range(1, len(history) + 1)]
-        deployed = self.deployed()
-        assert len(set(deployed)) == len(deployed), "a version was deployed twice"
-        assert set(deployed) <= set(self.versions.names(MODEL))
+        assert {*self.deployed()} <= {*self.versions.names(MODEL)}
         if history:
-            load_runtime(self.home / history[-1].live.bundle, history[-1].live.files)
+            load_whole(history[-1].live)
+        assert Ledger().verify(MODEL) == []
+        entries = Ledger().entries(MODEL)
+        deployed = [item.version for item in entries if item.kind == "deployment"]
+        assert len({*deployed}) == len(deployed), "a version was deployed twice"
+        noted = [item.generation for item in entries if item.generation]
+        assert noted == [plan.generation for plan in history]
 
     def check_finished(self) -> None:
-        """After a good deployment the registry, the profile and the plan agree."""
+        """After a good deployment the registry, the profile and the plan agree.
+
+        Servers read that plan.
+        """
+        assert self.plans.late() == []
         numbers = {
             version: self.versions.get(MODEL, version).registry_version
             for version in self.deployed()

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Connection
 
+from ml_assets.core.storage import StorageUnavailableError
 from ml_assets.core.storage import storage as storage_of_test
 from ml_assets.lifecycle import cleanup
 from ml_assets.lifecycle.cleanup import clean
@@ -42,6 +43,8 @@ from ml_assets.state.tables import Tables
 from ml_assets.state.validations import Validations
 from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.kits.copies import copy_objects, copy_rows
+from ml_assets_tests.kits.outages import Mode, Outage
 from ml_assets_tests.kits.prediction_log import line, ship
 from ml_assets_tests.kits.records import add_version, serve_version
 from ml_assets_tests.kits.stored_tables import backdate, frame, point
@@ -374,10 +377,30 @@ def assert_sound(root: Path) -> None:
     assert dangling(snapshot, NOW) == []
 
 
+@pytest.fixture
+def installed(storage: Path, installation: str) -> Path:
+    """The same, wherever objects and rows may be."""
+    copy_rows(storage)
+    copy_objects(storage)
+    return storage
+
+
 @pytest.mark.parametrize("survives", range(0, 38, 3))
-def test_a_killed_cleanup_is_finished_by_the_next(
-    storage: Path, monkeypatch: pytest.MonkeyPatch, survives: int
+def test_a_killed_cleanup_is_finished_by_the_next(storage: Path, survives: int) -> None:
+    clean_and_die(storage, survives)
+    assert_finished(storage)
+
+
+@pytest.mark.parametrize("survives", range(0, 24, 6))
+def test_a_killed_cleanup_is_finished_by_the_next_wherever_it_cleans(
+    installed: Path, survives: int
 ) -> None:
+    clean_and_die(installed, survives)
+    assert_finished(installed)
+
+
+def clean_and_die(home: Path, survives: int) -> None:
+    """Clean up until so many changes were begun; what changes nothing goes on."""
     left = [survives]
 
     def dying(step: Callable[..., Any]) -> Callable[..., Any]:
@@ -389,18 +412,42 @@ def test_a_killed_cleanup_is_finished_by_the_next(
 
         return call
 
-    (storage / "segments/churn/s-00000002.jsonl").unlink()
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    storage_of_test().remove(["segments/churn/s-00000002.jsonl"])
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
         # Nothing else changes rows or objects.
         patch.setattr(obstore, "delete", dying(obstore.delete))
         patch.setattr(Connection, "commit", dying(Connection.commit))
-        _clean(storage)
-    assert_sound(storage)
-    _clean(storage)
-    assert_sound(storage)
+        _clean(home)
+
+
+def assert_finished(home: Path) -> None:
+    """What a cleanup that was broken off has left is whole; the next one ends it."""
+    assert_sound(home)
+    _clean(home)
+    assert_sound(home)
     assert len(Versions().names("churn")) == 4
     few = POLICY.model_copy(update={"versions": 1})
     assert clean(LocalTarget(), "churn", few, NOW).deletions == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "outage, mode",
+    [("s3", "refuse"), ("s3", "lose"), ("azure", "hang"), ("azure", "lose")],
+    indirect=["outage"],
+)
+def test_a_cleanup_whose_storage_is_cut_off_is_finished_by_the_next(
+    storage: Path, outage: Outage, mode: Mode
+) -> None:
+    copy_objects(storage)
+    storage_of_test().remove(["segments/churn/s-00000002.jsonl"])
+    with outage.cut_at(3, mode) as was_reached:
+        try:
+            _clean(storage)
+        except StorageUnavailableError as error:
+            assert mode != "lose" and "does not answer for" in str(error)
+    assert was_reached()
+    assert_finished(storage)
 
 
 @pytest.mark.usefixtures("installation")
