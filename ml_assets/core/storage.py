@@ -147,11 +147,10 @@ class Storage:
         import obstore
         from obstore.exceptions import NotFoundError, NotModifiedError
 
-        options = {"if_none_match": tag} if tag else {}
+        options: Any = {"if_none_match": tag} if tag else {}
         with self._asked(name):
             try:
-                given = cast(Any, options)
-                found = obstore.get(self._store, _checked(name), options=given)
+                found = obstore.get(self._store, _checked(name), options=options)
                 return Version(bytes(found.bytes()), found.meta["e_tag"])
             except (FileNotFoundError, NotFoundError, NotModifiedError):
                 return None
@@ -173,15 +172,13 @@ class Storage:
         ------
         FileNotFoundError
             If there is none.
-        StorageUnavailableError
-            From here, and from what is read.
         """
         import obstore
 
         with self._asked(name):
             reader = obstore.open_reader(self._store, _checked(name))
-            fault = functools.partial(self._fault, name)
-            return cast(IO[bytes], ObjectReader(reader, fault))
+        fault = functools.partial(self._fault, name)
+        return cast(IO[bytes], ObjectReader(reader, fault))
 
     def fetch(self, name: str, target: Path) -> None:
         """Write an object to a file of this machine, whole or not at all.
@@ -276,9 +273,8 @@ class Storage:
 
     def _fault(self, name: str, error: Exception) -> StorageUnavailableError:
         reason = str(error).partition("\n\nDebug source")[0].strip()
-        return StorageUnavailableError(
-            f"the storage {self.url} does not answer for {name}: {reason}"
-        )
+        what = f"the storage {self.url} does not answer for {name}: {reason}"
+        return StorageUnavailableError(what)
 
 
 def storage() -> Storage:
