@@ -43,7 +43,9 @@ def evaluate(instance: dg.DagsterInstance, models: Mapping[str, Any]) -> None:
 def _plan(model: str, generation: int) -> ServingPlan:
     version = _version(generation)
     bundle = f"versions/{model}/{version}/bundle"
-    arm = Arm(version=version, bundle=bundle, files={}, runtime="compiled")
+    # As many as a bundle of a compiled version has.
+    files = {f"arrays/{number}.npy": f"{number:064d}" for number in range(20)}
+    arm = Arm(version=version, bundle=bundle, files=files, runtime="compiled")
     return ServingPlan(
         model=model,
         generation=generation,
@@ -64,7 +66,10 @@ def _version(number: int) -> str:
 
 
 def fill(models: int, versions: int, entries: int, chosen: str) -> None:
-    """A plan and ten versions of each model; of one, so many versions and entries."""
+    """A plan and ten versions of each model; of one, so many versions and entries.
+
+    Each of its versions was in service, so that it has as many plans.
+    """
     names = [name_of(number) for number in range(models)]
     evaluation = {
         "figures": {"metrics": {"accuracy": 0.9}},
@@ -84,16 +89,20 @@ def fill(models: int, versions: int, entries: int, chosen: str) -> None:
         for name in names
         for number in range(versions if name == chosen else 10)
     ]
-    active = [_plan(name, 1) for name in names]
+    activated = [
+        _plan(name, generation)
+        for name in names
+        for generation in range(1, 1 + (versions if name == chosen else 1))
+    ]
     stored = [
         {
             "model": plan.model,
-            "generation": 1,
+            "generation": plan.generation,
             "digest": digest(plan),
             "plan": encode(plan).decode(),
             "published": True,
         }
-        for plan in active
+        for plan in activated
     ]
     with writing("all") as connection:
         connection.execute(schema.versions.insert(), made)

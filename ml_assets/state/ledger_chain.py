@@ -42,7 +42,7 @@ def entry_of(row: Row[Any]) -> Entry | None:
 
 
 def problems_of(
-    rows: Iterable[Row[Any]], head: Head | None, known: Keys, since: int = 0
+    rows: Iterable[Any], head: Head | None, known: Keys, since: int = 0
 ) -> list[Problem]:
     """What is wrong with the rows of a ledger from the entry `since` on, in order.
 
