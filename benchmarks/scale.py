@@ -190,10 +190,10 @@ def decisions(models: int, versions: int, entries: int) -> dict[str, float]:
 
 
 def table(sizes: tuple[int, ...], found: list[dict[str, float]]) -> dict[str, float]:
-    """Print one line for each name; the slowest seconds of each."""
+    """Print one line for each name; the seconds of each at the last size."""
     for name in found[0]:
         show(name, sizes, [part[name] for part in found])
-    return {name: found[-1][name] for name in found[0]}
+    return {f"{name} of {sizes[-1]:,}": seconds for name, seconds in found[-1].items()}
 
 
 def main() -> int:
