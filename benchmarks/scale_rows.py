@@ -1,6 +1,7 @@
 """Models, versions, plans and decisions of `benchmarks.scale`, without any training."""
 
 import datetime as dt
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,9 +10,10 @@ import msgspec
 
 from benchmarks.many_models import name_of
 from ml_assets.ml.gate_figures import GateFigures
+from ml_assets.records.ledger_entry import START, canonical
 from ml_assets.records.plan import STAMP, Arm, ServingPlan, digest, encode
 from ml_assets.spec.model import ModelSpec
-from ml_assets.state import ledger, schema
+from ml_assets.state import schema
 from ml_assets.state.engine import writing
 from ml_assets.state.plans import Plans
 from ml_assets_tests.kits.cli import record
@@ -41,7 +43,9 @@ def evaluate(instance: dg.DagsterInstance, models: Mapping[str, Any]) -> None:
 def _plan(model: str, generation: int) -> ServingPlan:
     version = _version(generation)
     bundle = f"versions/{model}/{version}/bundle"
-    arm = Arm(version=version, bundle=bundle, files={}, runtime="compiled")
+    # As many as a bundle of a compiled version has.
+    files = {f"arrays/{number}.npy": f"{number:064d}" for number in range(20)}
+    arm = Arm(version=version, bundle=bundle, files=files, runtime="compiled")
     return ServingPlan(
         model=model,
         generation=generation,
@@ -62,7 +66,10 @@ def _version(number: int) -> str:
 
 
 def fill(models: int, versions: int, entries: int, chosen: str) -> None:
-    """A plan and ten versions of each model; of one, so many versions and entries."""
+    """A plan and ten versions of each model; of one, so many versions and entries.
+
+    Each of its versions was in service, so that it has as many plans.
+    """
     names = [name_of(number) for number in range(models)]
     evaluation = {
         "figures": {"metrics": {"accuracy": 0.9}},
@@ -82,20 +89,41 @@ def fill(models: int, versions: int, entries: int, chosen: str) -> None:
         for name in names
         for number in range(versions if name == chosen else 10)
     ]
-    active = [_plan(name, 1) for name in names]
+    activated = [
+        _plan(name, generation)
+        for name in names
+        for generation in range(1, 1 + (versions if name == chosen else 1))
+    ]
     stored = [
         {
             "model": plan.model,
-            "generation": 1,
+            "generation": plan.generation,
             "digest": digest(plan),
             "plan": encode(plan).decode(),
+            "published": True,
         }
-        for plan in active
+        for plan in activated
     ]
     with writing("all") as connection:
         connection.execute(schema.versions.insert(), made)
         connection.execute(schema.plans.insert(), stored)
         for name in names:
-            for number in range(entries if name == chosen else 10):
-                given = (_version(number % 10), number, "ana", "so", {})
-                ledger.append(connection, name, "deployment", *given)
+            rows = _decisions(name, entries if name == chosen else 10)
+            connection.execute(schema.ledger.insert(), rows)
+            head = {"model": name, "seq": len(rows), "hash": rows[-1]["hash"]}
+            connection.execute(schema.ledger_heads.insert(), head)
+
+
+def _decisions(model: str, count: int) -> list[dict[str, Any]]:
+    """Rows as `ledger.append` makes them one by one, in less time."""
+    rows: list[dict[str, Any]] = []
+    digest = START
+    for seq in range(1, count + 1):
+        named = {"model": model, "seq": seq, "kind": "deployment", "key": None}
+        named["version"] = _version(seq % 10)
+        rest = {"generation": seq, "who": "ana", "why": "so", "evidence": {}}
+        body = {**named, **rest, "time": FIRST.isoformat(), "previous": digest}
+        line = canonical(body)
+        digest = hashlib.sha256(line).hexdigest()
+        rows.append({**named, "line": line.decode(), "hash": digest})
+    return rows

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Sequence
-from itertools import chain
 
 import dagster as dg
 import msgspec
@@ -11,6 +10,7 @@ from ml_assets.observability.notifications import event_sources
 from ml_assets.observability.notifications.messages import Notification
 from ml_assets.observability.notifications.notifier import Notifier
 from ml_assets.observability.notifications.slack import Outcome, from_environment
+from ml_assets.state.ledger import Ledger
 
 SENSOR_SECONDS = 15
 # Slack takes about one message a second.
@@ -96,7 +96,7 @@ class Sent(msgspec.Struct):
 
 def _begin(context: dg.SensorEvaluationContext) -> Progress:
     newest = event_sources.newest_event(context.instance)
-    seen = {model: seq for model, seq, _ in event_sources.decisions({})}
+    seen = {model: seq for model, (seq, _) in Ledger().newest().items()}
     return Progress(newest, newest, seen)
 
 
@@ -113,20 +113,18 @@ def _new(
         found += [] if notification is None else [notification]
     after = max(before.start, before.seen - OVERLAP)
     found += event_sources.failed_runs(instance, after)
-    for model in _models(context):
-        verdicts = event_sources.gate_verdicts(instance, model, after)
-        found += chain(verdicts, event_sources.drifts(instance, model, after))
+    found += event_sources.of_models(instance, _models(context), after)
     progress = Progress(before.start, seen, ledgers)
     return progress, sorted(found, key=lambda item: item.time)
 
 
-def _models(context: dg.SensorEvaluationContext) -> list[str]:
+def _models(context: dg.SensorEvaluationContext) -> set[str]:
     """The models of the code location, by their evaluations."""
     repository = context.repository_def
     if repository is None:
-        return []
+        return set()
     keys = repository.asset_graph.get_all_asset_keys()
-    return sorted(key.path[0] for key in keys if key.path[1:] == ["evaluation"])
+    return {key.path[0] for key in keys if key.path[1:] == ["evaluation"]}
 
 
 def _send(notifier: Notifier, notifications: Sequence[Notification]) -> Sent:

@@ -83,37 +83,49 @@ def canonical(value: Mapping[str, Any]) -> bytes:
     return text.encode()
 
 
-def unsigned(entries: list[Entry], known: Keys) -> list[Problem]:
-    """Entries that lack a signature although signing had begun, or have a false one.
+class Signatures:
+    """What is wrong with the signatures of entries, given one after the other.
 
     What stands before the first signed entry is covered by it, through the chain. After
     the first signature of a private key, no shared secret is good any more.
+
+    Attributes
+    ----------
+    problems : list of Problem
+        Entries that lack a signature although signing had begun, or have a false one.
+    begun, public : int or None
+        The first entry with a signature, and the first with one of a private key.
     """
-    found = []
-    begun = public = None
-    for entry in entries:
-        name = f"entry {entry.seq} ({entry.kind} of {entry.version})"
-        if entry.signature is None:
-            if begun is not None:
-                text = f"{name} is not signed, and entry {begun} before it is"
-                found.append(Problem(entry.seq, text))
-            continue
-        begun = begun or entry.seq
-        if is_public(entry.signature):
-            public = public or entry.seq
-        elif public is not None:
-            text = f"{name} is signed with a shared secret, and entry {public} before"
-            found.append(Problem(entry.seq, f"{text} it with a private key"))
-            continue
+
+    def __init__(self, known: Keys) -> None:
+        self._known = known
+        self.problems: list[Problem] = []
+        self.begun: int | None = None
+        self.public: int | None = None
+
+    def add(self, entry: Entry, digest: str, signature: str | None) -> None:
+        """The next entry, with its hash and the signature of that."""
+        if signature is None and self.begun is None:
+            return
+        message = self._fault(entry.seq, digest, signature)
+        if message:
+            name = f"entry {entry.seq} ({entry.kind} of {entry.version})"
+            self.problems.append(Problem(entry.seq, f"{name} is {message}"))
+
+    def _fault(self, seq: int, digest: str, signature: str | None) -> str:
+        if signature is None:
+            return f"not signed, and entry {self.begun} before it is"
+        self.begun = self.begun or seq
+        if is_public(signature):
+            self.public = self.public or seq
+        elif self.public is not None:
+            before = f"entry {self.public} before it with a private key"
+            return f"signed with a shared secret, and {before}"
         # Who has only the other sort of keys cannot judge this one.
-        can_judge = known.public if is_public(entry.signature) else known.shared
-        if can_judge and not known.is_signed(entry.hash, entry.signature):
-            text = f"{name} is signed with another key, or forged"
-            found.append(Problem(entry.seq, text))
-    if known and entries and begun is None:
-        text = "no entry is signed, though there is a key: `--sign` begins"
-        found.append(Problem(None, text))
-    return found
+        can_judge = self._known.public if is_public(signature) else self._known.shared
+        if can_judge and not self._known.is_signed(digest, signature):
+            return "signed with another key, or forged"
+        return ""
 
 
 def misplaced(seq: int, number: int) -> str:

@@ -23,7 +23,7 @@ from dagster.components.core.defs_module import ComponentPath
 from dagster_shared.yaml_utils import parse_yamls_with_source_position
 
 from ml_assets.spec import model_file
-from ml_assets.spec.loading import without_collector, without_warnings
+from ml_assets.spec.loading import describe, without_collector, without_warnings
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import ModelFileError
 
@@ -51,11 +51,7 @@ def _load(project: Path, completed: Completed) -> dg.Definitions:
     # which it takes the last.
     if not _wrong_documents(top, with_meaning=False):
         try:
-            models = dg.load_from_defs_folder(path_within_project=project)
-            found = completed(models, _specs(models.component_tree))
-            # It is kept, so that Dagster does not make it a second time.
-            found.get_repository_def()
-            return found
+            return _whole(project, completed)
         except Exception:  # which of them it was, and why, is found below
             _LOGGER.debug("the definitions do not load together", exc_info=True)
     broken = _wrong_documents(top)
@@ -67,6 +63,23 @@ def _load(project: Path, completed: Completed) -> dg.Definitions:
             found = _without(project, broken, completed)
     for (folder, _), reason in broken.items():
         _LOGGER.error("%s is broken and left out: %s", folder, reason)
+    return found
+
+
+def _whole(project: Path, completed: Completed) -> dg.Definitions:
+    """As `dagster.load_from_defs_folder`, which walks the tree once for each model."""
+    tree = ComponentTree.for_project(project)
+    declared = tree.find_root_decl().iterate_loc_component_decl_pairs()
+    for location, declaration in declared:
+        tree.state_tracker.set_cache_data(location, component_decl=declaration)
+    with without_warnings():
+        found = completed(tree.build_defs(), _specs(tree))
+    return _kept(found)
+
+
+def _kept(found: dg.Definitions) -> dg.Definitions:
+    """The same, with what Dagster makes of it and keeps."""
+    describe(found.get_repository_def())
     return found
 
 
@@ -102,9 +115,7 @@ def _without(
         for document, reason in sorted(broken.items())
     ]
     models = dg.Definitions.merge(tree.build_defs(), dg.Definitions(assets=shown))
-    found = completed(models, _specs(tree))
-    found.get_repository_def()
-    return found
+    return _kept(completed(models, _specs(tree)))
 
 
 def component(folder: Path, number: int) -> dg.Component:

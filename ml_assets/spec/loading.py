@@ -6,7 +6,10 @@ import warnings
 from collections.abc import Iterator
 
 import dagster as dg
-from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
+from dagster._core.definitions.definitions_load_context import (
+    DefinitionsLoadContext,
+    DefinitionsLoadType,
+)
 
 
 @contextlib.contextmanager
@@ -17,11 +20,22 @@ def without_collector() -> Iterator[None]:
     try:
         yield
     finally:
+        if DefinitionsLoadContext.is_set():
+            # A process of Dagster's keeps the definitions as long as it lives. Before
+            # the collector is on again, since it would search all of them at once.
+            gc.freeze()
         if was_on:
             gc.enable()
-        if DefinitionsLoadContext.is_set():
-            # A process of Dagster's keeps the definitions as long as it lives.
-            gc.freeze()
+
+
+def describe(repository: dg.RepositoryDefinition) -> None:
+    """Make the jobs and their snapshots, which a code server is asked for at once.
+
+    Dagster keeps them. It would make them with the collector on.
+    """
+    if _is_loaded_as(DefinitionsLoadType.INITIALIZATION):
+        for job in repository.get_all_jobs():
+            job.get_job_snapshot_id()
 
 
 @contextlib.contextmanager
@@ -31,3 +45,13 @@ def without_warnings() -> Iterator[None]:
         warnings.simplefilter("ignore", dg.BetaWarning)
         warnings.simplefilter("ignore", dg.PreviewWarning)
         yield
+
+
+def is_run_process() -> bool:
+    """Whether Dagster loads the definitions to execute a run that exists."""
+    return _is_loaded_as(DefinitionsLoadType.RECONSTRUCTION)
+
+
+def _is_loaded_as(kind: DefinitionsLoadType) -> bool:
+    context = DefinitionsLoadContext
+    return context.is_set() and context.get().load_type is kind

@@ -9,23 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import dagster as dg
-from dagster._core.definitions.definitions_load_context import (
-    DefinitionsLoadContext,
-    DefinitionsLoadType,
-)
 from dagster._core.definitions.repository_definition import SINGLETON_REPOSITORY_NAME
 from dagster.components.core.component_tree import ComponentTree
 
 from ml_assets.spec import component_tree, model_file
 from ml_assets.spec.component_tree import Completed
-
-
-def is_run_process() -> bool:
-    """Whether Dagster loads the definitions to execute a run that exists."""
-    if not DefinitionsLoadContext.is_set():
-        return False
-    load_type = DefinitionsLoadContext.get().load_type
-    return load_type is DefinitionsLoadType.RECONSTRUCTION
 
 
 class RunRepository(dg.RepositoryDefinition):

@@ -184,8 +184,8 @@ class Ledger:
         with reading() as connection:
             head = _head(connection, model)
             wanted = _rows(model).where(ledger.c.seq >= since)
-            rows = connection.execute(wanted).all()
-        return problems_of(rows, head, keys(), since)
+            rows = connection.execute(wanted.execution_options(yield_per=1000))
+            return problems_of(rows, head, keys(), since)
 
     def export(self, model: str) -> Iterator[bytes]:
         """The ledger as lines of JSON, which can be verified without this package."""

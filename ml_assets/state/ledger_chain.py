@@ -1,14 +1,20 @@
 """What is wrong with a ledger, by its rows and its head."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 from sqlalchemy import Row
 
 from ml_assets.core.signing import Keys, is_public
-from ml_assets.records.ledger_entry import START, Entry, Problem, misplaced, unsigned
+from ml_assets.records.ledger_entry import (
+    START,
+    Entry,
+    Problem,
+    Signatures,
+    misplaced,
+)
 
 _DECODER = msgspec.json.Decoder(Entry)
 
@@ -36,58 +42,69 @@ def entry_of(row: Row[Any]) -> Entry | None:
 
 
 def problems_of(
-    rows: Sequence[Row[Any]], head: Head | None, known: Keys, since: int = 0
+    rows: Iterable[Any], head: Head | None, known: Keys, since: int = 0
 ) -> list[Problem]:
-    """What is wrong with the rows of a ledger from the entry `since` on, in order."""
+    """What is wrong with the rows of a ledger from the entry `since` on, in order.
+
+    No row is kept: making the objects of a long ledger takes longer than to verify it.
+    """
     problems: list[Problem] = []
-    entries: list[Entry] = []
-    number, before = (since - 1, "") if since else (0, START)
-    for row in rows:
-        entry = entry_of(row)
-        if entry is None:
-            number, before = row.seq, ""
+    signatures = Signatures(known)
+    number, before, is_empty = (since - 1, "", True) if since else (0, START, True)
+    for model, seq, kind, version, key, text, digest, signature in rows:
+        line = text.encode()
+        try:
+            entry = _DECODER.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            number, before = seq, ""
             problems.append(Problem(number, f"entry {number} is not readable"))
             continue
-        if not _is_sound(entry, row, number + 1, before):
-            problems += _faults_of(entry, row, number + 1, before)
-        number, before = entry.seq, entry.hash
-        entries.append(entry)
-    problems += unsigned(entries, known)
-    return problems + _faults_of_head(head, number, entries, known)
-
-
-def _is_sound(entry: Entry, row: Row[Any], number: int, before: str) -> bool:
-    """Whether an entry is as it was written, is `number`, and follows `before`."""
-    return (
-        hashlib.sha256(row.line.encode()).hexdigest() == entry.hash
-        and (entry.model, entry.seq, entry.kind, entry.version, entry.key)
-        == tuple(row)[:5]
-        and entry.seq == number
-        and (entry.previous == before or not before)
-    )
+        is_as_written = (
+            hashlib.sha256(line).hexdigest() == digest
+            and entry.seq == seq
+            and entry.model == model
+            and entry.kind == kind
+            and entry.version == version
+            and entry.key == key
+        )
+        follows = entry.previous == before or not before
+        if not (is_as_written and follows and entry.seq == number + 1):
+            problems += _faults_of(entry, number + 1, follows, is_as_written)
+        signatures.add(entry, digest, signature)
+        number, before, is_empty = entry.seq, digest, False
+    problems += signatures.problems
+    if known and not is_empty and signatures.begun is None:
+        text = "no entry is signed, though there is a key: `--sign` begins"
+        problems.append(Problem(None, text))
+    # Of a last entry that cannot be read, the hash is not looked at.
+    return problems + _faults_of_head(head, number, before, is_empty, signatures, known)
 
 
 def _faults_of(
-    entry: Entry, row: Row[Any], number: int, before: str
+    entry: Entry, number: int, follows: bool, is_as_written: bool
 ) -> Iterator[Problem]:
     if entry.seq != number:
         yield Problem(number, misplaced(entry.seq, number))
-    elif before and entry.previous != before:
+    elif not follows:
         text = f"the chain is broken before entry {number}: it follows another entry"
         yield Problem(number, text)
-    if not _is_sound(entry, row, entry.seq, entry.previous):
+    if not is_as_written:
         text = f"entry {entry.seq} ({entry.kind} of {entry.version}) was edited"
         yield Problem(entry.seq, text)
 
 
 def _faults_of_head(
-    head: Head | None, last: int, entries: list[Entry], known: Keys
+    head: Head | None,
+    last: int,
+    digest: str,
+    is_empty: bool,
+    signatures: Signatures,
+    known: Keys,
 ) -> list[Problem]:
     """The chain cannot show that its end is gone, or was made anew."""
-    signatures = [entry.signature for entry in entries if entry.signature]
-    is_newer = any(map(is_public, signatures))
+    is_newer = signatures.public is not None
     # Who has only the other sort of keys cannot judge it.
-    if signatures and (known.public if is_newer else known.shared):
+    if signatures.begun and (known.public if is_newer else known.shared):
         signed = (
             head is not None
             and head.signature is not None
@@ -98,14 +115,14 @@ def _faults_of_head(
             text = "how far it must reach is not signed: its end may be missing"
             return [Problem(None, text)]
     if head is None:
-        return [Problem(None, "it has no head")] if entries else []
+        return [] if is_empty else [Problem(None, "it has no head")]
     if head.seq > last:
         text = f"entries after {last} are missing: there were {head.seq}"
         return [Problem(last + 1, text)]
     if head.seq < last:
         text = f"entries after {head.seq} were added by something else"
         return [Problem(head.seq + 1, text)]
-    if entries and entries[-1].hash != head.hash:
+    if not is_empty and digest and digest != head.hash:
         text = f"entry {head.seq} is not the one that was written"
         return [Problem(head.seq, text)]
     return []

@@ -9,11 +9,11 @@ does not exist.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from typing import Any, cast
 
 import msgspec
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 
 from ml_assets.core.files import is_name
 from ml_assets.core.storage import storage
@@ -25,6 +25,9 @@ from ml_assets.state.schema import versions
 PROFILE = "profile.json"
 SPEC = "spec.json"
 VALIDATION = "validation.json"
+# Versions that one query names.
+PAGE = 500
+_IS_RECORDED = versions.c.record.is_not(None)
 
 
 class UnknownVersionError(LookupError):
@@ -98,7 +101,7 @@ class Versions:
 
     def models(self) -> list[str]:
         """Models that have a version."""
-        wanted = select(versions.c.model).where(versions.c.record.is_not(None))
+        wanted = select(versions.c.model).where(_IS_RECORDED)
         with reading() as connection:
             return sorted(connection.scalars(wanted.distinct()))
 
@@ -168,10 +171,30 @@ class Versions:
         wanted = _recorded(model, "record", "evaluation")
         newest = wanted.order_by(versions.c.version.desc()).limit(limit)
         with reading() as connection:
-            return [
-                (_record(row.record), row.evaluation and json.loads(row.evaluation))
-                for row in connection.execute(newest)
-            ]
+            return [_judged(row) for row in connection.execute(newest)]
+
+    def judged_of_all(
+        self, limit: int, others: Collection[tuple[str, str]] = ()
+    ) -> Iterator[tuple[VersionRecord, dict[str, Any] | None]]:
+        """Record and evaluation of the newest versions of each model, and of `others`.
+
+        Of `others`, pairs of model and version, those that do not exist are left out.
+        """
+        rank = func.row_number().over(
+            partition_by=versions.c.model, order_by=versions.c.version.desc()
+        )
+        columns = versions.c.model, versions.c.version
+        ranked = select(*columns, rank.label("rank")).where(_IS_RECORDED).subquery()
+        newest = select(ranked.c.model, ranked.c.version).where(ranked.c.rank <= limit)
+        with reading() as connection:
+            found = [(row.model, row.version) for row in connection.execute(newest)]
+            named = sorted({*found, *others})
+            for start in range(0, len(named), PAGE):
+                names = named[start : start + PAGE]
+                several = select(versions.c.record, versions.c.evaluation)
+                is_named = tuple_(*columns).in_(names)
+                for row in connection.execute(several.where(_IS_RECORDED, is_named)):
+                    yield _judged(row)
 
     def save_evaluation(self, model: str, version: str, evaluation: Any) -> None:
         """Keep the figures of a version and the gate's decision on it.
@@ -253,7 +276,11 @@ def _update(model: str, version: str) -> Any:
 
 def _recorded(model: str, *columns: str) -> Any:
     wanted = select(*(versions.c[name] for name in columns))
-    return wanted.where(versions.c.model == model, versions.c.record.is_not(None))
+    return wanted.where(versions.c.model == model, _IS_RECORDED)
+
+
+def _judged(row: Any) -> tuple[VersionRecord, dict[str, Any] | None]:
+    return _record(row.record), row.evaluation and json.loads(row.evaluation)
 
 
 def _record(text: str) -> VersionRecord:

@@ -1,7 +1,7 @@
 """The storage: plans, versions, ledgers, drift reports and sent notifications."""
 
 import threading
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from itertools import chain
 from typing import get_args
 
@@ -16,7 +16,12 @@ from ml_assets.observability.exporter.metric_families import (
     FoldedSeries,
 )
 from ml_assets.observability.exporter.prediction_log import missing_segments
-from ml_assets.observability.exporter.versions import PlanMetrics, VersionMetrics
+from ml_assets.observability.exporter.versions import (
+    NEWEST,
+    Gates,
+    PlanMetrics,
+    VersionMetrics,
+)
 from ml_assets.observability.notifications.messages import Kind
 from ml_assets.observability.notifications.notifier import read_counts
 from ml_assets.observability.notifications.slack import Result
@@ -37,7 +42,7 @@ class StorageSource:
         verify_seconds: float = VERIFY_SECONDS,
     ) -> None:
         self._ledgers = LedgerMetrics(folded, verify_seconds)
-        self._drift = DriftMetrics()
+        self._drift, self._gates = DriftMetrics(), Gates()
         self._folded = folded
 
     def poll(self, stop: threading.Event) -> Sequence[Metric]:
@@ -47,12 +52,17 @@ class StorageSource:
         if root is not None and not root.is_dir():
             raise FileNotFoundError(f"there is no storage at {root}")
         active = Plans().active()
-        models = self._models(active)
         plans, versions = PlanMetrics(), VersionMetrics()
+        newest: dict[str, str] = {}
+        served = {(m, arm.version) for m, plan in active.items() for arm in plan.arms}
+        for record, evaluation in Versions().judged_of_all(NEWEST, served):
+            versions.add(record, evaluation)
+            last = newest.get(record.model, "")
+            newest[record.model] = max(last, record.version)
+        gates = self._gates.of(newest)
+        models = sorted({*active, *newest, *Ledger().models()} - {RELEASE})
         for model in models:
-            plan = active.get(model)
-            plans.add(model, plan)
-            versions.add(model, plan)
+            plans.add(model, active.get(model), gates.get(model))
         families = (
             plans.metrics(),
             versions.metrics(),
@@ -61,11 +71,6 @@ class StorageSource:
             [notification_counts(self._folded), missing_segments()],
         )
         return list(chain.from_iterable(families))
-
-    def _models(self, planned: Collection[str]) -> list[str]:
-        """Every model with a plan, a version or a ledger."""
-        found = {*planned, *Versions().models(), *Ledger().models()}
-        return sorted(found - {RELEASE})
 
 
 def notification_counts(folded: FoldedSeries) -> Metric:

@@ -1,23 +1,47 @@
 """Versions of each model: those in its active plan, and the newest ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from prometheus_client.core import Metric
 
 from ml_assets.observability.exporter.metric_families import GaugeFamily
 from ml_assets.records.plan import ServingPlan, trained_at
+from ml_assets.records.version import VersionRecord
 from ml_assets.spec.gate import GateSpec
-from ml_assets.state.versions import SPEC, UnknownVersionError, Versions
+from ml_assets.state.versions import SPEC, Versions
 
 # Versions of a model that have series, beside those in its plan.
 NEWEST = 5
+
+
+class Gates:
+    """The gate in the configuration of each model's newest version.
+
+    A configuration that was read is not read again: it never changes.
+    """
+
+    def __init__(self) -> None:
+        self._store = Versions()
+        self._read: dict[tuple[str, str], GateSpec | None] = {}
+
+    def of(self, newest: Mapping[str, str]) -> dict[str, GateSpec]:
+        """Model to gate, by each model's newest version."""
+        self._read = {
+            name: self._read[name] if name in self._read else self._gate(*name)
+            for name in newest.items()
+        }
+        return {model: gate for (model, _), gate in self._read.items() if gate}
+
+    def _gate(self, model: str, version: str) -> GateSpec | None:
+        spec = self._store.document(model, version, SPEC)
+        return None if spec is None else GateSpec.model_validate(spec.get("gate", {}))
 
 
 class PlanMetrics:
     """The active plan of each model, and its gate; made anew at every poll."""
 
     def __init__(self) -> None:
-        self._store = Versions()
         self._info = GaugeFamily(
             "ml_assets_model_info",
             "A version in the active plan.",
@@ -34,9 +58,8 @@ class PlanMetrics:
             ("model", "metric"),
         )
 
-    def add(self, model: str, plan: ServingPlan | None) -> None:
+    def add(self, model: str, plan: ServingPlan | None, gate: GateSpec | None) -> None:
         """Add the series of one model."""
-        gate = self._gate(model)
         for metric, least in (gate.demands if gate else {}).items():
             self._threshold.set(model, metric, value=least)
         if plan is None:
@@ -52,21 +75,12 @@ class PlanMetrics:
         for family in (self._info, self._at, self._threshold):
             yield family.metric()
 
-    def _gate(self, model: str) -> GateSpec | None:
-        """The gate in the configuration of the newest version."""
-        for name in self._store.latest(model):
-            spec = self._store.document(model, name, SPEC)
-            if spec is not None:
-                return GateSpec.model_validate(spec.get("gate", {}))
-        return None
-
 
 class VersionMetrics:
     """Training and evaluation of versions; made anew at every poll."""
 
     def __init__(self) -> None:
         labels = ("model", "version")
-        self._store = Versions()
         self._trained = GaugeFamily(
             "ml_assets_version_trained_timestamp_seconds",
             "When a version was trained.",
@@ -86,31 +100,20 @@ class VersionMetrics:
             (*labels, "part"),
         )
 
-    def add(self, model: str, plan: ServingPlan | None) -> None:
-        """Add the series of the newest versions, and of those in the plan."""
-        names = {*self._store.latest(model, NEWEST)}
-        names |= {arm.version for arm in plan.arms} if plan else set()
-        for version in sorted(names):
-            self._add_version(model, version)
+    def add(self, record: VersionRecord, evaluation: Mapping[str, Any] | None) -> None:
+        """Add the series of one version."""
+        about = record.model, record.version
+        moment = trained_at(record.version)
+        if moment is not None:
+            self._trained.set(*about, value=moment)
+        self._fit.set(*about, value=record.fit_seconds)
+        for part, rows in (("train", record.train_rows), ("test", record.test_rows)):
+            self._rows.set(*about, part, value=rows)
+        for name, value in (evaluation or {}).get("metrics", {}).items():
+            if isinstance(value, int | float):
+                self._metric.set(*about, name, value=float(value))
 
     def metrics(self) -> Iterator[Metric]:
         """The families."""
         for family in (self._trained, self._metric, self._fit, self._rows):
             yield family.metric()
-
-    def _add_version(self, model: str, version: str) -> None:
-        try:
-            record = self._store.get(model, version)
-        except UnknownVersionError:
-            # Retention removed it in between.
-            return
-        moment = trained_at(version)
-        if moment is not None:
-            self._trained.set(model, version, value=moment)
-        self._fit.set(model, version, value=record.fit_seconds)
-        for part, rows in (("train", record.train_rows), ("test", record.test_rows)):
-            self._rows.set(model, version, part, value=rows)
-        found = self._store.evaluation(model, version) or {}
-        for name, value in found.get("metrics", {}).items():
-            if isinstance(value, int | float):
-                self._metric.set(model, version, name, value=float(value))

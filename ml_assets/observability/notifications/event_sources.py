@@ -2,7 +2,7 @@
 
 import datetime as dt
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import dagster as dg
@@ -68,52 +68,70 @@ def failed_runs(instance: dg.DagsterInstance, after: int) -> Iterator[Notificati
         )
 
 
-def gate_verdicts(
-    instance: dg.DagsterInstance, model: str, after: int
+def of_models(
+    instance: dg.DagsterInstance, models: Collection[str], after: int
 ) -> Iterator[Notification]:
-    """Verdicts of the gate."""
-    store = Versions()
-    for record in materializations(instance, model, "evaluation", after):
-        version = str(_metadata(record).get("version", ""))
-        evaluation = store.evaluation(model, version) if version else None
-        # Retention may have removed it; one that a person reported by hand has none.
-        if evaluation is None:
-            continue
-        gate = evaluation["gate"]
-        verdict = "passed" if gate["passed"] else "did not pass"
-        yield Notification(
-            key=f"gate:{model}:{version}:{record.run_id}",
-            kind="gate",
-            time=record.timestamp,
-            title=f"{model} {version} {verdict} its gate",
-            text=str(gate["reason"]),
-            run_id=record.run_id,
-            asset=f"{model}/evaluation",
-        )
+    """Verdicts of the gate and drift, from materializations after an event.
+
+    It reads what is new, whatever the number of models.
+    """
+    stages = {"evaluation": _verdict, "drift": _drift}
+    for event in _new_materializations(instance, after):
+        key = event.asset_materialization.asset_key
+        model, stage = key.path[0], "/".join(key.path[1:])
+        if model in models and stage in stages:
+            notification = stages[stage](model, event)
+            if notification is not None:
+                yield notification
 
 
-def drifts(
-    instance: dg.DagsterInstance, model: str, after: int
-) -> Iterator[Notification]:
-    """Comparisons that found drift."""
-    for record in materializations(instance, model, "drift", after):
-        found = _metadata(record)
-        if found.get("drifted"):
-            yield Notification(
-                key=f"drift:{model}:{found.get('report_id')}",
-                kind="drift",
-                time=record.timestamp,
-                title=f"{model} drifts",
-                text=str(found.get("finding", "")),
-                run_id=record.run_id,
-                asset=f"{model}/drift",
-            )
+def _new_materializations(instance: dg.DagsterInstance, after: int) -> Iterator[Any]:
+    log = instance.event_log_storage
+    kind = dg.DagsterEventType.ASSET_MATERIALIZATION
+    while found := log.get_logs_for_all_runs_by_log_id(after, kind, PAGE):
+        yield from found.values()
+        after = max(found)
+
+
+def _verdict(model: str, event: Any) -> Notification | None:
+    version = str(_metadata(event).get("version", ""))
+    evaluation = Versions().evaluation(model, version) if version else None
+    # Retention may have removed it; one that a person reported by hand has none.
+    if evaluation is None:
+        return None
+    gate = evaluation["gate"]
+    verdict = "passed" if gate["passed"] else "did not pass"
+    return Notification(
+        key=f"gate:{model}:{version}:{event.run_id}",
+        kind="gate",
+        time=event.timestamp,
+        title=f"{model} {version} {verdict} its gate",
+        text=str(gate["reason"]),
+        run_id=event.run_id,
+        asset=f"{model}/evaluation",
+    )
+
+
+def _drift(model: str, event: Any) -> Notification | None:
+    found = _metadata(event)
+    if not found.get("drifted"):
+        return None
+    return Notification(
+        key=f"drift:{model}:{found.get('report_id')}",
+        kind="drift",
+        time=event.timestamp,
+        title=f"{model} drifts",
+        text=str(found.get("finding", "")),
+        run_id=event.run_id,
+        asset=f"{model}/drift",
+    )
 
 
 def decisions(seen: dict[str, int]) -> Iterator[tuple[str, int, Notification | None]]:
     """Each ledger entry after `seen`: its model, its number and its notification."""
-    for model in Ledger().models():
-        for entry in Ledger().entries(model, after=seen.get(model, 0)):
+    for model, (last, _) in sorted(Ledger().newest().items()):
+        known = seen.get(model, 0)
+        for entry in Ledger().entries(model, after=known) if last > known else ():
             yield model, entry.seq, _decision(entry)
 
 
@@ -182,9 +200,9 @@ def _pages(fetch: Callable[[str | None], Any]) -> Iterator[Any]:
         cursor, has_more = page.cursor, page.has_more
 
 
-def _metadata(record: Any) -> dict[str, Any]:
-    event = record.asset_materialization
-    return {name: item.value for name, item in event.metadata.items()} if event else {}
+def _metadata(event: Any) -> dict[str, Any]:
+    found = event.asset_materialization.metadata
+    return {name: item.value for name, item in found.items()}
 
 
 def _has_failed(step: Any) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 import dagster as dg
 import msgspec
 import pytest
+from sqlalchemy import Engine, event
 
 from ml_assets.automation import notify as automation_notify
 from ml_assets.automation.notify import Progress
@@ -186,6 +187,33 @@ def test_outcomes_of_a_release_are_notified(
 def test_a_hold_is_not_notified(ticks: Ticks, double: SlackDouble, home: Path) -> None:
     decide(home, "hold")
     assert ticks() == "nothing new"
+
+
+def test_a_tick_asks_no_more_where_there_are_more_ledgers(
+    ticks: Ticks, double: SlackDouble, home: Path
+) -> None:
+    decide(home, "hold")
+    ticks()
+    few = statements(ticks)
+    for number in range(30):
+        Ledger().append(f"m{number}", "hold", "v", None, "ann", "so", {})
+    assert statements(ticks) > few
+    assert statements(ticks) == few
+
+
+def statements(ticks: Ticks) -> int:
+    """How many statements one tick sends to databases."""
+    sent: list[str] = []
+
+    def count(connection: Any, cursor: Any, statement: str, *rest: Any) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        ticks()
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
+    return len(sent)
 
 
 def test_the_run_that_a_ledger_entry_names_is_linked(

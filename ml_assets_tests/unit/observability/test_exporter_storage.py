@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ml_assets.core.storage import Storage
 from ml_assets.observability.exporter.metric_families import FoldedSeries
 from ml_assets.observability.exporter.storage import StorageSource, notification_counts
 from ml_assets.observability.notifications.messages import Notification
@@ -48,6 +49,24 @@ def test_versions_plans_and_the_gate_have_series(source: StorageSource) -> None:
     assert kit.value(found, "ml_assets_version_metric", **metric) == 0.9
     gate = {"model": "churn", "metric": "accuracy"}
     assert kit.value(found, "ml_assets_gate_threshold", **gate) == 0.8
+
+
+def test_what_never_changes_is_read_from_the_storage_once(
+    source: StorageSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = kit.polled(source)
+    read: list[str] = []
+    original = Storage.get
+
+    def get(self: Storage, name: str) -> bytes | None:
+        read.append(name)
+        return original(self, name)
+
+    monkeypatch.setattr(Storage, "get", get)
+    gate = {"model": "churn", "metric": "accuracy"}
+    name = "ml_assets_gate_threshold"
+    assert kit.value(kit.polled(source), name, **gate) == kit.value(first, name, **gate)
+    assert not [item for item in read if item.startswith("versions/")]
 
 
 @pytest.mark.parametrize(

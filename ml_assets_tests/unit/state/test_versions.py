@@ -138,6 +138,24 @@ class TestEachDatabase:
         assert [found for _, found in store.judged("churn")] == [None, PASSED]
         assert len(store.judged("churn", 1)) == 1
 
+    def test_the_newest_of_all_models_are_read_with_those_that_are_named(self) -> None:
+        store = Versions()
+        for model in ("churn", "income"):
+            for version in (FIRST, SECOND, THIRD):
+                store.save(make_record(version, model=model))
+        store.save_evaluation("income", THIRD, PASSED)
+        store.reserve("churn", "run")
+        others = {("churn", FIRST), ("churn", THIRD), ("income", "absent")}
+        found = [
+            (record.model, record.version, evaluation)
+            for record, evaluation in store.judged_of_all(1, others)
+        ]
+        assert found == [
+            ("churn", FIRST, None),
+            ("churn", THIRD, None),
+            ("income", THIRD, PASSED),
+        ]
+
     def test_an_evaluation_of_no_version_is_refused(self) -> None:
         with pytest.raises(UnknownVersionError, match="no version"):
             Versions().save_evaluation("churn", FIRST, PASSED)
