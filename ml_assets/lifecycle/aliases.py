@@ -16,6 +16,7 @@ from ml_assets.state.registry import (
     Registry,
     RegistryError,
 )
+from ml_assets.state.rows import replace
 from ml_assets.state.schema import alias_syncs, ledger
 from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
@@ -95,5 +96,4 @@ def are_synced(model: str) -> bool:
 
 def _mark_synced(model: str, seq: int) -> None:
     with writing(model) as connection:
-        connection.execute(alias_syncs.delete().where(alias_syncs.c.model == model))
-        connection.execute(alias_syncs.insert().values(model=model, seq=seq))
+        replace(connection, alias_syncs, model=model, seq=seq)

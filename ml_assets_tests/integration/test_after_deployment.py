@@ -298,7 +298,7 @@ def split_traffic(plan: ServingPlan, n: int, right: Callable[[bool], bool]) -> A
             generation=plan.generation,
             entity=entity,
             x=x,
-            label="yes" if right(at == 1) else "no",
+            label="yes" if right(arm is plan.arms[1]) else "no",
         )
         lines.append(answer)
         named = {"id": None, "entity": entity, "time": answer["time"] + 1}
