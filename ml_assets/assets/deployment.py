@@ -82,7 +82,7 @@ def _ledger_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
         ),
     )
     def ledger() -> dg.AssetCheckResult:
-        found = audit(configured_target(), spec.name)
+        found = audit(spec.name)
         entries = Ledger().entries(spec.name)
         serious = any(finding.is_serious for finding in found)
         return dg.AssetCheckResult(
