@@ -1,6 +1,6 @@
 """Keys, arguments and metadata that all stages share."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import dagster as dg
@@ -22,6 +22,9 @@ ACTORS = {
     "schedule": "dagster/schedule_name",
     "user": "user",
 }
+
+# What the function of such an asset may yield.
+Events = Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]
 
 
 def key(spec: ModelSpec, stage: str) -> dg.AssetKey:
@@ -50,6 +53,15 @@ def check_result(
         severity=dg.AssetCheckSeverity.WARN,
         description=description,
     )
+
+
+def nothing_to_do(
+    context: dg.AssetExecutionContext, spec: ModelSpec, stage: str, reason: str
+) -> Events:
+    """The events of a stage that has a check and nothing new to look at."""
+    context.log.info(reason)
+    yield skipped(spec, stage, reason)
+    yield check_result(spec, stage, True, reason)
 
 
 def stage_arguments(spec: ModelSpec, stage: str, *kinds: str) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """``<model>/deployment``: the version that serves, and the check of its ledger."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -9,6 +8,7 @@ from pydantic import Field
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    Events,
     key,
     skipped,
     stage_arguments,
@@ -50,7 +50,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def deployment(
         context: dg.AssetExecutionContext, config: DeploymentConfig
-    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
+    ) -> Events:
         run_id, who = context.run.run_id, who_runs(context)
         try:
             with retrying(context):
@@ -82,7 +82,7 @@ def _ledger_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
         ),
     )
     def ledger() -> dg.AssetCheckResult:
-        found = audit(configured_target(), spec.name)
+        found = audit(spec.name)
         entries = Ledger().entries(spec.name)
         serious = any(finding.is_serious for finding in found)
         return dg.AssetCheckResult(

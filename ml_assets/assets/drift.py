@@ -1,12 +1,12 @@
 """``<model>/drift``: requests and new data beside what the champion learnt from."""
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    Events,
     check_result,
     check_spec,
     keep_plots,
@@ -48,7 +48,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def drift(
         context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
+    ) -> Events:
         found = make_reports(spec)
         if not found:
             reason = "nothing new to compare"

@@ -1,7 +1,6 @@
 """``<model>/evaluation``: how good a version is, and whether it passes the gate."""
 
 import math
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,7 @@ import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    Events,
     keep_plots,
     key,
     markdown_table,
@@ -53,7 +53,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def evaluation(
         context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
+    ) -> Events:
         store, run_id = Versions(), context.run.run_id
         # What the run trained, else the newest.
         record = store.of_run(spec.name, run_id) or store.newest(spec.name)

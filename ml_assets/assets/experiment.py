@@ -1,23 +1,23 @@
 """``<model>/experiment``: the challenger against the champion, and what follows."""
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    Events,
     check_result,
     check_spec,
     keep_plots,
     key,
     markdown_table,
-    skipped,
+    nothing_to_do,
     stage_arguments,
     who_runs,
 )
-from ml_assets.assets.retries import retrying
+from ml_assets.assets.retries import failing_on, retrying
 from ml_assets.lifecycle.experiments import ExperimentStatus
 from ml_assets.lifecycle.verdict_actions import Outcome, apply_verdict
 from ml_assets.spec.model import ModelSpec
@@ -42,23 +42,14 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def experiment(
         context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
-        try:
-            with retrying(context):
-                outcome = apply_verdict(
-                    configured_target(),
-                    spec.name,
-                    spec.serving,
-                    who_runs(context),
-                    context.run.run_id,
-                )
-        except RolloutError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+    ) -> Events:
+        who, run_id = who_runs(context), context.run.run_id
+        with failing_on(RolloutError), retrying(context):
+            target = configured_target()
+            outcome = apply_verdict(target, spec.name, spec.serving, who, run_id)
         if outcome is None:
             reason = "no challenger is under test"
-            context.log.info(reason)
-            yield skipped(spec, "experiment", reason)
-            yield check_result(spec, "experiment", True, reason)
+            yield from nothing_to_do(context, spec, "experiment", reason)
             return
         found = outcome.status
         sentence = f"{found.plan.experiment}: {found.decision.sentence}"

@@ -1,13 +1,13 @@
 """``<model>/features``: the rows as training sees them, made at once or in parts."""
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 
 from ml_assets.assets.common import (
     TABLES,
+    Events,
     key,
     notes_metadata,
     skipped,
@@ -15,6 +15,7 @@ from ml_assets.assets.common import (
     table_metadata,
 )
 from ml_assets.assets.io_managers import runs_of
+from ml_assets.assets.retries import failing_on
 from ml_assets.assets.steps import fan_out, step_arguments, step_output
 from ml_assets.assets.validation import refuse_failed
 from ml_assets.core import provenance
@@ -54,9 +55,7 @@ def _features(spec: ModelSpec) -> Any:
         io_manager_key=TABLES,
         output_required=False,
     )
-    def features(
-        context: dg.AssetExecutionContext, raw: Any
-    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
+    def features(context: dg.AssetExecutionContext, raw: Any) -> Events:
         if raw is None:
             yield skipped(
                 spec, "features", f"no data of {spec.name}/raw was accepted yet"
@@ -208,17 +207,13 @@ def _column_lineage(spec: ModelSpec) -> dg.TableColumnLineage | None:
     return dg.TableColumnLineage(found) if found else None
 
 
-@contextlib.contextmanager
-def _failing_on_bad_features() -> Iterator[None]:
-    """Columns that do not fit the YAML fail the run, which tries no second time."""
+def _failing_on_bad_features() -> AbstractContextManager[None]:
+    """Columns that do not fit the YAML fail the run."""
     from ml_assets.ml.cleaning import FeatureError
     from ml_assets.ml.row_identity import IdentityError
     from ml_assets.ml.split import SplitError
 
-    try:
-        yield
-    except (FeatureError, IdentityError, SplitError) as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    return failing_on(FeatureError, IdentityError, SplitError)
 
 
 def _named(

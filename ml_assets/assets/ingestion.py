@@ -1,13 +1,13 @@
 """``<model>/raw``: the rows as the source gave them, read at once or file by file."""
 
-import contextlib
-from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 from pydantic import Field, ValidationError
 
 from ml_assets.assets.common import TABLES, stage_arguments, table_metadata
+from ml_assets.assets.retries import failing_on
 from ml_assets.assets.steps import fan_out, step_arguments, step_output
 from ml_assets.core.files import home
 from ml_assets.spec.model import ModelSpec
@@ -208,15 +208,11 @@ def accept(
     }
 
 
-@contextlib.contextmanager
-def _failing_on_bad_data() -> Iterator[None]:
-    """Data that cannot be used fails the run, which tries no second time."""
+def _failing_on_bad_data() -> AbstractContextManager[None]:
+    """Data that cannot be used fails the run."""
     from ml_assets.ml.tables import DataError
 
-    try:
-        yield
-    except DataError as error:
-        raise dg.Failure(str(error), allow_retries=False) from error
+    return failing_on(DataError)
 
 
 def _numbers_in_texts(frame: "pd.DataFrame") -> list[str]:

@@ -1,11 +1,10 @@
 """``<model>/monitoring``: the reference profile of the newest version."""
 
-from collections.abc import Iterator
-
 import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    Events,
     key,
     object_metadata,
     skipped,
@@ -34,7 +33,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         deps=[key(spec, "deployment")],
         **MAY_SKIP,
     )
-    def monitoring() -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
+    def monitoring() -> Events:
         from ml_assets.lifecycle.monitored_columns import (
             CONSTANTS,
             constants,

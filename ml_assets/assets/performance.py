@@ -2,19 +2,20 @@
 
 import datetime as dt
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    Events,
     check_result,
     check_spec,
     keep_plots,
     key,
     markdown_table,
-    skipped,
+    nothing_to_do,
     stage_arguments,
 )
 from ml_assets.assets.monitoring import AUC
@@ -77,14 +78,12 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def performance(
         context: dg.AssetExecutionContext,
-    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
+    ) -> Events:
         found = assess(spec)
         if found is None or not found.counts.joined:
             pending = found.counts.pending if found else 0
             reason = f"no answer has a label yet; {pending} label(s) wait for theirs"
-            context.log.info(reason)
-            yield skipped(spec, "performance", reason)
-            yield check_result(spec, "performance", True, reason)
+            yield from nothing_to_do(context, spec, "performance", reason)
             return
         report = context.log.warning if found.degraded else context.log.info
         report(found.sentence)

@@ -1,7 +1,6 @@
 """``<model>/replay``: logged requests, answered by a version before it is exposed."""
 
 from collections import Counter
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import dagster as dg
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from ml_assets.assets.common import (
     MAY_SKIP,
+    Events,
     check_result,
     check_spec,
     key,
@@ -17,6 +17,7 @@ from ml_assets.assets.common import (
     skipped,
     stage_arguments,
 )
+from ml_assets.assets.retries import failing_on
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.gate_decision import passed
 from ml_assets.prediction_log.segments import label_text
@@ -105,13 +106,10 @@ def build(spec: ModelSpec) -> dg.Definitions:
         check_specs=[check],
         **MAY_SKIP,
     )
-    def replay(
-        context: dg.AssetExecutionContext, config: ReplayConfig
-    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation | dg.AssetCheckResult]:
+    def replay(context: dg.AssetExecutionContext, config: ReplayConfig) -> Events:
         try:
-            found = score(spec, config)
-        except UnknownVersionError as error:
-            raise dg.Failure(str(error), allow_retries=False) from error
+            with failing_on(UnknownVersionError):
+                found = score(spec, config)
         except NothingToReplayError as reason:
             context.log.info(str(reason))
             yield skipped(spec, "replay", str(reason))

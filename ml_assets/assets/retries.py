@@ -35,6 +35,15 @@ def retrying(
         raise dg.RetryRequested(TRIES, WAIT_SECONDS) from error
 
 
+@contextlib.contextmanager
+def failing_on(*kinds: type[Exception]) -> Iterator[None]:
+    """Fail the run, which tries no second time, where one of these is raised."""
+    try:
+        yield
+    except kinds as error:
+        raise dg.Failure(str(error), allow_retries=False) from error
+
+
 def verdict(
     context: dg.AssetExecutionContext | dg.OpExecutionContext, error: Exception
 ) -> dg.Failure:

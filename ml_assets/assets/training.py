@@ -1,6 +1,5 @@
 """``<model>/model``: a new version, unless nothing changed since the newest one."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
@@ -9,6 +8,7 @@ from pydantic import Field
 from ml_assets.assets.common import (
     MAY_SKIP,
     TABLES,
+    Events,
     key,
     notes_metadata,
     skipped,
@@ -50,7 +50,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
     )
     def model(
         context: dg.AssetExecutionContext, config: TrainingConfig, features: Any
-    ) -> Iterator[dg.MaterializeResult | dg.AssetObservation]:
+    ) -> Events:
         if features is None:
             yield skipped(spec, "model", f"{spec.name}/features was never materialized")
             return

@@ -9,7 +9,7 @@ import msgspec
 
 from ml_assets.assets.training import DRIFT
 from ml_assets.automation import new_events
-from ml_assets.automation.over_models import each_model, skip_reason
+from ml_assets.automation.over_models import each_model, model_sensor, tick_result
 from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import Versions
@@ -66,19 +66,8 @@ def drift_sensor(
     jobs : sequence of jobs
         Which train a version, one of each model.
     """
-    by_name = {spec.name: spec for spec in specs}
-
-    @dg.sensor(
-        name=NAME,
-        jobs=jobs,
-        minimum_interval_seconds=SENSOR_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Trains a model when its inputs have drifted.",
-    )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return tick(context, by_name)
-
-    return sensor
+    description = "Trains a model when its inputs have drifted."
+    return model_sensor(NAME, tick, specs, jobs, SENSOR_SECONDS, description)
 
 
 def tick(
@@ -105,12 +94,7 @@ def tick(
     )
     requests = [item for found in decisions.values() for item in found.requests]
     reasons = [text for found in decisions.values() for text in found.reasons]
-    reason = skip_reason(reasons, failed, "no new drift report")
-    return dg.SensorResult(
-        run_requests=requests,
-        skip_reason=None if requests else reason,
-        cursor=msgspec.json.encode(after).decode(),
-    )
+    return tick_result(requests, reasons, failed, "no new drift report", after)
 
 
 def _decide(

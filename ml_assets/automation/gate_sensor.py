@@ -15,7 +15,7 @@ import msgspec
 from ml_assets.assets.common import key
 from ml_assets.assets.retries import is_settled, next_attempt
 from ml_assets.automation import new_events
-from ml_assets.automation.over_models import each_model, skip_reason
+from ml_assets.automation.over_models import each_model, model_sensor, tick_result
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures
@@ -63,19 +63,8 @@ def gate_sensor(specs: Sequence[ModelSpec], jobs: Sequence[Any]) -> dg.SensorDef
     jobs : sequence of jobs
         Which deploy a version, one of each model.
     """
-    by_name = {spec.name: spec for spec in specs}
-
-    @dg.sensor(
-        name=NAME,
-        jobs=jobs,
-        minimum_interval_seconds=SENSOR_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Deploys a version of any model when it passes its gate.",
-    )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return tick(context, by_name)
-
-    return sensor
+    description = "Deploys a version of any model when it passes its gate."
+    return model_sensor(NAME, tick, specs, jobs, SENSOR_SECONDS, description)
 
 
 def tick(
@@ -102,12 +91,7 @@ def tick(
     left = before.open.keys() - decisions.keys()
     kept = {model: before.open[model] for model in left}
     after = Progress(news.progress(failed), kept | still_open)
-    reason = skip_reason(refusals, failed, "no new evaluation")
-    return dg.SensorResult(
-        run_requests=requests,
-        skip_reason=None if requests else reason,
-        cursor=msgspec.json.encode(after).decode(),
-    )
+    return tick_result(requests, refusals, failed, "no new evaluation", after)
 
 
 def _decide(

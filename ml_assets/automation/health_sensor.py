@@ -8,7 +8,7 @@ import dagster as dg
 
 from ml_assets.assets.retries import next_attempt
 from ml_assets.assets.rollback import op_name
-from ml_assets.automation.over_models import each_model, skip_reason
+from ml_assets.automation.over_models import each_model, model_sensor, tick_result
 from ml_assets.serving.models.rendezvous import rendezvous
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans, publish
@@ -27,19 +27,8 @@ def health_sensor(
     jobs : sequence of jobs
         Which roll back a model, one of each model.
     """
-    by_name = {spec.name: spec for spec in specs}
-
-    @dg.sensor(
-        name=NAME,
-        jobs=jobs,
-        minimum_interval_seconds=SENSOR_SECONDS,
-        default_status=dg.DefaultSensorStatus.RUNNING,
-        description="Rolls a model back when no server can serve its plan.",
-    )
-    def sensor(context: dg.SensorEvaluationContext) -> dg.SensorResult:
-        return tick(context, by_name)
-
-    return sensor
+    description = "Rolls a model back when no server can serve its plan."
+    return model_sensor(NAME, tick, specs, jobs, SENSOR_SECONDS, description)
 
 
 def tick(
@@ -58,10 +47,8 @@ def tick(
     found = [*decisions.values()]
     requests = [item for item in found if isinstance(item, dg.RunRequest)]
     reasons = [item for item in found if isinstance(item, str) and item]
-    reason = skip_reason(reasons, failed, "each plan is served, or no server runs")
-    return dg.SensorResult(
-        run_requests=requests, skip_reason=None if requests else reason
-    )
+    nothing = "each plan is served, or no server runs"
+    return tick_result(requests, reasons, failed, nothing)
 
 
 def _decide(instance: dg.DagsterInstance, model: str) -> dg.RunRequest | str:

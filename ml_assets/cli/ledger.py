@@ -54,7 +54,7 @@ def command(model: str, repair: bool, export: bool, sign: bool, as_json: bool) -
     quiet_libraries()
     from ml_assets.core.signing import SigningKeyError
     from ml_assets.lifecycle.aliases import sync_aliases
-    from ml_assets.lifecycle.audit import audit, audit_releases
+    from ml_assets.lifecycle.audit import audit, audit_ledger
     from ml_assets.spec.reserved import RELEASE
     from ml_assets.state.ledger import Ledger
     from ml_assets.state.registry import RegistryError
@@ -63,10 +63,10 @@ def command(model: str, repair: bool, export: bool, sign: bool, as_json: bool) -
     is_release = model == RELEASE
     if not is_release:
         require_known(model)
-    target = chosen_target()
     if repair and not is_release:
-        with reporting_errors(RegistryError, RolloutError), target.lock(model):
-            sync_aliases(target, model)
+        with reporting_errors(RegistryError, RolloutError):
+            with chosen_target().lock(model):
+                sync_aliases(model)
     if sign:
         with reporting_errors(SigningKeyError):
             _sign(Ledger(), model)
@@ -75,7 +75,7 @@ def command(model: str, repair: bool, export: bool, sign: bool, as_json: bool) -
             click.echo(line, nl=False)
         return
     entries = Ledger().entries(model)
-    findings = audit_releases() if is_release else audit(target, model)
+    findings = audit_ledger(model) if is_release else audit(model)
     if as_json:
         echo_json(
             {

@@ -36,7 +36,7 @@ def command(models: tuple[str, ...]) -> None:
     for model in models or known:
         with target.lock(model):
             publish(model)
-            plan = target.history(model)[-1]
+            plan = Plans().history(model)[-1]
             try:
                 servers = reapply(target, plan).servers
             except RolloutError as error:

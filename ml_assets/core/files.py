@@ -174,25 +174,6 @@ def write_bytes(target: Path, data: bytes) -> None:
         temporary.write_bytes(data)
 
 
-def create_bytes(target: Path, data: bytes) -> bool:
-    """Write `data` to `target` only if it does not exist; whether it was written.
-
-    Of any number of processes that try at once, exactly one gets True.
-    """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.parent / f"{TEMPORARY}{uuid.uuid4().hex}-{target.name}"
-    try:
-        temporary.write_bytes(data)
-        _sync(temporary)
-        os.link(temporary, target)
-        sync_directory(target.parent)
-    except FileExistsError:
-        return False
-    finally:
-        temporary.unlink(missing_ok=True)
-    return True
-
-
 def write_json(target: Path, value: Any) -> None:
     """Write `value` as indented JSON, whole or not at all."""
     write_bytes(target, json.dumps(value, indent=2, sort_keys=True).encode() + b"\n")

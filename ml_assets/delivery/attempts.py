@@ -19,7 +19,8 @@ from ml_assets.records.ledger_entry import Entry, Kind
 from ml_assets.records.plan import encode
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state import ledger
-from ml_assets.state.engine import reading, writing
+from ml_assets.state.engine import writing
+from ml_assets.state.rows import matching, read_row, read_value
 from ml_assets.state.schema import delivery_attempts as rows
 
 Purpose = Literal["release", "rollback"]
@@ -70,14 +71,12 @@ class Attempts:
 
     def newest(self) -> Attempt | None:
         """The attempt with the highest number."""
-        with reading() as connection:
-            found = _newest(connection, self.environment)
+        found = read_row(_newest(self.environment))
         return found and _attempt(found)
 
     def unfinished(self) -> Attempt | None:
         """The newest attempt, if no entry of the ledger ended it."""
-        with reading() as connection:
-            found = _newest(connection, self.environment)
+        found = read_row(_newest(self.environment))
         return _attempt(found) if found and found.entry is None else None
 
     def create(self, attempt: Attempt) -> None:
@@ -114,10 +113,7 @@ class Attempts:
 
     def failure(self, attempt: Attempt) -> dict[str, Any] | None:
         """Why the attempt failed; None where it did not, or not yet."""
-        with reading() as connection:
-            found = connection.scalar(
-                select(rows.c.failure).where(*_key(attempt.environment, attempt.number))
-            )
+        found = read_value(select(rows.c.failure).where(_is(attempt)))
         return None if found is None else dict(json.loads(found))
 
     def end(
@@ -147,14 +143,13 @@ class Attempts:
         return entry
 
 
-def _newest(connection: Connection, environment: str) -> Any:
+def _newest(environment: str) -> Any:
     of_environment = select(rows).where(rows.c.environment == environment)
-    newest = of_environment.order_by(rows.c.number.desc()).limit(1)
-    return connection.execute(newest).one_or_none()
+    return of_environment.order_by(rows.c.number.desc()).limit(1)
 
 
 def _require_newest(connection: Connection, attempt: Attempt) -> None:
-    newest = _newest(connection, attempt.environment)
+    newest = connection.execute(_newest(attempt.environment)).first()
     if newest is not None and newest.number != attempt.number:
         raise StaleError(
             f"attempt {attempt.number} on {attempt.environment} was overtaken by"
@@ -162,12 +157,12 @@ def _require_newest(connection: Connection, attempt: Attempt) -> None:
         )
 
 
-def _key(environment: str, number: int) -> tuple[Any, Any]:
-    return rows.c.environment == environment, rows.c.number == number
+def _is(attempt: Attempt) -> Any:
+    return matching(rows, environment=attempt.environment, number=attempt.number)
 
 
 def _update(attempt: Attempt) -> Any:
-    return rows.update().where(*_key(attempt.environment, attempt.number))
+    return rows.update().where(_is(attempt))
 
 
 def _attempt(row: Any) -> Attempt:

@@ -18,7 +18,7 @@ from ml_assets.delivery.releases import Release
 from ml_assets.records.plan import encode
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.engine import writing
-from ml_assets.state.rows import Row, add_missing
+from ml_assets.state.rows import Values, add_missing
 from ml_assets.state.schema import (
     delivery_attempts,
     ledger,
@@ -89,13 +89,13 @@ def migrate(source: Path, dry_run: bool = False) -> Moved:
     return moved
 
 
-def _releases(directory: Path) -> Iterator[Row]:
+def _releases(directory: Path) -> Iterator[Values]:
     for path in sorted(directory.glob("*.json")):
         release = msgspec.json.decode(path.read_bytes(), type=Release)
         yield {"digest": release.digest, "release": encode(release).decode()}
 
 
-def _attempts(directory: Path) -> Iterator[Row]:
+def _attempts(directory: Path) -> Iterator[Values]:
     for path in sorted(directory.glob("*.json")):
         if not path.stem.isdigit():
             continue
@@ -109,7 +109,7 @@ def _attempts(directory: Path) -> Iterator[Row]:
         }
 
 
-def _notifications(directory: Path) -> Iterator[Row]:
+def _notifications(directory: Path) -> Iterator[Values]:
     for path in sorted(directory.glob("*")):
         key = path.read_text(encoding="utf-8").rstrip("\n")
         # One that was created, and is still without its text, names nothing.
@@ -117,5 +117,5 @@ def _notifications(directory: Path) -> Iterator[Row]:
             yield {"key": key, "claimed_at": path.stat().st_mtime}
 
 
-def _pairs(first: str, second: str, values: Mapping[str, Any]) -> list[Row]:
+def _pairs(first: str, second: str, values: Mapping[str, Any]) -> list[Values]:
     return [{first: key, second: value} for key, value in values.items()]

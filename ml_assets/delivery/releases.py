@@ -14,6 +14,7 @@ from ml_assets.delivery.oci_session import NotInRegistryError
 from ml_assets.records.plan import encode
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.engine import reading, writing
+from ml_assets.state.rows import read_rows
 from ml_assets.state.schema import release_tags, releases
 
 COMMIT = "org.opencontainers.image.revision"
@@ -89,9 +90,7 @@ class Releases:
 
     def polled(self) -> dict[str, str]:
         """Name to digest, of the names that are polled, as of the last poll."""
-        with reading() as connection:
-            rows = connection.execute(select(release_tags))
-            return {row.name: row.digest for row in rows}
+        return {row.name: row.digest for row in read_rows(select(release_tags))}
 
     def save_polled(self, digests: dict[str, str]) -> None:
         """Keep what the names point at now."""

@@ -81,7 +81,7 @@ def repeat(target: Target, entry: Entry) -> Rollout:
             f"the ledger of {entry.model} names plan {entry.generation} in entry"
             f" {entry.seq}, and {error}"
         ) from error
-    if plan != target.current(entry.model):
+    if plan != plans.Plans().current(entry.model):
         return Rollout(plan, 0)
     # Whoever committed it may have died before servers could read it.
     plans.publish(entry.model)

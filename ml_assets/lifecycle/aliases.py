@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import (
     CHALLENGER,
     CHAMPION,
@@ -16,9 +17,9 @@ from ml_assets.state.registry import (
     Registry,
     RegistryError,
 )
+from ml_assets.state.rows import replace
 from ml_assets.state.schema import alias_syncs, ledger
 from ml_assets.state.versions import Versions
-from ml_assets.targets import Target
 
 # Kinds of entry after which the aliases may be others.
 CHANGES = (
@@ -27,9 +28,9 @@ CHANGES = (
 )
 
 
-def expected_aliases(target: Target, model: str) -> dict[str, str]:
+def expected_aliases(model: str) -> dict[str, str]:
     """Alias to version, by the plans and the ledger."""
-    history = target.history(model)
+    history = Plans().history(model)
     if not history:
         return {}
     existing = {*Versions().names(model)}
@@ -44,10 +45,10 @@ def expected_aliases(target: Target, model: str) -> dict[str, str]:
     return {alias: version for alias, version in found.items() if version is not None}
 
 
-def sync_aliases(target: Target, model: str) -> list[str]:
+def sync_aliases(model: str) -> list[str]:
     """Set the registry's aliases as the plans have them.
 
-    Call it under ``target.lock(model)``: of two, the later one has the last word.
+    Call it under the lock of the target: of two, the later one has the last word.
 
     Returns
     -------
@@ -62,20 +63,21 @@ def sync_aliases(target: Target, model: str) -> list[str]:
     store, last = Versions(), Ledger().last(model)
     numbers = {
         alias: store.get(model, version).registry_version
-        for alias, version in expected_aliases(target, model).items()
+        for alias, version in expected_aliases(model).items()
     }
     absent = Registry().set_aliases(model, numbers)
-    _mark_synced(model, last.seq if last else 0)
+    with writing(model) as connection:
+        replace(connection, alias_syncs, model=model, seq=last.seq if last else 0)
     return absent
 
 
-def try_sync_aliases(target: Target, model: str) -> str:
+def try_sync_aliases(model: str) -> str:
     """Set the aliases if the registry can be reached; else return a warning.
 
-    Call it under ``target.lock(model)``.
+    Call it under the lock of the target.
     """
     try:
-        absent = sync_aliases(target, model)
+        absent = sync_aliases(model)
     except RegistryError as error:
         return f"{error}; `ml-assets ledger {model} --repair` sets the aliases"
     listed = " and ".join(absent)
@@ -91,9 +93,3 @@ def are_synced(model: str) -> bool:
             ledger.c.model == model, ledger.c.kind.in_(CHANGES)
         )
         return since >= (connection.scalar(changes) or 0)
-
-
-def _mark_synced(model: str, seq: int) -> None:
-    with writing(model) as connection:
-        connection.execute(alias_syncs.delete().where(alias_syncs.c.model == model))
-        connection.execute(alias_syncs.insert().values(model=model, seq=seq))

@@ -6,11 +6,10 @@ from typing import NamedTuple
 from ml_assets.lifecycle.aliases import are_synced, expected_aliases
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.records.plan import ServingPlan, digest
-from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import ALIASES, Registry, RegistryError
 from ml_assets.state.versions import Versions
-from ml_assets.targets import Target
 
 
 class Finding(NamedTuple):
@@ -20,23 +19,18 @@ class Finding(NamedTuple):
     message: str
 
 
-def audit(target: Target, model: str) -> list[Finding]:
+def audit(model: str) -> list[Finding]:
     """Everything that is wrong with the records of `model`; empty where nothing is."""
-    ledger = Ledger()
-    found = [
-        Finding(True, f"ledger: {problem.message}") for problem in ledger.verify(model)
-    ]
-    plans = target.history(model)
-    found += [Finding(True, text) for text in _plans(ledger.entries(model), plans)]
-    return found + [Finding(False, text) for text in _aliases(target, model)]
+    found = audit_ledger(model)
+    plans = Plans().history(model)
+    found += [Finding(True, text) for text in _plans(Ledger().entries(model), plans)]
+    return found + [Finding(False, text) for text in _aliases(model)]
 
 
-def audit_releases() -> list[Finding]:
-    """What is wrong with the ledger of releases."""
-    return [
-        Finding(True, f"ledger: {problem.message}")
-        for problem in Ledger().verify(RELEASE)
-    ]
+def audit_ledger(subject: str) -> list[Finding]:
+    """What is wrong with the ledger of a model, or of releases."""
+    found = Ledger().verify(subject)
+    return [Finding(True, f"ledger: {problem.message}") for problem in found]
 
 
 def _plans(entries: list[Entry], plans: list[ServingPlan]) -> Iterator[str]:
@@ -61,8 +55,8 @@ def _plans(entries: list[Entry], plans: list[ServingPlan]) -> Iterator[str]:
         yield f"plan {number} of entry {entry.seq} does not exist"
 
 
-def _aliases(target: Target, model: str) -> Iterator[str]:
-    wanted = expected_aliases(target, model)
+def _aliases(model: str) -> Iterator[str]:
+    wanted = expected_aliases(model)
     if not wanted:
         return
     try:

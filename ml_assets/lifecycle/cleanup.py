@@ -52,7 +52,7 @@ def clean(
         Unix seconds.
     """
     with target.lock(model):
-        snapshot = take_snapshot(target, model, now)
+        snapshot = take_snapshot(model, now)
         if dry_run:
             planned = plan_retention(snapshot, policy, now)
             size = sum(_weight(model, item) for item in planned)
@@ -123,14 +123,6 @@ def _remove_below(prefix: str) -> None:
     storage().remove([info.name for info in storage().objects(prefix)])
 
 
-def _remove_predictions(model: str, name: str) -> None:
-    _remove_log_files(model, [file.name for file in Batches().files_of(model, name)])
-
-
-def _remove_labels(model: str, name: str) -> None:
-    _remove_log_files(model, [name])
-
-
 def _remove_log_files(model: str, names: list[str]) -> None:
     # Without its row a file does not count.
     Batches().remove(model, names)
@@ -147,10 +139,6 @@ def _remove_version(model: str, name: str) -> None:
     _remove_below(f"versions/{model}/{name}")
 
 
-def _forget_pointer(model: str, name: str) -> None:
-    Tables().forget(model, *name.split("/"))
-
-
 def _remove_table(model: str, name: str) -> None:
     if not Tables().remove(model, *name.split("/")):
         raise _PutOff("a run took it up")
@@ -164,10 +152,6 @@ def _remove_report(model: str, name: str) -> None:
         DriftReports().remove(model, report)
     else:
         storage().remove([name])
-
-
-def _remove_steps(model: str, name: str) -> None:
-    StepValues().remove(model, name)
 
 
 def _remove_leftover(model: str, name: str) -> None:
@@ -186,12 +170,14 @@ def _remove_leftover(model: str, name: str) -> None:
 
 
 REMOVERS: dict[Kind, Callable[[str, str], None]] = {
-    "predictions": _remove_predictions,
-    "labels": _remove_labels,
+    "predictions": lambda model, name: _remove_log_files(
+        model, [file.name for file in Batches().files_of(model, name)]
+    ),
+    "labels": lambda model, name: _remove_log_files(model, [name]),
     "version": _remove_version,
-    "pointer": _forget_pointer,
+    "pointer": lambda model, name: Tables().forget(model, *name.split("/")),
     "table": _remove_table,
     "report": _remove_report,
-    "steps": _remove_steps,
+    "steps": StepValues().remove,
     "leftover": _remove_leftover,
 }

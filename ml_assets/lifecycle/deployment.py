@@ -14,6 +14,7 @@ from ml_assets.records.signature import summary
 from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 from ml_assets.targets import Rollout, RolloutError, Target, UnreachableError
 
@@ -71,7 +72,7 @@ def deploy(
                 key=f"refusal:{record.version}:{run_id}",
             )
             raise
-        sync_aliases(target, spec.name)
+        sync_aliases(spec.name)
     return rollout
 
 
@@ -88,13 +89,13 @@ def _deploy(
     from ml_assets.lifecycle.request_signature import refused_by
     from ml_assets.state.bundles import store_bundle
 
-    before = target.current(spec.name)
+    before = Plans().current(spec.name)
     if before is not None and _is_unfinished(store, record, before):
         plan = before
     else:
         # First, so that a version on hold is refused as such, whatever else is true.
         _check_not_on_hold(record)
-        _check_not_done(target, record, before)
+        _check_not_done(record, before)
         _check_gate(spec, store, record, before, overruled)
         try:
             store_bundle(record)
@@ -152,11 +153,9 @@ def _is_unfinished(store: Versions, record: VersionRecord, plan: ServingPlan) ->
     return not store.has_profile(record.model, record.version)
 
 
-def _check_not_done(
-    target: Target, record: VersionRecord, before: ServingPlan | None
-) -> None:
+def _check_not_done(record: VersionRecord, before: ServingPlan | None) -> None:
     """A version that was in service or on trial before is not put there again."""
-    for plan in target.history(record.model):
+    for plan in Plans().history(record.model):
         if plan.live.version == record.version:
             raise DoneError(
                 f"version {record.version} was activated before,"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 from ml_assets.lifecycle.aliases import try_sync_aliases
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 from ml_assets.targets import Target
 
@@ -37,10 +38,10 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> HoldCh
     """
     with target.lock(model):
         Versions().get(model, version)
-        known = on_hold(model).get(version)
+        known = Ledger().held(model).get(version)
         if known is not None:
             return HoldChange(known, "")
-        plan = target.current(model)
+        plan = Plans().current(model)
         if plan is not None and version in [arm.version for arm in plan.arms]:
             raise HoldError(
                 f"version {version} of {model} is in service, as plan"
@@ -50,7 +51,7 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> HoldCh
         entry = Ledger().append(
             model, "hold", version, None, who=who, why=why, evidence={}
         )
-        return HoldChange(entry, _synced(target, model))
+        return HoldChange(entry, _synced(model))
 
 
 def unhold(target: Target, model: str, version: str, who: str, why: str) -> HoldChange:
@@ -62,7 +63,7 @@ def unhold(target: Target, model: str, version: str, who: str, why: str) -> Hold
         If it is not on hold.
     """
     with target.lock(model):
-        known = on_hold(model)
+        known = Ledger().held(model)
         if version not in known:
             listed = ", ".join(sorted(known)) or "none"
             raise HoldError(
@@ -72,14 +73,9 @@ def unhold(target: Target, model: str, version: str, who: str, why: str) -> Hold
         entry = Ledger().append(
             model, "release_hold", version, None, who=who, why=why, evidence=evidence
         )
-        return HoldChange(entry, _synced(target, model))
+        return HoldChange(entry, _synced(model))
 
 
-def on_hold(model: str) -> dict[str, Entry]:
-    """Versions of `model` on hold, and the entry that put each there."""
-    return Ledger().held(model)
-
-
-def _synced(target: Target, model: str) -> str:
+def _synced(model: str) -> str:
     """A model that never served has no alias to set."""
-    return try_sync_aliases(target, model) if target.current(model) is not None else ""
+    return try_sync_aliases(model) if Plans().current(model) is not None else ""

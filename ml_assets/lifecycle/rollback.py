@@ -9,13 +9,13 @@ from typing import Any, NamedTuple
 from ml_assets.core.digests import BundleError
 from ml_assets.lifecycle.activation import activate, evidence_of, repeat
 from ml_assets.lifecycle.aliases import try_sync_aliases
-from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import live_plan, previous_version
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.signature import incompatibilities, summary
 from ml_assets.records.version import VersionRecord
 from ml_assets.state.bundles import signature_of_version, store_bundle
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.state.registry import RegistryError
 from ml_assets.state.versions import UnknownVersionError, Versions
 from ml_assets.targets import Rollout, Target
@@ -82,7 +82,8 @@ def rollback(
                 target, model, who, why, to, key, evidence or {}, run_id
             )
         is_on_hold = left > rollout.plan.live.version
-        warning = _also(try_sync_aliases(target, model), _interface(rollout.plan, left))
+        warnings = try_sync_aliases(model), _interface(rollout.plan, left)
+        warning = "; ".join(filter(None, warnings))
         return RolledBack(rollout, left, is_on_hold, warning)
 
 
@@ -105,10 +106,6 @@ def _interface(plan: ServingPlan, left: str) -> str:
     return f"it does not answer every request as {left} did: {summary(found)}"
 
 
-def _also(*warnings: str) -> str:
-    return "; ".join(filter(None, warnings))
-
-
 def _roll_back(
     target: Target,
     model: str,
@@ -119,7 +116,7 @@ def _roll_back(
     evidence: dict[str, Any],
     run_id: str | None,
 ) -> tuple[Rollout, str]:
-    history = target.history(model)
+    history = Plans().history(model)
     if not history:
         raise RollbackError(f"{model} was never deployed: there is nothing to leave")
     before = history[-1]
@@ -141,22 +138,22 @@ def _roll_back(
 def _destination(
     model: str, history: list[ServingPlan], to: str | None
 ) -> VersionRecord:
-    store, on_hold_now = Versions(), on_hold(model)
+    store, on_hold = Versions(), Ledger().held(model)
     served = {plan.live.version for plan in history}
     if to is None:
         gone = served - {*store.names(model)}
-        to = previous_version(history, {*on_hold_now, *gone})
+        to = previous_version(history, {*on_hold, *gone})
         if to is None:
             raise RollbackError(
                 f"{model} has no version to return to: of those that served before"
-                f" {history[-1].live.version}, {_counted(on_hold_now)} on hold and"
+                f" {history[-1].live.version}, {_counted(on_hold)} on hold and"
                 f" {_counted(gone)} gone"
             )
     record = _known(store, model, to)
     if to == history[-1].live.version:
         raise RollbackError(f"version {to} of {model} is the one that serves now")
-    if to in on_hold_now:
-        entry = on_hold_now[to]
+    if to in on_hold:
+        entry = on_hold[to]
         raise RollbackError(
             f"version {to} of {model} is on hold since {entry.time}: {entry.why};"
             f" `ml-assets unhold {model} {to}` takes it off"

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 
 from ml_assets.core.files import home
 from ml_assets.core.storage import storage
-from ml_assets.lifecycle.holds import on_hold
 from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.lifecycle.retention import (
     DAY,
@@ -24,12 +23,12 @@ from ml_assets.records.plan import STAMP, ServingPlan
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.serving.models.rendezvous import rendezvous
 from ml_assets.state.batches import Batches
+from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans
 from ml_assets.state.schema import CURRENT, NEWEST
 from ml_assets.state.steps import StepValues
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
-from ml_assets.targets import Target
 
 # Quotes inside a text are escaped in JSON, so that this is the key of a line.
 VERSION = re.compile(rb'"version":\s*"([^"\\]+)"')
@@ -41,10 +40,10 @@ KINDS = (
 )
 
 
-def take_snapshot(target: Target, model: str, now: float) -> Snapshot:
+def take_snapshot(model: str, now: float) -> Snapshot:
     """Everything that is stored of `model`, as it is now.
 
-    Call it under ``target.lock(model)``.
+    Call it under the lock of the target.
     """
     # Before the rows that refer to them: what is written meanwhile is not there yet.
     leftovers = dict(_leftovers(model))
@@ -55,8 +54,8 @@ def take_snapshot(target: Target, model: str, now: float) -> Snapshot:
     }
     segment_versions = frozenset(_segment_versions(model))
     versions = Versions()
-    history = target.history(model)
-    holds = on_hold(model)
+    history = Plans().history(model)
+    holds = Ledger().held(model)
     gone = {plan.live.version for plan in history} - {*versions.names(model)}
     pointers = [
         (Pointer(p.stage, p.run, Table(p.stage, p.data_version), p.made_of), p.made)

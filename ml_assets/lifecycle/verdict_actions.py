@@ -10,7 +10,7 @@ from ml_assets.lifecycle.plan_transitions import drop, next_step, promote
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
-from ml_assets.state.plans import publish
+from ml_assets.state.plans import Plans, publish
 from ml_assets.targets import Rollout, Target
 
 
@@ -54,8 +54,8 @@ def apply_verdict(
     with target.lock(model):
         # A process that died may have left to us what servers read, and the aliases.
         publish(model)
-        warning = "" if are_synced(model) else try_sync_aliases(target, model)
-        plans = target.history(model)
+        warning = "" if are_synced(model) else try_sync_aliases(model)
+        plans = Plans().history(model)
         now = dt.datetime.now(dt.UTC)
         found = experiment_status(spec, plans, now)
         if found is None:
@@ -77,7 +77,7 @@ def stop(target: Target, model: str, spec: ServingSpec, who: str, why: str) -> O
         If the champion's plan was not activated; what served before serves on.
     """
     with target.lock(model):
-        plans = target.history(model)
+        plans = Plans().history(model)
         found = experiment_status(spec, plans, dt.datetime.now(dt.UTC))
         if found is None:
             raise NoExperimentError(f"{model} has no challenger")
@@ -122,4 +122,4 @@ def _act(target: Target, found: ExperimentStatus, action: Action, who: str) -> O
     plan, kind, why, key = action
     evidence = found.to_dict()
     rollout = activate(target, plan, kind, who, why, evidence, key)
-    return Outcome(found, rollout, try_sync_aliases(target, plan.model))
+    return Outcome(found, rollout, try_sync_aliases(plan.model))

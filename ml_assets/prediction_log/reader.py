@@ -1,7 +1,6 @@
 """The rows that were predicted for, as the log holds them."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -23,9 +22,3 @@ def inputs(texts: Sequence[str], signature: Signature) -> "pd.DataFrame":
         if column.kind in ("number", "integer"):
             frame[column.name] = frame[column.name].astype("float64")
     return frame
-
-
-def signature_of(root: Path, bundle: str) -> Signature:
-    """The request schema of a version, by the directory of its bundle."""
-    data = (root / bundle / "signature.json").read_bytes()
-    return msgspec.json.decode(data, type=Signature)

@@ -8,7 +8,6 @@ old and a new boundary: with two arms exactly the share that is moved.
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from functools import lru_cache
 from hashlib import blake2b
 from itertools import accumulate
 from math import isfinite
@@ -57,22 +56,6 @@ class Assignment:
         hasher = self._hasher.copy()
         hasher.update(entity.encode())
         return bisect_right(self._boundaries, int.from_bytes(hasher.digest()))
-
-
-def arm_of(entity: str, salt: str, shares: Sequence[float]) -> int:
-    """Index of the arm that `entity` is sent to; see `Assignment`.
-
-    Examples
-    --------
-    >>> arm_of("person-17", "census_income", (1.0, 0.0))
-    0
-    """
-    return _assignment(salt, tuple(shares)).arm_of(entity)
-
-
-@lru_cache(maxsize=256)
-def _assignment(salt: str, shares: tuple[float, ...]) -> Assignment:
-    return Assignment(salt, shares)
 
 
 def _boundaries(shares: Sequence[float]) -> tuple[int, ...]:

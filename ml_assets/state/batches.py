@@ -13,6 +13,14 @@ from sqlalchemy import Connection, delete, func, select
 from ml_assets.prediction_log.compaction import Batch, LogFile
 from ml_assets.prediction_log.segments import Kind, numbered
 from ml_assets.state.engine import reading, writing
+from ml_assets.state.rows import (
+    fields,
+    matching,
+    read_rows,
+    read_value,
+    read_values,
+    replace,
+)
 from ml_assets.state.schema import log_files, log_segments
 
 Ranges = list[list[int]]
@@ -25,20 +33,16 @@ class Batches:
 
     def commit(self, model: str, kind: Kind, batch: Batch) -> bool:
         """Let the files of `batch` count, unless one of its segments is in others."""
-        numbers = _by_server(batch.segments)
+        by_server = _by_server(batch.segments)
         with writing(f"log {model} {kind}") as connection:
-            known = _ranges(connection, model, kind, numbers)
-            for server, found in numbers.items():
+            known = _ranges(connection, model, kind, by_server)
+            for server, found in by_server.items():
                 if any(_holds(known.get(server, []), number) for number in found):
                     return False
-            for server, found in numbers.items():
-                row: dict[str, Any] = {"numbers": _joined(known.get(server, []), found)}
-                if server in known:
-                    same = _of(model, kind) & (log_segments.c.server == server)
-                    connection.execute(log_segments.update().where(same).values(row))
-                else:
-                    row |= {"model": model, "kind": kind, "server": server}
-                    connection.execute(log_segments.insert().values(row))
+            for server, found in by_server.items():
+                numbers = _joined(known.get(server, []), found)
+                key = {"model": model, "kind": kind, "server": server}
+                replace(connection, log_segments, **key, numbers=numbers)
             for file in batch.files:
                 given = file._asdict() | {"model": model, "kind": kind}
                 connection.execute(log_files.insert().values(given))
@@ -59,38 +63,26 @@ class Batches:
     def files(self, model: str, kind: Kind, since: float = 0.0) -> list[LogFile]:
         """Files with a prediction or label of `since` (unix time) or later, by day."""
         rows = log_files.c
-        wanted = (
-            select(*[rows[name] for name in LogFile._fields])
-            .where(rows.model == model, rows.kind == kind, rows.newest >= since)
-            .order_by(rows.day, rows.name)
-        )
-        with reading() as connection:
-            return [LogFile(*row) for row in connection.execute(wanted)]
+        wanted = _files(model=model, kind=kind).where(rows.newest >= since)
+        found = read_rows(wanted.order_by(rows.day, rows.name))
+        return [LogFile(*row) for row in found]
 
     def files_of(self, model: str, batch: str) -> list[LogFile]:
         """The files of one batch."""
-        rows = log_files.c
-        wanted = select(*[rows[name] for name in LogFile._fields])
-        of_batch = wanted.where(rows.batch == batch, rows.model == model)
-        with reading() as connection:
-            return [LogFile(*row) for row in connection.execute(of_batch)]
+        return [LogFile(*row) for row in read_rows(_files(batch=batch, model=model))]
 
     def newest(self, model: str, until: float) -> float:
         """Unix time of the newest prediction of all files that end up to `until`."""
-        rows = log_files.c
-        wanted = select(func.max(rows.newest)).where(
-            rows.model == model, rows.kind == "predictions", rows.newest <= until
-        )
-        with reading() as connection:
-            return connection.scalar(wanted) or 0.0
+        of_kind = matching(log_files, model=model, kind="predictions")
+        newest = log_files.c.newest
+        wanted = select(func.max(newest)).where(of_kind, newest <= until)
+        return read_value(wanted) or 0.0
 
     def known(self, names: Iterable[str]) -> set[str]:
         """Those of `names` that are files that count."""
-        found: set[str] = set()
-        with reading() as connection:
-            for part in _parts(names):
-                wanted = select(log_files.c.name).where(log_files.c.name.in_(part))
-                found |= {*connection.scalars(wanted)}
+        name, found = log_files.c.name, set[str]()
+        for part in _parts(names):
+            found |= {*read_values(select(name).where(name.in_(part)))}
         return found
 
     def remove(self, model: str, names: Sequence[str]) -> None:
@@ -107,8 +99,8 @@ def _parts(names: Iterable[str]) -> Iterator[list[str]]:
         yield found[at : at + PARAMETERS]
 
 
-def _of(model: str, kind: Kind) -> Any:
-    return (log_segments.c.model == model) & (log_segments.c.kind == kind)
+def _files(**values: Any) -> Any:
+    return fields(log_files, LogFile).where(matching(log_files, **values))
 
 
 def _by_server(segments: Iterable[str]) -> dict[str, list[int]]:
@@ -124,7 +116,8 @@ def _ranges(
     found: dict[str, Ranges] = {}
     for part in _parts(servers):
         wanted = select(log_segments.c.server, log_segments.c.numbers).where(
-            _of(model, kind), log_segments.c.server.in_(part)
+            matching(log_segments, model=model, kind=kind),
+            log_segments.c.server.in_(part),
         )
         found |= {server: ranges for server, ranges in connection.execute(wanted)}
     return found

@@ -16,7 +16,7 @@ from ml_assets.records.ledger_entry import Entry
 from ml_assets.state import ledger
 from ml_assets.state.drift_reports import DriftReports
 from ml_assets.state.engine import reading, writing
-from ml_assets.state.rows import replace
+from ml_assets.state.rows import fields, matching, read_row, replace
 from ml_assets.state.schema import blocked_contracts, contracts
 
 if TYPE_CHECKING:
@@ -62,8 +62,7 @@ class Accepted(NamedTuple):
 def accepted(model: str) -> Accepted | None:
     """The contract that data has to fit; None where none was accepted yet."""
     wanted = select(contracts.c.contract, contracts.c.accepted)
-    with reading() as connection:
-        row = connection.execute(wanted.where(contracts.c.model == model)).one_or_none()
+    row = read_row(wanted.where(contracts.c.model == model))
     return None if row is None else Accepted(*row)
 
 
@@ -150,14 +149,14 @@ def drifted_columns(model: str, since: float) -> dict[str, str]:
 
 
 def _keep(connection: Connection, model: str, contract: str) -> None:
-    row = {"contract": contract, "accepted": time.time()}
-    replace(connection, contracts, model=model, **row)
-    waiting = blocked_contracts.c.model == model
+    now = time.time()
+    replace(connection, contracts, model=model, contract=contract, accepted=now)
+    waiting = matching(blocked_contracts, model=model)
     connection.execute(blocked_contracts.delete().where(waiting))
 
 
 def _blocked(connection: Connection, model: str) -> Blocked | None:
-    wanted = select(*(blocked_contracts.c[name] for name in Blocked._fields))
-    same = blocked_contracts.c.model == model
-    row = connection.execute(wanted.where(same)).one_or_none()
+    same = matching(blocked_contracts, model=model)
+    wanted = fields(blocked_contracts, Blocked).where(same)
+    row = connection.execute(wanted).one_or_none()
     return None if row is None else Blocked(*row)

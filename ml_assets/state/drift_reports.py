@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 
 from ml_assets.core.storage import storage
-from ml_assets.state.engine import reading, writing
+from ml_assets.state.engine import writing
+from ml_assets.state.rows import (
+    fields,
+    matching,
+    read_row,
+    read_rows,
+    read_value,
+    read_values,
+)
 from ml_assets.state.schema import drift_reports
 
 
@@ -43,29 +51,25 @@ class DriftReports:
         data = json.dumps(value, indent=2, sort_keys=True).encode() + b"\n"
         # Before the row. What was left by one that died here is as good.
         storage().create(object_name(model, report), data)
+        row = {"source": source, "version": version, "made": time.time()}
         with writing(model) as connection:
             if connection.scalar(_one(model, report)) is not None:
                 return False
-            row = {"source": source, "version": version, "made": time.time()}
             new = drift_reports.insert().values(model=model, report=report, **row)
             connection.execute(new)
         return True
 
     def has(self, model: str, report: str) -> bool:
         """Whether the report was made."""
-        with reading() as connection:
-            return connection.scalar(_one(model, report)) is not None
+        return read_value(_one(model, report)) is not None
 
     def latest(
         self, model: str, source: str, version: str | None = None
     ) -> Made | None:
         """The newest report of a source, on `version` where it is given."""
-        wanted = _of(model, source)
-        if version is not None:
-            wanted = wanted.where(drift_reports.c.version == version)
-        newest = wanted.order_by(drift_reports.c.made.desc()).limit(1)
-        with reading() as connection:
-            row = connection.execute(newest).one_or_none()
+        named = {} if version is None else {"version": version}
+        wanted = _made(model=model, source=source, **named)
+        row = read_row(wanted.order_by(drift_reports.c.made.desc()).limit(1))
         return None if row is None else Made(*row)
 
     def newest(self) -> dict[tuple[str, str], Made]:
@@ -77,16 +81,13 @@ class DriftReports:
             last,
             (by[0] == last.c.model) & (by[1] == last.c.source) & (made == last.c.made),
         )
-        with reading() as connection:
-            rows = connection.execute(wanted)
-            return {(row[0], row[1]): Made(row[2], row[3]) for row in rows}
+        return {(row[0], row[1]): Made(row[2], row[3]) for row in read_rows(wanted)}
 
     def since(self, model: str, source: str, moment: float) -> list[str]:
         """Reports of a source that were made at or after Unix second `moment`."""
-        wanted = _of(model, source).where(drift_reports.c.made >= moment)
-        with reading() as connection:
-            rows = connection.execute(wanted.order_by(drift_reports.c.made))
-            return [row.report for row in rows]
+        made = drift_reports.c.made
+        wanted = _made(model=model, source=source).where(made >= moment)
+        return read_values(wanted.order_by(made))
 
     def read(self, model: str, report: str) -> dict[str, Any] | None:
         """The report with that id; None where it was removed."""
@@ -95,22 +96,15 @@ class DriftReports:
 
     def remove(self, model: str, report: str) -> None:
         """Forget a report and remove its object."""
+        same = matching(drift_reports, model=model, report=report)
         with writing(model) as connection:
-            gone = drift_reports.delete().where(*_is(model, report))
-            connection.execute(gone)
+            connection.execute(drift_reports.delete().where(same))
         storage().remove([object_name(model, report)])
 
 
-def _is(model: str, report: str) -> tuple[Any, Any]:
-    return drift_reports.c.model == model, drift_reports.c.report == report
+def _made(**values: str) -> Any:
+    return fields(drift_reports, Made).where(matching(drift_reports, **values))
 
 
 def _one(model: str, report: str) -> Any:
-    return select(drift_reports.c.report).where(*_is(model, report))
-
-
-def _of(model: str, source: str) -> Any:
-    wanted = select(drift_reports.c.report, drift_reports.c.made)
-    return wanted.where(
-        drift_reports.c.model == model, drift_reports.c.source == source
-    )
+    return _made(model=model, report=report)

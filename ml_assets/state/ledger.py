@@ -12,11 +12,11 @@ configured, the hash is signed: see `ml_assets.core.signing`.
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Row, func, select
 
 from ml_assets.core.signing import keys
 from ml_assets.records.ledger_entry import (
@@ -29,6 +29,7 @@ from ml_assets.records.ledger_entry import (
 )
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.ledger_chain import Head, entry_of, head_text, problems_of
+from ml_assets.state.rows import fields, read_rows, read_values
 from ml_assets.state.schema import ledger, ledger_heads
 
 
@@ -112,15 +113,12 @@ class Ledger:
 
     def newest(self) -> dict[str, tuple[int, str]]:
         """The number and hash of the last entry of every ledger."""
-        with reading() as connection:
-            rows = connection.execute(select(ledger_heads))
-            return {row.model: (row.seq, row.hash) for row in rows}
+        rows = read_rows(select(ledger_heads))
+        return {row.model: (row.seq, row.hash) for row in rows}
 
     def models(self) -> list[str]:
         """What has a ledger."""
-        with reading() as connection:
-            found = connection.scalars(select(ledger_heads.c.model))
-            return sorted(found)
+        return sorted(read_values(select(ledger_heads.c.model)))
 
     def entries(
         self,
@@ -141,9 +139,7 @@ class Ledger:
             Only those of this version.
         """
         wanted = _narrowed(_rows(model), kinds, version).where(ledger.c.seq > after)
-        with reading() as connection:
-            found = map(entry_of, connection.execute(wanted))
-            return [entry for entry in found if entry is not None]
+        return _readable(read_rows(wanted))
 
     def last(
         self, model: str, kinds: Collection[str] = (), version: str | None = None
@@ -151,9 +147,7 @@ class Ledger:
         """The newest entry that can be read, of these kinds and of this version."""
         wanted = _narrowed(_rows(model), kinds, version)
         newest = wanted.order_by(None).order_by(ledger.c.seq.desc())
-        with reading() as connection:
-            found = map(entry_of, connection.execute(newest.limit(100)))
-            return next((entry for entry in found if entry is not None), None)
+        return next(iter(_readable(read_rows(newest.limit(100)))), None)
 
     def find(self, model: str, key: str) -> Entry | None:
         """The entry with this key."""
@@ -168,10 +162,8 @@ class Ledger:
         """
         stops = ledger.c.kind.in_(["hold", "release_hold"])
         unknown = ledger.c.kind.not_in(KINDS)
-        with reading() as connection:
-            rows = connection.execute(_rows(model).where(stops | unknown)).all()
-        entries = map(entry_of, rows)
-        return active_holds([entry for entry in entries if entry is not None])
+        rows = read_rows(_rows(model).where(stops | unknown))
+        return active_holds(_readable(rows))
 
     def verify(self, model: str, since: int = 0) -> list[Problem]:
         """What is wrong with the ledger of `model`; empty where nothing is.
@@ -208,6 +200,10 @@ def active_holds(entries: list[Entry]) -> dict[str, Entry]:
     return found
 
 
+def _readable(rows: Iterable[Row[Any]]) -> list[Entry]:
+    return [entry for entry in map(entry_of, rows) if entry is not None]
+
+
 def _rows(model: str) -> Any:
     return select(ledger).where(ledger.c.model == model).order_by(ledger.c.seq)
 
@@ -224,6 +220,6 @@ def _find(connection: Connection, model: str, key: str) -> Entry | None:
 
 
 def _head(connection: Connection, model: str) -> Head | None:
-    wanted = select(*[ledger_heads.c[name] for name in Head._fields])
+    wanted = fields(ledger_heads, Head)
     row = connection.execute(wanted.where(ledger_heads.c.model == model)).one_or_none()
     return Head(*row) if row is not None else None

@@ -17,7 +17,7 @@ from ml_assets.records.plan import Signature
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.bundles import served_signature
 from ml_assets.state.engine import reading, writing
-from ml_assets.state.rows import replace
+from ml_assets.state.rows import matching, replace
 from ml_assets.state.schema import first_trainings
 
 if TYPE_CHECKING:
@@ -113,15 +113,14 @@ def _fix(
         known = _fixed(connection, kind, spec)
         if known is not None and known != instead_of:
             return known
-        key = {"model": spec.name, "kind": kind}
-        row = {"target": spec.target, "fixed": fixed}
-        replace(connection, first_trainings, **key, **row)
+        key = {"model": spec.name, "kind": kind, "target": spec.target}
+        replace(connection, first_trainings, **key, fixed=fixed)
     return fixed
 
 
 def _fixed(connection: Connection, kind: str, spec: ModelSpec) -> dict[str, Any] | None:
-    row = first_trainings.c
     # With another target, the model predicts something else now.
-    same = (row.model == spec.name, row.kind == kind, row.target == spec.target)
-    found: dict[str, Any] | None = connection.scalar(select(row.fixed).where(*same))
+    key = {"model": spec.name, "kind": kind, "target": spec.target}
+    wanted = select(first_trainings.c.fixed).where(matching(first_trainings, **key))
+    found: dict[str, Any] | None = connection.scalar(wanted)
     return found

@@ -15,6 +15,7 @@ from ml_assets.core.storage import storage
 from ml_assets.records.plan import ServingPlan, digest, encode
 from ml_assets.serving.models.published_plans import PublishedPlans, StalePlanError
 from ml_assets.state.engine import reading, writing
+from ml_assets.state.rows import read_rows, read_value, read_values
 from ml_assets.state.schema import plans
 
 
@@ -66,8 +67,7 @@ class Plans:
 
     def models(self) -> list[str]:
         """Names of the models that have a plan."""
-        with reading() as connection:
-            return sorted(connection.scalars(select(plans.c.model).distinct()))
+        return sorted(read_values(select(plans.c.model).distinct()))
 
     def current(self, model: str) -> ServingPlan | None:
         """The active plan, or None where the model was never deployed."""
@@ -82,18 +82,15 @@ class Plans:
         LookupError
             If there is none.
         """
-        wanted = _plans(model).where(plans.c.generation == generation)
-        with reading() as connection:
-            found = connection.scalar(wanted)
+        found = read_value(_plans(model).where(plans.c.generation == generation))
         if found is None:
             raise LookupError(f"there is no plan {generation} of {model}")
         return _plan(found)
 
     def history(self, model: str) -> list[ServingPlan]:
         """Every plan of the model, oldest first."""
-        with reading() as connection:
-            found = connection.scalars(_plans(model).order_by(plans.c.generation))
-            return [_plan(text) for text in found]
+        oldest_first = _plans(model).order_by(plans.c.generation)
+        return [_plan(text) for text in read_values(oldest_first)]
 
     def active(self) -> dict[str, ServingPlan]:
         """The active plan of every model."""
@@ -107,15 +104,11 @@ class Plans:
             (plans.c.model == newest.c.model)
             & (plans.c.generation == newest.c.generation),
         )
-        with reading() as connection:
-            rows = connection.execute(wanted).all()
-        return {model: _plan(text) for model, text in rows}
+        return {model: _plan(text) for model, text in read_rows(wanted)}
 
     def unpublished(self) -> set[str]:
         """Models whose deployer died, or lost the storage, before it published."""
-        with reading() as connection:
-            wanted = select(plans.c.model).where(~plans.c.published)
-            return {*connection.scalars(wanted)}
+        return {*read_values(select(plans.c.model).where(~plans.c.published))}
 
     def late(self) -> list[str]:
         """Models whose active plan is not the one that servers read.

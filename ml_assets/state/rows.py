@@ -1,21 +1,57 @@
-"""Statements on single rows that several stores need."""
+"""Statements that several stores need, and what one alone reads."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select
 
-Row = Mapping[str, Any]
+from ml_assets.state.engine import reading
+
+Values = Mapping[str, Any]
+
+
+def read_rows(statement: Select[Any]) -> Sequence[Any]:
+    """The rows of a statement, in a transaction of its own."""
+    with reading() as connection:
+        return connection.execute(statement).all()
+
+
+def read_row(statement: Select[Any]) -> Any:
+    """The first row; None where there is none."""
+    with reading() as connection:
+        return connection.execute(statement).first()
+
+
+def read_values(statement: Select[Any]) -> list[Any]:
+    """The first column of every row."""
+    with reading() as connection:
+        return [*connection.scalars(statement)]
+
+
+def read_value(statement: Select[Any]) -> Any:
+    """The first column of the first row; None where there is no row."""
+    with reading() as connection:
+        return connection.scalar(statement)
+
+
+def matching(table: Table, **values: Any) -> ColumnElement[bool]:
+    """The condition that columns of a row have these values."""
+    return and_(*(table.c[name] == value for name, value in values.items()))
+
+
+def fields(table: Table, kind: Any) -> Select[Any]:
+    """The columns that the named tuple `kind` has, in its order."""
+    return select(*(table.c[name] for name in kind._fields))
 
 
 def replace(connection: Connection, table: Table, **row: Any) -> None:
     """Write a row, in place of the one with its key if there is one."""
-    same = and_(*(column == row[column.name] for column in table.primary_key))
-    connection.execute(table.delete().where(same))
+    key = {column.name: row[column.name] for column in table.primary_key}
+    connection.execute(table.delete().where(matching(table, **key)))
     connection.execute(table.insert().values(row))
 
 
-def add_missing(connection: Connection, table: Table, rows: Iterable[Row]) -> int:
+def add_missing(connection: Connection, table: Table, rows: Iterable[Values]) -> int:
     """Insert the rows whose key is not there yet; how many were not.
 
     Every row names the same columns, all of the key among them.

@@ -1,5 +1,7 @@
 """The tables of the state, as the newest revision leaves them."""
 
+from typing import Any
+
 from sqlalchemy import (
     JSON,
     Boolean,
@@ -14,21 +16,35 @@ from sqlalchemy import (
     UniqueConstraint,
     text,
 )
+from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
+
+
+def _key(*names: str) -> list[Column[str]]:
+    return [Column(name, String, primary_key=True) for name in names]
+
+
+def _required(kind: type[TypeEngine[Any]], *names: str) -> list[Column[Any]]:
+    return [Column(name, kind, nullable=False) for name in names]
+
+
+def _partial_index(name: str, *columns: str, where: str) -> Index:
+    rows = text(where)
+    return Index(name, *columns, sqlite_where=rows, postgresql_where=rows)
+
 
 # One decision a row. `line` is the canonical JSON of which `hash` is made; the columns
 # before it repeat what of it is searched.
 ledger = Table(
     "ledger",
     metadata,
-    Column("model", String, primary_key=True),
+    *_key("model"),
     Column("seq", Integer, primary_key=True, autoincrement=False),
-    Column("kind", String, nullable=False),
-    Column("version", String, nullable=False),
+    *_required(String, "kind", "version"),
     Column("key", String),
-    Column("line", Text, nullable=False),
-    Column("hash", String, nullable=False),
+    *_required(Text, "line"),
+    *_required(String, "hash"),
     Column("signature", String),
     UniqueConstraint("model", "key"),
     Index("ledger_by_kind", "model", "kind"),
@@ -39,9 +55,9 @@ ledger = Table(
 ledger_heads = Table(
     "ledger_heads",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("seq", Integer, nullable=False),
-    Column("hash", String, nullable=False),
+    *_key("model"),
+    *_required(Integer, "seq"),
+    *_required(String, "hash"),
     Column("signature", String),
 )
 
@@ -49,25 +65,20 @@ ledger_heads = Table(
 plans = Table(
     "plans",
     metadata,
-    Column("model", String, primary_key=True),
+    *_key("model"),
     Column("generation", Integer, primary_key=True, autoincrement=False),
-    Column("digest", String, nullable=False),
-    Column("plan", Text, nullable=False),
-    Column("published", Boolean, nullable=False),
-    Index(
-        "plans_unpublished",
-        "model",
-        sqlite_where=text("NOT published"),
-        postgresql_where=text("NOT published"),
-    ),
+    *_required(String, "digest"),
+    *_required(Text, "plan"),
+    *_required(Boolean, "published"),
+    _partial_index("plans_unpublished", "model", where="NOT published"),
 )
 
 # The last entry of a ledger after which the registry's aliases were set.
 alias_syncs = Table(
     "alias_syncs",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("seq", Integer, nullable=False),
+    *_key("model"),
+    *_required(Integer, "seq"),
 )
 
 # Which table a run made of a stage; the run is CURRENT or NEWEST for the one that runs
@@ -76,12 +87,10 @@ CURRENT, NEWEST = "current", "newest"
 table_pointers = Table(
     "table_pointers",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("stage", String, primary_key=True),
-    Column("run", String, primary_key=True),
-    Column("data_version", String, nullable=False),
+    *_key("model", "stage", "run"),
+    *_required(String, "data_version"),
     Column("made_of", String),
-    Column("made", Float, nullable=False),
+    *_required(Float, "made"),
     Index("table_pointers_by_table", "model", "stage", "data_version"),
     Index("table_pointers_by_origin", "model", "made_of"),
 )
@@ -90,73 +99,61 @@ table_pointers = Table(
 step_values = Table(
     "step_values",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("run", String, primary_key=True),
-    Column("name", String, primary_key=True),
-    Column("value", Text, nullable=False),
-    Column("made", Float, nullable=False),
+    *_key("model", "run", "name"),
+    *_required(Text, "value"),
+    *_required(Float, "made"),
 )
 
 # The last validation of each raw table; `report` names the object with its findings.
 validations = Table(
     "validations",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("data_version", String, primary_key=True),
-    Column("report", String, nullable=False),
-    Column("passed", Boolean, nullable=False),
+    *_key("model", "data_version"),
+    *_required(String, "report"),
+    *_required(Boolean, "passed"),
 )
 
 # What the last accepted raw data looked like.
 contracts = Table(
     "contracts",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("contract", Text, nullable=False),
-    Column("accepted", Float, nullable=False),
+    *_key("model"),
+    *_required(Text, "contract"),
+    *_required(Float, "accepted"),
 )
 
 # Data that broke the contract and waits to be accepted.
 blocked_contracts = Table(
     "blocked_contracts",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("data_version", String, nullable=False),
-    Column("since", String, nullable=False),
-    Column("moved", JSON, nullable=False),
-    Column("contract", Text, nullable=False),
+    *_key("model"),
+    *_required(String, "data_version", "since"),
+    *_required(JSON, "moved"),
+    *_required(Text, "contract"),
 )
 
 # What the first training on a target fixed for all later ones.
 first_trainings = Table(
     "first_trainings",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("kind", String, primary_key=True),
-    Column("target", String, nullable=False),
-    Column("fixed", JSON, nullable=False),
+    *_key("model", "kind"),
+    *_required(String, "target"),
+    *_required(JSON, "fixed"),
 )
 
 # Every version; one without a record was reserved, and is trained or was given up.
 # `evaluation` is JSON with what the gate decided, `reserved` in Unix seconds.
-_IS_RECORDED = text("record IS NOT NULL")
+_RECORDED = "record IS NOT NULL"
 versions = Table(
     "versions",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("version", String, primary_key=True),
-    Column("owner", String, nullable=False),
-    Column("reserved", Float, nullable=False),
+    *_key("model", "version"),
+    *_required(String, "owner"),
+    *_required(Float, "reserved"),
     Column("registry_version", String),
     Column("record", Text),
     Column("evaluation", Text),
-    Index(
-        "versions_recorded",
-        "model",
-        "version",
-        sqlite_where=_IS_RECORDED,
-        postgresql_where=_IS_RECORDED,
-    ),
+    _partial_index("versions_recorded", "model", "version", where=_RECORDED),
     Index("versions_by_owner", "model", "owner"),
     Index("versions_by_number", "model", "registry_version"),
 )
@@ -165,11 +162,9 @@ versions = Table(
 drift_reports = Table(
     "drift_reports",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("report", String, primary_key=True),
-    Column("source", String, nullable=False),
-    Column("version", String, nullable=False),
-    Column("made", Float, nullable=False),
+    *_key("model", "report"),
+    *_required(String, "source", "version"),
+    *_required(Float, "made"),
     Index("drift_reports_by_time", "model", "source", "made"),
 )
 
@@ -177,15 +172,12 @@ drift_reports = Table(
 log_files = Table(
     "log_files",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("model", String, nullable=False),
-    Column("kind", String, nullable=False),
-    Column("batch", String, nullable=False),
-    Column("day", String, nullable=False),
-    Column("rows", Integer, nullable=False),
-    Column("newest", Float, nullable=False),
-    Column("sha256", String, nullable=False),
-    Column("versions", JSON, nullable=False),
+    *_key("name"),
+    *_required(String, "model", "kind", "batch", "day"),
+    *_required(Integer, "rows"),
+    *_required(Float, "newest"),
+    *_required(String, "sha256"),
+    *_required(JSON, "versions"),
     Index("log_files_by_time", "model", "kind", "newest"),
     Index("log_files_by_batch", "batch"),
 )
@@ -194,26 +186,24 @@ log_files = Table(
 log_segments = Table(
     "log_segments",
     metadata,
-    Column("model", String, primary_key=True),
-    Column("kind", String, primary_key=True),
-    Column("server", String, primary_key=True),
-    Column("numbers", JSON, nullable=False),
+    *_key("model", "kind", "server"),
+    *_required(JSON, "numbers"),
 )
 
 # What was seen in the registry of images, under the digest of the code location's.
 releases = Table(
     "releases",
     metadata,
-    Column("digest", String, primary_key=True),
-    Column("release", Text, nullable=False),
+    *_key("digest"),
+    *_required(Text, "release"),
 )
 
 # The tags that are polled, and what they pointed at in the last poll.
 release_tags = Table(
     "release_tags",
     metadata,
-    Column("name", String, primary_key=True),
-    Column("digest", String, nullable=False),
+    *_key("name"),
+    *_required(String, "digest"),
 )
 
 # Attempts to change an environment. `failure` is written before one is reverted;
@@ -221,9 +211,9 @@ release_tags = Table(
 delivery_attempts = Table(
     "delivery_attempts",
     metadata,
-    Column("environment", String, primary_key=True),
+    *_key("environment"),
     Column("number", Integer, primary_key=True, autoincrement=False),
-    Column("attempt", Text, nullable=False),
+    *_required(Text, "attempt"),
     Column("failure", Text),
     Column("entry", Integer),
 )
@@ -232,7 +222,7 @@ delivery_attempts = Table(
 notifications = Table(
     "notifications",
     metadata,
-    Column("key", String, primary_key=True),
+    *_key("key"),
     Column("claimed_at", Float, nullable=False, index=True),
 )
 
@@ -240,7 +230,6 @@ notifications = Table(
 notification_counts = Table(
     "notification_counts",
     metadata,
-    Column("kind", String, primary_key=True),
-    Column("result", String, primary_key=True),
-    Column("number", Integer, nullable=False),
+    *_key("kind", "result"),
+    *_required(Integer, "number"),
 )

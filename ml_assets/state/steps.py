@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
-from ml_assets.state.engine import reading, writing
-from ml_assets.state.rows import replace
+from ml_assets.state.engine import writing
+from ml_assets.state.rows import matching, read_rows, read_value, replace
 from ml_assets.state.schema import step_values
 
 
@@ -45,10 +45,8 @@ class StepValues:
         MissingStepError
             If it is not there.
         """
-        row = step_values.c
-        same = (row.model == model, row.run == run, row.name == name)
-        with reading() as connection:
-            found = connection.scalar(select(row.value).where(*same))
+        same = matching(step_values, model=model, run=run, name=name)
+        found = read_value(select(step_values.c.value).where(same))
         if found is None:
             raise MissingStepError(
                 f"the output {name} of run {run} of {model} is no longer there;"
@@ -61,12 +59,11 @@ class StepValues:
         row = step_values.c
         size = func.sum(func.length(row.value))
         wanted = select(row.run, func.max(row.made), size).where(row.model == model)
-        with reading() as connection:
-            rows = connection.execute(wanted.group_by(row.run)).all()
-        return [RunSteps(run, made, int(size)) for run, made, size in rows]
+        found = read_rows(wanted.group_by(row.run))
+        return [RunSteps(run, made, int(size)) for run, made, size in found]
 
     def remove(self, model: str, run: str) -> None:
         """Remove the values of a run."""
-        same = (step_values.c.model == model, step_values.c.run == run)
+        same = matching(step_values, model=model, run=run)
         with writing(model) as connection:
-            connection.execute(step_values.delete().where(*same))
+            connection.execute(step_values.delete().where(same))

@@ -19,8 +19,8 @@ from sqlalchemy import Connection, select
 from ml_assets.core.files import below
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import Kind
-from ml_assets.state.engine import reading, writing
-from ml_assets.state.rows import replace
+from ml_assets.state.engine import writing
+from ml_assets.state.rows import fields, matching, read_rows, replace
 from ml_assets.state.schema import CURRENT, NEWEST, table_pointers
 
 if TYPE_CHECKING:
@@ -186,10 +186,10 @@ class Tables:
         """
         row = table_pointers.c
         wanted = select(row.run, row.data_version, row.made_of).where(
-            *_of_stage(model, stage), row.run.in_([*run_ids, NEWEST, CURRENT])
+            matching(table_pointers, model=model, stage=stage),
+            row.run.in_([*run_ids, NEWEST, CURRENT]),
         )
-        with reading() as connection:
-            known = {found.run: found for found in connection.execute(wanted)}
+        known = {found.run: found for found in read_rows(wanted)}
         for run in (*run_ids, *([NEWEST] if unchecked else []), CURRENT):
             if run in known:
                 found = known[run]
@@ -206,16 +206,15 @@ class Tables:
 
     def pointers(self, model: str) -> list[Pointer]:
         """Every row that points at a table of a model."""
-        wanted = select(*(table_pointers.c[name] for name in Pointer._fields))
-        with reading() as connection:
-            rows = connection.execute(wanted.where(table_pointers.c.model == model))
-            return [Pointer(*row) for row in rows]
+        wanted = fields(table_pointers, Pointer)
+        rows = read_rows(wanted.where(table_pointers.c.model == model))
+        return [Pointer(*row) for row in rows]
 
     def forget(self, model: str, stage: str, run_id: str) -> None:
         """Remove the row of a run, which leaves the table where it is."""
-        same = (*_of_stage(model, stage), table_pointers.c.run == run_id)
+        same = matching(table_pointers, model=model, stage=stage, run=run_id)
         with writing(model) as connection:
-            connection.execute(table_pointers.delete().where(*same))
+            connection.execute(table_pointers.delete().where(same))
 
     def remove(self, model: str, stage: str, version: str) -> bool:
         """Remove a table unless a row refers to it; whether it is gone."""
@@ -230,10 +229,6 @@ class Tables:
                 return False
             storage().remove([table_name(model, stage, version)])
         return True
-
-
-def _of_stage(model: str, stage: str) -> tuple[Any, Any]:
-    return table_pointers.c.model == model, table_pointers.c.stage == stage
 
 
 def _point(

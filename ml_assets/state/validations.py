@@ -8,11 +8,11 @@ import hashlib
 import json
 from typing import Any
 
-from sqlalchemy import Row, select
+from sqlalchemy import select
 
 from ml_assets.core.storage import storage
-from ml_assets.state.engine import reading, writing
-from ml_assets.state.rows import replace
+from ml_assets.state.engine import writing
+from ml_assets.state.rows import matching, read_row, replace
 from ml_assets.state.schema import validations
 
 
@@ -55,19 +55,15 @@ class Validations:
 
     def remove(self, model: str, name: str) -> None:
         """Remove a report, after the row that names it."""
-        same = (*_is(model, data_version_of(name)), validations.c.report == name)
+        key = {"model": model, "data_version": data_version_of(name)}
+        same = matching(validations, **key, report=name)
         with writing(model) as connection:
-            connection.execute(validations.delete().where(*same))
+            connection.execute(validations.delete().where(same))
         with writing(model) as connection:
-            if connection.scalar(select(validations.c.report).where(*same)) is None:
+            if connection.scalar(select(validations.c.report).where(same)) is None:
                 storage().remove([name])
 
 
-def _is(model: str, data_version: str) -> tuple[Any, Any]:
-    return validations.c.model == model, validations.c.data_version == data_version
-
-
-def _row(model: str, data_version: str) -> Row[Any] | None:
-    wanted = select(validations).where(*_is(model, data_version))
-    with reading() as connection:
-        return connection.execute(wanted).one_or_none()
+def _row(model: str, data_version: str) -> Any:
+    same = matching(validations, model=model, data_version=data_version)
+    return read_row(select(validations).where(same))

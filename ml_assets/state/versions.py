@@ -20,6 +20,13 @@ from ml_assets.core.storage import storage
 from ml_assets.records.plan import STAMP, encode
 from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.state.engine import reading, writing
+from ml_assets.state.rows import (
+    matching,
+    read_row,
+    read_rows,
+    read_value,
+    read_values,
+)
 from ml_assets.state.schema import versions
 
 PROFILE = "profile.json"
@@ -89,45 +96,32 @@ class Versions:
     def remove(self, model: str, version: str) -> None:
         """Let the version exist no more; its objects are removed by the caller."""
         with writing(model) as connection:
-            connection.execute(versions.delete().where(*_is(model, version)))
+            connection.execute(versions.delete().where(_is(model, version)))
 
     def unfinished(self, model: str) -> dict[str, float]:
         """Reserved versions without a record, and the Unix seconds of that."""
         wanted = select(versions.c.version, versions.c.reserved).where(
             versions.c.model == model, versions.c.record.is_(None)
         )
-        with reading() as connection:
-            return {name: moment for name, moment in connection.execute(wanted)}
+        return {name: moment for name, moment in read_rows(wanted)}
 
     def models(self) -> list[str]:
         """Models that have a version."""
         wanted = select(versions.c.model).where(_IS_RECORDED)
-        with reading() as connection:
-            return sorted(connection.scalars(wanted.distinct()))
+        return sorted(read_values(wanted.distinct()))
 
     def names(self, model: str) -> list[str]:
         """Versions of `model` that exist, oldest first."""
-        with reading() as connection:
-            found = connection.scalars(
-                _recorded(model, "version").order_by(versions.c.version)
-            )
-            return [*found]
+        return read_values(_recorded(model, "version").order_by(versions.c.version))
 
     def latest(self, model: str, count: int | None = 1) -> list[str]:
         """The newest versions of `model`, newest first; None for all."""
-        newest = (
-            _recorded(model, "version").order_by(versions.c.version.desc()).limit(count)
-        )
-        with reading() as connection:
-            return [*connection.scalars(newest)]
+        return read_values(_newest(_recorded(model, "version"), count))
 
     def count(self, model: str) -> int:
         """How many versions of `model` exist."""
-        wanted = select(func.count()).select_from(
-            _recorded(model, "version").subquery()
-        )
-        with reading() as connection:
-            return int(connection.scalar(wanted) or 0)
+        counted = _recorded(model, "version").subquery()
+        return int(read_value(select(func.count()).select_from(counted)))
 
     def newest(self, model: str) -> VersionRecord | None:
         """The record of the newest version; None where there is none."""
@@ -160,18 +154,15 @@ class Versions:
 
     def records(self, model: str) -> list[VersionRecord]:
         """Every version of `model`, oldest first."""
-        oldest = _recorded(model, "record").order_by(versions.c.version)
-        with reading() as connection:
-            return [_record(text) for text in connection.scalars(oldest)]
+        oldest_first = _recorded(model, "record").order_by(versions.c.version)
+        return [_record(text) for text in read_values(oldest_first)]
 
     def judged(
         self, model: str, limit: int | None = None
     ) -> list[tuple[VersionRecord, dict[str, Any] | None]]:
         """Record and evaluation of the newest versions, newest first; None for all."""
-        wanted = _recorded(model, "record", "evaluation")
-        newest = wanted.order_by(versions.c.version.desc()).limit(limit)
-        with reading() as connection:
-            return [_judged(row) for row in connection.execute(newest)]
+        newest = _newest(_recorded(model, "record", "evaluation"), limit)
+        return [_judged(row) for row in read_rows(newest)]
 
     def judged_of_all(
         self, limit: int, others: Collection[tuple[str, str]] = ()
@@ -217,15 +208,12 @@ class Versions:
     def last_evaluated(self, model: str) -> str | None:
         """The newest version that has an evaluation."""
         wanted = _recorded(model, "version").where(versions.c.evaluation.is_not(None))
-        with reading() as connection:
-            newest = wanted.order_by(versions.c.version.desc()).limit(1)
-            return cast(str | None, connection.scalar(newest))
+        return cast(str | None, read_value(_newest(wanted)))
 
     def digests(self, model: str, version: str) -> dict[str, str]:
         """SHA-256 of record and evaluation, by the names that the ledger gives them."""
         columns = ("record", "evaluation")
-        with reading() as connection:
-            row = connection.execute(_one(model, version, columns)).one_or_none()
+        row = read_row(_one(model, version, columns))
         found = {} if row is None else row._mapping
         return {
             object_name(model, version, f"{name}.json"): _sha256(found[name])
@@ -250,28 +238,24 @@ class Versions:
         # It may have come from a launchpad or a command.
         if not is_name(version):
             return None
-        with reading() as connection:
-            return cast(str | None, connection.scalar(_one(model, version, (name,))))
+        return cast(str | None, read_value(_one(model, version, (name,))))
 
     def _found(self, model: str, condition: Any) -> VersionRecord | None:
-        wanted = _recorded(model, "record").where(condition)
-        with reading() as connection:
-            newest = wanted.order_by(versions.c.version.desc()).limit(1)
-            text = connection.scalar(newest)
+        text = read_value(_newest(_recorded(model, "record").where(condition)))
         return None if text is None else _record(text)
 
 
-def _is(model: str, version: str) -> tuple[Any, Any]:
-    return versions.c.model == model, versions.c.version == version
+def _is(model: str, version: str) -> Any:
+    return matching(versions, model=model, version=version)
 
 
 def _one(model: str, version: str, columns: tuple[str, ...] = ("version",)) -> Any:
     wanted = select(*(versions.c[name] for name in columns))
-    return wanted.where(*_is(model, version))
+    return wanted.where(_is(model, version))
 
 
 def _update(model: str, version: str) -> Any:
-    return versions.update().where(*_is(model, version))
+    return versions.update().where(_is(model, version))
 
 
 def _recorded(model: str, *columns: str) -> Any:
@@ -281,6 +265,10 @@ def _recorded(model: str, *columns: str) -> Any:
 
 def _judged(row: Any) -> tuple[VersionRecord, dict[str, Any] | None]:
     return _record(row.record), row.evaluation and json.loads(row.evaluation)
+
+
+def _newest(wanted: Any, count: int | None = 1) -> Any:
+    return wanted.order_by(versions.c.version.desc()).limit(count)
 
 
 def _record(text: str) -> VersionRecord:

@@ -43,12 +43,6 @@ Commit = Callable[[], None]
 class Target(Protocol):
     """Activates plans."""
 
-    def current(self, model: str) -> ServingPlan | None:
-        """The active plan, or None where the model was never deployed."""
-
-    def history(self, model: str) -> list[ServingPlan]:
-        """Every plan that was active, oldest first."""
-
     def lock(self, model: str) -> AbstractContextManager[object]:
         """A lock for whoever decides on and applies a plan of `model`."""
 

@@ -27,14 +27,6 @@ class BaseTarget:
         self.timeout = timeout
         self._held: dict[str, LockCheck] = {}
 
-    def current(self, model: str) -> ServingPlan | None:
-        """The active plan, or None where the model was never deployed."""
-        return Plans().current(model)
-
-    def history(self, model: str) -> list[ServingPlan]:
-        """Every plan that was active, oldest first."""
-        return Plans().history(model)
-
     @contextlib.contextmanager
     def lock(self, model: str) -> Iterator[None]:
         """A lock for whoever decides on and applies a plan of `model`.
@@ -53,7 +45,7 @@ class BaseTarget:
     def unpin(self, plan: ServingPlan) -> None:
         """Drop a plan that was tried in vain."""
         # Another deployer may have been first, with the same one.
-        if self.current(plan.model) != plan:
+        if Plans().current(plan.model) != plan:
             self.published.unpin(plan)
 
     def unpin_others(self, plan: ServingPlan) -> None:

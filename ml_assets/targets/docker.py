@@ -15,6 +15,7 @@ from ml_assets.core.retry import poll
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.serving.models.published_plans import StalePlanError
 from ml_assets.serving.models.rendezvous import rendezvous
+from ml_assets.state.plans import Plans
 from ml_assets.targets import Commit, Rollout, RolloutError, TargetError
 from ml_assets.targets.base import BaseTarget
 from ml_assets.targets.containers import Containers, Server
@@ -43,7 +44,7 @@ class DockerTarget(BaseTarget):
         try:
             containers = Containers(plan.model)
             self._remove_never_active(containers)
-            if self.current(plan.model) != plan:
+            if Plans().current(plan.model) != plan:
                 server = self._start_and_commit(containers, plan, commit)
             else:
                 server = self._find_or_start(containers, plan)
@@ -53,7 +54,7 @@ class DockerTarget(BaseTarget):
 
     def _remove_never_active(self, containers: Containers) -> None:
         """Remove what a deployer left that died before it could commit its plan."""
-        current = self.current(containers.model)
+        current = Plans().current(containers.model)
         newest = current.generation if current else 0
         for server in containers.servers():
             if server.generation > newest:

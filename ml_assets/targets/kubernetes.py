@@ -18,6 +18,7 @@ from ml_assets.records.plan import ServingPlan, pin_of
 from ml_assets.serving.models.published_plans import StalePlanError
 from ml_assets.serving.process.refusals import PLAN_REFUSED
 from ml_assets.state.locks import LockError
+from ml_assets.state.plans import Plans
 from ml_assets.targets import (
     Commit,
     Rollout,
@@ -78,7 +79,7 @@ class KubernetesTarget(BaseTarget):
         """
         name = deployment_name(plan.model)
         deployment = Deployment(self._cluster, name, MANAGER)
-        before = self.current(plan.model)
+        before = Plans().current(plan.model)
         try:
             if before == plan:
                 return Rollout(plan, _replicas(self._pin(deployment, plan)))
@@ -144,7 +145,7 @@ class KubernetesTarget(BaseTarget):
 
     def _follow_plans(self, deployment: Deployment, model: str) -> None:
         """Serve what is active, after somebody else activated it."""
-        plan = self.current(model)
+        plan = Plans().current(model)
         if plan is not None:
             with contextlib.suppress(ClusterError, OvertakenError, FailedRolloutError):
                 self._pin(deployment, plan)

@@ -13,6 +13,7 @@ from ml_assets.core.retry import poll
 from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.serving.models.published_plans import StalePlanError
 from ml_assets.serving.models.rendezvous import ServerReport, rendezvous
+from ml_assets.state.plans import Plans
 from ml_assets.targets import Commit, Rollout, RolloutError
 from ml_assets.targets.base import BaseTarget, preflight
 
@@ -34,7 +35,7 @@ class LocalTarget(BaseTarget):
 
         A plan that is active already is only waited for.
         """
-        if self.current(plan.model) == plan:
+        if Plans().current(plan.model) == plan:
             return Rollout(plan, self._await_serving(plan))
         for arm in plan.arms:
             preflight(arm, self.timeout)

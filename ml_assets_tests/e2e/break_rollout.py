@@ -8,6 +8,7 @@ import sys
 
 import msgspec
 
+from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError, configured_target, kubernetes
 from ml_assets_tests.kits.plans import apply
 
@@ -16,7 +17,7 @@ def main(model):
     kubernetes.preflight = lambda root, arm, timeout: None
     chosen = configured_target()
     with chosen.lock(model):
-        before = chosen.current(model)
+        before = Plans().current(model)
         files = {name: "0" * 64 for name in before.live.files}
         arm = msgspec.structs.replace(before.live, files=files)
         plan = msgspec.structs.replace(
@@ -27,7 +28,7 @@ def main(model):
         except RolloutError as error:
             print(error, flush=True)
             is_back = "run the former template" in str(error)
-            return 0 if is_back and chosen.current(model) == before else 1
+            return 0 if is_back and Plans().current(model) == before else 1
     print("the broken plan became active", flush=True)
     return 1
 

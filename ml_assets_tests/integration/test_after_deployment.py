@@ -296,14 +296,14 @@ def test_a_challenger_can_be_taken_out_by_hand(run: Run, home: Path) -> None:
 
 def split_traffic(plan: ServingPlan, n: int, right: Callable[[bool], bool]) -> Any:
     """One request of each of `n` entities, and the label of each."""
-    from ml_assets.records.assignment import arm_of
+    from ml_assets.records.assignment import Assignment
 
     now, x = dt.datetime.now(dt.UTC).timestamp(), any_row(plan)
     lines, labels = [], []
+    arms = Assignment(plan.salt, [arm.share for arm in plan.arms])
     for number in range(n):
         entity = f"person-{plan.generation}-{number}"
-        at = arm_of(entity, plan.salt, [arm.share for arm in plan.arms])
-        arm = plan.arms[at]
+        arm = plan.arms[arms.arm_of(entity)]
         answer = line(
             now + number / 1_000,
             number,
@@ -312,7 +312,7 @@ def split_traffic(plan: ServingPlan, n: int, right: Callable[[bool], bool]) -> A
             generation=plan.generation,
             entity=entity,
             x=x,
-            label="yes" if right(at == 1) else "no",
+            label="yes" if right(arm is plan.arms[1]) else "no",
         )
         lines.append(answer)
         named = {"id": None, "entity": entity, "time": answer["time"] + 1}
@@ -357,13 +357,13 @@ def test_a_canary_grows_by_steps_and_then_waits_for_labels(
 def as_requests(home: Path, shift: float, rows: int = 400) -> Lines:
     """Held-out rows as requests to the champion, a numeric column moved by `shift`."""
     from ml_assets.lifecycle.scoring import held_out_rows, load, score
-    from ml_assets.prediction_log.reader import signature_of
+    from ml_assets.state.bundles import signature_of
 
     plan = plan_now(home)
     record = Versions().get("churn", plan.live.version)
     frame, _ = held_out_rows(spec_of(), record)
     frame = frame.sample(rows, replace=True, random_state=0)
-    signature = signature_of(home, plan.live.bundle)
+    signature = signature_of(plan.live)
     number = next(c.name for c in signature.columns if c.kind == "number")
     frame[number] = frame[number] + shift * frame[number].std()
     p = score(load(record), frame)
@@ -472,6 +472,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     run: Run, home: Path
 ) -> None:
     from ml_assets.lifecycle.scoring import held_out_rows
+    from ml_assets.state.bundles import signature_of
     from ml_assets.state.logged import labelled
     from ml_assets_tests.kits.serving import Server
 
@@ -480,7 +481,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     plan = plan_now(home)
     record = Versions().get("churn", plan.live.version)
     frame, y = held_out_rows(spec, record)
-    names = [column.name for column in read_signature(home, plan).columns]
+    names = [column.name for column in signature_of(plan.live).columns]
     given = json.loads(frame[names].to_json(orient="records"))
     with Server(home) as server:
         await_true(
@@ -513,12 +514,6 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     assert sorted(rows["arm"].unique()) == ["live", "shadow"]
     assert len(rows) == 2 * len(ids)
     assert metadata_of(done, "performance")["joined"] == len(ids)
-
-
-def read_signature(home: Path, plan: ServingPlan) -> Any:
-    from ml_assets.prediction_log.reader import signature_of
-
-    return signature_of(home, plan.live.bundle)
 
 
 def test_a_new_raw_table_is_compared_once_with_what_the_champion_learnt_from(

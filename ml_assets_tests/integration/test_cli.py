@@ -1,7 +1,9 @@
 """The command line against a running model server and a real registry."""
 
+import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -95,14 +97,17 @@ def test_the_doctor_compares_plans_with_the_registry(home: Path) -> None:
     evaluated(home, model, VERSION, 0.95, passed=True)
     bundle = home / "versions" / model / VERSION / "bundle"
     bundle.mkdir(parents=True)
-    in_service(home, model, VERSION)
+    (bundle / "model.skops").write_bytes(b"trained")
+    files = {"model.skops": hashlib.sha256(b"trained").hexdigest()}
+    in_service(home, model, VERSION, files)
     Registry().set_aliases(model, {CHAMPION: "2"})
     reached, plan = registry.check()
     assert reached.status == "ok"
     assert plan.status == "problem"
     assert "the registry's champion is 2" in plan.message
-    (bundle / "stray").touch()
-    assert "stray" in list(registry.check())[1].message
+    shutil.rmtree(home / "cache")
+    (bundle / "model.skops").write_bytes(b"altered")
+    assert "was altered" in list(registry.check())[1].message
 
 
 @pytest.mark.slow

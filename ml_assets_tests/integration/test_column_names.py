@@ -85,9 +85,9 @@ def test_columns_with_names_of_ours_go_all_the_way(
 
     plan = Plans().current("churn")
     assert plan is not None
-    from ml_assets.prediction_log.reader import signature_of
+    from ml_assets.state.bundles import signature_of
 
-    names = [c.name for c in signature_of(home, plan.live.bundle).columns]
+    names = [c.name for c in signature_of(plan.live).columns]
     assert {*NAMES, *SPECIAL} <= {*names}
     now = dt.datetime.now(dt.UTC).timestamp()
     lines = [

@@ -14,6 +14,7 @@ import pytest
 
 from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import Arm, pin_of
+from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError
 from ml_assets_tests.kits.docker import Container, build, docker, missing_engine
 from ml_assets_tests.kits.docker_stack import MODEL, Stack
@@ -60,7 +61,7 @@ def test_a_second_version_takes_over_under_load_without_a_lost_request(
     assert (load.lost, load.wrong) == ([], [])
     assert load.order == ["a", "b"]
     assert stack.servers() == [(2, "running")]
-    assert stack.target.history(MODEL) == [plan(a, 1), plan(b, 2)]
+    assert Plans().history(MODEL) == [plan(a, 1), plan(b, 2)]
     # The same again changes nothing.
     (before,) = stack.server_ids()
     assert apply(stack.target, plan(b, 2)) == (plan(b, 2), 1)
@@ -79,7 +80,7 @@ def test_servers_are_as_restricted_as_the_handoff(stack: Stack) -> None:
     assert "no-new-privileges" in host["SecurityOpt"]
     assert (host["Memory"], host["NanoCpus"]) == (600 * 2**20, 500_000_000)
     assert host["PortBindings"] == {} and settings["User"] == "10001:10001"
-    pin = f"ML_ASSETS_GENERATION={pin_of(stack.target.history(MODEL)[-1])}"
+    pin = f"ML_ASSETS_GENERATION={pin_of(Plans().history(MODEL)[-1])}"
     assert {"ML_ASSETS_MODEL=census", pin} <= {*settings["Env"]}
     assert "ML_ASSETS_MAX_ROWS=7" in settings["Env"]
     # Prometheus finds all servers by one name.
@@ -102,7 +103,7 @@ def test_a_version_that_answers_otherwise_is_refused_and_traffic_sees_nothing(
     load = stack.under_load(refused)
     assert (load.lost, load.wrong, load.order) == ([], [], ["a"])
     assert stack.servers() == [(1, "running")]
-    assert stack.target.current(MODEL) == plan(a, 1)
+    assert Plans().current(MODEL) == plan(a, 1)
     assert stack.target.published.of_generation(MODEL, 2) == []
 
 
@@ -113,7 +114,7 @@ def test_a_container_that_ends_is_no_rollout_and_its_log_is_reported(
     with pytest.raises(RolloutError, match="(?s)ended with exit code 2: .*max_rows"):
         apply(stack.target, plan(stack.arms["a"], 1))
     assert stack.servers() == []
-    assert stack.target.current(MODEL) is None
+    assert Plans().current(MODEL) is None
 
 
 def test_the_error_for_a_model_without_a_handoff_names_what_to_declare(
@@ -195,7 +196,7 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
                 time.sleep(0.001)
             deployer.send_signal(signal.SIGKILL)
             deployer.wait()
-            outcomes[name] = stack.target.current(MODEL) == wanted
+            outcomes[name] = Plans().current(MODEL) == wanted
             with stack.target.lock(MODEL):
                 apply(stack.target, wanted)
             assert stack.servers() == [(number, "running")]
@@ -205,7 +206,7 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
     assert (load.lost, load.wrong) == ([], [])
     # Some died before their plan was active, some after.
     assert {*outcomes.values()} == {True, False}
-    assert len(stack.target.history(MODEL)) == 1 + len(moments)
+    assert len(Plans().history(MODEL)) == 1 + len(moments)
 
 
 def with_other_answers(root: Path, arm: Arm) -> Arm:

@@ -15,6 +15,7 @@ import pytest
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
 from ml_assets.state.engine import database_url
 from ml_assets.state.locks import LockError, advisory_lock
+from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
@@ -109,10 +110,10 @@ def test_what_a_killed_deployer_began_is_completed_by_the_next(
         model="census", generation=2, arms=(b,), created_at="again", reason="retried"
     )
     with target.lock("census"):
-        if target.current("census") == plan(a, 1):
+        if Plans().current("census") == plan(a, 1):
             apply(target, second)
-    assert target.current("census") in (first, second)
-    current = target.current("census")
+    assert Plans().current("census") in (first, second)
+    current = Plans().current("census")
     assert current is not None
     await_true(lambda: serving(api) == {pin_of(current)}, "the pods serve it")
     assert tried(target) == []
@@ -143,7 +144,7 @@ def test_of_two_deployers_one_wins_and_no_state_is_lost(
     codes = [process.wait(120) for process in processes]
     assert sorted(codes) == [0, 1]
     winner = plans[codes.index(0)]
-    assert target.history("census") == [plan(a, 1), winner]
+    assert Plans().history("census") == [plan(a, 1), winner]
     assert serving(api) == {pin_of(winner)}
     assert len(api.patches) == 2
 
@@ -182,7 +183,7 @@ def test_a_deployer_that_lost_its_lock_changes_nothing(
 ) -> None:
     url = f"postgresql://ann:p%40ss%2Fword@{postgres}"
     monkeypatch.setenv("ML_ASSETS_DATABASE_URL", url)
-    before = target.current("census")
+    before = Plans().current("census")
     wanted = plan(a, before.generation + 1 if before else 1)
     with target.lock("census"):
         admin = psycopg2.connect(url)
@@ -193,7 +194,7 @@ def test_a_deployer_that_lost_its_lock_changes_nothing(
         admin.close()
         with pytest.raises(RolloutError, match="the lock .* is lost"):
             apply(target, wanted)
-    assert target.current("census") == before
+    assert Plans().current("census") == before
     assert not api.patches
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan, pin_of
+from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError, TargetError, configured_target
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
@@ -43,7 +44,7 @@ def test_a_plan_is_active_when_every_pod_serves_it(
     assert apply(target, plan(a, 1)) == (plan(a, 1), 2)
     assert apply(target, plan(b, 2)) == (plan(b, 2), 2)
     assert serving(api) == {pin_of(plan(b, 2))}
-    assert target.history("census") == [plan(a, 1), plan(b, 2)]
+    assert Plans().history("census") == [plan(a, 1), plan(b, 2)]
     assert tried(target) == []
     _, patch = api.patches[-1]
     template = {"metadata": {"annotations": {ANNOTATION: pin_of(plan(b, 2))}}}
@@ -82,7 +83,7 @@ def test_a_failed_rollout_returns_to_the_active_plan_with_the_reasons(
         apply(target, plan(b, 2))
     assert "probe row 3: 0.2 instead of 0.4" in str(caught.value)
     assert "all 2 replicas run the former template" in str(caught.value)
-    assert target.current("census") == plan(a, 1)
+    assert Plans().current("census") == plan(a, 1)
     assert serving(api) == {pin_of(plan(a, 1))}
     assert api.is_complete(NAME)
     assert tried(target) == []
@@ -112,7 +113,7 @@ def test_the_first_plan_of_all_is_undone_to_none(
     with pytest.raises(RolloutError, match="plan 1 of census is not active"):
         apply(short, plan(a, 1))
     assert api.annotation(NAME, ANNOTATION) is None
-    assert target.current("census") is None
+    assert Plans().current("census") is None
     api.judge = lambda pod: None
     apply(target, plan(a, 1))
     assert serving(api) == {pin_of(plan(a, 1))}
@@ -150,7 +151,7 @@ def test_an_api_that_goes_away_for_good_leaves_work_that_the_next_one_finishes(
     hasty = KubernetesTarget(api.cluster(patience=1.0))
     with pytest.raises(RolloutError, match="did not serve us for 1 s"):
         apply(hasty, plan(b, 2))
-    assert target.current("census") == plan(a, 1)
+    assert Plans().current("census") == plan(a, 1)
     api.before_patch, api.is_down = (lambda name, patch: None), False
     again = plan(b, 2)
     assert apply(target, again) == (again, 2)
@@ -175,7 +176,7 @@ def test_a_zombie_does_not_overwrite_a_newer_plan(
     )
     with pytest.raises(RolloutError, match="another deployer was first"):
         apply(zombie, late)
-    assert target.history("census") == [plan(a, 1), newer]
+    assert Plans().history("census") == [plan(a, 1), newer]
     assert serving(api) == {pin_of(newer)}
 
 
@@ -186,14 +187,14 @@ def test_a_zombie_that_commits_first_is_followed_by_the_cluster(
     zombies = plan(a, 2)
 
     def overtake(name: str, patch: Any) -> None:
-        if target.current("census") == plan(a, 1):
+        if Plans().current("census") == plan(a, 1):
             target.published.pin(zombies)
             commit(zombies)
 
     api.before_patch = overtake
     with pytest.raises(RolloutError, match="generation 2 already exists"):
         apply(target, plan(b, 2))
-    assert target.current("census") == zombies
+    assert Plans().current("census") == zombies
     assert serving(api) == {pin_of(zombies)}
 
 

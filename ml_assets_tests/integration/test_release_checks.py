@@ -146,7 +146,7 @@ def by_name(results: list[CheckResult]) -> dict[str, CheckResult]:
 def test_a_good_release_passes_and_others_do_not(webserver: Webserver) -> None:
     webserver.serve_code(CANDIDATE.images["base"])
     await_true(webserver.answers, "the webserver answers")
-    root = webserver.home / "storage"
+    root = webserver.home
     arm = write_version(root, "a", 0)
     commit(plan(arm, 1))
     with Server(root) as server:

@@ -39,7 +39,7 @@ def purge_later(
     instance: dg.DagsterInstance, root: Path, owner: Owner = OURS, **given: Any
 ) -> Purged:
     """The purge, as if 40 days had passed."""
-    return purge(instance, root, owner, time.time() + LATER, **given)
+    return purge(instance, owner, time.time() + LATER, **given)
 
 
 def ended(
@@ -86,7 +86,7 @@ def test_an_old_run_goes_with_its_events_checks_and_logs_and_the_newest_stays(
     owner = Owner(None, frozenset({"__ephemeral_asset_job__"}))
     old, new = materialize(instance), materialize(instance)
     assert remains(home, old)
-    assert purge(instance, home, owner, time.time()) == Purged(0, 0, True)
+    assert purge(instance, owner, time.time()) == Purged(0, 0, True)
     assert purge_later(instance, home, owner) == Purged(1, 1, True)
     assert remains(home, old) == [] and not instance.has_run(old)
     assert remains(home, new) and instance.has_run(new)

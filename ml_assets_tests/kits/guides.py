@@ -13,8 +13,10 @@ from ml_assets_tests.kits.docs import Block, read
 from ml_assets_tests.kits.processes import await_true, processes_with
 
 PATIENCE = 300.0
-# What is another one for each reader: versions, and ids of predictions and runs.
-OWN = re.compile(r"\d{8}T\d{6}Z|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+# What is another one for each reader: versions, ids of predictions and runs, keys.
+OWN = re.compile(
+    r"\d{8}T\d{6}Z|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16}\b"
+)
 ANYTHING = "..."
 INTERRUPT = re.compile(r"<!-- Ctrl-C terminal=(?P<name>\w+) -->")
 DONE = "a block is done with"

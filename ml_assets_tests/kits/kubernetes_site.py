@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.state.plans import Plans
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
 from ml_assets_tests.kits.kubernetes_controller import Pod
@@ -69,7 +70,7 @@ def target(api: KubernetesApi, root: Path) -> KubernetesTarget:
 
 def tried(target: KubernetesTarget) -> list[ServingPlan]:
     """Plans to which pods may be pinned and that were never active."""
-    history = target.history("census")
+    history = Plans().history("census")
     found = [
         target.published.of_generation("census", generation)
         for generation in range(1, len(history) + 2)

@@ -58,8 +58,6 @@ def breakdown(site: Site) -> None:
 
 def _old_version(site: Site) -> None:
     """What was trained forty days ago serves, and its schedule is switched on."""
-    # The sensor begins anew and requests it again, which changes nothing.
-    site.runs.launch(GATE, DEPLOY)
     with site.traffic() as traffic:
         sent = traffic.send(churn.customers(400, seed=2), rows_each=4)
         traffic.await_labels(traffic.label(sent, slice(0, 300)))

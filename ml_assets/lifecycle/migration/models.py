@@ -15,7 +15,7 @@ from ml_assets.core.storage import storage
 from ml_assets.records.plan import STAMP
 from ml_assets.records.version import VersionRecord
 from ml_assets.state.engine import writing
-from ml_assets.state.rows import Row, add_missing
+from ml_assets.state.rows import Values, add_missing
 from ml_assets.state.schema import (
     CURRENT,
     NEWEST,
@@ -94,7 +94,7 @@ def _is_object(name: Path) -> bool:
     return len(parts) > 3 and parts[2] != "validation"
 
 
-def _versions(source: Path, model: str) -> Iterator[Row]:
+def _versions(source: Path, model: str) -> Iterator[Values]:
     for path in sorted((source / "versions" / model).glob("*")):
         if not is_name(path.name):
             continue
@@ -117,7 +117,7 @@ def _versions(source: Path, model: str) -> Iterator[Row]:
         }
 
 
-def _pointers(source: Path, model: str) -> Iterator[Row]:
+def _pointers(source: Path, model: str) -> Iterator[Values]:
     for stage in sorted((source / "tables" / model).glob("*")):
         named = {CURRENT: stage / "current.json", NEWEST: stage / "newest.json"}
         named |= {path.stem: path for path in (stage / "runs").glob("[!.]*.json")}
@@ -134,20 +134,20 @@ def _pointers(source: Path, model: str) -> Iterator[Row]:
                 }
 
 
-def _contract(source: Path, model: str) -> Iterator[Row]:
+def _contract(source: Path, model: str) -> Iterator[Values]:
     path = source / "contracts" / f"{model}.json"
     text = _text(path)
     if text is not None:
         yield {"model": model, "contract": text, "accepted": path.stat().st_mtime}
 
 
-def _blocked(source: Path, model: str) -> Iterator[Row]:
+def _blocked(source: Path, model: str) -> Iterator[Values]:
     found = read_json(source / "contracts" / f"{model}.blocked.json")
     if found is not None:
         yield {"model": model, **found}
 
 
-def _first_trainings(source: Path, model: str) -> Iterator[Row]:
+def _first_trainings(source: Path, model: str) -> Iterator[Values]:
     for directory, kind in FIRST.items():
         found = read_json(source / directory / f"{model}.json")
         if found is not None:
@@ -155,7 +155,7 @@ def _first_trainings(source: Path, model: str) -> Iterator[Row]:
             yield {"model": model, "kind": kind, "target": target, "fixed": found}
 
 
-def _drift_reports(source: Path, model: str) -> Iterator[Row]:
+def _drift_reports(source: Path, model: str) -> Iterator[Values]:
     for path in sorted((source / "reports" / model / "drift").glob("[!.]*.json")):
         found = read_json(path)
         yield {

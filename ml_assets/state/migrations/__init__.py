@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, Engine, column, inspect, select, table, text
 
 # Oldest first. Each is a file under ``versions/``.
-REVISIONS = ("0001", "0002", "0003", "0004", "0005")
+REVISIONS = ("0001",)
 VERSION_TABLE = "ml_assets_version"
 # Any number of our own: one process at a time changes a schema.
 _LOCK = 7_110_427_001

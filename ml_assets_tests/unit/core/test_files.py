@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import textwrap
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,6 @@ from ml_assets.core.files import (
     StorageError,
     atomic_path,
     below,
-    create_bytes,
     home,
     read_json,
     write_bytes,
@@ -68,16 +66,6 @@ def test_a_killed_writer_leaves_no_target(tmp_path: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "file").exists()
     assert all(item.name.startswith(".tmp-") for item in tmp_path.iterdir())
-
-
-def test_of_many_creators_exactly_one_wins(tmp_path: Path) -> None:
-    target = tmp_path / "name"
-    with ThreadPoolExecutor(8) as pool:
-        won = list(
-            pool.map(lambda number: create_bytes(target, b"%d" % number), range(32))
-        )
-    assert won.count(True) == 1
-    assert target.read_bytes() == b"%d" % won.index(True)
 
 
 def test_json_goes_round_and_absence_is_none(tmp_path: Path) -> None:

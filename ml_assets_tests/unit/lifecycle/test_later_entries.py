@@ -11,6 +11,7 @@ import pytest
 from ml_assets.cli import main
 from ml_assets.lifecycle.deployment import DoneError, RefusedError, deploy
 from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.kits.records import add_version
 
@@ -33,7 +34,7 @@ def test_the_deployment_refuses_it_and_does_not_choose_it(
         deploy(make_spec(), target, VERSION, "run", "ana")
     with pytest.raises(DoneError):
         deploy(make_spec(), target, None, "run", "ana")
-    assert target.current("churn") is None
+    assert Plans().current("churn") is None
 
 
 def test_the_command_shows_exports_and_verifies_it(home: Path, registry: Path) -> None:

@@ -20,7 +20,7 @@ from ml_assets.records.plan import digest
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.engine import writing
 from ml_assets.state.ledger import Ledger
-from ml_assets.targets.local import LocalTarget
+from ml_assets.state.plans import Plans
 from ml_assets_tests.kits.ledger_rows import rewrite, tampered
 from ml_assets_tests.kits.plans import commit
 from ml_assets_tests.kits.prediction_log import line, prediction_id, ship, together
@@ -232,9 +232,8 @@ def test_the_entry_is_that_of_the_plan_that_answered(version: str, home: Path) -
 
 def test_under_test_each_arm_has_its_own_entry(version: str, home: Path) -> None:
     tried = add_version(home, "20261123T020000Z")
-    target = LocalTarget()
     plan = challenge(
-        target.current("churn"), tried, ServingSpec(strategy="split"), "it passed"
+        Plans().current("churn"), tried, ServingSpec(strategy="split"), "it passed"
     )
     commit(plan)
     evidence = {**evidence_of(tried), "plan_sha256": digest(plan)}

@@ -11,7 +11,7 @@ from ml_assets.lifecycle.plan_transitions import (
     next_step,
     promote,
 )
-from ml_assets.records.assignment import arm_of
+from ml_assets.records.assignment import Assignment
 from ml_assets.records.plan import ServingPlan
 from ml_assets.records.version import VersionRecord
 from ml_assets.spec.operation import ServingSpec
@@ -115,7 +115,8 @@ def test_a_canary_grows_by_steps_and_keeps_whom_it_has(champion: ServingPlan) ->
     while following is not None:
         plan = following
         shares = [arm.share for arm in plan.arms]
-        now = {name for name in entities if arm_of(name, plan.salt, shares) == 1}
+        arms = Assignment(plan.salt, shares)
+        now = {name for name in entities if arms.arm_of(name) == 1}
         assert met <= now
         met = now
         seen.append(shares[1])

@@ -373,7 +373,7 @@ def test_a_cleanup_waits_for_a_deployment(storage: Path) -> None:
 
 
 def assert_sound(root: Path) -> None:
-    snapshot = take_snapshot(LocalTarget(), "churn", NOW)
+    snapshot = take_snapshot("churn", NOW)
     assert dangling(snapshot, NOW) == []
 
 

@@ -7,13 +7,14 @@ import sys
 import numpy as np
 import pytest
 
-from ml_assets.records.assignment import Assignment, arm_of
+from ml_assets.records.assignment import Assignment
 
 PEOPLE = [f"person-{i}" for i in range(20_000)]
 
 
 def arms(salt, shares):
-    return np.array([arm_of(person, salt, shares) for person in PEOPLE])
+    arm_of = Assignment(salt, shares).arm_of
+    return np.array([arm_of(person) for person in PEOPLE])
 
 
 @pytest.mark.parametrize(
@@ -46,8 +47,9 @@ def test_another_salt_shuffles_all_entities():
 
 def test_another_process_sends_every_entity_to_the_same_arm():
     code = (
-        "from ml_assets.records.assignment import arm_of;"
-        "print(*(arm_of(f'person-{i}', 'salt', (.7, .3)) for i in range(1000)))"
+        "from ml_assets.records.assignment import Assignment;"
+        "arm_of = Assignment('salt', (.7, .3)).arm_of;"
+        "print(*(arm_of(f'person-{i}') for i in range(1000)))"
     )
     result = subprocess.run(
         [sys.executable, "-c", code],
@@ -63,14 +65,15 @@ def test_another_process_sends_every_entity_to_the_same_arm():
 
 
 def test_the_arm_of_an_entity_never_changes_between_releases():
-    found = "".join(str(arm_of(f"person-{i}", "salt", (0.5, 0.5))) for i in range(32))
+    arms = Assignment("salt", (0.5, 0.5))
+    found = "".join(str(arms.arm_of(f"person-{i}")) for i in range(32))
 
     assert found == "00011001101111011111000011001101"
 
 
 @pytest.mark.parametrize("entity", ["", "Zoë", "名前", "x" * 100_000, "a\x00b"])
 def test_any_text_can_be_an_entity(entity):
-    assert arm_of(entity, "salt", (0.5, 0.5)) in (0, 1)
+    assert Assignment("salt", (0.5, 0.5)).arm_of(entity) in (0, 1)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The database of the state: its URL, its schema, and its transactions."""
 
 import multiprocessing
+import shutil
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -8,11 +9,23 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 
-from ml_assets.state import migrations
+from ml_assets.state import engine, migrations
 from ml_assets.state.engine import StateError, database_url, reading, writing
 from ml_assets.state.schema import ledger, metadata
 
 ROW = {"kind": "hold", "version": "v", "line": "{}", "hash": "h"}
+
+# A revision of a later release.
+NEXT = """
+import sqlalchemy as sa
+from alembic import op
+
+revision, down_revision = "0002", "0001"
+
+
+def upgrade():
+    op.add_column("ledger", sa.Column("colour", sa.String, server_default="red"))
+"""
 
 
 def count() -> int:
@@ -72,14 +85,28 @@ class TestEachDatabase:
         assert [worker.exitcode for worker in workers] == [0] * 4
         assert count() == 100
 
-    def test_a_schema_of_a_later_release_is_refused(
-        self, monkeypatch: pytest.MonkeyPatch
+    def test_a_schema_of_an_earlier_release_is_brought_forward_and_its_rows_stay(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
     ) -> None:
+        with writing("churn") as connection:
+            connection.execute(ledger.insert().values(model="churn", seq=1, **ROW))
+        assert engine.pending_revisions() == []
+        copy = tmp_path / "migrations"
+        shutil.copytree(Path(migrations.__file__).parent, copy)
+        (copy / "versions" / "0002_next.py").write_text(NEXT)
+        monkeypatch.setattr(migrations, "__file__", str(copy / "__init__.py"))
+        monkeypatch.setattr(migrations, "REVISIONS", ("0001", "0002"))
+        assert engine.pending_revisions() == ["0002"]
+        engine._engine.cache_clear()
+        with reading() as connection:
+            found = connection.execute(text("SELECT seq, colour FROM ledger")).all()
+        assert [tuple(row) for row in found] == [(1, "red")]
+        assert engine.pending_revisions() == []
+
+    def test_a_schema_of_a_later_release_is_refused(self) -> None:
         with writing("churn") as connection:
             changed = f"UPDATE {migrations.VERSION_TABLE} SET version_num = '9999'"
             connection.execute(text(changed))
-        from ml_assets.state import engine
-
         engine._engine.cache_clear()
         with pytest.raises(StateError, match="revision 9999, and this release knows"):
             count()

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError, configured_target
 from ml_assets.targets.containers import Server
 from ml_assets.targets.docker import DockerTarget
@@ -30,7 +31,7 @@ def test_an_engine_that_does_not_answer_is_named_and_nothing_is_tried(
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:9")
     with pytest.raises(RolloutError, match="the Docker engine at tcp://127.0.0.1:9"):
         apply(DockerTarget(), PLAN)
-    assert DockerTarget().current("churn") is None
+    assert Plans().current("churn") is None
     assert not (home / "pinned").exists()
 
 

@@ -56,7 +56,7 @@ def target(root: Path) -> LocalTarget:
 
 
 def assert_unchanged(target: LocalTarget, before: ServingPlan | None) -> None:
-    assert target.current("census") == before
+    assert Plans().current("census") == before
     assert target.servers.proposals() == {}
 
 
@@ -66,7 +66,7 @@ def test_without_a_server_the_plan_is_tried_and_activated(
     assert apply(target, plan(a, 1)) == (plan(a, 1), 0)
     assert apply(target, plan(b, 2)) == (plan(b, 2), 0)
     assert_unchanged(target, plan(b, 2))
-    assert target.history("census") == [plan(a, 1), plan(b, 2)]
+    assert Plans().history("census") == [plan(a, 1), plan(b, 2)]
 
 
 def test_the_active_plan_may_be_applied_again_and_makes_no_new_one(
@@ -74,7 +74,7 @@ def test_the_active_plan_may_be_applied_again_and_makes_no_new_one(
 ) -> None:
     apply(target, plan(a, 1))
     assert apply(target, plan(a, 1)) == (plan(a, 1), 0)
-    assert target.history("census") == [plan(a, 1)]
+    assert Plans().history("census") == [plan(a, 1)]
 
 
 def test_a_plan_that_somebody_overtook_is_refused(
@@ -200,7 +200,7 @@ def test_a_server_that_is_killed_while_it_prepares_holds_nobody_up(
         thread = threading.Thread(target=lambda: done.append(apply(target, plan(b, 2))))
         thread.start()
         await_true(lambda: target.servers.proposal("census"), "the plan is proposed")
-        assert target.current("census") == plan(a, 1)
+        assert Plans().current("census") == plan(a, 1)
         server.process.kill()
         thread.join(20)
     assert done == [(plan(b, 2), 0)]
@@ -289,7 +289,7 @@ def test_a_server_that_fails_after_the_commit_is_not_counted_as_serving(
     target: LocalTarget, a: Arm, peer: Callable[[Answer], Peer]
 ) -> None:
     def answer(found: ServingPlan) -> ServerReport:
-        if target.current("census") is None:
+        if Plans().current("census") is None:
             return report("prepared", found, 0)
         return report("failed", found, 1)
 
