@@ -13,6 +13,7 @@ import pytest
 from _pytest.doctest import DoctestModule
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from dagster._core.definitions.definitions_load_context import DefinitionsLoadContext
 
 from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
 from ml_assets_tests.kits.databases import database, installation
@@ -84,6 +85,12 @@ def home(
     directory = tmp_path_factory.mktemp("home")
     monkeypatch.setenv("ML_ASSETS_HOME", str(directory))
     return directory
+
+
+@pytest.fixture(autouse=True)
+def load_context(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test loads definitions for a run because one before it did."""
+    monkeypatch.setattr(DefinitionsLoadContext, "_instance", None)
 
 
 @pytest.fixture(scope="session", autouse=True)
