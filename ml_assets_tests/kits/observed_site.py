@@ -155,7 +155,8 @@ class Site:
         """Start the exporter, the model server and the daemon."""
         self.exporter_port = free_port()
         command = cli("exporter", "--port", str(self.exporter_port))
-        self.exporter = self._start("exporter", [*command, "--interval", "0.5"])
+        command += ["--interval", "0.5", "--verify-interval", "1"]
+        self.exporter = self._start("exporter", command)
         # Segments are shipped within seconds; a short queue is soon full.
         options = ("--segment-seconds", "0.5", "--max-queue", str(QUEUE))
         command = cli("serve", "--port", "0", "--metrics-port", "0", *options)

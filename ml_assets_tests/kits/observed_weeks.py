@@ -21,6 +21,7 @@ from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import invoke
+from ml_assets_tests.kits.ledger_rows import rewrite, tampered
 from ml_assets_tests.kits.observed_site import QUEUE, Site
 
 TRAIN, DEPLOY, MONITOR = (f"{MODEL}_{job}" for job in ("train", "deploy", "monitor"))
@@ -207,8 +208,8 @@ def _storage(site: Site) -> None:
 
 def _ledger(site: Site) -> None:
     """One word of an old decision is changed."""
-    path = Ledger().path(MODEL)
-    path.write_text(path.read_text().replace("complaints since", "no complaint until"))
+    old, new = "complaints since", "no complaint until"
+    rewrite(lambda found: [tampered(row, old, new) for row in found], MODEL)
     site.await_alert("MlAssetsLedgerBroken", model=MODEL)
 
 
