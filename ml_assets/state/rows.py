@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select
+from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select, true
 
 from ml_assets.state.engine import reading
 
@@ -36,7 +36,7 @@ def read_value(statement: Select[Any]) -> Any:
 
 def matching(table: Table, **values: Any) -> ColumnElement[bool]:
     """The condition that columns of a row have these values."""
-    return and_(*(table.c[name] == value for name, value in values.items()))
+    return and_(true(), *(table.c[name] == value for name, value in values.items()))
 
 
 def fields(table: Table, kind: Any) -> Select[Any]:
@@ -51,13 +51,17 @@ def replace(connection: Connection, table: Table, **row: Any) -> None:
     connection.execute(table.insert().values(row))
 
 
-def add_missing(connection: Connection, table: Table, rows: Iterable[Values]) -> int:
+def add_missing(
+    connection: Connection, table: Table, rows: Iterable[Values], **shared: Any
+) -> int:
     """Insert the rows whose key is not there yet; how many were not.
 
-    Every row names the same columns, all of the key among them.
+    Every row names the same columns, all of the key among them; `shared` are values
+    that all have, so that no others are read.
     """
     key = [column.name for column in table.primary_key]
-    known = {tuple(row) for row in connection.execute(select(*table.primary_key))}
+    wanted = select(*table.primary_key).where(matching(table, **shared))
+    known = {tuple(row) for row in connection.execute(wanted)}
     new = [row for row in rows if tuple(row[name] for name in key) not in known]
     if new:
         connection.execute(table.insert(), new)

@@ -3,11 +3,25 @@
 from pathlib import Path
 
 from ml_assets.core.storage import Storage
-from ml_assets.records.plan import ServingPlan
+from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.state import plans
 from ml_assets.state.engine import writing
 from ml_assets.targets import Rollout, Target
+
+
+def numbered_plan(
+    generation: int, version: str = "a", model: str = "churn"
+) -> ServingPlan:
+    """A plan that serves one version, whose bundle nobody reads."""
+    arm = Arm(version=version, bundle=f"b/{version}", files={}, runtime="compiled")
+    return ServingPlan(
+        model=model,
+        generation=generation,
+        arms=(arm,),
+        created_at="2026-11-23T02:00:00+00:00",
+        reason="test",
+    )
 
 
 def published(root: Path) -> PublishedPlans:

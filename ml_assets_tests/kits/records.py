@@ -30,6 +30,33 @@ SIGNATURE = Signature(
 )
 
 
+def make_record(version: str, **overrides: Any) -> VersionRecord:
+    """The record of a version whose tables and files are nowhere."""
+    record = VersionRecord(
+        model="churn",
+        version=version,
+        files={},
+        runtime="compiled",
+        runtime_reason="",
+        fingerprint="f",
+        raw_version="r",
+        features_version="t",
+        code_version="code",
+        git_commit="commit",
+        environment="environment",
+        run_id="run",
+        registry_uri="u",
+        registry_run="m",
+        registry_version="1",
+        estimator="sklearn.dummy.DummyClassifier",
+        params={},
+        train_rows=8,
+        test_rows=2,
+        fit_seconds=0.1,
+    )
+    return msgspec.structs.replace(record, **overrides)
+
+
 def add_version(root: Path, version: str, **given: Any) -> VersionRecord:
     """A version that passed its gate, made of tables of its own."""
     store = Versions()
@@ -49,30 +76,15 @@ def add_version(root: Path, version: str, **given: Any) -> VersionRecord:
         f"versions/churn/{version}/spec.json",
         f"versions/churn/{version}/validation.json",
     ]
-    record = VersionRecord(
-        model="churn",
-        version=version,
+    record = make_record(
+        version,
         files={
             path.name: hashlib.sha256(path.read_bytes()).hexdigest()
             for path in (directory / "bundle").iterdir()
         },
-        runtime="compiled",
-        runtime_reason="",
-        fingerprint="f",
         raw_version=raw,
         features_version=features,
-        code_version="code",
-        git_commit="commit",
-        environment="environment",
         run_id=f"run-{version}",
-        registry_uri="u",
-        registry_run="m",
-        registry_version="1",
-        estimator="sklearn.dummy.DummyClassifier",
-        params={},
-        train_rows=8,
-        test_rows=2,
-        fit_seconds=0.1,
         origins={name: sha256_file(root / name) for name in origins},
     )
     store.save(record)

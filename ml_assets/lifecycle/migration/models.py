@@ -69,7 +69,7 @@ def copy_rows(source: Path, model: str) -> int:
     """Write what became rows of a model; how many were missing."""
     with writing(model) as connection:
         added = sum(
-            add_missing(connection, table, rows)
+            add_missing(connection, table, rows, model=model)
             for table, rows in (
                 (versions, _versions(source, model)),
                 (table_pointers, _pointers(source, model)),

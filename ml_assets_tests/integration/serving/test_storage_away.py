@@ -9,6 +9,7 @@ import pytest
 
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.compaction import compact
+from ml_assets.records.plan import Arm
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.state.logged import predictions
 from ml_assets_tests.kits.outages import Mode, Outage
@@ -19,6 +20,15 @@ AWAY = "the storage does not answer: the last plans are served"
 REACHABLE = "ml_assets_storage_reachable"
 # How the storage is cut off under load, and for how many seconds more than is noticed.
 CUTS: dict[Mode, float] = {"refuse": 3.0, "hang": 60.0}
+
+
+def published(root: Path, arm: Arm) -> PublishedPlans:
+    """The bundles below `root` in the storage of this test, and a plan of `arm`."""
+    for path in (root / "bundles").rglob("*.*"):
+        storage().put(path.relative_to(root).as_posix(), path.read_bytes())
+    plans = PublishedPlans(storage())
+    plans.publish(plan(arm, 1))
+    return plans
 
 
 def served(server: Server, given: Any) -> tuple[str, list[float]]:
@@ -41,11 +51,7 @@ def test_a_server_serves_on_without_its_storage_and_starts_without_it(
     mode: Mode, outage: Outage, versions: Any, tmp_path: Path
 ) -> None:
     root, arms, given, expected = versions
-    bucket = storage()
-    for path in (root / "bundles").rglob("*.*"):
-        bucket.put(path.relative_to(root).as_posix(), path.read_bytes())
-    plans = PublishedPlans(bucket)
-    plans.publish(plan(arms["a"], 1))
+    bucket, plans = storage(), published(root, arms["a"])
     with Server(tmp_path, storage=bucket.url) as server:
         server.wait_for("plan loaded", generation=1)
         assert metric(server) == "1.0"
@@ -76,10 +82,8 @@ def test_a_server_that_never_had_a_plan_waits_for_its_storage(
     outage: Outage, versions: Any, tmp_path: Path
 ) -> None:
     root, arms, given, expected = versions
+    published(root, arms["a"])
     bucket = storage()
-    for path in (root / "bundles").rglob("*.*"):
-        bucket.put(path.relative_to(root).as_posix(), path.read_bytes())
-    PublishedPlans(bucket).publish(plan(arms["a"], 1))
     outage.mode = "refuse"
     with Server(tmp_path, storage=bucket.url) as server:
         server.wait_for(AWAY)
@@ -94,11 +98,7 @@ def test_no_request_fails_while_the_storage_is_cut_off_for_a_minute(
     outage: Outage, versions: Any, tmp_path: Path
 ) -> None:
     root, arms, given, expected = versions
-    bucket = storage()
-    for path in (root / "bundles").rglob("*.*"):
-        bucket.put(path.relative_to(root).as_posix(), path.read_bytes())
-    plans = PublishedPlans(bucket)
-    plans.publish(plan(arms["a"], 1))
+    bucket, plans = storage(), published(root, arms["a"])
     with Server(tmp_path, storage=bucket.url) as server:
         server.wait_for("plan loaded", generation=1)
         load = Load(server.port, given, expected, 4, pause=0.02)

@@ -5,25 +5,14 @@ import threading
 import pytest
 
 from ml_assets.core.storage import storage
-from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.serving.models.published_plans import PublishedPlans, StalePlanError
 from ml_assets.state import plans
 from ml_assets.state.engine import writing
 from ml_assets.state.plans import Plans
 from ml_assets_tests.kits.plans import commit
+from ml_assets_tests.kits.plans import numbered_plan as plan
 
 pytestmark = pytest.mark.usefixtures("database")
-
-
-def plan(generation: int, version: str = "a", model: str = "churn") -> ServingPlan:
-    arm = Arm(version=version, bundle=f"b/{version}", files={}, runtime="compiled")
-    return ServingPlan(
-        model=model,
-        generation=generation,
-        arms=(arm,),
-        created_at="2026-11-23T02:00:00+00:00",
-        reason="test",
-    )
 
 
 def test_a_model_that_was_never_deployed_has_no_plan() -> None:

@@ -6,45 +6,19 @@ import itertools
 import multiprocessing
 from typing import Any
 
-import msgspec
 import pytest
 from sqlalchemy import text
 
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import encode
-from ml_assets.records.version import VersionRecord, object_name
+from ml_assets.records.version import object_name
 from ml_assets.state.engine import reading
 from ml_assets.state.versions import PROFILE, UnknownVersionError, Versions
+from ml_assets_tests.kits.records import make_record
 
 SUNDAY = dt.datetime(2026, 11, 22, 2, 0, tzinfo=dt.UTC)
 FIRST, SECOND, THIRD = (f"20261122T02000{second}Z" for second in range(3))
 PASSED = {"gate": {"passed": True}}
-
-
-def make_record(version: str, **overrides: str) -> VersionRecord:
-    record = VersionRecord(
-        model="churn",
-        version=version,
-        files={},
-        runtime="compiled",
-        runtime_reason="",
-        fingerprint="f",
-        raw_version="r",
-        features_version="t",
-        code_version="c",
-        git_commit="g",
-        environment="e",
-        run_id="run",
-        registry_uri="u",
-        registry_run="m",
-        registry_version="1",
-        estimator="sklearn.dummy.DummyClassifier",
-        params={},
-        train_rows=8,
-        test_rows=2,
-        fit_seconds=0.1,
-    )
-    return msgspec.structs.replace(record, **overrides)
 
 
 def reserve(count: int) -> list[str]:

@@ -12,7 +12,6 @@ from ml_assets.core.files import write_bytes, write_json
 from ml_assets.lifecycle.migration import MigrationError, migrate
 from ml_assets.records.ledger_entry import START, canonical
 from ml_assets.records.plan import Arm, ServingPlan, encode
-from ml_assets.records.version import VersionRecord
 from ml_assets.state import contracts
 from ml_assets.state.drift_reports import DriftReports
 from ml_assets.state.ledger import Ledger
@@ -20,30 +19,10 @@ from ml_assets.state.plans import Plans
 from ml_assets.state.tables import Tables
 from ml_assets.state.validations import Validations
 from ml_assets.state.versions import Versions
+from ml_assets_tests.kits.records import make_record
 
 VERSION = "20261101T020000Z"
-RECORD = VersionRecord(
-    model="churn",
-    version=VERSION,
-    files={},
-    runtime="compiled",
-    runtime_reason="",
-    fingerprint="f",
-    raw_version="abc",
-    features_version="def",
-    code_version="c",
-    git_commit="g",
-    environment="e",
-    run_id="run-1",
-    registry_uri="u",
-    registry_run="m",
-    registry_version="7",
-    estimator="sklearn.dummy.DummyClassifier",
-    params={},
-    train_rows=8,
-    test_rows=2,
-    fit_seconds=0.1,
-)
+RECORD = make_record(VERSION, raw_version="abc", registry_version="7")
 
 
 def entry(seq: int, previous: str, **given: Any) -> dict[str, Any]:

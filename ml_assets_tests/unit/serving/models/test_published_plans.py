@@ -7,21 +7,11 @@ import pytest
 from ml_assets.core.files import NameFault
 from ml_assets.core.signing import VERIFY, SigningKeyError
 from ml_assets.core.storage import Storage
-from ml_assets.records.plan import Arm, ServingPlan, digest, encode, pin_of
+from ml_assets.records.plan import digest, encode, pin_of
 from ml_assets.records.signed_plan import UntrustedPlanError
 from ml_assets.serving.models.published_plans import ForeignPlanError, PublishedPlans
+from ml_assets_tests.kits.plans import numbered_plan as plan
 from ml_assets_tests.kits.signing import make_keys
-
-
-def plan(generation: int, version: str = "a", model: str = "churn") -> ServingPlan:
-    arm = Arm(version=version, bundle=f"b/{version}", files={}, runtime="compiled")
-    return ServingPlan(
-        model=model,
-        generation=generation,
-        arms=(arm,),
-        created_at="2026-11-23T02:00:00+00:00",
-        reason="test",
-    )
 
 
 @pytest.fixture

@@ -12,19 +12,8 @@ from typing import Any
 import pytest
 
 from ml_assets.core.files import TEMPORARY
-from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease, ServerReport
-
-
-def plan(generation: int, version: str = "a") -> ServingPlan:
-    arm = Arm(version=version, bundle=f"b/{version}", files={}, runtime="compiled")
-    return ServingPlan(
-        model="churn",
-        generation=generation,
-        arms=(arm,),
-        created_at="2026-11-23T02:00:00+00:00",
-        reason="test",
-    )
+from ml_assets_tests.kits.plans import numbered_plan as plan
 
 
 @pytest.fixture
@@ -78,6 +67,9 @@ SERVER = """
 import sys
 from pathlib import Path
 from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease, ServerReport
+from ml_assets_tests.kits.plans import numbered_plan as plan
+from ml_assets_tests.kits.plans import numbered_plan as plan
+from ml_assets_tests.kits.plans import numbered_plan as plan
 root, name = Path(sys.argv[1]), sys.argv[2]
 lease = ServerLease(root, name)
 print("leased", flush=True)

@@ -5,17 +5,11 @@ from pathlib import Path
 import pytest
 
 from ml_assets.core.storage import Storage
-from ml_assets.records.plan import Arm, ServingPlan, pin_of
+from ml_assets.records.plan import ServingPlan, pin_of
 from ml_assets.serving.models.plan_cache import PlanCache
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.serving.process.plan_reader import PlanReader
-
-
-def plan(generation: int, version: str = "a", model: str = "churn") -> ServingPlan:
-    arm = Arm(version=version, bundle=f"b/{version}", files={}, runtime="compiled")
-    return ServingPlan(
-        model=model, generation=generation, arms=(arm,), created_at="", reason="test"
-    )
+from ml_assets_tests.kits.plans import numbered_plan as plan
 
 
 class Site:
