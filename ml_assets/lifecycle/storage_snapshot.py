@@ -35,7 +35,7 @@ VERSION = re.compile(rb'"version":\s*"([^"\\]+)"')
 STAMPED = re.compile(r"\d{8}T\d{6}Z")
 # What the storage has of each model.
 KINDS = (
-    *("tables", "versions", "plans", "reports"),
+    *("tables", "versions", "plans", "pinned", "reports"),
     *("predictions", "labels", "segments"),
 )
 

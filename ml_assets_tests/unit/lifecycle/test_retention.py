@@ -225,6 +225,9 @@ def test_the_predictions_of_a_plan_that_ended_lately_keep_its_version() -> None:
 
 # On files.
 
+# What writers of objects left that were killed.
+LEFT = ("tables/churn/raw/dead.parquet#1", "pinned/churn/1/dead.json#1")
+
 
 @pytest.fixture
 def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -247,7 +250,8 @@ def storage(home: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ship(home, fresh, "s-00000001")
     compact("churn", "predictions")
     ship(home, [line(NOW - DAY, 1, version="20250102T000000Z")], "s-00000002")
-    (home / "tables/churn/raw/dead.parquet#1").write_bytes(b"half")
+    for name in LEFT:
+        (home / name).write_bytes(b"half")
     StepValues().write("churn", "run", "churn__raw_read[1]/result", {})
     backdate("churn", NOW - 60 * DAY)
     for path in home.rglob("*"):
@@ -285,7 +289,7 @@ def test_what_is_in_use_stays_and_the_rest_goes(storage: Path) -> None:
         "leftover",
     }
     assert StepValues().runs("churn") == []
-    assert not (storage / "tables/churn/raw/dead.parquet#1").exists()
+    assert not any((storage / name).exists() for name in LEFT)
     assert len(list(storage.glob("predictions/churn/*/*.parquet"))) == 1
     (storage / "segments/churn/s-00000002.jsonl").unlink()
     few = POLICY.model_copy(update={"versions": 1})
