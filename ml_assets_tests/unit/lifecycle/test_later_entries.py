@@ -29,7 +29,7 @@ def stopped(home: Path) -> None:
 def test_the_deployment_refuses_it_and_does_not_choose_it(
     home: Path, make_spec: Any, registry: Path
 ) -> None:
-    target = LocalTarget(home)
+    target = LocalTarget()
     with pytest.raises(RefusedError, match="is on hold since .*: it leaks"):
         deploy(make_spec(), target, VERSION, "run", "ana")
     with pytest.raises(DoneError):
