@@ -19,6 +19,7 @@ from ml_assets.lifecycle.verdict_actions import apply_verdict
 from ml_assets.ml.sequential import Decision
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 from ml_assets.targets import local
 from ml_assets.targets.local import LocalTarget
@@ -109,11 +110,11 @@ def _newest() -> Any:
 
 
 def _serve_second() -> None:
-    _activate(live_plan(_newest(), LocalTarget().current(MODEL), "test", None), "two")
+    _activate(live_plan(_newest(), Plans().current(MODEL), "test", None), "two")
 
 
 def _try_second() -> None:
-    before = LocalTarget().current(MODEL)
+    before = Plans().current(MODEL)
     _activate(challenge(before, _newest(), CANARY, "test"), "canary")
 
 
