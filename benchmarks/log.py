@@ -23,6 +23,7 @@ from benchmarks.serving_process import PATIENCE, free_port, running
 from ml_assets.core.storage import Storage
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.models.published_plans import PublishedPlans
+from ml_assets.serving.models.rendezvous import Rendezvous
 
 MODEL = "adult"
 FLOOR = 0.85
@@ -35,7 +36,7 @@ class Pair(NamedTuple):
     on: Figures
 
 
-def switch(store: PublishedPlans, share: float) -> None:
+def switch(store: PublishedPlans, servers: Rendezvous, share: float) -> None:
     """Activate a plan that logs this share, and wait until it serves."""
     current = store.current(MODEL)
     if current is None:
@@ -46,7 +47,7 @@ def switch(store: PublishedPlans, share: float) -> None:
     store.publish(plan)
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
-        reports = store.reports(MODEL)
+        reports = servers.reports(MODEL)
         if reports and all(
             item is not None and item.generation == plan.generation for item in reports
         ):
@@ -57,6 +58,7 @@ def switch(store: PublishedPlans, share: float) -> None:
 
 def pairs(
     store: PublishedPlans,
+    servers: Rendezvous,
     pid: int,
     port: int,
     bodies: Path,
@@ -67,7 +69,7 @@ def pairs(
     for _ in range(rounds):
         figures = []
         for share in (0.0, 1.0):
-            switch(store, share)
+            switch(store, servers, share)
             path = f"/models/{MODEL}/predict"
             figures.append(ask(pid, port, path, bodies, 16, seconds))
         yield Pair(*figures)
@@ -110,10 +112,11 @@ def main() -> int:
         runtime, rows, data = build(directory, for_mlflow=False)
         one, hundred = write_bodies(directory, "rows", rows)
         store = PublishedPlans(Storage(str(directory / "storage")))
+        servers = Rendezvous(directory / "home")
         port = free_port()
         command = [
             *(sys.executable, "-m", "ml_assets.serving", "--port", str(port)),
-            *("--metrics-port", "0", "--storage", str(store.root)),
+            *("--metrics-port", "0", "--storage", store.storage.url),
             *("--home", str(directory / "home")),
         ]
         body = one.read_bytes().splitlines()[0]
@@ -133,6 +136,7 @@ def main() -> int:
                 found = list(
                     pairs(
                         store,
+                        servers,
                         process.pid,
                         port,
                         file,

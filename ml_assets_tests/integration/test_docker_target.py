@@ -173,7 +173,7 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
 ) -> None:
     stack.open_handoff()
     apply(stack.target, plan(stack.arms["a"], 1))
-    published, history = stack.target.published, stack.target.history
+    published = stack.target.published
     outcomes: dict[str, bool] = {}
 
     def has_second(generation: int, first: str = "running") -> bool:
@@ -183,7 +183,7 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
         "tried": lambda number: bool(published.of_generation(MODEL, number)),
         "created": lambda _: len(stack.servers()) == 2,
         "started": has_second,
-        "committed": lambda number: len(history(MODEL)) == number,
+        "committed": lambda number: len(Plans().history(MODEL)) == number,
         "old one stopping": lambda number: has_second(number, "exited"),
         "old one removed": lambda number: stack.servers() == [(number, "running")],
     }
