@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 from ml_assets.core.canonical import as_boolean, canonical_text
 from ml_assets.ml.cleaning import FeatureError
 from ml_assets.records.plan import LISTED
-
-Label = str | int | float | bool
+from ml_assets.records.plan import Label as Label
 
 _SHOWN = 5
 

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 def classes_of(signature: Signature) -> Classes:
     """The classes of one version."""
-    return Classes(signature.negative, signature.positive)
+    negative, positive = signature.labels
+    return Classes(negative, positive)
 
 
 def pinned_classes(spec: ModelSpec) -> Classes | None:

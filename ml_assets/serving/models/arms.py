@@ -78,7 +78,7 @@ class ServedArm:
         self.decoder = RowDecoder(self.signature, max_rows)
         self.ids = ids
         # scikit-learn takes the first class, the negative one, at exactly one half.
-        self.labels = (self.signature.negative, self.signature.positive)
+        self.labels = self.signature.labels
         self.label_texts = tuple(
             msgspec.json.encode(label).decode() for label in self.labels
         )
