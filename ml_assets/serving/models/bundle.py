@@ -164,7 +164,9 @@ def _load_compiled(directory: Path, files: Mapping[str, str]) -> _Compiled:
         runtime = load_tables(signature, program, tables)
     except TablesError as error:
         raise BundleError(f"{directory / TABLES}: {error}") from error
-    return _Compiled(runtime, probe_fault(runtime, _decode(directory, files, PROBE, Probe)))
+    return _Compiled(
+        runtime, probe_fault(runtime, _decode(directory, files, PROBE, Probe))
+    )
 
 
 def _compile(

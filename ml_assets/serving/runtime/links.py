@@ -110,7 +110,9 @@ class _ClassLink:
             "shares": shares,
             "mean": lambda totals: totals / float(program.count),
         }
-        check(program.link in functions, f"{program.link} is no link of several classes")
+        check(
+            program.link in functions, f"{program.link} is no link of several classes"
+        )
         self._function = functions[program.link]
         self._order = program.order or None
         outputs = [*range(program.outputs)]
