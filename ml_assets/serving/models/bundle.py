@@ -26,7 +26,7 @@ from ml_assets.records.plan import Signature, encode
 from ml_assets.serving.logs import log
 from ml_assets.serving.models.probe import Probe as Probe
 from ml_assets.serving.models.probe import probe_fault
-from ml_assets.serving.runtime.protocol import Refused, Runtime
+from ml_assets.serving.runtime.protocol import Runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -164,7 +164,9 @@ def _load_compiled(directory: Path, files: Mapping[str, str]) -> _Compiled:
         runtime = load_tables(signature, program, tables)
     except TablesError as error:
         raise BundleError(f"{directory / TABLES}: {error}") from error
-    return _Compiled(runtime, probe_fault(runtime, _decode(directory, files, PROBE, Probe)))
+    return _Compiled(
+        runtime, probe_fault(runtime, _decode(directory, files, PROBE, Probe))
+    )
 
 
 def _compile(

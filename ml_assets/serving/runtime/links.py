@@ -1,4 +1,4 @@
-"""From the sums of an ensemble or a linear model to its answer, as scikit-learn does it.
+"""From the sums of a model to its answer, bit for bit as in scikit-learn.
 
 Each is the same numpy operation on an array of the same layout, so that no bit differs:
 a sum over the classes is added up in another order where the classes are contiguous.
@@ -110,7 +110,9 @@ class _ClassLink:
             "shares": shares,
             "mean": lambda totals: totals / float(program.count),
         }
-        check(program.link in functions, f"{program.link} is no link of several classes")
+        check(
+            program.link in functions, f"{program.link} is no link of several classes"
+        )
         self._function = functions[program.link]
         self._order = program.order or None
         outputs = [*range(program.outputs)]
@@ -153,6 +155,7 @@ def shares(totals: Floats) -> Floats:
     whole = found.sum(axis=1)
     is_zero = whole == 0
     if is_zero.any():
-        found[is_zero], whole[is_zero] = 1.0, found.shape[1]
+        found[is_zero] = 1.0
+        whole[is_zero] = found[0].size
     found /= whole.reshape(-1, 1)
     return found

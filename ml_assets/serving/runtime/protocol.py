@@ -8,7 +8,6 @@ from numpy.typing import NDArray
 
 from ml_assets.records.plan import Signature
 
-
 # A float, or of a multiclass version an ndarray of float64 of shape (k,).
 Answer: TypeAlias = Any
 NOT_FINITE = "the value that the model gives is not finite"

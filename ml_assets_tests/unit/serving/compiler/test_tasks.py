@@ -268,7 +268,9 @@ def test_any_row_gets_the_librarys_answer(loaded, data):
         st.integers(-(2**60), 2**60),
     )
     letter = st.sampled_from(["x", "y", "z", None, "unseen", ""])
-    row = st.tuples(number, number.filter(lambda v: v is not None), letter, st.booleans())
+    row = st.tuples(
+        number, number.filter(lambda v: v is not None), letter, st.booleans()
+    )
     values = data.draw(st.lists(row, min_size=1, max_size=12))
     columns = list(zip(*values))
     try:
