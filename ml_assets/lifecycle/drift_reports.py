@@ -105,7 +105,7 @@ def _window(
         spec,
         reference,
         frame,
-        probability=rows["p"].to_numpy(),
+        predicted=rows["p"].to_numpy(),
         entities=entities.tolist(),
         # What no caller sends is no news of the data.
         ignore=unsent,

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 from ml_assets.ml.estimators import EstimatorError, make_estimator
 from ml_assets.ml.prepare import prepare
 from ml_assets.ml.split import SplitError
-from ml_assets.ml.training import probabilities, train
+from ml_assets.ml.training import train
 from ml_assets.spec.model import EstimatorSpec, ModelSpec
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
@@ -95,7 +95,7 @@ def test_probabilities_are_those_of_the_pipeline(table):
     trained = train(table, model_spec(estimator={"type": LOGISTIC}))
 
     np.testing.assert_array_equal(
-        probabilities(trained.pipeline, trained.x_test),
+        trained.task.answers(trained.pipeline, trained.x_test),
         trained.pipeline.predict_proba(trained.x_test)[:, 1],
     )
 
