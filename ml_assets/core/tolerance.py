@@ -37,7 +37,9 @@ def is_close(
     same: NDArray[np.bool_] = np.isclose(
         found, expected, rtol=RELATIVE, atol=ABSOLUTE * scale
     )
-    return same if same.ndim < 2 else same.all(axis=1)
+    if same.ndim == 2:
+        same = np.all(same, axis=1)
+    return same
 
 
 def scale_of(answers: ArrayLike) -> float:

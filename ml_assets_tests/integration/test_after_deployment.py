@@ -237,8 +237,20 @@ def test_time_without_evidence_keeps_the_champion(run: Run, home: Path) -> None:
     assert Ledger().entries("churn")[-1].key == f"experiment:{before.experiment}:keep"
 
 
-def test_a_promotion_whose_run_died_is_entered_and_labelled_by_the_next(
-    run: Run, home: Path, instance: dg.DagsterInstance, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "moment, is_committed",
+    [
+        ("ml_assets.lifecycle.activation.append", False),
+        ("ml_assets.state.plans.publish", True),
+    ],
+)
+def test_a_promotion_whose_run_died_is_completed_and_labelled_by_the_next(
+    run: Run,
+    home: Path,
+    instance: dg.DagsterInstance,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+    is_committed: bool,
 ) -> None:
     spec = spec_of()
     run(spec, "deploy")
@@ -249,18 +261,20 @@ def test_a_promotion_whose_run_died_is_entered_and_labelled_by_the_next(
         raise SystemError("killed")
 
     with monkeypatch.context() as patch:
-        patch.setattr("ml_assets.state.ledger.Ledger.append", die)
+        patch.setattr(moment, die)
         job = definitions_of(spec).resolve_job_def("churn_monitor")
         killed = job.execute_in_process(instance=instance, raise_on_error=False)
     assert not killed.success and "killed" in failure_of(killed)
-    after = plan_now(home)
-    assert after.live.version == plan.experiment
-    assert "promotion" not in [e.kind for e in Ledger().entries("churn")]
+    # The plan and its entry are one transaction.
+    kinds = [entry.kind for entry in Ledger().entries("churn")]
+    assert ("promotion" in kinds) == is_committed
+    assert (plan_now(home) != plan) == is_committed
+    assert Plans().unpublished() == ({"churn"} if is_committed else set())
     run(spec, "monitor")
     run(spec, "monitor")
     kinds = [entry.kind for entry in Ledger().entries("churn")]
     assert kinds == ["deployment", "experiment", "promotion"]
-    assert plan_now(home) == after
+    assert plan_now(home).live.version == plan.experiment
     assert set(Registry().aliases("churn")) == {"champion", "previous"}
 
 
@@ -397,7 +411,7 @@ def test_drift_is_found_reported_once_and_leads_to_one_training(
     context = dg.build_sensor_context(instance=instance)
     result = sensor.evaluate_tick(context)
     (request,) = result.run_requests or []
-    assert request.run_key == shown["report_id"]
+    assert request.run_key == f"churn:{shown['report_id']}"
     assert request.run_config == {}
     context = dg.build_sensor_context(instance=instance, cursor=result.cursor)
     assert not sensor.evaluate_tick(context).run_requests
@@ -532,4 +546,6 @@ def test_a_new_raw_table_is_compared_once_with_what_the_champion_learnt_from(
     # Nobody trained on these rows yet.
     sensor = definitions_of(spec).resolve_sensor_def("drift")
     tick = sensor.evaluate_tick(dg.build_sensor_context(instance=instance))
-    assert [request.run_key for request in tick.run_requests or []] == [report.stem]
+    assert [request.run_key for request in tick.run_requests or []] == [
+        f"churn:{report.stem}"
+    ]

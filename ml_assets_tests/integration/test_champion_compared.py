@@ -15,6 +15,7 @@ from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.conftest import failure_of
+from ml_assets_tests.kits.records import forget_contract
 
 pytestmark = pytest.mark.slow
 
@@ -59,7 +60,7 @@ def test_five_weeks_of_one_champion(run_job: Run, home: Path, tmp_path: Path) ->
 
     def week(frame: pd.DataFrame, **more: Any) -> str:
         frame.to_csv(path, index=False)
-        (home / "contracts" / "gym.json").unlink(missing_ok=True)
+        forget_contract("gym")
         done = run_job(model(path, **more), "train")
         assert done.success, failure_of(done)
         return versions.names("gym")[-1]

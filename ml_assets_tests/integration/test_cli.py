@@ -94,7 +94,7 @@ def test_the_doctor_compares_plans_with_the_registry(home: Path) -> None:
         client.create_model_version(model, source=f"file:///nowhere/{number}")
     evaluated(home, model, VERSION, 0.95, passed=True)
     bundle = home / "versions" / model / VERSION / "bundle"
-    bundle.mkdir()
+    bundle.mkdir(parents=True)
     in_service(home, model, VERSION)
     Registry().set_aliases(model, {CHAMPION: "2"})
     reached, plan = registry.check()

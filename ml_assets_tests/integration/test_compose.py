@@ -126,17 +126,12 @@ def succeeded(platform: Platform, job: str, count: int = 1) -> bool:
 
 def ledger(platform: Platform) -> list[str]:
     """Kinds of the entries, oldest first."""
-    try:
-        text = platform.file(f"ledger/{MODEL}.jsonl")
-    except AssertionError:
-        return []
-    return [json.loads(line)["kind"] for line in text.splitlines()]
+    return [entry["kind"] for entry in platform.ledger(MODEL)]
 
 
 def runs_version(platform: Platform) -> str:
     """The version of the last entry in the ledger."""
-    last = platform.file(f"ledger/{MODEL}.jsonl").splitlines()[-1]
-    version: str = json.loads(last)["version"]
+    version: str = platform.ledger(MODEL)[-1]["version"]
     return version
 
 

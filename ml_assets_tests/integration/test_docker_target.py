@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ml_assets.core.files import write_bytes
-from ml_assets.records.plan import Arm
+from ml_assets.records.plan import Arm, pin_of
 from ml_assets.targets import RolloutError
 from ml_assets_tests.kits.docker import Container, build, docker, missing_engine
 from ml_assets_tests.kits.docker_stack import MODEL, Stack
@@ -79,7 +79,8 @@ def test_servers_are_as_restricted_as_the_handoff(stack: Stack) -> None:
     assert "no-new-privileges" in host["SecurityOpt"]
     assert (host["Memory"], host["NanoCpus"]) == (600 * 2**20, 500_000_000)
     assert host["PortBindings"] == {} and settings["User"] == "10001:10001"
-    assert {"ML_ASSETS_MODEL=census", "ML_ASSETS_GENERATION=1"} <= {*settings["Env"]}
+    pin = f"ML_ASSETS_GENERATION={pin_of(stack.target.history(MODEL)[-1])}"
+    assert {"ML_ASSETS_MODEL=census", pin} <= {*settings["Env"]}
     assert "ML_ASSETS_MAX_ROWS=7" in settings["Env"]
     # Prometheus finds all servers by one name.
     addresses = server.run("getent", "hosts", "model-servers")

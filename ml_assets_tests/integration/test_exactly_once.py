@@ -188,7 +188,7 @@ def launched(site: Site) -> bool:
 
 
 def working(site: Site) -> bool:
-    return (site.home / "plans" / MODEL / ".lock").exists()
+    return (site.home / "locks" / f"{MODEL}.lock").exists()
 
 
 KILLS: dict[str, tuple[Callable[[Site], bool], Callable[[Daemon], None]]] = {

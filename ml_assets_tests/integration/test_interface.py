@@ -18,6 +18,7 @@ from ml_assets.state.plans import Plans
 from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.cli import invoke
+from ml_assets_tests.kits.records import forget_contract
 
 pytestmark = pytest.mark.slow
 
@@ -113,7 +114,7 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
 
     # Whole fees, no "old" plan, a country that varies, a column more: one week later.
     random = np.random.default_rng(2)
-    (home / "contracts" / "visits.json").unlink()
+    forget_contract("visits")
     week(
         path,
         seed=2,
@@ -133,7 +134,7 @@ def test_a_request_of_the_first_week_is_taken_until_somebody_decides_otherwise(
     assert probability_of(home, {**short, "country": "BE", "visits": 3}) > 0
 
     # The plan becomes a number: what callers send until now has no meaning any more.
-    (home / "contracts" / "visits.json").unlink()
+    forget_contract("visits")
     week(path, seed=3, plan=random.integers(1, 3, 400))
     done = run_job(spec, "train")
     assert done.success, failure_of(done)

@@ -146,7 +146,7 @@ def test_a_fresh_model_is_materialized_by_a_click_and_its_sensor_deploys_it(
     page.get_by_text("breast_cancer_deploy").first.wait_for(timeout=4 * MINUTE)
     page.get_by_text("gate", exact=True).first.wait_for()
     deadline = time.monotonic() + 240
-    plan = home / "plans/breast_cancer/00000001.json"
+    plan = home / "plans/breast_cancer/active.json"
     while not plan.exists() and time.monotonic() < deadline:
         time.sleep(0.2)
     assert plan.exists()

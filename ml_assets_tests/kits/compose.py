@@ -164,10 +164,11 @@ class Platform:
         (id_,) = self.containers(f"com.docker.compose.service={service}")
         docker("exec", id_, "python", "-c", code, *arguments, timeout=600)
 
-    def file(self, path: str) -> str:
-        """Content of a file below the storage root."""
-        (handoff,) = self.containers("ml-assets.dev/role=handoff")
-        return docker("exec", handoff, "cat", f"/var/lib/ml-assets/{path}")
+    def ledger(self, model: str) -> list[dict[str, Any]]:
+        """The entries of a model, oldest first."""
+        (id_,) = self.containers("com.docker.compose.service=daemon")
+        text = docker("exec", id_, "ml-assets", "ledger", model, "--export")
+        return [json.loads(line) for line in text.splitlines()]
 
 
 def _build_standin(target: str, tag: str) -> None:

@@ -17,6 +17,7 @@ DEPLOY = """
 import sys, msgspec
 from ml_assets.records.plan import ServingPlan
 from ml_assets.targets.docker import DockerTarget
+from ml_assets_tests.kits.plans import apply
 target = DockerTarget()
 wanted = msgspec.json.decode(sys.stdin.buffer.read(), type=ServingPlan)
 with target.lock(wanted.model):

@@ -11,8 +11,10 @@ from ml_assets.lifecycle.activation import evidence_of
 from ml_assets.lifecycle.plan_transitions import live_plan
 from ml_assets.records.plan import Column, ServingPlan, Signature, digest, encode
 from ml_assets.records.version import VersionRecord
+from ml_assets.state.engine import writing
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans
+from ml_assets.state.schema import contracts
 from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.plans import commit
 
@@ -96,3 +98,9 @@ def serve_version(root: Path, record: VersionRecord, **arms: Any) -> ServingPlan
         evidence={**evidence_of(record), "plan_sha256": digest(plan)},
     )
     return plan
+
+
+def forget_contract(model: str) -> None:
+    """Remove what the last accepted data looked like, as if there had been none."""
+    with writing(model) as connection:
+        connection.execute(contracts.delete().where(contracts.c.model == model))

@@ -26,7 +26,7 @@ from ml_assets.records.plan import Signature, encode
 from ml_assets.serving.logs import log
 from ml_assets.serving.models.probe import Probe as Probe
 from ml_assets.serving.models.probe import probe_fault
-from ml_assets.serving.runtime.protocol import Refused, Runtime
+from ml_assets.serving.runtime.protocol import Runtime
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -1,4 +1,4 @@
-"""From the sums of an ensemble or a linear model to its answer, as scikit-learn does it.
+"""From the sums of a model to its answer, bit for bit as in scikit-learn.
 
 Each is the same numpy operation on an array of the same layout, so that no bit differs:
 a sum over the classes is added up in another order where the classes are contiguous.
@@ -155,6 +155,7 @@ def shares(totals: Floats) -> Floats:
     whole = found.sum(axis=1)
     is_zero = whole == 0
     if is_zero.any():
-        found[is_zero], whole[is_zero] = 1.0, found.shape[1]
+        found[is_zero] = 1.0
+        whole[is_zero] = found[0].size
     found /= whole.reshape(-1, 1)
     return found

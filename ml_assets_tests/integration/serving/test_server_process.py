@@ -136,7 +136,7 @@ def test_a_torn_file_among_the_plans_stops_nothing(storage, versions, name):
         torn.parent.mkdir(exist_ok=True)
         torn.write_bytes(encode(plan(arms["b"], 2))[:100])
         reason = server.wait_for("plan refused")["event.reason"]
-        assert "cannot be read" in reason
+        assert "is not readable" in reason
         assert server.predict(given)["version"] == "a"
         torn.unlink()
         deploy(server, arms["b"], 2)
