@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
@@ -103,6 +102,7 @@ def compare(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from ml_assets.ml.profile import profile
     >>> rng = np.random.default_rng(0)
     >>> before = pd.DataFrame({"age": rng.normal(40, 10, 5_000)})

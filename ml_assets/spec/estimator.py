@@ -1,4 +1,4 @@
-"""The estimator of a model and the search for its parameters, as its YAML gives them."""
+"""The estimator of a model and the search for its parameters, as its YAML has them."""
 
 from collections.abc import Iterator
 from typing import Any, Literal, get_args

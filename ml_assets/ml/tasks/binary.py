@@ -132,7 +132,8 @@ def binary_of(
     Examples
     --------
     >>> first = binary_of(pd.Series(["no", "yes", "no"]))
-    >>> first.positive, binary_of(pd.Series(["no", "yes", "yes"]), pinned=first) == first
+    >>> again = binary_of(pd.Series(["no", "yes", "yes"]), pinned=first)
+    >>> first.positive, again == first
     ('yes', True)
     """
     counts = column.value_counts()

@@ -10,8 +10,15 @@ import pandas as pd
 from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.frames import plain_texts
 from ml_assets.ml.predictions import CONFIDENCE, Predictions
-from ml_assets.ml.tasks import labels as names
-from ml_assets.ml.tasks.labels import joined, spelling
+from ml_assets.ml.tasks.labels import (
+    changes,
+    differences,
+    joined,
+    listing,
+    positions,
+    spelling,
+    values_of,
+)
 from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes
 from ml_assets.records import plan
 from ml_assets.records.plan import LISTED, Label
@@ -37,7 +44,7 @@ class Multiclass:
 
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target as numbers of classes, from 0; classes may be absent."""
-        return names.positions(column, self.classes)
+        return positions(column, self.classes)
 
     def answers(self, pipeline: Any, x: pd.DataFrame) -> Floats:
         """Probability of each class, of shape (n_rows, n_classes)."""
@@ -66,7 +73,8 @@ class Multiclass:
 
     def watched(self, answers: Floats) -> Predictions:
         """The classes that are decided on, and their probabilities."""
-        decided = [str(self.classes[number]) for number in self.decide(answers)]
+        names = [spelling(label) for label in self.classes]
+        decided = [names[number] for number in self.decide(answers)]
         return Predictions(CONFIDENCE, answers.max(axis=1), decided)
 
     def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
@@ -123,7 +131,7 @@ def multiclass_of(
     >>> str(first), first.encode(pd.Series(["b", "c"])).tolist()
     ("'a', 'b' and 'c'", [1, 2])
     """
-    found = names.values_of(column)
+    found = values_of(column)
     if classes is None and pinned is None:
         if len(found) > LISTED:
             raise FeatureError(
@@ -137,12 +145,12 @@ def multiclass_of(
         known, since = tuple(classes), "`classes` names"
     else:
         since = "since its first training the model tells apart"
-    new, gone = names.differences(found, known)
+    new, gone = differences(found, known)
     if new or gone or len({*map(spelling, found)}) != len(known):
         raise FeatureError(
             f"the target '{column.name}' has {len(found):,} values:"
-            f" {names.listing(found)}; {since} {joined(known)}"
-            f"{names.changes(found, known)}; if the classes changed on purpose, name"
+            f" {listing(found)}; {since} {joined(known)}"
+            f"{changes(found, known)}; if the classes changed on purpose, name"
             " all of them with the key `classes` of the model's YAML"
         )
     return Multiclass(known)

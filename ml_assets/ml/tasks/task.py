@@ -76,7 +76,7 @@ class Task(Protocol):
 
     @property
     def labels(self) -> tuple[Label, ...]:
-        """The classes in the order of their numbers; none where numbers are predicted."""
+        """The classes in the order of their numbers; none of numbers."""
 
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target of some rows, of shape (n_rows,); classes may be absent.

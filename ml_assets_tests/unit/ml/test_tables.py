@@ -104,7 +104,7 @@ def test_a_target_with_two_values_is_accepted(target: list[Any]) -> None:
         ({"y": ["a", "b"]}, "there is no column beside the target 'y'"),
         (
             {"x": [1, 2], "y": ["a", "a"]},
-            "column 'y' has 1 value ('a'); a binary classifier needs 2",
+            "column 'y' has 1 value ('a'); a classification target needs at least 2 and at most 64",
         ),
         (
             {"x": [1, 2, 3], "y": ["a", "c", "b"]},
@@ -112,7 +112,7 @@ def test_a_target_with_two_values_is_accepted(target: list[Any]) -> None:
         ),
         (
             {"x": range(2000), "y": range(2000)},
-            "column 'y' has 2,000 values; a binary classifier needs 2",
+            "column 'y' has 2,000 values; a classification target needs at least 2 and at most 64",
         ),
         (
             {"x": [1, 2, 3], "y": ["a", None, "b"]},
