@@ -216,7 +216,13 @@ def _summary(record: VersionRecord, rows: "pd.DataFrame", done: "Replayed") -> S
     from ml_assets.state.bundles import signature_of
 
     signature = signature_of(record)
-    names = (label_text(signature.negative), label_text(signature.positive))
+    if signature.task != "binary":
+        raise dg.Failure(
+            f"{record.model} {record.version} predicts by {signature.task}; a replay"
+            " compares answers of two classes only",
+            allow_retries=False,
+        )
+    names = tuple(map(label_text, signature.labels))
     given = rows.head(len(done.answers))
     pairs = [
         (answer, label, p)
