@@ -32,7 +32,7 @@ NumberScorer = Literal[
     "neg_mean_squared_log_error", "neg_median_absolute_error",
     "neg_root_mean_squared_error", "neg_root_mean_squared_log_error", "r2",
 ]  # fmt: skip
-Scorer = ClassScorer | NumberScorer
+Scorer = Literal[ClassScorer, NumberScorer]
 
 
 class EstimatorSpec(BaseSpec):

@@ -60,7 +60,10 @@ class GateSpec(BaseSpec):
             if lower_is_better(name) and not limit > 0:
                 yield ("metrics", name), f"must be above 0, found {limit:g}"
             elif not lower_is_better(name) and not 0 <= limit < 1:
-                yield ("metrics", name), f"must be from 0 to below 1, found {limit:g}"
+                yield (
+                    "metrics",
+                    name,
+                ), f"must be from 0 and less than 1, found {limit:g}"
         has_threshold = "threshold" in self.model_fields_set
         if not lower_is_better(self.metric):
             if self.below is not None:

@@ -97,7 +97,9 @@ def errors(y: Floats, answers: Floats, evaluation: RegressionEvaluation) -> byte
     own, constant = answers - y, evaluation.mean - y
     low, high = np.quantile(np.concatenate([own, constant]), [0.005, 0.995])
     margin = 0.0 if high > low else 1.0
-    edges = np.linspace(low - margin, high + margin, 41).tolist()
+    # Of few rows, more bins would show nothing but chance.
+    bins = max(8, min(40, round(len(y) ** 0.5 * 1.5)))
+    edges = np.linspace(low - margin, high + margin, bins + 1).tolist()
     for values, colour, label in (
         (constant, GREY, "mean of training"),
         (own, BLUE, "this version"),

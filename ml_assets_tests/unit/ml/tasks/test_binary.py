@@ -19,7 +19,7 @@ def target(*values: Any) -> "pd.Series[Any]":
 @pytest.mark.parametrize("share", [0.05, 0.47, 0.5, 0.53, 0.95])
 @pytest.mark.parametrize("pinned", [YES, Binary("yes", "no")])
 def test_the_positive_class_does_not_depend_on_which_is_rarer(
-    share: float, pinned: Classes
+    share: float, pinned: Binary
 ) -> None:
     column = pd.Series(np.where(np.arange(100) < share * 100, "yes", "no"))
     labels = encode_target(column, pinned=pinned)
