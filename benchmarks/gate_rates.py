@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures, Group
-from ml_assets.ml.significance import p_values
+from ml_assets.ml.tasks.significance import p_values
 from ml_assets.spec.gate import GateSpec
 
 ROWS = (100, 500, 2_000)

@@ -7,7 +7,7 @@ import dagster as dg
 from ml_assets.assets import runs
 from ml_assets.automation import delivery
 from ml_assets.automation import notify as automation_notify
-from ml_assets.components.tabular_classifier import with_shared
+from ml_assets.components.tabular_model import with_shared
 from ml_assets.spec import component_tree
 from ml_assets.spec.loading import is_run_process
 from ml_assets.spec.model import ModelSpec

@@ -18,6 +18,8 @@ from ml_assets.state.tables import Tables
 if TYPE_CHECKING:
     import pandas as pd
 
+# Rules on the classes of the target, whose names answers have, too.
+CLASS_RULES = {"new_class", "class_gone"}
 # Rules on values and shares, which the world moves; the others are about the source.
 MOVES = {"unseen_category", "out_of_range", "missing_values"}
 
@@ -80,16 +82,56 @@ def breaches(spec: ModelSpec, rows: "pd.DataFrame") -> list[Any]:
     """How `rows` break the contract; only warnings where requests moved, too."""
     from ml_assets.ml.contract import Contract
 
+    classes = changed_classes(spec, rows)
     accepted = contracts.accepted(spec.name)
     if accepted is None:
-        return []
+        return classes
     contract = Contract.from_json(accepted.contract.encode())
     keys = [*spec.split.key, *spec.split.beside_inputs]
     found = contract.compare(rows, spec.features.drop, keys, spec.contract.ignore)
+    if classes:
+        # The same of the column's values in general would be said twice.
+        found = [item for item in found if item.column != spec.target]
+    found = [*classes, *found]
     if not any(item.rule in MOVES for item in found):
         return found
     drifted = contracts.drifted_columns(spec.name, accepted.since)
     return [_excused(item, drifted) for item in found]
+
+
+def changed_classes(spec: ModelSpec, rows: "pd.DataFrame") -> list[Any]:
+    """Classes of the target that are new since the first training, or gone.
+
+    Where the YAML names classes that differ from those, they count instead.
+    """
+    from ml_assets.ml.column_contract import Violation
+    from ml_assets.ml.tasks.labels import differences, spelling, values_of
+    from ml_assets.state.pinned import pinned_task
+
+    task = pinned_task(spec)
+    labels = () if task is None else spec.classes or task.labels
+    if not labels or spec.target not in rows.columns:
+        return []
+    positive = spec.positive
+    if positive is not None and spelling(positive) not in map(spelling, labels):
+        return []
+    found = values_of(rows[spec.target])
+    known = [str(label) for label in labels]
+    new, gone = differences(found, labels)
+    return [
+        Violation.of_column(spec.target, rule, "error", message, expected=known)
+        for rule, names, message in (
+            (
+                "new_class",
+                new,
+                f"the class {', '.join(new)} is new since the first"
+                " training, which fixed the classes: mend the rows, or name all classes"
+                " with the key `classes` of the model's YAML",
+            ),
+            ("class_gone", gone, f"the class {', '.join(gone)} has no row any more"),
+        )
+        if names
+    ]
 
 
 def _excused(violation: Any, drifted: Mapping[str, str]) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import dagster as dg
 
@@ -16,18 +16,14 @@ from ml_assets.assets.common import (
     stage_arguments,
 )
 from ml_assets.lifecycle.gate_decision import gate_figures, judged_by
-from ml_assets.lifecycle.scoring import held_out_rows, load, score
+from ml_assets.lifecycle.scoring import HeldOut, held_out_rows, load, score
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.records.version import VersionRecord, object_name
+from ml_assets.spec.metrics import lower_is_better
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.registry import Registry
 from ml_assets.state.versions import Versions
-
-if TYPE_CHECKING:
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import NDArray
 
 GATE_CHECK = "gate"
 
@@ -68,12 +64,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
                 description=reason,
             )
             return
-        rows, y = held_out_rows(spec, record)
-        pipeline = load(record)
-        probability = score(pipeline, rows)
-        figures, decision, found, metadata = judge(
-            spec, record, rows, y, probability, pipeline
-        )
+        held, pipeline = held_out_rows(spec, record), load(record)
+        figures, decision, found, metadata = judge(spec, record, held, pipeline)
         for clause in decision.clauses:
             report = context.log.info if clause.passed else context.log.warning
             report(f"gate, {clause.name}: {clause.sentence}")
@@ -113,26 +105,24 @@ def build(spec: ModelSpec) -> dg.Definitions:
 def judge(
     spec: ModelSpec,
     record: VersionRecord,
-    rows: "pd.DataFrame",
-    y: "NDArray[np.int64]",
-    probability: "NDArray[np.float64]",
+    held: HeldOut,
     pipeline: Any,
 ) -> tuple[GateFigures, GateDecision, dict[str, Any], dict[str, Any]]:
     """Figures, the gate's decision, the whole evaluation, and metadata for the UI."""
     from ml_assets.lifecycle.request_signature import refused_by
-    from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.importance import importances
-    from ml_assets.ml.plots.evaluation import plots
 
+    rows, y, task, training = held
+    answers = score(task, pipeline, rows)
     sliced = sorted({*spec.gate.slices, *spec.monitoring.slices} & {*rows.columns})
-    found = evaluate(y, probability, rows[sliced] if sliced else None)
+    groups = rows[sliced] if sliced else None
+    found = task.evaluate(y, answers, groups, training)
     figures = gate_figures(spec, record, found)
     figures = replace(figures, refuses=refused_by(spec.name, record))
     decision = Gate(spec.gate).decide(figures)
     inputs = rows[list(pipeline.feature_names_in_)]
-    importance = importances(pipeline, inputs, y)
-    labels = _labels(rows[spec.target], y)
-    images = plots(y, probability, found, importance, labels)
+    importance = importances(pipeline, inputs, y, task)
+    images = task.plots(y, answers, found, importance)
     whole = found.to_dict()
     metadata: dict[str, Any] = {"gate": dg.MetadataValue.md(_clauses(decision))}
     metadata |= {
@@ -140,7 +130,7 @@ def judge(
         for name, value in whole["metrics"].items()
         if value is not None
     }
-    metadata["test_rows"] = len(y)
+    metadata |= {"task": task.name, "test_rows": len(y)}
     metadata |= keep_plots(object_name(spec.name, record.version, "plots/"), images)
     if found.slices:
         metadata["slices"] = dg.MetadataValue.md(_slices(found))
@@ -150,14 +140,11 @@ def judge(
 
 
 def _demands(spec: ModelSpec) -> str:
-    asked = [f"{metric} above {least}" for metric, least in spec.gate.demands.items()]
+    asked = [
+        f"{metric} {'below' if lower_is_better(metric) else 'above'} {limit}"
+        for metric, limit in spec.gate.demands.items()
+    ]
     return " and ".join(asked)
-
-
-def _labels(target: Any, y: Any) -> tuple[Any, Any]:
-    values = target.tolist()
-    by_class = {int(label): value for label, value in zip(y, values, strict=True)}
-    return by_class.get(0, 0), by_class.get(1, 1)
 
 
 def _check(

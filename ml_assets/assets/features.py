@@ -156,7 +156,7 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
         context: dg.OpExecutionContext, parts: list[dict[str, Any]]
     ) -> dg.Output[Any]:
         from ml_assets.ml.prepare import join_prepared
-        from ml_assets.state.pinned import pinned_classes
+        from ml_assets.state.pinned import pinned_task
 
         store, keep = Tables(), columns_to_keep(spec)
         tables = [
@@ -170,7 +170,9 @@ def _join(spec: ModelSpec) -> dg.OpDefinition:
                 spec.target,
                 spec.positive,
                 keep,
-                pinned_classes(spec),
+                pinned_task(spec),
+                spec.task,
+                spec.classes,
             )
             raw = parts[0]["raw"]
             table, notes = hold_out(spec, prepared, store.read(spec.name, "raw", raw))

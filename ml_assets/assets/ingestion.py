@@ -191,7 +191,7 @@ def accept(
         clash = reserved(spec, frame.columns)
         if clash:
             raise DataError(clash)
-        check_target(frame, spec.target, may_lack)
+        check_target(frame, spec.target, may_lack, spec.task)
     declared = [name for name in spec.columns if name in frame.columns]
     text_numbers = _numbers_in_texts(frame.drop(columns=[spec.target, *declared]))
     for warning in text_numbers:

@@ -16,9 +16,8 @@ from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import PROFILE, Versions
 
-# Beside the profile: ROC AUC on the held-out rows and its interval.
+# Beside the profile of a binary model: ROC AUC on the held-out rows and its interval.
 AUC = ("roc_auc", "roc_auc_low", "roc_auc_high")
-AUC_CONFIDENCE = 0.99
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -27,8 +26,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
     @dg.asset(
         **stage_arguments(spec, "monitoring", "python"),
         description=(
-            f"Reference profile of {spec.name}: held-out rows and the probabilities"
-            " that its newest version gives them; later data is compared with it."
+            f"Reference profile of {spec.name}: held-out rows and the answers that"
+            " its newest version gives them; later data is compared with it."
         ),
         deps=[key(spec, "deployment")],
         **MAY_SKIP,
@@ -40,7 +39,6 @@ def build(spec: ModelSpec) -> dg.Definitions:
             with_constants,
         )
         from ml_assets.lifecycle.scoring import held_out_rows, load, score
-        from ml_assets.ml.performance import auc_interval
         from ml_assets.ml.profile import profile
 
         plan = Plans().current(spec.name)
@@ -49,16 +47,15 @@ def build(spec: ModelSpec) -> dg.Definitions:
             return
         store = Versions()
         record = store.get(spec.name, newest_version(plan))
-        rows, y = held_out_rows(spec, record)
+        rows, y, task, _ = held_out_rows(spec, record)
         pipeline = load(record)
         inputs = rows[list(pipeline.feature_names_in_)]
-        probability = score(pipeline, rows)
+        answers = score(task, pipeline, rows)
         same = constants(record)
         watched = with_constants(inputs, same)
-        reference = profile(watched, probability, spec.monitoring.bins)
+        reference = profile(watched, task.watched(answers), spec.monitoring.bins)
         # The bound for live labels has to be known before the first of them.
-        auc = dict(zip(AUC, auc_interval(probability, y, AUC_CONFIDENCE), strict=True))
-        kept = reference.to_dict() | auc | {CONSTANTS: same}
+        kept = reference.to_dict() | task.bounds(y, answers) | {CONSTANTS: same}
         store.save_document(spec.name, record.version, PROFILE, kept)
         yield dg.MaterializeResult(
             data_version=dg.DataVersion(record.version),

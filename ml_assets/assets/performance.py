@@ -20,7 +20,7 @@ from ml_assets.assets.common import (
 )
 from ml_assets.assets.monitoring import AUC
 from ml_assets.prediction_log.segments import day_at, label_text
-from ml_assets.records.plan import ServingPlan
+from ml_assets.records.plan import ServingPlan, Signature
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import PROFILE, Versions
@@ -111,7 +111,7 @@ def assess(spec: ModelSpec) -> Performance | None:
     versions = {arm.version for item in plans for arm in item.arms}
     found = labelled(spec.name, _first_seen(plans, champion), versions)
     rows = found.rows[found.rows["p"].notna()]
-    joined = as_outcomes(rows, signature_of(plan.live).positive)
+    joined = as_outcomes(rows, signature_of(plan.live))
     offline = _offline(spec, champion)
     # A shadow answers the same requests, and is no part of the champion's figures.
     own = joined[(joined["version"] == champion) & (joined["arm"] != "shadow")]
@@ -124,11 +124,19 @@ def assess(spec: ModelSpec) -> Performance | None:
     )
 
 
-def as_outcomes(rows: "pd.DataFrame", positive: Any) -> "pd.DataFrame":
-    """Labelled predictions with ``day``, and classes as True and False."""
-    text = label_text(positive)
+def as_outcomes(rows: "pd.DataFrame", signature: Signature) -> "pd.DataFrame":
+    """Labelled predictions with ``day``, and what became of them.
+
+    Of two classes both are True and False; of more, ``right`` is whether the class that
+    was answered is the true one.
+    """
+    rows = rows.assign(
+        day=[day_at(at) for at in rows[["time", "received"]].min(axis=1)]
+    )
+    if signature.task != "binary":
+        return rows.assign(right=(rows["label"] == rows["truth"]).to_numpy(dtype=bool))
+    text = label_text(signature.positive)
     return rows.assign(
-        day=[day_at(at) for at in rows[["time", "received"]].min(axis=1)],
         probability=rows["p"].astype("float64"),
         predicted=(rows["label"] == text).to_numpy(dtype=bool),
         label=(rows["truth"] == text).to_numpy(dtype=bool),
@@ -171,7 +179,8 @@ def _degradations(
     if not len(own):
         return found
     if not math.isnan(offline["accuracy"]):
-        right = own["predicted"] == own["label"]
+        is_known = "right" in own.columns
+        right = own["right"] if is_known else own["predicted"] == own["label"]
         figures = offline["accuracy"], int(offline["rows"])
         found.append(accuracy_degraded(right, *figures))
     if not math.isnan(offline["roc_auc_low"]):

@@ -81,9 +81,8 @@ def try_pipeline(directory: Path) -> Smoke:
     from ml_assets.lifecycle.feature_table import feature_table
     from ml_assets.lifecycle.request_signature import request_signature
     from ml_assets.lifecycle.training import package
-    from ml_assets.ml.evaluation import evaluate
     from ml_assets.ml.sources import read_source
-    from ml_assets.ml.training import probabilities, train
+    from ml_assets.ml.training import train
     from ml_assets.spec.reserved import HELD_OUT
 
     spec = ModelSpec(
@@ -98,8 +97,8 @@ def try_pipeline(directory: Path) -> Smoke:
     # A bundle is loaded again, and repeats the answers of training, or there is none.
     signature = request_signature(spec, trained, {})
     manifest = package(trained, directory, signature)
-    scores = probabilities(trained.pipeline, trained.x_test)
-    found = evaluate(trained.y_test, scores)
+    answers = trained.task.answers(trained.pipeline, trained.x_test)
+    found = trained.task.evaluate(trained.y_test, answers)
     accuracy, majority = found.metrics["accuracy"], found.majority["accuracy"]
     return Smoke(float(accuracy), float(majority), manifest.runtime)
 

@@ -20,7 +20,6 @@ from ml_assets.assets.common import (
 from ml_assets.assets.retries import failing_on
 from ml_assets.core.storage import storage
 from ml_assets.lifecycle.gate_decision import passed
-from ml_assets.prediction_log.segments import label_text
 from ml_assets.records.plan import ServingPlan, Signature
 from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
     from ml_assets.lifecycle.replay import Replayed
 
-COLUMNS = ("arm", "version", "p", "label", "us", "error", "x")
+COLUMNS = ("arm", "version", "p", "label", "value", "us", "error", "x")
 
 
 class ReplayConfig(dg.Config):
@@ -211,26 +210,27 @@ def _body(signature: Signature, text: str) -> bytes:
 def _summary(record: VersionRecord, rows: "pd.DataFrame", done: "Replayed") -> Summary:
     import numpy as np
 
-    from ml_assets.state.bundles import signature_of
-
-    signature = signature_of(record)
-    names = (label_text(signature.negative), label_text(signature.positive))
     given = rows.head(len(done.answers))
+    # A regression has neither a probability nor a label, but a value.
+    logged = zip(given["label"], given["p"].fillna(given["value"]), strict=True)
     pairs = [
-        (answer, label, p)
-        for answer, label, p in zip(
-            done.answers, given["label"], given["p"], strict=True
-        )
-        if answer.p is not None
+        (answer, *pair)
+        for answer, pair in zip(done.answers, logged, strict=True)
+        if answer.number is not None
     ]
-    changes = [abs((answer.p or 0.0) - p) for answer, _, p in pairs]
+    changes = [
+        abs(answer.number - number)
+        for answer, _, number in pairs
+        if answer.number is not None
+    ]
     micros = [answer.us for answer, _, _ in pairs] or [0]
     return Summary(
         version=record.version,
         rows=len(rows),
         answered=len(pairs),
         disagreements=sum(
-            names[(answer.p or 0.0) > 0.5] != label for answer, label, _ in pairs
+            answer.label is not None and answer.label != label
+            for answer, label, _ in pairs
         ),
         misfits=Counter(item.misfit for item in done.answers if item.misfit),
         errors=Counter(item.error for item in done.answers if item.error),

@@ -1,5 +1,6 @@
 """``ml-assets feedback MODEL FILE``: what turned out, for past predictions."""
 
+import contextlib
 import io
 import time
 from collections.abc import Iterator
@@ -26,8 +27,10 @@ from ml_assets.prediction_log.segments import (
     label_text,
     timestamp_of,
 )
+from ml_assets.records.plan import Label, Signature
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.requests.timestamps import unix_seconds
+from ml_assets.serving.tasks import answers_of
 from ml_assets.spec.catalogue import specs
 from ml_assets.state.bundles import signature_of
 from ml_assets.state.plans import Plans
@@ -36,10 +39,10 @@ NEEDED = "id and label, or {entity}, time and label"
 
 
 class Names(NamedTuple):
-    """What a file calls its columns, and the values that its labels may have."""
+    """What a file calls its columns, and the version whose labels are in it."""
 
     entity: str
-    values: dict[str, Any]
+    signature: Signature
 
 
 @click.command("feedback", epilog=EXIT_CODES)
@@ -74,8 +77,7 @@ def command(model: str, file: BinaryIO, kind: str | None, as_json: bool) -> None
         signature = signature_of(plan.live)
     spec = specs().get(model)
     entity = spec.serving.entity if spec else "entity"
-    allowed = (signature.negative, signature.positive)
-    names = Names(entity, {label_text(value): value for value in allowed})
+    names = Names(entity, signature)
     if isinstance(file, io.BufferedReader):
         stream = file
     else:
@@ -115,16 +117,26 @@ def _line(row: Row, names: Names, received: float) -> LabelRecord:
     if "label" not in found or not ("id" in found or by_entity):
         expected = NEEDED.format(entity=names.entity)
         raise ValueError(f"expected {expected}, found {', '.join(found) or 'nothing'}")
-    label = label_text(found["label"])
-    if label not in names.values:
-        allowed = " or ".join(names.values)
-        raise ValueError(f"expected the label {allowed}, found {label}")
+    label = _label(found["label"], names.signature)
     if "id" in found:
         timestamp_of(str(found["id"]))
     return LabelRecord(
         id=str(found["id"]) if "id" in found else None,
         entity=str(found[names.entity]) if names.entity in found else None,
         time=unix_seconds(found["time"]) if "time" in found else None,
-        label=names.values[label],
+        label=label,
         received=received,
     )
+
+
+def _label(value: Any, signature: Signature) -> Label:
+    """A cell as a label: a file of CSV holds numbers as texts."""
+    answers = answers_of(signature)
+    label = answers.label(value)
+    if label is None and isinstance(value, str):
+        with contextlib.suppress(ValueError):
+            label = answers.label(float(value))
+    if label is None:
+        names = " or ".join(map(label_text, signature.labels)) or answers.label_names
+        raise ValueError(f"expected the label {names}, found {label_text(value)}")
+    return label

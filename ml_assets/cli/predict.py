@@ -109,8 +109,9 @@ def command(
       ml-assets predict adult rows.jsonl --url http://127.0.0.1:8080
       ml-assets predict adult rows.csv --on-error collect --output csv --to scored.csv
 
-    JSON keys: model, version, predictions (row, id, probability, label; or row, error),
-    rows, refused, error.
+    JSON keys: model, version, predictions (row, id, probability, label; of several
+    classes probabilities, too; of a regression row, id, value; or row, error), rows,
+    refused, error.
     """
     output = "json" if as_json else output
     if isinstance(file, io.BufferedReader):
@@ -133,7 +134,7 @@ def command(
         except Failed as failure:
             if output == "json" and to is None:
                 empty = WRITERS[output](sys.stdout, False, None)
-                empty.start(scorer.model, scorer.version)
+                empty.start(scorer.model, scorer.version, scorer.task)
                 empty.end(0, 0, failure.message)
             raise
     # Below the predictions, of which none was shown until now.
@@ -188,7 +189,7 @@ def _run(
     """Write predictions chunk by chunk; how many, and what became of refused rows."""
     done = refused = 0
     first = ""
-    writer.start(scorer.model, scorer.version)
+    writer.start(scorer.model, scorer.version, scorer.task)
     for rows in sources.chunks(read, chunk):
         for number, outcome in enumerate(_scored(scorer, rows, done, on_error), 1):
             if isinstance(outcome, Prediction):

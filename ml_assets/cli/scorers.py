@@ -1,7 +1,8 @@
 """Scoring for `ml-assets predict`: by the active plan in this process, or a server."""
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import msgspec
 
@@ -9,20 +10,29 @@ from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import Row
 from ml_assets.core.storage import storage
-from ml_assets.records.plan import Column, Kind
+from ml_assets.records.plan import Column, Kind, Label, Task
 from ml_assets.serving.requests.problems import FieldError, Problem
 from ml_assets.state.plans import Plans
+
+if TYPE_CHECKING:
+    from ml_assets.serving.models.arms import Scored
 
 # What a refusal finds in a column that the model does not take.
 UNKNOWN = "an unknown column"
 
 
 class Prediction(NamedTuple):
-    """The answer to one row."""
+    """The answer to one row.
+
+    A regression gives the ``value`` alone; ``probabilities`` are those of several
+    classes by their names.
+    """
 
     id: str
-    probability: float
-    label: str | int | float | bool
+    probability: float | None = None
+    label: Label | None = None
+    probabilities: dict[str, float] | None = None
+    value: float | None = None
 
 
 class Refusal(Exception):
@@ -42,6 +52,7 @@ class Scorer(Protocol):
     model: str
     version: str
     columns: tuple[Column, ...]
+    task: Task
 
     def score(self, body: bytes) -> list[Prediction]:
         """Predict, or raise `Refusal`."""
@@ -72,7 +83,7 @@ class PlanScorer:
             ) from error
         self._arm = ServedArm(model, plan.live, runtime, max_rows, PredictionIds())
         self.model, self.version = model, plan.live.version
-        self.columns = runtime.signature.columns
+        self.columns, self.task = runtime.signature.columns, runtime.signature.task
 
     def score(self, body: bytes) -> list[Prediction]:
         """Predict, or raise `Refusal`."""
@@ -84,8 +95,7 @@ class PlanScorer:
             raise Refusal(problem.detail, problem.errors) from problem
         except Refused as error:
             raise Refusal(str(error), []) from error
-        answers = zip(scored.ids, scored.probabilities, scored.labels, strict=True)
-        return [Prediction(*answer) for answer in answers]
+        return [Prediction(*row) for row in zip(scored.ids, *_fields(scored))]
 
 
 class ServerScorer:
@@ -96,15 +106,27 @@ class ServerScorer:
         found = _value(client.get(f"/models/{model}"))
         self.model, self.version = model, str(found["version"])
         self.columns = tuple(_column(item) for item in found["columns"])
+        self.task = msgspec.convert(found.get("task", "binary"), Task)
 
     def score(self, body: bytes) -> list[Prediction]:
         """Predict, or raise `Refusal`."""
         answer = _value(self._client.post(f"/models/{self.model}/predict", body))
         self.version = str(answer["version"])
+        names = Prediction._fields
         return [
-            Prediction(item["id"], item["probability"], item["label"])
+            Prediction(**{name: item[name] for name in names if name in item})
             for item in answer["predictions"]
         ]
+
+
+def _fields(scored: "Scored") -> Iterator[Iterable[Any]]:
+    """What the fields of a prediction after its id are for each row."""
+    task, answers = scored.arm.task, scored.answers
+    columns = task.columns(answers)
+    if "probabilities" in columns:
+        columns["probabilities"] = task.named(answers)
+    for name in Prediction._fields[1:]:
+        yield columns.get(name, repeat(None))
 
 
 def _value(answer: Answer) -> Any:

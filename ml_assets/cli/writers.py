@@ -9,8 +9,10 @@ import click
 
 from ml_assets.cli.console import echo
 from ml_assets.cli.scorers import Prediction
+from ml_assets.records.plan import Task
 
 FIELDS = ("row", "label", "probability", "id")
+VALUE_FIELDS = ("row", "value", "id")
 REFUSED = "refused"
 # Columns of a line of the table.
 WIDE = 76
@@ -23,7 +25,7 @@ class Writer(Protocol):
     terminal that shows the file, if one does.
     """
 
-    def start(self, model: str, version: str) -> None:
+    def start(self, model: str, version: str, task: Task) -> None:
         """Before the first row."""
 
     def row(self, number: int, prediction: Prediction) -> None:
@@ -42,24 +44,32 @@ class TableWriter:
     def __init__(self, out: TextIO, collects: bool, room: int | None) -> None:
         self._out = out
         # A narrow terminal would break the id, which people copy.
-        gap = "  " if room is None or room >= WIDE else f"\n{'':>7}  "
-        self._layout = f"{{:>7}}  {{:<16}}  {{:>11}}{gap}{{}}"
+        self._gap = "  " if room is None or room >= WIDE else f"\n{'':>7}  "
+        self._layout = ""
 
-    def start(self, model: str, version: str) -> None:
+    def start(self, model: str, version: str, task: Task) -> None:
         """Name the version that answers, beside the data."""
         echo(f"{model} version {version}", err=True)
-        click.echo(self._layout.format(*FIELDS), file=self._out)
+        self._layout = f"{{:>7}}  {{:<16}}  {{:>11}}{self._gap}{{}}"
+        fields: tuple[str, ...] = FIELDS
+        if task == "regression":
+            self._layout = f"{{:>7}}  {{:>29}}{self._gap}{{}}"
+            fields = VALUE_FIELDS
+        click.echo(self._layout.format(*fields), file=self._out)
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One line, after the header."""
-        shown = f"{prediction.probability:.6f}"
-        label = str(prediction.label)
-        line = self._layout.format(number, label, shown, prediction.id)
+        if prediction.probability is None:
+            shown = [f"{prediction.value:.6f}"]
+        else:
+            shown = [str(prediction.label), f"{prediction.probability:.6f}"]
+        line = self._layout.format(number, *shown, prediction.id)
         click.echo(line, file=self._out)
 
     def refused(self, number: int, reason: str) -> None:
         """One line with the reason."""
-        line = self._layout.format(number, REFUSED, "", reason)
+        blank = [""] * (self._layout.count("{") - 3)
+        line = self._layout.format(number, REFUSED, *blank, reason)
         click.echo(line, file=self._out)
 
     def end(self, rows: int, refused: int, error: str | None) -> None:
@@ -72,19 +82,25 @@ class CsvWriter:
     def __init__(self, out: TextIO, collects: bool, room: int | None) -> None:
         self._writer = csv.writer(out, lineterminator="\n")
         self._more = ("",) if collects else ()
+        self._fields: tuple[str, ...] = FIELDS
 
-    def start(self, model: str, version: str) -> None:
+    def start(self, model: str, version: str, task: Task) -> None:
         """The header, with a column for errors where they are collected."""
-        self._writer.writerow((*FIELDS, *("error" for _ in self._more)))
+        self._fields = VALUE_FIELDS if task == "regression" else FIELDS
+        self._writer.writerow((*self._fields, *("error" for _ in self._more)))
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One line."""
-        values = (prediction.label, repr(prediction.probability), prediction.id)
-        self._writer.writerow((number, *values, *self._more))
+        if prediction.probability is None:
+            values = [repr(prediction.value)]
+        else:
+            values = [str(prediction.label), repr(prediction.probability)]
+        self._writer.writerow((number, *values, prediction.id, *self._more))
 
     def refused(self, number: int, reason: str) -> None:
         """One line that holds the reason only."""
-        self._writer.writerow((number, "", "", "", reason))
+        blank = [""] * (len(self._fields) - 1)
+        self._writer.writerow((number, *blank, reason))
 
     def end(self, rows: int, refused: int, error: str | None) -> None:
         """Nothing follows the rows."""
@@ -97,14 +113,16 @@ class JsonWriter:
         self._out = out
         self._separator = ""
 
-    def start(self, model: str, version: str) -> None:
+    def start(self, model: str, version: str, task: Task) -> None:
         """Open the document."""
         head = f'{{"model": {json.dumps(model)}, "version": {json.dumps(version)}'
         self._out.write(f'{head}, "predictions": [')
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One object."""
-        self._item({"row": number, **prediction._asdict()})
+        given = prediction._asdict().items()
+        known = {name: value for name, value in given if value is not None}
+        self._item({"row": number, **known})
 
     def refused(self, number: int, reason: str) -> None:
         """One object that holds the reason only."""

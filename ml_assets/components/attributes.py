@@ -6,13 +6,14 @@ evaluates each text, so that ``"-999"`` would become a number.
 
 import sys
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import GetJsonSchemaHandler, RootModel, model_validator
 from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 
 from ml_assets.spec.base import raise_faults
+from ml_assets.spec.metrics import Kind
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import faults, has_template
 
@@ -21,11 +22,15 @@ KEYWORD = "ml-assets-meaning"
 
 
 class Attributes(RootModel[dict[str, Any]]):
-    """A model's YAML as it is written, once nothing in it is wrong."""
+    """A classifier's YAML as it is written, once nothing in it is wrong."""
+
+    KIND: ClassVar[Kind] = "classification"
+    # Keys that the component sets itself, or does not have.
+    WITHOUT: ClassVar[tuple[str, ...]] = ("task",)
 
     @model_validator(mode="after")
     def _are_right(self) -> "Attributes":
-        raise_faults(faults(self.root))
+        raise_faults(faults(self.root, self.KIND))
         return self
 
     @classmethod
@@ -38,7 +43,16 @@ class Attributes(RootModel[dict[str, Any]]):
 
             register_keyword()
         schema = handler(ModelSpec.__pydantic_core_schema__)
-        return {**handler.resolve_ref_schema(schema), KEYWORD: True}
+        whole = handler.resolve_ref_schema(schema)
+        kept = {k: v for k, v in whole["properties"].items() if k not in cls.WITHOUT}
+        return {**whole, "properties": kept, KEYWORD: cls.KIND}
+
+
+class RegressorAttributes(Attributes):
+    """A regressor's YAML as it is written, once nothing in it is wrong."""
+
+    KIND: ClassVar[Kind] = "regression"
+    WITHOUT: ClassVar[tuple[str, ...]] = ("task", "positive", "classes")
 
 
 def resolved(value: Any, resolve: Callable[[str], Any]) -> Any:

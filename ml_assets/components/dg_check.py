@@ -15,6 +15,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from ml_assets.components.attributes import KEYWORD
 from ml_assets.components.trial import thorough_faults
 from ml_assets.spec import model_file
+from ml_assets.spec.metrics import Kind
 from ml_assets.spec.model_file import ModelFileError, Problem
 
 
@@ -24,7 +25,7 @@ def register_keyword() -> None:
 
 
 def _meaning(
-    validator: Any, value: bool, instance: Any, schema: dict[str, Any]
+    validator: Any, value: Kind, instance: Any, schema: dict[str, Any]
 ) -> Iterator[ValidationError]:
     """Errors of a model's attributes that the rest of the schema does not find."""
     form = {key: item for key, item in schema.items() if key != KEYWORD}
@@ -32,7 +33,7 @@ def _meaning(
         tuple(error.absolute_path)
         for error in validator.evolve(schema=form).iter_errors(instance)
     }
-    for path, message in thorough_faults(instance):
+    for path, message in thorough_faults(instance, value):
         of_the_form = message in (model_file.SURPLUS, model_file.ABSENT)
         if path not in seen and not of_the_form:
             yield ValidationError(message, path=path)
@@ -54,7 +55,9 @@ def _of_others(instance: Any) -> Iterator[Problem]:
             continue
         for document in documents:
             if document.is_model and document.attributes != instance:
-                for path, message in thorough_faults(document.attributes):
+                for path, message in thorough_faults(
+                    document.attributes, document.kind
+                ):
                     yield document.problem(("attributes", *path), message)
 
 

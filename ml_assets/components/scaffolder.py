@@ -9,11 +9,13 @@ import dagster as dg
 
 from ml_assets.spec.model import NAME
 
-TEMPLATE = Path(__file__).with_name("defs.template.yaml")
+FOLDER = Path(__file__).parent
 
 
-class TabularClassifierScaffolder(dg.Scaffolder[Any]):
+class _ModelScaffolder(dg.Scaffolder[Any]):
     """Writes a commented ``defs.yaml`` whose model trains as it stands."""
+
+    template: str
 
     def scaffold(self, request: dg.ScaffoldRequest[Any]) -> None:
         """Write the file into the requested directory."""
@@ -23,6 +25,18 @@ class TabularClassifierScaffolder(dg.Scaffolder[Any]):
                 f"'{name}' cannot name a model: use lower-case letters, digits and _,"
                 " beginning with a letter"
             )
-        template = Template(TEMPLATE.read_text(encoding="utf-8"))
+        template = Template((FOLDER / self.template).read_text(encoding="utf-8"))
         content = template.substitute(type=request.type_name, name=name)
         (request.target_path / "defs.yaml").write_text(content, encoding="utf-8")
+
+
+class TabularClassifierScaffolder(_ModelScaffolder):
+    """Writes a commented ``defs.yaml`` of a classifier that trains as it stands."""
+
+    template = "defs.template.yaml"
+
+
+class TabularRegressorScaffolder(_ModelScaffolder):
+    """Writes a commented ``defs.yaml`` of a regressor that trains as it stands."""
+
+    template = "defs.regressor.template.yaml"

@@ -1,86 +1,20 @@
-"""``ml_assets.components.TabularClassifier``: one YAML, all stages of a model."""
-
-from collections.abc import Sequence
-from typing import Any
+"""``ml_assets.components.TabularClassifier``: a model that predicts a class."""
 
 import dagster as dg
 
-from ml_assets.assets import (
-    contract,
-    deployment,
-    drift,
-    evaluation,
-    experiment,
-    features,
-    ingestion,
-    monitoring,
-    performance,
-    predictions,
-    replay,
-    retention,
-    rollback,
-    training,
-    validation,
-)
-from ml_assets.assets.common import STEPS, TABLES
-from ml_assets.assets.io_managers import StepIOManager, TableIOManager
-from ml_assets.automation import jobs, sensors
-from ml_assets.components.attributes import Attributes, resolved
+from ml_assets.components.attributes import Attributes
 from ml_assets.components.scaffolder import TabularClassifierScaffolder
-from ml_assets.spec.model import ModelSpec
-
-STAGES = (
-    ingestion,
-    validation,
-    features,
-    training,
-    evaluation,
-    deployment,
-    monitoring,
-    predictions,
-    drift,
-    performance,
-    experiment,
-    replay,
-    rollback,
-    retention,
-    contract,
-    jobs,
-)
+from ml_assets.components.tabular_model import TabularModel
 
 
 @dg.scaffold_with(TabularClassifierScaffolder)
-class TabularClassifier(ModelSpec, dg.Component, dg.Resolvable):
-    """A binary classifier over a table: data in, a gated and served version out."""
+class TabularClassifier(TabularModel):
+    """A classifier over a table: data in, a gated and served version out.
+
+    The target has two classes or more, as the data of the first training has it.
+    """
 
     @classmethod
     def model(cls) -> type[Attributes]:
         """What the YAML may say, which ``dg check yaml`` and the UI ask for."""
         return Attributes
-
-    @classmethod
-    def resolve_from_model(
-        cls, context: dg.ResolutionContext, model: Any
-    ) -> "TabularClassifier":
-        """The component, with every ``{{ template }}`` in the YAML resolved."""
-        return cls.model_validate(resolved(model.root, context.resolve_value))
-
-    def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The definitions of every stage, merged."""
-        return dg.Definitions.merge(*(stage.build(self) for stage in STAGES))
-
-
-def definitions_of(specs: Sequence[ModelSpec]) -> dg.Definitions:
-    """A code location of nothing but these models, with what runs them."""
-    built = (stage.build(spec) for spec in specs for stage in STAGES)
-    return with_shared(dg.Definitions.merge(*built), specs)
-
-
-def with_shared(models: dg.Definitions, specs: Sequence[ModelSpec]) -> dg.Definitions:
-    """The definitions of `specs`, and the resources, executor and sensors of all."""
-    shared = dg.Definitions(
-        resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
-        # Five steps take 12 s in one process and 47 s in one process each.
-        executor=dg.in_process_executor,
-    )
-    return dg.Definitions.merge(models, shared, sensors.build(specs, models.jobs or ()))

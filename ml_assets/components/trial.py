@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from typing import Any
 
 from ml_assets.spec.base import Fault
+from ml_assets.spec.metrics import Kind
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import faults as faults_of_form
-from ml_assets.spec.model_file import has_template
+from ml_assets.spec.model_file import has_template, spec_of
 
 
 def faults(spec: ModelSpec) -> Iterator[Fault]:
@@ -19,7 +20,7 @@ def faults(spec: ModelSpec) -> Iterator[Fault]:
     from ml_assets.spec.expectations import ExpectationError, build
 
     try:
-        make_estimator(spec.estimator)
+        make_estimator(spec.estimator, spec.task)
     except EstimatorError as error:
         yield ("estimator",), str(error)
     for position, item in enumerate(spec.expect):
@@ -29,12 +30,12 @@ def faults(spec: ModelSpec) -> Iterator[Fault]:
             yield ("expect", position, next(iter(item))), str(error)
 
 
-def thorough_faults(attributes: Any) -> list[Fault]:
+def thorough_faults(attributes: Any, kind: Kind) -> list[Fault]:
     """What is wrong with attributes as written; if nothing, what the libraries refuse.
 
     See `ml_assets.spec.model_file.faults` for what a template leaves open.
     """
-    found = faults_of_form(attributes)
+    found = faults_of_form(attributes, kind)
     if found or has_template(attributes):
         return found
-    return list(faults(ModelSpec.model_validate(attributes)))
+    return list(faults(spec_of(attributes, kind)))

@@ -13,13 +13,44 @@ RELATIVE = 1e-10
 ABSOLUTE = 1e-12
 
 
-def is_close(found: ArrayLike, expected: ArrayLike) -> NDArray[np.bool_]:
+def is_close(
+    found: ArrayLike, expected: ArrayLike, scale: float = 1.0
+) -> NDArray[np.bool_]:
     """For each answer whether it is the one expected.
+
+    Parameters
+    ----------
+    found, expected : array-like of shape (n,) or (n, k)
+    scale : float
+        Size of the usual answers: 1 for probabilities, `scale_of` them for values.
+
+    Returns
+    -------
+    ndarray of bool, shape (n,)
+        An answer of several numbers is close if all of them are.
 
     Examples
     --------
     >>> is_close([0.25, 0.25, float("nan")], [0.25 + 1e-16, 0.2501, 0.25]).tolist()
     [True, False, False]
     """
-    same: NDArray[np.bool_] = np.isclose(found, expected, rtol=RELATIVE, atol=ABSOLUTE)
+    same: NDArray[np.bool_] = np.isclose(
+        found, expected, rtol=RELATIVE, atol=ABSOLUTE * scale
+    )
+    if same.ndim == 2:
+        same = np.all(same, axis=1)
     return same
+
+
+def scale_of(answers: ArrayLike) -> float:
+    """The size of the largest of some answers, and at least 1.
+
+    The terms of a value near zero may be as large as those of the others, and so may
+    be what rounding leaves of them.
+
+    Examples
+    --------
+    >>> scale_of([0.0, -3e6]), scale_of([[0.25, 0.75]])
+    (3000000.0, 1.0)
+    """
+    return float(np.abs(answers).max(initial=1.0))

@@ -19,27 +19,45 @@ _ESTIMATORS = {
     "sklearn.discriminant_analysis": "LinearDiscriminantAnalysis"
     " QuadraticDiscriminantAnalysis",
     "sklearn.decomposition._pca": "PCA",
-    "sklearn.dummy": "DummyClassifier",
-    "sklearn.ensemble._bagging": "BaggingClassifier",
-    "sklearn.ensemble._forest": "ExtraTreesClassifier RandomForestClassifier",
-    "sklearn.ensemble._gb": "GradientBoostingClassifier",
+    "sklearn.dummy": "DummyClassifier DummyRegressor",
+    "sklearn.ensemble._bagging": "BaggingClassifier BaggingRegressor",
+    "sklearn.ensemble._forest": "ExtraTreesClassifier ExtraTreesRegressor"
+    " RandomForestClassifier RandomForestRegressor",
+    "sklearn.ensemble._gb": "GradientBoostingClassifier GradientBoostingRegressor",
     "sklearn.ensemble._hist_gradient_boosting.binning": "_BinMapper",
     "sklearn.ensemble._hist_gradient_boosting.gradient_boosting": ""
-    "HistGradientBoostingClassifier",
+    "HistGradientBoostingClassifier HistGradientBoostingRegressor",
     "sklearn.ensemble._hist_gradient_boosting.predictor": "TreePredictor",
-    "sklearn.ensemble._stacking": "StackingClassifier",
-    "sklearn.ensemble._voting": "VotingClassifier",
-    "sklearn.ensemble._weight_boosting": "AdaBoostClassifier",
+    "sklearn.ensemble._stacking": "StackingClassifier StackingRegressor",
+    "sklearn.ensemble._voting": "VotingClassifier VotingRegressor",
+    "sklearn.ensemble._weight_boosting": "AdaBoostClassifier AdaBoostRegressor",
     "sklearn.gaussian_process._gpc": "GaussianProcessClassifier"
     " _BinaryGaussianProcessClassifierLaplace",
     "sklearn.gaussian_process.kernels": "ConstantKernel Product RBF",
     "sklearn.impute._base": "SimpleImputer MissingIndicator",
     "sklearn.isotonic": "IsotonicRegression",
+    "sklearn.linear_model._base": "LinearRegression",
+    "sklearn.linear_model._coordinate_descent": "ElasticNet ElasticNetCV Lasso"
+    " LassoCV",
+    "sklearn.linear_model._glm.glm": "GammaRegressor PoissonRegressor TweedieRegressor",
+    "sklearn.linear_model._huber": "HuberRegressor",
     "sklearn.linear_model._logistic": "LogisticRegression LogisticRegressionCV",
-    "sklearn.linear_model._passive_aggressive": "PassiveAggressiveClassifier",
+    "sklearn.compose._target": "TransformedTargetRegressor",
+    "sklearn.gaussian_process._gpr": "GaussianProcessRegressor",
+    "sklearn.kernel_ridge": "KernelRidge",
+    "sklearn.linear_model._bayes": "ARDRegression BayesianRidge",
+    "sklearn.linear_model._least_angle": ""
+    "Lars LarsCV LassoLars LassoLarsCV LassoLarsIC",
+    "sklearn.linear_model._omp": ""
+    "OrthogonalMatchingPursuit OrthogonalMatchingPursuitCV",
+    "sklearn.linear_model._theil_sen": "TheilSenRegressor",
+    "sklearn.neighbors._regression": "KNeighborsRegressor RadiusNeighborsRegressor",
+    "sklearn.linear_model._passive_aggressive": ""
+    "PassiveAggressiveClassifier PassiveAggressiveRegressor",
     "sklearn.linear_model._perceptron": "Perceptron",
-    "sklearn.linear_model._ridge": "RidgeClassifier RidgeClassifierCV",
-    "sklearn.linear_model._stochastic_gradient": "SGDClassifier",
+    "sklearn.linear_model._quantile": "QuantileRegressor",
+    "sklearn.linear_model._ridge": "Ridge RidgeCV RidgeClassifier RidgeClassifierCV",
+    "sklearn.linear_model._stochastic_gradient": "SGDClassifier SGDRegressor",
     "sklearn.metrics._dist_metrics": "ChebyshevDistance64 EuclideanDistance64"
     " ManhattanDistance64 MinkowskiDistance64",
     "sklearn.model_selection._split": "StratifiedKFold",
@@ -51,7 +69,7 @@ _ESTIMATORS = {
     " RadiusNeighborsClassifier",
     "sklearn.neighbors._kd_tree": "KDTree",
     "sklearn.neighbors._nearest_centroid": "NearestCentroid",
-    "sklearn.neural_network._multilayer_perceptron": "MLPClassifier",
+    "sklearn.neural_network._multilayer_perceptron": "MLPClassifier MLPRegressor",
     "sklearn.neural_network._stochastic_optimizers": "AdamOptimizer SGDOptimizer",
     "sklearn.pipeline": "Pipeline",
     "sklearn.preprocessing._data": "MaxAbsScaler MinMaxScaler Normalizer"
@@ -64,11 +82,14 @@ _ESTIMATORS = {
     "sklearn.preprocessing._target_encoder": "TargetEncoder",
     "sklearn.semi_supervised._label_propagation": "LabelPropagation LabelSpreading",
     "sklearn.semi_supervised._self_training": "SelfTrainingClassifier",
-    "sklearn.svm._classes": "LinearSVC NuSVC SVC",
+    "sklearn.svm._classes": "LinearSVC NuSVC SVC LinearSVR NuSVR SVR",
     "sklearn.tree._classes": "DecisionTreeClassifier DecisionTreeRegressor"
-    " ExtraTreeClassifier",
-    "sklearn._loss.link": "HalfLogitLink Interval LogitLink",
-    "sklearn._loss.loss": "ExponentialLoss HalfBinomialLoss",
+    " ExtraTreeClassifier ExtraTreeRegressor",
+    "sklearn._loss.link": "HalfLogitLink IdentityLink Interval LogLink LogitLink"
+    " MultinomialLogit",
+    "sklearn._loss.loss": "AbsoluteError ExponentialLoss HalfBinomialLoss"
+    " HalfGammaLoss HalfTweedieLoss HalfTweedieLossIdentity HuberLoss"
+    " HalfMultinomialLoss HalfPoissonLoss HalfSquaredError PinballLoss",
     "ml_assets.ml.dates": "DateFeatures",
     "ml_assets.ml.features": "DeriveColumns",
 }
@@ -85,6 +106,15 @@ TRUSTED: dict[str, frozenset[str]] = {
         {
             "sklearn._loss._loss.CyExponentialLoss",
             "sklearn._loss._loss.CyHalfBinomialLoss",
+            "sklearn._loss._loss.CyHalfTweedieLoss",
+            "sklearn._loss._loss.CyHalfTweedieLossIdentity",
+            "sklearn._loss._loss.CyHuberLoss",
+            "sklearn._loss._loss.CyAbsoluteError",
+            "sklearn._loss._loss.CyHalfGammaLoss",
+            "sklearn._loss._loss.CyHalfMultinomialLoss",
+            "sklearn._loss._loss.CyHalfPoissonLoss",
+            "sklearn._loss._loss.CyHalfSquaredError",
+            "sklearn._loss._loss.CyPinballLoss",
             "sklearn.linear_model._sgd_fast.Hinge",
             "sklearn.linear_model._sgd_fast.ModifiedHuber",
             "sklearn.linear_model._sgd_fast.SquaredHinge",

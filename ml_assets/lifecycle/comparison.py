@@ -6,10 +6,16 @@ gone from the data, they are rows that were held out from the champion and are n
 the version's training rows.
 """
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_assets.lifecycle.rows import Rows, RowsError, is_among, rows_of
-from ml_assets.lifecycle.scoring import IncomparableError, as_read, load, score
+from ml_assets.lifecycle.scoring import (
+    IncomparableError,
+    as_read,
+    load,
+    score,
+    task_of_version,
+)
 from ml_assets.records.version import VersionRecord
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import Versions
@@ -19,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ml_assets.lifecycle.rows import Mask
+    from ml_assets.ml.tasks import Task
 
 # Fewer rows than this decide nothing, where others had to be left out.
 MIN_ROWS = 30
@@ -61,8 +68,6 @@ def _on(
     champion: VersionRecord,
 ) -> Comparison:
     """Both on those held-out rows of `rows` that `trained` was not trained on."""
-    from ml_assets.ml.evaluation import evaluate
-
     fresh = rows.test & ~_learnt(spec, rows, trained)
     count, held_out = int(fresh.sum()), int(rows.test.sum())
     if count < min(MIN_ROWS, held_out):
@@ -71,18 +76,17 @@ def _on(
             " trained on; rows are identified by their cells, or by split.key and"
             " split.group"
         )
-    y = _outcomes(version, rows, fresh)
-    own = _answers(version, rows, fresh)
-    its = _answers(champion, rows, fresh)
-    if not (_outcomes(champion, rows, fresh) == y).all():
-        its = 1 - its
+    task, y = _outcomes(spec, version, rows, fresh)
+    own = _answers(task, version, rows, fresh)
+    other, _ = _outcomes(spec, champion, rows, fresh)
+    its = _in_classes_of(task, other, _answers(other, champion, rows, fresh))
     whose = "" if rows.record is version else "of the champion "
     part = f"{count:,}" if count == held_out else f"{count:,} of {held_out:,}"
     rest = "" if count == held_out else ", on which neither was trained"
     return Comparison(
         champion.version,
-        dict(evaluate(y, its).metrics),
-        dict(evaluate(y, own).metrics),
+        dict(task.evaluate(y, its).metrics),
+        dict(task.evaluate(y, own).metrics),
         f"the same {part} test rows {whose}".rstrip() + rest,
         repeats=bool((own == its).all()),
     )
@@ -98,12 +102,12 @@ def _learnt(spec: ModelSpec, rows: Rows, trained: Rows) -> "Mask":
         raise IncomparableError(str(error)) from error
 
 
-def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.int64]":
-    """The target of the chosen rows in the classes of a version."""
-    from ml_assets.ml.classes import as_classes
+def _outcomes(
+    spec: ModelSpec, record: VersionRecord, rows: Rows, chosen: "Mask"
+) -> "tuple[Task, NDArray[Any]]":
+    """What a version predicts, and the target of the chosen rows in its classes."""
     from ml_assets.ml.cleaning import FeatureError
     from ml_assets.state.bundles import signature_of_version
-    from ml_assets.state.pinned import classes_of
 
     signature = signature_of_version(record)
     if signature.target not in rows.table.columns:
@@ -111,20 +115,33 @@ def _outcomes(record: VersionRecord, rows: Rows, chosen: "Mask") -> "NDArray[np.
             f"it predicts '{signature.target}', which the rows do not have"
         )
     try:
-        return as_classes(rows.table[signature.target][chosen], classes_of(signature))
+        task = task_of_version(spec, record)
+        return task, task.encode(rows.table[signature.target][chosen])
     except FeatureError as error:
         raise IncomparableError(str(error)) from error
 
 
+def _in_classes_of(
+    task: "Task", other: "Task", answers: "NDArray[np.float64]"
+) -> "NDArray[np.float64]":
+    """The answers of a version of `other` in the order of the classes of `task`."""
+    from ml_assets.ml.tasks import OtherTaskError, in_classes_of
+
+    try:
+        return in_classes_of(task, other, answers)
+    except OtherTaskError as error:
+        raise IncomparableError(str(error)) from error
+
+
 def _answers(
-    record: VersionRecord, rows: Rows, chosen: "Mask"
+    task: "Task", record: VersionRecord, rows: Rows, chosen: "Mask"
 ) -> "NDArray[np.float64]":
     from ml_assets.state.bundles import signature_of_version
 
     columns = signature_of_version(record).inputs
     inputs = as_read(columns, rows.table[chosen], rows.cells[chosen])
     try:
-        return score(load(record), inputs)
+        return score(task, load(record), inputs)
     except (TypeError, ValueError) as error:
         # The text of it may hold values of a row.
         raise IncomparableError(

@@ -193,7 +193,6 @@ def _check_gate(
 ) -> None:
     """Refuse a version that did not pass, or that today's champion has overtaken."""
     from ml_assets.lifecycle.scoring import held_out_rows, load, score
-    from ml_assets.ml.evaluation import evaluate
 
     evaluation = store.evaluation(spec.name, record.version)
     if evaluation is None:
@@ -214,8 +213,9 @@ def _check_gate(
     if champion == evaluation["champion"]:
         return
     # Another version was deployed since the evaluation: compare with that one.
-    rows, y = held_out_rows(spec, record)
-    found = evaluate(y, score(load(record), rows))
+    held = held_out_rows(spec, record)
+    answers = score(held.task, load(record), held.rows)
+    found = held.task.evaluate(held.y, answers, training=held.training)
     figures = gate_figures(spec, record, found)
     decision = Gate(spec.gate.model_copy(update={"slices": {}})).decide(figures)
     if not decision.deploys:

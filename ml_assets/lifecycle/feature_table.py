@@ -21,7 +21,7 @@ def feature_table(spec: ModelSpec, raw: "pd.DataFrame") -> Table:
     """The feature table with its mask of held-out rows, and notes on its changes."""
     from ml_assets.ml.prepare import prepare
     from ml_assets.ml.split import with_test_rows
-    from ml_assets.state.pinned import pinned_classes
+    from ml_assets.state.pinned import pinned_task
 
     keep = columns_to_keep(spec)
     if spec.split.source is not None:
@@ -34,7 +34,14 @@ def feature_table(spec: ModelSpec, raw: "pd.DataFrame") -> Table:
         keep = [HELD_OUT, *keep]
     features = without(spec, keep)
     prepared = prepare(
-        raw, features, spec.target, spec.positive, keep, pinned_classes(spec)
+        raw,
+        features,
+        spec.target,
+        spec.positive,
+        keep,
+        pinned_task(spec),
+        spec.task,
+        spec.classes,
     )
     return hold_out(spec, prepared, raw)
 
@@ -59,18 +66,18 @@ def hold_out(spec: ModelSpec, prepared: "Prepared", raw: "pd.DataFrame") -> Tabl
     from ml_assets.ml.split import check_mask, check_minimum, held_out
     from ml_assets.state.pinned import pin_identity
 
-    table, y = prepared.table, prepared.labels.y
+    table, (y, task) = prepared.table, prepared.target
     if HELD_OUT in table.columns:
-        check_minimum(table[HELD_OUT].to_numpy(), y, spec.split.minimum)
+        check_minimum(table[HELD_OUT].to_numpy(), y, spec.split.minimum, task.labels)
         return table, prepared.notes
     rows = labelled(raw, spec.target)
     is_by_rows = spec.split.type == "stratified"
     identity, notes = pin_identity(spec, rows) if is_by_rows else (Identity(()), [])
-    mask = held_out(rows, y, spec.split, identity)
+    mask = held_out(rows, y, spec.split, identity, task.labels)
     if notes:
         mask = _as_the_champion(spec, rows, mask)
-        check_mask(mask, y)
-    check_minimum(mask, y, spec.split.minimum)
+        check_mask(mask, y, task.labels)
+    check_minimum(mask, y, spec.split.minimum, task.labels)
     return table.assign(**{HELD_OUT: mask}), [*prepared.notes, *notes]
 
 

@@ -99,7 +99,9 @@ def _explained(logged: Logged, record: VersionRecord) -> dict[str, Any]:
 
 
 def _answer(line: Mapping[str, Any]) -> dict[str, Any]:
-    return {
+    # Of several classes, and of a regression.
+    more = {name: line.get(name) for name in ("probabilities", "value")}
+    return {name: found for name, found in more.items() if found is not None} | {
         "label": line.get("label"),
         "probability": line.get("p"),
         "time": line["time"],

@@ -2,8 +2,8 @@
 
 ``python -m ml_assets.lifecycle.replay BUNDLE ROWS`` reads the arm as JSON from standard
 input and the bodies of requests from the file ``ROWS``, one a line. For each it prints
-a line of JSON: the probability and the microseconds it took, or why the version refused
-the row. The lines before a crash show which request crashed it.
+a line of JSON: the answer and the microseconds it took, or why the version refused the
+row. The lines before a crash show which request crashed it.
 """
 
 import subprocess  # nosec B404 # runs this interpreter with fixed arguments only
@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from ml_assets.prediction_log.segments import label_text
 from ml_assets.records.plan import Arm, encode
 
 if TYPE_CHECKING:
@@ -26,13 +27,21 @@ if TYPE_CHECKING:
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
     """The answer of the version to one request.
 
+    ``p`` and ``label`` are as the log has them, or ``value`` is that of a regression.
     ``misfit`` is why the row does not fit its request schema, ``error`` what it raised.
     """
 
     p: float | None = None
+    label: str | None = None
+    value: float | None = None
     us: int = 0
     misfit: str | None = None
     error: str | None = None
+
+    @property
+    def number(self) -> float | None:
+        """The probability or the value; None where there is no answer."""
+        return self.p if self.value is None else self.value
 
 
 class Replayed(NamedTuple):
@@ -117,17 +126,23 @@ def main() -> int:
 def _answered(runtime: "Runtime", decoder: "RowDecoder", body: bytes) -> Answer:
     from ml_assets.serving.requests.problems import Problem
     from ml_assets.serving.runtime import Refused
+    from ml_assets.serving.tasks import answers_of
 
     started = time.perf_counter_ns()
     try:
         row = decoder.decode(body).row
-        p = runtime.predict_one(row or ())
+        task = answers_of(runtime.signature)
+        given = task.columns([task.checked_one(runtime.predict_one(row or ()))])
     except (Problem, Refused) as refusal:
         return Answer(misfit=str(refusal))
     except Exception as error:
         # Whatever it raises is a finding about the version and ends no replay.
         return Answer(error=f"{type(error).__name__}: {error}")
-    return Answer(p=p, us=(time.perf_counter_ns() - started) // 1_000)
+    us = (time.perf_counter_ns() - started) // 1_000
+    if "value" in given:
+        return Answer(value=given["value"][0], us=us)
+    label = label_text(given["label"][0])
+    return Answer(p=given["probability"][0], label=label, us=us)
 
 
 if __name__ == "__main__":

@@ -60,7 +60,7 @@ def reproduce(model: str, version: str) -> Reproduction:
     UnknownVersionError
         If there is no such version.
     """
-    from ml_assets.ml.training import probabilities, train
+    from ml_assets.ml.training import train
     from ml_assets.serving.models.bundle import load_pipeline
 
     record = Versions().get(model, version)
@@ -75,8 +75,8 @@ def reproduce(model: str, version: str) -> Reproduction:
         expected, found = _probe(record, trained.pipeline)
     except (BundleError, RegistryError) as error:
         raise ReproduceError(f"version {version}: {error}") from error
-    before = probabilities(stored, trained.x_test)
-    after = probabilities(trained.pipeline, trained.x_test)
+    before = trained.task.answers(stored, trained.x_test)
+    after = trained.task.answers(trained.pipeline, trained.x_test)
     return Reproduction(
         model=model,
         version=version,
@@ -108,13 +108,15 @@ def _configuration(record: VersionRecord) -> ModelSpec:
 
 
 def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
-    """The configuration with the positive class that the version was trained with."""
+    """The configuration with the classes that the version was trained with."""
     from ml_assets.state.bundles import signature_of_version
 
     try:
         signature = signature_of_version(record)
     except (BundleError, RegistryError) as error:
         raise ReproduceError(f"version {record.version}: {error}") from error
+    if signature.task == "multiclass":
+        return spec.model_copy(update={"classes": list(signature.classes)})
     return spec.model_copy(update={"positive": signature.positive})
 
 
@@ -185,7 +187,8 @@ def _probe(
 
 def _differing(one: "NDArray[np.float64]", other: "NDArray[np.float64]") -> int:
     """Rows whose answers are not the same bits."""
-    return int((one.view("u8") != other.view("u8")).sum())
+    differs = one.view("u8") != other.view("u8")
+    return int(differs.reshape(len(differs), -1).any(axis=1).sum())
 
 
 def _largest(one: "NDArray[np.float64]", other: "NDArray[np.float64]") -> float:

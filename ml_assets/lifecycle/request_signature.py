@@ -6,7 +6,7 @@ serves accepts is accepted further on.
 """
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -19,6 +19,7 @@ from ml_assets.state.bundles import served_signature, signature_of_version
 from ml_assets.state.tables import MissingTableError, Tables
 
 if TYPE_CHECKING:
+    from ml_assets.ml.tasks import Task
     from ml_assets.ml.training import Trained
 
 
@@ -39,8 +40,7 @@ def request_signature(
     signature = Signature(
         columns=(*columns, *(ignored(name, kind) for name, kind in others.items())),
         target=spec.target,
-        negative=trained.negative,
-        positive=trained.positive,
+        **answers_of(trained.task),
     )
     before = served_signature(spec.name)
     if before is None:
@@ -48,6 +48,14 @@ def request_signature(
     wide = widened(signature, before, spared(trained, signature))
     # A YAML that closes a list changes the interface, which the gate then refuses.
     return wide if unknown != "reject" else _closed(wide, signature)
+
+
+def answers_of(task: "Task") -> dict[str, Any]:
+    """The fields of a signature that say what answers mean."""
+    if task.name == "binary":
+        negative, positive = task.labels
+        return {"negative": negative, "positive": positive}
+    return {"task": task.name, "classes": task.labels}
 
 
 def signature_notes(signature: Signature) -> list[str]:

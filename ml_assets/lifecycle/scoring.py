@@ -1,7 +1,8 @@
-"""A version's probabilities on rows that were held out."""
+"""A version's answers to rows that were held out, and their figures."""
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ml_assets.core.canonical import as_boolean, canonical_text, match_category
 from ml_assets.records.plan import Column
@@ -16,24 +17,47 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from ml_assets.ml.tasks import Task
+
 
 class IncomparableError(Exception):
     """A version cannot score rows of today's shape."""
 
 
-def held_out_rows(
-    spec: ModelSpec, record: VersionRecord
-) -> "tuple[pd.DataFrame, NDArray[np.int64]]":
-    """The held-out rows of a version, and their target as 0 and 1 in its classes."""
-    from ml_assets.ml.classes import as_classes
-    from ml_assets.state.bundles import signature_of_version
-    from ml_assets.state.pinned import classes_of
+class HeldOut(NamedTuple):
+    """The held-out rows of a version.
 
-    store = Tables()
-    table = store.read(spec.name, "features", record.features_version)
-    rows = table[table[HELD_OUT].to_numpy()]
-    classes = classes_of(signature_of_version(record))
-    return rows, as_classes(rows[spec.target], classes)
+    ``y`` is their target as ``task`` encodes it, and ``training`` that of the rows that
+    the version was trained on.
+    """
+
+    rows: "pd.DataFrame"
+    y: "NDArray[Any]"
+    task: "Task"
+    training: "NDArray[Any]"
+
+
+def held_out_rows(spec: ModelSpec, record: VersionRecord) -> HeldOut:
+    """The held-out rows of a version, and their target in its classes."""
+    table = Tables().read(spec.name, "features", record.features_version)
+    task = task_of_version(spec, record)
+    held, target = table[HELD_OUT].to_numpy(), table[spec.target]
+    y, training = task.encode(target[held]), task.encode(target[~held])
+    if task.name == "regression":
+        from ml_assets.ml.tasks.regression import loss_bound
+
+        task = replace(task, bound=loss_bound(training))  # type: ignore[type-var]
+    return HeldOut(table[held], y, task, training)
+
+
+def task_of_version(spec: ModelSpec, record: VersionRecord) -> "Task":
+    """What a version predicts, with the quantile that `spec` asks for."""
+    from ml_assets.ml.tasks import task_of
+    from ml_assets.ml.tasks.regression import quantile_of
+    from ml_assets.state.bundles import signature_of_version
+
+    params = spec.estimator.params
+    return task_of(signature_of_version(record), quantile_of(params))
 
 
 def load(record: VersionRecord) -> Any:
@@ -43,11 +67,9 @@ def load(record: VersionRecord) -> Any:
     return load_pipeline(fetch_bundle(record), record.files)
 
 
-def score(pipeline: Any, rows: "pd.DataFrame") -> "NDArray[np.float64]":
-    """Probability of positive for each row."""
-    from ml_assets.ml.training import probabilities
-
-    return probabilities(pipeline, rows[list(pipeline.feature_names_in_)])
+def score(task: "Task", pipeline: Any, rows: "pd.DataFrame") -> "NDArray[np.float64]":
+    """The answers of a fitted pipeline to some rows."""
+    return task.answers(pipeline, rows[list(pipeline.feature_names_in_)])
 
 
 def as_read(

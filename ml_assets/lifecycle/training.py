@@ -9,6 +9,7 @@ from ml_assets.core import provenance
 from ml_assets.core.digests import digest_of
 from ml_assets.core.storage import storage
 from ml_assets.records.version import VersionRecord, object_name
+from ml_assets.spec.metrics import METRICS, metrics_of
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import upload_bundle
@@ -24,8 +25,15 @@ if TYPE_CHECKING:
     from ml_assets.records.plan import Signature
 
 # What of the YAML changes a trained version; data has a hash of its own.
-TRAINED_BY = ("name", "target", "positive", "features", "estimator", "search", "split")
+TRAINED_BY = (
+    "name", "task", "target", "positive", "classes", "features", "estimator", "search",
+    "split",
+)  # fmt: skip
 PROBE_ROWS = 32
+
+
+class GateMetricError(ValueError):
+    """A gate whose metric the target's task does not have."""
 
 
 def fingerprint(spec: ModelSpec, features_version: str) -> str:
@@ -53,13 +61,15 @@ def train_version(
         request_signature,
         signature_notes,
     )
-    from ml_assets.ml.classes import encode_target
+    from ml_assets.ml.tasks import find_task
     from ml_assets.ml.training import train
-    from ml_assets.state.pinned import pin_classes
+    from ml_assets.state.pinned import pin_task
 
     # Before fitting, so that of two first trainings both fit the same classes.
     target = features[spec.target]
-    pinned = pin_classes(spec, encode_target(target, spec.positive).classes)
+    kind, classes = spec.task, spec.classes
+    pinned = pin_task(spec, find_task(target, spec.positive, None, kind, classes))
+    check_gate(spec, pinned.name)
     store, registry = Versions(), Registry()
     # A registry that takes no run is found out before hours of fitting.
     registry.experiment(spec.name)
@@ -117,6 +127,22 @@ def train_version(
     )
     store.save(record)
     return record
+
+
+def check_gate(spec: ModelSpec, task: str) -> None:
+    """Refuse a gate that asks for a metric which the task does not have.
+
+    Raises
+    ------
+    GateMetricError
+        With the metrics that it has.
+    """
+    for metric in spec.gate.demands:
+        if task not in METRICS[metric].tasks:
+            raise GateMetricError(
+                f"gate asks for {metric}, which a {task} target does not have; it has"
+                f" {', '.join(metrics_of(task))}"
+            )
 
 
 def raw_version_of(spec: ModelSpec, features: "pd.DataFrame", run_id: str) -> str:

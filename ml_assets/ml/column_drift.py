@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.ml import two_sample as measure
+from ml_assets.ml.predictions import Predictions
 from ml_assets.ml.profile import (
     CategoryProfile,
     NumberProfile,
@@ -21,7 +22,7 @@ from ml_assets.ml.two_sample import Counts
 from ml_assets.records.plan import LISTED
 
 Kind = Literal["number", "category", "prediction"]
-PREDICTION, POSITIVE = "probability", "predicted positive"
+POSITIVE, LABEL = "predicted positive", "predicted class"
 MISSING, UNSEEN, RARE = "(missing)", "(unseen)", "(rare)"
 # A window that has this share of its rows in values that had between a sixtieth (a
 # week of the year) and a third (a quarter of a day) of the reference may be a season's.
@@ -103,19 +104,21 @@ def number_drift(
     return _binned(name, "number", reference, values)
 
 
-def prediction_drift(
-    reference: Profile, probability: NDArray[np.float64]
-) -> list[ColumnDrift]:
-    """Compare the predicted probabilities, and how often the class is the positive one.
+def prediction_drift(reference: Profile, predicted: Predictions) -> list[ColumnDrift]:
+    """Compare what was predicted, and how often each class was decided on.
 
     A rare class may treble within the last of the bins, so that its rate is compared by
     itself, on the scale of even odds.
     """
-    found = [_binned(PREDICTION, "prediction", reference.probability, probability)]
-    n, m = sum(reference.probability.counts), len(probability)
-    if reference.positives is None or not n:
+    name, values = reference.prediction, predicted.values
+    found = [_binned(name, "prediction", reference.probability, values)]
+    if reference.labels is not None and predicted.labels is not None:
+        decided = category_drift(LABEL, reference.labels, pd.Series(predicted.labels))
+        found.append(msgspec.structs.replace(decided, kind="prediction", hint=""))
+    n, m = sum(reference.probability.counts), len(values)
+    before, now = reference.positives, predicted.positives
+    if before is None or now is None or not n:
         return found
-    before, now = reference.positives, int((probability >= 0.5).sum())
     index, noise = measure.rate_psi(before, n, now, m)
     rates = before / n, now / m
     rate_drift = ColumnDrift(

@@ -4,7 +4,6 @@ from collections.abc import Collection, Sequence
 from typing import Any
 
 import msgspec
-import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike
 
@@ -15,6 +14,7 @@ from ml_assets.ml.column_drift import (
     prediction_drift,
 )
 from ml_assets.ml.duplicates import independent_rows
+from ml_assets.ml.predictions import Predictions
 from ml_assets.ml.profile import Profile
 from ml_assets.ml.two_sample import holm
 
@@ -58,7 +58,7 @@ class DriftReport(msgspec.Struct, frozen=True, kw_only=True):
 def compare(
     reference: Profile,
     frame: pd.DataFrame,
-    probability: ArrayLike | None = None,
+    predicted: Predictions | ArrayLike | None = None,
     *,
     entities: Sequence[str | None] | None = None,
     ignore: Collection[str] = (),
@@ -79,8 +79,9 @@ def compare(
         Of the version's training rows.
     frame : DataFrame of shape (n_rows, n_columns)
         The window, with every column of the profile; others are ignored.
-    probability : array-like of shape (n_predictions,), optional
-        What was predicted for the window; compared as one more column.
+    predicted : Predictions or array-like of shape (n_predictions,), optional
+        What was predicted for the window; an array is of probabilities. Compared as one
+        more column, and so are the classes.
     entities : sequence of str or None, of length n_rows, optional
         Whom each row is about; see `~ml_assets.ml.duplicates.independent_rows`.
     ignore : collection of str
@@ -101,6 +102,7 @@ def compare(
 
     Examples
     --------
+    >>> import numpy as np
     >>> from ml_assets.ml.profile import profile
     >>> rng = np.random.default_rng(0)
     >>> before = pd.DataFrame({"age": rng.normal(40, 10, 5_000)})
@@ -124,10 +126,10 @@ def compare(
     enough = len(counted) >= minimum_rows
     found: list[ColumnDrift] = []
     if len(counted):
-        predicted = None if probability is None else np.asarray(probability)
-        if predicted is not None and len(predicted) == len(frame):
-            predicted = predicted[counted]
-        found = _columns(reference, frame.iloc[counted], predicted, ignore)
+        given = None if predicted is None else Predictions.of(predicted)
+        if given is not None and len(given.values) == len(frame):
+            given = given.take(counted)
+        found = _columns(reference, frame.iloc[counted], given, ignore)
     adjusted = holm([column.p_value for column in found])
     columns = [
         msgspec.structs.replace(
@@ -154,7 +156,7 @@ def compare(
 def _columns(
     reference: Profile,
     frame: pd.DataFrame,
-    probability: ArrayLike | None,
+    predicted: Predictions | None,
     ignore: Collection[str],
 ) -> list[ColumnDrift]:
     found = [
@@ -167,8 +169,7 @@ def _columns(
         for name, before in reference.categories.items()
         if name not in ignore
     ]
-    if probability is not None and np.size(probability):
-        predicted = np.asarray(probability, dtype=np.float64)
+    if predicted is not None and len(predicted.values):
         used = {column.column for column in found} | {*ignore}
         found += [
             _renamed(column, used) for column in prediction_drift(reference, predicted)

@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 
 import joblib
 
-from ml_assets.spec.model import Engine
+from ml_assets.spec.estimator import Engine
 
 CONNECT_SECONDS = 10.0
 # Another search may have the cluster; it gets its processors all at once or none.

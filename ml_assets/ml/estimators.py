@@ -1,14 +1,15 @@
-"""Scikit-learn classifiers by import path, composed as the YAML nests them."""
+"""Scikit-learn estimators by import path, composed as the YAML nests them."""
 
 import importlib
 import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from sklearn.base import is_classifier
+from sklearn.base import is_classifier, is_regressor
 
 from ml_assets.core.trusted import TRUSTED
-from ml_assets.spec.model import EstimatorSpec
+from ml_assets.spec.estimator import EstimatorSpec
+from ml_assets.spec.metrics import Kind
 
 # Both name the class of an estimator inside params; `type` as outside of them.
 TYPE_KEYS = ("type", "path")
@@ -20,8 +21,8 @@ class EstimatorError(ValueError):
     """An estimator that does not exist, or cannot be used."""
 
 
-def make_estimator(spec: EstimatorSpec) -> Any:
-    """The unfitted classifier that `spec` describes.
+def make_estimator(spec: EstimatorSpec, kind: Kind = "classification") -> Any:
+    """The unfitted classifier or regressor that `spec` describes.
 
     A parameter may be an estimator itself, written as `spec` is: a mapping of ``type``
     and ``params``; lists of named estimators are lists of pairs, or mappings of name to
@@ -33,7 +34,7 @@ def make_estimator(spec: EstimatorSpec) -> Any:
     EstimatorError
         With its location in the YAML: if a path leads to no scikit-learn estimator, or
         to one that no server would load; if a parameter is unknown or has no such
-        value; or if the classifier gives no probabilities.
+        value; if it is not of that kind; or if a classifier gives no probabilities.
 
     Examples
     --------
@@ -49,6 +50,13 @@ def make_estimator(spec: EstimatorSpec) -> Any:
     CalibratedClassifierCV(estimator=LinearSVC(C=0.5, random_state=0))
     """
     estimator = _build(spec.type, spec.params, "estimator")
+    if kind == "regression":
+        if not is_regressor(estimator):
+            raise EstimatorError(
+                f"{spec.type} is not a scikit-learn regressor; one such is"
+                " sklearn.linear_model.Ridge"
+            )
+        return estimator
     if not is_classifier(estimator):
         raise EstimatorError(
             f"{spec.type} is not a scikit-learn classifier; one such is"
@@ -154,7 +162,7 @@ def _find(path: str, location: str) -> Any:
         f"{kind.__module__}.{kind.__name__}" not in TRUSTED["ObjectNode"]
     ):
         raise EstimatorError(
-            f"{location}: {path} is not a scikit-learn classifier that model servers"
+            f"{location}: {path} is not a scikit-learn estimator that model servers"
             " load, nor a part of one; one such is"
             " sklearn.linear_model.LogisticRegression"
         )

@@ -4,7 +4,7 @@ Registered models hold `DeriveColumns` by the path of this module: neither may m
 """
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.compose import ColumnTransformer
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import StratifiedKFold
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import (
     OneHotEncoder,
@@ -33,6 +33,10 @@ MAX_INDICATORS = 100
 MANY, MEANS = "many_categories", "target_means"
 # Ensembles of trees, and trees: they split on codes as well as on indicator columns.
 TREE_MODULES = ("sklearn.ensemble.", "sklearn.tree.")
+
+
+# Name, transformer and columns of a part of the encoding.
+Part = tuple[str, Any, list[str]]
 
 
 class DeriveColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
@@ -75,8 +79,13 @@ class DeriveColumns(TransformerMixin, BaseEstimator):  # type: ignore[misc]
         return np.append(self.feature_names_in_, list(self.expressions)).astype(object)
 
 
-def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> Pipeline:
-    """The unfitted pipeline from raw input columns to probabilities.
+def build_pipeline(
+    frame: pd.DataFrame,
+    spec: FeaturesSpec,
+    estimator: Any,
+    task: Literal["binary", "multiclass", "regression"] = "binary",
+) -> Pipeline:
+    """The unfitted pipeline from raw input columns to answers.
 
     Parameters
     ----------
@@ -89,8 +98,10 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
         ``target`` does so, too, but gives the mean of the target for each value of a
         column that has more than `MAX_INDICATORS`, fitted on other rows than it is
         used for in training (`TargetEncoder`, after Micci-Barreca, 2001).
-    estimator : classifier
-        An unfitted scikit-learn classifier.
+    estimator : classifier or regressor
+        An unfitted scikit-learn estimator.
+    task : {'binary', 'multiclass', 'regression'}
+        What the means of a target encoding are of.
 
     Returns
     -------
@@ -124,10 +135,11 @@ def build_pipeline(frame: pd.DataFrame, spec: FeaturesSpec, estimator: Any) -> P
     few = [name for name in categories if name not in means]
     if wants_codes:
         keep_nan = get_tags(estimator).input_tags.allow_nan
-        encode = _codes(few, numbers, means, keep_nan)
+        encode = _codes(few, numbers, _means(means, task), keep_nan)
     else:
         rest = {name: kept for name, kept in many.items() if name not in means}
-        encode = _indicators(few, numbers, means, rest, _takes_sparse(estimator))
+        takes_sparse = _takes_sparse(estimator)
+        encode = _indicators(few, numbers, _means(means, task), rest, takes_sparse)
     steps: list[tuple[str, Any]] = [("encode", encode), ("estimator", estimator)]
     if dates:
         steps.insert(0, ("dates", DateFeatures(dates)))
@@ -151,7 +163,7 @@ def _wants_codes(estimator: Any, spec: FeaturesSpec) -> bool:
 
 
 def _codes(
-    categories: list[str], numbers: list[str], means: list[str], keep_nan: bool
+    categories: list[str], numbers: list[str], means: Part, keep_nan: bool
 ) -> Any:
     missing = np.nan if keep_nan else -1
     codes = OrdinalEncoder(
@@ -161,13 +173,17 @@ def _codes(
     )
     plain = "passthrough" if keep_nan else SimpleImputer(strategy="median")
     return _columns(
-        ("categories", codes, categories), _means(means), ("numbers", plain, numbers)
+        ("categories", codes, categories), means, ("numbers", plain, numbers)
     )
 
 
-def _means(names: list[str]) -> tuple[str, Any, list[str]]:
-    folds = StratifiedKFold(5, shuffle=True, random_state=0)
-    return (MEANS, TargetEncoder(cv=folds), names)
+def _means(names: list[str], task: str) -> Part:
+    if task == "regression":
+        kind, folds = "continuous", KFold(5, shuffle=True, random_state=0)
+    else:
+        kind, folds = task, StratifiedKFold(5, shuffle=True, random_state=0)
+    # What scikit-learn would guess takes whole numbers for classes.
+    return MEANS, TargetEncoder(target_type=kind, cv=folds), names
 
 
 def many_categories(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, list[Any]]:
@@ -219,7 +235,7 @@ def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
 def _indicators(
     categories: list[str],
     numbers: list[str],
-    means: list[str],
+    means: Part,
     many: dict[str, list[Any]],
     takes_sparse: bool,
 ) -> Any:
@@ -235,7 +251,7 @@ def _indicators(
             OneHotEncoder(categories=list(many.values()), **common),
             list(many),
         ),
-        _means(means),
+        means,
         ("numbers", scaled, numbers),
         sparse_threshold=1.0 if sparse else 0.0,
     )

@@ -11,7 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+from sklearn.model_selection import (
+    GroupKFold,
+    KFold,
+    StratifiedGroupKFold,
+    StratifiedKFold,
+)
 
 from ml_assets.ml.cell_hashes import Hashes
 from ml_assets.ml.row_identity import Identity, row_hashes
@@ -39,7 +44,13 @@ def groups_of(
     return row_hashes(table, Identity(tuple(inputs), together=tuple(together)))
 
 
-def folds_of(table: pd.DataFrame, split: SplitSpec, count: int, grouped: bool) -> Any:
+def folds_of(
+    table: pd.DataFrame,
+    split: SplitSpec,
+    count: int,
+    grouped: bool,
+    classes: Sequence[Any] = (0, 1),
+) -> Any:
     """What scikit-learn takes for ``cv``.
 
     Parameters
@@ -48,6 +59,8 @@ def folds_of(table: pd.DataFrame, split: SplitSpec, count: int, grouped: bool) -
         The training rows of a feature table.
     grouped : bool
         Whether the rows have groups.
+    classes : sequence
+        Of which each fold has its share; none where the target is a number.
 
     Raises
     ------
@@ -58,7 +71,10 @@ def folds_of(table: pd.DataFrame, split: SplitSpec, count: int, grouped: bool) -
         return rolling_origins(moments_of(table[str(split.column)]), count)
     if split.type == "order":
         return rolling_origins(np.arange(len(table), dtype=np.float64), count)
-    kind = StratifiedGroupKFold if grouped else StratifiedKFold
+    if not classes:
+        kind = GroupKFold if grouped else KFold
+    else:
+        kind = StratifiedGroupKFold if grouped else StratifiedKFold
     return kind(count, shuffle=True, random_state=SEED)
 
 

@@ -13,6 +13,7 @@ from ml_assets.ml.gate_figures import GateFigures as GateFigures
 from ml_assets.ml.intervals import lower_bound, upper_bound
 from ml_assets.records.signature import summary
 from ml_assets.spec.gate import GateSpec
+from ml_assets.spec.metrics import is_better, lower_is_better, metrics_of
 
 # The one clause that somebody may overrule, who knows the callers.
 INTERFACE = "interface"
@@ -22,11 +23,13 @@ LEVEL = 0.05
 # In a group of fewer rows, a few of them decide.
 MIN_GROUP = 30
 RANKING = "ranking"
-RANKED = ("roc_auc", "average_precision")
+RANKED = ("roc_auc", "average_precision", "roc_auc_ovr")
 BEST_CONSTANT = {
     "accuracy": "the majority class",
     "f1": "always saying the positive class",
     "precision": "always saying the positive class",
+    "log_loss": "answering how frequent each class is",
+    **dict.fromkeys(metrics_of("regression"), "the mean and the median of training"),
 }
 
 
@@ -102,7 +105,7 @@ class Gate:
             which = f" {metric}" if self.spec.metrics else ""
             value = figures.metrics.get(metric, math.nan)
             what = _words(metric)
-            clauses.append(_above(f"threshold{which}", what, value, least))
+            clauses.append(_beyond(f"threshold{which}", metric, what, value, least))
             # A constant has a recall of 1, which nothing beats.
             if self.spec.beat_majority and metric != "recall":
                 clauses.append(_majority(f"majority{which}", metric, figures))
@@ -123,7 +126,7 @@ class Gate:
         bound = lower_bound(accuracy, figures.n, confidence)
         what = f"the lower {confidence:.0%} confidence bound of accuracy"
         least = self.spec.demands.get("accuracy", self.spec.demands[self.spec.main])
-        return _above("confidence", what, bound, least)
+        return _beyond("confidence", "accuracy", what, bound, least)
 
 
 def _majority(name: str, metric: str, figures: GateFigures) -> Clause:
@@ -131,7 +134,8 @@ def _majority(name: str, metric: str, figures: GateFigures) -> Clause:
     value = figures.metrics.get(metric, math.nan)
     other = figures.majority.get(metric, math.nan)
     whose = f" of {BEST_CONSTANT.get(metric, 'any constant answer')}"
-    found = _above(name, _words(metric), value, other, whose)
+    found = _beyond(name, metric, _words(metric), value, other, whose)
+    # The ranking is of classes, and is not asked twice of a metric of the ranking.
     tests = (
         {metric: RANKING} if metric in RANKED else {metric: metric, RANKING: RANKING}
     )
@@ -171,15 +175,18 @@ def _champion(metric: str, figures: GateFigures) -> Clause:
         return Clause("champion", False, sentence)
     value = (figures.own_metrics or figures.metrics).get(metric, math.nan)
     shown, against = digits(value, other)
-    relation = "is below" if value < other else "is not below"
+    worse = "above" if lower_is_better(metric) else "below"
+    is_worse = is_better(metric, other, value)
+    relation = f"is {worse}" if is_worse else f"is not {worse}"
     if math.isnan(value):
-        relation = "is not shown to be at least"
+        limit = "most" if lower_is_better(metric) else "least"
+        relation = f"is not shown to be at {limit}"
     rows = figures.compared_on or f"the same {figures.n:,} test rows"
     sentence = (
         f"{_words(metric)} {shown} {relation} {against} of the champion"
         f" {figures.champion} on {rows}"
     )
-    return Clause("champion", value >= other, sentence)
+    return Clause("champion", not is_worse and not math.isnan(value), sentence)
 
 
 def _interface(figures: GateFigures) -> Clause:
@@ -225,10 +232,14 @@ def _slice(figures: GateFigures, column: str, least: float) -> Clause:
     return Clause(name, True, sentence)
 
 
-def _above(name: str, what: str, value: float, limit: float, whose: str = "") -> Clause:
-    passed = value > limit
+def _beyond(
+    name: str, metric: str, what: str, value: float, limit: float, whose: str = ""
+) -> Clause:
+    """Strictly better than the limit, in the direction of the metric."""
+    passed = is_better(metric, value, limit)
     shown, against = digits(value, limit)
-    relation = "is above" if passed else "is not above"
+    side = "below" if lower_is_better(metric) else "above"
+    relation = f"is {side}" if passed else f"is not {side}"
     # A limit that was set is shown as it was written, a measured one in full.
     against = against if whose else repr(limit)
     return Clause(name, passed, f"{what} {shown} {relation} {against}{whose}")
@@ -250,5 +261,18 @@ def digits(value: float, other: float) -> tuple[str, str]:
 
 
 def _words(metric: str) -> str:
-    special = {"roc_auc": "ROC AUC", "f1": "F1", RANKING: "the ranking"}
+    special = {
+        "roc_auc": "ROC AUC",
+        "roc_auc_ovr": "one-vs-rest ROC AUC",
+        "f1": "F1",
+        "f1_macro": "macro F1",
+        "f1_weighted": "weighted F1",
+        "r2": "R²",
+        "mae": "mean absolute error",
+        "rmse": "root mean squared error",
+        "median_ae": "median absolute error",
+        "mape": "mean absolute percentage error",
+        "pinball": "pinball loss",
+        RANKING: "the ranking",
+    }
     return special.get(metric, metric.replace("_", " "))

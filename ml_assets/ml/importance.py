@@ -9,17 +9,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
 from ml_assets.ml.frames import plain_texts, with_columns
+from ml_assets.ml.tasks.task import Outcomes, Task
 
 SEED = 0
 
 
 @dataclass(frozen=True)
 class Importance:
-    """ROC AUC that is lost when `column` is shuffled: mean and spread of repeats."""
+    """Skill that is lost when `column` is shuffled: mean and spread of repeats."""
 
     column: str
     mean: float
@@ -29,7 +28,8 @@ class Importance:
 def importances(
     pipeline: Any,
     x: pd.DataFrame,
-    y: NDArray[np.int64],
+    y: Outcomes,
+    task: Task,
     rows: int = 2_000,
     repeats: int = 5,
 ) -> list[Importance]:
@@ -42,7 +42,9 @@ def importances(
     x : DataFrame of shape (n_rows, n_inputs)
         Rows that it was not trained on.
     y : ndarray of shape (n_rows,)
-        Their target as 0 and 1.
+        Their target as `task` encodes it.
+    task : Task
+        Its ``skill`` is what is lost: ROC AUC, log probability, or nearness.
     rows : int
         At most so many of them are used, drawn with a fixed seed.
     repeats : int
@@ -51,14 +53,14 @@ def importances(
     Returns
     -------
     list of Importance
-        Empty where the rows drawn are of one class, which defines no ROC AUC.
+        Empty where the rows drawn do not define the skill.
     """
     random = np.random.default_rng(SEED)
     chosen = random.permutation(len(x))[:rows]
     sample, truth = plain_texts(x.iloc[chosen]), y[chosen]
     if len(np.unique(truth)) < 2:
         return []
-    whole = _aucs(pipeline, sample, truth)[0]
+    whole = task.skill(truth, task.answers(pipeline, sample))[0]
     # All repeats of a column are one call: on few rows, the call is what costs.
     tiled = sample.iloc[np.tile(np.arange(len(sample)), repeats)]
     shuffled = [random.permutation(len(sample)) for _ in range(repeats)]
@@ -66,15 +68,6 @@ def importances(
     for name in sample.columns:
         values = sample[name].iloc[np.concatenate(shuffled)]
         frame = with_columns(tiled, {name: values.set_axis(tiled.index)})
-        lost = whole - _aucs(pipeline, frame, truth)
+        lost = whole - task.skill(truth, task.answers(pipeline, frame))
         result.append(Importance(str(name), float(lost.mean()), float(lost.std())))
     return sorted(result, key=lambda item: -item.mean)
-
-
-def _aucs(pipeline: Any, x: pd.DataFrame, y: NDArray[np.int64]) -> NDArray[np.float64]:
-    """ROC AUC of each block of ``len(y)`` rows, by the ranks of the positive ones."""
-    probability = pipeline.predict_proba(x)[:, 1].reshape(-1, len(y))
-    positive = int(y.sum())
-    least = positive * (positive + 1) / 2
-    ranks = rankdata(probability, axis=1)[:, y == 1].sum(axis=1)
-    return np.asarray((ranks - least) / (positive * (len(y) - positive)))

@@ -16,7 +16,8 @@ class Period(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one version on one day, of which there is at least one label.
 
     ``day`` is None for all days together. Intervals are two-sided: Wilson's for
-    accuracy, DeLong's for AUC, which is None while one class has not occurred.
+    accuracy, DeLong's for AUC, which is None while one class has not occurred, and
+    where there are more than two.
     """
 
     version: str
@@ -37,8 +38,9 @@ def by_day(joined: pd.DataFrame, confidence: float = 0.95) -> list[Period]:
     Parameters
     ----------
     joined : DataFrame of shape (n_labels, ...)
-        Columns ``version``, ``day``, ``probability`` (of the positive class),
-        ``predicted`` and ``label`` (booleans, or 0 and 1).
+        Columns ``version``, ``day`` and, of two classes, ``probability`` (of the
+        positive one), ``predicted`` and ``label`` (booleans, or 0 and 1); of more
+        classes ``right``, whether the class that was answered is the true one.
     confidence : float
         Of each interval.
 
@@ -58,7 +60,8 @@ def by_day(joined: pd.DataFrame, confidence: float = 0.95) -> list[Period]:
     >>> period.day, period.n, period.accuracy, period.auc
     ('2026-11-23', 4, 0.75, 1.0)
     """
-    needed = ["version", "day", "probability", "predicted", "label"]
+    outcome = [] if "right" in joined.columns else ["probability", "predicted", "label"]
+    needed = ["version", "day", *outcome]
     absent = [name for name in needed if name not in joined.columns]
     if absent:
         raise KeyError(
@@ -78,22 +81,29 @@ def by_day(joined: pd.DataFrame, confidence: float = 0.95) -> list[Period]:
 def _period(
     version: str, day: str | None, rows: pd.DataFrame, confidence: float
 ) -> Period:
-    label = rows["label"].to_numpy(dtype=bool)
-    accuracy = float((rows["predicted"].to_numpy(dtype=bool) == label).mean())
+    auc: tuple[float, float, float] = (math.nan,) * 3
+    positives = 0
+    if "right" in rows.columns:
+        right = rows["right"].to_numpy(dtype=bool)
+    else:
+        label = rows["label"].to_numpy(dtype=bool)
+        right, positives = rows["predicted"].to_numpy(dtype=bool) == label, label.sum()
+        probability = rows["probability"].to_numpy(dtype="float64")
+        auc = auc_interval(probability, label, confidence)
+    accuracy = float(right.mean())
     low, high = wilson(accuracy, len(rows), confidence)
-    probability = rows["probability"].to_numpy(dtype="float64")
-    auc, auc_low, auc_high = map(_known, auc_interval(probability, label, confidence))
+    area, area_low, area_high = map(_known, auc)
     return Period(
         version=version,
         day=day,
         n=len(rows),
-        positives=int(label.sum()),
+        positives=int(positives),
         accuracy=accuracy,
         accuracy_low=low,
         accuracy_high=high,
-        auc=auc,
-        auc_low=auc_low,
-        auc_high=auc_high,
+        auc=area,
+        auc_low=area_low,
+        auc_high=area_high,
     )
 
 

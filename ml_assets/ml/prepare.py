@@ -12,7 +12,6 @@ from typing import Any
 import pandas as pd
 
 from ml_assets.core.expressions.expression import Expression
-from ml_assets.ml.classes import Classes, Label, Labels, encode_target
 from ml_assets.ml.cleaning import (
     Columns,
     FeatureError,
@@ -23,6 +22,9 @@ from ml_assets.ml.cleaning import (
 from ml_assets.ml.concat import concat_tables
 from ml_assets.ml.dates import date_features
 from ml_assets.ml.frames import derive, with_columns
+from ml_assets.ml.tasks import Target, Task, encode_target
+from ml_assets.records.plan import Label
+from ml_assets.spec.metrics import Kind
 from ml_assets.spec.model import FeaturesSpec
 
 
@@ -37,15 +39,15 @@ class Prepared:
         columns that were asked to be kept.
     inputs : list of str
         The raw columns that the pipeline reads, in their order.
-    labels : Labels
-        The target as 0 and 1.
+    target : Target
+        The target as numbers, and what is predicted.
     notes : list of str
         What was left out or changed, each a sentence with a count.
     """
 
     table: pd.DataFrame
     inputs: list[str]
-    labels: Labels
+    target: Target
     notes: list[str] = field(default_factory=list)
 
     @property
@@ -60,7 +62,9 @@ def prepare(
     target: str,
     positive: Label | None = None,
     keep: Sequence[str] = (),
-    pinned: Classes | None = None,
+    pinned: Task | None = None,
+    kind: Kind = "classification",
+    classes: Sequence[Label] | None = None,
 ) -> Prepared:
     """Drop, cast and derive columns, and encode the target.
 
@@ -77,8 +81,10 @@ def prepare(
     keep : sequence of str
         Columns that stay in the table even where `spec` drops them, such as the one
         that orders the rows in time.
-    pinned : Classes, optional
-        The classes of the model's first training.
+    pinned : Task, optional
+        That of the model's first training.
+    kind, classes
+        What is predicted: see `~ml_assets.ml.tasks.find_task`.
 
     Raises
     ------
@@ -103,8 +109,8 @@ def prepare(
     if unlabelled:
         frame = frame.assign(**{target: _as_if_never_missing(frame[target])})
     table = _assemble(frame, inputs, spec, target, keep)
-    labels = encode_target(frame[target], positive, pinned)
-    return Prepared(table, list(inputs), labels, notes)
+    found = encode_target(frame[target], positive, pinned, kind, classes)
+    return Prepared(table, list(inputs), found, notes)
 
 
 def prepare_part(
@@ -144,7 +150,9 @@ def join_prepared(
     target: str,
     positive: Label | None = None,
     keep: Sequence[str] = (),
-    pinned: Classes | None = None,
+    pinned: Task | None = None,
+    kind: Kind = "classification",
+    classes: Sequence[Label] | None = None,
 ) -> Prepared:
     """What `prepare` makes of all rows, from the tables of the pieces.
 
@@ -170,8 +178,8 @@ def join_prepared(
     table = table.drop(columns=[name for name in columns if name not in inputs])
     if lost.get(target):
         table = table.assign(**{target: _as_if_never_missing(table[target])})
-    labels = encode_target(table[target], positive, pinned)
-    return Prepared(table, list(inputs), labels, notes)
+    found = encode_target(table[target], positive, pinned, kind, classes)
+    return Prepared(table, list(inputs), found, notes)
 
 
 def input_columns(

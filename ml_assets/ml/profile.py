@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from ml_assets.ml.dates import holds_dates
 from ml_assets.ml.duplicates import MatchRates, match_rates
+from ml_assets.ml.predictions import PROBABILITY, Predictions
 
 PROBABILITY_BINS = 20
 # A whole number as a float writes it: what one missing cell makes of an integer code.
@@ -57,12 +58,17 @@ class Profile:
     categories : dict of str to CategoryProfile
         By column; booleans are the categories ``False`` and ``True``.
     probability : NumberProfile
-        Rows by predicted probability, in bins of equally many rows.
+        Rows by what was predicted, in bins of equally many rows.
     positives : int or None
-        Predictions of the positive class; None where an older profile has not counted.
+        Predictions of the positive class; None where an older profile has not counted,
+        and where no class is the positive one.
     alike : MatchRates or None
         How often two rows have the same values; None where an older profile has not
         counted.
+    prediction : str
+        What was predicted: see `~ml_assets.ml.predictions.Predictions`.
+    labels : CategoryProfile or None
+        Rows by the class that was decided on, where there are more than two.
     """
 
     rows: int
@@ -71,6 +77,8 @@ class Profile:
     probability: NumberProfile
     positives: int | None = None
     alike: MatchRates | None = None
+    prediction: str = PROBABILITY
+    labels: CategoryProfile | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
@@ -89,20 +97,26 @@ class Profile:
             probability=_probability(value["probability"]),
             positives=value.get("positives"),
             alike=MatchRates(*value["alike"]) if value.get("alike") else None,
+            prediction=value.get("prediction", PROBABILITY),
+            labels=(
+                CategoryProfile(dict(value["labels"]["counts"]), 0)
+                if value.get("labels")
+                else None
+            ),
         )
 
 
 def profile(
-    frame: pd.DataFrame, probability: NDArray[np.float64], bins: int = 20
+    frame: pd.DataFrame, predicted: "Predictions | ArrayLike", bins: int = 20
 ) -> Profile:
-    """Describe rows, and probabilities that were predicted for them or for others.
+    """Describe rows, and what was predicted for them or for others.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_columns)
         Input columns; those of dates are left out.
-    probability : ndarray of shape (n_predictions,)
-        Predicted for rows that the model was not trained on.
+    predicted : Predictions or array-like of shape (n_predictions,)
+        For rows that the model was not trained on; an array is of probabilities.
     bins : int
         Quantile bins of a numeric column; fewer where values repeat.
 
@@ -125,14 +139,16 @@ def profile(
             numbers[str(name)] = _counted(values, _edges(values, bins))
         else:
             categories[str(name)] = _categories(column)
-    predicted = np.asarray(probability, dtype=np.float64)
+    found = Predictions.of(predicted)
     return Profile(
         rows=len(frame),
         numbers=numbers,
         categories=categories,
-        probability=_counted(predicted, _edges(predicted, PROBABILITY_BINS)),
-        positives=int((predicted >= 0.5).sum()),
+        probability=_counted(found.values, _edges(found.values, PROBABILITY_BINS)),
+        positives=found.positives,
         alike=match_rates(frame),
+        prediction=found.name,
+        labels=None if found.labels is None else _categories(pd.Series(found.labels)),
     )
 
 

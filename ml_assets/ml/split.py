@@ -7,6 +7,7 @@ dropped, cast or derived beside it, and identical rows are on one side, as are t
 one group or key.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +23,11 @@ class SplitError(ValueError):
 
 
 def held_out(
-    frame: pd.DataFrame, y: NDArray[np.int64], spec: SplitSpec, identity: Identity
+    frame: pd.DataFrame,
+    y: NDArray[Any],
+    spec: SplitSpec,
+    identity: Identity,
+    classes: Sequence[Any] = (0, 1),
 ) -> NDArray[np.bool_]:
     """True for the rows that are held out.
 
@@ -31,18 +36,20 @@ def held_out(
     frame : DataFrame of shape (n_rows, n_columns)
         The raw rows.
     y : ndarray of shape (n_rows,)
-        The target as 0 and 1.
+        The target as numbers of classes, or as it is.
     spec : SplitSpec
         ``stratified``: about the share `test_size`, and some of each class. ``time``:
         the latest rows; rows of one moment stay together, and rows without a time are
         trained on. ``order``: the last rows of the table.
     identity : Identity
         What identifies the rows; only ``stratified`` asks.
+    classes : sequence
+        The classes of the target; none where it is a number.
 
     Raises
     ------
     SplitError
-        If training or test would have no rows, or training only one class.
+        If training or test would have no rows, or training none of a class.
 
     Examples
     --------
@@ -62,8 +69,9 @@ def held_out(
         mask = np.arange(len(frame)) >= len(frame) - last
     else:
         hashes = row_hashes(frame, identity, spec.seed)
-        mask = _of_each_class(hashes, y, spec.test_size)
-    check_mask(mask, y)
+        groups = y if classes else np.zeros(len(y), dtype=np.int64)
+        mask = _of_each_class(hashes, groups, spec.test_size)
+    check_mask(mask, y, classes)
     return mask
 
 
@@ -101,7 +109,7 @@ def _joined(first: "pd.Series[Any]", second: "pd.Series[Any]") -> "pd.Series[Any
 
 
 def _of_each_class(
-    hashes: NDArray[np.uint64], y: NDArray[np.int64], test_size: float
+    hashes: NDArray[np.uint64], y: NDArray[Any], test_size: float
 ) -> NDArray[np.bool_]:
     mask = hashes < np.uint64(int(test_size * 2.0**64))
     for label in np.unique(y):
@@ -151,28 +159,34 @@ def moments_of(column: "pd.Series[Any]") -> NDArray[np.float64]:
     return np.asarray(seconds.to_numpy(dtype=np.float64))
 
 
-def check_mask(mask: NDArray[np.bool_], y: NDArray[np.int64]) -> None:
+def check_mask(
+    mask: NDArray[np.bool_], y: NDArray[Any], classes: Sequence[Any] = (0, 1)
+) -> None:
     """Refuse a division that nothing could be learnt from.
 
     Raises
     ------
     SplitError
-        If training or test would have no rows, or training only one class.
+        If training or test would have no rows, or training none of a class.
     """
     if not mask.any() or mask.all():
         raise SplitError(
             f"the split gives {int((~mask).sum()):,} training rows and"
             f" {int(mask.sum()):,} test rows; both need at least one"
         )
-    if len(np.unique(y[~mask])) < 2:
-        raise SplitError(
-            "the split leaves one class to train on; both are needed"
-            f" (of {int((~mask).sum()):,} rows, {int(y[~mask].sum()):,} are positive)"
-        )
+    for number, label in enumerate(classes):
+        if not (y[~mask] == number).any():
+            raise SplitError(
+                f"the split leaves no row of the class {label!r} to train on, of"
+                f" {int((~mask).sum()):,} training rows; each class is needed"
+            )
 
 
 def check_minimum(
-    mask: NDArray[np.bool_], y: NDArray[np.int64], minimum: MinimumSpec
+    mask: NDArray[np.bool_],
+    y: NDArray[Any],
+    minimum: MinimumSpec,
+    classes: Sequence[Any] = (0, 1),
 ) -> None:
     """Refuse test rows that are too few to judge a version by.
 
@@ -198,11 +212,11 @@ minimum
             f"the split gives {held:,} test {_rows(held)} of {len(mask):,}, expected at"
             f" least {minimum.rows:,} (split.minimum.rows): {remedy}"
         )
-    for label, name in enumerate(("negative", "positive")):
-        held = int((y[mask] == label).sum())
+    for number, label in enumerate(classes):
+        held = int((y[mask] == number).sum())
         if held < minimum.of_class:
             raise SplitError(
-                f"the split gives {held:,} test {_rows(held)} of the {name} class,"
+                f"the split gives {held:,} test {_rows(held)} of the class {label!r},"
                 f" expected at least {minimum.of_class:,} (split.minimum.of_class):"
                 f" {remedy}"
             )

@@ -15,6 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.records.plan import LISTED
+from ml_assets.spec.metrics import Kind
 
 # In a table's ``attrs``: how many columns without a name were left out.
 NAMELESS = "nameless"
@@ -74,8 +75,13 @@ def tidy(frame: pd.DataFrame, is_part: bool = False) -> pd.DataFrame:
     return tidied
 
 
-def check_target(frame: pd.DataFrame, target: str, unlabelled: bool = False) -> None:
-    """Refuse a table whose target column cannot train a binary classifier.
+def check_target(
+    frame: pd.DataFrame,
+    target: str,
+    unlabelled: bool = False,
+    kind: Kind = "classification",
+) -> None:
+    """Refuse a table whose target column cannot train a model of that kind.
 
     Parameters
     ----------
@@ -85,11 +91,13 @@ def check_target(frame: pd.DataFrame, target: str, unlabelled: bool = False) -> 
         Name of the column to predict.
     unlabelled : bool
         Whether rows without it are left out later, and may be there.
+    kind : {'classification', 'regression'}
+        Classes are two values or more, `~ml_assets.records.plan.LISTED` at most.
 
     Raises
     ------
     DataError
-        The column is missing, has missing cells, has other than two values, or is the
+        The column is missing, has missing cells, has one value or too many, or is the
         only column.
 
     Examples
@@ -99,7 +107,7 @@ def check_target(frame: pd.DataFrame, target: str, unlabelled: bool = False) -> 
     Traceback (most recent call last):
     ...
     ml_assets.ml.tables.DataError: column 'income' has 1 value ('<=50K'); \
-a binary classifier needs 2
+a classification target needs at least 2 and at most 64
     """
     if target not in frame.columns:
         raise DataError(
@@ -118,13 +126,14 @@ a binary classifier needs 2
             " (source: {unlabelled: drop})"
         )
     values = sorted(column.dropna().unique().tolist(), key=str)
-    if len(values) != 2:
+    if len(values) < 2 or (kind == "classification" and len(values) > LISTED):
         noun = "value" if len(values) == 1 else "values"
+        most = f" and at most {LISTED}" if kind == "classification" else ""
         # So many values may name people, and are no classes in any case.
         shown = f" ({_listing(values)})" if len(values) <= LISTED else ""
         raise DataError(
             f"column '{target}' has {len(values):,} {noun}{shown};"
-            " a binary classifier needs 2"
+            f" a {kind} target needs at least 2{most}"
         )
 
 

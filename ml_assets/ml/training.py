@@ -13,7 +13,6 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.core import progress
-from ml_assets.ml.classes import Classes, Label, encode_target
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline, encoding_notes
@@ -23,6 +22,7 @@ from ml_assets.ml.pipeline_check import check_pipeline
 from ml_assets.ml.prepare import input_columns
 from ml_assets.ml.row_identity import identity_of
 from ml_assets.ml.split import SplitError, check_mask, check_minimum, held_out
+from ml_assets.ml.tasks import Outcomes, Task, encode_target
 from ml_assets.spec.model import ModelSpec, SearchSpec
 
 SEED = 0
@@ -45,17 +45,17 @@ class Trained:
     Attributes
     ----------
     pipeline : Pipeline
-        Fitted; raw input columns in, probabilities out.
+        Fitted; raw input columns in, answers of the task out.
     inputs : list of str
         The raw columns that it reads.
     x : DataFrame of shape (n_rows, n_inputs)
         All rows, training and test.
     y : ndarray of shape (n_rows,)
-        Their target as 0 and 1.
+        Their target as the task encodes it.
     test : ndarray of bool, shape (n_rows,)
         The rows that were held out.
-    negative, positive : str, int, float or bool
-        The values that 0 and 1 encode.
+    task : Task
+        What is predicted, with its classes.
     params : dict
         Parameters of the estimator that differ from its defaults, and ``random_state``.
     candidates : list of Candidate
@@ -71,10 +71,9 @@ class Trained:
     pipeline: Pipeline
     inputs: list[str]
     x: pd.DataFrame
-    y: NDArray[np.int64]
+    y: Outcomes
     test: NDArray[np.bool_]
-    negative: Label
-    positive: Label
+    task: Task
     params: dict[str, Any]
     candidates: list[Candidate]
     seconds: float
@@ -87,7 +86,7 @@ class Trained:
         return self.x[self.test]
 
     @property
-    def y_test(self) -> NDArray[np.int64]:
+    def y_test(self) -> Outcomes:
         """Their target."""
         return self.y[self.test]
 
@@ -96,7 +95,7 @@ def train(
     table: pd.DataFrame,
     spec: ModelSpec,
     test: NDArray[np.bool_] | None = None,
-    pinned: Classes | None = None,
+    pinned: Task | None = None,
 ) -> Trained:
     """Fit the pipeline of `spec` on the training rows of `table`.
 
@@ -108,8 +107,9 @@ def train(
         Its features, estimator, search, split and resources are used.
     test : ndarray of bool, shape (n_rows,), optional
         The rows to hold out; by default those of ``spec.split``.
-    pinned : Classes, optional
-        The classes of the model's first training; ``spec.positive`` has the last word.
+    pinned : Task, optional
+        That of the model's first training; ``spec.positive`` and ``spec.classes`` have
+        the last word.
 
     Raises
     ------
@@ -130,25 +130,27 @@ def train(
     >>> trained.inputs, int(trained.test.sum())
     (['days'], 20)
     """
-    labels = encode_target(table[spec.target], spec.positive, pinned)
+    y, task = encode_target(
+        table[spec.target], spec.positive, pinned, spec.task, spec.classes
+    )
     beside = spec.split.beside_inputs
     inputs = input_columns(table, spec.features, spec.target, beside)
-    x, y = table[inputs], labels.y
+    x = table[inputs]
     if test is None:
         others = {*spec.features.drop, *spec.features.derive}
         identity = identity_of(table, spec.target, others, spec.split)
-        test = held_out(table, y, spec.split, identity)
-        check_minimum(test, y, spec.split.minimum)
-    check_mask(test, y)
-    estimator = make_estimator(spec.estimator)
-    pipeline = build_pipeline(x[~test], spec.features, estimator)
+        test = held_out(table, y, spec.split, identity, task.labels)
+        check_minimum(test, y, spec.split.minimum, task.labels)
+    check_mask(test, y, task.labels)
+    estimator = make_estimator(spec.estimator, spec.task)
+    pipeline = build_pipeline(x[~test], spec.features, estimator, task.name)
     space = _space(pipeline, spec.search)
     rows, target = plain_texts(x[~test]), y[~test]
     with threadpool_limits(spec.resources.threads):
-        check_pipeline(pipeline, rows, target, space)
+        check_pipeline(pipeline, rows, target, space, task)
         started = time.perf_counter()
         pipeline, candidates, used = _fit(
-            pipeline, rows, target, table[~test], spec, space
+            pipeline, rows, target, table[~test], spec, space, task
         )
     seconds = time.perf_counter() - started
     return Trained(
@@ -157,8 +159,7 @@ def train(
         x=x,
         y=y,
         test=test,
-        negative=labels.negative,
-        positive=labels.positive,
+        task=task,
         params=_params(pipeline.named_steps["estimator"]),
         candidates=candidates,
         seconds=seconds,
@@ -167,25 +168,23 @@ def train(
     )
 
 
-def probabilities(pipeline: Pipeline, x: pd.DataFrame) -> NDArray[np.float64]:
-    """Probability of class 1 for each row of `x`, raw input columns."""
-    return np.asarray(pipeline.predict_proba(plain_texts(x))[:, 1], dtype=np.float64)
-
-
 def _fit(
     pipeline: Pipeline,
     x: pd.DataFrame,
-    y: NDArray[np.int64],
+    y: Outcomes,
     table: pd.DataFrame,
     spec: ModelSpec,
     space: dict[str, list[Any]],
+    task: Task,
 ) -> tuple[Pipeline, list[Candidate], Workers | None]:
     try:
         if spec.search is None:
             return pipeline.fit(x, y), [], None
         groups = groups_of(table, spec.split, list(x.columns))
-        folds = folds_of(table, spec.split, spec.search.folds, groups is not None)
-        search = _search(pipeline, spec.search, space, folds)
+        is_grouped = groups is not None
+        folds = folds_of(table, spec.split, spec.search.folds, is_grouped, task.labels)
+        metric = spec.search.metric or task.scorer
+        search = _search(pipeline, spec.search, space, folds, metric)
         # Other processes fit them, which say nothing until all are done.
         count = _candidate_count(spec.search, space)
         progress.report(f"{count} candidates of a search, {spec.search.folds} folds")
@@ -200,8 +199,9 @@ def _fit(
         ) from error
     if np.isnan(search.cv_results_["mean_test_score"]).all():
         raise EstimatorError(
-            f"search found no candidate with a {spec.search.metric}: a fold has one"
-            " class only, or an answer is no number; give it more rows or fewer folds"
+            f"search found no candidate with a {metric}: a fold lacks a class, the"
+            f" scorer is not one of a {task.name} target, or an answer is no number;"
+            " give it more rows or fewer folds, or another metric"
         )
     return search.best_estimator_, _candidates(search.cv_results_), used
 
@@ -229,12 +229,16 @@ def _candidate_count(spec: SearchSpec, space: dict[str, list[Any]]) -> int:
 
 
 def _search(
-    pipeline: Pipeline, spec: SearchSpec, space: dict[str, list[Any]], folds: Any
+    pipeline: Pipeline,
+    spec: SearchSpec,
+    space: dict[str, list[Any]],
+    folds: Any,
+    metric: str,
 ) -> Any:
     count = _candidate_count(spec, space)
     common = {
         "cv": folds,
-        "scoring": spec.metric,
+        "scoring": metric,
         "random_state": SEED,
         "error_score": "raise",
     }

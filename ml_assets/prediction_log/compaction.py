@@ -173,6 +173,11 @@ def _predictions(lines: list[PredictionRecord], now: float) -> "pa.Table":
         "us": ([line.us for line in lines], pa.int64()),
         "error": ([line.error for line in lines], pa.string()),
         "x": ([bytes(line.x).decode() for line in lines], pa.string()),
+        "probabilities": (
+            [line.probabilities for line in lines],
+            pa.list_(pa.float64()),
+        ),
+        "value": ([line.value for line in lines], pa.float64()),
     }
     return pa.table({name: pa.array(*given) for name, given in columns.items()})
 
@@ -185,6 +190,7 @@ def _labels(lines: list[LabelRecord], now: float) -> "pa.Table":
         "entity": ([line.entity for line in lines], pa.string()),
         "time": ([line.time for line in lines], pa.float64()),
         "label": ([_text(line.label) for line in lines], pa.string()),
+        "value": ([_number(line.label) for line in lines], pa.float64()),
         "received": ([min(line.received, now) for line in lines], pa.float64()),
     }
     return pa.table({name: pa.array(*given) for name, given in columns.items()})
@@ -192,3 +198,9 @@ def _labels(lines: list[LabelRecord], now: float) -> "pa.Table":
 
 def _text(label: Any) -> str | None:
     return None if label is None else label_text(label)
+
+
+def _number(label: Any) -> float | None:
+    """A label that is a number: what turned out of a regression, without rounding."""
+    is_number = isinstance(label, int | float) and not isinstance(label, bool)
+    return float(label) if is_number else None

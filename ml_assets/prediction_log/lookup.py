@@ -30,7 +30,9 @@ from ml_assets.prediction_log.segments import (
 # A file that was last written so long before the id was made does not hold it. Clocks
 # of machines differ.
 SLACK_SECONDS = 300.0
-COLUMNS = "time request version arm generation entity p label us error x".split()
+COLUMNS = (
+    "time request version arm generation entity p label us error x probabilities value"
+).split()
 # The storage is asked about so many models at once.
 THREADS = 16
 

@@ -10,7 +10,7 @@ import datetime as dt
 import json
 import re
 from collections.abc import Iterable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -26,7 +26,12 @@ Label = str | int | float | bool
 
 
 class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One logged prediction; ``x`` stays the text that the server wrote."""
+    """One logged prediction; ``x`` stays the text that the server wrote.
+
+    ``p`` is the probability of the positive class. Of several classes it is that of the
+    label, and ``probabilities`` are those of all, in the order of the signature; a
+    number that was predicted is the ``value``, and has neither ``p`` nor ``label``.
+    """
 
     id: str
     time: float
@@ -41,6 +46,8 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     p: float | None = None
     label: Label | None = None
     error: str | None = None
+    probabilities: list[float] | None = None
+    value: float | None = None
 
 
 class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -56,9 +63,10 @@ class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     entities: list[str | None] | None
     columns: list[str] | None = None
     x: list[msgspec.Raw]
-    p: list[float]
-    labels: tuple[Label, Label]
+    p: list[float | list[float]] | None = None
+    labels: tuple[Label, ...] = ()
     us: int
+    values: list[float] | None = None
 
     def predictions(self) -> Iterator[PredictionRecord]:
         """Each prediction, as it would be logged alone.
@@ -66,13 +74,13 @@ class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         Raises
         ------
         ValueError
-            If the parts differ in length.
+            If the parts differ in length, or probabilities are not one a label.
         KeyError
             If a row lacks a column.
         """
         entities = self.entities or [None] * len(self.ids)
-        parts = zip(self.ids, entities, self.x, self.p, strict=True)
-        for id_, entity, row, probability in parts:
+        parts = zip(self.ids, entities, self.x, self._outcomes(), strict=True)
+        for id_, entity, row, outcome in parts:
             yield PredictionRecord(
                 id=id_,
                 time=self.time,
@@ -83,10 +91,23 @@ class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 generation=self.generation,
                 entity=entity,
                 x=row if self.columns is None else _in_order(row, self.columns),
-                p=probability,
-                label=self.labels[probability > 0.5],
                 us=self.us,
+                **outcome,
             )
+
+    def _outcomes(self) -> Iterator[dict[str, Any]]:
+        """What of each prediction depends on the task."""
+        for value in self.values or ():
+            yield {"value": value}
+        for answer in self.p or ():
+            if isinstance(answer, float):
+                yield {"p": answer, "label": self.labels[answer > 0.5]}
+                continue
+            if len(answer) != len(self.labels):
+                raise ValueError(f"{len(answer)} probabilities, and other labels")
+            most = max(answer)
+            label = self.labels[answer.index(most)]
+            yield {"p": most, "label": label, "probabilities": answer}
 
 
 class LabelRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):

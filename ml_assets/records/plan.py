@@ -10,6 +10,9 @@ import msgspec
 
 Kind = Literal["number", "integer", "boolean", "string"]
 Mode = Literal["live", "split", "shadow"]
+Task = Literal["binary", "multiclass", "regression"]
+# A value of a target of classes.
+Label = str | int | float | bool
 # The name of a version: the UTC time at which its training began.
 STAMP = "%Y%m%dT%H%M%SZ"
 
@@ -56,12 +59,47 @@ def ignored(name: str, kind: Kind) -> Column:
 
 
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
-    """What a version's requests hold: raw columns in, probability of `positive` out."""
+    """What a version's requests hold, and what its answers mean.
+
+    ``task`` says what the answers to n rows are, in float64: ``binary``, the
+    probability of `positive`, of shape (n,); ``multiclass``, the probability of each of
+    ``classes`` in their order, of shape (n, k); ``regression``, the value, of shape
+    (n,). ``negative`` and ``positive`` are those of a binary target alone, as
+    ``classes`` are of a multiclass one.
+
+    Raises
+    ------
+    ValueError
+        If the labels are not those of the task: binary has two, multiclass two or more
+        that differ, regression none.
+    """
 
     columns: tuple[Column, ...]
     target: str
-    negative: str | int | float | bool
-    positive: str | int | float | bool
+    negative: Label | None = None
+    positive: Label | None = None
+    task: Task = "binary"
+    classes: tuple[Label, ...] = ()
+
+    def __post_init__(self) -> None:
+        pair = [item for item in (self.negative, self.positive) if item is not None]
+        named = {"binary": len(pair) == 2 and not self.classes}
+        named["multiclass"] = len({*self.classes}) == len(self.classes) > 1
+        named["regression"] = not self.classes
+        if not named[self.task] or (pair and self.task != "binary"):
+            raise ValueError(
+                f"a signature of task {self.task} has negative {self.negative!r},"
+                f" positive {self.positive!r} and classes {self.classes!r}; expected"
+                " two labels for binary, two or more classes for multiclass, and"
+                " neither for regression"
+            )
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The labels of answers: (negative, positive), the classes, or none."""
+        if self.negative is None or self.positive is None:
+            return self.classes
+        return self.negative, self.positive
 
     @property
     def inputs(self) -> tuple[Column, ...]:

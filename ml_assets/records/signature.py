@@ -127,9 +127,14 @@ def _answers(new: Signature, before: Signature) -> Iterator[str]:
     if new.target != before.target:
         yield f"it predicts '{new.target}', and '{before.target}' until now"
         return
-    labels = [(item.negative, item.positive) for item in (new, before)]
-    now, then = ([_class(label) for label in pair] for pair in labels)
+    if new.task != before.task:
+        yield f"its task is {new.task}, and {before.task} until now"
+        return
+    now, then = ([_class(label) for label in item.labels] for item in (new, before))
     if now == then:
+        return
+    if new.task == "multiclass":
+        yield from _classes(new, before)
         return
     if now == then[::-1]:
         yield (
@@ -141,6 +146,19 @@ def _answers(new: Signature, before: Signature) -> Iterator[str]:
         f"its labels are {new.negative!r} and {new.positive!r}, and {before.negative!r}"
         f" and {before.positive!r} until now"
     )
+
+
+def _classes(new: Signature, before: Signature) -> Iterator[str]:
+    """How the classes of two multiclass signatures differ."""
+    now, then = ({_class(label): label for label in s.labels} for s in (new, before))
+    more = [repr(label) for key, label in now.items() if key not in then]
+    gone = [repr(label) for key, label in then.items() if key not in now]
+    if more:
+        yield f"its class {summary(more)} was none until now"
+    if gone:
+        yield f"the class {summary(gone)} is none of its classes any more"
+    if not more and not gone:
+        yield f"its classes are in the order {list(now)}, and {list(then)} until now"
 
 
 def _class(label: object) -> str:

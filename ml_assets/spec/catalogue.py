@@ -44,7 +44,7 @@ def _models(path: Path) -> list[Document]:
 def _spec(document: Document) -> ModelSpec:
     if not model_file.has_template(document.attributes):
         try:
-            return ModelSpec.model_validate(document.attributes)
+            return model_file.spec_of(document.attributes, document.kind)
         except ValidationError:
             raise ModelFileError(model_file.problems(document)) from None
     problems = model_file.problems(document)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,7 +16,9 @@ from ml_assets.spec.columns import (
     inputs_of_kind,
 )
 from ml_assets.spec.cron import cron_fault
+from ml_assets.spec.estimator import DEFAULT_TYPES, EstimatorSpec, SearchSpec
 from ml_assets.spec.gate import GateSpec
+from ml_assets.spec.metrics import Kind
 from ml_assets.spec.operation import (
     AutomationSpec,
     MonitoringSpec,
@@ -28,23 +30,11 @@ from ml_assets.spec.reserved import RELEASE
 from ml_assets.spec.source import SourceSpec
 from ml_assets.spec.split import SplitSpec
 
+__all__ = ["EstimatorSpec", "FeaturesSpec", "ModelSpec", "SearchSpec", "SourceSpec"]
+
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 CRON_WEEKLY = "0 2 * * 0"
 OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
-
-
-Engine = Literal["local", "ray"]
-# Scikit-learn's scorers for a class and its probability.
-Scorer = Literal[
-    "accuracy", "average_precision", "balanced_accuracy", "d2_brier_score",
-    "d2_log_loss_score", "f1", "f1_macro", "f1_micro", "f1_weighted", "jaccard",
-    "jaccard_macro", "jaccard_micro", "jaccard_weighted", "matthews_corrcoef",
-    "neg_brier_score", "neg_log_loss", "neg_negative_likelihood_ratio",
-    "positive_likelihood_ratio", "precision", "precision_macro", "precision_micro",
-    "precision_weighted", "recall", "recall_macro", "recall_micro", "recall_weighted",
-    "roc_auc", "roc_auc_ovo", "roc_auc_ovo_weighted", "roc_auc_ovr",
-    "roc_auc_ovr_weighted",
-]  # fmt: skip
 
 
 class FeaturesSpec(BaseSpec):
@@ -109,43 +99,33 @@ class FeaturesSpec(BaseSpec):
             yield ("derive", *at), message
 
 
-class EstimatorSpec(BaseSpec):
-    """A scikit-learn classifier by import path, with its parameters."""
-
-    type: str = "sklearn.ensemble.HistGradientBoostingClassifier"
-    params: dict[str, Any] = Field(default_factory=dict)
-
-    @model_validator(mode="after")
-    def _exists(self) -> "EstimatorSpec":
-        raise_faults(validators.estimator_faults(self.type, self.params))
-        return self
-
-
-class SearchSpec(BaseSpec):
-    """Hyper-parameter search by scikit-learn."""
-
-    type: Literal["randomized", "halving"] = "randomized"
-    params: dict[str, list[Any]] = Field(description="parameter: values to try")
-    iterations: int = Field(10, ge=1, description="candidates of a randomized search")
-    folds: int = Field(3, ge=2)
-    metric: Scorer = Field("roc_auc", description="a scikit-learn scorer")
-    engine: Engine = Field(
-        "local", description="ray: candidates are fitted on the cluster of RAY_ADDRESS"
-    )
-
-
 class ModelSpec(BaseSpec):
     """One model: the content of ``defs/<model>/defs.yaml``."""
 
+    # What a component predicts, where its attributes do not say so.
+    KIND: ClassVar[Kind] = "classification"
+
+    task: Kind = Field(
+        "classification",
+        description="set by the component; whether there are two classes or more is"
+        " seen in the data of the first training",
+    )
     name: str = Field(pattern=NAME, description="the model's name, snake_case")
     source: SourceSpec
     runtime_sources: list[str] = Field(
         default_factory=list,
         description="what a run may read instead: sql, kaggle, beginnings of addresses",
     )
-    target: str = Field(min_length=1, description="column to predict, with two values")
+    target: str = Field(min_length=1, description="column to predict")
     positive: str | int | float | bool | None = Field(
-        None, description="target value that counts as positive; the rarer by default"
+        None,
+        description="of a target with two values the one that counts as positive; the"
+        " rarer by default",
+    )
+    classes: list[str | int | float | bool] | None = Field(
+        None,
+        description="three or more classes of the target, in the order of answers;"
+        " by default those of the first training",
     )
     description: str = ""
     owners: list[str] = Field(
@@ -169,6 +149,21 @@ class ModelSpec(BaseSpec):
     automation: AutomationSpec = Field(default_factory=AutomationSpec)
     schedule: str | None = Field(CRON_WEEKLY, description="cron in UTC; null for none")
     resources: ResourcesSpec = Field(default_factory=ResourcesSpec)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_defaults_of_the_task(cls, data: Any) -> Any:
+        """The attributes with the task, and the estimator that it has by default."""
+        if not isinstance(data, Mapping):
+            return data
+        given = {**data}
+        if cls.KIND != "classification":
+            given.setdefault("task", cls.KIND)
+        if given.get("task") == "regression":
+            estimator = given.get("estimator", {})
+            if isinstance(estimator, Mapping):
+                given["estimator"] = {"type": DEFAULT_TYPES["regression"], **estimator}
+        return given
 
     @field_validator("name")
     @classmethod
@@ -209,6 +204,7 @@ class ModelSpec(BaseSpec):
     def _misfits(self) -> Iterator[Fault]:
         """What is wrong with two keys together."""
         features, target = self.features, self.target
+        yield from self._task_misfits()
         for key in ("drop", *KINDS, "derive"):
             if target in getattr(features, key):
                 yield ("features", key), f"features names the target '{target}'"
@@ -235,6 +231,31 @@ class ModelSpec(BaseSpec):
             found = validators.search_faults(self.estimator.type, self.search.params)
             for at, message in found:
                 yield ("search", "params", *at), message
+
+    def _task_misfits(self) -> Iterator[Fault]:
+        """What only a model of another task has."""
+        for at, message in self.gate.misfits(self.task):
+            yield ("gate", *at), message
+        path = self.estimator.type
+        for message in validators.kind_faults(path, self.task):
+            yield ("estimator", "type"), message
+        if self.search is not None:
+            for at, message in self.search.misfits(self.task):
+                yield ("search", *at), message
+        if self.task == "regression":
+            for key in ("positive", "classes"):
+                if getattr(self, key) is not None:
+                    yield (key,), "is of a target with classes; a regressor has none"
+        elif self.classes is not None:
+            if self.positive is not None:
+                yield ("classes",), "positive stands there, too, which is of two values"
+            elif len({*map(str, self.classes)}) < max(len(self.classes), 3):
+                yield (
+                    ("classes",),
+                    "expected three or more different values, found"
+                    f" {', '.join(map(repr, self.classes)) or 'none'}; of a target with"
+                    " two values, positive names one",
+                )
 
     def _group_misfits(self) -> Iterator[Fault]:
         """Where the column of ``split.group`` is used as an input."""

@@ -12,14 +12,18 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from ml_assets.spec.base import Fault, Location
+from ml_assets.spec.base import Fault, Location, raise_faults
+from ml_assets.spec.metrics import Kind
 from ml_assets.spec.model import ModelSpec
 
 NAMES = ("defs.yaml", "defs.yml", "component.yaml")
-TYPES = (
-    "ml_assets.components.TabularClassifier",
-    "ml_assets.components.tabular_classifier.TabularClassifier",
-)
+# The components that are models, and what each predicts.
+TYPES: dict[str, Kind] = {
+    "ml_assets.components.TabularClassifier": "classification",
+    "ml_assets.components.tabular_classifier.TabularClassifier": "classification",
+    "ml_assets.components.TabularRegressor": "regression",
+    "ml_assets.components.tabular_regressor.TabularRegressor": "regression",
+}
 FOLDER = "dagster.DefsFolderComponent"
 # Pydantic's errors on keys, in words for who writes YAML.
 SURPLUS, ABSENT = "there is no such key", "is missing"
@@ -65,6 +69,11 @@ class Document(NamedTuple):
     def is_model(self) -> bool:
         """Whether it describes a model."""
         return isinstance(self.content, dict) and self.content.get("type") in TYPES
+
+    @property
+    def kind(self) -> Kind:
+        """What the model predicts; only a document of a model has one."""
+        return TYPES[self.content["type"]]
 
     @property
     def attributes(self) -> Any:
@@ -205,14 +214,29 @@ def has_template(value: Any) -> bool:
     return isinstance(value, str) and ("{{" in value or "{%" in value)
 
 
-def faults(attributes: Any) -> list[Fault]:
+def spec_of(attributes: Any, kind: Kind = "classification") -> ModelSpec:
+    """The model that attributes describe, of a component that predicts `kind`.
+
+    Raises
+    ------
+    ValidationError
+        With the location of everything that is wrong.
+    """
+    given = {} if attributes is None else attributes
+    if isinstance(given, Mapping):
+        raise_faults([(("task",), SURPLUS)] if "task" in given else [])
+        given = given if kind == "classification" else {**given, "task": kind}
+    return ModelSpec.model_validate(given)
+
+
+def faults(attributes: Any, kind: Kind = "classification") -> list[Fault]:
     """What is wrong with a model's attributes as written: the location, and why.
 
     The value of a template is not known, and so no key is judged together with it.
     """
     found = list(_broken_templates(attributes, ()))
     try:
-        ModelSpec.model_validate({} if attributes is None else attributes)
+        spec_of(attributes, kind)
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
             if not has_template(_at(attributes, item["loc"])):
@@ -270,5 +294,5 @@ def problems(document: Document) -> list[Problem]:
     """What is wrong with a document that describes a model."""
     return [
         document.problem(("attributes", *location), message)
-        for location, message in faults(document.attributes)
+        for location, message in faults(document.attributes, document.kind)
     ]

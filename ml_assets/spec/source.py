@@ -23,7 +23,7 @@ SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
 }
 
 # The pattern of a key's text, and the message where it does not match.
-DATASETS = ("breast_cancer", "iris", "wine")
+DATASETS = ("breast_cancer", "diabetes", "digits", "iris", "wine")
 PATH = (r"\S", "must be a path, a pattern or an fsspec URL")
 FORMS: dict[str, dict[str, tuple[str, str]]] = {
     "sklearn": {

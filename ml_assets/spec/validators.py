@@ -13,24 +13,40 @@ from ml_assets.spec.expectation_library import ENGINE_OPTIONS, SQL_ONLY
 from ml_assets.spec.expectations import contradictions, did_you_mean
 from ml_assets.spec.introspection import LibraryClass, find_class, find_rule, rules
 
+# The classes by which scikit-learn says what an estimator is for.
+MIXINS = {"classification": "ClassifierMixin", "regression": "RegressorMixin"}
+EXAMPLES = {"classifier": "LogisticRegression", "regressor": "Ridge"}
 LABEL_NAME = re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
 LABEL_PREFIX = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 
 def estimator_faults(path: str, params: Mapping[str, Any]) -> Iterator[Fault]:
-    """What is wrong with a classifier's import path, or the names of its parameters."""
+    """What is wrong with an estimator's import path, or the names of its parameters."""
     found = find_class(path)
-    # What a pipeline does is what its last step does.
-    kinds = {kind.node.name for kind in found.lineage()} if found else set()
-    if found is None or not kinds & {"ClassifierMixin", "Pipeline"}:
-        yield (
-            ("type",),
-            f"'{path}' is not the import path of a scikit-learn classifier; one such"
-            " is sklearn.linear_model.LogisticRegression",
-        )
+    if found is None or not _kinds(found) & {*MIXINS.values(), "Pipeline"}:
+        yield ("type",), _no_such("classifier", path)
         return
     for location, message in _parameter_faults(path, found, params):
         yield ("params", *location), message
+
+
+def kind_faults(path: str, kind: str) -> Iterator[str]:
+    """Why a model of that kind does not take the estimator at an import path."""
+    found = find_class(path)
+    # What a pipeline does is what its last step does.
+    if found is None or not _kinds(found) & {MIXINS[kind], "Pipeline"}:
+        yield _no_such("regressor" if kind == "regression" else "classifier", path)
+
+
+def _kinds(found: LibraryClass) -> set[str]:
+    return {kind.node.name for kind in found.lineage()}
+
+
+def _no_such(noun: str, path: str) -> str:
+    return (
+        f"'{path}' is not the import path of a scikit-learn {noun}; one such is"
+        f" sklearn.linear_model.{EXAMPLES[noun]}"
+    )
 
 
 def _parameter_faults(

@@ -1,8 +1,10 @@
 """Logged predictions and labels, a day at a time.
 
 A prediction has the columns ``id``, ``time``, ``request``, ``version``, ``arm``,
-``generation``, ``entity``, ``p``, ``label``, ``us``, ``error`` and ``x`` (the row, as
-JSON text in the order of the version's signature).
+``generation``, ``entity``, ``p``, ``label``, ``us``, ``error``, ``x`` (the row, as JSON
+text in the order of the version's signature), ``probabilities`` (of several classes, in
+the signature's order) and ``value`` (of a regression); a label has ``value`` where it
+is a number.
 """
 
 import time
@@ -142,11 +144,9 @@ def _together(parts: "list[pd.DataFrame]", order: str) -> "pd.DataFrame | None":
 def _read(
     file: LogFile, columns: list[str], filters: list[tuple[str, str, Any]]
 ) -> "pd.DataFrame":
-    import pyarrow.parquet as pq
+    from ml_assets.prediction_log.reader import read_table
 
     with storage().open(file.name) as stream:
-        table = pq.read_table(
-            stream, columns=columns, filters=filters, partitioning=None
-        )
+        table = read_table(stream, columns, filters)
     frame: pd.DataFrame = table.to_pandas()
     return frame

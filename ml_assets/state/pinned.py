@@ -7,13 +7,10 @@ trained on; and ``probability``, which callers read as that of one class, might 
 that of the other.
 """
 
-import dataclasses
 from typing import TYPE_CHECKING, Any, TypeGuard
 
 from sqlalchemy import Connection, select
 
-from ml_assets.ml.classes import Classes
-from ml_assets.records.plan import Signature
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.bundles import served_signature
 from ml_assets.state.engine import reading, writing
@@ -24,31 +21,43 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.row_identity import Identity
+    from ml_assets.ml.tasks import Task
 
 
-def classes_of(signature: Signature) -> Classes:
-    """The classes of one version."""
-    return Classes(signature.negative, signature.positive)
+def pinned_task(spec: ModelSpec) -> "Task | None":
+    """What `spec`'s model predicts, with its classes; None if it was never trained.
 
-
-def pinned_classes(spec: ModelSpec) -> Classes | None:
-    """The classes of `spec`'s model and target; None if it was never trained.
-
-    Those of the version that serves come before those of the record.
+    The classes of the version that serves come before those of the record. A model that
+    predicts a number now and predicted a class before, or the other way round, was
+    never trained.
     """
+    from ml_assets.ml.tasks import Binary, Multiclass, Regression, task_of
+
+    if spec.task == "regression":
+        return Regression()
     serving = served_signature(spec.name)
-    if serving is not None and serving.target == spec.target:
-        return classes_of(serving)
+    if serving is not None and serving.target == spec.target and serving.labels:
+        return task_of(serving)
     fixed = _read("classes", spec)
-    return None if fixed is None else Classes(**fixed)
+    if fixed is None:
+        return None
+    if "classes" in fixed:
+        return Multiclass(tuple(fixed["classes"]))
+    return Binary(**fixed)
 
 
-def pin_classes(spec: ModelSpec, classes: Classes) -> Classes:
+def pin_task(spec: ModelSpec, task: "Task") -> "Task":
     """Record the classes of a first training; return those that count from now on."""
-    known = pinned_classes(spec)
-    if known is None:
-        known = Classes(**_fix("classes", spec, dataclasses.asdict(classes)))
-    return known
+    known = pinned_task(spec)
+    if known is not None:
+        return known
+    if task.name == "binary":
+        negative, positive = task.labels
+        fixed: dict[str, Any] = {"negative": negative, "positive": positive}
+    else:
+        fixed = {"classes": list(task.labels)}
+    _fix("classes", spec, fixed)
+    return pinned_task(spec) or task
 
 
 def pinned_identity(spec: ModelSpec, raw: "pd.DataFrame") -> "Identity":

@@ -10,7 +10,7 @@ import dagster as dg
 from ml_assets.assets.common import STEPS, TABLES
 from ml_assets.assets.io_managers import StepIOManager, TableIOManager
 from ml_assets.cli.context import spec_of
-from ml_assets.components.tabular_classifier import STAGES
+from ml_assets.components.tabular_model import STAGES
 
 
 def main(model):

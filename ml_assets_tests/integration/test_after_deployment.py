@@ -361,12 +361,12 @@ def as_requests(home: Path, shift: float, rows: int = 400) -> Lines:
 
     plan = plan_now(home)
     record = Versions().get("churn", plan.live.version)
-    frame, _ = held_out_rows(spec_of(), record)
-    frame = frame.sample(rows, replace=True, random_state=0)
+    held = held_out_rows(spec_of(), record)
+    frame = held.rows.sample(rows, replace=True, random_state=0)
     signature = signature_of(plan.live)
     number = next(c.name for c in signature.columns if c.kind == "number")
     frame[number] = frame[number] + shift * frame[number].std()
-    p = score(load(record), frame)
+    p = score(held.task, load(record), frame)
     inputs = json.loads(
         frame[[c.name for c in signature.columns]].to_json(orient="values")
     )
@@ -480,7 +480,7 @@ def test_what_a_real_server_logged_decides_a_real_experiment(
     run(spec, "deploy")
     plan = plan_now(home)
     record = Versions().get("churn", plan.live.version)
-    frame, y = held_out_rows(spec, record)
+    frame, y, *_ = held_out_rows(spec, record)
     names = [column.name for column in signature_of(plan.live).columns]
     given = json.loads(frame[names].to_json(orient="records"))
     with Server(home) as server:

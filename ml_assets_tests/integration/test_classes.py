@@ -102,7 +102,7 @@ def test_a_champion_is_scored_in_its_own_classes(
 TOGETHER = """
 import multiprocessing, sys
 from pathlib import Path
-from ml_assets.ml.classes import Classes
+from ml_assets.ml.tasks import Binary
 from ml_assets.state import pinned
 from ml_assets_tests.integration.test_classes import model
 
@@ -118,8 +118,8 @@ def write_together(subject):
 def pin(positive):
     pinned.writing = write_together
     negative = {"yes": "no", "no": "yes"}[positive]
-    classes = Classes(negative, positive)
-    results.put(pinned.pin_classes(model(Path(sys.argv[1])), classes))
+    classes = Binary(negative, positive)
+    results.put(pinned.pin_task(model(Path(sys.argv[1])), classes))
 
 processes = [fork.Process(target=pin, args=(p,)) for p in ("yes", "no", "yes", "no")]
 for process in processes:

@@ -158,7 +158,8 @@ def deployed(case: Case, home: Path, tmp_path: Path, run_job: Run) -> Deployed:
     rows = tables.read("m", "features", record.features_version)
     raw = tables.read("m", "raw", record.raw_version)
     assert len(rows) == len(raw) == ROWS
-    return Deployed(home, file, raw, scoring.score(scoring.load(record), rows))
+    task = scoring.task_of_version(spec, record)
+    return Deployed(home, file, raw, scoring.score(task, scoring.load(record), rows))
 
 
 def answers(deployed: Deployed, file: Path) -> list[float]:

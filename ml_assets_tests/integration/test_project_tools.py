@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from ml_assets.components import TabularClassifier
+from ml_assets.components import TabularClassifier, TabularRegressor
 
 ROOT = Path(__file__).parents[2]
 DG = Path(sys.executable).with_name("dg")
@@ -81,6 +81,13 @@ def test_the_shipped_files_and_a_scaffolded_one_are_right(project: Path) -> None
     content = yaml.safe_load(path.read_text())
     assert content["attributes"]["name"] == "my_model"
     assert TabularClassifier.model_validate(content["attributes"]).target == "target"
+    made = run_dg(
+        project, "scaffold", "defs", "ml_assets.components.TabularRegressor", "rents"
+    )
+    assert made.returncode == 0, made.stdout + made.stderr
+    content = yaml.safe_load((project / "ml_assets/defs/rents/defs.yaml").read_text())
+    regressor = TabularRegressor.model_validate(content["attributes"])
+    assert regressor.gate.main == "mae"
     for directory in sorted((project / "ml_assets/defs").glob("*/")):
         done = run_dg(project, "check", "yaml", str(directory))
         assert done.returncode == 0, done.stdout

@@ -75,7 +75,7 @@ def test_the_published_area_under_the_curve_is_reproduced(
     splits = StratifiedShuffleSplit(5, test_size=0.25, random_state=1337)
 
     found = cross_val_score(
-        pipeline, prepared.x, prepared.labels.y, cv=splits, scoring="roc_auc"
+        pipeline, prepared.x, prepared.target.y, cv=splits, scoring="roc_auc"
     )
 
     assert found.mean() == pytest.approx(published, abs=TOLERANCE)

@@ -73,7 +73,7 @@ import dagster as dg
 from ml_assets.automation import notify as automation_notify
 from ml_assets.assets.common import TABLES
 from ml_assets.spec.catalogue import read_specs
-from ml_assets.components.tabular_classifier import STAGES
+from ml_assets.components.tabular_model import STAGES
 from ml_assets.assets.io_managers import TableIOManager
 
 HOME = Path(os.environ["ML_ASSETS_HOME"])

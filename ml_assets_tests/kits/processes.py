@@ -50,7 +50,7 @@ CONTEXT.set_forkserver_preload(
         "mlflow.sklearn",
         "sklearn.ensemble",
         "ml_assets.components",
-        "ml_assets.ml.evaluation",
+        "ml_assets.ml.tasks.binary_metrics",
         "ml_assets.ml.training",
         "ml_assets.serving.models.bundle",
     ]

@@ -8,6 +8,9 @@ from matplotlib.figure import Figure
 
 # Okabe and Ito's colours, distinct to every kind of colour vision.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#767676"
+COLOURS = (
+    BLUE, ORANGE, "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8A7A00",
+)  # fmt: skip
 GRID = "#E5E5E5"
 INCHES, DPI = (6.4, 4.4), 100
 

@@ -7,7 +7,7 @@ import pandas as pd
 
 
 def read_sklearn_dataset(dataset: str) -> pd.DataFrame:
-    """Read one of scikit-learn's data sets, with its labels in the column ``target``.
+    """Read one of scikit-learn's data sets, with what to predict in ``target``.
 
     Examples
     --------
@@ -21,8 +21,11 @@ def read_sklearn_dataset(dataset: str) -> pd.DataFrame:
         _snake_case(name): bunch.data[:, position]
         for position, name in enumerate(bunch.feature_names)
     }
-    labels = np.asarray(bunch.target_names, dtype=object)[bunch.target]
-    return pd.DataFrame(columns).assign(target=labels)
+    target = bunch.target
+    # Classes are numbers that stand for names; other targets are what they are.
+    if "target_names" in bunch:
+        target = np.asarray(bunch.target_names, dtype=object)[target]
+    return pd.DataFrame(columns).assign(target=target)
 
 
 def _snake_case(name: str) -> str:

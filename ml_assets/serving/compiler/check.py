@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.core.tolerance import is_close
+from ml_assets.core.tolerance import is_close, scale_of
 from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.compiler.encoding import NotCompiled
 from ml_assets.serving.runtime.program import Program
@@ -45,8 +45,9 @@ def check_answers(
         At the first row that is answered otherwise, or by one of the two alone.
     """
     edges = list(zip(*_edge_rows(compiled.signature, rows, program, cuts)))
-    _compare(compiled, reference, rows)
-    _compare(compiled, reference, edges)
+    scale = scale_of(reference.predict_many(rows))
+    _compare(compiled, reference, rows, scale)
+    _compare(compiled, reference, edges, scale)
 
 
 def _edge_rows(
@@ -85,10 +86,13 @@ def _edge_values(
     return [*(value for value in numbers if np.isfinite(value)), *missing]
 
 
-def _compare(compiled: Runtime, reference: Runtime, columns: list[Any]) -> None:
-    alone = np.array([_answer(compiled, row) for row in zip(*columns)])
-    answered = np.flatnonzero(~np.isnan(alone))
-    _check_refused(reference, columns, np.flatnonzero(np.isnan(alone)))
+def _compare(
+    compiled: Runtime, reference: Runtime, columns: list[Any], scale: float
+) -> None:
+    alone = [_answer(compiled, row) for row in zip(*columns)]
+    is_refused = np.array([answer is None for answer in alone])
+    _check_refused(reference, columns, np.flatnonzero(is_refused))
+    answered = np.flatnonzero(~is_refused)
     if not len(answered):
         return
     columns = [[column[row] for row in answered] for column in columns]
@@ -97,8 +101,8 @@ def _compare(compiled: Runtime, reference: Runtime, columns: list[Any]) -> None:
         expected = reference.predict_many(columns)
     except Refused as error:
         raise NotCompiled(f"scikit-learn alone refuses a row: {error}") from error
-    for found in (alone[answered], batch):
-        same = is_close(found, expected)
+    for found in (np.array([alone[row] for row in answered]), batch):
+        same = is_close(found, expected, scale)
         if not same.all():
             row = int(np.argmin(same))
             raise NotCompiled(
@@ -114,12 +118,14 @@ def _check_refused(
     sample = np.linspace(0, len(refused) - 1, min(MAX_REFUSED, len(refused)))
     for row in refused[sample.astype(int)]:
         values = [column[row] for column in columns]
-        if not np.isnan(_answer(reference, values)):
+        if _answer(reference, values) is not None:
             raise NotCompiled(f"scikit-learn alone answers {values}")
 
 
-def _answer(runtime: Runtime, row: Any) -> float:
+def _answer(runtime: Runtime, row: Any) -> Any:
+    """The answer to one row; None where it is refused, or is no number."""
     try:
-        return runtime.predict_one(list(row))
+        found = runtime.predict_one(list(row))
     except Refused:
-        return float("nan")
+        return None
+    return None if np.isnan(found).any() else found

@@ -30,19 +30,21 @@ def build_masks(
 ) -> Tables | None:
     """The tables of the ``masks`` kernel; None where they would be too large.
 
-    Column 0 of ``table`` and row 0 of ``values`` are a tree of one leaf, the baseline:
-    its bit is cleared where the value is refused.
+    The first columns of ``table`` and rows of ``values`` are trees of one leaf, the
+    baselines: their bits are cleared where the value is refused.
     """
     leaves = max(int((tree.feature == LEAF).sum()) for tree in ensemble.trees)
     if leaves > MAX_LEAVES:
         return None
     width, dtype = (32, np.int32) if leaves < 32 else (64, np.int64)
-    columns = len(ensemble.trees) + 1
-    values = np.zeros((columns, width))
-    values[0, 0] = ensemble.baseline
+    first = len(ensemble.baselines)
+    columns = len(ensemble.trees) + first
+    leaf = (ensemble.outputs,) if ensemble.vectors else ()
+    values = np.zeros((columns, width, *leaf))
+    values[:first, 0] = np.reshape(ensemble.baselines, (first, *[1] * len(leaf)))
     full = np.ones(columns, dtype=dtype)
     nodes: list[tuple[int, Tree, int, int, int]] = []
-    for index, tree in enumerate(ensemble.trees, start=1):
+    for index, tree in enumerate(ensemble.trees, start=first):
         below, leaf_values = _leaf_bits(tree)
         values[index, : len(leaf_values)] = leaf_values
         full[index] = below[0]
@@ -73,16 +75,16 @@ def build_masks(
     }
 
 
-def _leaf_bits(tree: Tree) -> tuple[list[int], list[float]]:
+def _leaf_bits(tree: Tree) -> tuple[list[int], list[Any]]:
     """For each node the bits of the leaves below it, and the leaves' values by bit."""
     below = [0] * len(tree.feature)
-    values: list[float] = []
+    values: list[Any] = []
     pending = [(0, False)]
     while pending:
         node, is_done = pending.pop()
         if tree.feature[node] == LEAF:
             below[node] = 1 << len(values)
-            values.append(float(tree.value[node]))
+            values.append(tree.value[node])
         elif is_done:
             below[node] = below[tree.left[node]] | below[tree.right[node]]
         else:

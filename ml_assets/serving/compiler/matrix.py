@@ -87,7 +87,7 @@ def build_walk(ensemble: Ensemble, encoding: Encoding, guards: Guards) -> Tables
         "value": gather("value"),
         "roots": roots.astype(np.int32),
         "depth": np.array([max(part[2] for part in parts)], dtype=np.int32),
-        "baseline": np.array([ensemble.baseline]),
+        "baseline": np.array(ensemble.baselines),
     }
 
 
@@ -134,10 +134,13 @@ def build_linear(estimator: Any, encoding: Encoding, guards: Guards) -> Tables:
     tables, positions = build_matrix(
         encoding, guards, set(range(len(encoding.features)))
     )
-    coefficients = np.empty(len(positions))
+    given = np.atleast_2d(estimator.coef_)
+    coefficients = np.empty((len(positions), len(given)))
     for number, position in positions.items():
-        coefficients[position] = estimator.coef_[0, number]
+        coefficients[position] = given[:, number]
+    intercept = np.ravel(estimator.intercept_).astype(np.float64)
     return tables | {
-        "coefficients": coefficients,
-        "intercept": np.array([float(np.ravel(estimator.intercept_)[0])]),
+        "coefficients": coefficients if len(given) > 1 else coefficients[:, 0],
+        # Without one, scikit-learn has a single zero for all outputs.
+        "intercept": np.broadcast_to(intercept, len(given)),
     }

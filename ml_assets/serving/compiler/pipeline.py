@@ -5,11 +5,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.linear_model import (
-    LogisticRegression,
-    LogisticRegressionCV,
-    SGDClassifier,
-)
 
 from ml_assets.records.plan import Signature
 from ml_assets.serving.compiler.check import check_answers
@@ -19,12 +14,13 @@ from ml_assets.serving.compiler.encoding import (
     NotCompiled,
     NumericFeature,
 )
+from ml_assets.serving.compiler.linear import linear_link
 from ml_assets.serving.compiler.masks import build_masks
 from ml_assets.serving.compiler.matrix import build_linear, build_walk
 from ml_assets.serving.compiler.thresholds import find_guards, request_thresholds
-from ml_assets.serving.compiler.trees import Ensemble, read_ensemble
+from ml_assets.serving.compiler.trees import Ensemble, outputs_of, read_ensemble
 from ml_assets.serving.runtime.compiled import load_tables
-from ml_assets.serving.runtime.program import Kernel, Program
+from ml_assets.serving.runtime.program import Kernel, LinkName, Program
 from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
 Tables = dict[str, NDArray[Any]]
@@ -61,13 +57,14 @@ def compile_pipeline(
     encoding = read_encoding(pipeline, signature, [column[0] for column in rows])
     if not encoding.features:
         raise NotCompiled("the estimator has no input column")
-    if len(pipeline.classes_) != 2:
-        raise NotCompiled(f"the estimator knows {len(pipeline.classes_)} classes")
-    if _is_linear(pipeline[-1]):
-        program, tables, cuts = _linear(pipeline[-1], encoding, reference.positive)
+    columns = reference.columns
+    _check_classes(signature, columns)
+    link = linear_link(pipeline[-1], len(columns))
+    if link is not None:
+        program, tables, cuts = _linear(pipeline[-1], link, encoding, columns)
     else:
-        ensemble, encoding = read_ensemble(pipeline[-1], encoding, reference.positive)
-        program, tables, cuts = _trees(ensemble, encoding)
+        ensemble, encoding = read_ensemble(pipeline[-1], encoding, columns)
+        program, tables, cuts = _trees(ensemble, encoding, columns)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **tables)
     data = buffer.getvalue()
@@ -76,23 +73,38 @@ def compile_pipeline(
     return program, data
 
 
-def _is_linear(estimator: Any) -> bool:
-    if type(estimator) is SGDClassifier:
-        return bool(estimator.loss == "log_loss")
-    return type(estimator) in (LogisticRegression, LogisticRegressionCV)
+def _check_classes(signature: Signature, columns: list[int]) -> None:
+    if signature.task == "multiclass" and len(columns) < 3:
+        raise NotCompiled("a multiclass target of two classes")
+    if -1 in columns:
+        label = signature.labels[columns.index(-1)]
+        raise NotCompiled(f"the estimator does not know the class {label!r}")
 
 
 def _linear(
-    estimator: Any, encoding: Encoding, positive: int
+    estimator: Any, link: LinkName, encoding: Encoding, columns: list[int]
 ) -> tuple[Program, Tables, Cuts]:
     guards = find_guards(
         encoding, is_single=False, takes_missing=False, takes_infinite=False
     )
-    program = _program(encoding, "linear", complement=positive == 0)
-    return program, build_linear(estimator, encoding, guards), {}
+    tables = build_linear(estimator, encoding, guards)
+    outputs = len(tables["intercept"])
+    if outputs != outputs_of(columns):
+        raise NotCompiled(f"the estimator predicts {outputs} targets")
+    program = _program(
+        encoding,
+        "linear",
+        link=link,
+        complement=len(columns) == 2 and columns[-1] == 0,
+        outputs=outputs,
+        order=_order(columns),
+    )
+    return program, tables, {}
 
 
-def _trees(ensemble: Ensemble, encoding: Encoding) -> tuple[Program, Tables, Cuts]:
+def _trees(
+    ensemble: Ensemble, encoding: Encoding, columns: list[int]
+) -> tuple[Program, Tables, Cuts]:
     guards = find_guards(
         encoding,
         is_single=ensemble.is_single,
@@ -109,8 +121,17 @@ def _trees(ensemble: Ensemble, encoding: Encoding) -> tuple[Program, Tables, Cut
         link=ensemble.link,
         count=len(ensemble.trees) if ensemble.link == "mean" else 1,
         complement=ensemble.complement,
+        outputs=ensemble.outputs,
+        vectors=ensemble.vectors,
+        order=_order(columns),
     )
     return program, tables, _cuts(ensemble, encoding)
+
+
+def _order(columns: list[int]) -> list[int]:
+    """The order of several classes, where it is not the estimator's."""
+    is_same = len(columns) < 3 or columns == sorted(columns)
+    return [] if is_same else columns
 
 
 def _program(encoding: Encoding, kernel: Kernel, **options: Any) -> Program:
@@ -119,7 +140,7 @@ def _program(encoding: Encoding, kernel: Kernel, **options: Any) -> Program:
         expressions=encoding.expressions,
         numeric=encoding.numeric,
         category=encoding.category,
-        **{"link": "logit", **options},
+        **options,
     )
 
 

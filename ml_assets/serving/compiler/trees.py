@@ -1,16 +1,24 @@
 """Fitted ensembles of trees in one form, whatever class they come from."""
 
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.ensemble import (
     ExtraTreesClassifier,
+    ExtraTreesRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     RandomForestClassifier,
+    RandomForestRegressor,
 )
-from sklearn.tree import DecisionTreeClassifier, ExtraTreeClassifier
+from sklearn.tree import (
+    DecisionTreeClassifier,
+    DecisionTreeRegressor,
+    ExtraTreeClassifier,
+    ExtraTreeRegressor,
+)
 from sklearn.utils import get_tags
 
 from ml_assets.serving.compiler.encoding import (
@@ -19,8 +27,19 @@ from ml_assets.serving.compiler.encoding import (
     NotCompiled,
     NumericFeature,
 )
+from ml_assets.serving.runtime.program import LinkName
 
 LEAF = -1
+_BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
+_FORESTS = (
+    *(RandomForestClassifier, ExtraTreesClassifier),
+    *(RandomForestRegressor, ExtraTreesRegressor),
+)
+_TREES = (
+    *(DecisionTreeClassifier, ExtraTreeClassifier),
+    *(DecisionTreeRegressor, ExtraTreeRegressor),
+)
+_LINKS: dict[str, LinkName] = {"IdentityLink": "identity", "LogLink": "exp"}
 
 
 @dataclass(frozen=True)
@@ -35,8 +54,8 @@ class Tree:
     left, right : ndarray of int, shape (n_nodes,)
     missing_left : ndarray of bool, shape (n_nodes,)
         Where NaN goes.
-    value : ndarray of float64, shape (n_nodes,)
-        What the tree adds to the sum; read in leaves.
+    value : ndarray of float64, shape (n_nodes,) or (n_nodes, n_outputs)
+        What the tree adds to the sum, or to each of the sums; read in leaves.
     """
 
     feature: NDArray[np.int64]
@@ -49,10 +68,14 @@ class Tree:
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Trees whose values are added in order, beginning with `baseline`.
+    """Trees whose values are added in order, beginning with the baselines.
 
     Attributes
     ----------
+    baselines : list of float
+        One, or of trees that belong to several outputs in turn one for each output.
+    outputs : int
+        How many sums a row has.
     is_single : bool
         The estimator reads its input as float32.
     takes_missing : bool
@@ -60,58 +83,79 @@ class Ensemble:
     """
 
     trees: list[Tree]
-    baseline: float
-    link: Literal["logit", "mean"]
+    baselines: list[float]
+    link: LinkName
     is_single: bool
     takes_missing: bool
     complement: bool = False
+    outputs: int = 1
+
+    @property
+    def vectors(self) -> bool:
+        """Whether a leaf holds a number for each output."""
+        return self.outputs > len(self.baselines)
 
 
 def read_ensemble(
-    estimator: Any, encoding: Encoding, positive: int
+    estimator: Any, encoding: Encoding, columns: list[int]
 ) -> tuple[Ensemble, Encoding]:
     """Read a fitted ensemble.
 
     The encoding that comes back is the one that the trees' feature numbers refer to.
+
+    Parameters
+    ----------
+    columns : list of int
+        Which of the estimator's classes is each label; empty for a regression.
 
     Raises
     ------
     NotCompiled
         If the estimator is of another class.
     """
-    if type(estimator) is HistGradientBoostingClassifier:
-        return _read_boosting(estimator, encoding, positive)
-    if type(estimator) in (RandomForestClassifier, ExtraTreesClassifier):
-        trees = [_read_tree(item.tree_, positive) for item in estimator.estimators_]
-    elif type(estimator) in (DecisionTreeClassifier, ExtraTreeClassifier):
-        trees = [_read_tree(estimator.tree_, positive)]
+    if type(estimator) in _BOOSTING:
+        return _read_boosting(estimator, encoding, columns)
+    if type(estimator) in _FORESTS:
+        fitted = [item.tree_ for item in estimator.estimators_]
+    elif type(estimator) in _TREES:
+        fitted = [estimator.tree_]
     else:
         raise NotCompiled(f"{type(estimator).__name__} is not an estimator we compile")
     takes_missing = bool(get_tags(estimator).input_tags.allow_nan)
     ensemble = Ensemble(
-        trees,
-        baseline=0.0,
+        [_read_tree(tree, columns) for tree in fitted],
+        baselines=[0.0],
         link="mean",
         is_single=True,
         takes_missing=takes_missing and not encoding.is_sparse,
+        outputs=outputs_of(columns),
     )
     return ensemble, encoding
 
 
-def _read_tree(tree: Any, positive: int) -> Tree:
+def outputs_of(columns: list[int]) -> int:
+    """How many numbers answer a row: one for each class, if they are more than two."""
+    return len(columns) if len(columns) > 2 else 1
+
+
+def _read_tree(tree: Any, columns: list[int]) -> Tree:
     is_leaf = tree.children_left == LEAF
+    if tree.value.shape[1] != 1:
+        raise NotCompiled(f"the estimator predicts {tree.value.shape[1]} targets")
+    # Of a regression there is one number, of two classes that of the positive one.
+    wanted: Any = slice(None) if len(columns) > 2 else (columns or [0])[-1]
     return Tree(
         feature=np.where(is_leaf, LEAF, tree.feature).astype(np.int64),
         threshold=tree.threshold.astype(np.float64),
         left=tree.children_left.astype(np.int64),
         right=tree.children_right.astype(np.int64),
         missing_left=tree.missing_go_to_left.astype(bool),
-        value=tree.value[:, 0, positive].astype(np.float64),
+        value=tree.value[:, 0, wanted].astype(np.float64),
     )
 
 
 def _read_boosting(
-    estimator: Any, encoding: Encoding, positive: int
+    estimator: Any, encoding: Encoding, columns: list[int]
 ) -> tuple[Ensemble, Encoding]:
     encoding = _recode_categories(estimator, encoding)
     splits = _CategorySplits(encoding)
@@ -120,13 +164,20 @@ def _read_boosting(
         for iteration in estimator._predictors
         for predictor in iteration
     ]
+    link: LinkName = "softmax" if len(columns) > 2 else "logit"
+    if not columns:
+        name = type(estimator._loss.link).__name__
+        if name not in _LINKS:
+            raise NotCompiled(f"the loss {estimator.loss!r} has the link {name}")
+        link = _LINKS[name]
     ensemble = Ensemble(
         trees,
-        baseline=float(estimator._baseline_prediction[0, 0]),
-        link="logit",
+        baselines=np.ravel(estimator._baseline_prediction).tolist(),
+        link=link,
         is_single=False,
         takes_missing=True,
-        complement=positive == 0,
+        complement=len(columns) == 2 and columns[-1] == 0,
+        outputs=outputs_of(columns),
     )
     return ensemble, splits.encoding()
 

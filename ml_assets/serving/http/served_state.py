@@ -271,6 +271,8 @@ def describe(model: ServedModel) -> dict[str, object]:
             for arm in model.arms
         ],
         "target": signature.target,
+        "task": signature.task,
+        "classes": signature.labels,
         "positive": signature.positive,
         "negative": signature.negative,
         "columns": [

@@ -29,12 +29,29 @@ class PredictionRecord(msgspec.Struct, gc=False):
     us: int
 
 
+class MulticlassRecord(PredictionRecord, gc=False):
+    """A prediction of several classes.
+
+    `p` is the probability of the `label`, and `probabilities` are those of all classes
+    in the order of the signature.
+    """
+
+    probabilities: Sequence[float]
+
+
+class RegressionRecord(PredictionRecord, gc=False):
+    """A predicted `value`; `p` and `label` are None."""
+
+    value: float
+
+
 class AnswerRecord(msgspec.Struct, gc=False):
     """The predictions of one arm for several rows of a request.
 
     ``ids``, ``entities``, ``x`` and ``p`` hold an item a row, as `PredictionRecord`
     does; ``labels`` holds the negative class and the positive one, which is the label
-    of a row whose `p` is above one half. The rows in ``x`` are as they were sent,
+    of a row whose `p` is above one half. Of several classes ``labels`` holds all, and
+    an item of ``p`` the probability of each. The rows in ``x`` are as they were sent,
     objects by column, where ``columns`` gives the order of the signature.
     """
 
@@ -51,6 +68,12 @@ class AnswerRecord(msgspec.Struct, gc=False):
     p: msgspec.Raw
     labels: Sequence[str | int | float | bool]
     us: int
+
+
+class ValuesRecord(AnswerRecord, gc=False):
+    """The predicted values of one arm for several rows; `p` is null, `labels` empty."""
+
+    values: msgspec.Raw
 
 
 class FailureRecord(PredictionRecord, gc=False):

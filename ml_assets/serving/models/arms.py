@@ -1,28 +1,28 @@
 """One version in memory, and what it predicts."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
-from ml_assets.records.plan import Arm, Column, Signature
+from ml_assets.records.plan import Arm, Column, Label, Signature
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.requests.batch import Batch, Value
 from ml_assets.serving.requests.decoder import RowDecoder
 from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.requests.values import converted
 from ml_assets.serving.runtime import Refused, Runtime
+from ml_assets.serving.tasks import answers_of
+from ml_assets.serving.tasks.protocol import json_texts
 
 _REFUSED = "expected values in the range of the model, found one beyond it"
 _NUMERIC = ("number", "integer")
 # What stands for a column that the requests of the live version do not have.
 _NOTHING = -1
-_encoder = msgspec.json.Encoder()
-
-Label = str | int | float | bool
 
 
 class Scored(msgspec.Struct, gc=False):
-    """The predictions of one request: one id and one probability per row.
+    """The predictions of one request: one id and one answer per row.
 
     ``arms`` holds the arm of each row where a plan splits the traffic, and ``arm`` is
     the first of them; elsewhere it is None, and ``arm`` answered all rows.
@@ -32,21 +32,20 @@ class Scored(msgspec.Struct, gc=False):
     request_id: str
     batch: Batch
     ids: list[str]
-    probabilities: list[float]
+    answers: list[Any]
     arms: "Sequence[ServedArm] | None" = None
     _texts: list[str] | None = None
 
     @property
     def labels(self) -> list[Label]:
-        """The predicted class of each row."""
-        labels = self.arm.labels
-        return [labels[value > 0.5] for value in self.probabilities]
+        """The prediction for each row: its class, or the value."""
+        return self.arm.task.labels(self.answers)
 
     @property
     def texts(self) -> list[str]:
-        """The probabilities as JSON, of which any double comes back to the last bit."""
+        """The answers as JSON, of which any double comes back to the last bit."""
         if self._texts is None:
-            self._texts = json_texts(self.probabilities)
+            self._texts = json_texts(self.answers)
         return self._texts
 
     @property
@@ -77,11 +76,7 @@ class ServedArm:
         self.signature: Signature = runtime.signature
         self.decoder = RowDecoder(self.signature, max_rows)
         self.ids = ids
-        # scikit-learn takes the first class, the negative one, at exactly one half.
-        self.labels = (self.signature.negative, self.signature.positive)
-        self.label_texts = tuple(
-            msgspec.json.encode(label).decode() for label in self.labels
-        )
+        self.task = answers_of(self.signature)
         self._order: tuple[int, ...] | None = None
         self._converted: dict[int, Column] = {}
 
@@ -94,12 +89,19 @@ class ServedArm:
         Raises
         ------
         ValueError
-            If those rows do not hold what this version needs, or the classes differ.
+            If those rows do not hold what this version needs, or the task or its
+            classes differ.
         """
-        if self.labels != live.labels:
+        own, other = self.signature, live.signature
+        if own.task != other.task:
             raise ValueError(
-                f"version {self.version} tells {self.labels} apart, expected"
-                f" {live.labels} as version {live.version}"
+                f"version {self.version} is of task {own.task}, expected {other.task}"
+                f" as version {live.version}"
+            )
+        if own.labels != other.labels:
+            raise ValueError(
+                f"version {self.version} tells {own.labels} apart, expected"
+                f" {other.labels} as version {live.version}"
             )
         given = {item.name: index for index, item in enumerate(live.signature.columns)}
         kinds = {item.name: item.kind for item in live.signature.columns}
@@ -147,49 +149,28 @@ class ServedArm:
 
     def score(self, batch: Batch, request_id: str) -> Scored:
         """Predict a batch under new ids."""
-        probabilities = self.probabilities(batch)
+        answers = self.answers(batch)
         ids = self.ids.take(batch.size)
-        return Scored(self, request_id, batch, ids, probabilities)
+        return Scored(self, request_id, batch, ids, answers)
 
-    def probabilities(self, batch: Batch) -> list[float]:
-        """The probability of the positive class for each row.
+    def answers(self, batch: Batch) -> list[Any]:
+        """The answer to each row: a float, or a list of a float a class.
 
         Raises
         ------
         Problem
             422 if the estimator cannot take a row.
         ArithmeticError
-            If what it gave is no probability.
+            If what it gave is no answer of its task.
         """
         try:
             if batch.row is not None:
-                lowest = highest = self.runtime.predict_one(self.values(batch.row))
-                probabilities = [lowest]
-            else:
-                columns = batch.columns
-                if self._order is not None:
-                    columns = self._columns(columns, batch.size)
-                answers = self.runtime.predict_many(columns)
-                lowest, highest = answers.min(), answers.max()
-                probabilities = answers.tolist()
+                answer = self.runtime.predict_one(self.values(batch.row))
+                return [self.task.checked_one(answer)]
+            columns = batch.columns
+            if self._order is not None:
+                columns = self._columns(columns, batch.size)
+            return self.task.checked(self.runtime.predict_many(columns))
         except Refused as error:
             # The estimator's own message may repeat the value.
             raise Problem(422, "invalid-request", _REFUSED) from error
-        # A comparison with NaN is false, and NaN is not JSON.
-        if not (lowest >= 0.0 and highest <= 1.0):
-            raise ArithmeticError(f"version {self.version} gave no probability")
-        return probabilities
-
-
-def json_texts(values: Sequence[object]) -> list[str]:
-    """The JSON of each value of a sequence, in one call of the encoder.
-
-    Examples
-    --------
-    >>> json_texts([0.1, None, (1.0, "a")])
-    ['0.1', 'null', '[1.0,"a"]']
-    """
-    # A line break inside of a text is escaped in JSON.
-    texts = _encoder.encode_lines(values).decode().split("\n")
-    texts.pop()
-    return texts

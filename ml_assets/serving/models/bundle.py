@@ -2,7 +2,7 @@
 
 ``model.skops``      the whole fitted Pipeline
 ``signature.json``   the request schema
-``probe.json``       rows, and the probabilities that scikit-learn gave for them
+``probe.json``       rows, and the answers that scikit-learn gave for them
 ``runtime.json``     \\ the pipeline as flat tables, where it could be compiled
 ``runtime.npz``      /
 
@@ -12,7 +12,6 @@ digest was compared, and no version answers before it repeated its probe answers
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from logging import WARNING
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -22,10 +21,12 @@ import numpy as np
 
 from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
 from ml_assets.core.files import write_bytes
-from ml_assets.core.tolerance import is_close
+from ml_assets.core.tolerance import is_close, scale_of
 from ml_assets.records.plan import Signature, encode
 from ml_assets.serving.logs import log
-from ml_assets.serving.runtime.protocol import Refused, Runtime
+from ml_assets.serving.models.probe import Probe as Probe
+from ml_assets.serving.models.probe import probe_fault
+from ml_assets.serving.runtime.protocol import Runtime
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -45,9 +46,6 @@ PROBE = "probe.json"
 TABLES = "runtime.npz"
 PROGRAM = "runtime.json"
 
-# Rows that are scored alone as well, each time a bundle is loaded.
-ALONE = 8
-
 
 @dataclass(frozen=True)
 class Manifest:
@@ -66,13 +64,6 @@ class Manifest:
     files: dict[str, str]
     runtime: Literal["compiled", "sklearn"]
     reason: str = ""
-
-
-class Probe(msgspec.Struct, frozen=True):
-    """Rows as request columns, and scikit-learn's answer to each."""
-
-    columns: list[list[float | int | bool | str | None]]
-    answers: list[float]
 
 
 def write_bundle(
@@ -150,7 +141,7 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
 
     signature = _decode(directory, files, SIGNATURE, Signature)
     runtime = SklearnRuntime(load_pipeline(directory, files), signature)
-    fault = _fault(runtime, _decode(directory, files, PROBE, Probe))
+    fault = probe_fault(runtime, _decode(directory, files, PROBE, Probe))
     if fault:
         raise BundleError(fault)
     return runtime
@@ -173,7 +164,9 @@ def _load_compiled(directory: Path, files: Mapping[str, str]) -> _Compiled:
         runtime = load_tables(signature, program, tables)
     except TablesError as error:
         raise BundleError(f"{directory / TABLES}: {error}") from error
-    return _Compiled(runtime, _fault(runtime, _decode(directory, files, PROBE, Probe)))
+    return _Compiled(
+        runtime, probe_fault(runtime, _decode(directory, files, PROBE, Probe))
+    )
 
 
 def _compile(
@@ -237,7 +230,7 @@ def _requests(signature: Signature, probe: "pd.DataFrame") -> list[list[Any]]:
 
 def _reference(
     pipeline: Any, signature: Signature, probe: "pd.DataFrame", rows: list[list[Any]]
-) -> tuple[list[list[Any]], list[float]]:
+) -> tuple[list[list[Any]], list[Any]]:
     """Scikit-learn's answers, which requests must get as well, and the rows to ask.
 
     A row at a step of the model, such as one between two neighbours, may get another
@@ -251,21 +244,21 @@ def _reference(
         alone = [runtime.predict_one(list(row)) for row in zip(*rows)]
     except ValueError as error:
         raise BundleError(f"the pipeline refuses its probe rows: {error}") from error
-    names = [column.name for column in signature.inputs]
-    trained = pipeline.predict_proba(probe[names])[:, runtime.positive]
-    for row in np.flatnonzero(~is_close(served, trained)):
+    trained = runtime.answers(probe[[column.name for column in signature.inputs]])
+    scale = scale_of(trained)
+    for row in np.flatnonzero(~is_close(served, trained, scale)):
         raise BundleError(
             f"probe row {row}: {trained[row]!r} from the training frame, but"
             f" {served[row]!r} from the same values in a request"
         )
-    steady = np.flatnonzero(is_close(alone, served))
+    steady = np.flatnonzero(is_close(alone, served, scale))
     if not len(steady):
         raise BundleError(
             "scikit-learn answers every probe row alone otherwise than in a batch, the"
             f" first with {alone[0]!r} and {served[0]!r}: no answer could be verified"
         )
     kept = [[column[row] for row in steady] for column in rows]
-    return kept, [float(served[row]) for row in steady]
+    return kept, served[steady].tolist()
 
 
 def _dump(pipeline: Any) -> bytes:
@@ -275,25 +268,3 @@ def _dump(pipeline: Any) -> bytes:
         return dump_skops(pipeline)
     except UntrustedError as error:
         raise BundleError(f"the pipeline cannot be packaged: {error}") from error
-
-
-def _fault(runtime: Runtime, probe: Probe) -> str:
-    """Score the probe rows at once and the first of them alone; the first misfit."""
-    expected = np.array(probe.answers)
-    try:
-        many = runtime.predict_many(probe.columns)
-        if many.shape != expected.shape:
-            return f"{many.shape[0]} probe answers, expected {expected.shape[0]}"
-        alone = [
-            runtime.predict_one(list(row)) for row in islice(zip(*probe.columns), ALONE)
-        ]
-    except Refused as error:
-        return f"the {runtime.kind} runtime refuses its probe rows: {error}"
-    for found in (many, np.array(alone)):
-        for row in np.flatnonzero(~is_close(found, expected[: len(found)])):
-            return (
-                f"probe row {row} is answered {float(found[row])!r} by the"
-                f" {runtime.kind} runtime, expected {float(expected[row])!r} as at"
-                " training"
-            )
-    return ""

@@ -9,7 +9,6 @@ import msgspec
 from ml_assets.serving.log.log_records import (
     AnswerRecord,
     FailureRecord,
-    PredictionRecord,
     encode,
     now,
 )
@@ -42,7 +41,7 @@ class Recorder:
         us = round(1e6 * (perf_counter() - origin.received))
         arm, batch = scored.arm, scored.batch
         if batch.row is not None:
-            record = PredictionRecord(
+            head = (
                 scored.ids[0],
                 now(),
                 origin.request_id,
@@ -52,10 +51,8 @@ class Recorder:
                 origin.generation,
                 origin.entities[0] if origin.entities else None,
                 arm.values(batch.row),
-                scored.probabilities[0],
-                arm.labels[scored.probabilities[0] > 0.5],
-                us,
             )
+            record = arm.task.record(head, scored.answers[0], us)
             self.log.append(encode((record,)), 1)
             return
         if scored.arms is None:
@@ -128,7 +125,7 @@ def _answer(
         ids = [ids[row] for row in chosen]
         entities = entities and [entities[row] for row in chosen]
         texts = [texts[row] for row in chosen]
-    return AnswerRecord(
+    head = (
         ids,
         now(),
         origin.request_id,
@@ -139,7 +136,5 @@ def _answer(
         entities,
         columns,
         x,
-        msgspec.Raw(f"[{','.join(texts)}]".encode()),
-        arm.labels,
-        us,
     )
+    return arm.task.records(head, msgspec.Raw(f"[{','.join(texts)}]".encode()), us)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 from time import perf_counter
+from typing import Any
 
 from ml_assets.records.assignment import Assignment
 from ml_assets.records.plan import ServingPlan
@@ -97,7 +98,7 @@ class ServedModel:
         if recorder and not is_logged(ids[0], self.plan.log_sample):
             recorder = None
         try:
-            probabilities = self._probabilities(batch, arms)
+            answers = self._answers(batch, arms)
         except ArmError as error:
             if recorder:
                 _keep_failure(recorder, error, batch, origin, arms)
@@ -107,7 +108,7 @@ class ServedModel:
             request.request_id,
             batch,
             ids,
-            probabilities,
+            answers,
             arms,
         )
         if recorder:
@@ -131,15 +132,13 @@ class ServedModel:
             for id_, entity in zip(ids, entities, strict=True)
         ]
 
-    def _probabilities(
-        self, batch: Batch, arms: Sequence[ServedArm] | None
-    ) -> list[float]:
-        """The probability of each row, by the arm that it goes to."""
+    def _answers(self, batch: Batch, arms: Sequence[ServedArm] | None) -> list[Any]:
+        """The answer to each row, by the arm that it goes to."""
         if arms is None:
             return _predict(self.live, batch)
         if batch.size == 1:
             return _predict(arms[0], batch)
-        found = [0.0] * batch.size
+        found: list[Any] = [None] * batch.size
         for arm in self.answering:
             rows = [row for row, chosen in enumerate(arms) if chosen is arm]
             if rows:
@@ -183,9 +182,9 @@ def _shares(arms: Sequence[ServedArm]) -> list[float]:
     return [1 - others if arm.mode == "live" else arm.share for arm in arms]
 
 
-def _predict(arm: ServedArm, batch: Batch) -> list[float]:
+def _predict(arm: ServedArm, batch: Batch) -> list[Any]:
     try:
-        return arm.probabilities(batch)
+        return arm.answers(batch)
     except Problem:
         raise
     except Exception as error:

@@ -111,14 +111,14 @@ class ShadowQueue:
         # As long as if this arm had answered: what came before is the same for all.
         since = started - job.decoded
         try:
-            probabilities = arm.probabilities(batch)
+            answers = arm.answers(batch)
         except Exception as error:
             job.recorder.failed(arm, batch, origin, error, perf_counter() - since)
             series.observe(500, perf_counter() - since, 0)
             self._warn_once(arm, error)
         else:
             ids = list(origin.ids)
-            scored = Scored(arm, origin.request_id, batch, ids, probabilities)
+            scored = Scored(arm, origin.request_id, batch, ids, answers)
             job.recorder.keep(scored, origin._replace(received=since))
             series.observe(200, perf_counter() - since, batch.size)
         return perf_counter() - started

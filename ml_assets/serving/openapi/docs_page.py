@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from string import Template
 
-from ml_assets.records.plan import Column
+from ml_assets.records.plan import LISTED, Column, Signature
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.openapi.schemas import example
 from ml_assets.serving.requests.messages import Response
@@ -52,13 +52,25 @@ def _section(template: Template, model: ServedModel) -> str:
         version=html.escape(model.live.version),
         generation=model.plan.generation,
         runtime=model.live.runtime.kind,
-        target=html.escape(signature.target),
-        positive=html.escape(str(signature.positive)),
-        negative=html.escape(str(signature.negative)),
+        predicts=_predicts(signature),
         columns=rows,
         count=len(signature.inputs),
         example=html.escape(body),
     )
+
+
+def _predicts(signature: Signature) -> str:
+    """What the model predicts, as a sentence of HTML."""
+    target = f"<code>{html.escape(signature.target)}</code>"
+    if signature.task == "regression":
+        return f"Predicts the number {target}."
+    labels = [f"<code>{html.escape(str(item))}</code>" for item in signature.labels]
+    if signature.task == "binary":
+        negative, positive = labels
+        return f"Predicts whether {target} is {positive} (positive) or {negative}."
+    shown = ", ".join(labels[:LISTED])
+    more = f" and {len(labels) - LISTED} more" if len(labels) > LISTED else ""
+    return f"Predicts which of {shown}{more} is the {target}."
 
 
 def _words(column: Column) -> str:

@@ -166,7 +166,7 @@ def _feedback(models: Mapping[str, ServedModel]) -> dict[str, Any]:
     first = next(iter(models.values()))
     sample = {
         "id": "019aae2f-a000-7000-8000-000000000000",
-        "label": first.live.signature.positive,
+        "label": first.live.task.label_example,
     }
     counts = {name: {"type": "integer"} for name in ("accepted", "by_id", "by_entity")}
     return post(
@@ -182,8 +182,7 @@ def _feedback(models: Mapping[str, ServedModel]) -> dict[str, Any]:
 
 
 def _body(model: ServedModel) -> dict[str, Any]:
-    signature = model.live.signature
-    label = {"enum": [signature.negative, signature.positive]}
+    label = model.live.task.label_schema
     seconds = {"type": "number", "minimum": FIRST_TIMESTAMP, "maximum": LAST_TIMESTAMP}
     time = {"oneOf": [seconds, {"type": "string", "format": "date-time"}]}
     by_id = strict_object({"id": _ID, "label": label})

@@ -6,6 +6,7 @@ from typing import Any
 from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.protocols.open_inference import DATATYPES
 from ml_assets.serving.requests.entities import ENTITY_LENGTH
+from ml_assets.serving.tasks import answers_of
 
 _INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
 _TYPES: dict[str, dict[str, Any]] = {
@@ -123,8 +124,7 @@ def prediction(signature: Signature, is_split: bool) -> dict[str, Any]:
     item = strict_object(
         {
             "id": {"type": "string", "format": "uuid"},
-            "probability": {"type": "number", "minimum": 0, "maximum": 1},
-            "label": {"enum": [signature.negative, signature.positive]},
+            **answers_of(signature).schema,
             **own,
         }
     )

@@ -4,9 +4,6 @@ import logging
 import re
 from typing import Any
 
-import msgspec
-
-from ml_assets.prediction_log.segments import label_text
 from ml_assets.serving.log.log_records import LabelRecord, encode, now
 from ml_assets.serving.log.prediction_log import PredictionLog
 from ml_assets.serving.logs import log
@@ -79,10 +76,7 @@ class _Checker:
     def __init__(self, model: ServedModel) -> None:
         self.errors: list[FieldError] = []
         self._received = now()
-        classes = model.live.labels
-        self._labels = {label_text(label): label for label in classes}
-        shown = " or ".join(msgspec.json.encode(label).decode() for label in classes)
-        self._expected = shown
+        self._task = model.live.task
 
     def record(self, row: int, given: object) -> LabelRecord | None:
         """The record of one label; None where something is wrong with it."""
@@ -105,11 +99,9 @@ class _Checker:
         )
 
     def _label(self, row: int, value: object) -> str | int | float | bool | None:
-        label = None
-        if isinstance(value, str | int | float):
-            label = self._labels.get(label_text(value))
+        label = self._task.label(value)
         if label is None:
-            self._wrong(row, "label", self._expected, value)
+            self._wrong(row, "label", self._task.label_names, value)
         return label
 
     def _check_id(self, row: int, value: object) -> None:

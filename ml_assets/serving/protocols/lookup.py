@@ -11,6 +11,7 @@ from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.requests.messages import Response, json_response
 from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving.tasks import answers_of
 
 
 def find(
@@ -38,48 +39,68 @@ def find(
         )
         raise Problem(404, "unknown-prediction", detail)
     answer, *shadows = logged.records
+    signatures = {
+        record["version"]: _signature(logs.storage, served, logged.model, record)
+        for record in logged.records
+    }
     found = {
         "id": answer["id"],
         "model": logged.model,
-        **_outcome(answer),
+        **_outcome(answer, signatures),
         "generation": answer["generation"],
         "time": answer["time"],
         "request_id": answer["request"],
         "entity": answer.get("entity"),
-        "input": _named(logs.storage, served, logged.model, answer),
+        "input": _named(answer, signatures),
         "latency_us": answer["us"],
-        "shadows": [_outcome(record) for record in shadows],
+        "shadows": [_outcome(record, signatures) for record in shadows],
     }
     return json_response(found)
 
 
-def _outcome(record: dict[str, Any]) -> dict[str, Any]:
+_Signatures = Mapping[str, Signature | None]
+
+
+def _outcome(record: dict[str, Any], signatures: _Signatures) -> dict[str, Any]:
     """What one arm predicted, or why it failed."""
-    outcome = {
-        "version": record["version"],
-        "arm": record["arm"],
-        "probability": record.get("p"),
-        "label": record.get("label"),
-    }
+    signature = signatures[record["version"]]
+    outcome = {"version": record["version"], "arm": record["arm"]}
+    value = record.get("value")
+    if value is not None or (signature and signature.task == "regression"):
+        outcome["value"] = value
+    else:
+        outcome |= {"probability": record.get("p"), "label": record.get("label")}
+    probabilities = record.get("probabilities")
+    if probabilities is not None:
+        # Without names where the bundle is gone.
+        named = answers_of(signature).named([probabilities]) if signature else ()
+        outcome["probabilities"] = named[0] if named else probabilities
     return outcome | ({"error": record["error"]} if record.get("error") else {})
 
 
-def _named(
+def _signature(
     storage: Storage,
     served: Mapping[str, ServedModel],
     model: str,
     record: dict[str, Any],
-) -> Any:
-    """The input by column name; as a list where the bundle is gone."""
+) -> Signature | None:
+    """The signature of the version of a record; None where the bundle is gone."""
     version = record["version"]
     arms = served[model].arms if model in served else ()
     known = [arm.signature for arm in arms if arm.version == version]
+    if known:
+        return known[0]
     try:
-        if not known:
-            name = f"versions/{model}/{version}/bundle/signature.json"
-            data = storage.get(name) or b""
-            known = [msgspec.json.decode(data, type=Signature)]
-        names = [column.name for column in known[0].columns]
-        return dict(zip(names, record["x"], strict=True))
+        data = storage.get(f"versions/{model}/{version}/bundle/signature.json") or b""
+        return msgspec.json.decode(data, type=Signature)
     except (OSError, ValueError, msgspec.MsgspecError):
-        return record["x"]
+        return None
+
+
+def _named(record: dict[str, Any], signatures: _Signatures) -> Any:
+    """The input by column name; as a list where the bundle is gone."""
+    signature = signatures[record["version"]]
+    values = record["x"]
+    if signature is None or len(signature.columns) != len(values):
+        return values
+    return dict(zip([item.name for item in signature.columns], values, strict=True))

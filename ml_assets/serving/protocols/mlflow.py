@@ -16,13 +16,18 @@ FORMS = ("dataframe_split", "dataframe_records", "inputs")
 
 
 def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
-    """Answer one request: ``predictions`` are labels, as MLflow gives them."""
+    """Answer one request: ``predictions`` are labels, as MLflow gives them, or values.
+
+    ``probabilities`` are those of the positive class, or objects with that of each of
+    several classes.
+    """
     batch = read(model.live.decoder, loads(request.body))
     scored = model.answer(batch, request)
     arm = scored.only_arm
+    named = scored.arm.task.named(scored.answers)
     answer = {
         "predictions": scored.labels,
-        "probabilities": scored.probabilities,
+        **({"probabilities": named} if named else {}),
         "prediction_ids": scored.ids,
         "model": model.name,
         "version": arm and arm.version,

@@ -10,9 +10,11 @@ def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response
 
     The answer holds ``model``, ``version``, ``arm``, ``request_id``, and
     ``predictions``: for each row ``id``, the ``probability`` of the positive class, and
-    the ``label``, which is the positive class above one half. Where the plan splits the
-    traffic each prediction has its ``version`` and ``arm``, and those of the answer are
-    null if its rows went to several.
+    the ``label``, which is the positive class above one half. Of several classes the
+    ``label`` is the likeliest, ``probability`` is its own, and ``probabilities`` has
+    that of each; of a regression there is the ``value`` instead. Where the plan splits
+    the traffic each prediction has its ``version`` and ``arm``, and those of the answer
+    are null if its rows went to several.
     """
     scored = model.answer(model.live.decoder.decode(request.body), request)
     return series.response(scored, encode(scored))
@@ -24,31 +26,23 @@ def encode(scored: Scored) -> bytes:
     Written out, because building dictionaries for an encoder takes three times as long.
     No text needs escaping but the labels, and those are escaped once per plan.
     """
-    arm, arms = scored.only_arm, scored.arms
-    labels = scored.arm.label_texts
+    arm, arms, task = scored.only_arm, scored.arms, scored.arm.task
     named = f'"{arm.version}","arm":"{arm.mode}"' if arm else 'null,"arm":null'
     head = (
         f'{{"model":"{scored.arm.model}","version":{named},'
         f'"request_id":"{scored.request_id}","predictions":['
     )
     if scored.batch.size == 1 and arms is None:
-        value = scored.probabilities[0]
-        label = labels[value > 0.5]
-        row = f'{{"id":"{scored.ids[0]}","probability":{value!r},"label":{label}}}'
+        row = f'{{"id":"{scored.ids[0]}",{task.members(scored.answers[0])}}}'
         return f"{head}{row}]}}".encode()
-    # The end of a row and the start of the next are one text: fewer are to be joined.
     start = '{"id":"'
-    if arms is None:
-        ends = [f',"label":{label}}},{start}' for label in labels]
-        tails = [ends[value > 0.5] for value in scored.probabilities]
-    else:
-        tails = [
-            f',"label":{labels[value > 0.5]},"version":"{own.version}"'
-            f',"arm":"{own.mode}"}},{start}'
-            for value, own in zip(scored.probabilities, arms, strict=True)
+    ends: str | list[str] = f"}},{start}"
+    if arms is not None:
+        ends = [
+            f',"version":"{own.version}","arm":"{own.mode}"}},{start}' for own in arms
         ]
-    size, middle = scored.batch.size, '","probability":'
-    rows = joined_rows(size, scored.ids, middle, scored.texts, tails)
+    parts = task.parts(scored.answers, scored.texts, ends)
+    rows = joined_rows(scored.batch.size, scored.ids, *parts)
     return f"{head}{start}{rows[:-len(start) - 1]}]}}".encode()
 
 

@@ -6,7 +6,7 @@ import msgspec
 
 import ml_assets
 from ml_assets.records.plan import Column, Kind
-from ml_assets.serving.models.arms import Scored
+from ml_assets.serving.models.arms import Scored, ServedArm
 from ml_assets.serving.models.router import ArmSeries, ServedModel
 from ml_assets.serving.requests.batch import Batch
 from ml_assets.serving.requests.decoder import RowDecoder, require_object
@@ -14,6 +14,7 @@ from ml_assets.serving.requests.messages import Request, Response
 from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.validation import loads, shown
 from ml_assets.serving.requests.values import found, is_text
+from ml_assets.serving.tasks import Output
 
 _INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 # The first of each is the one that the model's metadata names.
@@ -26,7 +27,6 @@ DATATYPES: dict[Kind, tuple[str, ...]] = {
 }
 # Where a plan splits the traffic, rows of one request may be answered by several arms.
 _ARM_OUTPUTS = ("version", "arm")
-_LABEL_TYPES = {str: "BYTES", bool: "BOOL", int: "INT64", float: "FP64"}
 
 
 def server_metadata() -> dict[str, Any]:
@@ -37,10 +37,6 @@ def server_metadata() -> dict[str, Any]:
 def model_metadata(model: ServedModel) -> dict[str, Any]:
     """The answer to ``GET /v2/models/{name}``."""
     signature = model.live.signature
-    label = _LABEL_TYPES[type(signature.positive)]
-    outputs = {"probability": "FP64", "label": label, "prediction_id": "BYTES"}
-    if model.is_split:
-        outputs |= dict.fromkeys(_ARM_OUTPUTS, "BYTES")
     return {
         "name": model.name,
         "versions": [arm.version for arm in model.arms],
@@ -55,8 +51,9 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
             for item in signature.inputs
         ],
         "outputs": [
-            {"name": name, "datatype": datatype, "shape": [-1]}
-            for name, datatype in outputs.items()
+            {"name": item.name, "datatype": item.datatype, "shape": item.shape(-1)}
+            | item.parameters
+            for item in _all_outputs(model.live, model.is_split)
         ],
     }
 
@@ -148,9 +145,7 @@ def _data(name: str, shape: object, data: object) -> list[Any]:
 
 
 def _wanted(outputs: object, model: ServedModel) -> set[str]:
-    names = {"probability", "label", "prediction_id"}
-    if model.is_split:
-        names |= {*_ARM_OUTPUTS}
+    names = {item.name for item in _all_outputs(model.live, model.is_split)}
     if outputs is None:
         return names
     if not isinstance(outputs, list):
@@ -169,19 +164,25 @@ def _wanted(outputs: object, model: ServedModel) -> set[str]:
     return wanted or names
 
 
+def _all_outputs(arm: ServedArm, is_split: bool) -> list[Output]:
+    """The outputs of a model: those of its task, the ids, and the arms."""
+    names = ("prediction_id", *(_ARM_OUTPUTS if is_split else ()))
+    return [*arm.task.outputs, *(Output(name, "BYTES") for name in names)]
+
+
 def _outputs(scored: Scored) -> list[dict[str, Any]]:
-    shape = [scored.batch.size]
-    label = _LABEL_TYPES[type(scored.arm.signature.positive)]
-    arms = scored.arms or ()
-    outputs = [
-        ("probability", "FP64", scored.probabilities),
-        ("label", label, scored.labels),
-        ("prediction_id", "BYTES", scored.ids),
-        ("version", "BYTES", [arm.version for arm in arms]),
-        ("arm", "BYTES", [arm.mode for arm in arms]),
-    ]
+    arm, arms = scored.arm, scored.arms
+    data = arm.task.columns(scored.answers) | {"prediction_id": scored.ids}
+    if arms is not None:
+        data["version"] = [own.version for own in arms]
+        data["arm"] = [own.mode for own in arms]
     return [
-        {"name": name, "datatype": datatype, "shape": shape, "data": data}
-        for name, datatype, data in outputs
-        if data
+        {
+            "name": item.name,
+            "datatype": item.datatype,
+            "shape": item.shape(scored.batch.size),
+            **item.parameters,
+            "data": data[item.name],
+        }
+        for item in _all_outputs(arm, arms is not None)
     ]

@@ -1,6 +1,7 @@
 """The compiled runtime: numpy alone, answers equal to scikit-learn's."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any, Literal, Protocol
 
 import numpy as np
@@ -8,15 +9,16 @@ from numpy.typing import NDArray
 
 from ml_assets.records.plan import Signature
 from ml_assets.serving.runtime.linear import LinearKernel
+from ml_assets.serving.runtime.links import LINKS
 from ml_assets.serving.runtime.masks import MaskKernel
-from ml_assets.serving.runtime.program import Program, Tables
-from ml_assets.serving.runtime.protocol import Refused
+from ml_assets.serving.runtime.program import Program, Tables, check
+from ml_assets.serving.runtime.protocol import NOT_FINITE, Answer, Refused, finite
 from ml_assets.serving.runtime.sources import Sources
 from ml_assets.serving.runtime.walk import WalkKernel
 
 
 class _Kernel(Protocol):
-    def one(self, values: Sequence[Any]) -> float: ...
+    def one(self, values: Sequence[Any]) -> Any: ...
 
     def many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]: ...
 
@@ -30,18 +32,34 @@ class CompiledRuntime:
         self.signature = signature
         self._kernel = kernel
 
-    def predict_one(self, values: Sequence[Any]) -> float:
-        """Probability of the positive class for one row."""
+    def predict_one(self, values: Sequence[Any]) -> Answer:
+        """The answer for one row."""
         try:
             return self._kernel.one(values)
         except OverflowError as error:
             raise Refused(f"a number is too large: {error}") from error
 
     def predict_many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
-        """Probability of the positive class for each row."""
+        """The answer for each row."""
         if not len(columns[0]):
-            return np.empty(0)
+            classes = len(self.signature.classes)
+            return np.empty((0, classes) if classes else 0)
         return self._kernel.many(columns)
+
+
+class CompiledValues(CompiledRuntime):
+    """Answers of a regression, which must be finite."""
+
+    def predict_one(self, values: Sequence[Any]) -> Answer:
+        """The value for one row."""
+        found = super().predict_one(values)
+        if not isfinite(found):
+            raise Refused(NOT_FINITE)
+        return found
+
+    def predict_many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
+        """The value for each row."""
+        return finite(super().predict_many(columns))
 
 
 def load_tables(signature: Signature, program: Program, data: bytes) -> CompiledRuntime:
@@ -61,6 +79,7 @@ def load_tables(signature: Signature, program: Program, data: bytes) -> Compiled
     TablesError
         If the tables do not fit the program or each other.
     """
+    _check_answer(signature, program)
     sources = Sources(signature, program)
     tables = Tables(data)
     kernels: dict[str, type[MaskKernel | WalkKernel | LinearKernel]] = {
@@ -68,4 +87,18 @@ def load_tables(signature: Signature, program: Program, data: bytes) -> Compiled
         "walk": WalkKernel,
         "linear": LinearKernel,
     }
-    return CompiledRuntime(signature, kernels[program.kernel](program, sources, tables))
+    kind = CompiledValues if signature.task == "regression" else CompiledRuntime
+    return kind(signature, kernels[program.kernel](program, sources, tables))
+
+
+def _check_answer(signature: Signature, program: Program) -> None:
+    """Check that the program gives what the task's answers are."""
+    task, outputs = signature.task, len(signature.classes) or 1
+    check(
+        program.outputs == outputs,
+        f"the program has {program.outputs} outputs, expected {outputs}",
+    )
+    check(
+        program.link in LINKS[task],
+        f"the link is {program.link}, expected {' or '.join(LINKS[task])} for {task}",
+    )

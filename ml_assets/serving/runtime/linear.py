@@ -5,26 +5,33 @@ from typing import Any
 
 import numpy as np
 
+from ml_assets.serving.runtime.links import link_of
 from ml_assets.serving.runtime.matrix import Matrix
-from ml_assets.serving.runtime.program import Link, Program, Tables, check
+from ml_assets.serving.runtime.program import Program, Tables, check
 from ml_assets.serving.runtime.protocol import Refused
 from ml_assets.serving.runtime.sources import CodeTable, Floats, Sources
 
 
 class LinearKernel:
-    """Answers rows for models of the form logistic(intercept + coefficients . x)."""
+    """Answers rows for models of the form link(intercept + coefficients . x).
+
+    Where there are several outputs, ``coefficients`` has a column for each.
+    """
 
     def __init__(self, program: Program, sources: Sources, tables: Tables) -> None:
         self._sources = sources
-        self._link = Link(program)
+        self._link = link_of(program)
+        self._outputs = outputs = program.outputs
         self._matrix = Matrix(program, sources, tables)
-        self._coefficients = tables.take("coefficients", "f8", 1, finite=True)
-        intercept = tables.take("intercept", "f8", 1, finite=True)
-        check(len(intercept) == 1, "intercept is not one number")
-        self._intercept = float(intercept[0])
-        width = self._matrix.width
-        check(len(self._coefficients) == width, f"coefficients is not {width} numbers")
-        self._prepare(program, tables)
+        dimensions = 1 if outputs == 1 else 2
+        self._coefficients = tables.take("coefficients", "f8", dimensions, finite=True)
+        self._intercept = tables.take("intercept", "f8", 1, finite=True)
+        check(len(self._intercept) == outputs, f"intercept is not {outputs} numbers")
+        shape = (self._matrix.width, outputs)[:dimensions]
+        check(self._coefficients.shape == shape, f"coefficients is not {shape} numbers")
+        if outputs == 1:
+            self._start = float(self._intercept[0])
+            self._prepare(program, tables)
 
     def _prepare(self, program: Program, tables: Tables) -> None:
         """The same as tuples of Python numbers, for a single row."""
@@ -52,9 +59,11 @@ class LinearKernel:
             self._lookups.append((source.column, CodeTable(source), amounts.tolist()))
             start += block.shape[1]
 
-    def one(self, values: Sequence[Any]) -> float:
-        """Probability for one row of request values."""
-        total = self._intercept
+    def one(self, values: Sequence[Any]) -> Any:
+        """The answer for one row of request values."""
+        if self._outputs > 1:
+            return self.many([[value] for value in values])[0]
+        total = self._start
         derived = self._sources.derived(values)
         for column, index, low, high, fill, mean, scale, coefficient in self._terms:
             value = values[column] if column is not None else derived[index]
@@ -68,7 +77,7 @@ class LinearKernel:
             return self._refuse(values)
         return self._link.one(total)
 
-    def _refuse(self, values: Sequence[Any]) -> float:
+    def _refuse(self, values: Sequence[Any]) -> Any:
         """Have `many` raise the error that names what is wrong."""
         found = float(self.many([[value] for value in values])[0])
         if found != found:
@@ -76,7 +85,7 @@ class LinearKernel:
         return found
 
     def many(self, columns: Sequence[Sequence[Any]]) -> Floats:
-        """Probabilities for request columns."""
+        """The answers for request columns."""
         matrix = self._matrix.build(columns, np.float64)
         with np.errstate(all="ignore"):
             totals = matrix @ self._coefficients

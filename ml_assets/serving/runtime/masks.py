@@ -15,9 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.serving.runtime.joint import joined
-from ml_assets.serving.runtime.program import Link, Program, Tables, check
+from ml_assets.serving.runtime.links import link_of
+from ml_assets.serving.runtime.program import Program, Tables, check
 from ml_assets.serving.runtime.protocol import Refused
 from ml_assets.serving.runtime.sources import Codes, Floats, Sources
+from ml_assets.serving.runtime.sums import LeafSums
 
 # As many rows as keep the masks of a chunk inside the second-level cache.
 CHUNK_BYTES = 2**17
@@ -28,14 +30,16 @@ class MaskKernel:
 
     def __init__(self, program: Program, sources: Sources, tables: Tables) -> None:
         self._sources = sources
-        self._link = Link(program)
+        self._link = link_of(program)
+        self._sum = LeafSums(program)
+        self._outputs = program.outputs
         self._table = tables.take("table", "i4 i8", 2)
-        values = tables.take("values", "f8", 2, finite=True)
+        values = tables.take("values", "f8", 2 + program.vectors, finite=True)
         cuts = tables.take("cuts", "f8", 1)
         counts = tables.take("cut_counts", "i8", 1)
         sizes = _check_sizes(program, self._table, values, cuts, counts)
-        self._trees, self._width = values.shape
-        self._values = values.ravel()
+        self._trees, self._width = values.shape[:2]
+        self._values = values.reshape(self._trees * self._width, *values.shape[2:])
         is_narrow = self._table.dtype.itemsize == 4
         self._float: Any = np.float32 if is_narrow else np.float64
         self._shift, bias = (23, 127) if is_narrow else (52, 1023)
@@ -76,8 +80,8 @@ class MaskKernel:
             for i, joint in enumerate(self._joints)
         ]
 
-    def one(self, values: Sequence[Any]) -> float:
-        """Probability for one row of request values."""
+    def one(self, values: Sequence[Any]) -> Any:
+        """The answer for one row of request values."""
         word = -1
         for column, cuts, masks in self._numeric:
             value = values[column]
@@ -100,15 +104,18 @@ class MaskKernel:
         found = np.frombuffer(data, table.dtype).astype(self._float).view(table.dtype)
         found >>= self._shift
         found += self._offsets
+        if self._outputs > 1:
+            leaves = self._values.take(found.reshape(-1, 1), axis=0)
+            return self._link.one(self._sum(leaves))
         # Accumulated, because a plain sum adds in pairs and rounds otherwise.
         return self._link.one(float(np.add.accumulate(self._values.take(found))[-1]))
 
     def many(self, columns: Sequence[Sequence[Any]]) -> Floats:
-        """Probabilities for request columns."""
+        """The answers for request columns."""
         bins = self._numeric_bins(columns)
         bins += [joint.codes(columns) for joint in self._joints]
         rows = len(columns[0])
-        totals = np.empty(rows)
+        totals = empty_totals(rows, self._outputs)
         chunk = max(16, CHUNK_BYTES // (self._trees * self._table.itemsize))
         for start in range(0, rows, chunk):
             part = bins
@@ -134,7 +141,12 @@ class MaskKernel:
         found = masks.astype(self._float).view(masks.dtype)
         found >>= self._shift
         found += self._offsets
-        return add_in_order(self._values.take(found.T))
+        return self._sum(self._values.take(found.T, axis=0))
+
+
+def empty_totals(rows: int, outputs: int) -> Floats:
+    """Room for the sums of some rows, those of an output as neighbours in memory."""
+    return np.empty(rows) if outputs == 1 else np.empty((outputs, rows)).T
 
 
 def _combined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
@@ -145,27 +157,21 @@ def _combined(blocks: list[NDArray[Any]]) -> NDArray[Any]:
     return found
 
 
-def add_in_order(values: NDArray[np.float64]) -> Floats:
-    """Sum over axis 0, from the first to the last, without pairing.
-
-    Parameters
-    ----------
-    values : ndarray of shape (n_trees, n_rows), in C order
-    """
-    if values.shape[1] == 1:
-        # numpy would take a single column for a vector and add it in pairs.
-        last: Floats = np.add.accumulate(values, axis=0)[-1]
-        return last
-    total: Floats = np.add.reduce(values, axis=0)
-    return total
-
-
 def refusal(row: int) -> str:
     """The message for a row that the estimator does not take."""
     return (
         f"row {row} holds a value that the model cannot take: a number too large, or a"
         " missing value or unknown category where training saw none"
     )
+
+
+def check_outputs(program: Program, trees: int, leaf: tuple[int, ...]) -> None:
+    """Check that the trees give each output as many numbers."""
+    outputs = program.outputs
+    check(outputs > 0, f"{outputs} outputs are impossible")
+    if program.vectors:
+        check(leaf == (outputs,), f"a leaf does not hold {outputs} numbers")
+    check(program.vectors or trees % outputs == 0, "the trees are not one an output")
 
 
 def _check_sizes(
@@ -188,6 +194,7 @@ def _check_sizes(
     )
     check(values.shape[0] == table.shape[1] > 0, "values is not one row a tree")
     check(values.shape[1] == 8 * table.itemsize, "values is not one column a bit")
+    check_outputs(program, values.shape[0], values.shape[2:])
     check(bool((table >= 0).all()), "table holds a mask with its sign bit set")
     # A leaf's index comes from its mask, so only a refused bin may have empty ones.
     check(bool((table[:, :1].astype(bool) <= (table != 0)).all()), "table has no leaf")

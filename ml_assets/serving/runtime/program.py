@@ -2,7 +2,6 @@
 
 import io
 import zipfile
-from math import exp
 from typing import Any, Literal
 
 import msgspec
@@ -10,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kernel = Literal["masks", "walk", "linear"]
+LinkName = Literal["logit", "mean", "softmax", "shares", "identity", "exp"]
 Floats = NDArray[np.float64]
 
 
@@ -41,18 +41,26 @@ class CategorySource(msgspec.Struct, frozen=True, kw_only=True):
 class Program(msgspec.Struct, frozen=True, kw_only=True):
     """How to answer: expressions, sources, and which kernel reads the tables.
 
-    ``link`` turns the sum of an ensemble into a probability: ``logit`` is the logistic
-    function, ``mean`` divides by ``count``, ``complement`` comes after it where the
-    positive class is the estimator's first.
+    ``outputs`` is how many sums a row has: one, or one a class. A leaf of a tree holds
+    one number, and the trees belong to the outputs in turn, or it holds a number for
+    each output where ``vectors`` is set.
+
+    ``link`` turns the sums into the answer, as `ml_assets.serving.runtime.links` has
+    it: ``mean`` divides by ``count``, ``complement`` comes after it where the positive
+    class is the estimator's first. ``order`` names for each class of the signature the
+    output that is its own; empty where they are in the same order.
     """
 
     kernel: Kernel
     expressions: list[str]
     numeric: list[NumericSource]
     category: list[CategorySource]
-    link: Literal["logit", "mean"]
+    link: LinkName
     count: int = 1
     complement: bool = False
+    outputs: int = 1
+    vectors: bool = False
+    order: list[int] = []
 
 
 class Tables:
@@ -100,45 +108,3 @@ def check(condition: bool, problem: str) -> None:
     """Raise `TablesError` with `problem` unless the condition holds."""
     if not condition:
         raise TablesError(problem)
-
-
-def logistic(value: float) -> float:
-    """``1 / (1 + exp(-value))`` with the exponential of the C library, as scipy has it.
-
-    numpy's own exponential is vectorised and may differ in the last bit.
-    """
-    try:
-        return 1.0 / (1.0 + exp(-value))
-    except OverflowError:
-        return 0.0
-
-
-def _logistic(values: Floats) -> Floats:
-    """`logistic` of each value."""
-    try:
-        powers = np.fromiter(map(exp, (-values).tolist()), np.float64, len(values))
-    except OverflowError:
-        return np.array([logistic(value) for value in values.tolist()])
-    return 1.0 / (1.0 + powers)
-
-
-class Link:
-    """From the sum of an ensemble to a probability, bit for bit as in scikit-learn."""
-
-    def __init__(self, program: Program) -> None:
-        self._is_logit = program.link == "logit"
-        self._count = float(program.count)
-        self._is_complement = program.complement
-
-    def one(self, total: float) -> float:
-        """Probability for one sum."""
-        found = logistic(total) if self._is_logit else total / self._count
-        return 1.0 - found if self._is_complement else found
-
-    def many(self, totals: Floats) -> Floats:
-        """Probabilities for an array of sums."""
-        if self._is_logit:
-            found = _logistic(totals)
-        else:
-            found = totals / self._count
-        return 1.0 - found if self._is_complement else found

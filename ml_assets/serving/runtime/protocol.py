@@ -1,12 +1,16 @@
 """The interface between the model server and whatever computes its answers."""
 
 from collections.abc import Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.records.plan import Signature
+
+# A float, or of a multiclass version an ndarray of float64 of shape (k,).
+Answer: TypeAlias = Any
+NOT_FINITE = "the value that the model gives is not finite"
 
 
 class Refused(ValueError):
@@ -33,8 +37,8 @@ class Runtime(Protocol):
     kind: Literal["compiled", "sklearn"]
     signature: Signature
 
-    def predict_one(self, values: Sequence[Any]) -> float:
-        """Probability of the positive class for one row.
+    def predict_one(self, values: Sequence[Any]) -> Answer:
+        """The answer for one row: a float, or an ndarray of shape (k,) for k classes.
 
         Parameters
         ----------
@@ -49,7 +53,7 @@ class Runtime(Protocol):
         ...
 
     def predict_many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
-        """Probability of the positive class for each of n rows.
+        """The answer for each of n rows, as the signature's task has it.
 
         Parameters
         ----------
@@ -58,7 +62,8 @@ class Runtime(Protocol):
 
         Returns
         -------
-        ndarray of float64, shape (n,)
+        ndarray of float64, shape (n,) or (n, k)
+            Probability of the positive class, of each of k classes, or the value.
 
         Raises
         ------
@@ -66,3 +71,11 @@ class Runtime(Protocol):
             If the estimator cannot take one of the rows.
         """
         ...
+
+
+def finite(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`values`, or `Refused` where one is not finite: the row was beyond the model."""
+    is_finite = np.isfinite(values)
+    if not is_finite.all():
+        raise Refused(f"row {int(np.argmin(is_finite))}: {NOT_FINITE}")
+    return values

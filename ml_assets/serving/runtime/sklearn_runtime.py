@@ -9,56 +9,84 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.runtime.protocol import Refused
+from ml_assets.serving.runtime.protocol import Answer, Refused, finite
 
 
-def positive_index(classes: Sequence[Any], signature: Signature) -> int:
-    """Which of the estimator's two classes is the positive one.
+def class_columns(classes: Sequence[Any], signature: Signature) -> list[int]:
+    """Which of the estimator's classes is each label of the signature.
 
-    An estimator that was fitted on 0 and 1 means the negative and the positive class.
+    An estimator that was fitted on 0 to k - 1 means the labels by their position.
+
+    Returns
+    -------
+    list of int
+        One a label: (negative, positive), or the classes; -1 for a class that no row of
+        training had.
 
     Raises
     ------
     ValueError
-        If the classes are neither those of the signature nor 0 and 1.
+        If a class is no label of the signature, or a binary one lacks a label.
     """
     found = [item.item() if hasattr(item, "item") else item for item in classes]
-    if found == [0, 1]:
-        return 1
-    if len(found) == 2 and set(found) == {signature.negative, signature.positive}:
-        return found.index(signature.positive)
-    raise ValueError(
-        f"the estimator's classes are {found}, expected"
-        f" {signature.negative!r} and {signature.positive!r}"
-    )
+    labels, codes = [*signature.labels], [*range(len(signature.labels))]
+    if found == codes:
+        return codes
+    is_multiclass = signature.task == "multiclass"
+    known = codes if is_multiclass and not set(found) <= {*labels} else labels
+    if set(found) <= {*known} and (is_multiclass or len(found) == len(known)):
+        return [found.index(item) if item in found else -1 for item in known]
+    expected = " and ".join(map(repr, labels))
+    raise ValueError(f"the estimator's classes are {found}, expected {expected}")
 
 
 class SklearnRuntime:
-    """Answers with the fitted pipeline; the slow runtime that takes every estimator."""
+    """Answers with the fitted pipeline; the slow runtime that takes every estimator.
+
+    Attributes
+    ----------
+    columns : list of int
+        As `class_columns` has it; empty for a regression.
+    """
 
     kind: Literal["compiled", "sklearn"] = "sklearn"
 
     def __init__(self, pipeline: Any, signature: Signature) -> None:
         self.signature = signature
         self._pipeline = pipeline
-        self.positive = positive_index(pipeline.classes_, signature)
+        self.columns: list[int] = []
+        if signature.task != "regression":
+            self.columns = class_columns(pipeline.classes_, signature)
 
-    def predict_one(self, values: Sequence[Any]) -> float:
-        """Probability of the positive class for one row."""
-        return float(self.predict_many([[value] for value in values])[0])
+    def predict_one(self, values: Sequence[Any]) -> Answer:
+        """The answer for one row."""
+        found = self.predict_many([[value] for value in values])[0]
+        return found if self.signature.task == "multiclass" else float(found)
 
     def predict_many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
-        """Probability of the positive class for each row."""
+        """The answer for each row."""
         try:
             frame = frame_of(self.signature, columns)
             with warnings.catch_warnings():
                 # Unknown categories and huge numbers are known cases, not surprises.
                 warnings.simplefilter("ignore")
-                answers = self._pipeline.predict_proba(frame)
+                answers = self.answers(frame)
         except (ValueError, OverflowError) as error:
             raise Refused(str(error)) from error
-        positive: NDArray[np.float64] = answers[:, self.positive].astype(np.float64)
-        return positive
+        return finite(answers) if self.signature.task == "regression" else answers
+
+    def answers(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """The pipeline's answer to each row of a frame, of shape (n,) or (n, k)."""
+        task = self.signature.task
+        if task == "regression":
+            return np.asarray(self._pipeline.predict(frame), np.float64).reshape(-1)
+        found = np.asarray(self._pipeline.predict_proba(frame), np.float64)
+        if task == "binary":
+            return found[:, self.columns[1]]
+        if self.columns == [*range(found.shape[1])]:
+            return found
+        # The last column is of the classes that the estimator does not know.
+        return np.column_stack([found, np.zeros(len(found))])[:, self.columns]
 
 
 def frame_of(signature: Signature, columns: Sequence[Sequence[Any]]) -> pd.DataFrame:

@@ -10,10 +10,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.serving.runtime.masks import add_in_order
+from ml_assets.serving.runtime.links import link_of
+from ml_assets.serving.runtime.masks import check_outputs, empty_totals
 from ml_assets.serving.runtime.matrix import Matrix
-from ml_assets.serving.runtime.program import Link, Program, Tables, check
+from ml_assets.serving.runtime.program import Program, Tables, check
 from ml_assets.serving.runtime.sources import Floats, Sources
+from ml_assets.serving.runtime.sums import LeafSums
 
 ROWS = 2_048
 # Walkers at once: their arrays stay inside the second-level cache.
@@ -27,21 +29,26 @@ class WalkKernel:
 
     def __init__(self, program: Program, sources: Sources, tables: Tables) -> None:
         self._matrix = Matrix(program, sources, tables)
-        self._link = Link(program)
+        self._link = link_of(program)
+        self._sum = LeafSums(program)
+        self._outputs = program.outputs
         self._feature = tables.take("feature", "i4", 1).astype(np.intp)
         self._threshold = tables.take("threshold", "f4 f8", 1)
         self._child = tables.take("child", "i4", 1).astype(np.intp)
         self._missing_left = tables.take("missing_left", "b1", 1)
-        self._value = tables.take("value", "f8", 1, finite=True)
+        self._value = tables.take("value", "f8", 1 + program.vectors, finite=True)
         self._roots = tables.take("roots", "i4", 1).astype(np.intp)
         self._depth = int(tables.take("depth", "i4", 1).max(initial=0))
-        self._baseline = float(tables.take("baseline", "f8", 1, finite=True)[0])
-        self._check()
+        self._baseline = tables.take("baseline", "f8", 1, finite=True)
+        self._check(program)
 
-    def _check(self) -> None:
+    def _check(self, program: Program) -> None:
         nodes = len(self._feature)
         lengths = [self._threshold, self._child, self._missing_left, self._value]
         check(all(len(item) == nodes for item in lengths), "nodes differ in number")
+        check_outputs(program, len(self._roots), self._value.shape[1:])
+        expected = 1 if program.vectors else program.outputs
+        check(len(self._baseline) == expected, f"baseline is not {expected} numbers")
         check(nodes > 0 and len(self._roots) > 0, "there is no tree")
         check(0 <= self._depth <= nodes, f"a depth of {self._depth} is impossible")
         is_leaf = self._child == np.arange(nodes)
@@ -55,30 +62,36 @@ class WalkKernel:
         inside = (self._roots >= 0) & (self._roots < nodes)
         check(bool(inside.all()), "roots outside the nodes")
 
-    def one(self, values: Sequence[Any]) -> float:
-        """Probability for one row of request values."""
-        return float(self.many([[value] for value in values])[0])
+    def one(self, values: Sequence[Any]) -> Any:
+        """The answer for one row of request values."""
+        found = self.many([[value] for value in values])[0]
+        return float(found) if self._outputs == 1 else found
 
     def many(self, columns: Sequence[Sequence[Any]]) -> Floats:
-        """Probabilities for request columns."""
+        """The answers for request columns."""
         matrix = self._matrix.build(columns, self._threshold.dtype)
-        totals = np.empty(len(matrix))
-        for start in range(0, len(matrix), ROWS):
-            part = matrix[start : start + ROWS]
-            totals[start : start + ROWS] = self._totals(part)
+        totals = empty_totals(len(matrix), self._outputs)
+        step = max(1, ROWS // self._outputs)
+        for start in range(0, len(matrix), step):
+            part = matrix[start : start + step]
+            totals[start : start + step] = self._totals(part)
         return self._link.many(totals)
 
     def _totals(self, matrix: NDArray[Any]) -> Floats:
         rows = len(matrix)
         has_missing = bool(np.isnan(matrix).any())
-        values = np.empty((len(self._roots) + 1, rows))
-        values[0] = self._baseline
+        first = len(self._baseline)
+        shape = (first + len(self._roots), rows, *self._value.shape[1:])
+        values = np.empty(shape)
+        values[:first] = self._baseline.reshape(first, *[1] * (len(shape) - 1))
         group = max(1, WALKERS // rows)
-        for first in range(0, len(self._roots), group):
-            roots = self._roots[first : first + group]
+        at = first
+        for start in range(0, len(self._roots), group):
+            roots = self._roots[start : start + group]
             leaves = self._walk(matrix, roots, has_missing)
-            values[first + 1 : first + 1 + len(roots)] = self._value.take(leaves)
-        return add_in_order(values)
+            values[at : at + len(roots)] = self._value.take(leaves, axis=0)
+            at += len(roots)
+        return self._sum(values)
 
     def _walk(
         self, matrix: NDArray[Any], roots: NDArray[np.intp], has_missing: bool

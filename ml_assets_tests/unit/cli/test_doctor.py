@@ -192,7 +192,7 @@ def test_a_daemon_is_alive_while_its_heartbeat_is_fresh(home: Path) -> None:
 def test_a_yaml_that_cannot_be_read_is_a_problem(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = f"type: {model_file.TYPES[0]}\nattributes: {{name: a}}\n"
+    text = f"type: {[*model_file.TYPES][0]}\nattributes: {{name: a}}\n"
     (tmp_path / "defs.yaml").write_text(text)
     monkeypatch.setattr(catalogue, "DEFS", tmp_path)
     monkeypatch.setattr(models, "_definitions", lambda: ok("definitions", ""))

@@ -117,7 +117,7 @@ def test_a_wrong_yaml_is_refused_with_its_file(
     tmp_path: Path, text: str, message: str
 ) -> None:
     file = tmp_path / "defs.yaml"
-    kind = "" if text.startswith("type") else f"type: {model_file.TYPES[0]}\n"
+    kind = "" if text.startswith("type") else f"type: {[*model_file.TYPES][0]}\n"
     file.write_text(kind + text)
     with pytest.raises(CatalogueError) as caught:
         read_specs(file)

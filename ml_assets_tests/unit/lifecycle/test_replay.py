@@ -8,8 +8,16 @@ from typing import Any
 import pytest
 
 from ml_assets.lifecycle.replay import Answer, replay
-from ml_assets.records.plan import Arm
+from ml_assets.records.plan import Arm, Signature
 from ml_assets_tests.kits.cli import deploy_small_model
+from ml_assets_tests.kits.task_versions import (
+    CLASSES,
+    DEMAND,
+    ROWS,
+    TICKETS,
+    answers,
+    write_version,
+)
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +84,21 @@ def test_a_version_that_takes_forever_is_given_up(version: tuple[Path, Arm]) -> 
     bundle, arm = version
     done = replay(bundle, arm, [body(age=1.0, sex="f")], timeout=0.01)
     assert done == ([], "not done within 0.01 s")
+
+
+@pytest.mark.parametrize("signature", [TICKETS, DEMAND], ids=["classes", "numbers"])
+def test_versions_of_other_tasks_are_replayed(
+    signature: Signature, tmp_path: Path
+) -> None:
+    arm = write_version(tmp_path, "v", signature)
+    expected = answers(tmp_path, arm, ROWS)
+    given = [body(**row) for row in ROWS]
+    done = replay(tmp_path / arm.bundle, arm, given)
+    assert done.crash == ""
+    if signature is DEMAND:
+        assert [item.value for item in done.answers] == expected
+        assert {(item.p, item.label) for item in done.answers} == {(None, None)}
+        return
+    for item, answer in zip(done.answers, expected, strict=True):
+        assert item.p == max(answer)
+        assert item.label == CLASSES[answer.index(max(answer))]

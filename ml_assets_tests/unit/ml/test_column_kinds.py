@@ -14,7 +14,7 @@ from ml_assets.ml.prepare import prepare
 from ml_assets.ml.schema import signature_columns
 from ml_assets.ml.sources import SourceError, join, part_names, read_part, read_source
 from ml_assets.ml.tables import content_hash, tidy
-from ml_assets.ml.training import probabilities, train
+from ml_assets.ml.training import train
 from ml_assets.serving.requests.values import clean
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.source import SourceSpec
@@ -163,6 +163,6 @@ def test_codes_stay_texts_from_training_to_requests_and_the_command(
     file = io.BytesIO(b"zip\n8001\n01234\n1234\n")
     rows = [row["zip"] for row in read_rows(file, "csv", [column])]
     assert rows == ["8001", "01234", "1234"]
-    scores = probabilities(trained.pipeline, pd.DataFrame({"zip": rows}))
+    scores = trained.task.answers(trained.pipeline, pd.DataFrame({"zip": rows}))
     assert scores[0] > 0.9 > 0.1 > scores[2]
     assert scores[1] != scores[2] or column.categories == ("1234", "3011", "8001")

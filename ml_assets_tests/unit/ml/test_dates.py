@@ -13,7 +13,7 @@ from ml_assets.ml.prepare import prepare
 from ml_assets.ml.profile import profile
 from ml_assets.ml.schema import signature_columns
 from ml_assets.ml.sources import SourceError, read_source
-from ml_assets.ml.training import probabilities, train
+from ml_assets.ml.training import train
 from ml_assets.records.plan import Signature
 from ml_assets.serving.compiler.columns import NotCompiled, read_encoding
 from ml_assets.spec.model import ModelSpec
@@ -73,12 +73,14 @@ def test_a_model_learns_from_dates_and_answers_alike_once_packaged(
     trained = train(prepared.table, model)
 
     assert prepared.notes == [] and trained.inputs == ["fee", "opened"]
-    scores = probabilities(trained.pipeline, trained.x_test)
+    scores = trained.task.answers(trained.pipeline, trained.x_test)
     known = trained.x_test["opened"].notna().to_numpy()
     assert ((scores > 0.5) == trained.y_test)[known].mean() > 0.9
     loaded = load_skops(dump_skops(trained.pipeline))
-    np.testing.assert_array_equal(probabilities(loaded, trained.x_test), scores)
-    alone = [probabilities(loaded, trained.x_test.iloc[[row]])[0] for row in range(20)]
+    np.testing.assert_array_equal(trained.task.answers(loaded, trained.x_test), scores)
+    alone = [
+        trained.task.answers(loaded, trained.x_test.iloc[[row]])[0] for row in range(20)
+    ]
     np.testing.assert_allclose(alone, scores[:20], rtol=1e-12)
 
 

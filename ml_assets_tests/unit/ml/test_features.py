@@ -13,11 +13,11 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression
 
-from ml_assets.ml.classes import encode_target
 from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.features import DeriveColumns, build_pipeline
 from ml_assets.ml.frames import plain_texts
 from ml_assets.ml.prepare import input_columns, prepare
+from ml_assets.ml.tasks import encode_target
 from ml_assets.spec.model import FeaturesSpec
 
 NAN = np.nan
@@ -115,7 +115,7 @@ def test_useless_columns_and_unlabelled_rows_are_left_out_with_a_note():
         "column 'same' left out: every value is 'x'",
         "column 'empty' left out: every value is missing",
     ]
-    assert prepared.labels.y.tolist() == [0, 1, 0]
+    assert prepared.target.y.tolist() == [0, 1, 0]
 
 
 def test_a_dropped_column_can_be_kept_beside_the_inputs(frame):
@@ -184,14 +184,14 @@ def test_the_target_becomes_zero_and_one(values, positive, expected, labels, dty
     )
 
     assert found.y.tolist() == expected
-    assert (found.negative, found.positive) == labels
+    assert found.task.labels == labels
 
 
 @pytest.mark.parametrize(
     "values, positive, message",
     [
         (["a", "a"], None, "must have two values, found 1: 'a'"),
-        (["a", "b", "c"], None, "must have two values, found 3: 'a', 'b', 'c'"),
+        (["a", "b", "c"], "a", "must have two values, found 3: 'a', 'b', 'c'"),
         (["a", "b"], "c", "has no value 'c'; it has 'a' and 'b'"),
     ],
 )

@@ -56,8 +56,8 @@ def test_pieces_give_the_same_table_and_notes(raw, spec):
 
     pd.testing.assert_frame_equal(found.table, expected.table)
     assert (found.inputs, found.notes) == (expected.inputs, expected.notes)
-    np.testing.assert_array_equal(found.labels.y, expected.labels.y)
-    assert found.labels.positive == expected.labels.positive
+    np.testing.assert_array_equal(found.target.y, expected.target.y)
+    assert found.target.task == expected.target.task
 
 
 def test_a_column_that_is_kept_beside_the_inputs_stays(raw):
@@ -100,4 +100,4 @@ def test_rows_without_a_target_are_left_out_and_reported_alike(target, labels, c
     assert whole.table["y"].tolist() == joined.table["y"].tolist() == labels
     assert whole.notes == joined.notes == ["2 rows without 'y' left out"]
     assert content_hash(whole.table) == content_hash(joined.table)
-    assert {whole.labels.positive, whole.labels.negative} == {*labels}
+    assert {*whole.target.task.labels} == {*labels}

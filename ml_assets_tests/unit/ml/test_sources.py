@@ -363,7 +363,9 @@ def test_bundled_data_has_readable_names_and_labels(
 
 
 def test_an_unknown_bundled_data_set_gets_the_list() -> None:
-    with pytest.raises(ValueError, match="breast_cancer, iris, wine, found 'titanic'"):
+    with pytest.raises(
+        ValueError, match="breast_cancer, diabetes, digits, iris, wine, found 'titanic'"
+    ):
         SourceSpec(type="sklearn", dataset="titanic")
 
 

@@ -152,7 +152,7 @@ def test_rows_of_one_moment_stay_together():
         (["soon", "later"], [0, 1], "must hold numbers or ISO dates"),
         ([np.nan, np.nan], [0, 1], "column 'when' has no value"),
         ([1, 1], [0, 1], "gives 0 training rows and 2 test rows"),
-        ([1, 2, 3], [0, 0, 1], "leaves one class to train on"),
+        ([1, 2, 3], [0, 0, 1], "leaves no row of the class 1 to train on"),
     ],
 )
 def test_a_split_that_nothing_could_be_learnt_from_is_refused(moments, y, message):
@@ -199,8 +199,8 @@ def test_a_split_by_file_needs_its_rows():
     "held, positive, message",
     [
         (9, 4, "gives 9 test rows of 100, expected at least 10 .split.minimum.rows"),
-        (20, 1, "gives 1 test row of the positive class, expected at least 2"),
-        (20, 20, "gives 0 test rows of the negative class, expected at least 2"),
+        (20, 1, "gives 1 test row of the class 1, expected at least 2"),
+        (20, 20, "gives 0 test rows of the class 0, expected at least 2"),
         (10, 2, None),
     ],
 )

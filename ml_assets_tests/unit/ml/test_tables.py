@@ -104,15 +104,13 @@ def test_a_target_with_two_values_is_accepted(target: list[Any]) -> None:
         ({"y": ["a", "b"]}, "there is no column beside the target 'y'"),
         (
             {"x": [1, 2], "y": ["a", "a"]},
-            "column 'y' has 1 value ('a'); a binary classifier needs 2",
-        ),
-        (
-            {"x": [1, 2, 3], "y": ["a", "c", "b"]},
-            "column 'y' has 3 values ('a', 'b', 'c'); a binary classifier needs 2",
+            "column 'y' has 1 value ('a'); a classification target needs at least 2 and"
+            " at most 64",
         ),
         (
             {"x": range(2000), "y": range(2000)},
-            "column 'y' has 2,000 values; a binary classifier needs 2",
+            "column 'y' has 2,000 values; a classification target needs at least 2 and"
+            " at most 64",
         ),
         (
             {"x": [1, 2, 3], "y": ["a", None, "b"]},
@@ -211,3 +209,9 @@ def test_the_hash_is_the_same_in_every_process() -> None:
     here = content_hash(tidy(pd.DataFrame({"a": [1.5, np.nan], "b": ["y", "x"]})))
     assert run.stdout.strip() == here
     assert len(here) == 64
+
+
+def test_three_classes_and_many_numbers_are_targets():
+    check_target(tidy(pd.DataFrame({"x": [1, 2, 3], "y": ["a", "c", "b"]})), "y")
+    numbers = tidy(pd.DataFrame({"x": range(200), "y": range(200)}))
+    check_target(numbers, "y", kind="regression")

@@ -10,7 +10,7 @@ from threadpoolctl import threadpool_info
 from ml_assets.ml.estimators import EstimatorError, make_estimator
 from ml_assets.ml.prepare import prepare
 from ml_assets.ml.split import SplitError
-from ml_assets.ml.training import probabilities, train
+from ml_assets.ml.training import train
 from ml_assets.spec.model import EstimatorSpec, ModelSpec
 
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
@@ -70,7 +70,7 @@ def test_any_classifier_learns_and_repeats_itself(table, estimator):
     assert first.inputs == ["months", "fee", "plan", "week"]
     # A row is on its side by its content, so that their number is about a fifth of 600.
     assert 80 <= first.test.sum() <= 160
-    assert {first.negative, first.positive} == {"no", "yes"}
+    assert {*first.task.labels} == {"no", "yes"}
     assert first.seconds > 0
 
 
@@ -95,7 +95,7 @@ def test_probabilities_are_those_of_the_pipeline(table):
     trained = train(table, model_spec(estimator={"type": LOGISTIC}))
 
     np.testing.assert_array_equal(
-        probabilities(trained.pipeline, trained.x_test),
+        trained.task.answers(trained.pipeline, trained.x_test),
         trained.pipeline.predict_proba(trained.x_test)[:, 1],
     )
 
@@ -110,7 +110,7 @@ def test_the_held_out_rows_are_not_learnt_from(table):
 
     again = train(
         flipped,
-        spec.model_copy(update={"positive": trained.positive}),
+        spec.model_copy(update={"positive": trained.task.labels[1]}),
         test=trained.test,
     )
 
@@ -148,7 +148,7 @@ def test_a_given_random_state_is_kept():
         (
             "sklearn.linear_model.LinearRegression",
             {},
-            "not the import path of a scikit-learn",
+            "is not a scikit-learn classifier",
         ),
         ("sklearn.base.clone", {}, "not the import path of a scikit-learn"),
         ("sklearn.svm.LinearSVC", {}, "gives no probabilities"),
@@ -282,5 +282,5 @@ def test_no_fold_of_a_search_divides_a_group(table, kind, monkeypatch):
 def test_held_out_rows_that_leave_one_class_are_refused(table):
     spec = model_spec(estimator={"type": LOGISTIC})
 
-    with pytest.raises(SplitError, match="leaves one class"):
+    with pytest.raises(SplitError, match="leaves no row of the class 'yes'"):
         train(table, spec, test=(table["left"] == "yes").to_numpy())

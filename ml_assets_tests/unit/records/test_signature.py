@@ -4,9 +4,10 @@ import functools
 import itertools
 import json
 
+import msgspec
 import pytest
 
-from ml_assets.records.plan import Column, Signature, ignored
+from ml_assets.records.plan import Column, Signature, encode, ignored
 from ml_assets.records.signature import incompatibilities, widened
 from ml_assets.serving.requests.decoder import RowDecoder
 from ml_assets.serving.requests.problems import Problem
@@ -234,3 +235,77 @@ def test_no_value_of_a_category_is_reported():
     then = of(column("string", categories=("Jane Doe", "John Doe")))
     (fault,) = incompatibilities(of(column("string", categories=("a", "b"))), then)
     assert "Doe" not in fault
+
+
+def test_a_signature_written_before_there_were_tasks_is_binary():
+    written = b'{"columns":[],"target":"y","negative":"no","positive":"yes"}'
+    signature = msgspec.json.decode(written, type=Signature)
+    assert signature.task == "binary" and signature.labels == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("kind", "labels"),
+    [
+        ({"task": "multiclass", "classes": ("b", "a", "c")}, ("b", "a", "c")),
+        ({"task": "regression"}, ()),
+    ],
+)
+def test_a_signature_of_another_task_is_read_as_it_was_written(kind, labels):
+    signature = Signature(columns=(column(),), target="y", **kind)
+    assert msgspec.json.decode(encode(signature), type=Signature) == signature
+    assert signature.labels == labels
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {},
+        {"negative": 0, "positive": 1, "classes": (0, 1)},
+        {"task": "multiclass", "classes": ("a",)},
+        {"task": "multiclass", "classes": ("a", "b", "a")},
+        {"task": "regression", "negative": 0, "positive": 1},
+        {"task": "regression", "classes": ("a", "b")},
+    ],
+)
+def test_labels_that_the_task_does_not_have_are_refused(wrong):
+    with pytest.raises(ValueError, match="a signature of task .* expected two labels"):
+        Signature(columns=(), target="y", **wrong)
+
+
+@pytest.mark.parametrize(
+    ("new", "before", "fault"),
+    [
+        (
+            {"task": "multiclass", "classes": ("a", "b", "c")},
+            {"negative": "a", "positive": "b"},
+            "its task is multiclass, and binary until now",
+        ),
+        (
+            {"task": "multiclass", "classes": ("a", "b", "c", "d")},
+            {"task": "multiclass", "classes": ("a", "b", "c")},
+            "its class 'd' was none until now",
+        ),
+        (
+            {"task": "multiclass", "classes": ("a", "b")},
+            {"task": "multiclass", "classes": ("a", "b", "c")},
+            "the class 'c' is none of its classes any more",
+        ),
+        (
+            {"task": "multiclass", "classes": ("b", "a", "c")},
+            {"task": "multiclass", "classes": ("a", "b", "c")},
+            "its classes are in the order ['b', 'a', 'c'], and ['a', 'b', 'c'] until"
+            " now",
+        ),
+    ],
+)
+def test_answers_of_another_kind_are_found(new, before, fault):
+    new, before = (Signature(columns=(), target="y", **k) for k in (new, before))
+    assert incompatibilities(new, before) == (fault,)
+
+
+def test_classes_spelt_otherwise_are_the_same():
+    first, second = (
+        Signature(columns=(), target="y", task="multiclass", classes=classes)
+        for classes in ((1, 2, 3), ("1", "2", "3"))
+    )
+    assert incompatibilities(second, first) == ()

@@ -6,13 +6,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from ml_assets.ml.classes import Classes
+from ml_assets.ml.tasks import Binary
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.pinned import (
-    pin_classes,
     pin_identity,
-    pinned_classes,
+    pin_task,
     pinned_identity,
+    pinned_task,
 )
 
 pytestmark = pytest.mark.usefixtures("database")
@@ -31,19 +31,19 @@ def raw(*columns: str) -> pd.DataFrame:
 
 
 def test_the_first_classes_count() -> None:
-    assert pinned_classes(spec()) is None
-    assert pin_classes(spec(), Classes("no", "yes")) == Classes("no", "yes")
-    assert pin_classes(spec(), Classes("yes", "no")) == Classes("no", "yes")
-    assert pinned_classes(spec(target="left")) is None
-    assert pin_classes(spec(target="left"), Classes(0, 1)) == Classes(0, 1)
-    assert pinned_classes(spec(target="left")) == Classes(0, 1)
+    assert pinned_task(spec()) is None
+    assert pin_task(spec(), Binary("no", "yes")) == Binary("no", "yes")
+    assert pin_task(spec(), Binary("yes", "no")) == Binary("no", "yes")
+    assert pinned_task(spec(target="left")) is None
+    assert pin_task(spec(target="left"), Binary(0, 1)) == Binary(0, 1)
+    assert pinned_task(spec(target="left")) == Binary(0, 1)
 
 
 def test_two_first_trainings_use_the_same_classes() -> None:
-    given = [Classes("no", "yes"), Classes("yes", "no")] * 4
+    given = [Binary("no", "yes"), Binary("yes", "no")] * 4
     with ThreadPoolExecutor(4) as pool:
-        found = {*pool.map(lambda one: pin_classes(spec(), one), given)}
-    assert found == {pinned_classes(spec())}
+        found = {*pool.map(lambda one: pin_task(spec(), one), given)}
+    assert found == {pinned_task(spec())}
 
 
 def test_a_column_that_is_added_identifies_no_row() -> None:

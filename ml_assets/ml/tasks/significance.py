@@ -4,6 +4,8 @@ Each test is one-sided and on the same rows: how probable is it that an answer w
 knows nothing of a row would be as good as this.
 """
 
+from collections.abc import Callable, Mapping
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
@@ -12,6 +14,8 @@ Floats = NDArray[np.float64]
 Outcomes = NDArray[np.int64]
 
 RANKING = "ranking"
+# Shuffles of a permutation test; its least p-value is the inverse of one more.
+SHUFFLES = 199
 
 
 def p_values(y: Outcomes, p: Floats, threshold: float) -> dict[str, float]:
@@ -49,7 +53,7 @@ def p_values(y: Outcomes, p: Floats, threshold: float) -> dict[str, float]:
     predicted = (p > threshold).astype(np.int64)
     right = predicted * y
     values = (
-        _mcnemar(predicted == y, y == int(2 * y.sum() > len(y))),
+        mcnemar(predicted == y, y == int(2 * y.sum() > len(y))),
         float(stats.fisher_exact(_table(y, predicted), alternative="greater").pvalue),
         _ratio_is_higher((2 * right, predicted + y), (2 * y, 1 + y)),
         _ratio_is_higher((right, predicted), (y, np.ones_like(y))),
@@ -66,7 +70,7 @@ def _table(y: Outcomes, predicted: Outcomes) -> NDArray[np.int64]:
     return np.asarray(counts.reshape(2, 2))
 
 
-def _mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
+def mcnemar(one: NDArray[np.bool_], other: NDArray[np.bool_]) -> float:
     """Of the rows that only one of two gets right, whether one has more than half."""
     better, worse = int((one & ~other).sum()), int((other & ~one).sum())
     if better == 0:
@@ -91,3 +95,42 @@ def _ratio_is_higher(
     if error == 0:
         return 1.0
     return float(stats.norm.sf((ratios[0] - ratios[1]) / error))
+
+
+def lower_losses(one: Floats, other: Floats) -> float:
+    """Whether one mean loss is below another on the same rows (paired t-test).
+
+    Examples
+    --------
+    >>> losses = np.linspace(0, 1, 50)
+    >>> lower_losses(losses / 2, losses) < 0.001, lower_losses(losses, losses)
+    (True, 1.0)
+    """
+    difference = one - other
+    if len(difference) < 2 or not difference.std():
+        # The same difference in every row is no chance, and none at all is nothing.
+        return 0.0 if len(difference) > 1 and difference[0] < 0 else 1.0
+    return float(stats.ttest_1samp(difference, 0, alternative="less").pvalue)
+
+
+def permutation_p_values(
+    rows: int,
+    observed: Mapping[str, float],
+    shuffled: Callable[[NDArray[np.int64]], Mapping[str, float]],
+) -> dict[str, float]:
+    """How probable metrics as high are, if the truth is in any order (Good, 2005).
+
+    Parameters
+    ----------
+    observed : mapping of str to float
+        The metrics; higher is better, and NaN shows nothing: 1.
+    shuffled : callable
+        Takes an order of the rows' truth and gives the metrics.
+    """
+    random = np.random.default_rng(0)
+    as_good = dict.fromkeys(observed, 0)
+    for _ in range(SHUFFLES):
+        found = shuffled(random.permutation(rows))
+        for name, value in observed.items():
+            as_good[name] += not found[name] < value
+    return {name: (1 + count) / (1 + SHUFFLES) for name, count in as_good.items()}

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from ml_assets.ml.evaluation import evaluate
 from ml_assets.ml.gate import Gate
-from ml_assets.ml.significance import p_values
+from ml_assets.ml.tasks.binary_metrics import evaluate
+from ml_assets.ml.tasks.significance import p_values
 from ml_assets.spec.gate import GateSpec
 
 

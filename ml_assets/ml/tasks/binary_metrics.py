@@ -1,7 +1,7 @@
 """How well probabilities agree with what happened: the figures of a version."""
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,12 +9,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from ml_assets.ml.gate_figures import GateFigures, Group, without_nan
 from ml_assets.ml.intervals import wilson
-from ml_assets.ml.significance import p_values
 from ml_assets.ml.slices import groups_of
+from ml_assets.ml.tasks.calibration import CalibrationBin, bins_of, calibration_error
+from ml_assets.ml.tasks.significance import p_values
+from ml_assets.ml.tasks.task import Evaluation
 
-CALIBRATION_BINS = 10
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.int64]
 
@@ -30,17 +30,6 @@ class Confusion:
 
 
 @dataclass(frozen=True)
-class CalibrationBin:
-    """Rows whose probability is from `low` to `high`; NaN where there are none."""
-
-    low: float
-    high: float
-    n: int
-    mean_probability: float
-    positive_rate: float
-
-
-@dataclass(frozen=True)
 class SliceRow:
     """Figures of one group of the test rows."""
 
@@ -53,64 +42,37 @@ class SliceRow:
 
 
 @dataclass(frozen=True)
-class Evaluation:
+class BinaryEvaluation(Evaluation):
     """The figures of one version on one set of test rows.
 
     Attributes
     ----------
-    n, positives : int
-        Test rows, and those of class 1.
-    threshold : float
-        A row is predicted 1 when its probability exceeds it.
     metrics : dict of str to float
         ``accuracy``, ``balanced_accuracy``, ``roc_auc``, ``average_precision``,
         ``log_loss``, ``brier``, ``f1``, ``precision``, ``recall`` and
-        ``calibration_error`` (expected calibration error over ten bins). NaN where the
-        rows do not define one.
+        ``calibration_error`` (expected calibration error over ten bins).
     majority : dict of str to float
-        What the best constant answer would give: of always saying one class and always
-        saying the other, whichever the metric likes more.
+        Of always saying one class and always saying the other, whichever the metric
+        likes more.
     chance : dict of str to float
-        How probable it is that an answer which knows nothing of a row is as good
-        (see `~ml_assets.ml.significance.p_values`).
+        See `~ml_assets.ml.tasks.significance.p_values`.
+    slices : tuple of SliceRow
+    positives : int
+        Rows of class 1.
+    threshold : float
+        A row is predicted 1 when its probability exceeds it.
     accuracy_interval : tuple of float
         Wilson's 95 % interval.
     confusion : Confusion, optional
         None where a probability is NaN.
     calibration : tuple of CalibrationBin
-    slices : tuple of SliceRow
     """
 
-    n: int
     positives: int
     threshold: float
-    metrics: dict[str, float]
-    majority: dict[str, float]
-    chance: dict[str, float]
     accuracy_interval: tuple[float, float]
     confusion: Confusion | None
     calibration: tuple[CalibrationBin, ...]
-    slices: tuple[SliceRow, ...]
-
-    def gate_figures(self, **champion: Any) -> GateFigures:
-        """The figures for the gate; `champion` gives those of the champion, by name."""
-        slices: dict[str, dict[str, Group]] = {}
-        for row in self.slices:
-            groups = slices.setdefault(row.column, {})
-            groups[row.group] = Group(row.n, row.accuracy)
-        return GateFigures(
-            n=self.n,
-            metrics=self.metrics,
-            majority=self.majority,
-            chance=self.chance,
-            slices=slices,
-            **champion,
-        )
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON knows it; NaN becomes null."""
-        value: dict[str, Any] = without_nan(asdict(self))
-        return value
 
 
 def evaluate(
@@ -118,7 +80,7 @@ def evaluate(
     probability: Floats,
     slices: pd.DataFrame | None = None,
     threshold: float = 0.5,
-) -> Evaluation:
+) -> BinaryEvaluation:
     """Compare probabilities with the truth.
 
     Parameters
@@ -152,7 +114,7 @@ def evaluate(
             f" found {p.shape} and {y.shape}"
         )
     metrics = _metrics(y, p, threshold)
-    return Evaluation(
+    return BinaryEvaluation(
         n=len(y),
         positives=int(y.sum()),
         threshold=threshold,
@@ -161,7 +123,7 @@ def evaluate(
         chance=p_values(y, p, threshold),
         accuracy_interval=wilson(metrics["accuracy"], len(y)),
         confusion=None if np.isnan(p).any() else _confusion(y, p, threshold),
-        calibration=_calibration(y, p),
+        calibration=bins_of(y, p),
         slices=() if slices is None else _slices(y, p, slices, threshold),
     )
 
@@ -189,7 +151,7 @@ def _metrics(y: Outcomes, p: Floats, threshold: float) -> dict[str, float]:
         _ratio(2 * c.true_positive, 2 * c.true_positive + wrong),
         _ratio(c.true_positive, c.true_positive + c.false_positive),
         recall,
-        _calibration_error(y, p),
+        calibration_error(y, p),
     )
     return dict(zip(METRICS, values, strict=True))
 
@@ -245,29 +207,6 @@ def _best_constant(y: Outcomes, threshold: float) -> dict[str, float]:
 
 def _best(one: float, other: float) -> float:
     return other if math.isnan(one) or other > one else one
-
-
-def _calibration(y: Outcomes, p: Floats) -> tuple[CalibrationBin, ...]:
-    if np.isnan(p).any():
-        return ()
-    edges = np.linspace(0, 1, CALIBRATION_BINS + 1)
-    bins_of_rows = np.clip(
-        np.searchsorted(edges, p, side="right") - 1, 0, CALIBRATION_BINS - 1
-    )
-    bins = []
-    for number in range(CALIBRATION_BINS):
-        inside = bins_of_rows == number
-        n = int(inside.sum())
-        means = (p[inside].mean(), y[inside].mean()) if n else (math.nan, math.nan)
-        low, high = float(edges[number]), float(edges[number + 1])
-        bins.append(CalibrationBin(low, high, n, float(means[0]), float(means[1])))
-    return tuple(bins)
-
-
-def _calibration_error(y: Outcomes, p: Floats) -> float:
-    """Mean distance of predicted from seen rate, each bin weighted by its rows."""
-    bins = [item for item in _calibration(y, p) if item.n]
-    return sum(i.n * abs(i.mean_probability - i.positive_rate) for i in bins) / len(y)
 
 
 def _slices(

@@ -6,10 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.ml.classes import Classes, as_classes, encode_target
 from ml_assets.ml.cleaning import FeatureError
+from ml_assets.ml.tasks import Binary, encode_target
 
-YES = Classes("no", "yes")
+YES = Binary("no", "yes")
 
 
 def target(*values: Any) -> "pd.Series[Any]":
@@ -17,13 +17,13 @@ def target(*values: Any) -> "pd.Series[Any]":
 
 
 @pytest.mark.parametrize("share", [0.05, 0.47, 0.5, 0.53, 0.95])
-@pytest.mark.parametrize("pinned", [YES, Classes("yes", "no")])
+@pytest.mark.parametrize("pinned", [YES, Binary("yes", "no")])
 def test_the_positive_class_does_not_depend_on_which_is_rarer(
-    share: float, pinned: Classes
+    share: float, pinned: Binary
 ) -> None:
     column = pd.Series(np.where(np.arange(100) < share * 100, "yes", "no"))
     labels = encode_target(column, pinned=pinned)
-    assert labels.positive == pinned.positive
+    assert labels.task == pinned
     assert labels.y.tolist() == (column == pinned.positive).astype(int).tolist()
 
 
@@ -45,14 +45,14 @@ def test_the_positive_class_does_not_depend_on_which_is_rarer(
 def test_one_class_in_another_spelling_is_the_same_class(
     column: "pd.Series[Any]", negative: Any, positive: Any
 ) -> None:
-    pinned = Classes(negative, positive)
+    pinned = Binary(negative, positive)
     for given in (None, positive):
         labels = encode_target(column, given, pinned)
         assert labels.y.tolist() == [0, 1, 1]
         # Answers keep the spelling of the first training.
-        assert labels.classes == pinned
-        assert type(labels.positive) is type(positive)
-    assert as_classes(column, pinned).tolist() == [0, 1, 1]
+        assert labels.task == pinned
+        assert [*map(type, labels.task.labels)] == [type(negative), type(positive)]
+    assert pinned.encode(column).tolist() == [0, 1, 1]
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,18 @@ def test_a_class_that_comes_or_goes_is_named(
 
 def test_an_explicit_choice_wins_over_the_first_training() -> None:
     labels = encode_target(target("no", "yes", "no"), "no", YES)
-    assert (labels.positive, labels.y.tolist()) == ("no", [1, 0, 1])
+    assert labels.task == Binary("yes", "no")
+    assert labels.y.tolist() == [1, 0, 1]
 
 
 def test_renamed_classes_are_taken_where_the_yaml_says_the_positive() -> None:
     with pytest.raises(FeatureError, match="the key `positive`"):
         encode_target(target("stays", "leaves"), pinned=YES)
-    assert encode_target(target("stays", "leaves"), "leaves", YES).negative == "stays"
+    found = encode_target(target("stays", "leaves"), "leaves", YES)
+    assert found.task == Binary("stays", "leaves")
 
 
 def test_rows_of_one_class_are_scored_in_the_classes_of_a_version() -> None:
-    assert as_classes(target("no", "no"), YES).tolist() == [0, 0]
+    assert YES.encode(target("no", "no")).tolist() == [0, 0]
     with pytest.raises(FeatureError, match="has the value 'maybe'"):
-        as_classes(target("no", "maybe"), YES)
+        YES.encode(target("no", "maybe"))

@@ -5,9 +5,9 @@ import sys
 import numpy as np
 import pytest
 
-from ml_assets.ml.evaluation import evaluate
 from ml_assets.ml.importance import Importance
-from ml_assets.ml.plots.evaluation import confusion, plots, precision_recall, roc
+from ml_assets.ml.plots.binary import confusion, plots, precision_recall, roc
+from ml_assets.ml.tasks.binary_metrics import evaluate
 
 GENERATOR = np.random.default_rng(0)
 P = GENERATOR.random(3_000)

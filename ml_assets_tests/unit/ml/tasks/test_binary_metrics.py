@@ -10,16 +10,19 @@ from sklearn import metrics
 from sklearn.inspection import permutation_importance
 from sklearn.linear_model import LogisticRegression
 
-from ml_assets.ml.evaluation import METRICS, evaluate
 from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.importance import importances
 from ml_assets.ml.slices import groups_of
+from ml_assets.ml.tasks import Binary
+from ml_assets.ml.tasks.binary_metrics import METRICS, evaluate
 from ml_assets.spec.model import FeaturesSpec
 
 GENERATOR = np.random.default_rng(0)
 P = GENERATOR.random(500)
 Y = (GENERATOR.random(500) < P).astype(np.int64)
 NAN = math.nan
+
+BINARY = Binary(0, 1)
 
 
 @pytest.mark.parametrize(
@@ -203,12 +206,12 @@ def test_importance_ranks_the_column_that_decides_first():
     y = (frame["signal"] > 0).to_numpy(dtype=np.int64)
     pipeline = build_pipeline(frame, FeaturesSpec(), LogisticRegression()).fit(frame, y)
 
-    found = importances(pipeline, frame, y, rows=200)
+    found = importances(pipeline, frame, y, BINARY, rows=200)
 
     assert [item.column for item in found][0] == "signal"
     assert found[0].mean > 0.4 > abs(found[-1].mean)
-    assert found == importances(pipeline, frame, y, rows=200)
-    assert importances(pipeline, frame, np.zeros(n, dtype=np.int64)) == []
+    assert found == importances(pipeline, frame, y, BINARY, rows=200)
+    assert importances(pipeline, frame, np.zeros(n, dtype=np.int64), BINARY) == []
 
 
 def test_importance_is_that_of_scikit_learn():
@@ -224,7 +227,8 @@ def test_importance_is_that_of_scikit_learn():
     y = (score + GENERATOR.normal(size=n) > 1).to_numpy(dtype=np.int64)
     pipeline = build_pipeline(frame, FeaturesSpec(), LogisticRegression()).fit(frame, y)
 
-    found = {item.column: item for item in importances(pipeline, frame, y, repeats=50)}
+    shuffled = importances(pipeline, frame, y, BINARY, repeats=50)
+    found = {item.column: item for item in shuffled}
     theirs = permutation_importance(
         pipeline, frame, y, scoring="roc_auc", n_repeats=50, random_state=1
     )

@@ -1,21 +1,18 @@
-"""Plots of an evaluation: ROC, precision and recall, calibration, importance."""
+"""Plots of a binary evaluation: ROC, precision and recall, calibration, confusion."""
 
 import math
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from ml_assets.ml.classes import Label
-from ml_assets.ml.evaluation import Evaluation
 from ml_assets.ml.importance import Importance
+from ml_assets.ml.plots.parts import importance_bars, thinned, undefined, unit_axes
 from ml_assets.ml.plots.style import BLUE, GREY, ORANGE, figure_of, png, short
+from ml_assets.ml.tasks.binary_metrics import BinaryEvaluation
+from ml_assets.records.plan import Label
 
-MAX_POINTS = 1_000
-MAX_BARS = 15
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.int64]
 
@@ -23,7 +20,7 @@ Outcomes = NDArray[np.int64]
 def plots(
     y: Outcomes,
     probability: Floats,
-    evaluation: Evaluation,
+    evaluation: BinaryEvaluation,
     importance: Sequence[Importance],
     labels: tuple[Label, Label] = (0, 1),
 ) -> dict[str, bytes]:
@@ -35,7 +32,7 @@ def plots(
         The truth as 0 and 1.
     probability : ndarray of shape (n_rows,)
         Of class 1.
-    evaluation : Evaluation
+    evaluation : BinaryEvaluation
         The figures of the same rows.
     importance : sequence of Importance
         The most important first.
@@ -54,51 +51,55 @@ def plots(
         "calibration": calibration(evaluation),
         "confusion": confusion(evaluation, labels),
         "probabilities": probabilities(y, probability, labels),
-        "importance": importance_bars(importance),
+        "importance": importance_bars(
+            importance, "Loss of ROC AUC when the column is shuffled"
+        ),
     }
 
 
-def roc(y: Outcomes, probability: Floats, evaluation: Evaluation) -> bytes:
+def roc(y: Outcomes, probability: Floats, evaluation: BinaryEvaluation) -> bytes:
     """True positive rate against false positive rate."""
     value = evaluation.metrics["roc_auc"]
     figure, axes = figure_of(f"ROC curve (area {_figures(value)})")
-    _unit_axes(axes, "False positive rate", "True positive rate")
+    unit_axes(axes, "False positive rate", "True positive rate")
     if math.isnan(value):
-        return _without_curve(figure, axes)
+        return undefined(figure, axes)
     x, height, _ = roc_curve(y, probability)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="chance")
-    axes.plot(*_thinned(x, height), color=BLUE, linewidth=2, label="this version")
+    axes.plot(*thinned(x, height), color=BLUE, linewidth=2, label="this version")
     axes.legend(loc="lower right", frameon=False)
     return png(figure)
 
 
-def precision_recall(y: Outcomes, probability: Floats, evaluation: Evaluation) -> bytes:
+def precision_recall(
+    y: Outcomes, probability: Floats, evaluation: BinaryEvaluation
+) -> bytes:
     """Precision against recall."""
     value = evaluation.metrics["average_precision"]
     figure, axes = figure_of(
         f"Precision and recall (average precision {_figures(value)})"
     )
-    _unit_axes(axes, "Recall", "Precision")
+    unit_axes(axes, "Recall", "Precision")
     if math.isnan(value):
-        return _without_curve(figure, axes)
+        return undefined(figure, axes)
     precision, recall, _ = precision_recall_curve(y, probability)
     rate = evaluation.positives / evaluation.n
     chance = f"chance ({rate:.1%} positive)"
     axes.axhline(rate, color=GREY, linestyle="--", label=chance)
-    curve = _thinned(recall, precision)
+    curve = thinned(recall, precision)
     axes.step(*curve, where="post", color=BLUE, linewidth=2, label="this version")
     axes.legend(loc="lower left", frameon=False)
     return png(figure)
 
 
-def calibration(evaluation: Evaluation) -> bytes:
+def calibration(evaluation: BinaryEvaluation) -> bytes:
     """Rate of positives against predicted probability, bin by bin."""
     error = evaluation.metrics["calibration_error"]
     figure, axes = figure_of(f"Calibration (expected error {_figures(error)})")
-    _unit_axes(axes, "Mean predicted probability", "Share of positives")
+    unit_axes(axes, "Mean predicted probability", "Share of positives")
     bins = [item for item in evaluation.calibration if item.n]
     if not bins:
-        return _without_curve(figure, axes)
+        return undefined(figure, axes)
     x, height = zip(*((item.mean_probability, item.positive_rate) for item in bins))
     most = max(item.n for item in bins)
     sizes = [20 + 180 * item.n / most for item in bins]
@@ -110,7 +111,9 @@ def calibration(evaluation: Evaluation) -> bytes:
     return png(figure)
 
 
-def confusion(evaluation: Evaluation, labels: tuple[Label, Label] = (0, 1)) -> bytes:
+def confusion(
+    evaluation: BinaryEvaluation, labels: tuple[Label, Label] = (0, 1)
+) -> bytes:
     """Rows by truth and prediction."""
     figure, axes = figure_of(
         f"Confusion at probability > {evaluation.threshold:g} ({evaluation.n:,} rows)"
@@ -119,7 +122,7 @@ def confusion(evaluation: Evaluation, labels: tuple[Label, Label] = (0, 1)) -> b
     axes.set_ylabel("True")
     c = evaluation.confusion
     if c is None:
-        return _without_curve(figure, axes)
+        return undefined(figure, axes)
     counts = np.array(
         [[c.true_negative, c.false_positive], [c.false_negative, c.true_positive]]
     )
@@ -162,43 +165,6 @@ def probabilities(
     axes.set_ylabel("Rows of the class (%)")
     axes.legend(frameon=False)
     return png(figure)
-
-
-def importance_bars(importance: Sequence[Importance]) -> bytes:
-    """ROC AUC lost by shuffling each column, for the 15 that matter most."""
-    shown = list(reversed(importance[:MAX_BARS]))
-    figure, axes = figure_of("Permutation importance of raw columns")
-    axes.set_xlabel("Loss of ROC AUC when the column is shuffled")
-    if not shown:
-        return _without_curve(figure, axes)
-    names = [short(item.column) for item in shown]
-    positions = np.arange(len(shown))
-    spread = [item.std for item in shown]
-    means = [item.mean for item in shown]
-    axes.barh(positions, means, xerr=spread, color=BLUE, ecolor=GREY, capsize=2)
-    axes.set_yticks(positions, names)
-    axes.axvline(0, color="black", linewidth=0.8)
-    axes.grid(False, axis="y")
-    return png(figure)
-
-
-def _unit_axes(axes: Axes, x: str, y: str) -> None:
-    axes.set_xlim(-0.01, 1.01)
-    axes.set_ylim(-0.01, 1.03)
-    axes.set_xlabel(x)
-    axes.set_ylabel(y)
-
-
-def _without_curve(figure: Figure, axes: Axes) -> bytes:
-    text = "not defined: the rows have one class only,\nor a probability is NaN"
-    axes.text(0.5, 0.5, text, color=GREY, ha="center", transform=axes.transAxes)
-    return png(figure)
-
-
-def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
-    """At most a thousand points; more cannot be seen at this size."""
-    chosen = np.linspace(0, len(x) - 1, min(len(x), MAX_POINTS)).astype(int)
-    return x[chosen], y[chosen]
 
 
 def _figures(value: float) -> str:

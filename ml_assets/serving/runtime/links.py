@@ -1,0 +1,161 @@
+"""From the sums of a model to its answer, bit for bit as in scikit-learn.
+
+Each is the same numpy operation on an array of the same layout, so that no bit differs:
+a sum over the classes is added up in another order where the classes are contiguous.
+"""
+
+from collections.abc import Callable
+from math import exp
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_assets.records.plan import Task
+from ml_assets.serving.runtime.program import LinkName, Program, check
+
+Floats = NDArray[np.float64]
+
+LINKS: dict[Task, tuple[LinkName, ...]] = {
+    "binary": ("logit", "mean"),
+    "multiclass": ("softmax", "shares", "mean"),
+    "regression": ("identity", "exp", "mean"),
+}
+
+
+class Link(Protocol):
+    """Turns sums into answers."""
+
+    def one(self, total: Any) -> Any:
+        """The answer for the sum of one row: a number, or an array of shape (k,)."""
+        ...
+
+    def many(self, totals: Floats) -> Floats:
+        """The answers for the sums of n rows, of shape (n,) or (n, k)."""
+        ...
+
+
+def link_of(program: Program) -> Link:
+    """The link that a program names."""
+    if program.outputs > 1:
+        return _ClassLink(program)
+    if program.link in ("identity", "exp"):
+        return _ValueLink(program.link == "exp")
+    return _ProbabilityLink(program)
+
+
+def logistic(value: float) -> float:
+    """``1 / (1 + exp(-value))`` with the exponential of the C library, as scipy has it.
+
+    numpy's own exponential is vectorised and may differ in the last bit.
+    """
+    try:
+        return 1.0 / (1.0 + exp(-value))
+    except OverflowError:
+        return 0.0
+
+
+def _logistic(values: Floats) -> Floats:
+    """`logistic` of each value."""
+    try:
+        powers = np.fromiter(map(exp, (-values).tolist()), np.float64, len(values))
+    except OverflowError:
+        return np.array([logistic(value) for value in values.tolist()])
+    return 1.0 / (1.0 + powers)
+
+
+class _ProbabilityLink:
+    """``logit`` or ``mean``, and the complement of it."""
+
+    def __init__(self, program: Program) -> None:
+        self._is_logit = program.link == "logit"
+        self._count = float(program.count)
+        self._is_complement = program.complement
+
+    def one(self, total: float) -> float:
+        found = logistic(total) if self._is_logit else total / self._count
+        return 1.0 - found if self._is_complement else found
+
+    def many(self, totals: Floats) -> Floats:
+        if self._is_logit:
+            found = _logistic(totals)
+        else:
+            found = totals / self._count
+        return 1.0 - found if self._is_complement else found
+
+
+class _ValueLink:
+    """``identity`` or ``exp``, of numbers that may be any."""
+
+    def __init__(self, is_exp: bool) -> None:
+        self._is_exp = is_exp
+
+    def one(self, total: float) -> float:
+        return float(self.many(np.array([total]))[0]) if self._is_exp else total
+
+    def many(self, totals: Floats) -> Floats:
+        if not self._is_exp:
+            return totals
+        with np.errstate(over="ignore"):
+            found: Floats = np.exp(totals)
+        return found
+
+
+class _ClassLink:
+    """``softmax``, ``shares`` or ``mean`` over the classes of each row."""
+
+    def __init__(self, program: Program) -> None:
+        functions: dict[LinkName, Callable[[Floats], Floats]] = {
+            "softmax": softmax,
+            "shares": shares,
+            "mean": lambda totals: totals / float(program.count),
+        }
+        check(
+            program.link in functions, f"{program.link} is no link of several classes"
+        )
+        self._function = functions[program.link]
+        self._order = program.order or None
+        outputs = [*range(program.outputs)]
+        check(sorted(program.order or outputs) == outputs, "order is no permutation")
+
+    def one(self, total: Floats) -> Floats:
+        found: Floats = self.many(total.reshape(1, -1))[0]
+        return found
+
+    def many(self, totals: Floats) -> Floats:
+        found = self._function(totals)
+        return found if self._order is None else found[:, self._order]
+
+
+def softmax(totals: Floats) -> Floats:
+    """The exponentials of each row as parts of one, by numpy's own exponential.
+
+    Examples
+    --------
+    >>> softmax(np.array([[0.0, 0.0, 1e4]])).tolist()
+    [[0.0, 0.0, 1.0]]
+    """
+    found = totals.copy(order="K")
+    with np.errstate(all="ignore"):
+        found -= found.max(axis=1).reshape(-1, 1)
+        np.exp(found, out=found)
+        found /= found.sum(axis=1).reshape(-1, 1)
+    return found
+
+
+def shares(totals: Floats) -> Floats:
+    """The logistic function of each class as a part of their sum: one against the rest.
+
+    Examples
+    --------
+    >>> shares(np.array([[0.0, 0.0], [-1e4, -1e4]])).tolist()
+    [[0.5, 0.5], [0.5, 0.5]]
+    """
+    found = _logistic(totals.ravel()).reshape(totals.shape)
+    whole = found.sum(axis=1)
+    is_zero = whole == 0
+    if is_zero.any():
+        found[is_zero] = 1.0
+        whole[is_zero] = found[0].size
+    found /= whole.reshape(-1, 1)
+    return found

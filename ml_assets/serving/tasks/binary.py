@@ -1,0 +1,95 @@
+"""Two classes: the answer is the probability of the positive one."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_assets.records.plan import Label, Signature
+from ml_assets.serving.log.log_records import AnswerRecord, PredictionRecord
+from ml_assets.serving.tasks.classes import Labels
+from ml_assets.serving.tasks.protocol import AnswerHead, Head, Output
+
+PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
+
+
+class BinaryAnswers:
+    """See `ml_assets.serving.tasks.Answers` for the methods."""
+
+    def __init__(self, signature: Signature) -> None:
+        labels = Labels(signature.labels)
+        # scikit-learn takes the first class, the negative one, at exactly one half.
+        self._labels, self._texts = labels.values, labels.texts
+        self._find = labels.find
+        self.outputs: tuple[Output, ...] = (
+            Output("probability", "FP64"),
+            Output("label", labels.datatype),
+        )
+        self.label_names = labels.sentence
+        self.label_schema = labels.schema
+        self.label_example: Label = labels.values[-1]
+        self.schema: dict[str, Any] = {
+            "probability": PROBABILITY,
+            "label": labels.schema,
+        }
+
+    def checked_one(self, answer: float) -> float:
+        """The probability of one row."""
+        # A comparison with NaN is false, and NaN is not JSON.
+        if not 0.0 <= answer <= 1.0:
+            raise ArithmeticError("the version gave no probability")
+        return answer
+
+    def checked(self, answers: NDArray[np.float64]) -> list[float]:
+        """The probabilities of several rows."""
+        if not (answers.min() >= 0.0 and answers.max() <= 1.0):
+            raise ArithmeticError("the version gave no probability")
+        found: list[float] = answers.tolist()
+        return found
+
+    def labels(self, answers: list[float]) -> list[Label]:
+        """The positive class above one half, else the negative one."""
+        labels = self._labels
+        return [labels[answer > 0.5] for answer in answers]
+
+    def members(self, answer: float) -> str:
+        """``probability`` and ``label``."""
+        return f'"probability":{answer!r},"label":{self._texts[answer > 0.5]}'
+
+    def parts(
+        self, answers: list[float], texts: list[str], ends: str | list[str]
+    ) -> Sequence[str | list[str]]:
+        """``probability`` and ``label`` of several rows."""
+        labels = [f',"label":{text}' for text in self._texts]
+        if isinstance(ends, str):
+            # The end of a row and the start of the next are one text: fewer to join.
+            labels = [label + ends for label in labels]
+            tails = [labels[answer > 0.5] for answer in answers]
+        else:
+            tails = [
+                labels[answer > 0.5] + end
+                for answer, end in zip(answers, ends, strict=True)
+            ]
+        return '","probability":', texts, tails
+
+    def columns(self, answers: list[float]) -> dict[str, list[Any]]:
+        """``probability`` and ``label``."""
+        return {"probability": answers, "label": self.labels(answers)}
+
+    def named(self, answers: list[float]) -> list[float]:
+        """The probability of the positive class."""
+        return answers
+
+    def record(self, head: Head, answer: float, us: int) -> PredictionRecord:
+        """One prediction."""
+        return PredictionRecord(*head, answer, self._labels[answer > 0.5], us)
+
+    def records(self, head: AnswerHead, answers: msgspec.Raw, us: int) -> AnswerRecord:
+        """Several predictions."""
+        return AnswerRecord(*head, answers, self._labels, us)
+
+    def label(self, value: object) -> Label | None:
+        """One of the two labels."""
+        return self._find(value)

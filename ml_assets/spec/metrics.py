@@ -1,0 +1,88 @@
+"""The metrics that a gate may ask for: their tasks, and which direction is better."""
+
+from collections.abc import Collection
+from typing import Literal, NamedTuple
+
+Kind = Literal["classification", "regression"]
+Measure = Literal[
+    "accuracy", "balanced_accuracy", "roc_auc", "average_precision", "f1", "precision",
+    "recall", "f1_macro", "f1_weighted", "roc_auc_ovr", "log_loss",
+    "r2", "mae", "rmse", "median_ae", "mape", "pinball",
+]  # fmt: skip
+
+
+class Metric(NamedTuple):
+    """One metric.
+
+    Parameters
+    ----------
+    tasks : collection of str
+        The tasks that have it.
+    lower_is_better : bool
+        Whether a version must be below its limit, and not above.
+    """
+
+    tasks: Collection[str]
+    lower_is_better: bool = False
+
+    @property
+    def kinds(self) -> set[str]:
+        """What a model with one of its tasks asks for."""
+        return {
+            "regression" if task == "regression" else "classification"
+            for task in self.tasks
+        }
+
+
+_BINARY, _MULTICLASS, _REGRESSION = ("binary",), ("multiclass",), ("regression",)
+_CLASSES = _BINARY + _MULTICLASS
+METRICS: dict[str, Metric] = {
+    "accuracy": Metric(_CLASSES),
+    "balanced_accuracy": Metric(_CLASSES),
+    "roc_auc": Metric(_BINARY),
+    "average_precision": Metric(_BINARY),
+    "f1": Metric(_BINARY),
+    "precision": Metric(_BINARY),
+    "recall": Metric(_BINARY),
+    "f1_macro": Metric(_MULTICLASS),
+    "f1_weighted": Metric(_MULTICLASS),
+    "roc_auc_ovr": Metric(_MULTICLASS),
+    "log_loss": Metric(_MULTICLASS, lower_is_better=True),
+    "r2": Metric(_REGRESSION),
+    "mae": Metric(_REGRESSION, lower_is_better=True),
+    "rmse": Metric(_REGRESSION, lower_is_better=True),
+    "median_ae": Metric(_REGRESSION, lower_is_better=True),
+    "mape": Metric(_REGRESSION, lower_is_better=True),
+    "pinball": Metric(_REGRESSION, lower_is_better=True),
+}
+
+
+def metrics_of(kind: str) -> list[str]:
+    """The metrics of a task, or of all tasks of a kind.
+
+    Examples
+    --------
+    >>> metrics_of("regression")
+    ['r2', 'mae', 'rmse', 'median_ae', 'mape', 'pinball']
+    """
+    return [
+        name
+        for name, metric in METRICS.items()
+        if kind in metric.tasks or kind in metric.kinds
+    ]
+
+
+def lower_is_better(metric: str) -> bool:
+    """Whether a lower value of the metric is the better one."""
+    return metric in METRICS and METRICS[metric].lower_is_better
+
+
+def is_better(metric: str, value: float, other: float) -> bool:
+    """Whether a metric of `value` is strictly better than one of `other`; NaN is not.
+
+    Examples
+    --------
+    >>> is_better("accuracy", 0.9, 0.8), is_better("mae", 3.0, 2.0)
+    (True, False)
+    """
+    return value < other if lower_is_better(metric) else value > other

@@ -1,0 +1,160 @@
+"""Each task from YAML through training, evaluation, gate and deployment."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import dagster as dg
+import numpy as np
+import pandas as pd
+import pytest
+
+from ml_assets.components import TabularClassifier, TabularRegressor
+from ml_assets.spec import model_file
+from ml_assets.state.bundles import signature_of_version
+from ml_assets.state.plans import Plans
+from ml_assets.state.versions import PROFILE, Versions
+from ml_assets_tests.conftest import failure_of
+
+pytestmark = pytest.mark.slow
+
+Run = Callable[..., dg.ExecuteInProcessResult]
+WINE = """
+type: ml_assets.components.TabularClassifier
+attributes:
+  name: wine
+  source: {type: sklearn, dataset: wine}
+  target: target
+  estimator: {type: sklearn.linear_model.LogisticRegression}
+  monitoring: {slices: []}
+"""
+DIABETES = """
+type: ml_assets.components.TabularRegressor
+attributes:
+  name: diabetes
+  source: {type: sklearn, dataset: diabetes}
+  target: target
+  estimator: {type: sklearn.linear_model.Ridge, params: {alpha: 0.1}}
+  gate: {metric: mae, below: 60}
+"""
+PLOTS = {
+    "wine": {"confusion", "classes", "roc", "calibration", "probabilities"},
+    "diabetes": {"predicted", "residuals", "errors", "deciles"},
+}
+
+
+def spec_in(tmp_path: Path, text: str) -> Any:
+    file = tmp_path / "defs.yaml"
+    file.write_text(text, encoding="utf-8")
+    (document,) = model_file.read(file)
+    kind = TabularRegressor if document.kind == "regression" else TabularClassifier
+    assert model_file.problems(document) == []
+    return kind.model_validate(document.attributes)
+
+
+@pytest.mark.parametrize("text", [WINE, DIABETES], ids=["multiclass", "regression"])
+def test_a_model_of_each_task_is_trained_judged_and_deployed(
+    run_job: Run, home: Path, tmp_path: Path, text: str
+) -> None:
+    spec = spec_in(tmp_path, text)
+    done = run_job(spec, "train")
+    assert done.success, failure_of(done)
+    versions = Versions()
+    version = versions.names(spec.name)[-1]
+    record = versions.get(spec.name, version)
+    signature = signature_of_version(record)
+    found = versions.evaluation(spec.name, version)
+    assert found is not None and found["gate"]["passed"], found["gate"]["reason"]
+    names = {file.stem for file in home.rglob(f"{version}/plots/*.png")}
+    assert names == {*PLOTS[spec.name], "importance"}
+    if spec.name == "wine":
+        assert signature.task == "multiclass"
+        assert signature.classes == ("class_0", "class_1", "class_2")
+        assert found["metrics"]["accuracy"] > 0.9
+        assert "majority class" in found["gate"]["reason"]
+    else:
+        assert signature.task == "regression" and signature.labels == ()
+        assert 30 < found["metrics"]["mae"] < 55
+        reason = found["gate"]["reason"]
+        assert "is below 60" in reason
+        assert "of the mean and the median of training, beyond chance" in reason
+
+    done = run_job(spec, "deploy")
+    assert done.success, failure_of(done)
+    plan = Plans().current(spec.name)
+    assert plan is not None and plan.live.version == version
+    profile = versions.document(spec.name, version, PROFILE)
+    assert profile is not None
+    named = {"wine": "confidence", "diabetes": "predicted value"}
+    assert profile["prediction"] == named[spec.name]
+
+
+def orders(rows: int, classes: str) -> pd.DataFrame:
+    random = np.random.default_rng(3)
+    kind = np.arange(rows) % len(classes)
+    return pd.DataFrame(
+        {
+            "size": kind + random.normal(scale=0.2, size=rows),
+            "weight": random.normal(size=rows),
+            "queue": [classes[number] for number in kind],
+        }
+    )
+
+
+def test_classes_are_those_of_the_first_training(
+    run_job: Run, home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "rows.csv"
+    spec = TabularClassifier.model_validate(
+        {
+            "name": "tickets",
+            "source": {"type": "csv", "path": str(path)},
+            "target": "queue",
+            "estimator": {"type": "sklearn.linear_model.LogisticRegression"},
+        }
+    )
+
+    def week(frame: pd.DataFrame, **more: Any) -> dg.ExecuteInProcessResult:
+        frame.to_csv(path, index=False)
+        return run_job(spec.model_copy(update=more), "train", raise_on_error=False)
+
+    assert week(orders(300, "cba")).success
+    (first,) = Versions().names("tickets")
+    signature = signature_of_version(Versions().get("tickets", first))
+    assert signature.classes == ("a", "b", "c")
+
+    # Another order of the rows and another most frequent class change no number.
+    assert week(pd.concat([orders(300, "cba"), orders(60, "c")])).success
+    second = Versions().names("tickets")[-1]
+    assert second != first
+    other = signature_of_version(Versions().get("tickets", second))
+    assert other.classes == signature.classes
+
+    new = week(pd.concat([orders(300, "cba"), orders(90, "d")]))
+    assert not new.success
+    assert "the class 'd' is new since the first training" in findings(new)
+    gone = week(orders(400, "ab"))
+    assert "the class 'c' has no row any more" in findings(gone)
+    assert Versions().names("tickets")[-1] == second
+
+
+def findings(done: dg.ExecuteInProcessResult) -> str:
+    return " ".join(
+        str(item.description) + " " + str(item.metadata)
+        for item in done.get_asset_check_evaluations()
+    )
+
+
+def test_wrong_keys_of_a_regressor_are_named_with_their_line(tmp_path: Path) -> None:
+    file = tmp_path / "defs.yaml"
+    file.write_text(
+        DIABETES.replace("metric: mae, below: 60", "metric: accuracy")
+        + "  positive: 1\n"
+    )
+    (document,) = model_file.read(file)
+    found = {
+        item.key: (item.line, item.message) for item in model_file.problems(document)
+    }
+    line, message = found["attributes.gate.metric"]
+    assert line == 8 and "accuracy is no metric of regression" in message
+    assert found["attributes.positive"][0] == 9
