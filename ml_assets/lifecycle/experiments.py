@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from ml_assets.lifecycle.live_tasks import loss_of
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
@@ -101,14 +102,16 @@ def experiment_status(
     now : datetime
         With its time zone.
     loss : Loss, optional
-        What is compared; by default whether an answer is right or wrong.
+        What is compared; by default the loss of the champion's task.
 
     Raises
     ------
     ValueError
         If a loss of a row is not within its bound.
+    LookupError
+        If the loss has a bound that the champion's reference profile does not name.
     """
-    from ml_assets.ml.sequential import ERROR, decide
+    from ml_assets.ml.sequential import decide
     from ml_assets.state.logged import labelled
 
     plan = plans[-1] if plans else None
@@ -123,7 +126,7 @@ def experiment_status(
     rails, step_requests = _watched(spec, plan, shares, since)
     found = labelled(plan.model, since, versions)
     rows = found.rows[found.rows["generation"].isin(shares)]
-    loss = ERROR if loss is None else loss
+    loss = loss_of(plan) if loss is None else loss
     evidence, trace = _compared(loss, spec, plan, shares, _with_losses(loss, rows))
     decision = decide(
         evidence,

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from ml_assets.prediction_log.labels import Counts
 
 ANSWER = ("id", "entity", "time", "arm")
-JOINED = (*ANSWER, "request", "version", "generation", "p", "label", "error")
+JOINED = (
+    *ANSWER, "request", "version", "generation", "p", "label", "error", "probabilities",
+    "value",
+)  # fmt: skip
 
 
 class Labelled(NamedTuple):

@@ -193,7 +193,7 @@ def _degraded(
 ) -> Degradation:
     """Of a metric that is the mean of `good`, or of a loss that is its complement."""
     names = {"accuracy": "accuracy", "roc_auc": "ROC AUC"}
-    name = names[metric] if loss is None else f"mean {metric}"
+    name = names[metric] if loss is None else f"mean {loss.title}"
     worse, better = ("below", "above") if loss is None else ("above", "below")
 
     def shown(value: float) -> str:

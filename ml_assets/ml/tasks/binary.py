@@ -5,9 +5,9 @@ have it; it is one class all the same, and answers keep the spelling of the firs
 training.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,11 @@ from ml_assets.ml.tasks.labels import joined, spelling
 from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes
 from ml_assets.records import plan
 from ml_assets.records.plan import Label
+
+if TYPE_CHECKING:
+    from ml_assets.ml.performance import Figure
+    from ml_assets.ml.sequential.degradation import Degradation
+    from ml_assets.ml.sequential.losses import Scale
 
 # scikit-learn takes the first class, the negative one, at exactly one half.
 THRESHOLD = 0.5
@@ -37,6 +42,7 @@ class Binary:
     name: ClassVar[plan.Task] = "binary"
     scorer: ClassVar[str] = "roc_auc"
     importance: ClassVar[str] = "Loss of ROC AUC when the column is shuffled"
+    column: ClassVar[str] = "p"
 
     def __str__(self) -> str:
         return joined(self.labels)
@@ -59,9 +65,61 @@ class Binary:
         """1 where the probability is above one half."""
         return np.asarray(answers > THRESHOLD).astype(np.int64)
 
+    @property
+    def loss_name(self) -> str:
+        """A wrong decision."""
+        return "error"
+
+    @property
+    def scale(self) -> "Scale":
+        """Right or wrong."""
+        from ml_assets.ml.sequential.losses import Scale
+
+        return Scale(self.loss_name)
+
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
         """1 where the decision is wrong."""
         return np.asarray(self.decide(answers) != y, dtype=np.float64)
+
+    def with_loss_of(self, profile: Mapping[str, Any]) -> Self:
+        """This very task: wrong is wrong."""
+        return self
+
+    def truths(self, texts: "pd.Series[str]") -> Outcomes:
+        """0 and 1; -1 for what is neither class, so that no answer to it is right."""
+        from ml_assets.ml.tasks.live import class_numbers
+
+        return class_numbers(texts, self.labels)
+
+    def logged(self, values: "pd.Series[Any]") -> Floats:
+        """The probabilities."""
+        return values.to_numpy(dtype=np.float64)
+
+    def live(
+        self, y: Outcomes, answers: Floats, confidence: float
+    ) -> dict[str, "Figure"]:
+        """Accuracy with Wilson's interval, and ROC AUC with DeLong's."""
+        from ml_assets.ml.performance import Figure, auc_interval, known
+        from ml_assets.ml.tasks.live import accuracy
+
+        area = auc_interval(answers, y == 1, confidence)
+        return {
+            "accuracy": accuracy(self.decide(answers) == y, confidence),
+            "roc_auc": Figure(*map(known, area)),
+        }
+
+    def degradations(
+        self, y: Outcomes, answers: Floats, offline: Mapping[str, float]
+    ) -> "list[Degradation]":
+        """Of accuracy, and of ROC AUC."""
+        from ml_assets.ml.sequential.degradation import auc_degraded
+        from ml_assets.ml.tasks.live import ALPHA, accuracy_degradations
+
+        found = accuracy_degradations(self.decide(answers) == y, offline)
+        low = offline.get("roc_auc_low", np.nan)
+        if not np.isnan(low):
+            found.append(auc_degraded(answers, y == 1, low, alpha=ALPHA))
+        return found
 
     def skill(self, y: Outcomes, answers: Floats) -> Floats:
         """ROC AUC of each block, by the ranks of the positive rows."""
