@@ -102,14 +102,14 @@ def experiment_status(
     now : datetime
         With its time zone.
     loss : Loss, optional
-        What is compared; by default the loss of the champion's task.
+        What is compared; by default what `~ml_assets.lifecycle.live_tasks.loss_of` has.
 
     Raises
     ------
     ValueError
         If a loss of a row is not within its bound.
     LookupError
-        If the loss has a bound that the champion's reference profile does not name.
+        If the loss has a bound that no reference profile names.
     """
     from ml_assets.ml.sequential import decide
     from ml_assets.state.logged import labelled

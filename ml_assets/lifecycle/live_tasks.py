@@ -4,6 +4,7 @@ from collections.abc import Collection, Sequence
 from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.digests import BundleError
+from ml_assets.lifecycle.plan_transitions import newest_version
 from ml_assets.records.plan import ServingPlan
 from ml_assets.state.bundles import signature_of
 from ml_assets.state.versions import PROFILE, Versions
@@ -54,26 +55,33 @@ def live_tasks(
 
 
 def loss_of(plan: ServingPlan) -> "Loss":
-    """The loss by which the arms of a plan are compared: that of the champion.
+    """The loss by which the arms of a plan are compared, the same for all of them.
+
+    It is what the newest version's reference profile fixes, of which the experiment is,
+    or the champion's until there is one.
 
     Raises
     ------
     LookupError
-        If it has a bound that the champion's reference profile does not name.
+        If the loss has a bound that neither profile names.
     """
     from ml_assets.ml.sequential import ERROR, Loss
     from ml_assets.ml.tasks import task_of
 
-    live = task_of(signature_of(plan.live))
-    if live.scale == ERROR.scale:
-        # The log has what each version decided on.
-        return ERROR
-    profile = Versions().document(plan.model, plan.live.version, PROFILE) or {}
+    store = Versions()
+    documents = (
+        store.document(plan.model, version, PROFILE)
+        for version in (newest_version(plan), plan.live.version)
+    )
+    profile = next(filter(None, documents), {})
     tasks = {
         arm.version: task_of(signature_of(arm)).with_loss_of(profile)
         for arm in plan.arms
     }
     scale = tasks[plan.live.version].scale
+    if scale == ERROR.scale:
+        # The log has what each version decided on.
+        return ERROR
 
     def values(rows: "pd.DataFrame") -> "np.ndarray[Any, Any]":
         import numpy as np

@@ -22,7 +22,7 @@ from ml_assets.ml.sequential.degradation import (
 )
 from ml_assets.ml.sequential.losses import Scale
 from ml_assets.ml.tasks.labels import spelling
-from ml_assets.ml.tasks.task import Floats, Outcomes
+from ml_assets.ml.tasks.task import Floats
 from ml_assets.records.plan import Label
 
 # Chance of ever calling a version degraded that is not.

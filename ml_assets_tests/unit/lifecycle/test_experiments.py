@@ -236,7 +236,7 @@ def value(number: int, version: str, predicted: float, **given: Any) -> dict[str
 
 
 def bounded(bound: float) -> None:
-    Versions().save_document("churn", "v1", PROFILE, {"loss_bound": bound})
+    Versions().save_document("churn", "v2", PROFILE, {"loss_bound": bound})
 
 
 @pytest.mark.parametrize(
