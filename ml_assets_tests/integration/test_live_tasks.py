@@ -70,7 +70,7 @@ OWN: dict[str, dict[str, Any]] = {
         "figures": ["mae", "rmse", "r2"],
         "refused": "many",
         "decision": "mean absolute error clipped at",
-        "live": "live mean absolute error clipped at",
+        "live": ", clipped at 182, over",
         "drifted": "predicted value",
         "shift": "bmi",
     },
