@@ -24,11 +24,28 @@ from ml_assets.ml.tasks.costs import (
     mean_costs,
 )
 from ml_assets.records.plan import HALF
-from ml_assets.spec.decision import DecisionSpec
+from ml_assets.spec.decision import TUNED, DecisionSpec
 from ml_assets.spec.split import SplitSpec
 
 
-def with_decision(
+def with_decision(task: Task, decision: DecisionSpec | None) -> Task:
+    """The task with the costs of a YAML, and with its threshold unless that is tuned.
+
+    Examples
+    --------
+    >>> with_decision(Binary("no", "yes", 0.9), DecisionSpec(threshold=0.3)).threshold
+    0.3
+    >>> with_decision(Binary("no", "yes", 0.9), None).threshold
+    0.5
+    """
+    if not isinstance(task, Binary):
+        return task
+    given = HALF if decision is None else decision.threshold
+    threshold = HALF if given == TUNED else float(given)
+    return replace(task, threshold=threshold, costs=costs_of(decision))
+
+
+def tuned(
     task: Task,
     pipeline: Any,
     table: pd.DataFrame,
@@ -37,12 +54,12 @@ def with_decision(
     decision: DecisionSpec | None,
     split: SplitSpec,
 ) -> tuple[Task, list[str]]:
-    """The task of a fitted pipeline with its threshold and costs, and notes on them.
+    """The task with the threshold of least cost, and a note on it, where it is tuned.
 
     Parameters
     ----------
     task : Task
-        With the classes.
+        With the classes and the costs.
     pipeline : Pipeline
         Its clones are fitted on folds.
     table : DataFrame of shape (n_rows, n_columns)
@@ -62,19 +79,14 @@ def with_decision(
     SplitError
         If the rows have too few moments for so many folds.
     """
-    if not isinstance(task, Binary):
+    if decision is None or decision.threshold != TUNED:
         return task, []
-    if decision is None:
-        return replace(task, threshold=HALF), []
-    costs = costs_of(decision)
-    if costs is not None:
-        costs = costs.with_rows(table)
-    if decision.threshold != "tuned" or costs is None:
-        return replace(task, threshold=float(decision.threshold), costs=costs), []
+    if not isinstance(task, Binary) or task.costs is None:
+        return task, []
     known, p = _out_of_fold(task, pipeline, table, x, y, decision.folds, split)
-    truth, costs = y[known], costs.with_rows(table[known])
+    truth, costs = y[known], task.costs.with_rows(table[known])
     found = least_cost_threshold(truth, p, costs)
-    return replace(task, threshold=found, costs=costs), [_note(found, truth, p, costs)]
+    return replace(task, threshold=found), [_note(found, truth, p, costs)]
 
 
 def _out_of_fold(

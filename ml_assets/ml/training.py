@@ -23,7 +23,7 @@ from ml_assets.ml.prepare import input_columns
 from ml_assets.ml.row_identity import identity_of
 from ml_assets.ml.split import SplitError, check_mask, check_minimum, held_out
 from ml_assets.ml.tasks import Outcomes, Task, encode_target
-from ml_assets.ml.thresholds import with_decision
+from ml_assets.ml.thresholds import tuned, with_decision
 from ml_assets.spec.model import ModelSpec, SearchSpec
 
 SEED = 0
@@ -117,6 +117,8 @@ def train(
     EstimatorError
         If the estimator or one of its parameters is not usable, or what would be fitted
         could not be served; raised before anything is fitted on all rows.
+    FeatureError
+        If the rows do not have the column of ``decision.amount``.
     SplitError
         If the rows cannot be divided.
     EngineError
@@ -143,6 +145,9 @@ def train(
         test = held_out(table, y, spec.split, identity, task.labels)
         check_minimum(test, y, spec.split.minimum, task.labels)
     check_mask(test, y, task.labels)
+    task = with_decision(task, spec.decision)
+    # An amount that the rows lack is found out before hours of fitting.
+    task.with_rows(table[~test])
     estimator = make_estimator(spec.estimator, spec.task)
     pipeline = build_pipeline(x[~test], spec.features, estimator, task.name)
     space = _space(pipeline, spec.search)
@@ -154,7 +159,7 @@ def train(
             pipeline, rows, target, table[~test], spec, space, task
         )
         given = table[~test], rows, target, spec.decision, spec.split
-        task, tuned = with_decision(task, pipeline, *given)
+        task, tuning = tuned(task, pipeline, *given)
     seconds = time.perf_counter() - started
     return Trained(
         pipeline=pipeline,
@@ -167,7 +172,7 @@ def train(
         candidates=candidates,
         seconds=seconds,
         workers=used,
-        notes=[*encoding_notes(x[~test], pipeline), *tuned],
+        notes=[*encoding_notes(x[~test], pipeline), *tuning],
     )
 
 

@@ -102,7 +102,8 @@ def precision_recall(
     axes.axhline(rate, color=GREY, linestyle="--", label=chance)
     curve = thinned(recall, precision)
     axes.step(*curve, where="post", color=BLUE, linewidth=2, label="this version")
-    _mark(axes, *(evaluation.metrics[n] for n in ("recall", "precision")), evaluation)
+    found = evaluation.metrics
+    _mark(axes, found["recall"], found["precision"], evaluation)
     axes.legend(loc="lower left", frameon=False)
     return png(figure)
 

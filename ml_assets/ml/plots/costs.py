@@ -35,7 +35,7 @@ def cost_curve(
     """
     own = evaluation.metrics[EXPECTED_COST]
     figure, axes = figure_of(
-        f"Expected cost of a row ({own:.4g} at probability > {evaluation.threshold:.4g})"
+        f"Expected cost ({own:.4g} a row at probability > {evaluation.threshold:.4g})"
     )
     axes.set_xlabel("Threshold")
     axes.set_ylabel("Mean cost of a row")

@@ -102,9 +102,8 @@ class Costs:
         """
         false_alarm = (decided == 1) & (y == 0)
         missed = (decided == 0) & (y == 1)
-        return np.asarray(
-            self.false_positive * false_alarm + self.missed(len(y)) * missed
-        )
+        alarms = float(self.false_positive) * false_alarm
+        return np.asarray(alarms + self.missed(len(y)) * missed)
 
     def best_constant(self, y: NDArray[Any]) -> Floats:
         """The cost of each row under the constant decision that costs least."""
