@@ -103,8 +103,9 @@ def assess(spec: ModelSpec) -> Performance | None:
     Labels count since the champion first answered, in the order in which they were
     received, because the check may be asked after each of them.
     """
-    from ml_assets.lifecycle.live_tasks import champion_task, live_tasks
+    from ml_assets.lifecycle.live_tasks import champion_task, live_tasks, with_inputs
     from ml_assets.ml.performance import by_day
+    from ml_assets.ml.tasks.live import outcomes
     from ml_assets.state.logged import labelled
 
     plans = Plans().history(spec.name)
@@ -113,18 +114,21 @@ def assess(spec: ModelSpec) -> Performance | None:
     plan = plans[-1]
     champion, task = plan.live.version, champion_task(plan)
     versions = {arm.version for item in plans for arm in item.arms}
-    found = labelled(spec.name, _first_seen(plans, champion), versions)
+    extra = ("x",) if task.needs_rows else ()
+    found = labelled(spec.name, _first_seen(plans, champion), versions, extra)
     joined = found.rows[found.rows["error"].isna()]
     joined = joined.assign(
         day=[day_at(at) for at in joined[["time", "received"]].min(axis=1)]
     )
+    if task.needs_rows:
+        joined = with_inputs(plans, joined)
     offline = _offline(spec, champion)
     # A shadow answers the same requests, and is no part of the champion's figures.
     own = joined[(joined["version"] == champion) & (joined["arm"] != "shadow")]
     degradations: Sequence[Degradation] = ()
     if len(own):
-        outcomes = task.truths(own["truth"]), task.logged(own[task.column])
-        degradations = task.degradations(*outcomes, offline)
+        bound, y, answers = outcomes(task, own)
+        degradations = bound.degradations(y, answers, offline)
     tasks = live_tasks(plans, {*joined["version"]})
     return Performance(
         champion, offline, by_day(joined, tasks), degradations, found.counts

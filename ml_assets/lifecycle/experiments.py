@@ -117,6 +117,7 @@ def experiment_status(
     plan = plans[-1] if plans else None
     if plan is None or challenger(plan) is None:
         return None
+    loss = loss_of(plan) if loss is None else loss
     shares = _shares(plans)
     first = next(item for item in plans if item.generation in shares)
     started = dt.datetime.fromisoformat(first.created_at).timestamp()
@@ -124,9 +125,8 @@ def experiment_status(
     versions = [arm.version for arm in plan.arms]
     since = started - SLACK_SECONDS
     rails, step_requests = _watched(spec, plan, shares, since)
-    found = labelled(plan.model, since, versions)
+    found = labelled(plan.model, since, versions, loss.columns)
     rows = found.rows[found.rows["generation"].isin(shares)]
-    loss = loss_of(plan) if loss is None else loss
     evidence, trace = _compared(loss, spec, plan, shares, _with_losses(loss, rows))
     decision = decide(
         evidence,

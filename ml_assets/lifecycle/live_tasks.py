@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ml_assets.core.digests import BundleError
 from ml_assets.lifecycle.plan_transitions import newest_version
-from ml_assets.records.plan import ServingPlan
+from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.state.bundles import signature_of
 from ml_assets.state.versions import PROFILE, Versions
 
@@ -32,7 +32,7 @@ def champion_task(plan: ServingPlan) -> "Task":
 def live_tasks(
     plans: Sequence[ServingPlan], versions: Collection[str]
 ) -> "dict[str, Task]":
-    """What each version predicts, as the signature of its own bundle has it.
+    """What each version predicts, by its own bundle, with the champion's loss.
 
     Parameters
     ----------
@@ -43,15 +43,44 @@ def live_tasks(
     """
     from ml_assets.ml.tasks import task_of
 
-    arms = {arm.version: arm for plan in plans for arm in plan.arms}
-    champion = champion_task(plans[-1])
+    plan, arms = plans[-1], _arms(plans)
+    champion = champion_task(plan)
+    profile = Versions().document(plan.model, plan.live.version, PROFILE)
     found = dict.fromkeys(versions, champion)
-    for version in {*versions} - {plans[-1].live.version}:
+    for version in {*versions} - {plan.live.version}:
         try:
-            found[version] = task_of(signature_of(arms[version]))
+            task = task_of(signature_of(arms[version]))
         except BundleError:
             continue
+        is_alike = profile and task.name == champion.name
+        found[version] = task.with_loss_of(profile or {}) if is_alike else task
     return found
+
+
+def with_inputs(plans: Sequence[ServingPlan], rows: "pd.DataFrame") -> "pd.DataFrame":
+    """Logged `rows` with ``inputs``, the values in ``x`` by column.
+
+    Rows of a version whose bundle retention has removed are left out: nothing says
+    which columns their values are of.
+    """
+    import pandas as pd
+
+    from ml_assets.prediction_log.reader import inputs
+
+    arms, parts = _arms(plans), [rows.iloc[:0].assign(inputs=None)]
+    for version, some in rows.groupby("version", sort=False):
+        try:
+            signature = signature_of(arms[str(version)])
+        except BundleError:
+            continue
+        given = inputs(some["x"].tolist(), signature).to_dict("records")
+        column = pd.Series(given, index=some.index, dtype=object)
+        parts.append(some.assign(inputs=column))
+    return pd.concat(parts).loc[lambda found: rows.index.intersection(found.index)]
+
+
+def _arms(plans: Sequence[ServingPlan]) -> dict[str, Arm]:
+    return {arm.version: arm for plan in plans for arm in plan.arms}
 
 
 def loss_of(plan: ServingPlan) -> "Loss":
@@ -67,6 +96,7 @@ def loss_of(plan: ServingPlan) -> "Loss":
     """
     from ml_assets.ml.sequential import ERROR, Loss
     from ml_assets.ml.tasks import task_of
+    from ml_assets.ml.tasks.live import outcomes
 
     store = Versions()
     documents = (
@@ -78,7 +108,8 @@ def loss_of(plan: ServingPlan) -> "Loss":
         arm.version: task_of(signature_of(arm)).with_loss_of(profile)
         for arm in plan.arms
     }
-    scale = tasks[plan.live.version].scale
+    live = tasks[plan.live.version]
+    scale = live.scale
     if scale == ERROR.scale:
         # The log has what each version decided on.
         return ERROR
@@ -87,11 +118,13 @@ def loss_of(plan: ServingPlan) -> "Loss":
         import numpy as np
 
         found = np.empty(len(rows))
+        if live.needs_rows:
+            rows = with_inputs([plan], rows)
         for version, task in tasks.items():
             own = rows["version"].to_numpy() == version
-            some = rows[own]
-            y, answers = task.truths(some["truth"]), task.logged(some[task.column])
-            found[own] = task.losses(y, answers)
+            if own.any():
+                bound, y, answers = outcomes(task, rows[own])
+                found[own] = bound.losses(y, answers)
         return found * scale.bound
 
-    return Loss(scale, values)
+    return Loss(scale, values, columns=("x",) if live.needs_rows else ())

@@ -49,8 +49,8 @@ def by_day(
     Parameters
     ----------
     joined : DataFrame of shape (n_labels, ...)
-        Answers with their labels: ``version``, ``day``, ``truth`` (as text) and what of
-        the prediction log the task of a version makes answers of.
+        Answers with their labels: ``version``, ``day``, and the columns of
+        `~ml_assets.ml.tasks.live.outcomes`.
     tasks : mapping of str to Task
         By version.
     confidence : float
@@ -67,17 +67,19 @@ def by_day(
     >>> period.day, period.n, period.figures["accuracy"].value
     ('2026-11-23', 4, 0.75)
     """
+    from ml_assets.ml.tasks.live import outcomes
+
     periods = []
     for version, rows in joined.groupby("version", sort=True, observed=True):
         task, days = tasks[str(version)], rows["day"].to_numpy()
-        y, answers = task.truths(rows["truth"]), task.logged(rows[task.column])
         for day in (*sorted(set(days)), None):
-            chosen = np.full(len(days), True) if day is None else days == day
+            some = rows if day is None else rows[days == day]
+            bound, y, answers = outcomes(task, some)
             found = Period(
                 version=str(version),
                 day=day,
-                n=int(chosen.sum()),
-                figures=task.live(y[chosen], answers[chosen], confidence),
+                n=len(some),
+                figures=bound.live(y, answers, confidence),
             )
             periods.append(found)
     return periods

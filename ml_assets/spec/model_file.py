@@ -239,8 +239,10 @@ def faults(attributes: Any, kind: Kind = "classification") -> list[Fault]:
         spec_of(attributes, kind)
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
-            if not has_template(_at(attributes, item["loc"])):
-                message = item["msg"].removeprefix("Value error, ")
+            value = _at(attributes, item["loc"])
+            if not has_template(value):
+                given = f", found {value!r}" if "_than" in item["type"] else ""
+                message = item["msg"].removeprefix("Value error, ") + given
                 found.append((item["loc"], MESSAGES.get(item["type"], message)))
     return found
 

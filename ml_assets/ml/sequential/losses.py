@@ -70,6 +70,8 @@ class Loss(NamedTuple):
         row, in the unit of the bound.
     is_binary : bool
         Whether each loss is 0 or the bound: then counts are all that is kept.
+    columns : tuple of str
+        What `values` reads of the prediction log beside the columns of answers.
 
     Examples
     --------
@@ -81,6 +83,7 @@ class Loss(NamedTuple):
     scale: Scale
     values: Callable[[Any], ArrayLike]
     is_binary: bool = False
+    columns: tuple[str, ...] = ()
 
     def of(self, rows: Any) -> NDArray[np.float64]:
         """Losses of `rows`, scaled to 0 to 1, of shape (n,).

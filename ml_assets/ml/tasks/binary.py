@@ -6,7 +6,7 @@ training.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
@@ -17,27 +17,40 @@ from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.frames import plain_texts
 from ml_assets.ml.predictions import PROBABILITY, Predictions
 from ml_assets.ml.tasks import labels as names
+from ml_assets.ml.tasks.costs import Costs
 from ml_assets.ml.tasks.labels import joined, spelling
 from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes
 from ml_assets.records import plan
-from ml_assets.records.plan import Label
+from ml_assets.records.plan import HALF, Label
 
 if TYPE_CHECKING:
     from ml_assets.ml.performance import Figure
     from ml_assets.ml.sequential.degradation import Degradation
     from ml_assets.ml.sequential.losses import Scale
 
-# scikit-learn takes the first class, the negative one, at exactly one half.
-THRESHOLD = 0.5
+# Key in a version's reference profile.
+COSTS = "costs"
 AUC_CONFIDENCE = 0.99
 
 
 @dataclass(frozen=True)
 class Binary:
-    """The two classes of a target, as answers spell them."""
+    """The two classes of a target, and how a probability becomes a decision.
+
+    Parameters
+    ----------
+    negative, positive : str, int, float or bool
+        As answers spell them.
+    threshold : float
+        A row is decided to be positive above this probability.
+    costs : Costs, optional
+        What wrong decisions cost; without, each is an error like the others.
+    """
 
     negative: Label
     positive: Label
+    threshold: float = HALF
+    costs: Costs | None = None
 
     name: ClassVar[plan.Task] = "binary"
     scorer: ClassVar[str] = "roc_auc"
@@ -52,6 +65,17 @@ class Binary:
         """The negative class, then the positive one."""
         return self.negative, self.positive
 
+    @property
+    def loss_name(self) -> str:
+        """``cost`` or, without costs, ``error``."""
+        return "cost" if self.costs else "error"
+
+    def with_rows(self, rows: pd.DataFrame) -> "Binary":
+        """The same with the amounts of some rows, which their costs depend on."""
+        if self.costs is None:
+            return self
+        return replace(self, costs=self.costs.with_rows(rows))
+
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target as 0 and 1; one of the classes may be absent."""
         return names.positions(column, self.labels)
@@ -62,28 +86,33 @@ class Binary:
         return np.asarray(found, dtype=np.float64)
 
     def decide(self, answers: Floats) -> Outcomes:
-        """1 where the probability is above one half."""
-        return np.asarray(answers > THRESHOLD).astype(np.int64)
-
-    @property
-    def loss_name(self) -> str:
-        """A wrong decision."""
-        return "error"
+        """1 where the probability is above the threshold."""
+        return np.asarray(answers > self.threshold).astype(np.int64)
 
     @property
     def scale(self) -> "Scale":
-        """Right or wrong."""
+        """Right or wrong, or the cost, whose amount is clipped."""
         from ml_assets.ml.sequential.losses import Scale
 
-        return Scale(self.loss_name)
+        if self.costs is None:
+            return Scale(self.loss_name)
+        return Scale(self.loss_name, self.costs.largest, self.needs_rows)
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether a missed positive costs an amount of its row."""
+        return self.costs is not None and self.costs.amount is not None
 
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
-        """1 where the decision is wrong."""
+        """1 where the decision is wrong, or its part of the largest possible cost."""
+        if self.costs is not None:
+            return self.costs.of(y, self.decide(answers)) / self.costs.largest
         return np.asarray(self.decide(answers) != y, dtype=np.float64)
 
     def with_loss_of(self, profile: Mapping[str, Any]) -> Self:
-        """This very task: wrong is wrong."""
-        return self
+        """The task with the costs of the profile, if it has some."""
+        found = profile.get(COSTS)
+        return replace(self, costs=Costs(**found) if found else None)
 
     def truths(self, texts: "pd.Series[str]") -> Outcomes:
         """0 and 1; -1 for what is neither class, so that no answer to it is right."""
@@ -98,12 +127,20 @@ class Binary:
     def live(
         self, y: Outcomes, answers: Floats, confidence: float
     ) -> dict[str, "Figure"]:
-        """Accuracy with Wilson's interval, and ROC AUC with DeLong's."""
+        """Accuracy with Wilson's interval, and ROC AUC with DeLong's.
+
+        With costs the mean cost of a row comes first, by its standard error.
+        """
         from ml_assets.ml.performance import Figure, auc_interval, known
-        from ml_assets.ml.tasks.live import accuracy
+        from ml_assets.ml.tasks.live import accuracy, mean
 
         area = auc_interval(answers, y == 1, confidence)
+        costs = {}
+        if self.costs is not None:
+            paid = self.costs.of(y, self.decide(answers))
+            costs["expected_cost"] = mean(paid, confidence)
         return {
+            **costs,
             "accuracy": accuracy(self.decide(answers) == y, confidence),
             "roc_auc": Figure(*map(known, area)),
         }
@@ -111,14 +148,18 @@ class Binary:
     def degradations(
         self, y: Outcomes, answers: Floats, offline: Mapping[str, float]
     ) -> "list[Degradation]":
-        """Of accuracy, and of ROC AUC."""
+        """Of accuracy or, with costs, of the mean cost; and of ROC AUC."""
         from ml_assets.ml.sequential.degradation import auc_degraded
-        from ml_assets.ml.tasks.live import ALPHA, accuracy_degradations
+        from ml_assets.ml.tasks import live
 
-        found = accuracy_degradations(self.decide(answers) == y, offline)
+        if self.costs is None:
+            found = live.accuracy_degradations(self.decide(answers) == y, offline)
+        else:
+            losses = self.losses(y, answers)
+            found = live.loss_degradations(losses, offline, self.scale)
         low = offline.get("roc_auc_low", np.nan)
         if not np.isnan(low):
-            found.append(auc_degraded(answers, y == 1, low, alpha=ALPHA))
+            found.append(auc_degraded(answers, y == 1, low, alpha=live.ALPHA))
         return found
 
     def skill(self, y: Outcomes, answers: Floats) -> Floats:
@@ -133,14 +174,20 @@ class Binary:
 
     def watched(self, answers: Floats) -> Predictions:
         """The probabilities."""
-        return Predictions(PROBABILITY, answers)
+        return Predictions(PROBABILITY, answers, threshold=self.threshold)
 
-    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
-        """ROC AUC and its interval, from DeLong's variance."""
+    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
+        """ROC AUC and its DeLong interval; the costs, and the mean of the losses."""
         from ml_assets.ml.performance import auc_interval
+        from ml_assets.ml.tasks.live import offline_loss
 
         names = ("roc_auc", "roc_auc_low", "roc_auc_high")
-        return dict(zip(names, auc_interval(answers, y, AUC_CONFIDENCE), strict=True))
+        area = auc_interval(answers, y, AUC_CONFIDENCE)
+        found: dict[str, Any] = dict(zip(names, area, strict=True))
+        if self.costs is not None:
+            found[COSTS] = asdict(replace(self.costs, amounts=None))
+            found |= offline_loss(self.losses(y, answers))
+        return found
 
     def evaluate(
         self,
@@ -152,7 +199,7 @@ class Binary:
         """See `~ml_assets.ml.tasks.binary_metrics.evaluate`."""
         from ml_assets.ml.tasks.binary_metrics import evaluate
 
-        return evaluate(y, answers, slices, THRESHOLD)
+        return evaluate(y, answers, slices, self.threshold, self.costs)
 
     def plots(
         self, y: Outcomes, answers: Floats, evaluation: Any, importance: Sequence[Any]
@@ -160,7 +207,7 @@ class Binary:
         """See `~ml_assets.ml.plots.binary.plots`."""
         from ml_assets.ml.plots.binary import plots
 
-        return plots(y, answers, evaluation, importance, self.labels)
+        return plots(y, answers, evaluation, importance, self.labels, self.costs)
 
 
 def binary_of(

@@ -22,13 +22,27 @@ from ml_assets.ml.sequential.degradation import (
 )
 from ml_assets.ml.sequential.losses import Scale
 from ml_assets.ml.tasks.labels import spelling
-from ml_assets.ml.tasks.task import Floats
+from ml_assets.ml.tasks.task import Floats, Outcomes, Task
 from ml_assets.records.plan import Label
 
 # Chance of ever calling a version degraded that is not.
 ALPHA = 0.01
 # Part of the offline loss by which the live one may exceed it.
 MARGIN = 0.1
+
+
+def outcomes(task: Task, rows: pd.DataFrame) -> tuple[Task, Outcomes, Floats]:
+    """Labelled answers of the prediction log: the task with the rows, truth, answers.
+
+    Parameters
+    ----------
+    rows : DataFrame of shape (n_rows, ...)
+        ``truth`` (as text), what the task makes answers of, and ``inputs``, the rows as
+        mappings by column, where the task needs rows.
+    """
+    if task.needs_rows:
+        task = task.with_rows(pd.DataFrame(rows["inputs"].tolist()))
+    return task, task.truths(rows["truth"]), task.logged(rows[task.column])
 
 
 def class_numbers(

@@ -38,6 +38,7 @@ class Multiclass:
     name: ClassVar[plan.Task] = "multiclass"
     scorer: ClassVar[str] = "roc_auc_ovr"
     importance: ClassVar[str] = "Rise of log loss when the column is shuffled"
+    needs_rows: ClassVar[bool] = False
     column: ClassVar[str] = "probabilities"
 
     def __str__(self) -> str:
@@ -47,6 +48,10 @@ class Multiclass:
     def labels(self) -> tuple[Label, ...]:
         """The classes in the order of their numbers."""
         return self.classes
+
+    def with_rows(self, rows: pd.DataFrame) -> "Multiclass":
+        """The same: every row has the same losses."""
+        return self
 
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target as numbers of classes, from 0; classes may be absent."""
@@ -144,7 +149,7 @@ class Multiclass:
         decided = [names[number] for number in self.decide(answers)]
         return Predictions(CONFIDENCE, answers.max(axis=1), decided)
 
-    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
+    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
         """None: live accuracy is compared with that of the evaluation."""
         return {}
 

@@ -46,12 +46,17 @@ class Regression:
     name: ClassVar[plan.Task] = "regression"
     scorer: ClassVar[str] = "neg_mean_absolute_error"
     importance: ClassVar[str] = "Rise of mean absolute error when shuffled"
+    needs_rows: ClassVar[bool] = False
     column: ClassVar[str] = "value"
 
     @property
     def labels(self) -> tuple[()]:
         """None."""
         return ()
+
+    def with_rows(self, rows: pd.DataFrame) -> "Regression":
+        """The same: every row has the same losses."""
+        return self
 
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target as float64.
@@ -147,7 +152,7 @@ class Regression:
         """The values."""
         return Predictions(VALUE, answers)
 
-    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
+    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
         """The bound of the absolute error, and the mean of the scaled losses."""
         from ml_assets.ml.tasks.live import offline_loss
 

@@ -85,6 +85,15 @@ class Task(Protocol):
     def labels(self) -> tuple[Label, ...]:
         """The classes in the order of their numbers; none of numbers."""
 
+    def with_rows(self, rows: pd.DataFrame) -> "Task":
+        """The task with what the loss of each of these rows depends on beside it.
+
+        Raises
+        ------
+        FeatureError
+            If the rows do not have that.
+        """
+
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target of some rows, of shape (n_rows,); classes may be absent.
 
@@ -103,6 +112,10 @@ class Task(Protocol):
     @property
     def loss_name(self) -> str:
         """What `losses` are, such as ``error``; it follows "mean" in a sentence."""
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether `losses` and `live` need what `with_rows` takes of the rows."""
 
     @property
     def scale(self) -> "Scale":
@@ -172,8 +185,11 @@ class Task(Protocol):
     def watched(self, answers: Floats) -> Predictions:
         """What of the answers drift is watched of."""
 
-    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
-        """Figures of held-out rows that live ones are compared with, by name."""
+    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
+        """What of the loss is fixed by a reference profile, and figures of its rows.
+
+        Live figures are compared with them, by name.
+        """
 
     def evaluate(
         self,

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ml_assets.lifecycle.compaction import compact
@@ -29,15 +30,18 @@ CHURN = Signature(
 )
 
 
-def plans(signature: Signature = CHURN, **serving: Any) -> list[ServingPlan]:
+def plans(
+    signature: Signature = CHURN, other: Signature | None = None, **serving: Any
+) -> list[ServingPlan]:
+    """A champion and its challenger; `other` is the challenger's signature."""
     spec = ServingSpec.model_validate(serving)
     first, second = (
         record(
             "churn",
             version,
-            files=keep_signature(f"versions/churn/{version}/bundle", signature),
+            files=keep_signature(f"versions/churn/{version}/bundle", given),
         )
-        for version in ("v1", "v2")
+        for version, given in (("v1", signature), ("v2", other or signature))
     )
     plan = challenge(None, first, spec, "first")
     return [plan, challenge(plan, second, spec, "second")]
@@ -282,6 +286,43 @@ def test_a_split_of_a_regressor_is_decided_by_the_same_loss(home: Path) -> None:
     found = status_of(home, plans(DEMAND, **serving), **serving)
     assert found.decision.verdict == "promote"
     assert "mean absolute error clipped at 20 is -5" in found.decision.sentence
+
+
+COSTS = {"false_positive": 5.0, "false_negative": 400.0}
+AMOUNT = {"false_positive": 5.0, "false_negative": 0.0, "amount": "age", "bound": 800.0}
+
+
+@pytest.mark.parametrize(
+    "costs, name", [(COSTS, "cost"), (AMOUNT, "cost clipped at 800")]
+)
+@pytest.mark.parametrize("alarms, verdict", [(3, "promote"), (9, "roll_back")])
+def test_with_costs_the_cheaper_version_wins_though_it_errs_more_often(
+    home: Path, costs: dict[str, Any], name: str, alarms: int, verdict: str
+) -> None:
+    """Of 20 requests the champion misses one; the challenger alarms for nothing."""
+    lines, labels = [], []
+    missed = {3: 400.0, 9: 20.0}[alarms]
+    if costs is COSTS:
+        costs = costs | {"false_negative": missed}
+    for number in range(6_000):
+        part = number % 20
+        # The challenger decides at 0.1, the champion at one half.
+        surely = {"p": 0.3 if part <= alarms else 0.05}
+        live = answered(number, label="no", x=[missed], **surely)
+        label = "yes" if part <= alarms else "no"
+        shadow = {"arm": "shadow", "version": "v2", "label": label}
+        lines += [live, live | shadow]
+        labels.append(truth(live["id"], "yes" if part == 0 else "no", MOMENT + number))
+    ship(home, lines, "a")
+    ship(home, labels, "a.labels")
+    Versions().save_document("churn", "v2", PROFILE, {"costs": costs})
+    history = plans(
+        CHURN, msgspec.structs.replace(CHURN, threshold=0.1), strategy="shadow"
+    )
+    found = status_of(home, history, strategy="shadow")
+    assert found.decision.verdict == verdict, found.decision.sentence
+    saved = (5 * alarms - missed) / 20
+    assert f"mean {name} is {saved:+.4g} against" in found.decision.sentence
 
 
 def test_without_the_bound_of_its_loss_nothing_is_compared(home: Path) -> None:

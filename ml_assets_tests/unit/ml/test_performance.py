@@ -20,6 +20,7 @@ from ml_assets.ml.intervals import wilson
 from ml_assets.ml.performance import auc_interval, by_day
 from ml_assets.ml.sequential.degradation import accuracy_degraded, auc_degraded
 from ml_assets.ml.tasks import Binary, Multiclass, Regression
+from ml_assets.ml.tasks.costs import Costs
 
 TASK = Binary("no", "yes")
 
@@ -115,6 +116,19 @@ def test_a_label_that_is_no_class_was_answered_wrongly():
 
     assert figures.figures["accuracy"].value == 0.5
     assert figures.figures["balanced_accuracy"].value == 1.0
+
+
+def test_costs_of_a_day_are_those_of_its_rows():
+    days = ["2026-11-23", "2026-11-24", "2026-11-24"]
+    frame = joined(9, 3).assign(day=days, p=0.1, truth=["yes", "yes", "no"])
+    frame["inputs"] = [{"claim": 30.0}, {"claim": 9_000.0}, {"claim": None}]
+    costs = Costs(5, 10, amount="claim", bound=1_000)
+
+    periods = by_day(frame, {"20261123T020000Z": Binary("no", "yes", costs=costs)})
+
+    paid = {period.day: period.figures["expected_cost"].value for period in periods}
+    whole = pytest.approx(1_050 / 3)
+    assert paid == {"2026-11-23": 40.0, "2026-11-24": 505.0, None: whole}
 
 
 def test_a_day_with_one_class_has_accuracy_and_no_auc():
