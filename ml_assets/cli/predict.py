@@ -112,8 +112,8 @@ def command(
 
     JSON keys: model, version, predictions (row, id, probability, label; of several
     classes probabilities, too; of a regression row, id, value; or row, error), rows,
-    refused, unseen (by column, how many rows hold a category that training did not
-    see), error.
+    refused, unseen (where there are any: by column, how many rows hold a category that
+    training did not see), error.
     """
     output = "json" if as_json else output
     if isinstance(file, io.BufferedReader):
