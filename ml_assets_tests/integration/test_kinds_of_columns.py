@@ -1,4 +1,4 @@
-"""Codes, dates, texts and groups through two weeks: trained, deployed, asked and trained."""
+"""Codes, dates, texts and groups through two weeks: trained, deployed and asked."""
 
 import json
 from pathlib import Path

@@ -50,12 +50,16 @@ def column_schema(column: Column) -> dict[str, Any]:
     --------
     >>> column_schema(Column(name="age", kind="number", nullable=True))
     {'type': ['number', 'null']}
+    >>> column_schema(Column(name="sex", kind="string", categories=("f",), open=True))
+    {'type': 'string', 'examples': ['f']}
     """
     schema = dict(_TYPES[column.kind])
     if column.ignored:
         schema["description"] = "No input of the model: it may be there, or not."
     if column.listed is not None and not column.open:
         schema["enum"] = [*column.listed, *([None] if column.nullable else [])]
+    elif column.listed:
+        schema["examples"] = [*column.listed]
     if column.nullable:
         schema["type"] = [schema["type"], "null"]
     return schema

@@ -120,3 +120,14 @@ def test_a_closed_list_refuses_what_training_did_not_see():
         422,
         "row 0, column 'plan': expected one of '1', 'A', found another string",
     )
+
+
+def test_the_document_has_the_warnings_and_the_known_categories():
+    document = ask(server(served(runtime=Half())), "/openapi.json").json
+    schemas = document["components"]["schemas"]
+    operation = document["paths"]["/models/census/predict"]["post"]
+    answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
+
+    assert schemas["census_row"]["properties"]["plan"]["examples"] == ["1", "A"]
+    assert "warnings" in answer["properties"]
+    assert "warnings" not in answer["required"]
