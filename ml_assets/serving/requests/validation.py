@@ -144,8 +144,8 @@ def check_columns(
     if errors:
         raise invalid(errors[:MAX_ERRORS])
     check_size(size, max_rows)
-    given_ = [lists[item.name] for item in signature.columns]
-    return _batch(signature.columns, _clean_lists(signature.columns, given_))
+    ordered = [lists[column.name] for column in signature.columns]
+    return _batch(signature.columns, _clean_lists(signature.columns, ordered))
 
 
 def _clean_lists(
