@@ -63,7 +63,7 @@ def folds_of(
     classes : sequence
         Of which each fold has its share; none where the target is a number.
     key : str
-        Of the YAML, which an error names.
+        Of the YAML, that asks for so many folds.
 
     Raises
     ------

@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.core import progress
+from ml_assets.ml.backtest import Figures, backtest, backtest_notes
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline, encoding_notes
@@ -66,7 +67,9 @@ class Trained:
     workers : Workers or None
         What fitted the candidates of a search; None without one.
     notes : list of str
-        What the encoding bounded, and how a threshold was tuned.
+        What the encoding bounded and how a threshold was tuned, each a sentence.
+    folds : dict
+        Figures over rolling origins: see `~ml_assets.ml.backtest.backtest`.
     """
 
     pipeline: Pipeline
@@ -80,6 +83,7 @@ class Trained:
     seconds: float
     workers: Workers | None
     notes: list[str] = field(default_factory=list)
+    folds: Figures = field(default_factory=dict)
 
     @property
     def x_test(self) -> pd.DataFrame:
@@ -160,7 +164,9 @@ def train(
         )
         given = table[~test], rows, target, spec.decision, spec.split
         task, tuning = tuned(task, pipeline, *given)
-    seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        past = backtest(pipeline, x, y, table, test, spec.split, task)
+    notes = [*encoding_notes(x[~test], pipeline), *tuning]
     return Trained(
         pipeline=pipeline,
         inputs=inputs,
@@ -172,7 +178,8 @@ def train(
         candidates=candidates,
         seconds=seconds,
         workers=used,
-        notes=[*encoding_notes(x[~test], pipeline), *tuning],
+        notes=[*notes, *backtest_notes(past, spec.gate.demands)],
+        folds=past,
     )
 
 

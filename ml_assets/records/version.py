@@ -13,7 +13,8 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
 
     ``files`` is the SHA-256 manifest of the registered bundle; it is kept here, outside
     the registry, so that bytes altered there are noticed before they are loaded.
-    ``notes`` lists what training bounded, and what requests may have besides inputs.
+    ``notes`` lists what training bounded, and what requests may have besides inputs;
+    ``folds`` has the metrics over rolling origins, where the YAML asks for them.
     """
 
     model: str
@@ -39,6 +40,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     origins: dict[str, str] = {}
     search: dict[str, Any] = {}
     notes: list[str] = []
+    folds: dict[str, Any] = {}
 
     @property
     def bundle(self) -> str:

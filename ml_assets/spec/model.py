@@ -7,7 +7,13 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field, field_validator, model_validator
 
 from ml_assets.spec import validators
-from ml_assets.spec.base import BaseSpec, Fault, raise_faults, repeated_names
+from ml_assets.spec.base import (
+    BaseSpec,
+    Fault,
+    Location,
+    raise_faults,
+    repeated_names,
+)
 from ml_assets.spec.columns import (
     KINDS,
     ColumnKind,
@@ -55,6 +61,13 @@ class FeaturesSpec(BaseSpec):
         default_factory=list,
         description="ISO dates that become their age and parts of the calendar",
     )
+    text: dict[str, Literal["tfidf", "hashing"]] = Field(
+        default_factory=dict,
+        description="column of free text: how its words become numbers",
+    )
+    text_features: int = Field(
+        256, ge=1, le=20_000, description="how many numbers each text becomes, at most"
+    )
     encoding: Literal["auto", "ordinal", "onehot", "target"] = Field(
         "auto",
         description="auto: ordinal for trees, one-hot and scaling otherwise; target:"
@@ -86,18 +99,22 @@ class FeaturesSpec(BaseSpec):
                     f"'{name}' stands under numeric, too; it can be one only",
                 )
         for position, name in enumerate(self.dates):
-            for key in ("numeric", "categorical"):
-                if name in getattr(self, key):
-                    yield (
-                        ("dates", position),
-                        f"'{name}' stands under {key}, too; it can be one only",
-                    )
+            yield from self._twice(("dates", position), name, "numeric", "categorical")
+        for name in self.text:
+            yield from self._twice(("text", name), name, *KINDS)
+            if name in self.drop:
+                yield ("text", name), f"'{name}' is dropped, so it is no text to read"
         for key in KINDS:
             for position, name in enumerate(getattr(self, key)):
                 if name in self.drop:
                     yield (key, position), f"'{name}' is dropped, so it has no kind"
         for at, message in validators.derive_faults(self.derive):
             yield ("derive", *at), message
+
+    def _twice(self, at: Location, name: str, *keys: str) -> Iterator[Fault]:
+        for key in keys:
+            if name in getattr(self, key):
+                yield at, f"'{name}' stands under {key}, too; it can be one only"
 
 
 class ModelSpec(BaseSpec):
@@ -210,7 +227,7 @@ class ModelSpec(BaseSpec):
         """What is wrong with two keys together."""
         features, target = self.features, self.target
         yield from self._task_misfits()
-        for key in ("drop", *KINDS, "derive"):
+        for key in ("drop", *KINDS, "text", "derive"):
             if target in getattr(features, key):
                 yield ("features", key), f"features names the target '{target}'"
         for name, text in features.derive.items():
@@ -266,7 +283,7 @@ class ModelSpec(BaseSpec):
         """Where the column of ``split.group`` is used as an input."""
         group, features = self.split.group, self.features
         message = f"'{group}' is the column of split.group, which is no input"
-        for key in KINDS:
+        for key in (*KINDS, "text"):
             if group in getattr(features, key):
                 yield ("features", key), message
         if group in features.derive:

@@ -135,3 +135,12 @@ def test_an_amount_that_the_data_lacks_is_refused() -> None:
     decision = {**TUNED, "amount": "value", "amount_bound": 9}
     with pytest.raises(FeatureError, match="decision.amount is 'value', which is none"):
         trained(transactions(1_000), decision)
+
+
+def test_earlier_origins_cost_what_the_version_s_threshold_costs() -> None:
+    decision = {**TUNED, "amount": "claim_value", "amount_bound": 5_000}
+    split = {"type": "time", "column": "day", "folds": 3}
+    found = trained(transactions(4_000), decision, split=split, features={"drop": []})
+    costs = found.folds["expected_cost"]
+    assert len(costs["each"]) == 3
+    assert all(0 <= value < 400 for value in costs["each"])
