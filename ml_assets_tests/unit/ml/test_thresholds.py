@@ -46,8 +46,13 @@ def trained(table: pd.DataFrame, decision: Any, **more: Any) -> Trained:
     return train(table, ModelSpec.model_validate({**given, **more}), test)
 
 
+def binary(found: Trained) -> Binary:
+    assert isinstance(found.task, Binary)
+    return found.task
+
+
 def cost(found: Trained, table: pd.DataFrame, threshold: float) -> float:
-    task = Binary("no", "yes", threshold, found.task.costs)
+    task = Binary("no", "yes", threshold, binary(found).costs)
     task = task.with_rows(table[found.test])
     answers = task.answers(found.pipeline, found.x_test)
     return float(task.evaluate(found.y_test, answers).metrics["expected_cost"])
@@ -71,9 +76,11 @@ def test_the_tuned_threshold_of_a_rare_class_costs_less_than_one_half(
 ) -> None:
     table = transactions()
     found = trained(table, decision)
-    assert 0.01 < found.task.threshold < 0.2
+    assert 0.01 < binary(found).threshold < 0.2
     # At 1 every row is decided to be negative.
-    tuned, half, none = (cost(found, table, t) for t in (found.task.threshold, 0.5, 1))
+    tuned, half, none = (
+        cost(found, table, t) for t in (binary(found).threshold, 0.5, 1)
+    )
     assert tuned < half < none
     (note,) = found.notes
     assert "tuned on folds of 16,000 training rows, where a row costs" in note
@@ -81,23 +88,23 @@ def test_the_tuned_threshold_of_a_rare_class_costs_less_than_one_half(
 
 def test_no_test_row_has_a_part_in_the_tuned_threshold() -> None:
     table = transactions(4_000)
-    first = trained(table, TUNED).task.threshold
-    assert trained(table, TUNED).task.threshold == first
+    first = binary(trained(table, TUNED)).threshold
+    assert binary(trained(table, TUNED)).threshold == first
     test = np.arange(len(table)) % 5 == 0
     shuffled = table.copy()
     shuffled.loc[test, "fraud"] = table.loc[test, "fraud"].to_numpy()[::-1]
     shuffled.loc[test, "claim_value"] = 1e6
-    assert trained(shuffled, TUNED).task.threshold == first
+    assert binary(trained(shuffled, TUNED)).threshold == first
 
 
 def test_a_threshold_is_the_yaml_s_and_not_that_of_the_version_before() -> None:
     table = transactions(1_000)
-    assert trained(table, {"threshold": 0.3}).task.threshold == 0.3
-    assert trained(table, None).task.threshold == 0.5
+    assert binary(trained(table, {"threshold": 0.3})).threshold == 0.3
+    assert binary(trained(table, None)).threshold == 0.5
     spec = {"name": "fraud", "source": {"type": "synthetic"}, "target": "fraud"}
     pinned = Binary("no", "yes", 0.9)
     again = train(table, ModelSpec.model_validate(spec), pinned=pinned)
-    assert again.task.threshold == 0.5
+    assert binary(again).threshold == 0.5
 
 
 @pytest.mark.parametrize(

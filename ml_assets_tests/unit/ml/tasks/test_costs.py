@@ -133,11 +133,17 @@ def test_the_gate_keeps_a_champion_that_costs_less() -> None:
     assert "is above" in reason and "of the champion v1" in reason
 
 
+def threshold(task: Binary, other: Binary) -> float:
+    found = deciding_as(task, other)
+    assert isinstance(found, Binary)
+    return found.threshold
+
+
 def test_a_version_decides_by_its_own_threshold_in_the_classes_of_another() -> None:
     same, other = Binary("0", "1", 0.3), Binary("1", "0", 0.3)
-    assert deciding_as(FRAUD, replace(FRAUD, threshold=0.7)).threshold == 0.7
-    assert deciding_as(Binary(0, 1), same).threshold == 0.3
-    assert deciding_as(Binary(0, 1), other).threshold == 0.7
+    assert threshold(FRAUD, replace(FRAUD, threshold=0.7)) == 0.7
+    assert threshold(Binary(0, 1), same) == 0.3
+    assert threshold(Binary(0, 1), other) == 0.7
 
 
 def test_costs_come_back_from_the_profile_and_come_first_live():
