@@ -131,6 +131,8 @@ def judge(
         if value is not None
     }
     metadata |= {"task": task.name, "test_rows": len(y)}
+    if spec.decision is not None:
+        metadata["threshold"] = whole["threshold"]
     metadata |= keep_plots(object_name(spec.name, record.version, "plots/"), images)
     if found.slices:
         metadata["slices"] = dg.MetadataValue.md(_slices(found))

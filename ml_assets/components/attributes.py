@@ -52,7 +52,7 @@ class RegressorAttributes(Attributes):
     """A regressor's YAML as it is written, once nothing in it is wrong."""
 
     KIND: ClassVar[Kind] = "regression"
-    WITHOUT: ClassVar[tuple[str, ...]] = ("task", "positive", "classes")
+    WITHOUT: ClassVar[tuple[str, ...]] = ("task", "positive", "classes", "decision")
 
 
 def resolved(value: Any, resolve: Callable[[str], Any]) -> Any:

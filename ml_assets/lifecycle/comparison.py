@@ -67,7 +67,12 @@ def _on(
     version: VersionRecord,
     champion: VersionRecord,
 ) -> Comparison:
-    """Both on those held-out rows of `rows` that `trained` was not trained on."""
+    """Both on those held-out rows of `rows` that `trained` was not trained on.
+
+    Each decides by its own threshold, and the costs are those of today's YAML.
+    """
+    from ml_assets.ml.tasks import deciding_as
+
     fresh = rows.test & ~_learnt(spec, rows, trained)
     count, held_out = int(fresh.sum()), int(rows.test.sum())
     if count < min(MIN_ROWS, held_out):
@@ -80,15 +85,16 @@ def _on(
     own = _answers(task, version, rows, fresh)
     other, _ = _outcomes(spec, champion, rows, fresh)
     its = _in_classes_of(task, other, _answers(other, champion, rows, fresh))
+    its_task = deciding_as(task, other)
     whose = "" if rows.record is version else "of the champion "
     part = f"{count:,}" if count == held_out else f"{count:,} of {held_out:,}"
     rest = "" if count == held_out else ", on which neither was trained"
     return Comparison(
         champion.version,
-        dict(task.evaluate(y, its).metrics),
+        dict(its_task.evaluate(y, its).metrics),
         dict(task.evaluate(y, own).metrics),
         f"the same {part} test rows {whose}".rstrip() + rest,
-        repeats=bool((own == its).all()),
+        repeats=task == its_task and bool((own == its).all()),
     )
 
 
@@ -115,7 +121,7 @@ def _outcomes(
             f"it predicts '{signature.target}', which the rows do not have"
         )
     try:
-        task = task_of_version(spec, record)
+        task = task_of_version(spec, record).with_rows(rows.table[chosen])
         return task, task.encode(rows.table[signature.target][chosen])
     except FeatureError as error:
         raise IncomparableError(str(error)) from error

@@ -91,6 +91,7 @@ def _window(
     import pandas as pd
 
     from ml_assets.lifecycle.monitored_columns import observed
+    from ml_assets.state.bundles import signature_of
     from ml_assets.state.logged import newest_time, predictions
 
     version = plan.live.version
@@ -113,7 +114,7 @@ def _window(
         spec,
         reference,
         frame,
-        predicted=_predicted(reference, rows),
+        predicted=_predicted(reference, rows, signature_of(plan.live).threshold),
         entities=entities.tolist(),
         # What no caller sends is no news of the data.
         ignore=unsent,
@@ -122,7 +123,9 @@ def _window(
     return NamedReport(report_id, "predictions", version, report, about)
 
 
-def _predicted(reference: "Profile", rows: "pd.DataFrame") -> "Predictions":
+def _predicted(
+    reference: "Profile", rows: "pd.DataFrame", threshold: float
+) -> "Predictions":
     """The logged answers as the reference has those of the held-out rows."""
     from ml_assets.ml.predictions import Predictions
     from ml_assets.ml.tasks.labels import spelling
@@ -130,7 +133,7 @@ def _predicted(reference: "Profile", rows: "pd.DataFrame") -> "Predictions":
     values, *labels = ANSWERS[reference.prediction]
     numbers = rows[values].to_numpy(dtype="float64", na_value=float("nan"))
     decided = [spelling(item) for item in rows[labels[0]]] if labels else None
-    return Predictions(reference.prediction, numbers, decided)
+    return Predictions(reference.prediction, numbers, decided, threshold)
 
 
 def _raw(

@@ -60,6 +60,7 @@ def reproduce(model: str, version: str) -> Reproduction:
     UnknownVersionError
         If there is no such version.
     """
+    from ml_assets.lifecycle.request_signature import answers_of
     from ml_assets.ml.training import train
     from ml_assets.serving.models.bundle import load_pipeline
 
@@ -75,12 +76,18 @@ def reproduce(model: str, version: str) -> Reproduction:
         expected, found = _probe(record, trained.pipeline)
     except (BundleError, RegistryError) as error:
         raise ReproduceError(f"version {version}: {error}") from error
+    then, now = signature_of(record).threshold, answers_of(trained.task)
+    threshold = now.get("threshold", then)
+    if threshold != then:
+        notes.append(f"the threshold is {threshold!r} today, then {then!r}")
     before = trained.task.answers(stored, trained.x_test)
     after = trained.task.answers(trained.pipeline, trained.x_test)
     return Reproduction(
         model=model,
         version=version,
-        identical=not _differing(expected, found) and not _differing(before, after),
+        identical=threshold == then
+        and not _differing(expected, found)
+        and not _differing(before, after),
         probe_rows=len(expected),
         probe_differing=_differing(expected, found),
         held_out_rows=len(before),

@@ -53,9 +53,14 @@ def request_signature(
 
 def answers_of(task: "Task") -> dict[str, Any]:
     """The fields of a signature that say what answers mean."""
-    if task.name == "binary":
-        negative, positive = task.labels
-        return {"negative": negative, "positive": positive}
+    from ml_assets.ml.tasks import Binary
+
+    if isinstance(task, Binary):
+        return {
+            "negative": task.negative,
+            "positive": task.positive,
+            "threshold": task.threshold,
+        }
     return {"task": task.name, "classes": task.labels}
 
 

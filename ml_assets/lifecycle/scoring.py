@@ -47,17 +47,18 @@ def held_out_rows(spec: ModelSpec, record: VersionRecord) -> HeldOut:
         from ml_assets.ml.tasks.regression import loss_bound
 
         task = replace(task, bound=loss_bound(training))  # type: ignore[type-var]
-    return HeldOut(table[held], y, task, training)
+    return HeldOut(table[held], y, task.with_rows(table[held]), training)
 
 
 def task_of_version(spec: ModelSpec, record: VersionRecord) -> "Task":
-    """What a version predicts, with the quantile that `spec` asks for."""
+    """What a version predicts, with the quantile and the costs that `spec` has."""
     from ml_assets.ml.tasks import task_of
+    from ml_assets.ml.tasks.costs import costs_of
     from ml_assets.ml.tasks.regression import quantile_of
     from ml_assets.state.bundles import signature_of_version
 
-    params = spec.estimator.params
-    return task_of(signature_of_version(record), quantile_of(params))
+    quantile, costs = quantile_of(spec.estimator.params), costs_of(spec.decision)
+    return task_of(signature_of_version(record), quantile, costs)
 
 
 def load(record: VersionRecord) -> Any:

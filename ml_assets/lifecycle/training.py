@@ -27,9 +27,13 @@ if TYPE_CHECKING:
 # What of the YAML changes a trained version; data has a hash of its own.
 TRAINED_BY = (
     "name", "task", "target", "positive", "classes", "features", "estimator", "search",
-    "split",
+    "split", "decision",
 )  # fmt: skip
 PROBE_ROWS = 32
+
+
+class DecisionTaskError(ValueError):
+    """A decision with a threshold, on a target of other than two classes."""
 
 
 class GateMetricError(ValueError):
@@ -132,13 +136,19 @@ def train_version(
 
 
 def check_gate(spec: ModelSpec, task: str) -> None:
-    """Refuse a gate that asks for a metric which the task does not have.
+    """Refuse a gate or a decision that asks for what the task does not have.
 
     Raises
     ------
+    DecisionTaskError
+        If the decision needs two classes.
     GateMetricError
-        With the metrics that it has.
+        With the metrics that the task has.
     """
+    if spec.decision is not None and task != "binary":
+        raise DecisionTaskError(
+            f"decision is of a target with two values, and '{spec.target}' is {task}"
+        )
     for metric in spec.gate.demands:
         if task not in METRICS[metric].tasks:
             raise GateMetricError(

@@ -33,7 +33,7 @@ def backtest(
 
     At each earlier origin the pipeline is fitted anew, with the parameters that it has,
     on the training rows before it, and scored on those that came next (Tashman, 2000,
-    International Journal of Forecasting).
+    International Journal of Forecasting). A threshold is that of `task`, at each.
 
     Parameters
     ----------
@@ -101,7 +101,7 @@ def _metrics(
     pipeline: Pipeline, x: pd.DataFrame, y: Outcomes, training: Outcomes, task: Task
 ) -> dict[str, float]:
     answers = task.answers(pipeline, x)
-    return task.evaluate(y, answers, training=training).metrics
+    return task.with_rows(x).evaluate(y, answers, training=training).metrics
 
 
 def _spread(values: Sequence[float | None]) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""The folds of a search: as the test rows are held out, so that none of them leaks.
+"""Folds of a search or of a tuned threshold, divided as the test rows are.
 
-Rows of a group are in one fold. Where the test rows are the latest, each fold is a
-rolling origin: fitted on what was before it, and scored on what came next (Tashman,
-2000, International Journal of Forecasting).
+So none of them leaks. Rows of a group are in one fold. Where the test rows are the
+latest, each fold is a rolling origin: fitted on what was before it, and scored on what
+came next (Tashman, 2000, International Journal of Forecasting).
 """
 
 from collections.abc import Sequence

@@ -26,6 +26,7 @@ RANKING = "ranking"
 RANKED = ("roc_auc", "average_precision", "roc_auc_ovr")
 BEST_CONSTANT = {
     "accuracy": "the majority class",
+    "expected_cost": "the best constant decision",
     "f1": "always saying the positive class",
     "precision": "always saying the positive class",
     "log_loss": "answering how frequent each class is",

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from ml_assets.records.plan import HALF
+
 PROBABILITY, CONFIDENCE, VALUE = "probability", "confidence", "predicted value"
 
 
@@ -20,11 +22,14 @@ class Predictions(NamedTuple):
     values : ndarray of shape (n_rows,)
     labels : sequence of str, optional
         The class that was decided on, where there are more than two.
+    threshold : float
+        The probability above which a row is decided to be positive.
     """
 
     name: str
     values: NDArray[np.float64]
     labels: Sequence[str] | None = None
+    threshold: float = HALF
 
     @classmethod
     def of(cls, found: "Predictions | ArrayLike") -> "Predictions":
@@ -36,9 +41,11 @@ class Predictions(NamedTuple):
     @property
     def positives(self) -> int | None:
         """Rows of the positive class; None where there is no such class."""
-        return int((self.values >= 0.5).sum()) if self.name == PROBABILITY else None
+        if self.name != PROBABILITY:
+            return None
+        return int((self.values > self.threshold).sum())
 
     def take(self, rows: NDArray[Any]) -> "Predictions":
         """Those of some of the rows, by their positions."""
         labels = None if self.labels is None else [self.labels[row] for row in rows]
-        return Predictions(self.name, self.values[rows], labels)
+        return self._replace(values=self.values[rows], labels=labels)

@@ -24,6 +24,7 @@ from ml_assets.ml.prepare import input_columns
 from ml_assets.ml.row_identity import identity_of
 from ml_assets.ml.split import SplitError, check_mask, check_minimum, held_out
 from ml_assets.ml.tasks import Outcomes, Task, encode_target
+from ml_assets.ml.thresholds import tuned, with_decision
 from ml_assets.spec.model import ModelSpec, SearchSpec
 
 SEED = 0
@@ -56,17 +57,17 @@ class Trained:
     test : ndarray of bool, shape (n_rows,)
         The rows that were held out.
     task : Task
-        What is predicted, with its classes.
+        What is predicted, with its classes, and of two the threshold between them.
     params : dict
         Parameters of the estimator that differ from its defaults, and ``random_state``.
     candidates : list of Candidate
         What a search tried, best first; empty without one.
     seconds : float
-        Wall-clock time of fitting, search included.
+        Wall-clock time of fitting, with search and tuning.
     workers : Workers or None
         What fitted the candidates of a search; None without one.
     notes : list of str
-        What the encoding bounded, each a sentence with counts.
+        What the encoding bounded and how a threshold was tuned, each a sentence.
     folds : dict
         Figures over rolling origins: see `~ml_assets.ml.backtest.backtest`.
     """
@@ -108,7 +109,7 @@ def train(
     table : DataFrame of shape (n_rows, n_columns)
         A feature table as `~ml_assets.ml.prepare.prepare` makes it.
     spec : ModelSpec
-        Its features, estimator, search, split and resources are used.
+        Its features, estimator, search, split, decision and resources are used.
     test : ndarray of bool, shape (n_rows,), optional
         The rows to hold out; by default those of ``spec.split``.
     pinned : Task, optional
@@ -120,6 +121,8 @@ def train(
     EstimatorError
         If the estimator or one of its parameters is not usable, or what would be fitted
         could not be served; raised before anything is fitted on all rows.
+    FeatureError
+        If the rows do not have the column of ``decision.amount``.
     SplitError
         If the rows cannot be divided.
     EngineError
@@ -146,6 +149,9 @@ def train(
         test = held_out(table, y, spec.split, identity, task.labels)
         check_minimum(test, y, spec.split.minimum, task.labels)
     check_mask(test, y, task.labels)
+    task = with_decision(task, spec.decision)
+    # An amount that the rows lack is found out before hours of fitting.
+    task.with_rows(table[~test])
     estimator = make_estimator(spec.estimator, spec.task)
     pipeline = build_pipeline(x[~test], spec.features, estimator, task.name)
     space = _space(pipeline, spec.search)
@@ -156,9 +162,11 @@ def train(
         pipeline, candidates, used = _fit(
             pipeline, rows, target, table[~test], spec, space, task
         )
+        given = table[~test], rows, target, spec.decision, spec.split
+        task, tuning = tuned(task, pipeline, *given)
         seconds = time.perf_counter() - started
         past = backtest(pipeline, x, y, table, test, spec.split, task)
-    notes = encoding_notes(x[~test], pipeline)
+    notes = [*encoding_notes(x[~test], pipeline), *tuning]
     return Trained(
         pipeline=pipeline,
         inputs=inputs,

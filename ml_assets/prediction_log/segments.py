@@ -16,6 +16,7 @@ import msgspec
 
 from ml_assets.core.canonical import as_boolean, canonical_text
 from ml_assets.core.storage import Info, Storage
+from ml_assets.records.plan import HALF
 
 Kind = Literal["predictions", "labels"]
 LABELS = ".labels.jsonl"
@@ -67,6 +68,7 @@ class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     labels: tuple[Label, ...] = ()
     us: int
     values: list[float] | None = None
+    threshold: float = HALF
 
     def predictions(self) -> Iterator[PredictionRecord]:
         """Each prediction, as it would be logged alone.
@@ -101,7 +103,7 @@ class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             yield {"value": value}
         for answer in self.p or ():
             if isinstance(answer, float):
-                yield {"p": answer, "label": self.labels[answer > 0.5]}
+                yield {"p": answer, "label": self.labels[answer > self.threshold]}
                 continue
             if len(answer) != len(self.labels):
                 raise ValueError(f"{len(answer)} probabilities, and other labels")

@@ -11,6 +11,8 @@ import msgspec
 Kind = Literal["number", "integer", "boolean", "string"]
 Mode = Literal["live", "split", "shadow"]
 Task = Literal["binary", "multiclass", "regression"]
+# scikit-learn takes the first class, the negative one, at exactly one half.
+HALF = 0.5
 # A value of a target of classes.
 Label = str | int | float | bool
 # The name of a version: the UTC time at which its training began.
@@ -65,13 +67,14 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     probability of `positive`, of shape (n,); ``multiclass``, the probability of each of
     ``classes`` in their order, of shape (n, k); ``regression``, the value, of shape
     (n,). ``negative`` and ``positive`` are those of a binary target alone, as
-    ``classes`` are of a multiclass one.
+    ``classes`` are of a multiclass one. A row of a binary target is decided to be
+    positive where its probability is above the ``threshold``.
 
     Raises
     ------
     ValueError
         If the labels are not those of the task: binary has two, multiclass two or more
-        that differ, regression none.
+        that differ, regression none. If the threshold is not between 0 and 1.
     """
 
     columns: tuple[Column, ...]
@@ -80,6 +83,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     positive: Label | None = None
     task: Task = "binary"
     classes: tuple[Label, ...] = ()
+    threshold: float = HALF
 
     def __post_init__(self) -> None:
         pair = [item for item in (self.negative, self.positive) if item is not None]
@@ -92,6 +96,11 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
                 f" positive {self.positive!r} and classes {self.classes!r}; expected"
                 " two labels for binary, two or more classes for multiclass, and"
                 " neither for regression"
+            )
+        if not 0 < self.threshold < 1:
+            raise ValueError(
+                f"a signature has the threshold {self.threshold!r}; expected a"
+                " probability above 0 and below 1"
             )
 
     @property

@@ -6,7 +6,7 @@ from typing import Literal, NamedTuple
 Kind = Literal["classification", "regression"]
 Measure = Literal[
     "accuracy", "balanced_accuracy", "roc_auc", "average_precision", "f1", "precision",
-    "recall", "f1_macro", "f1_weighted", "roc_auc_ovr", "log_loss",
+    "recall", "expected_cost", "f1_macro", "f1_weighted", "roc_auc_ovr", "log_loss",
     "r2", "mae", "rmse", "median_ae", "mape", "pinball",
 ]  # fmt: skip
 
@@ -44,6 +44,7 @@ METRICS: dict[str, Metric] = {
     "f1": Metric(_BINARY),
     "precision": Metric(_BINARY),
     "recall": Metric(_BINARY),
+    "expected_cost": Metric(_BINARY, lower_is_better=True),
     "f1_macro": Metric(_MULTICLASS),
     "f1_weighted": Metric(_MULTICLASS),
     "roc_auc_ovr": Metric(_MULTICLASS),

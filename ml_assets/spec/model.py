@@ -22,6 +22,7 @@ from ml_assets.spec.columns import (
     inputs_of_kind,
 )
 from ml_assets.spec.cron import cron_fault
+from ml_assets.spec.decision import DecisionSpec, decision_faults
 from ml_assets.spec.estimator import DEFAULT_TYPES, EstimatorSpec, SearchSpec
 from ml_assets.spec.gate import GateSpec
 from ml_assets.spec.metrics import Kind
@@ -159,6 +160,9 @@ class ModelSpec(BaseSpec):
     estimator: EstimatorSpec = Field(default_factory=EstimatorSpec)
     search: SearchSpec | None = None
     split: SplitSpec = Field(default_factory=SplitSpec)
+    decision: DecisionSpec | None = Field(
+        None, description="of two classes: when a row is positive, and what errors cost"
+    )
     gate: GateSpec = Field(default_factory=GateSpec)
     serving: ServingSpec = Field(default_factory=ServingSpec)
     monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
@@ -213,7 +217,8 @@ class ModelSpec(BaseSpec):
 
     @model_validator(mode="after")
     def _keys_fit(self) -> "ModelSpec":
-        raise_faults([*self._misfits(), *column_faults(self)])
+        faults = *self._misfits(), *column_faults(self), *decision_faults(self)
+        raise_faults(faults)
         # Who reads the features need not know in which way a kind was given.
         object.__setattr__(self, "features", self.features.with_kinds(self.columns))
         return self
@@ -260,7 +265,7 @@ class ModelSpec(BaseSpec):
             for at, message in self.search.misfits(self.task):
                 yield ("search", *at), message
         if self.task == "regression":
-            for key in ("positive", "classes"):
+            for key in ("positive", "classes", "decision"):
                 if getattr(self, key) is not None:
                     yield (key,), "is of a target with classes; a regressor has none"
         elif self.classes is not None:

@@ -1,5 +1,6 @@
 """Each task from YAML through training, evaluation, gate and deployment."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from ml_assets.state.bundles import signature_of_version
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import failure_of
+from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.tasks import DIABETES, PLOTS, WINE
 
 pytestmark = pytest.mark.slow
@@ -137,3 +139,80 @@ def test_wrong_keys_of_a_regressor_are_named_with_their_line(tmp_path: Path) -> 
     line, message = found["attributes.gate.metric"]
     assert line == 8 and "accuracy is no metric of regression" in message
     assert found["attributes.positive"][0] == 9
+
+
+def claims(rows: int, seed: int) -> pd.DataFrame:
+    """Claims of which one in a hundred is a fraud, with an amount each."""
+    random = np.random.default_rng(seed)
+    fraud = random.random(rows) < 0.01
+    return pd.DataFrame(
+        {
+            "speed": random.normal(2.5 * fraud, 1.0).round(6),
+            "distance": random.normal(size=rows).round(6),
+            "claim_value": random.lognormal(5.0, 1.0, rows).round(2),
+            "fraud": np.where(fraud, "yes", "no"),
+        }
+    )
+
+
+FRAUD = """
+type: ml_assets.components.TabularClassifier
+attributes:
+  name: fraud
+  source: {type: csv, path: PATH}
+  target: fraud
+  estimator: {type: sklearn.linear_model.LogisticRegression}
+  decision:
+    threshold: tuned
+    costs: {false_positive: 5, false_negative: 100}
+    amount: claim_value
+    amount_bound: 2000
+  gate: {metric: expected_cost, below: 2.5}
+"""
+
+
+def test_a_version_with_costs_is_judged_by_them_and_decides_at_its_threshold(
+    run_job: Run, home: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "claims.csv"
+    claims(8_000, 0).to_csv(path, index=False)
+    spec = spec_in(tmp_path, FRAUD.replace("PATH", str(path)))
+    for job in ("train", "deploy"):
+        done = run_job(spec, job)
+        assert done.success, failure_of(done)
+    versions = Versions()
+    (first,) = versions.names("fraud")
+    threshold = signature_of_version(versions.get("fraud", first)).threshold
+    assert 0.005 < threshold < 0.2
+    found = versions.evaluation("fraud", first)
+    assert found is not None
+    metrics, reason = found["metrics"], found["gate"]["reason"]
+    assert metrics["expected_cost"] < found["figures"]["majority"]["expected_cost"]
+    assert "of the best constant decision, beyond chance" in reason
+    assert found["evaluation"]["threshold"] == threshold
+    assert list(home.rglob(f"{first}/plots/expected_cost.png"))
+
+    shown = invoke("predict", "fraud", str(path), "--ignore-unknown", "--output", "csv")
+    assert shown.exit_code == 0, shown.output
+    answers = pd.read_csv(io.StringIO(shown.stdout))
+    above = answers["probability"] > threshold
+    assert (answers["label"] == np.where(above, "yes", "no")).all()
+    assert (above & (answers["probability"] < 0.5)).any()
+
+    # The same probabilities at another threshold are another version, judged by cost.
+    decision = spec.decision.model_copy(update={"threshold": 0.9, "folds": 5})
+    assert run_job(spec.model_copy(update={"decision": decision}), "train").success
+    second = versions.names("fraud")[-1]
+    assert second != first
+    found = versions.evaluation("fraud", second)
+    assert found is not None and not found["gate"]["passed"]
+    reason = found["gate"]["reason"]
+    assert f"of the champion {first}" in reason and "expected cost" in reason
+
+
+def test_a_decision_is_of_two_classes(run_job: Run, home: Path, tmp_path: Path) -> None:
+    spec = spec_in(tmp_path, WINE + "  decision: {threshold: 0.3}\n")
+    done = run_job(spec, "train", raise_on_error=False)
+    assert not done.success
+    expected = "decision is of a target with two values, and 'target' is multiclass"
+    assert expected in failure_of(done)

@@ -4,13 +4,16 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 from numpy.typing import NDArray
 from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ml_assets.ml.importance import Importance
+from ml_assets.ml.plots.costs import cost_curve
 from ml_assets.ml.plots.parts import importance_bars, thinned, undefined, unit_axes
 from ml_assets.ml.plots.style import BLUE, GREY, ORANGE, figure_of, png, short
 from ml_assets.ml.tasks.binary_metrics import BinaryEvaluation
+from ml_assets.ml.tasks.costs import Costs
 from ml_assets.records.plan import Label
 
 Floats = NDArray[np.float64]
@@ -23,6 +26,7 @@ def plots(
     evaluation: BinaryEvaluation,
     importance: Sequence[Importance],
     labels: tuple[Label, Label] = (0, 1),
+    costs: Costs | None = None,
 ) -> dict[str, bytes]:
     """Every plot of an evaluation.
 
@@ -38,14 +42,17 @@ def plots(
         The most important first.
     labels : tuple
         The values that 0 and 1 encode.
+    costs : Costs, optional
+        With the amounts of these rows, where it has some.
 
     Returns
     -------
     dict of str to bytes
         ``roc``, ``precision_recall``, ``calibration``, ``confusion``,
-        ``probabilities``, ``importance``: PNG images of 640 by 440 points.
+        ``probabilities``, ``importance``, and with costs ``expected_cost``: PNG images
+        of 640 by 440 points.
     """
-    return {
+    found = {
         "roc": roc(y, probability, evaluation),
         "precision_recall": precision_recall(y, probability, evaluation),
         "calibration": calibration(evaluation),
@@ -55,6 +62,9 @@ def plots(
             importance, "Loss of ROC AUC when the column is shuffled"
         ),
     }
+    if costs is not None:
+        found["expected_cost"] = cost_curve(y, probability, evaluation, costs)
+    return found
 
 
 def roc(y: Outcomes, probability: Floats, evaluation: BinaryEvaluation) -> bytes:
@@ -67,6 +77,10 @@ def roc(y: Outcomes, probability: Floats, evaluation: BinaryEvaluation) -> bytes
     x, height, _ = roc_curve(y, probability)
     axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="chance")
     axes.plot(*thinned(x, height), color=BLUE, linewidth=2, label="this version")
+    c = evaluation.confusion
+    if c is not None:
+        rate = c.false_positive / (evaluation.n - evaluation.positives)
+        _mark(axes, rate, c.true_positive / evaluation.positives, evaluation)
     axes.legend(loc="lower right", frameon=False)
     return png(figure)
 
@@ -88,6 +102,8 @@ def precision_recall(
     axes.axhline(rate, color=GREY, linestyle="--", label=chance)
     curve = thinned(recall, precision)
     axes.step(*curve, where="post", color=BLUE, linewidth=2, label="this version")
+    found = evaluation.metrics
+    _mark(axes, found["recall"], found["precision"], evaluation)
     axes.legend(loc="lower left", frameon=False)
     return png(figure)
 
@@ -116,7 +132,7 @@ def confusion(
 ) -> bytes:
     """Rows by truth and prediction."""
     figure, axes = figure_of(
-        f"Confusion at probability > {evaluation.threshold:g} ({evaluation.n:,} rows)"
+        f"Confusion at probability > {evaluation.threshold:.4g} ({evaluation.n:,} rows)"
     )
     axes.set_xlabel("Predicted")
     axes.set_ylabel("True")
@@ -165,6 +181,12 @@ def probabilities(
     axes.set_ylabel("Rows of the class (%)")
     axes.legend(frameon=False)
     return png(figure)
+
+
+def _mark(axes: Axes, x: float, y: float, evaluation: BinaryEvaluation) -> None:
+    """The point of the version's threshold."""
+    label = f"probability > {evaluation.threshold:.4g}"
+    axes.plot([x], [y], "o", color=ORANGE, label=label)
 
 
 def _figures(value: float) -> str:

@@ -5,12 +5,14 @@ What is predicted is found in the target by `encode_target`, fixed by the first 
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from ml_assets.ml.tasks.binary import Binary, binary_of
+from ml_assets.ml.tasks.costs import Costs
 from ml_assets.ml.tasks.labels import joined, spelling
 from ml_assets.ml.tasks.multiclass import Multiclass, multiclass_of
 from ml_assets.ml.tasks.regression import Regression
@@ -27,6 +29,7 @@ __all__ = [
     "Regression",
     "Target",
     "Task",
+    "deciding_as",
     "encode_target",
     "find_task",
     "in_classes_of",
@@ -107,19 +110,38 @@ def find_task(
     return binary_of(column)
 
 
-def task_of(signature: Signature, quantile: float = 0.5) -> Task:
+def task_of(
+    signature: Signature, quantile: float = 0.5, costs: Costs | None = None
+) -> Task:
     """What the version of a signature predicts.
 
     Parameters
     ----------
     quantile : float
         That a regressor predicts.
+    costs : Costs, optional
+        Of the decisions on a binary target.
     """
     if signature.task == "regression":
         return Regression(quantile)
     if signature.task == "multiclass":
         return Multiclass(signature.classes)
-    return Binary(*signature.labels)
+    negative, positive = signature.labels
+    return Binary(negative, positive, signature.threshold, costs)
+
+
+def deciding_as(task: Task, other: Task) -> Task:
+    """`task` with the threshold of a version of `other`, for answers in its classes.
+
+    Examples
+    --------
+    >>> deciding_as(Binary("no", "yes"), Binary("yes", "no", 0.25)).threshold
+    0.75
+    """
+    if not isinstance(task, Binary) or not isinstance(other, Binary):
+        return task
+    is_same = spelling(task.positive) == spelling(other.positive)
+    return replace(task, threshold=other.threshold if is_same else 1 - other.threshold)
 
 
 def in_classes_of(task: Task, other: Task, answers: Floats) -> Floats:

@@ -6,7 +6,7 @@ training.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -17,22 +17,33 @@ from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.frames import plain_texts
 from ml_assets.ml.predictions import PROBABILITY, Predictions
 from ml_assets.ml.tasks import labels as names
+from ml_assets.ml.tasks.costs import Costs
 from ml_assets.ml.tasks.labels import joined, spelling
 from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes
 from ml_assets.records import plan
-from ml_assets.records.plan import Label
+from ml_assets.records.plan import HALF, Label
 
-# scikit-learn takes the first class, the negative one, at exactly one half.
-THRESHOLD = 0.5
 AUC_CONFIDENCE = 0.99
 
 
 @dataclass(frozen=True)
 class Binary:
-    """The two classes of a target, as answers spell them."""
+    """The two classes of a target, and how a probability becomes a decision.
+
+    Parameters
+    ----------
+    negative, positive : str, int, float or bool
+        As answers spell them.
+    threshold : float
+        A row is decided to be positive above this probability.
+    costs : Costs, optional
+        What wrong decisions cost; without, each is an error like the others.
+    """
 
     negative: Label
     positive: Label
+    threshold: float = HALF
+    costs: Costs | None = None
 
     name: ClassVar[plan.Task] = "binary"
     scorer: ClassVar[str] = "roc_auc"
@@ -46,6 +57,17 @@ class Binary:
         """The negative class, then the positive one."""
         return self.negative, self.positive
 
+    @property
+    def loss_name(self) -> str:
+        """``cost`` or, without costs, ``error``."""
+        return "cost" if self.costs else "error"
+
+    def with_rows(self, rows: pd.DataFrame) -> "Binary":
+        """The same with the amounts of some rows, which their costs depend on."""
+        if self.costs is None:
+            return self
+        return replace(self, costs=self.costs.with_rows(rows))
+
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target as 0 and 1; one of the classes may be absent."""
         return names.positions(column, self.labels)
@@ -56,11 +78,13 @@ class Binary:
         return np.asarray(found, dtype=np.float64)
 
     def decide(self, answers: Floats) -> Outcomes:
-        """1 where the probability is above one half."""
-        return np.asarray(answers > THRESHOLD).astype(np.int64)
+        """1 where the probability is above the threshold."""
+        return np.asarray(answers > self.threshold).astype(np.int64)
 
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
-        """1 where the decision is wrong."""
+        """1 where the decision is wrong, or its part of the largest possible cost."""
+        if self.costs is not None:
+            return self.costs.of(y, self.decide(answers)) / self.costs.largest
         return np.asarray(self.decide(answers) != y, dtype=np.float64)
 
     def skill(self, y: Outcomes, answers: Floats) -> Floats:
@@ -75,7 +99,7 @@ class Binary:
 
     def watched(self, answers: Floats) -> Predictions:
         """The probabilities."""
-        return Predictions(PROBABILITY, answers)
+        return Predictions(PROBABILITY, answers, threshold=self.threshold)
 
     def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
         """ROC AUC and its interval, from DeLong's variance."""
@@ -94,7 +118,7 @@ class Binary:
         """See `~ml_assets.ml.tasks.binary_metrics.evaluate`."""
         from ml_assets.ml.tasks.binary_metrics import evaluate
 
-        return evaluate(y, answers, slices, THRESHOLD)
+        return evaluate(y, answers, slices, self.threshold, self.costs)
 
     def plots(
         self, y: Outcomes, answers: Floats, evaluation: Any, importance: Sequence[Any]
@@ -102,7 +126,7 @@ class Binary:
         """See `~ml_assets.ml.plots.binary.plots`."""
         from ml_assets.ml.plots.binary import plots
 
-        return plots(y, answers, evaluation, importance, self.labels)
+        return plots(y, answers, evaluation, importance, self.labels, self.costs)
 
 
 def binary_of(

@@ -12,8 +12,11 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from ml_assets.ml.intervals import wilson
 from ml_assets.ml.slices import groups_of
 from ml_assets.ml.tasks.calibration import CalibrationBin, bins_of, calibration_error
-from ml_assets.ml.tasks.significance import p_values
+from ml_assets.ml.tasks.costs import Costs
+from ml_assets.ml.tasks.significance import lower_losses, p_values
 from ml_assets.ml.tasks.task import Evaluation
+from ml_assets.records.plan import HALF
+from ml_assets.spec.decision import EXPECTED_COST
 
 Floats = NDArray[np.float64]
 Outcomes = NDArray[np.int64]
@@ -50,7 +53,8 @@ class BinaryEvaluation(Evaluation):
     metrics : dict of str to float
         ``accuracy``, ``balanced_accuracy``, ``roc_auc``, ``average_precision``,
         ``log_loss``, ``brier``, ``f1``, ``precision``, ``recall`` and
-        ``calibration_error`` (expected calibration error over ten bins).
+        ``calibration_error`` (expected calibration error over ten bins). With costs,
+        ``expected_cost``: the mean cost of a row.
     majority : dict of str to float
         Of always saying one class and always saying the other, whichever the metric
         likes more.
@@ -79,7 +83,8 @@ def evaluate(
     y_true: Outcomes,
     probability: Floats,
     slices: pd.DataFrame | None = None,
-    threshold: float = 0.5,
+    threshold: float = HALF,
+    costs: Costs | None = None,
 ) -> BinaryEvaluation:
     """Compare probabilities with the truth.
 
@@ -93,6 +98,8 @@ def evaluate(
         Columns whose groups are reported apart.
     threshold : float
         A row is predicted 1 when its probability exceeds it, as scikit-learn does.
+    costs : Costs, optional
+        With the amounts of these rows, where it has some.
 
     Raises
     ------
@@ -114,18 +121,33 @@ def evaluate(
             f" found {p.shape} and {y.shape}"
         )
     metrics = _metrics(y, p, threshold)
+    paid = _expected_cost(y, p, threshold, costs)
     return BinaryEvaluation(
         n=len(y),
         positives=int(y.sum()),
         threshold=threshold,
-        metrics=metrics,
-        majority=_best_constant(y, threshold),
-        chance=p_values(y, p, threshold),
+        metrics=metrics | paid[0],
+        majority=_best_constant(y, threshold) | paid[1],
+        chance=p_values(y, p, threshold) | paid[2],
         accuracy_interval=wilson(metrics["accuracy"], len(y)),
         confusion=None if np.isnan(p).any() else _confusion(y, p, threshold),
         calibration=bins_of(y, p),
         slices=() if slices is None else _slices(y, p, slices, threshold),
     )
+
+
+def _expected_cost(
+    y: Outcomes, p: Floats, threshold: float, costs: Costs | None
+) -> tuple[dict[str, float], ...]:
+    """The metric, that of the best constant, and how likely chance is to be as good."""
+    if costs is None:
+        return {}, {}, {}
+    own, constant = costs.of(y, p > threshold), costs.best_constant(y)
+    mean, chance = float(own.mean()), lower_losses(own, constant)
+    if np.isnan(p).any():
+        mean, chance = math.nan, 1.0
+    found = mean, float(constant.mean()), chance
+    return tuple({EXPECTED_COST: value} for value in found)
 
 
 def _confusion(y: Outcomes, p: Floats, threshold: float) -> Confusion:

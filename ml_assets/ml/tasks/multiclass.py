@@ -42,6 +42,10 @@ class Multiclass:
         """The classes in the order of their numbers."""
         return self.classes
 
+    def with_rows(self, rows: pd.DataFrame) -> "Multiclass":
+        """The same: every row has the same losses."""
+        return self
+
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target as numbers of classes, from 0; classes may be absent."""
         return positions(column, self.classes)

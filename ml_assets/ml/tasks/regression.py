@@ -45,6 +45,10 @@ class Regression:
         """None."""
         return ()
 
+    def with_rows(self, rows: pd.DataFrame) -> "Regression":
+        """The same: every row has the same losses."""
+        return self
+
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target as float64.
 

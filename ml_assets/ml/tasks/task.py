@@ -78,6 +78,15 @@ class Task(Protocol):
     def labels(self) -> tuple[Label, ...]:
         """The classes in the order of their numbers; none of numbers."""
 
+    def with_rows(self, rows: pd.DataFrame) -> "Task":
+        """The task with what the loss of each of these rows depends on beside it.
+
+        Raises
+        ------
+        FeatureError
+            If the rows do not have that.
+        """
+
     def encode(self, column: "pd.Series[Any]") -> Outcomes:
         """The target of some rows, of shape (n_rows,); classes may be absent.
 

@@ -275,6 +275,7 @@ def describe(model: ServedModel) -> dict[str, object]:
         "classes": signature.labels,
         "positive": signature.positive,
         "negative": signature.negative,
+        "threshold": signature.threshold if signature.task == "binary" else None,
         "columns": [
             {
                 "name": column.name,

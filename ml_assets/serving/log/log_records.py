@@ -50,9 +50,10 @@ class AnswerRecord(msgspec.Struct, gc=False):
 
     ``ids``, ``entities``, ``x`` and ``p`` hold an item a row, as `PredictionRecord`
     does; ``labels`` holds the negative class and the positive one, which is the label
-    of a row whose `p` is above one half. Of several classes ``labels`` holds all, and
-    an item of ``p`` the probability of each. The rows in ``x`` are as they were sent,
-    objects by column, where ``columns`` gives the order of the signature.
+    of a row whose `p` is above one half, or the threshold of a `DecidedRecord`. Of
+    several classes ``labels`` holds all, and an item of ``p`` the probability of each.
+    The rows in ``x`` are as they were sent, objects by column, where ``columns`` gives
+    the order of the signature.
     """
 
     ids: Sequence[str]
@@ -68,6 +69,12 @@ class AnswerRecord(msgspec.Struct, gc=False):
     p: msgspec.Raw
     labels: Sequence[str | int | float | bool]
     us: int
+
+
+class DecidedRecord(AnswerRecord, gc=False):
+    """The predictions of one arm that decides above another threshold than one half."""
+
+    threshold: float
 
 
 class ValuesRecord(AnswerRecord, gc=False):

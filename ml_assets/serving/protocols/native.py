@@ -12,12 +12,13 @@ def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response
 
     The answer holds ``model``, ``version``, ``arm``, ``request_id``, and
     ``predictions``: for each row ``id``, the ``probability`` of the positive class, and
-    the ``label``, which is the positive class above one half. Of several classes the
-    ``label`` is the likeliest, ``probability`` is its own, and ``probabilities`` has
-    that of each; of a regression there is the ``value`` instead. Where the plan splits
-    the traffic each prediction has its ``version`` and ``arm``, and those of the answer
-    are null if its rows went to several. ``warnings`` names the rows with categories
-    that training did not see, where there are any.
+    the ``label``, which is the positive class above the version's threshold. Of several
+    classes the ``label`` is the likeliest, ``probability`` is its own, and
+    ``probabilities`` has that of each; of a regression there is the ``value`` instead.
+    Where the plan splits the traffic each prediction has its ``version`` and ``arm``,
+    and those of the answer are null if its rows went to several.
+    ``warnings`` names the rows with categories that training did not see, where there
+    are any.
     """
     scored = model.answer(model.live.decoder.decode(request.body), request)
     return series.response(scored, encode(scored))

@@ -7,8 +7,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.records.plan import Label, Signature
-from ml_assets.serving.log.log_records import AnswerRecord, PredictionRecord
+from ml_assets.records.plan import HALF, Label, Signature
+from ml_assets.serving.log.log_records import (
+    AnswerRecord,
+    DecidedRecord,
+    PredictionRecord,
+)
 from ml_assets.serving.tasks.classes import Labels
 from ml_assets.serving.tasks.protocol import AnswerHead, Head, Output
 
@@ -20,7 +24,7 @@ class BinaryAnswers:
 
     def __init__(self, signature: Signature) -> None:
         labels = Labels(signature.labels)
-        # scikit-learn takes the first class, the negative one, at exactly one half.
+        self._threshold = signature.threshold
         self._labels, self._texts = labels.values, labels.texts
         self._find = labels.find
         self.outputs: tuple[Output, ...] = (
@@ -50,26 +54,29 @@ class BinaryAnswers:
         return found
 
     def labels(self, answers: list[float]) -> list[Label]:
-        """The positive class above one half, else the negative one."""
-        labels = self._labels
-        return [labels[answer > 0.5] for answer in answers]
+        """The positive class above the threshold, else the negative one."""
+        labels, threshold = self._labels, self._threshold
+        return [labels[answer > threshold] for answer in answers]
 
     def members(self, answer: float) -> str:
         """``probability`` and ``label``."""
-        return f'"probability":{answer!r},"label":{self._texts[answer > 0.5]}'
+        return (
+            f'"probability":{answer!r},"label":{self._texts[answer > self._threshold]}'
+        )
 
     def parts(
         self, answers: list[float], texts: list[str], ends: str | list[str]
     ) -> Sequence[str | list[str]]:
         """``probability`` and ``label`` of several rows."""
+        threshold = self._threshold
         labels = [f',"label":{text}' for text in self._texts]
         if isinstance(ends, str):
             # The end of a row and the start of the next are one text: fewer to join.
             labels = [label + ends for label in labels]
-            tails = [labels[answer > 0.5] for answer in answers]
+            tails = [labels[answer > threshold] for answer in answers]
         else:
             tails = [
-                labels[answer > 0.5] + end
+                labels[answer > threshold] + end
                 for answer, end in zip(answers, ends, strict=True)
             ]
         return '","probability":', texts, tails
@@ -84,11 +91,15 @@ class BinaryAnswers:
 
     def record(self, head: Head, answer: float, us: int) -> PredictionRecord:
         """One prediction."""
-        return PredictionRecord(*head, answer, self._labels[answer > 0.5], us)
+        return PredictionRecord(
+            *head, answer, self._labels[answer > self._threshold], us
+        )
 
     def records(self, head: AnswerHead, answers: msgspec.Raw, us: int) -> AnswerRecord:
         """Several predictions."""
-        return AnswerRecord(*head, answers, self._labels, us)
+        if self._threshold == HALF:
+            return AnswerRecord(*head, answers, self._labels, us)
+        return DecidedRecord(*head, answers, self._labels, us, self._threshold)
 
     def label(self, value: object) -> Label | None:
         """One of the two labels."""

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from ml_assets.ml.predictions import PROBABILITY, Predictions
 from ml_assets.ml.profile import Profile, category_counts, profile
 
 NAN = np.nan
@@ -92,7 +93,9 @@ def test_a_whole_number_is_one_category_however_it_is_carried(values):
 
 
 def test_positive_predictions_are_counted():
-    assert profile(pd.DataFrame(), np.array([0.2, 0.5, 0.9])).positives == 2
+    assert profile(pd.DataFrame(), np.array([0.2, 0.5, 0.9])).positives == 1
+    above = Predictions(PROBABILITY, np.array([0.01, 0.2, 0.9]), threshold=0.05)
+    assert profile(pd.DataFrame(), above).positives == 2
 
 
 def test_a_profile_of_before_is_read():

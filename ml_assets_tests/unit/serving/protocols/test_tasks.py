@@ -29,6 +29,7 @@ TOPIC = Signature(columns=COLUMNS, target="y", task="multiclass", classes=CLASSE
 STARS = Signature(columns=COLUMNS, target="y", task="multiclass", classes=(1, 2, 3))
 PRICE = Signature(columns=COLUMNS, target="y", task="regression")
 BINARY = Signature(columns=COLUMNS, target="y", negative="no", positive="yes")
+FRAUD = msgspec.structs.replace(BINARY, threshold=0.125)
 
 
 class Chosen:
@@ -392,3 +393,25 @@ def test_binary_answers_are_byte_for_byte_what_they_were(tmp_path):
         next((tmp_path / "log").rglob("*.open")).read_bytes()
     )
     assert [*record][-3:] == ["p", "labels", "us"]
+
+
+def test_every_protocol_decides_above_the_threshold_of_the_version(tmp_path):
+    kit = Kit(tmp_path, FRAUD)
+    rows, labels = [(0.125, 0), (0.25, 0), (0.75, 0)], ["no", "yes", "yes"]
+    assert [item["label"] for item in kit.predict(*rows)] == labels
+    assert [kit.predict(row)[0]["label"] for row in rows] == labels
+    assert outputs_of(kit, *rows)["label"]["data"] == labels
+    body = {"inputs": {"a": [row[0] for row in rows], "b": [0, 0, 0]}}
+    assert kit.ask("/invocations", body).json["predictions"] == labels
+    assert kit.ask("/models/m").json["threshold"] == 0.125
+    kit.shadows.close()
+    decided = {item["p"]: item["label"] for item in kit.records()}
+    assert decided == {0.125: "no", 0.25: "yes", 0.75: "yes"}
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_arms_decide_each_above_their_own_threshold(tmp_path, count):
+    kit = Kit(tmp_path, BINARY, FRAUD, mode="shadow")
+    assert {item["label"] for item in kit.predict(*[(0.25, 0)] * count)} == {"no"}
+    found = {(item["arm"], item["label"]) for item in kit.records()}
+    assert found == {("live", "no"), ("shadow", "yes")}
