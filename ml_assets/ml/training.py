@@ -143,7 +143,7 @@ def train(
         check_minimum(test, y, spec.split.minimum, task.labels)
     check_mask(test, y, task.labels)
     estimator = make_estimator(spec.estimator, spec.task)
-    pipeline = build_pipeline(x[~test], spec.features, estimator, task.name)
+    pipeline = build_pipeline(x[~test], spec.features, estimator, task.name, y[~test])
     space = _space(pipeline, spec.search)
     rows, target = plain_texts(x[~test]), y[~test]
     with threadpool_limits(spec.resources.threads):

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec import validators
+from ml_assets.spec import user_code, validators
 from ml_assets.spec.base import BaseSpec, Fault, raise_faults, repeated_names
 from ml_assets.spec.columns import (
     KINDS,
@@ -54,6 +54,11 @@ class FeaturesSpec(BaseSpec):
         default_factory=list,
         description="ISO dates that become their age and parts of the calendar",
     )
+    transform: str | None = Field(
+        None,
+        description="import path of a transformer of a trusted package: inputs and"
+        " derived columns in, the columns that are encoded out",
+    )
     encoding: Literal["auto", "ordinal", "onehot", "target"] = Field(
         "auto",
         description="auto: ordinal for trees, one-hot and scaling otherwise; target:"
@@ -97,6 +102,9 @@ class FeaturesSpec(BaseSpec):
                     yield (key, position), f"'{name}' is dropped, so it has no kind"
         for at, message in validators.derive_faults(self.derive):
             yield ("derive", *at), message
+        if self.transform is not None:
+            for _, message in user_code.class_faults(self.transform):
+                yield ("transform",), message
 
 
 class ModelSpec(BaseSpec):
@@ -142,6 +150,11 @@ class ModelSpec(BaseSpec):
     estimator: EstimatorSpec = Field(default_factory=EstimatorSpec)
     search: SearchSpec | None = None
     split: SplitSpec = Field(default_factory=SplitSpec)
+    metrics: list[str] = Field(
+        default_factory=list,
+        description="import paths of functions of trusted packages: outcomes and"
+        " answers in, a number out",
+    )
     gate: GateSpec = Field(default_factory=GateSpec)
     serving: ServingSpec = Field(default_factory=ServingSpec)
     monitoring: MonitoringSpec = Field(default_factory=MonitoringSpec)
@@ -227,6 +240,8 @@ class ModelSpec(BaseSpec):
         if self.split.group == target:
             yield ("split", "group"), f"the target '{target}' cannot make the groups"
         yield from self._group_misfits()
+        for at, message in user_code.metric_faults(self.metrics):
+            yield ("metrics", *at), message
         if self.search:
             found = validators.search_faults(self.estimator.type, self.search.params)
             for at, message in found:

@@ -48,7 +48,7 @@ ALLOWED = {
     ),
     "what a person names, or asks for: data, keys, results, YAML": (
         "cli/checks/models.py cli/keys.py cli/predict.py components/scaffolder.py"
-        " core/signing.py ml/sources/files.py ml/sources/kaggle.py"
+        " core/signing.py core/user_code.py ml/sources/files.py ml/sources/kaggle.py"
         " ml/sources/payload.py ml/sources/runtime_sources.py spec/component_tree.py"
         " spec/introspection.py spec/model_file.py"
     ),
