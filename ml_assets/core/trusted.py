@@ -3,8 +3,8 @@
 skops trusts by default all of scikit-learn and the functions of numpy and scipy: enough
 for a crafted file to call what its author likes. We read the schema inside the archive
 ourselves and refuse every node outside the list below, whatever skops thinks of it.
-Beside that list, objects may be of classes that a trusted package of the project defines
-(see `ml_assets.core.user_code`).
+Beside that list, objects may be of classes that a trusted package of the project
+defines (see `ml_assets.core.user_code`).
 """
 
 import io

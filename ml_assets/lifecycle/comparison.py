@@ -68,6 +68,8 @@ def _on(
     champion: VersionRecord,
 ) -> Comparison:
     """Both on those held-out rows of `rows` that `trained` was not trained on."""
+    from ml_assets.ml.user_metrics import user_metrics
+
     fresh = rows.test & ~_learnt(spec, rows, trained)
     count, held_out = int(fresh.sum()), int(rows.test.sum())
     if count < min(MIN_ROWS, held_out):
@@ -85,8 +87,8 @@ def _on(
     rest = "" if count == held_out else ", on which neither was trained"
     return Comparison(
         champion.version,
-        dict(task.evaluate(y, its).metrics),
-        dict(task.evaluate(y, own).metrics),
+        {**task.evaluate(y, its).metrics, **user_metrics(spec.metrics, y, its)},
+        {**task.evaluate(y, own).metrics, **user_metrics(spec.metrics, y, own)},
         f"the same {part} test rows {whose}".rstrip() + rest,
         repeats=bool((own == its).all()),
     )

@@ -1,5 +1,6 @@
 """What the gate of today's YAML decides on a version beside today's champion."""
 
+import itertools
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -49,9 +50,13 @@ def passed(
 
 
 def judged_by(spec: ModelSpec) -> str:
-    """Hash of the gate and of the slices that an evaluation was made with."""
+    """Hash of the gate, slices and own metrics that an evaluation was made with."""
+    code = provenance.user_code_hashes() if spec.metrics else {}
     return provenance.fingerprint(
-        provenance.spec_hash(spec.gate), *sorted(spec.monitoring.slices)
+        provenance.spec_hash(spec.gate),
+        *sorted(spec.monitoring.slices),
+        *spec.metrics,
+        *itertools.chain.from_iterable(code.items()),
     )
 
 

@@ -9,6 +9,8 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import ValidationError
+
 from ml_assets.core import provenance
 from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import storage
@@ -104,7 +106,13 @@ def _configuration(record: VersionRecord) -> ModelSpec:
             f"{storage().url}/{name} was altered: its SHA-256 is {found}, expected"
             f" {expected}"
         )
-    return ModelSpec.model_validate(json.loads(data))
+    try:
+        return ModelSpec.model_validate(json.loads(data))
+    except ValidationError as error:
+        problems = "; ".join(item["msg"] for item in error.errors(include_input=False))
+        raise ReproduceError(
+            f"version {record.version} cannot be trained here: {problems}"
+        ) from error
 
 
 def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
@@ -144,6 +152,9 @@ def _surroundings(record: VersionRecord) -> list[str]:
         "code": (record.code_version, provenance.code_hash()),
         "environment": (record.environment, provenance.environment()),
     }
+    today = provenance.user_code_hashes() if record.user_code else {}
+    for package, then in record.user_code.items():
+        compared[f"code of {package}"] = then, today.get(package, "none")
     return [
         f"the {name} is not that of the version: {now[:12]}, then {then[:12]}"
         for name, (then, now) in compared.items()

@@ -132,7 +132,7 @@ def build_pipeline(
     if spec.transform:
         first.append(("transform", user_transform(spec.transform)))
         # What is encoded is what it gives, derived columns or not.
-        frame, derived = columns_given(Pipeline(first), frame, y), []
+        frame, derived = columns_given([step for _, step in first], frame, y), []
     dates = date_columns(frame, spec)
     categories = [
         name
@@ -223,8 +223,9 @@ def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
     """Which values are encoded as unknown, a sentence with counts a column."""
     notes = []
     if "transform" in pipeline.named_steps:
-        names = [name for name, _ in pipeline.steps]
-        frame = pipeline[: names.index("transform") + 1].transform(plain_texts(frame))
+        frame = plain_texts(frame)
+        for name in ("derive", "transform"):
+            frame = pipeline.named_steps[name].transform(frame)
     for name, encoder, columns in pipeline.named_steps["encode"].transformers:
         if name == MEANS:
             notes += [

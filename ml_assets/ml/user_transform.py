@@ -1,11 +1,11 @@
 """The transformer that a project brings itself, and the columns that it gives."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 from pandas.api import types
 from sklearn.base import clone
-from sklearn.pipeline import Pipeline
 
 from ml_assets.core.user_code import UserCodeError, load_class
 from ml_assets.ml.cleaning import FeatureError
@@ -41,13 +41,13 @@ def user_transform(path: str) -> Any:
     return found
 
 
-def columns_given(steps: Pipeline, x: pd.DataFrame, y: Any) -> pd.DataFrame:
-    """What unfitted `steps`, of which the last is the project's own, make of rows.
+def columns_given(steps: Sequence[Any], x: pd.DataFrame, y: Any) -> pd.DataFrame:
+    """What transformers, of which the last is the project's own, make of rows.
 
     Parameters
     ----------
-    steps : Pipeline
-        Is left unfitted.
+    steps : sequence of transformers
+        Are left unfitted.
     x : DataFrame of shape (n_rows, n_inputs)
         Training rows.
     y : ndarray of shape (n_rows,)
@@ -62,13 +62,16 @@ def columns_given(steps: Pipeline, x: pd.DataFrame, y: Any) -> pd.DataFrame:
     own = type(steps[-1])
     name = f"features.transform: {own.__module__}.{own.__name__}"
     try:
-        found = clone(steps).fit(plain_texts(x), y).transform(plain_texts(x))
+        # No Pipeline, which would ask what was fitted of one that learns nothing.
+        found = plain_texts(x)
+        for step in steps:
+            found = clone(step).fit(found, y).transform(found)
     except Exception as error:  # whatever the project's code raises
         raise FeatureError(f"{name} fails on the training rows: {error!r}") from error
     if not isinstance(found, pd.DataFrame):
         raise FeatureError(
-            f"{name} returns a {type(found).__name__}, expected a DataFrame: return one,"
-            " or define get_feature_names_out"
+            f"{name} returns a {type(found).__name__}, expected a DataFrame: return"
+            " one, or define get_feature_names_out"
         )
     if len(found) != len(x):
         raise FeatureError(

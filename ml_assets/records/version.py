@@ -14,6 +14,8 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``files`` is the SHA-256 manifest of the registered bundle; it is kept here, outside
     the registry, so that bytes altered there are noticed before they are loaded.
     ``notes`` lists what training bounded, and what requests may have besides inputs.
+    ``user_code`` is the SHA-256 of each trusted package of the project's own, where the
+    model is made of its classes.
     """
 
     model: str
@@ -39,6 +41,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     origins: dict[str, str] = {}
     search: dict[str, Any] = {}
     notes: list[str] = []
+    user_code: dict[str, str] = {}
 
     @property
     def bundle(self) -> str:

@@ -100,9 +100,9 @@ def _find(path: str, noun: str) -> tuple[ast.stmt | None, str]:
     found = statements.get(name)
     kinds = {ast.ClassDef: "class", ast.FunctionDef: "function"}
     if found is None and "*" not in statements:
-        wanted = [
+        wanted = sorted(
             key for key, item in statements.items() if kinds.get(type(item)) == noun
-        ]
+        )
         return None, (
             f"{module} has no {noun} '{name}'{did_you_mean(name, wanted)}; it has"
             f" {', '.join(wanted) or 'none'}"
