@@ -17,11 +17,7 @@ from ml_assets.spec.introspection import LibraryClass, find_class, find_rule, ru
 
 # The classes by which scikit-learn says what an estimator is for.
 MIXINS = {"classification": "ClassifierMixin", "regression": "RegressorMixin"}
-EXAMPLES = {
-    "classifier": "LogisticRegression",
-    "regressor": "Ridge",
-    "estimator": "LogisticRegression",
-}
+EXAMPLES = {"classifier": "LogisticRegression", "regressor": "Ridge"}
 LABEL_NAME = re.compile(r"[A-Za-z0-9]([\w.-]{0,61}[A-Za-z0-9])?")
 LABEL_PREFIX = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
@@ -30,7 +26,7 @@ def estimator_faults(path: str, params: Mapping[str, Any]) -> Iterator[Fault]:
     """What is wrong with an estimator's import path, or the names of its parameters."""
     if user_code.is_own(path):
         for at, message in user_code.class_faults(path, params):
-            lead = "" if is_trusted(path) else f"{_no_such('estimator', path)}; "
+            lead = "" if is_trusted(path) else f"{_no_such('classifier', path)}; "
             yield at, lead + message
         for location, message in _nested_faults(params):
             yield ("params", *location), message

@@ -80,7 +80,7 @@ def test_what_a_trusted_module_imports_of_others_is_not_trusted(
             load(f"my_project.features.{name}")
 
 
-def test_a_class_is_told_from_a_function_and_an_absent_one(user_package: Path) -> None:
+def test_a_function_and_an_absent_name_are_no_class(user_package: Path) -> None:
     assert load_class("my_project.features.Ratios").__name__ == "Ratios"
     with pytest.raises(UserCodeError, match="expected a class"):
         load_class("my_project.sources.customers")

@@ -63,7 +63,7 @@ CASES = [
     (
         {"estimator": {"type": "builtins.eval"}},
         "estimator.type",
-        "'builtins.eval' is not the import path of a scikit-learn estimator",
+        "'builtins.eval' is not the import path of a scikit-learn classifier",
     ),
     (
         {"estimator": {"type": "my_project.models.Stump", "params": {"sharpnes": 1}}},
