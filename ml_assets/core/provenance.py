@@ -3,15 +3,12 @@
 import functools
 import hashlib
 import importlib.metadata
-import itertools
 import os
 import platform
 import subprocess  # nosec B404 # runs git with fixed arguments only
 from pathlib import Path
 
 from pydantic import BaseModel
-
-from ml_assets.core.user_code import source_files, trusted_packages
 
 PACKAGE = Path(__file__).parents[1]
 
@@ -34,20 +31,6 @@ def code_hash() -> str:
     """Hash of the code that turns data into a version: every module of ``ml``."""
     sources = sorted((PACKAGE / "ml").rglob("*.py"))
     return fingerprint(*(path.read_text(encoding="utf-8") for path in sources))
-
-
-def user_code_hashes() -> dict[str, str]:
-    """Hash of each trusted package of the project's own that is installed, by name.
-
-    It covers the names and the contents of all its Python files.
-    """
-    found = {}
-    for package in trusted_packages():
-        files = source_files(package)
-        texts = ((name, file.read_text("utf-8")) for name, file in files.items())
-        if files:
-            found[package] = fingerprint(*itertools.chain.from_iterable(texts))
-    return found
 
 
 @functools.cache

@@ -5,6 +5,7 @@ any; only the packages that the project trusts are ever imported. Who starts a p
 decides that, by a setting, and nothing that the process reads.
 """
 
+import hashlib
 import importlib
 import importlib.util
 import os
@@ -181,6 +182,26 @@ def source_files(package: str) -> dict[str, Path]:
         for path in directory.rglob("*.py")
     }
     return dict(sorted(found.items()))
+
+
+def source_digests() -> dict[str, str]:
+    """SHA-256 of each trusted package that is installed, by name.
+
+    It covers the names and the contents of all its Python files.
+    """
+    return {
+        package: _digest(files)
+        for package in trusted_packages()
+        if (files := source_files(package))
+    }
+
+
+def _digest(files: Mapping[str, Path]) -> str:
+    digest = hashlib.sha256()
+    for name, file in files.items():
+        for part in (name.encode(), file.read_bytes()):
+            digest.update(len(part).to_bytes(8, "big") + part)
+    return digest.hexdigest()
 
 
 def _installed(package: str) -> tuple[list[Path], Path | None]:

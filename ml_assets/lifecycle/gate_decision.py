@@ -5,6 +5,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from ml_assets.core import provenance
+from ml_assets.core.user_code import source_digests
 from ml_assets.lifecycle.comparison import compare
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
@@ -51,7 +52,7 @@ def passed(
 
 def judged_by(spec: ModelSpec) -> str:
     """Hash of the gate, slices and own metrics that an evaluation was made with."""
-    code = provenance.user_code_hashes() if spec.metrics else {}
+    code = source_digests() if spec.metrics else {}
     return provenance.fingerprint(
         provenance.spec_hash(spec.gate),
         *sorted(spec.monitoring.slices),

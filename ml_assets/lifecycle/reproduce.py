@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from ml_assets.core import provenance
 from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import storage
+from ml_assets.core.user_code import source_digests
 from ml_assets.lifecycle.feature_table import feature_table
 from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.spec.model import ModelSpec
@@ -152,7 +153,7 @@ def _surroundings(record: VersionRecord) -> list[str]:
         "code": (record.code_version, provenance.code_hash()),
         "environment": (record.environment, provenance.environment()),
     }
-    today = provenance.user_code_hashes() if record.user_code else {}
+    today = source_digests() if record.user_code else {}
     for package, then in record.user_code.items():
         compared[f"code of {package}"] = then, today.get(package, "none")
     return [

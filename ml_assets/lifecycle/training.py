@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ml_assets.core import provenance
 from ml_assets.core.digests import digest_of
 from ml_assets.core.storage import storage
+from ml_assets.core.user_code import source_digests
 from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.spec.metrics import METRICS, metrics_of
 from ml_assets.spec.model import ModelSpec
@@ -51,7 +52,7 @@ def fingerprint(spec: ModelSpec, features_version: str) -> str:
 
 def user_code_of(spec: ModelSpec) -> dict[str, str]:
     """Hash of each trusted package, where training imports classes of one."""
-    return provenance.user_code_hashes() if classes_of(spec) else {}
+    return source_digests() if classes_of(spec) else {}
 
 
 def spec_fingerprint(spec: ModelSpec) -> str:

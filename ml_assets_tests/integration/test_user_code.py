@@ -11,7 +11,7 @@ import dagster as dg
 import pytest
 
 from ml_assets.components import TabularClassifier
-from ml_assets.core import provenance
+from ml_assets.core import user_code
 from ml_assets.lifecycle.reproduce import ReproduceError, reproduce
 from ml_assets.lifecycle.scoring import held_out_rows, load
 from ml_assets.state.bundles import signature_of_version
@@ -46,7 +46,7 @@ def test_it_is_trained_judged_deployed_and_answers_as_its_pipeline(
     trained = ran(run_job(spec(), "train"))
     (version,) = Versions().names("customers")
     record = Versions().get("customers", version)
-    assert record.user_code == provenance.user_code_hashes()
+    assert record.user_code == user_code.source_digests()
     assert record.runtime == "sklearn" and "Ratios" in record.runtime_reason
     evaluation = Versions().evaluation("customers", version)
     assert evaluation is not None and evaluation["gate"]["passed"]
@@ -80,6 +80,17 @@ def test_it_is_trained_judged_deployed_and_answers_as_its_pipeline(
     )
     found = json.loads(lineage.stdout)
     assert found["training"]["user_code"] == record.user_code
+
+    # Code that changed and answers the same is used, and a line in the log says so.
+    (user_package / "units.py").write_text("HOUR = 1.0  # as ever\n")
+    with Server(home) as server:
+        server.wait_for("own code is not that of training", reason="my_project")
+        assert predicted(server, rows[:1])["predictions"][0]["probability"] == (
+            expected[0]
+        )
+    (user_package / "units.py").write_text("HOUR = 60.0\n")
+    with Server(home) as server:
+        assert "probe row" in str(server.wait_for("plan refused"))
 
     with Server(home, environment={"ML_ASSETS_TRUSTED": ""}) as server:
         refused = server.wait_for("plan refused")

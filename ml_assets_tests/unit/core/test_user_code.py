@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.core import provenance, user_code
+from ml_assets.core import user_code
 from ml_assets.core.user_code import UserCodeError, load, load_class, trusted_packages
 
 
@@ -91,12 +91,12 @@ def test_a_function_and_an_absent_name_are_no_class(user_package: Path) -> None:
 def test_the_hash_of_a_package_follows_names_and_contents_of_its_files(
     user_package: Path,
 ) -> None:
-    first = provenance.user_code_hashes()
+    first = user_code.source_digests()
     assert set(first) == {"my_project"} and "my_project" not in sys.modules
     (user_package / "units.py").write_text("HOUR = 60.0\n")
-    second = provenance.user_code_hashes()
+    second = user_code.source_digests()
     (user_package / "units.py").rename(user_package / "measures.py")
-    third = provenance.user_code_hashes()
+    third = user_code.source_digests()
     assert len({str(found) for found in (first, second, third)}) == 3
 
 
@@ -104,7 +104,7 @@ def test_a_trusted_package_that_is_not_installed_has_no_hash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_TRUSTED", "my_absent_project")
-    assert provenance.user_code_hashes() == {}
+    assert user_code.source_digests() == {}
     assert user_code.find_module("my_absent_project.features") is None
 
 
@@ -117,5 +117,5 @@ def test_a_single_module_may_be_trusted(
     assert user_code.find_module("my_module") == tmp_path / "my_module.py"
     assert user_code.find_module("my_module.below") is None
     assert load_class("my_module.Own").__module__ == "my_module"
-    assert set(provenance.user_code_hashes()) == {"my_module"}
+    assert set(user_code.source_digests()) == {"my_module"}
     monkeypatch.delitem(sys.modules, "my_module")
