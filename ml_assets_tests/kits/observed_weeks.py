@@ -2,8 +2,10 @@
 
 import contextlib
 import json
+import os
 import resource
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -16,13 +18,15 @@ from ml_assets.cli.demo import churn
 from ml_assets.cli.demo.churn import MODEL
 from ml_assets.cli.output import Failed
 from ml_assets.cli.run_report import RunReport
+from ml_assets.prediction_log.unshipped import PREFIX, SILENT_SECONDS
 from ml_assets.records.ledger_entry import Kind
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.ledger_rows import rewrite, tampered
-from ml_assets_tests.kits.observed_site import QUEUE, Site
+from ml_assets_tests.kits.observed_site import PATIENCE, QUEUE, Site
+from ml_assets_tests.kits.processes import await_true
 
 TRAIN, DEPLOY, MONITOR = (f"{MODEL}_{job}" for job in ("train", "deploy", "monitor"))
 GATE = "gate"
@@ -50,8 +54,7 @@ def work(site: Site) -> None:
 def breakdown(site: Site) -> None:
     """What cannot be mended: a ledger's chain, the server, the daemon, the exporter."""
     _ledger(site)
-    site.kill(site.server)
-    site.await_alert("MlAssetsServerDown", model=MODEL)
+    _server(site)
     _daemon(site)
     site.kill(site.exporter)
     site.await_alert("MlAssetsExporterDown")
@@ -197,13 +200,22 @@ def _disk(site: Site) -> None:
 
 def _storage(site: Site) -> None:
     """The storage takes no segments; what is logged waits on the server's disk."""
+    with _no_segments(site):
+        urllib.request.urlopen(_request(site, 40), timeout=60).close()
+        site.await_alert("MlAssetsLogShippingLate", model=MODEL)
+
+
+@contextlib.contextmanager
+def _no_segments(site: Site) -> Iterator[None]:
+    """Until the block ends, the storage takes no segments of the model."""
     segments = site.home / "segments" / MODEL
     kept = segments.rename(segments.with_name("kept"))
     segments.touch()
-    urllib.request.urlopen(_request(site, 40), timeout=60).close()
-    site.await_alert("MlAssetsLogShippingLate", model=MODEL)
-    segments.unlink()
-    kept.rename(segments)
+    try:
+        yield
+    finally:
+        segments.unlink()
+        kept.rename(segments)
 
 
 def _ledger(site: Site) -> None:
@@ -211,6 +223,20 @@ def _ledger(site: Site) -> None:
     old, new = "complaints since", "no complaint until"
     rewrite(lambda found: [tampered(row, old, new) for row in found], MODEL)
     site.await_alert("MlAssetsLedgerBroken", model=MODEL)
+
+
+def _server(site: Site) -> None:
+    """It is killed with segments on its disk, and is silent since six minutes ago."""
+    reports = site.home / PREFIX
+    with _no_segments(site):
+        urllib.request.urlopen(_request(site, 40), timeout=60).close()
+        await_true(lambda: any(reports.glob("*.json")), "unshipped segments", PATIENCE)
+        site.kill(site.server)
+    site.await_alert("MlAssetsServerDown", model=MODEL)
+    silent = time.time() - SILENT_SECONDS - 60
+    for report in reports.glob("*.json"):
+        os.utime(report, (silent, silent))
+    site.await_alert("MlAssetsSegmentsMissing", model=MODEL)
 
 
 def _daemon(site: Site) -> None:

@@ -230,15 +230,18 @@ class LogKeeper:
     def _ship(self) -> list[OSError]:
         """Ship what has ended; of each model, the first reason why something waits."""
         failures = []
-        for item in self._busy():
-            item.predictions.retire()
-            item.labels.retire()
-            left = item.close_retired()
-            names, unshipped = ship_all(item.directory, self.storage)
-            shipped = self._metrics.shipped
-            shipped[item.model] = shipped.get(item.model, 0) + len(names)
-            failures += (left + unshipped)[:1]
-        self._report()
+        try:
+            for item in self._busy():
+                item.predictions.retire()
+                item.labels.retire()
+                left = item.close_retired()
+                names, unshipped = ship_all(item.directory, self.storage)
+                shipped = self._metrics.shipped
+                shipped[item.model] = shipped.get(item.model, 0) + len(names)
+                failures += (left + unshipped)[:1]
+        finally:
+            # A storage may refuse segments, and take what says that they are not there.
+            self._report()
         return failures
 
     def _report(self) -> None:
