@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ SETTING = "ML_ASSETS_TRUSTED"
 PROJECT = "pyproject.toml"
 _NAME = re.compile(r"[A-Za-z_]\w*")
 _PATH = re.compile(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)+")
+_WORD = re.compile(rb"[A-Za-z_]\w*")
 # Of which an allow-list names single classes, for the rest of them can run anything.
 _LIBRARIES = {
     *("ml_assets", "numpy", "pandas", "scipy", "sklearn", "skops", "joblib"),
@@ -184,29 +185,48 @@ def source_files(package: str) -> dict[str, Path]:
     return dict(sorted(found.items()))
 
 
-def source_digests() -> dict[str, str]:
-    """SHA-256 of each trusted package that is installed, by name.
+def source_digests(paths: Iterable[str]) -> dict[str, str]:
+    """SHA-256 of the source of the packages that some code is made of, by name.
 
-    It covers the names and the contents of all its Python files.
+    Parameters
+    ----------
+    paths : iterable of str
+        Packages, or what they define. Another trusted package counts as well where the
+        source of one of them has its name.
+
+    Returns
+    -------
+    dict of str to str
+        It covers the names and the contents of all Python files of a package; one that
+        is not trusted, or not installed, has none.
     """
-    return {
-        package: _digest(files)
-        for package in trusted_packages()
-        if (files := source_files(package))
-    }
+    trusted = trusted_packages()
+    pending = [path.partition(".")[0] for path in paths]
+    found: dict[str, str] = {}
+    while pending:
+        package = pending.pop()
+        if package in found or package not in trusted:
+            continue
+        texts = {
+            name: file.read_bytes() for name, file in source_files(package).items()
+        }
+        if texts:
+            found[package] = _digest(texts)
+        words = {*_WORD.findall(b"\n".join(texts.values()))}
+        pending += [other for other in trusted if other.encode() in words]
+    return dict(sorted(found.items()))
 
 
-def _digest(files: Mapping[str, Path]) -> str:
+def _digest(texts: Mapping[str, bytes]) -> str:
     digest = hashlib.sha256()
-    for name, file in files.items():
-        for part in (name.encode(), file.read_bytes()):
+    for name, text in texts.items():
+        for part in (name.encode(), text):
             digest.update(len(part).to_bytes(8, "big") + part)
     return digest.hexdigest()
 
 
 def _installed(package: str) -> tuple[list[Path], Path | None]:
     """The directories of a package; or the file, where it is a single module."""
-    importlib.invalidate_caches()
     found = importlib.util.find_spec(package) if _NAME.fullmatch(package) else None
     if found is None:
         return [], None

@@ -52,7 +52,7 @@ def passed(
 
 def judged_by(spec: ModelSpec) -> str:
     """Hash of the gate, slices and own metrics that an evaluation was made with."""
-    code = source_digests() if spec.metrics else {}
+    code = source_digests(spec.metrics)
     return provenance.fingerprint(
         provenance.spec_hash(spec.gate),
         *sorted(spec.monitoring.slices),

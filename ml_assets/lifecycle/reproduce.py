@@ -153,7 +153,7 @@ def _surroundings(record: VersionRecord) -> list[str]:
         "code": (record.code_version, provenance.code_hash()),
         "environment": (record.environment, provenance.environment()),
     }
-    today = source_digests() if record.user_code else {}
+    today = source_digests(record.user_code)
     for package, then in record.user_code.items():
         compared[f"code of {package}"] = then, today.get(package, "none")
     return [

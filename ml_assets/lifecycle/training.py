@@ -51,8 +51,8 @@ def fingerprint(spec: ModelSpec, features_version: str) -> str:
 
 
 def user_code_of(spec: ModelSpec) -> dict[str, str]:
-    """Hash of each trusted package, where training imports classes of one."""
-    return source_digests() if classes_of(spec) else {}
+    """Hash of each package of the project's own whose classes training imports."""
+    return source_digests(classes_of(spec))
 
 
 def spec_fingerprint(spec: ModelSpec) -> str:

@@ -14,8 +14,8 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``files`` is the SHA-256 manifest of the registered bundle; it is kept here, outside
     the registry, so that bytes altered there are noticed before they are loaded.
     ``notes`` lists what training bounded, and what requests may have besides inputs.
-    ``user_code`` is the SHA-256 of each trusted package of the project's own, where the
-    model is made of its classes.
+    ``user_code`` is the SHA-256 of each package of the project's own that the model is
+    made of.
     """
 
     model: str

@@ -46,7 +46,7 @@ def test_it_is_trained_judged_deployed_and_answers_as_its_pipeline(
     trained = ran(run_job(spec(), "train"))
     (version,) = Versions().names("customers")
     record = Versions().get("customers", version)
-    assert record.user_code == user_code.source_digests()
+    assert record.user_code == user_code.source_digests(["my_project"])
     assert record.runtime == "sklearn" and "Ratios" in record.runtime_reason
     evaluation = Versions().evaluation("customers", version)
     assert evaluation is not None and evaluation["gate"]["passed"]

@@ -102,7 +102,7 @@ def write_bundle(
     model, own = _dump(pipeline)
     write_bytes(directory / MODEL, model)
     if own:
-        write_bytes(directory / CODE, msgspec.json.encode(source_digests()))
+        write_bytes(directory / CODE, msgspec.json.encode(source_digests(own)))
     write_bytes(directory / SIGNATURE, encode(signature))
     write_bytes(directory / PROBE, msgspec.json.encode(Probe(rows, answers)))
     reason = _compile(directory, pipeline, signature, rows)
@@ -156,7 +156,7 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
 
 def _compare_code(trained: Mapping[str, str]) -> None:
     """Log which packages are not those of training; the probe answers decide."""
-    here = source_digests()
+    here = source_digests(trained)
     others = [name for name, digest in trained.items() if here.get(name) != digest]
     if others:
         log("own code is not that of training", WARNING, reason=", ".join(others))

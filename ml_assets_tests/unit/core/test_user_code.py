@@ -91,20 +91,32 @@ def test_a_function_and_an_absent_name_are_no_class(user_package: Path) -> None:
 def test_the_hash_of_a_package_follows_names_and_contents_of_its_files(
     user_package: Path,
 ) -> None:
-    first = user_code.source_digests()
+    first = user_code.source_digests(["my_project.features.Ratios"])
     assert set(first) == {"my_project"} and "my_project" not in sys.modules
     (user_package / "units.py").write_text("HOUR = 60.0\n")
-    second = user_code.source_digests()
+    second = user_code.source_digests(["my_project.features.Ratios"])
     (user_package / "units.py").rename(user_package / "measures.py")
-    third = user_code.source_digests()
+    third = user_code.source_digests(["my_project.features.Ratios"])
     assert len({str(found) for found in (first, second, third)}) == 3
+
+
+def test_a_trusted_package_counts_where_it_is_used(
+    user_package: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("my_tools", "my_other"):
+        (user_package.parent / f"{name}.py").write_text("SIZE = 1\n")
+    monkeypatch.setenv("ML_ASSETS_TRUSTED", "my_project, my_tools, my_other")
+    (user_package / "units.py").write_text("from my_tools import SIZE as HOUR\n")
+    found = user_code.source_digests(["my_project.features.Ratios", "os.system"])
+    assert [*found] == ["my_project", "my_tools"]
+    assert user_code.source_digests([]) == {}
 
 
 def test_a_trusted_package_that_is_not_installed_has_no_hash(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("ML_ASSETS_TRUSTED", "my_absent_project")
-    assert user_code.source_digests() == {}
+    assert user_code.source_digests(["my_absent_project"]) == {}
     assert user_code.find_module("my_absent_project.features") is None
 
 
@@ -117,5 +129,5 @@ def test_a_single_module_may_be_trusted(
     assert user_code.find_module("my_module") == tmp_path / "my_module.py"
     assert user_code.find_module("my_module.below") is None
     assert load_class("my_module.Own").__module__ == "my_module"
-    assert set(user_code.source_digests()) == {"my_module"}
+    assert set(user_code.source_digests(["my_module.Own"])) == {"my_module"}
     monkeypatch.delitem(sys.modules, "my_module")
