@@ -1,4 +1,4 @@
-"""Thirteen weeks of three models, and what the platform decides in them by itself.
+"""Thirteen weeks of five models, and what the platform decides in them by itself.
 
     python -m benchmarks.quarter
     python -m benchmarks.quarter --faults
@@ -7,36 +7,51 @@ Each week new rows arrive, the weekly schedule trains, the gate's sensor deploys
 passes, clients send the week's rows (and a few of them again and again), labels come
 in, and the hourly schedule evaluates them. A real Dagster daemon does all of it, in
 processes whose clock is moved by libfaketime, which is Debian's package faketime.
+Three models have two classes, one has four, and one predicts a number.
 Ordinary life is in the tables: ids and dates grow, a rare category comes and goes,
-classes are nearly balanced, fees are whole for weeks, a constant begins to vary, one
-column is added and one is dropped, which the operator accepts. With ``--faults`` five
-real faults are put in, and the last column says who saw each.
+classes are nearly balanced, one class wanes, fees are whole for weeks, a constant
+begins to vary, columns are added and one is dropped, which the operator accepts, and
+the source is overloaded at the first request of each week. With ``--faults`` real
+faults are put in, and the last column says which.
 """
 
 import argparse
 import datetime as dt
-import json
 import logging
 import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import dagster as dg
 import numpy as np
 import pandas as pd
 
 from benchmarks.moved_clock import Clock, in_moved_time
+from benchmarks.quarter_client import Client, Row, feedback
 from benchmarks.quarter_daemon import Daemon, running
-from benchmarks.quarter_location import MODELS
-from benchmarks.quarter_rows import FAULTS, START, drawn
+from benchmarks.quarter_export import Export, exporting
+from benchmarks.quarter_rows import (
+    CENTS,
+    CHANGED,
+    EUROS,
+    FAULTS,
+    HALF,
+    LOST,
+    MODELS,
+    OUTCOME,
+    START,
+    TURNED,
+    drawn,
+    turned,
+)
 from ml_assets.assets.training import DRIFT
 from ml_assets.automation.jobs import QUARTER
+from ml_assets.records.plan import Label
+from ml_assets.serving.requests.problems import Problem
 from ml_assets.state.plans import Plans
 
 WEEKS, NEW_ROWS, FIRST_ROWS, REQUESTS = 13, 250, 1_500, 300
-OTHER = {"yes": "no", "no": "yes"}
 
 
 class Life:
@@ -44,29 +59,26 @@ class Life:
 
     def __init__(self, name: str, home: Path, daemon: Daemon, faults: bool) -> None:
         self.name, self.home, self.daemon = name, home, daemon
-        self.faults = {week: text for (n, week), text in FAULTS.items() if n == name}
-        if not faults:
-            self.faults = {}
-        self.path = home / f"{name}.csv"
+        self.faults = FAULTS[name] if faults else {}
         self.rows = pd.DataFrame()
-        self.first: list[dict[str, Any]] = []
-        self.meant: list[bool] = []
+        self.first: list[Row] = []
+        self.decisions: list[Label] = []
         self.findings: list[str] = []
 
-    def arrives(self, week: int) -> None:
+    def arrives(self, week: int, export: Export) -> None:
         """The source as it is on this Sunday: every row so far."""
         new = drawn(self.name, week, NEW_ROWS if week > 1 else FIRST_ROWS)
         self.rows = pd.concat([self.rows, new], ignore_index=True)
-        table, fault = self.rows.copy(), self.faults.get(week, "")
+        table, fault = self.rows.copy(), self.faults.get(week)
         if self.name == "visits" and week >= 9:
             table = table.drop(columns="legacy")
-        if "turned" in fault:
-            table["bought"] = table["bought"].map(OTHER)
-        if "loses" in fault:
+        if fault == TURNED:
+            table[OUTCOME] = turned(table[OUTCOME])
+        if fault == LOST:
             table.loc[table.index % 10 > 0, "spend"] = np.nan
-        if "half" in fault:
+        if fault == HALF:
             table = table[: len(table) * 2 // 5]
-        table.to_csv(self.path, index=False)
+        export.write(self.name, table)
 
     def trains(self, week: int, due: dt.datetime) -> bool:
         """Await Sunday's run; the operator accepts what has changed on purpose."""
@@ -131,83 +143,47 @@ class Life:
 
     def serves(self, week: int, clock: Clock, moment: dt.datetime) -> str:
         """Monday's requests in the form of week one and of today, and their labels."""
-        from ml_assets.serving.models.bundle import load_runtime
-        from ml_assets.serving.requests.decoder import RowDecoder
-        from ml_assets.serving.requests.problems import Problem
-        from ml_assets.serving.runtime.protocol import Refused
-        from ml_assets_tests.kits.prediction_log import line, truth
-
         plan = Plans().current(self.name)
         if plan is None:
             return "no version"
-        runtime = load_runtime(self.home / plan.live.bundle, plan.live.files)
-        decoder = RowDecoder(runtime.signature, 1_000)
+        client = Client(self.home, self.name, plan)
         today = drawn(self.name, week, REQUESTS)
-        if "cents" in self.faults.get(week, ""):
-            today["fee"] *= 100
-        answers = today.pop("bought")
-        if "changed" in self.faults.get(week, ""):
-            answers = answers.map(OTHER)
-        # Clients write for the version that answers them: they send a new column once
-        # it is known, and one that the source has lost for as long as it is read.
-        known = {column.name for column in runtime.signature.columns}
-        if "legacy" in known and "legacy" not in today:
-            today["legacy"] = np.resize(["a", "b"], len(today))
-        today = today[[name for name in today.columns if name in known]]
-        requests = [_plain(row) for row in today.to_dict("records")]
+        if self.faults.get(week) == CENTS:
+            today[EUROS[self.name]] *= 100
+        truths = today.pop(OUTCOME)
+        if self.faults.get(week) == CHANGED:
+            truths = turned(truths)
+        requests = client.requests(today)
         if week == 1:
             self.first = requests[:50]
-        refused, lines, labels = 0, [], []
-
-        def answer(row: dict[str, Any]) -> tuple[list[Any], float]:
-            batch = decoder.decode(json.dumps({"rows": [row]}).encode())
-            return list(batch.row), float(runtime.predict_one(batch.row))
-
+        refused, records, labels = 0, [], []
         for at, row in enumerate([*requests, *requests[:3] * 10]):
-            number = at if at < len(requests) else (at - len(requests)) % 3
             try:
-                values, p = answer(row)
-            except (Problem, Refused) as error:
+                answered = client.answer(row)
+            except Problem as problem:
                 refused += 1
-                self.findings.append(f"week {week}: a request was refused: {error}")
+                self._refused(week, "a request", problem)
                 continue
-            label = (
-                runtime.signature.positive if p > 0.5 else runtime.signature.negative
-            )
-            item = line(
-                moment.timestamp() + at,
-                at,
-                model=self.name,
-                version=plan.live.version,
-                generation=plan.generation,
-                x=values,
-                p=p,
-                label=label,
-            )
-            lines.append(item)
+            records.append(answered.record)
             if at < len(requests):
-                labels.append(
-                    truth(item["id"], answers.iloc[number], moment.timestamp() + 3_600)
-                )
-        self._ship(f"s-{week:08}", lines)
+                labels.append((answered, truths.iloc[at]))
+        client.ship(f"s-{week:08}", records)
         clock.set(moment + dt.timedelta(hours=2))
-        self._ship(f"s-{week:08}.labels", labels)
-        meant = []
+        client.ship(f"s-{week:08}.labels", [feedback(*pair) for pair in labels])
+        decisions: list[Label] = []
         for row in self.first:
             try:
-                meant.append(answer(row)[1] > 0.5)
-            except (Problem, Refused) as error:
+                decisions.append(client.answer(row).label)
+            except Problem as problem:
                 refused += 1
-                self.findings.append(f"week {week}: of week one: {error}")
+                self._refused(week, "one of week one", problem)
         if week == 1:
-            self.meant = meant
-        same = sum(a == b for a, b in zip(meant, self.meant))
+            self.decisions = decisions
+        same = sum(map(_is_same, decisions, self.decisions))
         return f"{refused} refused, {same}/{len(self.first)} of week one the same"
 
-    def _ship(self, name: str, lines: list[dict[str, Any]]) -> None:
-        path = self.home / "segments" / self.name / f"{name}.jsonl"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text("".join(json.dumps(item) + "\n" for item in lines))
+    def _refused(self, week: int, what: str, problem: Problem) -> None:
+        self.findings.append(f"week {week}: {what} was refused: {problem}")
 
     def watches(self, week: int, hour: dt.datetime) -> None:
         """Await the hourly look, whose minute is the model's own."""
@@ -232,24 +208,23 @@ class Life:
         return ", ".join(sorted({*found})) or "quiet"
 
 
-def _plain(row: dict[str, Any]) -> dict[str, Any]:
-    """A row as JSON has it."""
-    return {
-        key: None if isinstance(value, float) and np.isnan(value) else value
-        for key, value in row.items()
-    }
+def _is_same(one: Label, other: Label) -> bool:
+    """Whether two decisions are equal, and two values nearly so."""
+    if isinstance(one, float) and isinstance(other, float):
+        return abs(one - other) < 5
+    return one == other
 
 
 def weeks(clock: Clock, faults: bool) -> Iterator[tuple[int, Life, str, str, str]]:
     """Every week of every model."""
     home = Path(os.environ["ML_ASSETS_HOME"])
     home.mkdir(parents=True)
-    with running() as daemon:
+    with exporting(home) as export, running() as daemon:
         lives = [Life(name, home, daemon, faults) for name in MODELS]
         for week in range(1, WEEKS + 1):
             sunday = START + dt.timedelta(days=7 * (week - 1))
             for life in lives:
-                life.arrives(week)
+                life.arrives(week, export)
             clock.set(sunday - dt.timedelta(seconds=1))
             trained = [life.trains(week, sunday) for life in lives]
             daemon.settle()
@@ -274,7 +249,7 @@ def weeks(clock: Clock, faults: bool) -> Iterator[tuple[int, Life, str, str, str
 def main(arguments: list[str] | None = None) -> int:
     """Print a line for each week and model, and then what was found."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--faults", action="store_true", help="put five faults in")
+    parser.add_argument("--faults", action="store_true", help="put faults in")
     options = parser.parse_args(arguments)
     clock = Clock.of_this_process()
     if clock is None:

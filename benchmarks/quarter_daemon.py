@@ -16,7 +16,7 @@ import dagster as dg
 import yaml
 
 import ml_assets
-from benchmarks.quarter_location import MODELS
+from benchmarks.quarter_rows import MODELS
 from ml_assets_tests.kits.processes import await_true, free_ports
 
 SHIPPED = Path(ml_assets.__file__).parents[1] / "dagster.yaml"

@@ -87,7 +87,7 @@ def breaches(spec: ModelSpec, rows: "pd.DataFrame") -> list[Any]:
     if accepted is None:
         return classes
     contract = Contract.from_json(accepted.contract.encode())
-    keys = [*spec.split.key, *spec.split.beside_inputs]
+    keys = [*spec.split.key, *spec.split.beside_inputs, *spec.features.text]
     found = contract.compare(rows, spec.features.drop, keys, spec.contract.ignore)
     if classes:
         # The same of the column's values in general would be said twice.

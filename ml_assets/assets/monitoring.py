@@ -52,7 +52,9 @@ def build(spec: ModelSpec) -> dg.Definitions:
         inputs = rows[list(pipeline.feature_names_in_)]
         answers = score(task, pipeline, rows)
         same = constants(record)
-        watched = with_constants(inputs, same)
+        # Texts are not compared: each row has its own.
+        texts = [name for name in spec.features.text if name in inputs.columns]
+        watched = with_constants(inputs.drop(columns=texts), same)
         reference = profile(watched, task.watched(answers), spec.monitoring.bins)
         # The bound for live labels has to be known before the first of them.
         kept = reference.to_dict() | task.bounds(y, answers) | {CONSTANTS: same}

@@ -122,6 +122,7 @@ def describe(record: VersionRecord) -> dict[str, Any]:
         "test_rows": record.test_rows,
         "fit_seconds": record.fit_seconds,
         **({"search": dg.MetadataValue.json(record.search)} if record.search else {}),
+        **({"folds": dg.MetadataValue.json(record.folds)} if record.folds else {}),
         **({"notes": notes_metadata(record.notes)} if record.notes else {}),
         "runtime": record.runtime,
         "runtime_reason": record.runtime_reason or "every step compiles",

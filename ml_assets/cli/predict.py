@@ -29,6 +29,7 @@ from ml_assets.cli.scorers import (
     explanation,
     outcomes,
     reason,
+    unseen_notes,
 )
 from ml_assets.cli.writers import WRITERS, Writer
 from ml_assets.core.files import atomic_path
@@ -111,7 +112,8 @@ def command(
 
     JSON keys: model, version, predictions (row, id, probability, label; of several
     classes probabilities, too; of a regression row, id, value; or row, error), rows,
-    refused, error.
+    refused, unseen (where there are any: by column, how many rows hold a category that
+    training did not see), error.
     """
     output = "json" if as_json else output
     if isinstance(file, io.BufferedReader):
@@ -135,13 +137,13 @@ def command(
             if output == "json" and to is None:
                 empty = WRITERS[output](sys.stdout, False, None)
                 empty.start(scorer.model, scorer.version, scorer.task)
-                empty.end(0, 0, failure.message)
+                empty.end(0, 0, {}, failure.message)
             raise
     # Below the predictions, of which none was shown until now.
     if output == "table":
         click.echo(f"{answered:,} predictions", err=True)
-    if note:
-        click.echo(note, err=True)
+    for line in filter(None, (note, *unseen_notes(scorer))):
+        click.echo(line, err=True)
 
 
 def _scorer(stack: ExitStack, model: str, url: str | None, chunk: int) -> Scorer:
@@ -205,7 +207,7 @@ def _run(
         raise Failed("there are no rows to score")
     if refused == done:
         raise Failed(f"all {done:,} rows are refused, the first of them: {first}")
-    writer.end(done - refused, refused, None)
+    writer.end(done - refused, refused, scorer.unseen, None)
     if not refused:
         return done, ""
     kept = "are left out" if on_error == "skip" else "have an error and no answer"

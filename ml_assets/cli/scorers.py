@@ -1,5 +1,6 @@
 """Scoring for `ml-assets predict`: by the active plan in this process, or a server."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -47,12 +48,16 @@ Outcome = Prediction | Refusal
 
 
 class Scorer(Protocol):
-    """Scores request bodies with one version."""
+    """Scores request bodies with one version.
+
+    `unseen` counts by column the rows whose category training did not see.
+    """
 
     model: str
     version: str
     columns: tuple[Column, ...]
     task: Task
+    unseen: Counter[str]
 
     def score(self, body: bytes) -> list[Prediction]:
         """Predict, or raise `Refusal`."""
@@ -84,6 +89,7 @@ class PlanScorer:
         self._arm = ServedArm(model, plan.live, runtime, max_rows, PredictionIds())
         self.model, self.version = model, plan.live.version
         self.columns, self.task = runtime.signature.columns, runtime.signature.task
+        self.unseen: Counter[str] = Counter()
 
     def score(self, body: bytes) -> list[Prediction]:
         """Predict, or raise `Refusal`."""
@@ -95,6 +101,8 @@ class PlanScorer:
             raise Refusal(problem.detail, problem.errors) from problem
         except Refused as error:
             raise Refusal(str(error), []) from error
+        for item in scored.batch.unseen:
+            self.unseen[item.column] += len(item.rows)
         return [Prediction(*row) for row in zip(scored.ids, *_fields(scored))]
 
 
@@ -107,11 +115,14 @@ class ServerScorer:
         self.model, self.version = model, str(found["version"])
         self.columns = tuple(_column(item) for item in found["columns"])
         self.task = msgspec.convert(found.get("task", "binary"), Task)
+        self.unseen: Counter[str] = Counter()
 
     def score(self, body: bytes) -> list[Prediction]:
         """Predict, or raise `Refusal`."""
         answer = _value(self._client.post(f"/models/{self.model}/predict", body))
         self.version = str(answer["version"])
+        for item in answer.get("warnings", []):
+            self.unseen[item["column"]] += len(item["rows"])
         names = Prediction._fields
         return [
             Prediction(**{name: item[name] for name in names if name in item})
@@ -182,6 +193,15 @@ def _by_row(refusal: Refusal) -> dict[int, list[FieldError]]:
         if error.row is not None:
             named.setdefault(error.row, []).append(error)
     return named
+
+
+def unseen_notes(scorer: Scorer) -> list[str]:
+    """How many rows of each column hold what training did not see, in sentences."""
+    return [
+        f"column '{name}': {rows:,} rows hold a category that training did not see,"
+        " which is taken as unknown"
+        for name, rows in scorer.unseen.items()
+    ]
 
 
 def reason(refusal: Refusal) -> str:

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol, TextIO
 
 import click
@@ -34,8 +34,13 @@ class Writer(Protocol):
     def refused(self, number: int, reason: str) -> None:
         """Why there is no answer to row `number`."""
 
-    def end(self, rows: int, refused: int, error: str | None) -> None:
-        """After the last row; `error` is the reason where there is none."""
+    def end(
+        self, rows: int, refused: int, unseen: Mapping[str, int], error: str | None
+    ) -> None:
+        """After the last row; `error` is the reason where there is none.
+
+        `unseen` counts by column the rows with a category that training did not see.
+        """
 
 
 class TableWriter:
@@ -72,7 +77,9 @@ class TableWriter:
         line = self._layout.format(number, REFUSED, *blank, reason)
         click.echo(line, file=self._out)
 
-    def end(self, rows: int, refused: int, error: str | None) -> None:
+    def end(
+        self, rows: int, refused: int, unseen: Mapping[str, int], error: str | None
+    ) -> None:
         """Nothing follows the rows."""
 
 
@@ -102,7 +109,9 @@ class CsvWriter:
         blank = [""] * (len(self._fields) - 1)
         self._writer.writerow((number, *blank, reason))
 
-    def end(self, rows: int, refused: int, error: str | None) -> None:
+    def end(
+        self, rows: int, refused: int, unseen: Mapping[str, int], error: str | None
+    ) -> None:
         """Nothing follows the rows."""
 
 
@@ -128,9 +137,13 @@ class JsonWriter:
         """One object that holds the reason only."""
         self._item({"row": number, "error": reason})
 
-    def end(self, rows: int, refused: int, error: str | None) -> None:
+    def end(
+        self, rows: int, refused: int, unseen: Mapping[str, int], error: str | None
+    ) -> None:
         """Close the document."""
         counts = f'"rows": {rows}, "refused": {refused}'
+        if unseen:
+            counts += f', "unseen": {json.dumps(unseen)}'
         self._out.write(f'\n], {counts}, "error": {json.dumps(error)}}}\n')
 
     def _item(self, value: dict[str, object]) -> None:

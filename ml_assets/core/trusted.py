@@ -96,6 +96,7 @@ _ESTIMATORS = {
     " HalfMultinomialLoss HalfPoissonLoss HalfSquaredError PinballLoss",
     "ml_assets.ml.dates": "DateFeatures",
     "ml_assets.ml.features": "DeriveColumns",
+    "ml_assets.ml.text": "TextFeatures",
 }
 
 # Kind of node in the schema: the fully qualified names that it may carry.

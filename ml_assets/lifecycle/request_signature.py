@@ -36,7 +36,8 @@ def request_signature(
     from ml_assets.ml.schema import signature_columns
 
     unknown = spec.serving.unknown_category
-    columns = signature_columns(trained.x, trained.inputs, unknown)
+    texts = spec.features.text
+    columns = signature_columns(trained.x, trained.inputs, unknown, texts)
     signature = Signature(
         columns=(*columns, *(ignored(name, kind) for name, kind in others.items())),
         target=spec.target,
@@ -60,11 +61,11 @@ def answers_of(task: "Task") -> dict[str, Any]:
 
 def signature_notes(signature: Signature) -> list[str]:
     """What requests may have beside the values that training saw, in sentences."""
-    loose = [column.name for column in signature.inputs if column.open]
+    loose = [item.name for item in signature.inputs if item.open and item.categories]
     lacking = [column.name for column in signature.inputs if column.optional]
     unread = [column.name for column in signature.columns if column.ignored]
     lines = {
-        "training cannot have seen every value, so that others are taken as unknown":
+        "values that training did not see are taken as unknown, with a warning":
             loose,
         "requests may leave out, because those of the version in service may": lacking,
         "taken in requests and not read": unread,

@@ -70,6 +70,7 @@ def train_version(
         request_signature,
         signature_notes,
     )
+    from ml_assets.ml.gate_figures import without_nan
     from ml_assets.ml.tasks import find_task
     from ml_assets.ml.training import train
     from ml_assets.state.pinned import pin_task
@@ -134,6 +135,7 @@ def train_version(
         search=_search(trained),
         notes=[*trained.notes, *signature_notes(signature)],
         user_code=user_code_of(spec),
+        folds=without_nan(trained.folds),
     )
     store.save(record)
     return record

@@ -58,7 +58,8 @@ def drop_uninformative(
     """Leave out constants and identifiers, with a sentence each in `notes`.
 
     So are dates that are not written in ISO 8601. What a derived column reads is kept,
-    and so is a category that the YAML asks for, though each row may have its own.
+    and so is a category or a text that the YAML asks for, though each row may have its
+    own.
     """
     parsed = [Expression.parse(text) for text in spec.derive.values()]
     read = {name for item in parsed for name in item.columns}
@@ -79,7 +80,7 @@ def drop_uninformative(
                     f"column '{name}' holds dates: their age and parts of the calendar"
                     " are features, which features.drop leaves out"
                 )
-        elif identifier and name not in (*spec.categorical, *read):
+        elif identifier and name not in (*spec.categorical, *spec.text, *read):
             notes.append(f"column '{name}' left out: {identifier}; {_remedy(column)}")
         else:
             inputs[name] = column
@@ -91,7 +92,10 @@ def _remedy(column: "pd.Series[Any]") -> str:
     distinct = pd.Series(column.dropna().unique().tolist())
     numbers = pd.to_numeric(distinct, errors="coerce").notna()
     if numbers.mean() < 0.5:
-        return "features.categorical keeps it"
+        return (
+            "features.text makes features of its words, features.categorical keeps it"
+            " as it is"
+        )
     return "features.numeric reads its numbers, features.categorical keeps it as it is"
 
 
@@ -100,7 +104,7 @@ def _cast(
 ) -> "pd.Series[Any]":
     if column.name in spec.numeric:
         return _as_number(column)
-    if column.name in (*spec.categorical, *spec.dates):
+    if column.name in (*spec.categorical, *spec.dates, *spec.text):
         return _as_category(column, is_whole)
     if pd.api.types.is_bool_dtype(column.dtype):
         return column

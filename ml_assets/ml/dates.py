@@ -97,7 +97,7 @@ def date_columns(frame: pd.DataFrame, spec: FeaturesSpec) -> list[str]:
     >>> date_columns(frame, FeaturesSpec(categorical=["opened"]))
     []
     """
-    kinds = {*spec.numeric, *spec.categorical}
+    kinds = {*spec.numeric, *spec.categorical, *spec.text}
     return [
         name
         for name in frame.columns

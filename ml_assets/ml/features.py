@@ -26,6 +26,7 @@ from sklearn.utils.validation import check_is_fitted
 from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.dates import DateFeatures, date_columns, date_features
 from ml_assets.ml.frames import derive, plain_texts, with_columns
+from ml_assets.ml.text import TextFeatures, text_parts
 from ml_assets.ml.user_transform import columns_given, user_transform
 from ml_assets.spec.model import FeaturesSpec
 
@@ -115,6 +116,12 @@ def build_pipeline(
         Both encodings put categories (with booleans) before numbers, each in the order
         of `frame`. Codes of an unknown category are missing, indicators all zero, and
         so are those of a rare one, where a column has more than `MAX_INDICATORS`.
+        Between them are the features of texts (`TextFeatures`).
+
+    Raises
+    ------
+    FeatureError
+        If texts would become more numbers than a dense table should hold.
 
     Examples
     --------
@@ -137,7 +144,7 @@ def build_pipeline(
     categories = [
         name
         for name in frame.columns
-        if name not in dates and not _is_number(frame[name])
+        if name not in (*dates, *spec.text) and not _is_number(frame[name])
     ]
     numbers = [name for name in frame.columns if _is_number(frame[name])]
     numbers += [*derived, *date_features(dates)]
@@ -145,13 +152,14 @@ def build_pipeline(
     many = many_categories(frame, categories) if by_target or not wants_codes else {}
     means = list(many) if by_target else []
     few = [name for name in categories if name not in means]
+    takes_sparse = _takes_sparse(estimator) and not wants_codes
+    others = [_means(means, task), *text_parts(frame, spec, takes_sparse)]
     if wants_codes:
         keep_nan = get_tags(estimator).input_tags.allow_nan
-        encode = _codes(few, numbers, _means(means, task), keep_nan)
+        encode = _codes(few, numbers, others, keep_nan)
     else:
         rest = {name: kept for name, kept in many.items() if name not in means}
-        takes_sparse = _takes_sparse(estimator)
-        encode = _indicators(few, numbers, _means(means, task), rest, takes_sparse)
+        encode = _indicators(few, numbers, others, rest, takes_sparse)
     steps: list[tuple[str, Any]] = [("encode", encode), ("estimator", estimator)]
     if dates:
         steps.insert(0, ("dates", DateFeatures(dates)))
@@ -173,7 +181,7 @@ def _wants_codes(estimator: Any, spec: FeaturesSpec) -> bool:
 
 
 def _codes(
-    categories: list[str], numbers: list[str], means: Part, keep_nan: bool
+    categories: list[str], numbers: list[str], others: list[Part], keep_nan: bool
 ) -> Any:
     missing = np.nan if keep_nan else -1
     codes = OrdinalEncoder(
@@ -183,7 +191,7 @@ def _codes(
     )
     plain = "passthrough" if keep_nan else SimpleImputer(strategy="median")
     return _columns(
-        ("categories", codes, categories), means, ("numbers", plain, numbers)
+        ("categories", codes, categories), *others, ("numbers", plain, numbers)
     )
 
 
@@ -233,6 +241,8 @@ def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
                 " encoded as the mean of the target"
                 for column in columns
             ]
+        if isinstance(encoder, TextFeatures):
+            notes.append(encoder.note(columns[0]))
         if name != MANY:
             continue
         for column, kept in zip(columns, encoder.categories, strict=True):
@@ -249,12 +259,13 @@ def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
 def _indicators(
     categories: list[str],
     numbers: list[str],
-    means: Part,
+    others: list[Part],
     many: dict[str, list[Any]],
     takes_sparse: bool,
 ) -> Any:
     # A hundred indicators of which one is set are not worth a hundred numbers a row.
-    sparse = bool(many) and takes_sparse
+    has_words = any(isinstance(part, TextFeatures) for _, part, _ in others)
+    sparse = (bool(many) or has_words) and takes_sparse
     common: dict[str, Any] = {"handle_unknown": "ignore", "sparse_output": sparse}
     few = [name for name in categories if name not in many]
     scaled = make_pipeline(SimpleImputer(strategy="median"), StandardScaler())
@@ -265,7 +276,7 @@ def _indicators(
             OneHotEncoder(categories=list(many.values()), **common),
             list(many),
         ),
-        means,
+        *others,
         ("numbers", scaled, numbers),
         sparse_threshold=1.0 if sparse else 0.0,
     )

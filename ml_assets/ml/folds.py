@@ -50,6 +50,7 @@ def folds_of(
     count: int,
     grouped: bool,
     classes: Sequence[Any] = (0, 1),
+    key: str = "search.folds",
 ) -> Any:
     """What scikit-learn takes for ``cv``.
 
@@ -61,6 +62,8 @@ def folds_of(
         Whether the rows have groups.
     classes : sequence
         Of which each fold has its share; none where the target is a number.
+    key : str
+        Of the YAML, that asks for so many folds.
 
     Raises
     ------
@@ -68,9 +71,9 @@ def folds_of(
         If the rows have too few moments for so many rolling origins.
     """
     if split.type == "time":
-        return rolling_origins(moments_of(table[str(split.column)]), count)
+        return rolling_origins(moments_of(table[str(split.column)]), count, key)
     if split.type == "order":
-        return rolling_origins(np.arange(len(table), dtype=np.float64), count)
+        return rolling_origins(np.arange(len(table), dtype=np.float64), count, key)
     if not classes:
         kind = GroupKFold if grouped else KFold
     else:
@@ -79,7 +82,7 @@ def folds_of(
 
 
 def rolling_origins(
-    moments: NDArray[np.float64], count: int
+    moments: NDArray[np.float64], count: int, key: str = "search.folds"
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Positions of the rows to fit on and to score, for each of `count` origins.
 
@@ -105,7 +108,7 @@ def rolling_origins(
     cuts = [*(known[at] if len(known) > count else []), np.inf]
     if len({*cuts}) < count + 1 or cuts[0] == known[0]:
         raise SplitError(
-            f"search.folds: {count} rolling origins need more moments than the"
+            f"{key}: {count} rolling origins need more moments than the"
             f" {len(np.unique(known)):,} of the training rows; lower it"
         )
     return [

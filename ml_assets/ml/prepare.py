@@ -246,7 +246,7 @@ def _assemble(
 def _check_columns(frame: pd.DataFrame, spec: FeaturesSpec, target: str) -> None:
     """Refuse a table that lacks a column which `spec` names, or has a derived one."""
     known = set(frame.columns)
-    for key in ("drop", "numeric", "categorical", "dates"):
+    for key in ("drop", "numeric", "categorical", "dates", "text"):
         absent = [name for name in getattr(spec, key) if name not in known]
         if absent:
             raise FeatureError(

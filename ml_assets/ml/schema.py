@@ -1,6 +1,6 @@
 """The request schema of a model, read off its training data."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Literal
 
 import pandas as pd
@@ -70,7 +70,10 @@ def categories_of(column: pd.Series) -> list[str]:
 
 
 def signature_columns(
-    frame: pd.DataFrame, columns: Iterable[str], unknown: Unknown = "auto"
+    frame: pd.DataFrame,
+    columns: Iterable[str],
+    unknown: Unknown = "auto",
+    texts: Collection[str] = (),
 ) -> tuple[Column, ...]:
     """The request schema of `columns`, as the training rows `frame` show it.
 
@@ -83,6 +86,8 @@ def signature_columns(
     unknown : {'auto', 'reject', 'accept'}
         Whether a value that training never saw is accepted. ``auto`` refuses it where
         the rows seem to hold every value; ``reject`` wherever values are a choice.
+    texts : collection of str
+        Columns of free text, of which any value is accepted, and a missing one.
 
     Returns
     -------
@@ -110,7 +115,14 @@ def signature_columns(
             f"the training data has no column {', '.join(missing)};"
             f" it has {', '.join(map(str, frame.columns))}"
         )
-    return tuple(_column(name, frame[name], unknown) for name in wanted)
+    return tuple(
+        (
+            Column(name=name, kind="string", nullable=True, open=True)
+            if name in texts
+            else _column(name, frame[name], unknown)
+        )
+        for name in wanted
+    )
 
 
 def is_complete(values: pd.Series) -> bool:

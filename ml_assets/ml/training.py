@@ -13,6 +13,7 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.core import progress
+from ml_assets.ml.backtest import Figures, backtest, backtest_notes
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline, encoding_notes
@@ -66,6 +67,8 @@ class Trained:
         What fitted the candidates of a search; None without one.
     notes : list of str
         What the encoding bounded, each a sentence with counts.
+    folds : dict
+        Figures over rolling origins: see `~ml_assets.ml.backtest.backtest`.
     """
 
     pipeline: Pipeline
@@ -79,6 +82,7 @@ class Trained:
     seconds: float
     workers: Workers | None
     notes: list[str] = field(default_factory=list)
+    folds: Figures = field(default_factory=dict)
 
     @property
     def x_test(self) -> pd.DataFrame:
@@ -152,7 +156,9 @@ def train(
         pipeline, candidates, used = _fit(
             pipeline, rows, target, table[~test], spec, space, task
         )
-    seconds = time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        past = backtest(pipeline, x, y, table, test, spec.split, task)
+    notes = encoding_notes(x[~test], pipeline)
     return Trained(
         pipeline=pipeline,
         inputs=inputs,
@@ -164,7 +170,8 @@ def train(
         candidates=candidates,
         seconds=seconds,
         workers=used,
-        notes=encoding_notes(x[~test], pipeline),
+        notes=[*notes, *backtest_notes(past, spec.gate.demands)],
+        folds=past,
     )
 
 

@@ -1,6 +1,7 @@
 """The base class of the models of a YAML, and errors that name a location in it."""
 
-from collections.abc import Iterable, Iterator
+import reprlib
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, GetJsonSchemaHandler
@@ -72,3 +73,18 @@ def repeated_names(names: Iterable[str]) -> Iterator[Fault]:
         if name in seen:
             yield (position,), f"'{name}' is named twice"
         seen.add(name)
+
+
+def with_found(message: str, value: object) -> str:
+    """A message of pydantic's own with the value that it refuses.
+
+    Examples
+    --------
+    >>> with_found("Input should be less than 1", 1.5)
+    'Input should be less than 1, found 1.5'
+    >>> with_found("Value error, must be team:NAME", "me")
+    'must be team:NAME'
+    """
+    if not message.startswith("Input should") or isinstance(value, Mapping | list):
+        return message.removeprefix("Value error, ")
+    return f"{message}, found {reprlib.repr(value)}"

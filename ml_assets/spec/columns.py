@@ -71,3 +71,5 @@ def column_faults(spec: "ModelSpec") -> Iterator[Fault]:
             named = name in getattr(features, key)
             if named and name not in inputs_of_kind({name: kind}, key):
                 yield at, f"'{name}' is {kind} here, but stands under features.{key}"
+        if name in features.text and kind != "text":
+            yield at, f"'{name}' is {kind} here, but stands under features.text"

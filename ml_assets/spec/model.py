@@ -2,21 +2,25 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
 from ml_assets.spec import user_code, validators
-from ml_assets.spec.base import BaseSpec, Fault, raise_faults, repeated_names
+from ml_assets.spec.base import (
+    BaseSpec,
+    Fault,
+    raise_faults,
+)
 from ml_assets.spec.columns import (
     KINDS,
     ColumnKind,
     ContractSpec,
     column_faults,
-    inputs_of_kind,
 )
 from ml_assets.spec.cron import cron_fault
 from ml_assets.spec.estimator import DEFAULT_TYPES, EstimatorSpec, SearchSpec
+from ml_assets.spec.features import FeaturesSpec
 from ml_assets.spec.gate import GateSpec
 from ml_assets.spec.metrics import Kind
 from ml_assets.spec.operation import (
@@ -35,76 +39,6 @@ __all__ = ["EstimatorSpec", "FeaturesSpec", "ModelSpec", "SearchSpec", "SourceSp
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 CRON_WEEKLY = "0 2 * * 0"
 OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
-
-
-class FeaturesSpec(BaseSpec):
-    """How raw columns become the inputs of the estimator."""
-
-    drop: list[str] = Field(default_factory=list)
-    derive: dict[str, str] = Field(
-        default_factory=dict, description="new column: expression over raw columns"
-    )
-    numeric: list[str] = Field(
-        default_factory=list, description="treat as numbers whatever was read"
-    )
-    categorical: list[str] = Field(
-        default_factory=list, description="treat as categories whatever was read"
-    )
-    dates: list[str] = Field(
-        default_factory=list,
-        description="ISO dates that become their age and parts of the calendar",
-    )
-    transform: str | None = Field(
-        None,
-        description="import path of a transformer of a trusted package: inputs and"
-        " derived columns in, the columns that are encoded out",
-    )
-    encoding: Literal["auto", "ordinal", "onehot", "target"] = Field(
-        "auto",
-        description="auto: ordinal for trees, one-hot and scaling otherwise; target:"
-        " so, too, but the mean of the target for each of many values",
-    )
-
-    @model_validator(mode="after")
-    def _names_are_clear(self) -> "FeaturesSpec":
-        raise_faults(self._unclear())
-        return self
-
-    def with_kinds(self, columns: Mapping[str, ColumnKind]) -> "FeaturesSpec":
-        """The same with the numbers and categories that `columns` name."""
-        update = {}
-        for key in KINDS:
-            named = getattr(self, key)
-            more = [n for n in inputs_of_kind(columns, key) if n not in named]
-            update[key] = [*named, *more]
-        return self.model_copy(update=update) if columns else self
-
-    def _unclear(self) -> Iterator[Fault]:
-        for key in ("drop", *KINDS):
-            for at, message in repeated_names(getattr(self, key)):
-                yield (key, *at), message
-        for position, name in enumerate(self.categorical):
-            if name in self.numeric:
-                yield (
-                    ("categorical", position),
-                    f"'{name}' stands under numeric, too; it can be one only",
-                )
-        for position, name in enumerate(self.dates):
-            for key in ("numeric", "categorical"):
-                if name in getattr(self, key):
-                    yield (
-                        ("dates", position),
-                        f"'{name}' stands under {key}, too; it can be one only",
-                    )
-        for key in KINDS:
-            for position, name in enumerate(getattr(self, key)):
-                if name in self.drop:
-                    yield (key, position), f"'{name}' is dropped, so it has no kind"
-        for at, message in validators.derive_faults(self.derive):
-            yield ("derive", *at), message
-        if self.transform is not None:
-            for _, message in user_code.class_faults(self.transform):
-                yield ("transform",), message
 
 
 class ModelSpec(BaseSpec):
@@ -218,7 +152,7 @@ class ModelSpec(BaseSpec):
         """What is wrong with two keys together."""
         features, target = self.features, self.target
         yield from self._task_misfits()
-        for key in ("drop", *KINDS, "derive"):
+        for key in ("drop", *KINDS, "text", "derive"):
             if target in getattr(features, key):
                 yield ("features", key), f"features names the target '{target}'"
         for name, text in features.derive.items():
@@ -276,7 +210,7 @@ class ModelSpec(BaseSpec):
         """Where the column of ``split.group`` is used as an input."""
         group, features = self.split.group, self.features
         message = f"'{group}' is the column of split.group, which is no input"
-        for key in KINDS:
+        for key in (*KINDS, "text"):
             if group in getattr(features, key):
                 yield ("features", key), message
         if group in features.derive:

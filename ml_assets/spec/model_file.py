@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import yaml
 from pydantic import ValidationError
 
-from ml_assets.spec.base import Fault, Location, raise_faults
+from ml_assets.spec.base import Fault, Location, raise_faults, with_found
 from ml_assets.spec.metrics import Kind
 from ml_assets.spec.model import ModelSpec
 
@@ -239,9 +239,10 @@ def faults(attributes: Any, kind: Kind = "classification") -> list[Fault]:
         spec_of(attributes, kind)
     except ValidationError as error:
         for item in error.errors(include_input=False, include_url=False):
-            if not has_template(_at(attributes, item["loc"])):
-                message = item["msg"].removeprefix("Value error, ")
-                found.append((item["loc"], MESSAGES.get(item["type"], message)))
+            value = _at(attributes, item["loc"])
+            if not has_template(value):
+                message = MESSAGES.get(item["type"], with_found(item["msg"], value))
+                found.append((item["loc"], message))
     return found
 
 

@@ -22,9 +22,10 @@ class ServingSpec(BaseSpec):
 
     strategy: Literal["rolling", "shadow", "split", "canary"] = "rolling"
     unknown_category: Literal["auto", "reject", "accept"] = Field(
-        "auto",
-        description="a category that training never saw: reject answers 422, auto does"
-        " so only where training saw every one",
+        "accept",
+        description="a category that training never saw: accept takes it as unknown,"
+        " with a warning; reject answers 422; auto does so only where training saw"
+        " every one",
     )
     log_sample: float = Field(
         1.0, ge=0, le=1, description="share of requests that are logged"

@@ -8,6 +8,7 @@ from ml_assets.spec.base import BaseSpec, raise_faults, repeated_names
 from ml_assets.spec.source import SourceSpec
 
 BY_ROWS = "stratified"
+BY_TIME = ("time", "order")
 
 
 class MinimumSpec(BaseSpec):
@@ -35,6 +36,13 @@ class SplitSpec(BaseSpec):
     )
     column: str | None = Field(None, description="time: rows are ordered by it")
     source: SourceSpec | None = Field(None, description="file: the test rows")
+    folds: int | None = Field(
+        None,
+        ge=2,
+        le=20,
+        description="time, order: how many rolling origins are evaluated, of which the"
+        " test rows are the last",
+    )
     minimum: MinimumSpec = Field(default_factory=MinimumSpec)
 
     @property
@@ -54,6 +62,16 @@ class SplitSpec(BaseSpec):
             raise ValueError("split type 'time' needs column, and only it takes one")
         if (self.type == "file") != (self.source is not None):
             raise ValueError("split type 'file' needs source, and only it takes one")
+        if self.folds is not None and self.type not in BY_TIME:
+            raise_faults(
+                [
+                    (
+                        ("folds",),
+                        f"only split types {' and '.join(BY_TIME)} take folds, found"
+                        f" type '{self.type}'",
+                    )
+                ]
+            )
         for name in ("key", "group"):
             if self.type != BY_ROWS and getattr(self, name):
                 raise_faults(

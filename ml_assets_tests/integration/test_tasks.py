@@ -15,32 +15,11 @@ from ml_assets.state.bundles import signature_of_version
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import failure_of
+from ml_assets_tests.kits.tasks import DIABETES, PLOTS, WINE
 
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., dg.ExecuteInProcessResult]
-WINE = """
-type: ml_assets.components.TabularClassifier
-attributes:
-  name: wine
-  source: {type: sklearn, dataset: wine}
-  target: target
-  estimator: {type: sklearn.linear_model.LogisticRegression}
-  monitoring: {slices: []}
-"""
-DIABETES = """
-type: ml_assets.components.TabularRegressor
-attributes:
-  name: diabetes
-  source: {type: sklearn, dataset: diabetes}
-  target: target
-  estimator: {type: sklearn.linear_model.Ridge, params: {alpha: 0.1}}
-  gate: {metric: mae, below: 60}
-"""
-PLOTS = {
-    "wine": {"confusion", "classes", "roc", "calibration", "probabilities"},
-    "diabetes": {"predicted", "residuals", "errors", "deciles"},
-}
 
 
 def spec_in(tmp_path: Path, text: str) -> Any:

@@ -3,6 +3,7 @@
 Pictures are written to ``reports/ui``, for people.
 """
 
+import contextlib
 import os
 import shutil
 import signal
@@ -10,15 +11,18 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from ml_assets_tests.kits.tasks import PLOTS
+
 ROOT = Path(__file__).parents[2]
 PICTURES = ROOT / "reports" / "ui"
 CHROMIUM = shutil.which("chromium")
+DAGSTER = str(Path(sys.executable).with_name("dagster"))
 MINUTE = 60_000
 
 pytestmark = [
@@ -36,19 +40,19 @@ def free_port() -> int:
 @pytest.fixture
 def webserver(home: Path) -> Iterator[str]:
     """`dagster dev` on an empty instance; its address."""
+    with dagster_dev(home) as address:
+        yield address
+
+
+@contextlib.contextmanager
+def dagster_dev(home: Path, *location: str) -> Iterator[str]:
+    """`dagster dev` of this repository, or of a `location`; its address."""
     port = free_port()
-    dagster_home = home / "dagster"
-    dagster_home.mkdir()
-    shutil.copy(ROOT / "dagster.yaml", dagster_home)
     log = (home / "dev.log").open("wb")
     process = subprocess.Popen(
-        [
-            str(Path(sys.executable).with_name("dagster")),
-            "dev",
-            *("-h", "127.0.0.1", "-p", str(port)),
-        ],
+        [DAGSTER, "dev", *location, *("-h", "127.0.0.1", "-p", str(port))],
         cwd=ROOT,
-        env={**os.environ, "DAGSTER_HOME": str(dagster_home)},
+        env=environment(home),
         stdout=log,
         stderr=subprocess.STDOUT,
         start_new_session=True,
@@ -62,6 +66,14 @@ def webserver(home: Path) -> Iterator[str]:
             process.wait(60)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
+
+
+def environment(home: Path) -> dict[str, str]:
+    """That of Dagster's processes, whose instance is made if there is none."""
+    dagster_home = home / "dagster"
+    dagster_home.mkdir(exist_ok=True)
+    shutil.copy(ROOT / "dagster.yaml", dagster_home)
+    return {**os.environ, "DAGSTER_HOME": str(dagster_home)}
 
 
 def await_port(port: int, process: "subprocess.Popen[bytes]", log: Path) -> None:
@@ -101,6 +113,23 @@ def picture(page: Any, name: str) -> None:
     page.screenshot(path=PICTURES / f"{name}.png")
 
 
+def assert_plots(page: Any, name: str, plots: Iterable[str]) -> None:
+    """The page names the file of each plot, in which the browser sees a picture."""
+    files = []
+    for plot in plots:
+        row = page.get_by_role("row").filter(has_text=f"plot_{plot}")
+        # The path of the file, to be copied: the picture itself is in the storage.
+        files.append(row.get_by_text(f"plots/{plot}.png").first.inner_text().strip())
+    picture(page, name)
+    before = page.url
+    for plot, file in zip(plots, files, strict=True):
+        page.goto(f"file://{file}")
+        width = page.evaluate("document.images[0].naturalWidth")
+        assert width > 400, file
+        picture(page, f"{name}_{plot}")
+    page.goto(before)
+
+
 def test_a_fresh_model_is_materialized_by_a_click_and_its_sensor_deploys_it(
     webserver: str, page: Any, home: Path
 ) -> None:
@@ -127,14 +156,7 @@ def test_a_fresh_model_is_materialized_by_a_click_and_its_sensor_deploys_it(
     page.get_by_text("Launched run").first.wait_for()
 
     page.goto(f"{webserver}/assets/breast_cancer/evaluation?view=overview")
-    page.get_by_text("plot_roc").first.wait_for()
-    picture(page, "evaluation")
-    for name in ("plot_roc", "plot_calibration", "plot_importance"):
-        row = page.get_by_role("row").filter(has_text=name)
-        # The path of the file, to be copied: the picture itself is in the storage.
-        path = f"plots/{name.removeprefix('plot_')}.png"
-        shown = row.get_by_text(path).first.inner_text()
-        assert Path(shown.strip()).read_bytes().startswith(b"\x89PNG")
+    assert_plots(page, "evaluation", ("roc", "calibration", "importance"))
     page.goto(f"{webserver}/assets/breast_cancer/evaluation?view=checks")
     page.get_by_text("gate").first.wait_for()
     picture(page, "gate")
@@ -154,3 +176,32 @@ def test_a_fresh_model_is_materialized_by_a_click_and_its_sensor_deploys_it(
     page.get_by_text("monitoring", exact=True).first.wait_for()
     page.wait_for_load_state("networkidle")
     picture(page, "deployed")
+
+
+LOCATION = """
+import dagster as dg
+
+from ml_assets_tests.conftest import definitions_of
+from ml_assets_tests.kits.tasks import specs
+
+
+@dg.definitions
+def defs():
+    return definitions_of(*specs())
+"""
+
+
+def test_the_plots_of_each_task_are_in_the_ui(home: Path, page: Any) -> None:
+    location = home / "location.py"
+    location.write_text(LOCATION)
+    for model in PLOTS:
+        subprocess.run(
+            [DAGSTER, "job", "execute", "-f", str(location), "-j", f"{model}_train"],
+            env=environment(home),
+            check=True,
+            capture_output=True,
+        )
+    with dagster_dev(home, "-f", str(location)) as address:
+        for model, plots in PLOTS.items():
+            page.goto(f"{address}/assets/{model}/evaluation?view=overview")
+            assert_plots(page, f"evaluation_{model}", sorted(plots))

@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from ml_assets.cli import main
+from ml_assets.ml.schema import Unknown
 from ml_assets.records.plan import Arm, ServingPlan
 from ml_assets.records.version import VersionRecord
 from ml_assets.serving.models.bundle import Manifest, write_bundle
@@ -103,9 +104,14 @@ def in_service(
     )
 
 
-def deploy_small_model(root: Path, model: str = "income") -> ServingPlan:
-    """Put a tiny pipeline in service in the home `root`; it is trained once."""
-    contents, manifest = _trained()
+def deploy_small_model(
+    root: Path, model: str = "income", unknown: Unknown = "reject"
+) -> ServingPlan:
+    """Put a tiny pipeline in service in the home `root`; it is trained once.
+
+    `unknown` says what it does with a category that training did not see.
+    """
+    contents, manifest = _trained(unknown)
     bundle = root / "versions" / model / VERSION / "bundle"
     bundle.mkdir(parents=True)
     for name, content in contents.items():
@@ -119,7 +125,7 @@ def deploy_small_model(root: Path, model: str = "income") -> ServingPlan:
 
 
 @cache
-def _trained() -> tuple[dict[str, bytes], Manifest]:
+def _trained(unknown: Unknown) -> tuple[dict[str, bytes], Manifest]:
     """The files of the bundle of a tiny pipeline, and what is known of them."""
     import pandas as pd
     from sklearn.compose import ColumnTransformer
@@ -148,7 +154,7 @@ def _trained() -> tuple[dict[str, bytes], Manifest]:
     pipeline = Pipeline([("encode", encode), ("estimator", LogisticRegression())])
     pipeline.fit(x, y)
     signature = Signature(
-        columns=signature_columns(x, x.columns, "reject"),
+        columns=signature_columns(x, x.columns, unknown),
         target="income",
         negative="no",
         positive="yes",

@@ -81,6 +81,7 @@ class Metrics(Collector):
         self.shadow_dropped: dict[str, int] = {}
         self.labels: dict[str, int] = {}
         self.shipped: dict[str, int] = {}
+        self._unseen: dict[tuple[str, str], int] = {}
         self.shipping_errors = 0
         self.queues: dict[str, Callable[[], int]] = {}
         self.shadow_rows: Callable[[], int] = int
@@ -98,6 +99,12 @@ class Metrics(Collector):
     def refused(self, model: str) -> None:
         """Count a plan of `model` that could not be loaded."""
         self.refusals[model] = self.refusals.get(model, 0) + 1
+
+    def count_unseen(self, model: str, column: str, rows: int) -> None:
+        """Count rows with a category of `column` that training did not see."""
+        labels = (model, column)
+        with self._lock:
+            self._unseen[labels] = self._unseen.get(labels, 0) + rows
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, for the Prometheus client."""
@@ -142,6 +149,14 @@ class Metrics(Collector):
             for model, number in known.items():
                 counter.add_metric([model], number)
             yield counter
+        unseen = CounterMetricFamily(
+            "ml_assets_unseen_categories",
+            "Rows with a category that training did not see.",
+            labels=["model", "column"],
+        )
+        for labels, number in self._unseen.copy().items():
+            unseen.add_metric(labels, number)
+        yield unseen
 
     def _of_plans(self) -> Iterator[Metric]:
         generation = GaugeMetricFamily(

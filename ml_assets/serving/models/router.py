@@ -157,6 +157,10 @@ class ArmSeries:
             for arm in model.answering
         }
         self.live = self._of[model.live]
+        self._metrics, self._model = metrics, model.name
+        for column in model.live.signature.columns:
+            if column.open and column.categories:
+                metrics.count_unseen(model.name, column.name, 0)
 
     def of(self, arm: ServedArm) -> Series:
         """The series of one arm."""
@@ -165,6 +169,8 @@ class ArmSeries:
     def response(self, scored: Scored, body: bytes) -> Response:
         """The answer, which counts for every arm that gave a part of it."""
         first = self._of[scored.arm]
+        for item in scored.batch.unseen:
+            self._metrics.count_unseen(self._model, item.column, len(item.rows))
         if scored.arms is None or scored.batch.size == 1:
             return Response(body, 200, JSON, scored.batch.size, first)
         rows = Counter(scored.arms)

@@ -17,6 +17,18 @@ _TYPES: dict[str, dict[str, Any]] = {
 }
 
 
+_UNSEEN = {
+    "type": "object",
+    "description": "Rows, counted from 0, whose category training did not see.",
+    "required": ["type", "column", "rows"],
+    "properties": {
+        "type": {"const": "unseen-category"},
+        "column": {"type": "string"},
+        "rows": {"type": "array", "items": {"type": "integer"}},
+    },
+}
+
+
 def row_schema(signature: Signature) -> dict[str, Any]:
     """The JSON schema of one row."""
     return strict_object(*column_schemas(signature, column_schema))
@@ -38,12 +50,16 @@ def column_schema(column: Column) -> dict[str, Any]:
     --------
     >>> column_schema(Column(name="age", kind="number", nullable=True))
     {'type': ['number', 'null']}
+    >>> column_schema(Column(name="sex", kind="string", categories=("f",), open=True))
+    {'type': 'string', 'examples': ['f']}
     """
     schema = dict(_TYPES[column.kind])
     if column.ignored:
         schema["description"] = "No input of the model: it may be there, or not."
     if column.listed is not None and not column.open:
         schema["enum"] = [*column.listed, *([None] if column.nullable else [])]
+    elif column.listed:
+        schema["examples"] = [*column.listed]
     if column.nullable:
         schema["type"] = [schema["type"], "null"]
     return schema
@@ -130,7 +146,10 @@ def prediction(signature: Signature, is_split: bool) -> dict[str, Any]:
     )
     name = {"type": ["string", "null"]} if is_split else text
     fields = {"model": text, "version": name, "arm": name, "request_id": text}
-    return strict_object({**fields, "predictions": {"type": "array", "items": item}})
+    return strict_object(
+        {**fields, "predictions": {"type": "array", "items": item}},
+        optional={"warnings": {"type": "array", "items": _UNSEEN}},
+    )
 
 
 def strict_object(

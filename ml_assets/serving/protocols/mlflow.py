@@ -19,13 +19,13 @@ def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
     """Answer one request: ``predictions`` are labels, as MLflow gives them, or values.
 
     ``probabilities`` are those of the positive class, or objects with that of each of
-    several classes.
+    several classes. ``warnings`` is that of the native protocol.
     """
     batch = read(model.live.decoder, loads(request.body))
     scored = model.answer(batch, request)
     arm = scored.only_arm
     named = scored.arm.task.named(scored.answers)
-    answer = {
+    answer: dict[str, Any] = {
         "predictions": scored.labels,
         **({"probabilities": named} if named else {}),
         "prediction_ids": scored.ids,
@@ -34,6 +34,8 @@ def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
         "arm": arm and arm.mode,
         "request_id": request.request_id,
     }
+    if batch.unseen:
+        answer["warnings"] = batch.unseen
     if scored.arms is not None:
         answer["versions"] = [item.version for item in scored.arms]
         answer["arms"] = [item.mode for item in scored.arms]

@@ -1,5 +1,7 @@
 """``POST /models/{name}/predict``: rows in, one prediction each out."""
 
+import msgspec
+
 from ml_assets.serving.models.arms import Scored
 from ml_assets.serving.models.router import ArmSeries, ServedModel
 from ml_assets.serving.requests.messages import Request, Response
@@ -14,7 +16,8 @@ def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response
     ``label`` is the likeliest, ``probability`` is its own, and ``probabilities`` has
     that of each; of a regression there is the ``value`` instead. Where the plan splits
     the traffic each prediction has its ``version`` and ``arm``, and those of the answer
-    are null if its rows went to several.
+    are null if its rows went to several. ``warnings`` names the rows with categories
+    that training did not see, where there are any.
     """
     scored = model.answer(model.live.decoder.decode(request.body), request)
     return series.response(scored, encode(scored))
@@ -34,7 +37,7 @@ def encode(scored: Scored) -> bytes:
     )
     if scored.batch.size == 1 and arms is None:
         row = f'{{"id":"{scored.ids[0]}",{task.members(scored.answers[0])}}}'
-        return f"{head}{row}]}}".encode()
+        return f"{head}{row}{_end(scored)}".encode()
     start = '{"id":"'
     ends: str | list[str] = f"}},{start}"
     if arms is not None:
@@ -43,7 +46,12 @@ def encode(scored: Scored) -> bytes:
         ]
     parts = task.parts(scored.answers, scored.texts, ends)
     rows = joined_rows(scored.batch.size, scored.ids, *parts)
-    return f"{head}{start}{rows[:-len(start) - 1]}]}}".encode()
+    return f"{head}{start}{rows[:-len(start) - 1]}{_end(scored)}".encode()
+
+
+def _end(scored: Scored) -> str:
+    unseen = scored.batch.unseen
+    return f'],"warnings":{msgspec.json.encode(unseen).decode()}}}' if unseen else "]}"
 
 
 def joined_rows(size: int, *parts: str | list[str]) -> str:

@@ -78,10 +78,17 @@ def infer(model: ServedModel, series: ArmSeries, request: Request) -> Response:
         "parameters": {
             **({"arm": arm.mode} if arm else {}),
             "request_id": request.request_id,
+            **_warnings(batch),
         },
         "outputs": [item for item in _outputs(scored) if item["name"] in wanted],
     }
     return series.response(scored, msgspec.json.encode(answer))
+
+
+def _warnings(batch: Batch) -> dict[str, str]:
+    """The warnings as JSON in a text: a parameter of the protocol is no list."""
+    unseen = batch.unseen
+    return {"warnings": msgspec.json.encode(unseen).decode()} if unseen else {}
 
 
 def read(decoder: RowDecoder, inputs: object) -> Batch:

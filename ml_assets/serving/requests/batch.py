@@ -3,7 +3,20 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
+from ml_assets.records.plan import Column
+
 Value = float | int | str | bool | None
+
+
+class UnseenCategory(
+    msgspec.Struct, frozen=True, tag_field="type", tag="unseen-category"
+):
+    """The rows of a request, counted from 0, whose category training did not see."""
+
+    column: str
+    rows: list[int]
 
 
 class Batch(NamedTuple):
@@ -12,7 +25,7 @@ class Batch(NamedTuple):
     Both are in the order of the signature; each column holds `size` values. `entities`
     names whom each row is about, where the request does. `by_row` holds the rows
     where they came as rows, and `text` the JSON array of them, if it was sent so that
-    a line can hold it.
+    a line can hold it. `unseen` names the categories that are taken as unknown.
     """
 
     size: int
@@ -21,6 +34,7 @@ class Batch(NamedTuple):
     by_row: Sequence[Sequence[Value]] | None = None
     entities: Sequence[str | None] | None = None
     text: bytes | None = None
+    unseen: Sequence[UnseenCategory] = ()
 
     @property
     def rows(self) -> Sequence[Sequence[Value]]:
@@ -42,3 +56,25 @@ def of_rows(rows: Sequence[Sequence[Value]]) -> Batch:
     if len(rows) == 1:
         return Batch(1, rows[0], ())
     return Batch(len(rows), None, list(zip(*rows, strict=True)), rows)
+
+
+def unseen_categories(
+    columns: Sequence[Column], values: Sequence[Sequence[Value]]
+) -> list[UnseenCategory]:
+    """The categories among checked columns that an open list does not have.
+
+    Examples
+    --------
+    >>> plan = Column(name="plan", kind="string", categories=("a", "b"), open=True)
+    >>> unseen_categories([plan], [["a", "z", None]])
+    [UnseenCategory(column='plan', rows=[1])]
+    """
+    found = []
+    for column, cells in zip(columns, values, strict=True):
+        # A column without a list takes any text, and none of them is unseen.
+        if column.open and column.categories:
+            unseen = {*cells}.difference(column.categories, (None,))
+            if unseen:
+                rows = [row for row, cell in enumerate(cells) if cell in unseen]
+                found.append(UnseenCategory(column.name, rows))
+    return found

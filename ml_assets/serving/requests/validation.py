@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.requests.batch import Batch, of_columns
+from ml_assets.serving.requests.batch import Batch, of_columns, unseen_categories
 from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.values import BAD, clean, expected, found
 
@@ -87,7 +87,11 @@ def check_rows(signature: Signature, rows: object, max_rows: int) -> Batch:
             break
     if errors:
         raise invalid(errors[:MAX_ERRORS])
-    return of_columns([list(column) for column in zip(*values, strict=True)])
+    return _batch(columns, [list(column) for column in zip(*values, strict=True)])
+
+
+def _batch(columns: Sequence[Column], values: Sequence[Sequence[Any]]) -> Batch:
+    return of_columns(values)._replace(unseen=unseen_categories(columns, values))
 
 
 def _absent(column: Column) -> Any:
@@ -140,11 +144,8 @@ def check_columns(
     if errors:
         raise invalid(errors[:MAX_ERRORS])
     check_size(size, max_rows)
-    return of_columns(
-        _clean_lists(
-            signature.columns, [lists[item.name] for item in signature.columns]
-        )
-    )
+    ordered = [lists[column.name] for column in signature.columns]
+    return _batch(signature.columns, _clean_lists(signature.columns, ordered))
 
 
 def _clean_lists(

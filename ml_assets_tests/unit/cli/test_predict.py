@@ -8,8 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from ml_assets.cli.scorers import Prediction, Refusal, outcomes
+from ml_assets.cli.client import Answer
+from ml_assets.cli.scorers import (
+    Prediction,
+    Refusal,
+    ServerScorer,
+    outcomes,
+    unseen_notes,
+)
+from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.requests.problems import FieldError
+from ml_assets_tests.kits.app import FakeRuntime, ask, served, server
 from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
 
 CSV = "age,sex\n41,f\n,m\n55,NA\n"
@@ -288,3 +297,45 @@ def test_a_server_that_cannot_be_asked_is_named(
 
 def test_a_missing_file_is_wrong_usage() -> None:
     assert invoke("predict", "income", "nowhere.csv").exit_code == 2
+
+
+def test_rows_with_unseen_categories_are_answered_and_counted_by_column(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ML_ASSETS_HOME", str(tmp_path))
+    deploy_small_model(tmp_path, unknown="accept")
+    rows = "age,sex\n" + "41,f\n41,x\n" * 3
+
+    table = invoke("predict", "income", "--chunk", "2", stdin=rows)
+    answer = invoke("predict", "income", "--chunk", "2", "--json", stdin=rows)
+
+    assert table.exit_code == 0, table.output
+    assert "column 'sex': 3 rows hold a category that training did" in table.stderr
+    document = json.loads(answer.stdout)
+    assert (document["rows"], document["unseen"]) == (6, {"sex": 3})
+
+
+def test_what_a_server_warns_of_is_counted_by_column() -> None:
+    sex = Column(name="sex", kind="string", categories=("f", "m"), open=True)
+    columns = (Column(name="age", kind="number"), sex)
+    signature = Signature(columns=columns, target="y", negative=0, positive=1)
+    app = server(served(runtime=FakeRuntime("compiled", signature)))
+
+    class Client:
+        """Asks the application without a connection."""
+
+        def get(self, path: str) -> Answer:
+            return self.post(path, None)
+
+        def post(self, path: str, body: bytes | None) -> Answer:
+            found = ask(app, path, body)
+            return Answer(found.status, found.json)
+
+    scorer = ServerScorer(Client(), "census")  # type: ignore[arg-type]
+    for sexes in ("fm", "fx", "xy"):
+        rows = [{"age": 41, "sex": sex} for sex in sexes]
+        assert len(scorer.score(json.dumps({"rows": rows}).encode())) == 2
+
+    assert scorer.unseen == {"sex": 3}
+    (note,) = unseen_notes(scorer)
+    assert note.startswith("column 'sex': 3 rows hold a category")

@@ -52,7 +52,9 @@ def test_every_input_may_be_missing_in_what_the_platform_builds(trained):
     assert spared(found, signature) == ["age", "fee", "member", "plan"]
 
 
-@pytest.mark.parametrize("unknown, is_open", [("auto", True), ("reject", False)])
+@pytest.mark.parametrize(
+    "unknown, is_open", [("accept", True), ("auto", True), ("reject", False)]
+)
 def test_a_list_that_was_open_stays_open_unless_the_yaml_closes_it(
     make_spec, monkeypatch, unknown, is_open
 ):
@@ -74,6 +76,26 @@ def test_a_list_that_was_open_stays_open_unless_the_yaml_closes_it(
     notes = signature_notes(found)
     assert "taken in requests and not read: country" in notes
     assert any(note.endswith("age, fee, member") for note in notes)
+
+
+@pytest.mark.parametrize(
+    "serving, is_open",
+    [
+        ({}, True),
+        ({"unknown_category": "auto"}, False),
+        ({"unknown_category": "reject"}, False),
+    ],
+)
+def test_unseen_categories_are_accepted_unless_the_yaml_rejects_them(
+    make_spec, monkeypatch, serving, is_open
+):
+    monkeypatch.setattr(module, "served_signature", lambda model: None)
+    spec = make_spec(estimator={"params": {"max_iter": 5}}, serving=serving)
+    found = request_signature(spec, train(table(), spec), {})
+    plan = next(column for column in found.columns if column.name == "plan")
+    assert (plan.categories, plan.open) == (("a", "b"), is_open)
+    said = any("taken as unknown" in note for note in signature_notes(found))
+    assert said is is_open
 
 
 def test_what_was_constant_is_watched_where_callers_send_it():

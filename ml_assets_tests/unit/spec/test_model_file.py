@@ -89,6 +89,77 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "divides the rows (split.group), so it is no input: found 'number', expected"
         " text, date or nothing",
     ),
+    "an encoding of text that there is not": (
+        "features: {text: {said: bm25}}",
+        "features.text.said",
+        "Input should be 'tfidf' or 'hashing', found 'bm25'",
+    ),
+    "a text that is a number, too": (
+        "features:\n    numeric: [said]\n    text:\n      said: tfidf",
+        "features.text.said",
+        "'said' stands under numeric, too; it can be one only",
+    ),
+    "a text that is dropped": (
+        "features:\n    drop: [said]\n    text:\n      said: tfidf",
+        "features.text.said",
+        "'said' is dropped",
+    ),
+    "texts of too many numbers": (
+        "features: {text_features: 50000}",
+        "features.text_features",
+        "20000",
+    ),
+    "a text of another kind": (
+        "columns: {said: category}\n  features: {text: {said: tfidf}}",
+        "columns.said",
+        "'said' is category here, but stands under features.text",
+    ),
+    "a kind of the target": (
+        "columns: {target: category}",
+        "columns.target",
+        "'target' is the target",
+    ),
+    "a kind of a derived column": (
+        'columns: {net: number}\n  features: {derive: {net: "a - b"}}',
+        "columns.net",
+        "'net' is derived",
+    ),
+    "a test share of all rows": (
+        "split: {test_size: 1.0}",
+        "split.test_size",
+        "less than 1",
+    ),
+    "a type of split that there is not": (
+        "split: {type: random}",
+        "split.type",
+        "Input should be 'stratified'",
+    ),
+    "a key of a split twice": (
+        "split: {key: [home, home]}",
+        "split.key.1",
+        "'home' is named twice",
+    ),
+    "a split by the target": (
+        "split: {group: target}",
+        "split.group",
+        "the target 'target' cannot make the groups",
+    ),
+    "an unknown key of a split": ("split: {fold: 4}", "split.fold", "no such key"),
+    "rolling origins of rows without an order": (
+        "split: {folds: 4}",
+        "split.folds",
+        "only split types time and order take folds, found type 'stratified'",
+    ),
+    "one rolling origin": (
+        "split: {type: order, folds: 1}",
+        "split.folds",
+        "greater than or equal to 2, found 1",
+    ),
+    "a choice of unseen categories that there is not": (
+        "serving: {unknown_category: ignore}",
+        "serving.unknown_category",
+        "Input should be 'auto', 'reject' or 'accept'",
+    ),
     "a column that the contract ignores twice": (
         "contract: {ignore: [a, a]}",
         "contract.ignore.1",

@@ -105,6 +105,43 @@ def test_trees_answer_as_scikit_learn_bit_for_bit(name, missing, encoding, tmp_p
     assert alone == expected[:40].tolist()
 
 
+@pytest.mark.parametrize("encoding", ["auto", "ordinal", "onehot", "target"])
+@pytest.mark.parametrize("missing", [False, True])
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        HistGradientBoostingClassifier(max_iter=5),
+        RandomForestClassifier(5, random_state=0),
+        LogisticRegression(),
+    ],
+)
+def test_unseen_categories_are_answered_as_by_scikit_learn(
+    estimator, missing, encoding, tmp_path
+):
+    frame, target = rows(0, missing)
+    # So many values that indicators are of the frequent ones, and means are encoded.
+    frame["city"] = pd.Categorical([f"city {n % 150}" for n in range(len(frame))])
+    pipeline = build_pipeline(frame, FeaturesSpec(encoding=encoding), estimator)
+    pipeline.fit(frame, target)
+    signature = signature_of(frame)
+    manifest = write_bundle(tmp_path, pipeline, signature, frame.head(50))
+    runtime = load_runtime(tmp_path, manifest.files)
+    known = [column[:4] for column in columns_of(signature, frame)]
+    columns = [*known]
+    columns[2], columns[5] = ["new", "x", "new", ""], ["new", "new", "city 1", "new"]
+
+    found = runtime.predict_many(columns)
+
+    expected = pipeline.predict_proba(frame_of(signature, columns))[:, 1]
+    alone = [runtime.predict_one(row) for row in zip(*columns)]
+    # A sum of weights is added up in another order.
+    rtol = 1e-12 if isinstance(estimator, LogisticRegression) else 0
+    np.testing.assert_allclose(found, expected, rtol=rtol)
+    np.testing.assert_allclose(alone, expected, rtol=rtol)
+    is_compiled = encoding != "target"
+    assert manifest.runtime == ("compiled" if is_compiled else "sklearn")
+
+
 @pytest.mark.parametrize(
     "estimator", [LogisticRegression(), SGDClassifier(loss="log_loss", random_state=0)]
 )
