@@ -1,7 +1,6 @@
 """A model of the project's own Python, from training to the answers of a server."""
 
 import json
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +16,7 @@ from ml_assets.lifecycle.scoring import held_out_rows, load
 from ml_assets.state.bundles import signature_of_version
 from ml_assets.state.versions import Versions
 from ml_assets_tests.conftest import failure_of
+from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.serving import Server
 from ml_assets_tests.kits.user_package import MODEL, forget_package
 
@@ -50,8 +50,8 @@ def test_it_is_trained_judged_deployed_and_answers_as_its_pipeline(
     assert record.runtime == "sklearn" and "Ratios" in record.runtime_reason
     evaluation = Versions().evaluation("customers", version)
     assert evaluation is not None and evaluation["gate"]["passed"]
-    (shown,) = trained.asset_materializations_for_node("customers__evaluation")
-    assert shown.metadata["profit"].value == evaluation["metrics"]["profit"] > 0
+    (event,) = trained.asset_materializations_for_node("customers__evaluation")
+    assert event.metadata["profit"].value == evaluation["metrics"]["profit"] > 0
     # Requests are rows as the source has them, not what the transformer makes of them.
     signature = signature_of_version(record)
     assert [column.name for column in signature.inputs] == ["fee", "hours", "plan"]
@@ -72,14 +72,11 @@ def test_it_is_trained_judged_deployed_and_answers_as_its_pipeline(
         assert server.stop() == 0
     assert [item["probability"] for item in answer["predictions"]] == expected
     assert single["probability"] == expected[0]
-    lineage = subprocess.run(
-        [sys.executable, "-m", "ml_assets.cli", "lineage", single["id"], "--json"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    found = json.loads(lineage.stdout)
+    found = json.loads(invoke("lineage", single["id"], "--json").stdout)
     assert found["training"]["user_code"] == record.user_code
+    digest = record.user_code["my_project"]
+    shown = invoke("lineage", single["id"]).stdout
+    assert "own code" in shown and f"my_project {digest}" in " ".join(shown.split())
 
     # Code that changed and answers the same is used, and a line in the log says so.
     (user_package / "units.py").write_text("HOUR = 1.0  # as ever\n")
