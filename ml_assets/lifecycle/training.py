@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ml_assets.core import provenance
 from ml_assets.core.digests import digest_of
 from ml_assets.core.storage import storage
-from ml_assets.core.user_code import source_digests
+from ml_assets.core.user_code import source_digests, trusted_packages
 from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.spec.metrics import METRICS, metrics_of
 from ml_assets.spec.model import ModelSpec
@@ -206,6 +206,7 @@ def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:
     from ml_assets.serving.models.bundle import write_bundle
 
     probe = trained.x_test.head(PROBE_ROWS)
-    own = check_skops(dump_skops(trained.pipeline))
+    # Only where there may be any is it written once more to see which there are.
+    own = check_skops(dump_skops(trained.pipeline)) if trusted_packages() else []
     Registry().save_model(trained.pipeline, directory, [*TRUSTED_NAMES, *own])
     return write_bundle(directory, trained.pipeline, signature, probe)
