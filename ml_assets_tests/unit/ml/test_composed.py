@@ -274,7 +274,11 @@ def test_every_classifier_is_served_or_refused_before_it_is_fitted(
             {},
             "GridSearchCV' is not the import path of a scikit-learn classifier",
         ),
-        ("sklearn.linear_model.LinearRegression", {}, "is not a scikit-learn classifier"),
+        (
+            "sklearn.linear_model.LinearRegression",
+            {},
+            "is not a scikit-learn classifier",
+        ),
         ("sklearn.preprocessing.StandardScaler", {}, "of a scikit-learn classifier"),
     ],
 )
