@@ -19,6 +19,7 @@ from ml_assets_tests.kits.buckets import any_storage, azure_server, s3_server
 from ml_assets_tests.kits.databases import database, installation
 from ml_assets_tests.kits.outages import outage
 from ml_assets_tests.kits.postgres import postgres
+from ml_assets_tests.kits.user_package import user_package
 
 # Fixtures that tests of several packages ask for.
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "outage",
     "postgres",
     "s3_server",
+    "user_package",
 ]
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")

@@ -111,12 +111,15 @@ def judge(
     """Figures, the gate's decision, the whole evaluation, and metadata for the UI."""
     from ml_assets.lifecycle.request_signature import refused_by
     from ml_assets.ml.importance import importances
+    from ml_assets.ml.user_metrics import user_metrics
 
     rows, y, task, training = held
     answers = score(task, pipeline, rows)
     sliced = sorted({*spec.gate.slices, *spec.monitoring.slices} & {*rows.columns})
     groups = rows[sliced] if sliced else None
     found = task.evaluate(y, answers, groups, training)
+    own = user_metrics(spec.metrics, y, answers)
+    found = replace(found, metrics={**found.metrics, **own})
     figures = gate_figures(spec, record, found)
     figures = replace(figures, refuses=refused_by(spec.name, record))
     decision = Gate(spec.gate).decide(figures)

@@ -51,6 +51,7 @@ def summary(found: dict[str, Any]) -> list[tuple[str, str]]:
     gate, entry, checks = found["gate"], found["ledger"], found["validation"]
     moment = dt.datetime.fromtimestamp(answer["time"], dt.UTC)
     matching = sum(item["matches"] for item in found["hashes"])
+    code = [f"{name} {sha}" for name, sha in training["user_code"].items()]
     return [
         ("answer", f"{answer['label']}, probability {answer['probability']}"),
         ("given", f"{moment:%Y-%m-%d %H:%M:%S} UTC in {answer['microseconds']} us"),
@@ -59,6 +60,7 @@ def summary(found: dict[str, Any]) -> list[tuple[str, str]]:
         ("estimator", f"{version['estimator']} ({version['runtime']} runtime)"),
         ("training", f"run {training['run_id']}, {training['seconds']} s"),
         ("code", f"commit {training['git_commit']}"),
+        *([("own code", ", ".join(code))] if code else []),
         ("environment", training["environment"]),
         ("raw data", found["data"]["raw_version"]),
         ("features", found["data"]["features_version"]),

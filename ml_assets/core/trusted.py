@@ -3,12 +3,16 @@
 skops trusts by default all of scikit-learn and the functions of numpy and scipy: enough
 for a crafted file to call what its author likes. We read the schema inside the archive
 ourselves and refuse every node outside the list below, whatever skops thinks of it.
+Beside that list, objects may be of classes that a trusted package of the project
+defines (see `ml_assets.core.user_code`).
 """
 
 import io
 import json
 import zipfile
 from typing import Any
+
+from ml_assets.core import user_code
 
 MAX_SCHEMA_BYTES = 256 * 2**20
 
@@ -150,14 +154,21 @@ class UntrustedError(ValueError):
     """A model file that names something outside the allow-list, or is no skops file."""
 
 
-def check_skops(data: bytes) -> None:
+def check_skops(data: bytes) -> list[str]:
     """Refuse a skops file that could build anything outside the allow-list.
+
+    Classes of trusted packages are imported; no other one is.
 
     Parameters
     ----------
     data : bytes
         The whole file. Give the same bytes to the loader, so that what was checked is
         what is loaded.
+
+    Returns
+    -------
+    list of str
+        The classes of trusted packages that it names, sorted.
 
     Raises
     ------
@@ -182,7 +193,13 @@ def check_skops(data: bytes) -> None:
         raise UntrustedError(f"schema.json is not JSON: {error}") from error
     if not isinstance(schema, dict) or "__loader__" not in schema:
         raise UntrustedError("schema.json holds no object")
-    _check_nodes(schema)
+    own = sorted(_check_nodes(schema))
+    for name in own:
+        try:
+            user_code.load_class(name)
+        except user_code.UserCodeError as error:
+            raise UntrustedError(f"the model names {name}, but {error}") from error
+    return own
 
 
 def _check_member(item: zipfile.ZipInfo) -> None:
@@ -195,8 +212,12 @@ def _check_member(item: zipfile.ZipInfo) -> None:
         raise UntrustedError(f"the member '{item.filename}' is compressed")
 
 
-def _check_nodes(schema: dict[str, Any]) -> None:
-    """Visit every dict of the schema: skops builds each that has a loader."""
+def _check_nodes(schema: dict[str, Any]) -> set[str]:
+    """Visit every dict of the schema: skops builds each that has a loader.
+
+    Returns the names that only a trusted package allows.
+    """
+    own: set[str] = set()
     pending: list[Any] = [schema]
     while pending:
         item = pending.pop()
@@ -205,18 +226,27 @@ def _check_nodes(schema: dict[str, Any]) -> None:
         elif isinstance(item, dict):
             pending.extend(item.values())
             if "__loader__" in item:
-                _check_node(item)
+                own |= _check_node(item)
+    return own
 
 
-def _check_node(node: dict[str, Any]) -> None:
+def _check_node(node: dict[str, Any]) -> set[str]:
     loader = node["__loader__"]
     name = f"{node.get('__module__')}.{node.get('__class__')}"
     trusted = TRUSTED.get(loader, frozenset()) if isinstance(loader, str) else ()
-    if name not in trusted:
-        raise UntrustedError(
-            f"the model names {name} ({loader}), which is not on the list of trusted"
-            " types of ml_assets.core.trusted"
-        )
+    if name in trusted:
+        return set()
+    try:
+        if loader == "ObjectNode" and user_code.is_trusted(name):
+            return {name}
+        packages = ", ".join(user_code.trusted_packages()) or "none"
+    except user_code.UserCodeError as error:
+        raise UntrustedError(f"the model names {name}, but {error}") from error
+    raise UntrustedError(
+        f"the model names {name} ({loader}), which is not on the list of trusted types"
+        " of ml_assets.core.trusted, and no class of a package that this process"
+        f" trusts ({user_code.SETTING}: {packages})"
+    )
 
 
 def dump_skops(model: Any) -> bytes:
@@ -246,12 +276,12 @@ def load_skops(data: bytes) -> Any:
     UntrustedError
         If it names anything outside the allow-list, or cannot be built.
     """
-    check_skops(data)
+    own = check_skops(data)
     import skops.io
     from skops.io.exceptions import UntrustedTypesFoundException
 
     try:
-        return skops.io.loads(data, trusted=TRUSTED_NAMES)
+        return skops.io.loads(data, trusted=[*TRUSTED_NAMES, *own])
     except UntrustedTypesFoundException as error:
         raise UntrustedError(f"skops refuses the model: {error}") from error
     except Exception as error:

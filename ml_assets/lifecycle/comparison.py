@@ -72,6 +72,7 @@ def _on(
     Each decides by its own threshold, and the costs are those of today's YAML.
     """
     from ml_assets.ml.tasks import deciding_as
+    from ml_assets.ml.user_metrics import user_metrics
 
     fresh = rows.test & ~_learnt(spec, rows, trained)
     count, held_out = int(fresh.sum()), int(rows.test.sum())
@@ -91,8 +92,8 @@ def _on(
     rest = "" if count == held_out else ", on which neither was trained"
     return Comparison(
         champion.version,
-        dict(its_task.evaluate(y, its).metrics),
-        dict(task.evaluate(y, own).metrics),
+        {**its_task.evaluate(y, its).metrics, **user_metrics(spec.metrics, y, its)},
+        {**task.evaluate(y, own).metrics, **user_metrics(spec.metrics, y, own)},
         f"the same {part} test rows {whose}".rstrip() + rest,
         repeats=task == its_task and bool((own == its).all()),
     )

@@ -1,9 +1,11 @@
 """What the gate of today's YAML decides on a version beside today's champion."""
 
+import itertools
 from collections.abc import Collection, Mapping
 from typing import Any
 
 from ml_assets.core import provenance
+from ml_assets.core.user_code import source_digests
 from ml_assets.lifecycle.comparison import compare
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
@@ -49,9 +51,13 @@ def passed(
 
 
 def judged_by(spec: ModelSpec) -> str:
-    """Hash of the gate and of the slices that an evaluation was made with."""
+    """Hash of the gate, slices and own metrics that an evaluation was made with."""
+    code = source_digests(spec.metrics)
     return provenance.fingerprint(
-        provenance.spec_hash(spec.gate), *sorted(spec.monitoring.slices)
+        provenance.spec_hash(spec.gate),
+        *sorted(spec.monitoring.slices),
+        *spec.metrics,
+        *itertools.chain.from_iterable(code.items()),
     )
 
 

@@ -142,6 +142,7 @@ def _training(record: VersionRecord) -> dict[str, Any]:
         "registry_run": record.registry_run,
         "git_commit": record.git_commit,
         "code_version": record.code_version,
+        "user_code": record.user_code,
         "environment": record.environment,
         "seconds": record.fit_seconds,
     }

@@ -9,9 +9,12 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from pydantic import ValidationError
+
 from ml_assets.core import provenance
 from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import storage
+from ml_assets.core.user_code import source_digests
 from ml_assets.lifecycle.feature_table import feature_table
 from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.spec.model import ModelSpec
@@ -111,7 +114,13 @@ def _configuration(record: VersionRecord) -> ModelSpec:
             f"{storage().url}/{name} was altered: its SHA-256 is {found}, expected"
             f" {expected}"
         )
-    return ModelSpec.model_validate(json.loads(data))
+    try:
+        return ModelSpec.model_validate(json.loads(data))
+    except ValidationError as error:
+        problems = "; ".join(item["msg"] for item in error.errors(include_input=False))
+        raise ReproduceError(
+            f"version {record.version} cannot be trained here: {problems}"
+        ) from error
 
 
 def _in_its_classes(record: VersionRecord, spec: ModelSpec) -> ModelSpec:
@@ -151,6 +160,9 @@ def _surroundings(record: VersionRecord) -> list[str]:
         "code": (record.code_version, provenance.code_hash()),
         "environment": (record.environment, provenance.environment()),
     }
+    today = source_digests(record.user_code)
+    for package, then in record.user_code.items():
+        compared[f"code of {package}"] = then, today.get(package, "none")
     return [
         f"the {name} is not that of the version: {now[:12]}, then {then[:12]}"
         for name, (then, now) in compared.items()

@@ -92,7 +92,6 @@ def left_out(spec: ModelSpec, raw_version: str, inputs: list[str]) -> dict[str, 
 
 def spared(trained: "Trained", signature: Signature) -> list[str]:
     """The inputs that the pipeline can do without: it answers rows that lack them."""
-    from ml_assets.serving.runtime.protocol import Refused
     from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime, columns_of
 
     lenient = msgspec.structs.replace(
@@ -109,7 +108,7 @@ def spared(trained: "Trained", signature: Signature) -> list[str]:
         lacking = [*row[:position], [None], *row[position + 1 :]]
         try:
             runtime.predict_many(lacking)
-        except (Refused, TypeError):
+        except Exception:  # of the project's own code, whatever it raises
             continue
         found.append(column.name)
     return found

@@ -1,5 +1,6 @@
 """Training, packaging and registering one version of a model."""
 
+import itertools
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from ml_assets.core import provenance
 from ml_assets.core.digests import digest_of
 from ml_assets.core.storage import storage
+from ml_assets.core.user_code import source_digests, trusted_packages
 from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.spec.metrics import METRICS, metrics_of
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
+from ml_assets.spec.user_code import classes_of
 from ml_assets.state.bundles import upload_bundle
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import DATA_VERSION, MADE_OF, Tables, table_name
@@ -47,7 +50,13 @@ def fingerprint(spec: ModelSpec, features_version: str) -> str:
         spec_fingerprint(spec),
         provenance.code_hash(),
         provenance.environment(),
+        *itertools.chain.from_iterable(user_code_of(spec).items()),
     )
+
+
+def user_code_of(spec: ModelSpec) -> dict[str, str]:
+    """Hash of each package of the project's own whose classes training imports."""
+    return source_digests(classes_of(spec))
 
 
 def spec_fingerprint(spec: ModelSpec) -> str:
@@ -129,6 +138,7 @@ def train_version(
         origins=origins,
         search=_search(trained),
         notes=[*trained.notes, *signature_notes(signature)],
+        user_code=user_code_of(spec),
         folds=without_nan(trained.folds),
     )
     store.save(record)
@@ -202,9 +212,11 @@ def _store_origins(
 
 def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:
     """Write the bundle of a version: MLflow's files and the server's."""
-    from ml_assets.core.trusted import TRUSTED_NAMES
+    from ml_assets.core.trusted import TRUSTED_NAMES, check_skops, dump_skops
     from ml_assets.serving.models.bundle import write_bundle
 
     probe = trained.x_test.head(PROBE_ROWS)
-    Registry().save_model(trained.pipeline, directory, TRUSTED_NAMES)
+    # Only where there may be any is it written once more to see which there are.
+    own = check_skops(dump_skops(trained.pipeline)) if trusted_packages() else []
+    Registry().save_model(trained.pipeline, directory, [*TRUSTED_NAMES, *own])
     return write_bundle(directory, trained.pipeline, signature, probe)

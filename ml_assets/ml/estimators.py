@@ -8,11 +8,11 @@ from typing import Any
 from sklearn.base import is_classifier, is_regressor
 
 from ml_assets.core.trusted import TRUSTED
+from ml_assets.core.user_code import UserCodeError, load_class
 from ml_assets.spec.estimator import EstimatorSpec
 from ml_assets.spec.metrics import Kind
+from ml_assets.spec.user_code import LIBRARY, TYPE_KEYS
 
-# Both name the class of an estimator inside params; `type` as outside of them.
-TYPE_KEYS = ("type", "path")
 # Parameters that are lists of (name, estimator).
 NAMED_LISTS = ("estimators", "steps", "transformer_list")
 
@@ -32,9 +32,10 @@ def make_estimator(spec: EstimatorSpec, kind: Kind = "classification") -> Any:
     Raises
     ------
     EstimatorError
-        With its location in the YAML: if a path leads to no scikit-learn estimator, or
-        to one that no server would load; if a parameter is unknown or has no such
-        value; if it is not of that kind; or if a classifier gives no probabilities.
+        With its location in the YAML: if a path leads to no scikit-learn estimator and
+        to no class of a trusted package, or to one that no server would load; if a
+        parameter is unknown or has no such value; if it is not of that kind; or if a
+        classifier gives no probabilities.
 
     Examples
     --------
@@ -112,7 +113,9 @@ def _build(path: str, params: Mapping[str, Any], location: str) -> Any:
         values[name] = _pairs(value, here) if is_list else make_value(value, here)
     try:
         estimator = kind(**values)
-        estimator._validate_params()
+        # A class of the project's own need not declare what its parameters may be.
+        if hasattr(kind, "_parameter_constraints"):
+            estimator._validate_params()
     except (TypeError, ValueError) as error:
         # Raised now, with the message that fitting would raise.
         raise EstimatorError(f"{location}: {path} cannot be fitted: {error}") from error
@@ -146,11 +149,15 @@ def _pairs(value: Any, location: str) -> list[tuple[str, Any]]:
 
 def _find(path: str, location: str) -> Any:
     module, _, name = path.rpartition(".")
-    if not path.startswith("sklearn."):
-        raise EstimatorError(
-            f"{location}: must be the import path of a class of scikit-learn such as"
-            f" sklearn.linear_model.LogisticRegression, found '{path}'"
-        )
+    if not path.startswith(LIBRARY):
+        try:
+            return load_class(path)
+        except UserCodeError as error:
+            raise EstimatorError(
+                f"{location}: must be the import path of a class of scikit-learn such"
+                " as sklearn.linear_model.LogisticRegression, or of a trusted package:"
+                f" {error}"
+            ) from error
     try:
         kind = getattr(importlib.import_module(module), name, None)
     except ImportError as error:

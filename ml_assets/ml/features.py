@@ -25,8 +25,9 @@ from sklearn.utils.validation import check_is_fitted
 
 from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.dates import DateFeatures, date_columns, date_features
-from ml_assets.ml.frames import derive, with_columns
+from ml_assets.ml.frames import derive, plain_texts, with_columns
 from ml_assets.ml.text import TextFeatures, text_parts
+from ml_assets.ml.user_transform import columns_given, user_transform
 from ml_assets.spec.model import FeaturesSpec
 
 # Each is a column of a dense matrix: 8 bytes a row.
@@ -85,6 +86,7 @@ def build_pipeline(
     spec: FeaturesSpec,
     estimator: Any,
     task: Literal["binary", "multiclass", "regression"] = "binary",
+    y: Any = None,
 ) -> Pipeline:
     """The unfitted pipeline from raw input columns to answers.
 
@@ -103,12 +105,14 @@ def build_pipeline(
         An unfitted scikit-learn estimator.
     task : {'binary', 'multiclass', 'regression'}
         What the means of a target encoding are of.
+    y : ndarray of shape (n_rows,), optional
+        The target of the rows, which ``spec.transform`` may learn from.
 
     Returns
     -------
     Pipeline
-        Steps ``derive`` and ``dates`` (where there are such columns), ``encode``,
-        ``estimator``.
+        Steps ``derive``, ``transform`` and ``dates`` (where there is something for
+        them), ``encode``, ``estimator``.
         Both encodings put categories (with booleans) before numbers, each in the order
         of `frame`. Codes of an unknown category are missing, indicators all zero, and
         so are those of a rare one, where a column has more than `MAX_INDICATORS`.
@@ -128,6 +132,14 @@ def build_pipeline(
     ... ).predict(frame)
     array([0, 1])
     """
+    first: list[tuple[str, Any]] = []
+    derived = [*spec.derive]
+    if spec.derive or spec.transform:
+        first.append(("derive", DeriveColumns(dict(spec.derive))))
+    if spec.transform:
+        first.append(("transform", user_transform(spec.transform)))
+        # What is encoded is what it gives, derived columns or not.
+        frame, derived = columns_given([step for _, step in first], frame, y), []
     dates = date_columns(frame, spec)
     categories = [
         name
@@ -135,7 +147,7 @@ def build_pipeline(
         if name not in (*dates, *spec.text) and not _is_number(frame[name])
     ]
     numbers = [name for name in frame.columns if _is_number(frame[name])]
-    numbers += [*spec.derive, *date_features(dates)]
+    numbers += [*derived, *date_features(dates)]
     wants_codes, by_target = _wants_codes(estimator, spec), spec.encoding == "target"
     many = many_categories(frame, categories) if by_target or not wants_codes else {}
     means = list(many) if by_target else []
@@ -151,9 +163,7 @@ def build_pipeline(
     steps: list[tuple[str, Any]] = [("encode", encode), ("estimator", estimator)]
     if dates:
         steps.insert(0, ("dates", DateFeatures(dates)))
-    if spec.derive:
-        steps.insert(0, ("derive", DeriveColumns(dict(spec.derive))))
-    return Pipeline(steps)
+    return Pipeline([*first, *steps])
 
 
 def _is_number(column: "pd.Series[Any]") -> bool:
@@ -220,6 +230,10 @@ def many_categories(frame: pd.DataFrame, names: Iterable[str]) -> dict[str, list
 def encoding_notes(frame: pd.DataFrame, pipeline: Pipeline) -> list[str]:
     """Which values are encoded as unknown, a sentence with counts a column."""
     notes = []
+    if "transform" in pipeline.named_steps:
+        frame = plain_texts(frame)
+        for name in ("derive", "transform"):
+            frame = pipeline.named_steps[name].transform(frame)
     for name, encoder, columns in pipeline.named_steps["encode"].transformers:
         if name == MEANS:
             notes += [

@@ -153,7 +153,7 @@ def train(
     # An amount that the rows lack is found out before hours of fitting.
     task.with_rows(table[~test])
     estimator = make_estimator(spec.estimator, spec.task)
-    pipeline = build_pipeline(x[~test], spec.features, estimator, task.name)
+    pipeline = build_pipeline(x[~test], spec.features, estimator, task.name, y[~test])
     space = _space(pipeline, spec.search)
     rows, target = plain_texts(x[~test]), y[~test]
     with threadpool_limits(spec.resources.threads):

@@ -14,7 +14,9 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``files`` is the SHA-256 manifest of the registered bundle; it is kept here, outside
     the registry, so that bytes altered there are noticed before they are loaded.
     ``notes`` lists what training bounded, and what requests may have besides inputs;
-    ``folds`` has the metrics over rolling origins, where the YAML asks for them.
+    ``folds`` has the metrics over rolling origins, where the YAML asks for them;
+    ``user_code`` is the SHA-256 of each package of the project's own that the model is
+    made of.
     """
 
     model: str
@@ -41,6 +43,7 @@ class VersionRecord(msgspec.Struct, frozen=True, kw_only=True):
     search: dict[str, Any] = {}
     notes: list[str] = []
     folds: dict[str, Any] = {}
+    user_code: dict[str, str] = {}
 
     @property
     def bundle(self) -> str:

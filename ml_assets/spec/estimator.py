@@ -36,7 +36,10 @@ Scorer = Literal[ClassScorer, NumberScorer]
 
 
 class EstimatorSpec(BaseSpec):
-    """A scikit-learn estimator by import path, with its parameters."""
+    """An estimator by import path, with its parameters.
+
+    It is one of scikit-learn, or a class of a package that the project trusts.
+    """
 
     type: str = DEFAULT_TYPES["classification"]
     params: dict[str, Any] = Field(default_factory=dict)

@@ -2,28 +2,26 @@
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
-from ml_assets.spec import validators
+from ml_assets.spec import user_code, validators
 from ml_assets.spec.base import (
     BaseSpec,
     Fault,
-    Location,
     raise_faults,
-    repeated_names,
 )
 from ml_assets.spec.columns import (
     KINDS,
     ColumnKind,
     ContractSpec,
     column_faults,
-    inputs_of_kind,
 )
 from ml_assets.spec.cron import cron_fault
 from ml_assets.spec.decision import DecisionSpec, decision_faults
 from ml_assets.spec.estimator import DEFAULT_TYPES, EstimatorSpec, SearchSpec
+from ml_assets.spec.features import FeaturesSpec
 from ml_assets.spec.gate import GateSpec
 from ml_assets.spec.metrics import Kind
 from ml_assets.spec.operation import (
@@ -42,79 +40,6 @@ __all__ = ["EstimatorSpec", "FeaturesSpec", "ModelSpec", "SearchSpec", "SourceSp
 NAME = r"^[a-z][a-z0-9_]{0,62}$"
 CRON_WEEKLY = "0 2 * * 0"
 OWNER = re.compile(r"^(team:[\w-]+|[^@\s]+@[^@\s]+)$")
-
-
-class FeaturesSpec(BaseSpec):
-    """How raw columns become the inputs of the estimator."""
-
-    drop: list[str] = Field(default_factory=list)
-    derive: dict[str, str] = Field(
-        default_factory=dict, description="new column: expression over raw columns"
-    )
-    numeric: list[str] = Field(
-        default_factory=list, description="treat as numbers whatever was read"
-    )
-    categorical: list[str] = Field(
-        default_factory=list, description="treat as categories whatever was read"
-    )
-    dates: list[str] = Field(
-        default_factory=list,
-        description="ISO dates that become their age and parts of the calendar",
-    )
-    text: dict[str, Literal["tfidf", "hashing"]] = Field(
-        default_factory=dict,
-        description="column of free text: how its words become numbers",
-    )
-    text_features: int = Field(
-        256, ge=1, le=20_000, description="how many numbers each text becomes, at most"
-    )
-    encoding: Literal["auto", "ordinal", "onehot", "target"] = Field(
-        "auto",
-        description="auto: ordinal for trees, one-hot and scaling otherwise; target:"
-        " so, too, but the mean of the target for each of many values",
-    )
-
-    @model_validator(mode="after")
-    def _names_are_clear(self) -> "FeaturesSpec":
-        raise_faults(self._unclear())
-        return self
-
-    def with_kinds(self, columns: Mapping[str, ColumnKind]) -> "FeaturesSpec":
-        """The same with the numbers and categories that `columns` name."""
-        update = {}
-        for key in KINDS:
-            named = getattr(self, key)
-            more = [n for n in inputs_of_kind(columns, key) if n not in named]
-            update[key] = [*named, *more]
-        return self.model_copy(update=update) if columns else self
-
-    def _unclear(self) -> Iterator[Fault]:
-        for key in ("drop", *KINDS):
-            for at, message in repeated_names(getattr(self, key)):
-                yield (key, *at), message
-        for position, name in enumerate(self.categorical):
-            if name in self.numeric:
-                yield (
-                    ("categorical", position),
-                    f"'{name}' stands under numeric, too; it can be one only",
-                )
-        for position, name in enumerate(self.dates):
-            yield from self._twice(("dates", position), name, "numeric", "categorical")
-        for name in self.text:
-            yield from self._twice(("text", name), name, *KINDS)
-            if name in self.drop:
-                yield ("text", name), f"'{name}' is dropped, so it is no text to read"
-        for key in KINDS:
-            for position, name in enumerate(getattr(self, key)):
-                if name in self.drop:
-                    yield (key, position), f"'{name}' is dropped, so it has no kind"
-        for at, message in validators.derive_faults(self.derive):
-            yield ("derive", *at), message
-
-    def _twice(self, at: Location, name: str, *keys: str) -> Iterator[Fault]:
-        for key in keys:
-            if name in getattr(self, key):
-                yield at, f"'{name}' stands under {key}, too; it can be one only"
 
 
 class ModelSpec(BaseSpec):
@@ -162,6 +87,11 @@ class ModelSpec(BaseSpec):
     split: SplitSpec = Field(default_factory=SplitSpec)
     decision: DecisionSpec | None = Field(
         None, description="of two classes: when a row is positive, and what errors cost"
+    )
+    metrics: list[str] = Field(
+        default_factory=list,
+        description="import paths of functions of trusted packages: outcomes and"
+        " answers in, a number out",
     )
     gate: GateSpec = Field(default_factory=GateSpec)
     serving: ServingSpec = Field(default_factory=ServingSpec)
@@ -249,6 +179,8 @@ class ModelSpec(BaseSpec):
         if self.split.group == target:
             yield ("split", "group"), f"the target '{target}' cannot make the groups"
         yield from self._group_misfits()
+        for at, message in user_code.metric_faults(self.metrics):
+            yield ("metrics", *at), message
         if self.search:
             found = validators.search_faults(self.estimator.type, self.search.params)
             for at, message in found:

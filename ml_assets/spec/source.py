@@ -6,10 +6,13 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field, model_validator
 
+from ml_assets.spec import user_code
 from ml_assets.spec.base import BaseSpec, Fault, raise_faults
 from ml_assets.spec.csv_format import CsvFormat
 
-SourceType = Literal["sklearn", "csv", "parquet", "http", "kaggle", "sql", "synthetic"]
+SourceType = Literal[
+    "sklearn", "csv", "parquet", "http", "kaggle", "sql", "python", "synthetic"
+]
 
 # What each source type needs, and what else it takes.
 SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
@@ -19,6 +22,7 @@ SOURCE_FIELDS: dict[str, tuple[set[str], set[str]]] = {
     "http": ({"url"}, {"read", "timeout_seconds", "sha256"}),
     "kaggle": ({"dataset", "file"}, {"read", "timeout_seconds"}),
     "sql": ({"url", "query"}, set()),
+    "python": ({"function"}, set()),
     "synthetic": (set(), {"rows", "seed", "drift"}),
 }
 
@@ -85,6 +89,11 @@ class SourceSpec(BaseSpec):
     )
     file: str | None = Field(None, description="kaggle: file inside the dataset")
     query: str | None = Field(None, description="sql: a SELECT with an ORDER BY")
+    function: str | None = Field(
+        None,
+        description="python: import path of a function without arguments that returns"
+        " a DataFrame",
+    )
     read: CsvFormat | None = None
     unlabelled: Literal["refuse", "drop"] = Field(
         "refuse", description="rows without a target: drop leaves them out"
@@ -117,6 +126,9 @@ class SourceSpec(BaseSpec):
         return self
 
     def _ill_formed(self) -> Iterator[Fault]:
+        if self.function is not None:
+            for fault in user_code.function_faults(self.function):
+                yield ("function",), fault
         for name, (pattern, message) in FORMS.get(self.type, {}).items():
             text = getattr(self, name)
             # The value of a variable of the environment is not known yet.

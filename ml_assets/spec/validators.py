@@ -8,6 +8,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ml_assets.core.user_code import is_trusted
+from ml_assets.spec import user_code
 from ml_assets.spec.base import Fault
 from ml_assets.spec.expectation_library import ENGINE_OPTIONS, SQL_ONLY
 from ml_assets.spec.expectations import contradictions, did_you_mean
@@ -22,6 +24,13 @@ LABEL_PREFIX = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 
 def estimator_faults(path: str, params: Mapping[str, Any]) -> Iterator[Fault]:
     """What is wrong with an estimator's import path, or the names of its parameters."""
+    if user_code.is_own(path):
+        for at, message in user_code.class_faults(path, params):
+            lead = "" if is_trusted(path) else f"{_no_such('classifier', path)}; "
+            yield at, lead + message
+        for location, message in _nested_faults(params):
+            yield ("params", *location), message
+        return
     found = find_class(path)
     if found is None or not _kinds(found) & {*MIXINS.values(), "Pipeline"}:
         yield ("type",), _no_such("classifier", path)
@@ -32,6 +41,9 @@ def estimator_faults(path: str, params: Mapping[str, Any]) -> Iterator[Fault]:
 
 def kind_faults(path: str, kind: str) -> Iterator[str]:
     """Why a model of that kind does not take the estimator at an import path."""
+    if user_code.is_own(path):
+        # What it is for is known once it is imported.
+        return
     found = find_class(path)
     # What a pipeline does is what its last step does.
     if found is None or not _kinds(found) & {MIXINS[kind], "Pipeline"}:
@@ -78,20 +90,22 @@ def _nested_faults(value: Any) -> Iterator[Fault]:
             for location, message in _nested_faults(item):
                 yield (name, *location), message
         return
+    given = value.get("params") or {}
+    params = given if isinstance(given, Mapping) else {}
+    if user_code.is_own(path):
+        yield from estimator_faults(path, params)
+        return
     found = find_class(path)
     if found is None:
         yield ("type",), f"'{path}' is not the import path of a class of scikit-learn"
         return
-    params = value.get("params") or {}
-    for location, message in _parameter_faults(
-        path, found, params if isinstance(params, Mapping) else {}
-    ):
+    for location, message in _parameter_faults(path, found, params):
         yield ("params", *location), message
 
 
 def search_faults(path: str, params: Mapping[str, Sequence[Any]]) -> Iterator[Fault]:
     """What is wrong with the parameters that a search tries."""
-    found = find_class(path)
+    found = None if user_code.is_own(path) else find_class(path)
     known = found.parameters() if found else None
     for name, values in params.items():
         # Only the names of the estimator's own step are known without it.

@@ -20,6 +20,7 @@ EXECUTED = (
     "getting-started",
     "add-a-model",
     "extend",
+    "own-python",
     "operate",
     "security",
     "troubleshooting",

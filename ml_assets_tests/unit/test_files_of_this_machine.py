@@ -48,9 +48,9 @@ ALLOWED = {
     ),
     "what a person names, or asks for: data, keys, results, YAML": (
         "cli/checks/models.py cli/keys.py cli/predict.py components/scaffolder.py"
-        " core/signing.py ml/sources/files.py ml/sources/kaggle.py"
+        " core/signing.py core/user_code.py ml/sources/files.py ml/sources/kaggle.py"
         " ml/sources/payload.py ml/sources/runtime_sources.py spec/component_tree.py"
-        " spec/introspection.py spec/model_file.py"
+        " spec/introspection.py spec/model_file.py spec/user_code.py"
     ),
     "files that come with the package": (
         "cli/checks/installation.py core/provenance.py serving/openapi/docs_page.py"

@@ -171,7 +171,7 @@ def describe(spec: SourceSpec) -> str:
         "kaggle": f"{spec.dataset}/{spec.file}",
         "synthetic": f"{spec.rows:,} rows",
     }
-    address = named.get(spec.type) or spec.path or spec.url or ""
+    address = named.get(spec.type) or spec.path or spec.url or spec.function or ""
     return f"{spec.type} source {hide_password(address)}"
 
 
@@ -198,6 +198,10 @@ def _read(
             from ml_assets.ml.sources.sql import read_sql
 
             return read_sql(spec.url, spec.query)
+        case "python":
+            from ml_assets.ml.sources.function import read_function
+
+            return read_function(str(spec.function))
         case "synthetic":
             from ml_assets.ml.synthetic import synthetic
 

@@ -53,6 +53,8 @@ def refusal(source: SourceSpec, yaml: SourceSpec, permitted: Sequence[str]) -> s
     """
     if source == yaml or source.type in _HARMLESS:
         return ""
+    if source.type == "python":
+        return "a function is called only where the model's YAML names it"
     for name in sorted(_variables(_own_texts(source, yaml))):
         if not re.fullmatch(rf"{PREFIX}[A-Z0-9_]+", name):
             return (

@@ -3,6 +3,7 @@
 ``model.skops``      the whole fitted Pipeline
 ``signature.json``   the request schema
 ``probe.json``       rows, and the answers that scikit-learn gave for them
+``code.json``        SHA-256 of the project's own packages, where the model needs one
 ``runtime.json``     \\ the pipeline as flat tables, where it could be compiled
 ``runtime.npz``      /
 
@@ -22,6 +23,7 @@ import numpy as np
 from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
 from ml_assets.core.files import write_bytes
 from ml_assets.core.tolerance import is_close, scale_of
+from ml_assets.core.user_code import source_digests, trusted_packages
 from ml_assets.records.plan import Signature, encode
 from ml_assets.serving.logs import log
 from ml_assets.serving.models.probe import Probe as Probe
@@ -45,6 +47,7 @@ SIGNATURE = "signature.json"
 PROBE = "probe.json"
 TABLES = "runtime.npz"
 PROGRAM = "runtime.json"
+CODE = "code.json"
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,10 @@ def write_bundle(
     directory.mkdir(parents=True, exist_ok=True)
     rows = _requests(signature, probe)
     rows, answers = _reference(pipeline, signature, probe, rows)
-    model = _dump(pipeline)
+    model, own = _dump(pipeline)
     write_bytes(directory / MODEL, model)
+    if own:
+        write_bytes(directory / CODE, msgspec.json.encode(source_digests(own)))
     write_bytes(directory / SIGNATURE, encode(signature))
     write_bytes(directory / PROBE, msgspec.json.encode(Probe(rows, answers)))
     reason = _compile(directory, pipeline, signature, rows)
@@ -139,12 +144,22 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
         log("scikit-learn serves", WARNING, reason=compiled.fault)
     from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
+    if CODE in files:
+        _compare_code(_decode(directory, files, CODE, dict[str, str]))
     signature = _decode(directory, files, SIGNATURE, Signature)
     runtime = SklearnRuntime(load_pipeline(directory, files), signature)
     fault = probe_fault(runtime, _decode(directory, files, PROBE, Probe))
     if fault:
         raise BundleError(fault)
     return runtime
+
+
+def _compare_code(trained: Mapping[str, str]) -> None:
+    """Log which packages are not those of training; the probe answers decide."""
+    here = source_digests(trained)
+    others = [name for name, digest in trained.items() if here.get(name) != digest]
+    if others:
+        log("own code is not that of training", WARNING, reason=", ".join(others))
 
 
 class _Compiled(NamedTuple):
@@ -261,10 +276,12 @@ def _reference(
     return kept, served[steady].tolist()
 
 
-def _dump(pipeline: Any) -> bytes:
-    from ml_assets.core.trusted import UntrustedError, dump_skops
+def _dump(pipeline: Any) -> tuple[bytes, list[str]]:
+    """The model's file, and the classes of the project's own in it."""
+    from ml_assets.core.trusted import UntrustedError, check_skops, dump_skops
 
     try:
-        return dump_skops(pipeline)
+        data = dump_skops(pipeline)
+        return data, check_skops(data) if trusted_packages() else []
     except UntrustedError as error:
         raise BundleError(f"the pipeline cannot be packaged: {error}") from error

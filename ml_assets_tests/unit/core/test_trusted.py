@@ -4,14 +4,16 @@ import io
 import json
 import os
 import pickle
+import sys
 import zipfile
 
+import numpy as np
 import pytest
 import skops.io
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import FunctionTransformer
 
-from ml_assets.core.trusted import UntrustedError, check_skops, load_skops
+from ml_assets.core.trusted import UntrustedError, check_skops, dump_skops, load_skops
 
 
 def node(loader: str, name: str, **content) -> dict:
@@ -61,9 +63,50 @@ def test_a_foreign_type_or_function_is_refused_by_name(schema, named):
         check_skops(archive(schema))
 
 
-def test_a_function_that_skops_trusts_is_refused():
-    import numpy as np
+def test_a_class_of_a_trusted_package_is_loaded(user_package, monkeypatch):
+    from ml_assets.core.user_code import load_class
 
+    model = load_class("my_project.models.Stump")(sharpness=2.0)
+    model.fit(np.array([[0.0], [1.0]]), np.array([0, 1]))
+    data = dump_skops(model)
+    assert check_skops(data) == ["my_project.models.Stump"]
+    assert load_skops(data).weights_.tolist() == model.weights_.tolist()
+    monkeypatch.setenv("ML_ASSETS_TRUSTED", "")
+    message = r"my_project\.models\.Stump .* this process trusts .*none"
+    with pytest.raises(UntrustedError, match=message):
+        load_skops(data)
+
+
+@pytest.mark.parametrize(
+    "kind, name",
+    [
+        ("ObjectNode", "my_project.features.system"),
+        ("ObjectNode", "my_project.features.BaseEstimator"),
+        ("ObjectNode", "my_project.sources.customers"),
+        ("FunctionNode", "my_project.sources.customers"),
+        ("ConstructorFromReduceNode", "my_project.features.Ratios"),
+        ("TypeNode", "my_project.features.Ratios"),
+        ("ObjectNode", "os.system"),
+        ("ObjectNode", "builtins.eval"),
+    ],
+)
+def test_of_a_trusted_package_nothing_is_built_but_its_own_classes(
+    user_package, kind, name
+):
+    with pytest.raises(UntrustedError, match=name):
+        check_skops(archive(node(kind, name)))
+
+
+def test_a_foreign_name_is_refused_before_own_code_is_imported(user_package):
+    own = node("ObjectNode", "my_project.features.Ratios")
+    foreign = node("FunctionNode", "os.system")
+    schema = node("ListNode", "builtins.list", content=[own, foreign])
+    with pytest.raises(UntrustedError, match="os.system"):
+        check_skops(archive(schema))
+    assert "my_project" not in sys.modules
+
+
+def test_a_function_that_skops_trusts_is_refused():
     data = skops.io.dumps(FunctionTransformer(np.exp))
     assert skops.io.get_untrusted_types(data=data) == []
     with pytest.raises(UntrustedError, match="numpy.exp"):

@@ -279,11 +279,7 @@ def test_every_classifier_is_served_or_refused_before_it_is_fitted(
             {},
             "is not a scikit-learn classifier",
         ),
-        (
-            "sklearn.preprocessing.StandardScaler",
-            {},
-            "is not a scikit-learn classifier",
-        ),
+        ("sklearn.preprocessing.StandardScaler", {}, "of a scikit-learn classifier"),
     ],
 )
 def test_a_part_is_refused_with_its_place(kind, params, message):
