@@ -16,9 +16,6 @@ from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import PROFILE, Versions
 
-# Beside the profile of a binary model: ROC AUC on the held-out rows and its interval.
-AUC = ("roc_auc", "roc_auc_low", "roc_auc_high")
-
 
 def build(spec: ModelSpec) -> dg.Definitions:
     """The asset that keeps the reference profile."""

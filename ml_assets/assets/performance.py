@@ -18,22 +18,21 @@ from ml_assets.assets.common import (
     nothing_to_do,
     stage_arguments,
 )
-from ml_assets.assets.monitoring import AUC
-from ml_assets.prediction_log.segments import day_at, label_text
-from ml_assets.records.plan import ServingPlan, Signature
+from ml_assets.prediction_log.segments import day_at
+from ml_assets.records.plan import ServingPlan
+from ml_assets.spec.metrics import in_words
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import PROFILE, Versions
 
 if TYPE_CHECKING:
-    import pandas as pd
-
-    from ml_assets.ml.performance import Period
+    from ml_assets.ml.performance import Figure, Period
     from ml_assets.ml.sequential.degradation import Degradation
     from ml_assets.prediction_log.labels import Counts
 
 # Rows of the table in the UI; the plot and the check have all days.
 DAYS_SHOWN = 30
+UNKNOWN = "?"
 
 
 class Performance(NamedTuple):
@@ -55,7 +54,12 @@ class Performance(NamedTuple):
         """The finding in words."""
         found = [item for item in self.degradations if item.degraded == self.degraded]
         text = "; ".join(item.sentence for item in found)
-        return f"version {self.champion}: {text or 'it has no labels yet'}"
+        nothing = "it has no labels yet"
+        if any(period.version == self.champion for period in self.periods):
+            nothing = (
+                "evaluation promised no figure that its labels could fall short of"
+            )
+        return f"version {self.champion}: {text or nothing}"
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -69,8 +73,8 @@ def build(spec: ModelSpec) -> dg.Definitions:
     @dg.asset(
         **stage_arguments(spec, "performance", "python"),
         description=(
-            f"Live accuracy and ROC AUC of {spec.name} by version and day, with"
-            " intervals, beside the figures of evaluation."
+            f"Live figures of {spec.name} by version and day, with intervals, beside"
+            " those of evaluation."
         ),
         deps=[key(spec, "predictions"), key(spec, "labels")],
         check_specs=[check],
@@ -99,47 +103,35 @@ def assess(spec: ModelSpec) -> Performance | None:
     Labels count since the champion first answered, in the order in which they were
     received, because the check may be asked after each of them.
     """
+    from ml_assets.lifecycle.live_tasks import champion_task, live_tasks, with_inputs
     from ml_assets.ml.performance import by_day
-    from ml_assets.state.bundles import signature_of
+    from ml_assets.ml.tasks.live import outcomes
     from ml_assets.state.logged import labelled
 
     plans = Plans().history(spec.name)
     if not plans:
         return None
     plan = plans[-1]
-    champion = plan.live.version
+    champion, task = plan.live.version, champion_task(plan)
     versions = {arm.version for item in plans for arm in item.arms}
-    found = labelled(spec.name, _first_seen(plans, champion), versions)
-    rows = found.rows[found.rows["p"].notna()]
-    joined = as_outcomes(rows, signature_of(plan.live))
+    extra = ("x",) if task.needs_rows else ()
+    found = labelled(spec.name, _first_seen(plans, champion), versions, extra)
+    joined = found.rows[found.rows["error"].isna()]
+    joined = joined.assign(
+        day=[day_at(at) for at in joined[["time", "received"]].min(axis=1)]
+    )
+    if task.needs_rows:
+        joined = with_inputs(plans, joined)
     offline = _offline(spec, champion)
     # A shadow answers the same requests, and is no part of the champion's figures.
     own = joined[(joined["version"] == champion) & (joined["arm"] != "shadow")]
+    degradations: Sequence[Degradation] = ()
+    if len(own):
+        bound, y, answers = outcomes(task, own)
+        degradations = bound.degradations(y, answers, offline)
+    tasks = live_tasks(plans, {*joined["version"]})
     return Performance(
-        champion,
-        offline,
-        by_day(joined) if len(joined) else [],
-        _degradations(own, offline),
-        found.counts,
-    )
-
-
-def as_outcomes(rows: "pd.DataFrame", signature: Signature) -> "pd.DataFrame":
-    """Labelled predictions with ``day``, and what became of them.
-
-    Of two classes both are True and False; of more, ``right`` is whether the class that
-    was answered is the true one.
-    """
-    rows = rows.assign(
-        day=[day_at(at) for at in rows[["time", "received"]].min(axis=1)]
-    )
-    if signature.task != "binary":
-        return rows.assign(right=(rows["label"] == rows["truth"]).to_numpy(dtype=bool))
-    text = label_text(signature.positive)
-    return rows.assign(
-        probability=rows["p"].astype("float64"),
-        predicted=(rows["label"] == text).to_numpy(dtype=bool),
-        label=(rows["truth"] == text).to_numpy(dtype=bool),
+        champion, offline, by_day(joined, tasks), degradations, found.counts
     )
 
 
@@ -154,39 +146,14 @@ def _first_seen(plans: Sequence[ServingPlan], version: str) -> float:
 
 
 def _offline(spec: ModelSpec, version: str) -> dict[str, float]:
-    """Figures of evaluation that live ones are compared with; NaN where unknown."""
+    """Figures of evaluation and of the profile that live ones are compared with."""
     store = Versions()
     evaluation = store.evaluation(spec.name, version) or {}
-    metrics = evaluation.get("metrics", {})
     profile = store.document(spec.name, version, PROFILE) or {}
-    return {
-        "accuracy": _number(metrics.get("accuracy")),
-        "rows": float(store.get(spec.name, version).test_rows),
-        **{name: _number(profile.get(name)) for name in AUC},
-    }
-
-
-def _number(value: float | None) -> float:
-    return math.nan if value is None else float(value)
-
-
-def _degradations(
-    own: "pd.DataFrame", offline: dict[str, float]
-) -> "list[Degradation]":
-    from ml_assets.ml.sequential.degradation import accuracy_degraded, auc_degraded
-
-    found: list[Degradation] = []
-    if not len(own):
-        return found
-    if not math.isnan(offline["accuracy"]):
-        is_known = "right" in own.columns
-        right = own["right"] if is_known else own["predicted"] == own["label"]
-        figures = offline["accuracy"], int(offline["rows"])
-        found.append(accuracy_degraded(right, *figures))
-    if not math.isnan(offline["roc_auc_low"]):
-        given = own["probability"], own["label"], offline["roc_auc_low"]
-        found.append(auc_degraded(*given))
-    return found
+    known = {**profile, **evaluation.get("metrics", {})}
+    rows = float(store.get(spec.name, version).test_rows)
+    numbers = {k: float(v) for k, v in known.items() if isinstance(v, int | float)}
+    return {**numbers, "rows": rows}
 
 
 def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
@@ -199,25 +166,21 @@ def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
         "version": found.champion,
         "finding": found.sentence,
         "degraded": found.degraded,
-        "offline_accuracy": found.offline["accuracy"],
-        "offline_roc_auc": found.offline["roc_auc"],
         **found.counts._asdict(),
         "figures": dg.MetadataValue.md(table(found.periods)),
     }
     if live is not None:
-        shown["accuracy"] = live.accuracy
-        image = monitoring.performance(
-            found.periods, found.champion, found.offline["accuracy"]
-        )
+        for name, figure in live.figures.items():
+            shown |= {name: figure.value, f"offline_{name}": found.offline.get(name)}
+        offline = found.offline.get(live.main, math.nan)
+        image = monitoring.performance(found.periods, found.champion, offline)
         # It has all days: the newest one of a version shows what the earlier ones did.
         about = f"reports/{spec.name}/performance/{found.champion}."
-        shown |= keep_plots(about, {"accuracy": image})
-    if live is not None and live.auc is not None:
-        shown["roc_auc"] = live.auc
+        shown |= keep_plots(about, {live.main: image})
     return {
         name: value
         for name, value in shown.items()
-        if not (isinstance(value, float) and math.isnan(value))
+        if not (value is None or isinstance(value, float) and math.isnan(value))
     }
 
 
@@ -228,20 +191,23 @@ def table(periods: "Sequence[Period]") -> str:
     whole = [period for period in periods if period.day is None]
     single = [period for period in periods if period.day is not None]
     single.sort(key=lambda period: (period.day or "", period.version))
-    rows = [
-        {
+    rows = []
+    for period in [*whole, *single[-DAYS_SHOWN:]]:
+        row: dict[str, Any] = {
             "version": period.version,
             "day": period.day or "all",
             "labels": period.n,
-            "accuracy": f"{period.accuracy:.4f}",
-            "95 %": f"{period.accuracy_low:.4f} - {period.accuracy_high:.4f}",
-            "ROC AUC": _shown(period.auc),
-            "95 % of it": f"{_shown(period.auc_low)} - {_shown(period.auc_high)}",
         }
-        for period in [*whole, *single[-DAYS_SHOWN:]]
-    ]
-    return markdown_table(pd.DataFrame(rows))
+        for name, figure in period.figures.items():
+            row[in_words(name)] = _shown(figure)
+        rows.append(row)
+    return markdown_table(pd.DataFrame(rows).fillna(UNKNOWN))
 
 
-def _shown(value: float | None) -> str:
-    return "?" if value is None else f"{value:.4f}"
+def _shown(figure: "Figure") -> str:
+    """A figure and its 95 % interval."""
+    if figure.value is None:
+        return UNKNOWN
+    if figure.low is None or figure.high is None:
+        return f"{figure.value:.4f}"
+    return f"{figure.value:.4f} ({figure.low:.4f} to {figure.high:.4f})"

@@ -25,7 +25,11 @@ TITLES = {
     "model": "training",
     "deployment_ledger": "ledger",
 }
-FIGURES = ("accuracy", "balanced_accuracy", "roc_auc", "average_precision", "log_loss")
+# Those of the metadata are shown that the version's task has.
+FIGURES = (
+    "expected_cost", "accuracy", "balanced_accuracy", "roc_auc", "average_precision",
+    "log_loss", "f1_macro", "mae", "rmse", "r2",
+)  # fmt: skip
 
 # Prints a label and the parts of its text.
 Emit = Callable[..., None]

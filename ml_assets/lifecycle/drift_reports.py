@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from ml_assets.ml.drift import DriftReport
-    from ml_assets.ml.predictions import Predictions
     from ml_assets.ml.profile import Profile
 
 # Of a longer window, evenly spaced rows: more would not be more certain.
@@ -23,12 +22,6 @@ MAX_ROWS = 100_000
 HOUR_SECONDS = 3_600.0
 # Names of the columns that drifted, in the metadata of the asset.
 DRIFTED_COLUMNS = "drifted_columns"
-# Columns of the log by what a model predicts: its number, and its class.
-ANSWERS = {
-    "probability": ("p",),
-    "confidence": ("p", "label"),
-    "predicted value": ("value",),
-}
 
 
 class NamedReport(NamedTuple):
@@ -91,6 +84,7 @@ def _window(
     import pandas as pd
 
     from ml_assets.lifecycle.monitored_columns import observed
+    from ml_assets.ml.tasks import task_of
     from ml_assets.state.bundles import signature_of
     from ml_assets.state.logged import newest_time, predictions
 
@@ -98,8 +92,8 @@ def _window(
     until = newest_time(spec.name)
     span = spec.monitoring.window_hours * HOUR_SECONDS
     since = max(until - span, 0.0)
-    answer = ANSWERS[reference.prediction]
-    columns, parts = ("arm", "entity", "error", "x", *answer), []
+    task = task_of(signature_of(plan.live))
+    columns, parts = ("arm", "entity", "error", "x", task.column), []
     for day in predictions(spec.name, columns, since, [version]):
         parts.append(day[(day["arm"] != "shadow") & day["error"].isna()])
     rows = pd.concat(parts, ignore_index=True) if parts else pd.DataFrame()
@@ -114,26 +108,13 @@ def _window(
         spec,
         reference,
         frame,
-        predicted=_predicted(reference, rows, signature_of(plan.live).threshold),
+        predicted=task.watched(task.logged(rows[task.column])),
         entities=entities.tolist(),
         # What no caller sends is no news of the data.
         ignore=unsent,
     )
     about = {"since": _stamp(since), "until": _stamp(until)}
     return NamedReport(report_id, "predictions", version, report, about)
-
-
-def _predicted(
-    reference: "Profile", rows: "pd.DataFrame", threshold: float
-) -> "Predictions":
-    """The logged answers as the reference has those of the held-out rows."""
-    from ml_assets.ml.predictions import Predictions
-    from ml_assets.ml.tasks.labels import spelling
-
-    values, *labels = ANSWERS[reference.prediction]
-    numbers = rows[values].to_numpy(dtype="float64", na_value=float("nan"))
-    decided = [spelling(item) for item in rows[labels[0]]] if labels else None
-    return Predictions(reference.prediction, numbers, decided, threshold)
 
 
 def _raw(

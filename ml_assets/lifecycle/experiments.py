@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
+from ml_assets.lifecycle.live_tasks import loss_of
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.records.plan import ServingPlan
 from ml_assets.spec.operation import ServingSpec
@@ -101,19 +102,22 @@ def experiment_status(
     now : datetime
         With its time zone.
     loss : Loss, optional
-        What is compared; by default whether an answer is right or wrong.
+        What is compared; by default what `~ml_assets.lifecycle.live_tasks.loss_of` has.
 
     Raises
     ------
     ValueError
         If a loss of a row is not within its bound.
+    LookupError
+        If the loss has a bound that no reference profile names.
     """
-    from ml_assets.ml.sequential import ERROR, decide
+    from ml_assets.ml.sequential import decide
     from ml_assets.state.logged import labelled
 
     plan = plans[-1] if plans else None
     if plan is None or challenger(plan) is None:
         return None
+    loss = loss_of(plan) if loss is None else loss
     shares = _shares(plans)
     first = next(item for item in plans if item.generation in shares)
     started = dt.datetime.fromisoformat(first.created_at).timestamp()
@@ -121,9 +125,8 @@ def experiment_status(
     versions = [arm.version for arm in plan.arms]
     since = started - SLACK_SECONDS
     rails, step_requests = _watched(spec, plan, shares, since)
-    found = labelled(plan.model, since, versions)
+    found = labelled(plan.model, since, versions, loss.columns)
     rows = found.rows[found.rows["generation"].isin(shares)]
-    loss = ERROR if loss is None else loss
     evidence, trace = _compared(loss, spec, plan, shares, _with_losses(loss, rows))
     decision = decide(
         evidence,

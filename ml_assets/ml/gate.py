@@ -13,7 +13,12 @@ from ml_assets.ml.gate_figures import GateFigures as GateFigures
 from ml_assets.ml.intervals import lower_bound, upper_bound
 from ml_assets.records.signature import summary
 from ml_assets.spec.gate import GateSpec
-from ml_assets.spec.metrics import is_better, lower_is_better, metrics_of
+from ml_assets.spec.metrics import (
+    in_words,
+    is_better,
+    lower_is_better,
+    metrics_of,
+)
 
 # The one clause that somebody may overrule, who knows the callers.
 INTERFACE = "interface"
@@ -262,18 +267,4 @@ def digits(value: float, other: float) -> tuple[str, str]:
 
 
 def _words(metric: str) -> str:
-    special = {
-        "roc_auc": "ROC AUC",
-        "roc_auc_ovr": "one-vs-rest ROC AUC",
-        "f1": "F1",
-        "f1_macro": "macro F1",
-        "f1_weighted": "weighted F1",
-        "r2": "R²",
-        "mae": "mean absolute error",
-        "rmse": "root mean squared error",
-        "median_ae": "median absolute error",
-        "mape": "mean absolute percentage error",
-        "pinball": "pinball loss",
-        RANKING: "the ranking",
-    }
-    return special.get(metric, metric.replace("_", " "))
+    return "the ranking" if metric == RANKING else in_words(metric)

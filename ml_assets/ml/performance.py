@@ -1,7 +1,9 @@
-"""Live accuracy and ROC AUC of a version, day by day, with confidence intervals."""
+"""Live figures of each version, day by day, with confidence intervals."""
 
 import math
+from collections.abc import Mapping
 from statistics import NormalDist
+from typing import TYPE_CHECKING
 
 import msgspec
 import numpy as np
@@ -9,105 +11,81 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit, logit
 
-from ml_assets.ml.intervals import wilson
+if TYPE_CHECKING:
+    from ml_assets.ml.tasks.task import Task
+
+
+class Figure(msgspec.Struct, frozen=True):
+    """One live metric; None where the labels do not define it, or its interval."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
 
 
 class Period(msgspec.Struct, frozen=True, kw_only=True):
     """Figures of one version on one day, of which there is at least one label.
 
-    ``day`` is None for all days together. Intervals are two-sided: Wilson's for
-    accuracy, DeLong's for AUC, which is None while one class has not occurred, and
-    where there are more than two.
+    ``day`` is None for all days together. The first of the ``figures`` is the main one
+    of the task; intervals are two-sided.
     """
 
     version: str
     day: str | None
     n: int
-    positives: int
-    accuracy: float
-    accuracy_low: float
-    accuracy_high: float
-    auc: float | None
-    auc_low: float | None
-    auc_high: float | None
+    figures: dict[str, Figure]
+
+    @property
+    def main(self) -> str:
+        """Name of the main figure."""
+        return next(iter(self.figures))
 
 
-def by_day(joined: pd.DataFrame, confidence: float = 0.95) -> list[Period]:
-    """Accuracy and AUC of each version on each day, and on all days.
+def by_day(
+    joined: pd.DataFrame, tasks: "Mapping[str, Task]", confidence: float = 0.95
+) -> list[Period]:
+    """Live figures of each version on each day, and on all days.
 
     Parameters
     ----------
     joined : DataFrame of shape (n_labels, ...)
-        Columns ``version``, ``day`` and, of two classes, ``probability`` (of the
-        positive one), ``predicted`` and ``label`` (booleans, or 0 and 1); of more
-        classes ``right``, whether the class that was answered is the true one.
+        Answers with their labels: ``version``, ``day``, and the columns of
+        `~ml_assets.ml.tasks.live.outcomes`.
+    tasks : mapping of str to Task
+        By version.
     confidence : float
         Of each interval.
 
-    Raises
-    ------
-    KeyError
-        If a column is missing.
-
     Examples
     --------
+    >>> from ml_assets.ml.tasks import Binary
     >>> joined = pd.DataFrame({
     ...     "version": "20261123T020000Z", "day": "2026-11-23",
-    ...     "probability": [0.9, 0.2, 0.7, 0.4], "predicted": [1, 0, 1, 0],
-    ...     "label": [1, 0, 0, 0],
+    ...     "p": [0.9, 0.2, 0.7, 0.4], "truth": ["yes", "no", "no", "no"],
     ... })
-    >>> period = by_day(joined)[0]
-    >>> period.day, period.n, period.accuracy, period.auc
-    ('2026-11-23', 4, 0.75, 1.0)
+    >>> period = by_day(joined, {"20261123T020000Z": Binary("no", "yes")})[0]
+    >>> period.day, period.n, period.figures["accuracy"].value
+    ('2026-11-23', 4, 0.75)
     """
-    outcome = [] if "right" in joined.columns else ["probability", "predicted", "label"]
-    needed = ["version", "day", *outcome]
-    absent = [name for name in needed if name not in joined.columns]
-    if absent:
-        raise KeyError(
-            f"joined labels lack the column '{absent[0]}';"
-            f" they have {', '.join(map(str, joined.columns))}"
-        )
+    from ml_assets.ml.tasks.live import outcomes
+
     periods = []
     for version, rows in joined.groupby("version", sort=True, observed=True):
-        days = rows.groupby("day", sort=True, observed=True)
-        periods += [
-            _period(str(version), str(day), group, confidence) for day, group in days
-        ]
-        periods.append(_period(str(version), None, rows, confidence))
+        task, days = tasks[str(version)], rows["day"].to_numpy()
+        for day in (*sorted(set(days)), None):
+            some = rows if day is None else rows[days == day]
+            bound, y, answers = outcomes(task, some)
+            found = Period(
+                version=str(version),
+                day=day,
+                n=len(some),
+                figures=bound.live(y, answers, confidence),
+            )
+            periods.append(found)
     return periods
 
 
-def _period(
-    version: str, day: str | None, rows: pd.DataFrame, confidence: float
-) -> Period:
-    auc: tuple[float, float, float] = (math.nan,) * 3
-    positives = 0
-    if "right" in rows.columns:
-        right = rows["right"].to_numpy(dtype=bool)
-    else:
-        label = rows["label"].to_numpy(dtype=bool)
-        right, positives = rows["predicted"].to_numpy(dtype=bool) == label, label.sum()
-        probability = rows["probability"].to_numpy(dtype="float64")
-        auc = auc_interval(probability, label, confidence)
-    accuracy = float(right.mean())
-    low, high = wilson(accuracy, len(rows), confidence)
-    area, area_low, area_high = map(_known, auc)
-    return Period(
-        version=version,
-        day=day,
-        n=len(rows),
-        positives=int(positives),
-        accuracy=accuracy,
-        accuracy_low=low,
-        accuracy_high=high,
-        auc=area,
-        auc_low=area_low,
-        auc_high=area_high,
-    )
-
-
-def _known(figure: float) -> float | None:
+def known(figure: float) -> float | None:
     """NaN as None: JSON has no number for it."""
     return None if math.isnan(figure) else figure
 

@@ -87,3 +87,29 @@ def is_better(metric: str, value: float, other: float) -> bool:
     (True, False)
     """
     return value < other if lower_is_better(metric) else value > other
+
+
+_WORDS = {
+    "roc_auc": "ROC AUC",
+    "roc_auc_ovr": "one-vs-rest ROC AUC",
+    "f1": "F1",
+    "f1_macro": "macro F1",
+    "f1_weighted": "weighted F1",
+    "r2": "R²",
+    "mae": "mean absolute error",
+    "rmse": "root mean squared error",
+    "median_ae": "median absolute error",
+    "mape": "mean absolute percentage error",
+    "pinball": "pinball loss",
+}
+
+
+def in_words(metric: str) -> str:
+    """A metric as sentences and axes name it.
+
+    Examples
+    --------
+    >>> in_words("roc_auc"), in_words("balanced_accuracy")
+    ('ROC AUC', 'balanced accuracy')
+    """
+    return _WORDS.get(metric, metric.replace("_", " "))

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
     from ml_assets.prediction_log.labels import Counts
 
 ANSWER = ("id", "entity", "time", "arm")
-JOINED = (*ANSWER, "request", "version", "generation", "p", "label", "error")
+JOINED = (
+    *ANSWER, "request", "version", "generation", "p", "label", "error", "probabilities",
+    "value",
+)  # fmt: skip
 
 
 class Labelled(NamedTuple):
@@ -97,7 +100,12 @@ def labels(model: str, since: float = 0.0) -> "pd.DataFrame":
     return pd.DataFrame({name: pd.Series(dtype=object) for name in wanted})
 
 
-def labelled(model: str, since: float, versions: Collection[str]) -> Labelled:
+def labelled(
+    model: str,
+    since: float,
+    versions: Collection[str],
+    columns: Sequence[str] = (),
+) -> Labelled:
     """Predictions since a time that have a label, of some versions.
 
     Parameters
@@ -106,20 +114,23 @@ def labelled(model: str, since: float, versions: Collection[str]) -> Labelled:
         Unix seconds; earlier predictions are not read.
     versions : collection of str
         Whose predictions are wanted.
+    columns : sequence of str
+        Of the log, beside those that every task needs.
     """
     import pandas as pd
 
     from ml_assets.prediction_log.labels import resolve
 
+    wanted = [*JOINED, *columns]
     received = labels(model, since)
     ids, entities = {*received["id"].dropna()}, {*received["entity"].dropna()}
     parts = []
     # An entity is labelled for its latest answer, whichever version gave it.
-    for day in predictions(model, JOINED, since) if len(received) else ():
+    for day in predictions(model, wanted, since) if len(received) else ():
         asked = day["id"].isin(ids) | day["entity"].isin(entities)
         parts.append(day[asked])
     if not parts:
-        empty = pd.DataFrame(columns=[*JOINED, "truth", "received"])
+        empty = pd.DataFrame(columns=[*wanted, "truth", "received"])
         return Labelled(empty, resolve(received, empty)[1])
     found = pd.concat(parts, ignore_index=True)
     answers = found[found["arm"] != "shadow"]

@@ -1,9 +1,12 @@
 """Plans that are active with no more of the ledger than a test needs."""
 
+import hashlib
 from pathlib import Path
 
-from ml_assets.core.storage import Storage
-from ml_assets.records.plan import Arm, ServingPlan
+import msgspec
+
+from ml_assets.core.storage import Storage, storage
+from ml_assets.records.plan import Arm, ServingPlan, Signature
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.state import plans
 from ml_assets.state.engine import writing
@@ -22,6 +25,13 @@ def numbered_plan(
         created_at="2026-11-23T02:00:00+00:00",
         reason="test",
     )
+
+
+def keep_signature(bundle: str, signature: Signature) -> dict[str, str]:
+    """Write the one file of a bundle that says what it answers; its digest."""
+    content = msgspec.json.encode(signature)
+    storage().create(f"{bundle}/signature.json", content)
+    return {"signature.json": hashlib.sha256(content).hexdigest()}
 
 
 def published(root: Path) -> PublishedPlans:

@@ -82,14 +82,27 @@ def _check_answer(answer: dict[str, Any], description: dict[str, Any]) -> None:
     if not isinstance(predictions, list) or len(predictions) != 1:
         raise ContractError(f"one row got {predictions!r}, expected one prediction")
     found = predictions[0]
+    if description.get("task") == "regression":
+        value = found.get("value")
+        if not isinstance(value, float | int) or not math.isfinite(value):
+            raise ContractError(f"the value is {value!r}, expected a finite number")
+    else:
+        _check_class(found, description)
+    if not found.get("id"):
+        raise ContractError("the prediction has no id")
+
+
+def _check_class(found: dict[str, Any], description: dict[str, Any]) -> None:
     probability, label = found.get("probability"), found.get("label")
     if not isinstance(probability, float | int) or not 0.0 <= probability <= 1.0:
         raise ContractError(f"the probability is {probability!r}, expected 0 to 1")
-    labels = [description["negative"], description["positive"]]
+    # Servers of an older release, which had two classes, name no list of them.
+    labels = description.get("classes") or [
+        description["negative"],
+        description["positive"],
+    ]
     if label not in labels:
         raise ContractError(f"the label is {label!r}, expected one of {labels}")
-    if not found.get("id"):
-        raise ContractError("the prediction has no id")
 
 
 def _json(response: requests.Response) -> dict[str, Any]:

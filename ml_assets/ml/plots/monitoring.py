@@ -20,6 +20,7 @@ from ml_assets.ml.plots.style import (
     short,
 )
 from ml_assets.ml.sequential import Trace
+from ml_assets.spec.metrics import in_words
 
 MAX_BARS = 15
 DETAILS = 4
@@ -78,18 +79,24 @@ def distributions(report: DriftReport) -> bytes:
 
 
 def performance(periods: Sequence[Period], version: str, offline: float) -> bytes:
-    """Accuracy of one version by day with its intervals, beside the offline figure."""
+    """Main figure of one version by day with its intervals, beside the offline one."""
     shown = [p for p in periods if p.version == version and p.day is not None]
-    figure, axes = figure_of(f"Live accuracy of {version}")
+    name = in_words(shown[0].main)
+    figure, axes = figure_of(f"Live {name} of {version}")
     positions = np.arange(len(shown))
-    accuracy = np.array([period.accuracy for period in shown])
-    low = np.array([period.accuracy_low for period in shown])
-    high = np.array([period.accuracy_high for period in shown])
-    errors = np.array([accuracy - low, high - accuracy]).clip(min=0)
-    axes.axhline(offline, color=GREY, linestyle="--", label=f"offline {offline:.4f}")
+    main = [period.figures[period.main] for period in shown]
+    # A day with one label has no interval.
+    value, low, high = (
+        np.array([getattr(item, side) for item in main], dtype=np.float64)
+        for side in ("value", "low", "high")
+    )
+    errors = np.nan_to_num([value - low, high - value]).clip(min=0)
+    if not np.isnan(offline):
+        label = f"offline {offline:.4f}"
+        axes.axhline(offline, color=GREY, linestyle="--", label=label)
     axes.errorbar(
         positions,
-        accuracy,
+        value,
         yerr=errors,
         fmt="o",
         color=BLUE,
@@ -100,7 +107,7 @@ def performance(periods: Sequence[Period], version: str, offline: float) -> byte
     days = [f"{period.day}\n{period.n:,} labels" for period in shown]
     axes.set_xticks(positions[::step], days[::step], fontsize=8)
     axes.set_xlim(-0.5, max(len(shown) - 0.5, 0.5))
-    axes.set_ylabel("Accuracy")
+    axes.set_ylabel(name[0].upper() + name[1:])
     axes.legend(frameon=False)
     return png(figure)
 

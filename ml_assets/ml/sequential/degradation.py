@@ -205,6 +205,7 @@ def _degraded(
     since, degraded, log_e = state_of(good, limit, threshold)
     judged = good[since:]
     live = shown(float(judged.mean())) if len(judged) else "unknown"
+    clip = f", clipped at {loss.bound:g}," if loss and loss.clipped else ""
     what = "pairs" if metric == "roc_auc" else "labels"
     if not degraded:
         relation = f"is not shown to be {worse} {shown(limit)}"
@@ -222,5 +223,5 @@ def _degraded(
         log_e=log_e,
         threshold=threshold,
         degraded=degraded,
-        sentence=f"live {name} {live} over {len(judged):,} {what} {relation}",
+        sentence=f"live {name} {live}{clip} over {len(judged):,} {what} {relation}",
     )

@@ -32,6 +32,17 @@ class Scale(msgspec.Struct, frozen=True):
                 f" found {self.bound}"
             )
 
+    @property
+    def title(self) -> str:
+        """The name, and where losses are clipped.
+
+        Examples
+        --------
+        >>> Scale("absolute error", 12.3, clipped=True).title
+        'absolute error clipped at 12.3'
+        """
+        return f"{self.name} clipped at {self.bound:g}" if self.clipped else self.name
+
     def describe(self, difference: float, low: float, high: float) -> str:
         """A difference of scaled mean losses, with its limits, in words.
 
@@ -41,10 +52,9 @@ class Scale(msgspec.Struct, frozen=True):
         "mean cost is -4 against the champion's, between -7 and -1"
         """
         shown = [f"{value * self.bound:+.4g}" for value in (difference, low, high)]
-        clip = f" (above {self.bound:g} counts as {self.bound:g})"
         return (
-            f"mean {self.name} is {shown[0]} against the champion's, between"
-            f" {shown[1]} and {shown[2]}{clip if self.clipped else ''}"
+            f"mean {self.title} is {shown[0]} against the champion's, between"
+            f" {shown[1]} and {shown[2]}"
         )
 
 
@@ -60,6 +70,8 @@ class Loss(NamedTuple):
         row, in the unit of the bound.
     is_binary : bool
         Whether each loss is 0 or the bound: then counts are all that is kept.
+    columns : tuple of str
+        What `values` reads of the prediction log beside the columns of answers.
 
     Examples
     --------
@@ -71,6 +83,7 @@ class Loss(NamedTuple):
     scale: Scale
     values: Callable[[Any], ArrayLike]
     is_binary: bool = False
+    columns: tuple[str, ...] = ()
 
     def of(self, rows: Any) -> NDArray[np.float64]:
         """Losses of `rows`, scaled to 0 to 1, of shape (n,).

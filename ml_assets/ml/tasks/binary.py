@@ -5,9 +5,9 @@ have it; it is one class all the same, and answers keep the spelling of the firs
 training.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,13 @@ from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes
 from ml_assets.records import plan
 from ml_assets.records.plan import HALF, Label
 
+if TYPE_CHECKING:
+    from ml_assets.ml.performance import Figure
+    from ml_assets.ml.sequential.degradation import Degradation
+    from ml_assets.ml.sequential.losses import Scale
+
+# Key in a version's reference profile.
+COSTS = "costs"
 AUC_CONFIDENCE = 0.99
 
 
@@ -48,6 +55,7 @@ class Binary:
     name: ClassVar[plan.Task] = "binary"
     scorer: ClassVar[str] = "roc_auc"
     importance: ClassVar[str] = "Loss of ROC AUC when the column is shuffled"
+    column: ClassVar[str] = "p"
 
     def __str__(self) -> str:
         return joined(self.labels)
@@ -81,11 +89,78 @@ class Binary:
         """1 where the probability is above the threshold."""
         return np.asarray(answers > self.threshold).astype(np.int64)
 
+    @property
+    def scale(self) -> "Scale":
+        """Right or wrong, or the cost, whose amount is clipped."""
+        from ml_assets.ml.sequential.losses import Scale
+
+        if self.costs is None:
+            return Scale(self.loss_name)
+        return Scale(self.loss_name, self.costs.largest, self.needs_rows)
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether a missed positive costs an amount of its row."""
+        return self.costs is not None and self.costs.amount is not None
+
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
         """1 where the decision is wrong, or its part of the largest possible cost."""
         if self.costs is not None:
             return self.costs.of(y, self.decide(answers)) / self.costs.largest
         return np.asarray(self.decide(answers) != y, dtype=np.float64)
+
+    def with_loss_of(self, profile: Mapping[str, Any]) -> Self:
+        """The task with the costs of the profile, if it has some."""
+        found = profile.get(COSTS)
+        return replace(self, costs=Costs(**found) if found else None)
+
+    def truths(self, texts: "pd.Series[str]") -> Outcomes:
+        """0 and 1; -1 for what is neither class, so that no answer to it is right."""
+        from ml_assets.ml.tasks.live import class_numbers
+
+        return class_numbers(texts, self.labels)
+
+    def logged(self, values: "pd.Series[Any]") -> Floats:
+        """The probabilities."""
+        return values.to_numpy(dtype=np.float64)
+
+    def live(
+        self, y: Outcomes, answers: Floats, confidence: float
+    ) -> dict[str, "Figure"]:
+        """Accuracy with Wilson's interval, and ROC AUC with DeLong's.
+
+        With costs the mean cost of a row comes first, by its standard error.
+        """
+        from ml_assets.ml.performance import Figure, auc_interval, known
+        from ml_assets.ml.tasks.live import accuracy, mean
+
+        area = auc_interval(answers, y == 1, confidence)
+        costs = {}
+        if self.costs is not None:
+            paid = self.costs.of(y, self.decide(answers))
+            costs["expected_cost"] = mean(paid, confidence)
+        return {
+            **costs,
+            "accuracy": accuracy(self.decide(answers) == y, confidence),
+            "roc_auc": Figure(*map(known, area)),
+        }
+
+    def degradations(
+        self, y: Outcomes, answers: Floats, offline: Mapping[str, float]
+    ) -> "list[Degradation]":
+        """Of accuracy or, with costs, of the mean cost; and of ROC AUC."""
+        from ml_assets.ml.sequential.degradation import auc_degraded
+        from ml_assets.ml.tasks import live
+
+        if self.costs is None:
+            found = live.accuracy_degradations(self.decide(answers) == y, offline)
+        else:
+            losses = self.losses(y, answers)
+            found = live.loss_degradations(losses, offline, self.scale)
+        low = offline.get("roc_auc_low", np.nan)
+        if not np.isnan(low):
+            found.append(auc_degraded(answers, y == 1, low, alpha=live.ALPHA))
+        return found
 
     def skill(self, y: Outcomes, answers: Floats) -> Floats:
         """ROC AUC of each block, by the ranks of the positive rows."""
@@ -101,12 +176,18 @@ class Binary:
         """The probabilities."""
         return Predictions(PROBABILITY, answers, threshold=self.threshold)
 
-    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
-        """ROC AUC and its interval, from DeLong's variance."""
+    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
+        """ROC AUC and its DeLong interval; the costs, and the mean of the losses."""
         from ml_assets.ml.performance import auc_interval
+        from ml_assets.ml.tasks.live import offline_loss
 
         names = ("roc_auc", "roc_auc_low", "roc_auc_high")
-        return dict(zip(names, auc_interval(answers, y, AUC_CONFIDENCE), strict=True))
+        area = auc_interval(answers, y, AUC_CONFIDENCE)
+        found: dict[str, Any] = dict(zip(names, area, strict=True))
+        if self.costs is not None:
+            found[COSTS] = asdict(replace(self.costs, amounts=None))
+            found |= offline_loss(self.losses(y, answers))
+        return found
 
     def evaluate(
         self,

@@ -1,8 +1,8 @@
 """Multiclass targets: one of several classes, and the probability of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,11 @@ from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes
 from ml_assets.records import plan
 from ml_assets.records.plan import LISTED, Label
 
+if TYPE_CHECKING:
+    from ml_assets.ml.performance import Figure
+    from ml_assets.ml.sequential.degradation import Degradation
+    from ml_assets.ml.sequential.losses import Scale
+
 
 @dataclass(frozen=True)
 class Multiclass:
@@ -33,6 +38,8 @@ class Multiclass:
     name: ClassVar[plan.Task] = "multiclass"
     scorer: ClassVar[str] = "roc_auc_ovr"
     importance: ClassVar[str] = "Rise of log loss when the column is shuffled"
+    needs_rows: ClassVar[bool] = False
+    column: ClassVar[str] = "probabilities"
 
     def __str__(self) -> str:
         return joined(self.classes)
@@ -64,9 +71,70 @@ class Multiclass:
         """The most probable class, the first of equally probable ones."""
         return np.asarray(answers.argmax(axis=1), dtype=np.int64)
 
+    @property
+    def loss_name(self) -> str:
+        """A wrong decision."""
+        return "error"
+
+    @property
+    def scale(self) -> "Scale":
+        """Right or wrong."""
+        from ml_assets.ml.sequential.losses import Scale
+
+        return Scale(self.loss_name)
+
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
         """1 where the decision is wrong."""
         return np.asarray(self.decide(answers) != y, dtype=np.float64)
+
+    def with_loss_of(self, profile: Mapping[str, Any]) -> Self:
+        """This very task: wrong is wrong."""
+        return self
+
+    def truths(self, texts: "pd.Series[str]") -> Outcomes:
+        """Numbers of classes; -1 for what is none, so that no answer to it is right."""
+        from ml_assets.ml.tasks.live import class_numbers
+
+        return class_numbers(texts, self.classes)
+
+    def logged(self, values: "pd.Series[Any]") -> Floats:
+        """The probabilities of all classes, a row each."""
+        return np.array(values.tolist(), dtype=np.float64).reshape(
+            len(values), len(self.classes)
+        )
+
+    def live(
+        self, y: Outcomes, answers: Floats, confidence: float
+    ) -> dict[str, "Figure"]:
+        """Accuracy, balanced accuracy, macro F1 and log loss.
+
+        A label that is no class counts in accuracy alone.
+        """
+        from ml_assets.ml.performance import Figure
+        from ml_assets.ml.tasks import live
+        from ml_assets.ml.tasks.multiclass_metrics import (
+            confusion,
+            log_losses,
+            of_confusion,
+        )
+
+        decided, there = self.decide(answers), y >= 0
+        found = {"accuracy": live.accuracy(decided == y, confidence)}
+        if there.any():
+            y, answers, decided = y[there], answers[there], decided[there]
+            of_classes = of_confusion(confusion(y, decided, len(self.classes)))
+            for name in ("balanced_accuracy", "f1_macro"):
+                found[name] = Figure(of_classes[name])
+            found["log_loss"] = live.mean(log_losses(y, answers), confidence)
+        return found
+
+    def degradations(
+        self, y: Outcomes, answers: Floats, offline: Mapping[str, float]
+    ) -> "list[Degradation]":
+        """Of accuracy."""
+        from ml_assets.ml.tasks.live import accuracy_degradations
+
+        return accuracy_degradations(self.decide(answers) == y, offline)
 
     def skill(self, y: Outcomes, answers: Floats) -> Floats:
         """Mean log probability of the true class in each block."""
@@ -81,7 +149,7 @@ class Multiclass:
         decided = [names[number] for number in self.decide(answers)]
         return Predictions(CONFIDENCE, answers.max(axis=1), decided)
 
-    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
+    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
         """None: live accuracy is compared with that of the evaluation."""
         return {}
 

@@ -1,8 +1,8 @@
 """Regression targets: a number, and the error of the number that was predicted."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, ClassVar
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 import pandas as pd
@@ -13,9 +13,16 @@ from ml_assets.ml.predictions import VALUE, Predictions
 from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes
 from ml_assets.records import plan
 
+if TYPE_CHECKING:
+    from ml_assets.ml.performance import Figure
+    from ml_assets.ml.sequential.degradation import Degradation
+    from ml_assets.ml.sequential.losses import Scale
+
 MEDIAN = 0.5
 # Share of the training rows that are no farther from their median than the bound.
 WITHIN_BOUND = 0.99
+# Key in a version's reference profile.
+BOUND = "loss_bound"
 # The parameters by which scikit-learn's estimators are asked for a quantile.
 QUANTILES = ("quantile", "alpha")
 
@@ -39,6 +46,8 @@ class Regression:
     name: ClassVar[plan.Task] = "regression"
     scorer: ClassVar[str] = "neg_mean_absolute_error"
     importance: ClassVar[str] = "Rise of mean absolute error when shuffled"
+    needs_rows: ClassVar[bool] = False
+    column: ClassVar[str] = "value"
 
     @property
     def labels(self) -> tuple[()]:
@@ -82,9 +91,58 @@ class Regression:
         """The answers: a number is its own decision."""
         return answers
 
+    @property
+    def loss_name(self) -> str:
+        """The distance to what turned out."""
+        return "absolute error"
+
+    @property
+    def scale(self) -> "Scale":
+        """Absolute error, clipped at the bound."""
+        from ml_assets.ml.sequential.losses import Scale
+
+        return Scale(self.loss_name, self.bound, clipped=True)
+
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
         """Absolute error, scaled and clipped by the bound."""
         return np.minimum(np.abs(answers - y) / self.bound, 1.0)
+
+    def with_loss_of(self, profile: Mapping[str, Any]) -> Self:
+        """The task with the bound of the profile."""
+        if BOUND not in profile:
+            raise LookupError(
+                f"the reference profile has no {BOUND}, the {self.loss_name} above"
+                " which all count alike; the job that deploys makes the profile"
+            )
+        return replace(self, bound=float(profile[BOUND]))
+
+    def truths(self, texts: "pd.Series[str]") -> Outcomes:
+        """The numbers."""
+        return texts.to_numpy(dtype=object).astype(np.float64)
+
+    def logged(self, values: "pd.Series[Any]") -> Floats:
+        """The values."""
+        return values.to_numpy(dtype=np.float64)
+
+    def live(
+        self, y: Outcomes, answers: Floats, confidence: float
+    ) -> dict[str, "Figure"]:
+        """MAE with an interval by its standard error, RMSE, and R2."""
+        from ml_assets.ml.performance import Figure, known
+        from ml_assets.ml.tasks.live import mean
+        from ml_assets.ml.tasks.regression_metrics import metrics_of
+
+        found = metrics_of(y, answers, self.quantile)
+        rest = {name: Figure(known(found[name])) for name in ("rmse", "r2")}
+        return {"mae": mean(np.abs(answers - y), confidence), **rest}
+
+    def degradations(
+        self, y: Outcomes, answers: Floats, offline: Mapping[str, float]
+    ) -> "list[Degradation]":
+        """Of the mean of the clipped absolute error."""
+        from ml_assets.ml.tasks.live import loss_degradations
+
+        return loss_degradations(self.losses(y, answers), offline, self.scale)
 
     def skill(self, y: Outcomes, answers: Floats) -> Floats:
         """Negative mean absolute error of each block."""
@@ -94,10 +152,11 @@ class Regression:
         """The values."""
         return Predictions(VALUE, answers)
 
-    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
-        """The bound of the absolute error, and the mean of the bounded errors."""
-        mean = float(self.losses(y, answers).mean()) * self.bound
-        return {"loss_bound": self.bound, "bounded_mae": mean}
+    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
+        """The bound of the absolute error, and the mean of the scaled losses."""
+        from ml_assets.ml.tasks.live import offline_loss
+
+        return {BOUND: self.bound, **offline_loss(self.losses(y, answers))}
 
     def evaluate(
         self,

@@ -1,8 +1,8 @@
 """What every task can do, and the figures that every evaluation has."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 
 import numpy as np
 import pandas as pd
@@ -12,6 +12,11 @@ from ml_assets.ml.gate_figures import GateFigures, Group, without_nan
 from ml_assets.ml.predictions import Predictions
 from ml_assets.records import plan
 from ml_assets.records.plan import Label
+
+if TYPE_CHECKING:
+    from ml_assets.ml.performance import Figure
+    from ml_assets.ml.sequential.degradation import Degradation
+    from ml_assets.ml.sequential.losses import Scale
 
 Floats = NDArray[np.float64]
 # The target as estimators take it: numbers of classes, or values.
@@ -73,6 +78,8 @@ class Task(Protocol):
     scorer: ClassVar[str]
     # What a shuffled column costs, as the axis of its plot says it.
     importance: ClassVar[str]
+    # Column of the prediction log that `logged` makes answers of.
+    column: ClassVar[str]
 
     @property
     def labels(self) -> tuple[Label, ...]:
@@ -102,8 +109,64 @@ class Task(Protocol):
     def decide(self, answers: Floats) -> Outcomes:
         """The decision on each row, in the encoding of the target."""
 
+    @property
+    def loss_name(self) -> str:
+        """What `losses` are, such as ``error``; it follows "mean" in a sentence."""
+
+    @property
+    def needs_rows(self) -> bool:
+        """Whether `losses` and `live` need what `with_rows` takes of the rows."""
+
+    @property
+    def scale(self) -> "Scale":
+        """Name and bound of `losses`, which are scaled by the bound."""
+
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
         """The loss of each row, from 0 to 1."""
+
+    def with_loss_of(self, profile: Mapping[str, Any]) -> Self:
+        """The task with the loss that a version's reference profile fixes.
+
+        Arms of an experiment, and live and held-out rows, are compared by one loss.
+
+        Raises
+        ------
+        LookupError
+            If the loss has a bound, and the profile does not name it.
+        """
+
+    def truths(self, texts: "pd.Series[str]") -> Outcomes:
+        """What turned out by the labels of the prediction log, of shape (n_rows,)."""
+
+    def logged(self, values: "pd.Series[Any]") -> Floats:
+        """Answers as the prediction log has them in `column`."""
+
+    def live(
+        self, y: Outcomes, answers: Floats, confidence: float
+    ) -> dict[str, "Figure"]:
+        """Live figures by the names that evaluation has for them, the main one first.
+
+        Parameters
+        ----------
+        y, answers : ndarray of shape (n_rows, ...)
+            Of at least one row.
+        confidence : float
+            Of the intervals.
+        """
+
+    def degradations(
+        self, y: Outcomes, answers: Floats, offline: Mapping[str, float]
+    ) -> "list[Degradation]":
+        """Whether live figures are worse than those of evaluation and of the profile.
+
+        Parameters
+        ----------
+        y, answers : ndarray of shape (n_rows, ...)
+            In the order in which the labels arrived, from the first.
+        offline : mapping of str to float
+            Metrics of evaluation, what `bounds` found, and ``rows``, the test rows;
+            NaN or absent where unknown.
+        """
 
     def skill(self, y: Outcomes, answers: Floats) -> Floats:
         """How good blocks of answers to the same rows are; higher is better.
@@ -122,8 +185,11 @@ class Task(Protocol):
     def watched(self, answers: Floats) -> Predictions:
         """What of the answers drift is watched of."""
 
-    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, float]:
-        """Figures of held-out rows that live ones are compared with, by name."""
+    def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
+        """What of the loss is fixed by a reference profile, and figures of its rows.
+
+        Live figures are compared with them, by name.
+        """
 
     def evaluate(
         self,

@@ -16,12 +16,13 @@ from ml_assets.observability.exporter.metric_families import (
     FoldedSeries,
     GaugeFamily,
 )
+from ml_assets.spec.metrics import METRICS
 
 ROWS, BYTES = "dagster/row_count", "size_bytes"
 EVALUATION, GATE = "evaluation", "gate"
 VERDICTS = {True: "passed", False: "failed"}
 PERFORMANCE = "performance"
-LIVE_METRICS = ("accuracy", "roc_auc")
+LIVE_METRICS = tuple(METRICS)
 
 
 class AssetMetrics:

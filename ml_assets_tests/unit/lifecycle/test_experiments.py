@@ -5,26 +5,46 @@ import json
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from ml_assets.lifecycle.compaction import compact
 from ml_assets.lifecycle.experiments import ExperimentStatus, experiment_status
 from ml_assets.lifecycle.plan_transitions import challenge, next_step
 from ml_assets.ml.sequential import Betting, Loss, Planned, Scale
-from ml_assets.records.plan import ServingPlan
+from ml_assets.records.plan import Column, ServingPlan, Signature
 from ml_assets.spec.operation import ServingSpec
+from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.kits.cli import invoke, record
-from ml_assets_tests.kits.plans import commit
+from ml_assets_tests.kits.plans import commit, keep_signature
 from ml_assets_tests.kits.prediction_log import line, ship, truth
+from ml_assets_tests.kits.task_versions import DEMAND, TICKETS
 
 NOW = dt.datetime.now(dt.UTC)
 MOMENT = NOW.timestamp() + 5
+CHURN = Signature(
+    columns=(Column(name="age", kind="number"),),
+    target="churned",
+    negative="no",
+    positive="yes",
+)
 
 
-def plans(**serving: Any) -> list[ServingPlan]:
+def plans(
+    signature: Signature = CHURN, other: Signature | None = None, **serving: Any
+) -> list[ServingPlan]:
+    """A champion and its challenger; `other` is the challenger's signature."""
     spec = ServingSpec.model_validate(serving)
-    first = challenge(None, record("churn", "v1"), spec, "first")
-    return [first, challenge(first, record("churn", "v2"), spec, "second")]
+    first, second = (
+        record(
+            "churn",
+            version,
+            files=keep_signature(f"versions/churn/{version}/bundle", given),
+        )
+        for version, given in (("v1", signature), ("v2", other or signature))
+    )
+    plan = challenge(None, first, spec, "first")
+    return [plan, challenge(plan, second, spec, "second")]
 
 
 def status_of(
@@ -211,6 +231,122 @@ def test_an_answer_that_failed_costs_the_bound(home: Path, strategy: str) -> Non
     assert isinstance(found.evidence, Betting)
     assert found.evidence.n == 1
     assert found.evidence.difference > 0
+
+
+def value(number: int, version: str, predicted: float, **given: Any) -> dict[str, Any]:
+    """A regressor's answer."""
+    numbers = {"p": None, "label": None, "value": predicted}
+    return answered(number, version=version, **numbers, **given)
+
+
+def bounded(bound: float) -> None:
+    Versions().save_document("churn", "v2", PROFILE, {"loss_bound": bound})
+
+
+@pytest.mark.parametrize(
+    "truths, verdict, figure",
+    [
+        ([10.0], "promote", "-4"),
+        ([13.25], "roll_back", "+2.5"),
+        # One row at which the champion is off by a million counts as one by 20.
+        ([10.0, 1e6], "promote", "-2"),
+    ],
+)
+def test_a_regressors_arms_are_compared_by_their_clipped_absolute_error(
+    home: Path, truths: list[float], verdict: str, figure: str
+) -> None:
+    lines, labels = [], []
+    for number in range(600):
+        live = value(number, "v1", 14.0)
+        shadow = {"arm": "shadow", "version": "v2", "value": 10.0}
+        lines += [live, live | shadow]
+        labels.append(truth(live["id"], truths[number % len(truths)], MOMENT + number))
+    ship(home, lines, "a")
+    ship(home, labels, "a.labels")
+    bounded(20.0)
+    found = status_of(home, plans(DEMAND, strategy="shadow"), strategy="shadow")
+    assert found.decision.verdict == verdict
+    sentence = f"mean absolute error clipped at 20 is {figure} against the champion's"
+    assert sentence in found.decision.sentence
+
+
+def test_a_split_of_a_regressor_is_decided_by_the_same_loss(home: Path) -> None:
+    lines, labels = [], []
+    for number in range(4_000):
+        is_tried = number % 2 == 1
+        given = {"arm": "split", "entity": f"person-{number}"} if is_tried else {}
+        version = "v2" if is_tried else "v1"
+        answer = value(number, version, 11.0 if is_tried else 16.0, **given)
+        lines.append(answer)
+        labels.append(truth(answer["id"], 10.0, MOMENT + number))
+    ship(home, lines, "a")
+    ship(home, labels, "a.labels")
+    bounded(20.0)
+    serving = {"strategy": "split", "share": 0.5}
+    found = status_of(home, plans(DEMAND, **serving), **serving)
+    assert found.decision.verdict == "promote"
+    assert "mean absolute error clipped at 20 is -5" in found.decision.sentence
+
+
+COSTS = {"false_positive": 5.0, "false_negative": 400.0}
+AMOUNT = {"false_positive": 5.0, "false_negative": 0.0, "amount": "age", "bound": 800.0}
+
+
+@pytest.mark.parametrize(
+    "costs, name", [(COSTS, "cost"), (AMOUNT, "cost clipped at 800")]
+)
+@pytest.mark.parametrize("alarms, verdict", [(3, "promote"), (9, "roll_back")])
+def test_with_costs_the_cheaper_version_wins_though_it_errs_more_often(
+    home: Path, costs: dict[str, Any], name: str, alarms: int, verdict: str
+) -> None:
+    """Of 20 requests the champion misses one; the challenger alarms for nothing."""
+    lines, labels = [], []
+    missed = {3: 400.0, 9: 20.0}[alarms]
+    if costs is COSTS:
+        costs = costs | {"false_negative": missed}
+    for number in range(6_000):
+        part = number % 20
+        # The challenger decides at 0.1, the champion at one half.
+        surely = {"p": 0.3 if part <= alarms else 0.05}
+        live = answered(number, label="no", x=[missed], **surely)
+        label = "yes" if part <= alarms else "no"
+        shadow = {"arm": "shadow", "version": "v2", "label": label}
+        lines += [live, live | shadow]
+        labels.append(truth(live["id"], "yes" if part == 0 else "no", MOMENT + number))
+    ship(home, lines, "a")
+    ship(home, labels, "a.labels")
+    Versions().save_document("churn", "v2", PROFILE, {"costs": costs})
+    history = plans(
+        CHURN, msgspec.structs.replace(CHURN, threshold=0.1), strategy="shadow"
+    )
+    found = status_of(home, history, strategy="shadow")
+    assert found.decision.verdict == verdict, found.decision.sentence
+    saved = (5 * alarms - missed) / 20
+    assert f"mean {name} is {saved:+.4g} against" in found.decision.sentence
+
+
+def test_without_the_bound_of_its_loss_nothing_is_compared(home: Path) -> None:
+    with pytest.raises(LookupError, match="the reference profile has no loss_bound"):
+        status_of(home, plans(DEMAND, strategy="shadow"), strategy="shadow")
+
+
+def test_classes_are_compared_by_whether_the_likeliest_is_the_true_one(
+    home: Path,
+) -> None:
+    lines, labels = [], []
+    for number in range(120):
+        wrong = {"p": 0.5, "probabilities": [0.3, 0.2, 0.5], "label": "other"}
+        right = {"p": 0.6, "probabilities": [0.2, 0.6, 0.2], "label": "delivery"}
+        live = answered(number, **wrong)
+        lines += [live, live | right | {"arm": "shadow", "version": "v2"}]
+        labels.append(truth(live["id"], "delivery", MOMENT + number))
+    ship(home, lines, "a")
+    ship(home, labels, "a.labels")
+    found = status_of(home, plans(TICKETS, strategy="shadow"), strategy="shadow")
+    assert found.decision.sentence == (
+        "the challenger is better: of 120 labels the models differ on 120: the"
+        " challenger was right on 120 of them"
+    )
 
 
 def test_a_loss_above_its_bound_is_refused_with_its_row(home: Path) -> None:

@@ -6,11 +6,30 @@ import msgspec
 import numpy as np
 import pandas as pd
 import pytest
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import (
+    balanced_accuracy_score,
+    f1_score,
+    log_loss,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
 
 from ml_assets.ml.intervals import wilson
 from ml_assets.ml.performance import auc_interval, by_day
 from ml_assets.ml.sequential.degradation import accuracy_degraded, auc_degraded
+from ml_assets.ml.tasks import Binary, Multiclass, Regression
+from ml_assets.ml.tasks.costs import Costs
+
+TASK = Binary("no", "yes")
+
+
+class AnyVersion(dict):
+    """The same task for every version."""
+
+    def __missing__(self, version):
+        return TASK
 
 
 def joined(seed, n, version="20261123T020000Z", signal=2.0):
@@ -22,9 +41,8 @@ def joined(seed, n, version="20261123T020000Z", signal=2.0):
         {
             "version": version,
             "day": generator.choice(["2026-11-23", "2026-11-24", "2026-11-25"], n),
-            "probability": probability,
-            "predicted": probability >= 0.5,
-            "label": label,
+            "p": probability,
+            "truth": np.where(label, "yes", "no"),
         }
     )
 
@@ -32,7 +50,7 @@ def joined(seed, n, version="20261123T020000Z", signal=2.0):
 def test_each_version_has_its_days_and_their_total():
     frame = pd.concat([joined(0, 300), joined(1, 200, "20261130T020000Z")])
 
-    periods = by_day(frame)
+    periods = by_day(frame, AnyVersion())
 
     assert [(p.version[:8], p.day) for p in periods] == [
         (version, day)
@@ -45,35 +63,88 @@ def test_each_version_has_its_days_and_their_total():
 
 def test_figures_are_those_of_scikit_learn_with_intervals_around_them():
     frame = joined(2, 400)
-    total = by_day(frame)[-1]
+    figures = by_day(frame, AnyVersion())[-1].figures
 
-    right = (frame["predicted"] == frame["label"]).mean()
-    assert total.accuracy == pytest.approx(right)
-    assert (total.accuracy_low, total.accuracy_high) == wilson(right, 400)
-    assert total.auc == pytest.approx(
-        roc_auc_score(frame["label"], frame["probability"])
+    truth = frame["truth"] == "yes"
+    right = float(((frame["p"] > 0.5) == truth).mean())
+    accuracy, auc = figures["accuracy"], figures["roc_auc"]
+    assert accuracy.value == pytest.approx(right)
+    assert (accuracy.low, accuracy.high) == wilson(right, 400)
+    assert auc.value == pytest.approx(roc_auc_score(truth, frame["p"]))
+    assert auc.low < auc.value < auc.high
+
+
+def test_figures_of_numbers_are_those_of_scikit_learn():
+    generator = np.random.default_rng(7)
+    truth, value = generator.normal(size=(2, 300)) * 5
+    frame = joined(7, 300).assign(value=value, truth=[repr(x) for x in truth.tolist()])
+
+    period = by_day(frame, {"20261123T020000Z": Regression()})[-1]
+
+    assert period.main == "mae"
+    mae = period.figures["mae"]
+    assert mae.value == pytest.approx(mean_absolute_error(truth, value))
+    assert mae.low < mae.value < mae.high
+    rmse = root_mean_squared_error(truth, value)
+    assert period.figures["rmse"].value == pytest.approx(rmse)
+    assert period.figures["r2"].value == pytest.approx(r2_score(truth, value))
+
+
+def test_figures_of_several_classes_are_those_of_scikit_learn():
+    generator = np.random.default_rng(8)
+    answers = generator.dirichlet([1, 1, 1], 200)
+    truth = generator.integers(0, 3, 200)
+    frame = joined(8, 200).assign(probabilities=[*answers], truth=truth.astype(str))
+
+    figures = by_day(frame, {"20261123T020000Z": Multiclass((0, 1, 2))})[-1].figures
+
+    decided = answers.argmax(axis=1)
+    assert figures["accuracy"].value == pytest.approx((decided == truth).mean())
+    balanced = balanced_accuracy_score(truth, decided)
+    assert figures["balanced_accuracy"].value == pytest.approx(balanced)
+    macro = f1_score(truth, decided, average="macro")
+    assert figures["f1_macro"].value == pytest.approx(macro)
+    assert figures["log_loss"].value == pytest.approx(log_loss(truth, answers))
+
+
+def test_a_label_that_is_no_class_was_answered_wrongly():
+    frame = joined(9, 4).assign(
+        probabilities=[np.array([0.7, 0.2, 0.1])] * 4, truth=["a", "a", "new", "new"]
     )
-    assert total.auc_low < total.auc < total.auc_high
-    assert total.positives == frame["label"].sum()
+
+    figures = by_day(frame, {"20261123T020000Z": Multiclass(("a", "b", "c"))})[-1]
+
+    assert figures.figures["accuracy"].value == 0.5
+    assert figures.figures["balanced_accuracy"].value == 1.0
+
+
+def test_costs_of_a_day_are_those_of_its_rows():
+    days = ["2026-11-23", "2026-11-24", "2026-11-24"]
+    frame = joined(9, 3).assign(day=days, p=0.1, truth=["yes", "yes", "no"])
+    frame["inputs"] = [{"claim": 30.0}, {"claim": 9_000.0}, {"claim": None}]
+    costs = Costs(5, 10, amount="claim", bound=1_000)
+
+    periods = by_day(frame, {"20261123T020000Z": Binary("no", "yes", costs=costs)})
+
+    paid = {period.day: period.figures["expected_cost"].value for period in periods}
+    whole = pytest.approx(1_050 / 3)
+    assert paid == {"2026-11-23": 40.0, "2026-11-24": 505.0, None: whole}
 
 
 def test_a_day_with_one_class_has_accuracy_and_no_auc():
-    frame = joined(3, 50).assign(label=False)
+    frame = joined(3, 50).assign(truth="no")
 
-    periods = by_day(frame)
+    periods = by_day(frame, AnyVersion())
 
-    assert all(p.auc is None and p.auc_low is None for p in periods)
-    assert all(0 <= p.accuracy_low <= p.accuracy for p in periods)
+    areas = [period.figures["roc_auc"] for period in periods]
+    assert all(area.value is None and area.low is None for area in areas)
+    shares = [period.figures["accuracy"] for period in periods]
+    assert all(0 <= share.low <= share.value for share in shares)
     json.loads(msgspec.json.encode(periods))
 
 
 def test_no_labels_give_no_periods():
-    assert by_day(joined(4, 10).iloc[:0]) == []
-
-
-def test_a_missing_column_is_named():
-    with pytest.raises(KeyError, match="lack the column 'label'"):
-        by_day(joined(5, 10).drop(columns="label"))
+    assert by_day(joined(4, 10).iloc[:0], {}) == []
 
 
 def test_auc_counts_ties_half():
@@ -189,12 +260,12 @@ def test_looking_after_every_label_raises_no_more_false_alarms_than_alpha():
 @pytest.mark.parametrize("signal, degraded", [(2.0, False), (0.6, True)])
 def test_degradation_of_auc(signal, degraded):
     before, live = joined(10, 10_000), joined(11, 4_000, signal=signal)
-    _, low, _ = auc_interval(before["probability"], before["label"], confidence=0.99)
+    _, low, _ = auc_interval(before["p"], before["truth"] == "yes", confidence=0.99)
 
-    found = auc_degraded(live["probability"], live["label"], low)
+    found = auc_degraded(live["p"], live["truth"] == "yes", low)
 
     assert found.degraded == degraded
-    assert found.n == live["label"].sum()
+    assert found.n == (live["truth"] == "yes").sum()
 
 
 @pytest.mark.parametrize(

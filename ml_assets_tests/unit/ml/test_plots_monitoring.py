@@ -1,5 +1,7 @@
 """Plots of what happens after deployment: images, whatever the figures are."""
 
+import math
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ from ml_assets.ml.performance import by_day
 from ml_assets.ml.plots import monitoring
 from ml_assets.ml.profile import profile
 from ml_assets.ml.sequential import Shadow, Split
+from ml_assets.ml.tasks import Binary, Regression, Task
 
 PNG = b"\x89PNG"
 
@@ -45,16 +48,18 @@ def test_evidence_is_drawn_from_no_label_to_many(labels: int) -> None:
 
 
 @pytest.mark.parametrize("days", [1, 40])
-def test_performance_is_drawn_for_a_day_and_for_many(days: int) -> None:
+@pytest.mark.parametrize("task", [Binary("no", "yes"), Regression()])
+def test_performance_is_drawn_for_a_day_and_for_many(days: int, task: Task) -> None:
     rng = np.random.default_rng(0)
     n = 20 * days
     joined = pd.DataFrame(
         {
             "version": "v1",
             "day": [f"day {number % days:02d}" for number in range(n)],
-            "probability": rng.random(n),
-            "predicted": rng.random(n) < 0.5,
-            "label": rng.random(n) < 0.5,
+            task.column: rng.random(n),
+            "truth": rng.choice(["no", "yes"] if task.labels else ["0.5", "2"], n),
         }
     )
-    assert monitoring.performance(by_day(joined), "v1", 0.8).startswith(PNG)
+    periods = by_day(joined, {"v1": task})
+    assert monitoring.performance(periods, "v1", 0.8).startswith(PNG)
+    assert monitoring.performance(periods, "v1", math.nan).startswith(PNG)

@@ -87,7 +87,7 @@ def test_the_decision_is_about_the_clipped_mean_and_says_so():
 
     state, _ = compare_paired(COST, *losses)
 
-    assert "(above 400 counts as 400)" in state.describe()
+    assert "mean cost clipped at 400 is +400" in state.describe()
 
 
 @pytest.mark.slow

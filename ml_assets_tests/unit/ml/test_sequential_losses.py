@@ -49,7 +49,7 @@ def test_a_bound_must_be_a_positive_number(bound):
 def test_a_sentence_about_a_clipped_loss_says_that_it_is():
     sentence = Scale("cost", 400, clipped=True).describe(-0.01, -0.0175, -0.0025)
 
-    assert sentence.endswith("between -7 and -1 (above 400 counts as 400)")
+    assert sentence.startswith("mean cost clipped at 400 is -4 against")
 
 
 @pytest.mark.parametrize("value", [-0.1, 1.5, math.nan])

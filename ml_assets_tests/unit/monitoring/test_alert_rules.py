@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 import yaml
 
+from ml_assets.spec.metrics import METRICS, lower_is_better
 from ml_assets_tests.kits.prometheus import (
     ROOT,
     RULE_TESTS,
@@ -67,6 +68,13 @@ def test_the_linter_of_prometheus_finds_nothing() -> None:
 def test_every_alert_that_is_wanted_is_there() -> None:
     severities = {name: rule["labels"]["severity"] for name, rule in ALERTS.items()}
     assert WANTED.items() <= severities.items()
+
+
+def test_a_live_metric_is_compared_with_its_gate_in_its_own_direction() -> None:
+    expression = ALERTS["MlAssetsLiveAccuracyLow"]["expr"]
+    above, below = re.findall(r'metric(=~|!~)"([a-z_|]+)"', expression)
+    assert (above[0], below[0], above[1]) == ("!~", "=~", below[1])
+    assert {*above[1].split("|")} == {name for name in METRICS if lower_is_better(name)}
 
 
 @pytest.mark.parametrize("name", ALERTS)

@@ -1,5 +1,7 @@
 """Costs of wrong decisions, and the threshold at which they are least."""
 
+import json
+import math
 from dataclasses import replace
 from typing import Any
 
@@ -142,3 +144,34 @@ def test_a_version_decides_by_its_own_threshold_in_the_classes_of_another() -> N
     assert threshold(FRAUD, replace(FRAUD, threshold=0.7)) == 0.7
     assert threshold(Binary(0, 1), same) == 0.3
     assert threshold(Binary(0, 1), other) == 0.7
+
+
+def test_costs_come_back_from_the_profile_and_come_first_live():
+    y, p, claims = sample(5)
+    task = Binary("no", "yes", 0.3, CLAIMS).with_rows(claims)
+    profile = json.loads(json.dumps(task.bounds(y, p)))
+
+    again = Binary("no", "yes", 0.3).with_loss_of(profile)
+    figures = again.with_rows(claims).live(y, p, 0.95)
+
+    assert again == Binary("no", "yes", 0.3, CLAIMS)
+    assert [*figures] == ["expected_cost", "accuracy", "roc_auc"]
+    expected = task.evaluate(y, p).metrics["expected_cost"]
+    assert figures["expected_cost"].value == pytest.approx(expected)
+    assert again.with_loss_of({}).costs is None
+
+
+@pytest.mark.parametrize("misses, degraded", [(0.2, False), (0.9, True)])
+def test_a_version_that_costs_more_than_promised_is_degraded(misses, degraded):
+    random = np.random.default_rng(6)
+
+    def week(share: float, n: int = 20_000) -> tuple[np.ndarray, np.ndarray]:
+        y = (random.random(n) < 0.02).astype(np.int64)
+        return y, np.where(y & (random.random(n) > share), 0.9, 0.1)
+
+    profile = FRAUD.bounds(*week(0.2))
+    # Accuracy hardly moves, and is not what is promised.
+    offline = {**profile, "accuracy": 0.999, "rows": 20_000.0, "roc_auc_low": math.nan}
+    (found,) = FRAUD.degradations(*week(misses), offline)
+    assert found.degraded == degraded
+    assert found.sentence.startswith("live mean cost ")

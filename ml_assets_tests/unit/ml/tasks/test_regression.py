@@ -10,6 +10,7 @@ from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.ml.tasks import Regression, encode_target
 from ml_assets.ml.tasks.regression import loss_bound, quantile_of
+from ml_assets.prediction_log.segments import label_text
 from ml_assets.spec.gate import GateSpec
 
 
@@ -119,3 +120,34 @@ def test_what_is_no_number_is_refused(values, found):
 )
 def test_the_quantile_is_what_the_estimator_is_asked_for(params, quantile):
     assert quantile_of(params) == quantile
+
+
+@pytest.mark.parametrize("shift, degraded", [(0.0, False), (6.0, True)])
+def test_live_errors_are_held_against_those_of_the_held_out_rows(shift, degraded):
+    generator = np.random.default_rng(4)
+    y = generator.normal(size=(2, 2_000)) * 5
+    error = generator.normal(size=(2, 2_000))
+    profile = Regression(bound=15.0).bounds(y[0], y[0] + error[0])
+    live = Regression().with_loss_of(profile)
+    # A row that is off by a million is off by the bound.
+    answers = y[1] + error[1] + shift
+    answers[0] = 1e6
+
+    (found,) = live.degradations(y[1], answers, profile)
+
+    assert found.degraded == degraded
+    assert found.sentence.startswith("live mean absolute error ")
+    assert ", clipped at 15, over 2,000 labels" in found.sentence
+
+
+@pytest.mark.parametrize("rows", [1, 20])
+def test_few_held_out_rows_promise_nothing(rows):
+    y = np.arange(float(rows))
+    profile = Regression(bound=15.0).bounds(y, y + 14)
+    live = Regression().with_loss_of(profile)
+    assert live.degradations(y, y, profile) == []
+
+
+def test_what_turned_out_is_the_number_that_was_sent():
+    texts = pd.Series([label_text(value) for value in (3.0, -0.1, 1e300, 2**60)])
+    assert Regression().truths(texts).tolist() == [3.0, -0.1, 1e300, 2.0**60]
