@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ml_assets.core.api_key import credentials
+
 SERVER_CORE = "0"
 PATIENCE = 120.0
 
@@ -59,7 +61,8 @@ def _search_path() -> str:
 def _answers(port: int, path: str, body: bytes) -> bool:
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
     try:
-        client.request("POST", path, body, {"content-type": "application/json"})
+        headers = {"content-type": "application/json", **credentials()}
+        client.request("POST", path, body, headers)
         return client.getresponse().status == 200
     except OSError:
         return False

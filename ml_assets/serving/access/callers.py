@@ -8,13 +8,13 @@ import os
 import re
 from collections.abc import MutableMapping
 from functools import lru_cache
-from time import monotonic, time
+from time import time
 
 from ml_assets.serving.access.keys import ANONYMOUS, ApiKey, Grant, KeyFile
 
 # Compared with the secret of an id that no key has.
 _NOBODY = os.urandom(32)
-_REMEMBERED_NAMES = 1024
+_REMEMBERED = 1024
 # How many answers of each status a caller got, by its id.
 Counts = MutableMapping[str, dict[int, int]]
 
@@ -37,11 +37,14 @@ class TokenBucket:
 
     def wait(self, now: float) -> float:
         """0 if there is a token at `now`, which is taken, else seconds until then."""
-        self._tokens = min(self._size, self._tokens + (now - self._at) * self.rate)
+        tokens = self._tokens + (now - self._at) * self.rate
+        if tokens > self._size:
+            tokens = self._size
         self._at = now
-        if self._tokens < 1.0:
-            return (1.0 - self._tokens) / self.rate
-        self._tokens -= 1.0
+        if tokens < 1.0:
+            self._tokens = tokens
+            return (1.0 - tokens) / self.rate
+        self._tokens = tokens - 1.0
         return 0.0
 
 
@@ -69,19 +72,22 @@ class Caller:
         self.statuses = statuses
         self.bucket = TokenBucket(grant.rate) if grant.rate else None
         self._rights = frozenset(grant.routes)
-        matches = re.compile("|".join(map(fnmatch.translate, grant.models))).match
-        self.sees = lru_cache(_REMEMBERED_NAMES)(lambda name: matches(name) is not None)
+        self._matches = re.compile("|".join(map(fnmatch.translate, grant.models))).match
+        # Asked for each prediction, of the same few models.
+        self.may = lru_cache(_REMEMBERED)(self._may)
 
-    def may(self, right: str) -> bool:
-        """Whether it may ask routes of this kind, be it of whichever model."""
-        return right in self._rights or "admin" in self._rights
+    def sees(self, model: str) -> bool:
+        """Whether it may ask anything of a model of this name."""
+        return self._matches(model) is not None
 
-    def wait(self) -> float:
-        """Count a request: 0 if its rate allows it, else the seconds until it would."""
-        return 0.0 if self.bucket is None else self.bucket.wait(monotonic())
+    def _may(self, right: str, model: str | None) -> bool:
+        """Whether it may ask a route of this kind, of `model` if it is of one."""
+        if right not in self._rights and "admin" not in self._rights:
+            return False
+        return model is None or self.sees(model)
 
     def count(self, status: int) -> None:
-        """Count an answer."""
+        """Count an answer of this status."""
         self.statuses[status] = self.statuses.get(status, 0) + 1
 
 

@@ -1,6 +1,7 @@
 """Lets callers in: who they are, what they may ask, and how often."""
 
 import math
+from time import monotonic
 
 from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.access.followed_keys import FollowedKeys
@@ -28,13 +29,15 @@ class Admission:
         """Whether a request with this key, or None, is not refused for it."""
         return self._keys.callers.of(credential) is not None
 
-    def caller(self, credential: bytes | None) -> Caller:
-        """Who sends this key.
+    def admit(self, credential: bytes | None, right: str, model: str | None) -> Caller:
+        """Who sends this key, and may ask a route of this kind, of `model` if of one.
 
         Raises
         ------
         Problem
-            401, the same for a key that is wrong, expired, revoked or missing.
+            401, the same for a key that is wrong, expired, revoked or missing; 403 if
+            it does not allow this, whether there is such a model or not; 429 if its
+            rate is used up.
         """
         caller = self._keys.callers.of(credential)
         if caller is None:
@@ -44,27 +47,15 @@ class Admission:
                 " X-API-Key: KEY"
             )
             raise Problem(401, "unknown-caller", detail, headers=_CHALLENGE)
-        return caller
-
-    @staticmethod
-    def admit(caller: Caller, right: str, model: str | None) -> None:
-        """Let a caller ask a route of this kind, of `model` if it names one.
-
-        Raises
-        ------
-        Problem
-            403 if it may not, whether there is such a model or not; 429 if it asks more
-            often than it may.
-        """
-        if not caller.may(right) or not (model is None or caller.sees(model)):
+        if not caller.may(right, model):
+            caller.count(403)
             raise forbidden()
-        seconds = caller.wait()
-        if seconds:
-            after = b"%d" % math.ceil(seconds)
-            detail = "this caller asks more often than its key allows"
-            raise Problem(
-                429, "too-many-requests", detail, headers=[(b"retry-after", after)]
-            )
+        if caller.bucket is not None:
+            seconds = caller.bucket.wait(monotonic())
+            if seconds:
+                caller.count(429)
+                raise _too_often(seconds)
+        return caller
 
     def view(self, state: ServedState, caller: Caller) -> ServedState:
         """The state as far as a caller sees its models: others are never named."""
@@ -74,6 +65,12 @@ class Admission:
         if globs not in self._views:
             self._views[globs] = state.limited(caller.sees)
         return self._views[globs]
+
+
+def _too_often(seconds: float) -> Problem:
+    after = b"%d" % math.ceil(seconds)
+    detail = "this caller asks more often than its key allows"
+    return Problem(429, "too-many-requests", detail, headers=[(b"retry-after", after)])
 
 
 def right_of(path: str) -> str:

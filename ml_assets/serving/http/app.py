@@ -66,9 +66,10 @@ class ModelServer:
             if metrics.in_flight > self.settings.max_in_flight:
                 raise overloaded("too many requests are in flight")
             if self.admission is not None and scope["path"] not in OPEN:
-                caller = self.admission.caller(headers.credential)
                 path = scope["path"]
-                self.admission.admit(caller, right_of(path), model_in(path))
+                caller = self.admission.admit(
+                    headers.credential, right_of(path), model_in(path)
+                )
             route = self._route(scope, headers, caller)
             series = route.series
             request = Request(
@@ -125,9 +126,8 @@ class ModelServer:
             if self.metrics.in_flight >= self.settings.max_in_flight:
                 raise overloaded("too many requests are in flight")
             if self.admission is not None:
-                caller = self.admission.caller(headers.credential)
                 model = route.model.name if route.model else None
-                self.admission.admit(caller, "predict", model)
+                caller = self.admission.admit(headers.credential, "predict", model)
             require_json(headers.content_type)
             response = route.handler(Request(request_id, body, started, headers.entity))
             series = response.series or series
@@ -228,7 +228,8 @@ def _count(
     response: Response, series: Series, seconds: float, caller: Caller | None
 ) -> None:
     if caller is not None:
-        caller.count(response.status)
+        statuses, status = caller.statuses, response.status
+        statuses[status] = statuses.get(status, 0) + 1
     series.observe(response.status, seconds, response.rows)
     for other, rows in response.others:
         other.observe(response.status, seconds, rows)
