@@ -3,7 +3,6 @@ local requests, at = {}, 0
 
 function init(args)
   wrk.headers["content-type"] = "application/json"
-  wrk.headers["x-api-key"] = os.getenv("ML_ASSETS_API_KEY")
   for line in io.lines(os.getenv("BODIES")) do
     requests[#requests + 1] = wrk.format("POST", wrk.path, wrk.headers, line)
   end

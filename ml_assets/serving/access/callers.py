@@ -120,14 +120,12 @@ class Callers:
             statuses = counts.setdefault(ANONYMOUS, {})
             self._anonymous = Caller(ANONYMOUS, file.anonymous, math.inf, statuses)
             self._callers[ANONYMOUS] = self._anonymous
-        self._verified: dict[bytes, Caller] = {}
+        self._verified: dict[bytes | None, Caller] = {}
         if previous is not None:
             self._continue(previous)
 
     def of(self, credential: bytes | None) -> Caller | None:
         """Who sends this key, or none; None where nobody is to be answered so."""
-        if credential is None:
-            return self._anonymous
         caller = self._verified.get(credential)
         if caller is None:
             caller = self._verify(credential)
@@ -136,7 +134,9 @@ class Callers:
             self._verified[credential] = caller
         return caller if time() < caller.expires_at else None
 
-    def _verify(self, credential: bytes) -> Caller | None:
+    def _verify(self, credential: bytes | None) -> Caller | None:
+        if credential is None:
+            return self._anonymous
         name, _, secret = credential.partition(b".")
         key: ApiKey | None = self._keys.get(name)
         expected = _NOBODY if key is None else bytes.fromhex(key.sha256)

@@ -1,7 +1,6 @@
 """Lets callers in: who they are, what they may ask, and how often."""
 
 import math
-from time import monotonic
 
 from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.access.followed_keys import FollowedKeys
@@ -29,8 +28,12 @@ class Admission:
         """Whether a request with this key, or None, is not refused for it."""
         return self._keys.callers.of(credential) is not None
 
-    def admit(self, credential: bytes | None, right: str, model: str | None) -> Caller:
+    def admit(
+        self, credential: bytes | None, right: str, model: str | None, now: float
+    ) -> Caller:
         """Who sends this key, and may ask a route of this kind, of `model` if of one.
+
+        `now` is the `time.perf_counter`.
 
         Raises
         ------
@@ -51,7 +54,7 @@ class Admission:
             caller.count(403)
             raise forbidden()
         if caller.bucket is not None:
-            seconds = caller.bucket.wait(monotonic())
+            seconds = caller.bucket.wait(now)
             if seconds:
                 caller.count(429)
                 raise _too_often(seconds)

@@ -68,7 +68,7 @@ class ModelServer:
             if self.admission is not None and scope["path"] not in OPEN:
                 path = scope["path"]
                 caller = self.admission.admit(
-                    headers.credential, right_of(path), model_in(path)
+                    headers.credential, right_of(path), model_in(path), started
                 )
             route = self._route(scope, headers, caller)
             series = route.series
@@ -127,7 +127,9 @@ class ModelServer:
                 raise overloaded("too many requests are in flight")
             if self.admission is not None:
                 model = route.model.name if route.model else None
-                caller = self.admission.admit(headers.credential, "predict", model)
+                caller = self.admission.admit(
+                    headers.credential, "predict", model, started
+                )
             require_json(headers.content_type)
             response = route.handler(Request(request_id, body, started, headers.entity))
             series = response.series or series

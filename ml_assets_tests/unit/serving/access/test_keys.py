@@ -151,6 +151,8 @@ def test_refusals_are_logged_by_caller_with_their_number(tmp_path, caplog):
     followed.report()
     followed.report()
     assert [record.fields for record in caplog.records] == [
-        labelled(user__id=who, http__response__status_code=status, count=count)
+        labelled(
+            {"user__id": who, "http__response__status_code": status, "count": count}
+        )
         for who, status, count in (("unknown", 401, 3), ("web", 403, 1))
     ]
