@@ -107,7 +107,7 @@ def _fees(
 def _tickets(
     frame: pd.DataFrame, score: NDArray[Any], week: int, random: np.random.Generator
 ) -> NDArray[Any]:
-    """Four classes, of which one wanes until it is gone; a rare product; a new column.
+    """Four classes, of which a rare one wanes; a rare product; and a new column.
 
     The amount says whether a ticket is about a return.
     """
@@ -120,7 +120,7 @@ def _tickets(
         frame["opened_by"] = random.choice(["mail", "phone"], rows)
     found = np.where(score > np.quantile(score, 0.5), "billing", "delivery")
     found = np.where(frame["amount"] > 75, "return", found).astype(object)
-    share = max(0.12 - 0.01 * week, 0.0)
+    share = 0.05 - 0.003 * week
     found[np.argsort(score)[: round(share * rows)]] = "warranty"
     return found
 

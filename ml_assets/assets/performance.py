@@ -36,9 +36,13 @@ UNKNOWN = "?"
 
 
 class Performance(NamedTuple):
-    """Live figures of each version, and whether the champion is worse than promised."""
+    """Live figures of each version, and whether the champion is worse than promised.
+
+    ``own`` is how many labelled answers the champion gave itself, not as a shadow.
+    """
 
     champion: str
+    own: int
     offline: dict[str, float]
     periods: "Sequence[Period]"
     degradations: "Sequence[Degradation]"
@@ -54,8 +58,8 @@ class Performance(NamedTuple):
         """The finding in words."""
         found = [item for item in self.degradations if item.degraded == self.degraded]
         text = "; ".join(item.sentence for item in found)
-        nothing = "it has no labels yet"
-        if any(period.version == self.champion for period in self.periods):
+        nothing = "no answer of its own has a label yet"
+        if self.own:
             nothing = (
                 "evaluation promised no figure that its labels could fall short of"
             )
@@ -131,7 +135,7 @@ def assess(spec: ModelSpec) -> Performance | None:
         degradations = bound.degradations(y, answers, offline)
     tasks = live_tasks(plans, {*joined["version"]})
     return Performance(
-        champion, offline, by_day(joined, tasks), degradations, found.counts
+        champion, len(own), offline, by_day(joined, tasks), degradations, found.counts
     )
 
 

@@ -15,7 +15,7 @@ from ml_assets.ml.profile import (
     CategoryProfile,
     NumberProfile,
     Profile,
-    category_counts,
+    category_profile,
     category_text,
 )
 from ml_assets.ml.two_sample import Counts
@@ -157,7 +157,7 @@ def _binned(
         first,
         second,
         rows=(n, m),
-        missing=(reference.missing, counted.missing),
+        missing=measure.nearest_missing((n, m), reference.gaps, counted.gaps),
         test="ks",
         statistic=statistic,
         p_values=[p_value, _grouped_chi_squared(first, second)[1], *ends],
@@ -176,7 +176,8 @@ def category_drift(
     before: Counter[str] = Counter()
     for value, rows in reference.counts.items():
         before[category_text(value)] += rows
-    after = category_counts(column)
+    window = category_profile(column)
+    after = window.counts
     n, m = sum(before.values()), sum(after.values())
     pooled = {v: before.get(v, 0) + after.get(v, 0) for v in {*before, *after}}
     labels = sorted(pooled, key=lambda value: (-pooled[value], value))
@@ -196,7 +197,7 @@ def category_drift(
         known[~is_new] if n else np.zeros(1),
         second[~is_new] if n else np.zeros(1),
         rows=(n, m),
-        missing=(reference.missing, int(column.isna().sum())),
+        missing=measure.nearest_missing((n, m), reference.gaps, window.gaps),
         apart={UNSEEN: (single, unseen)},
         test="chi2",
         statistic=chi_squared[0],

@@ -26,11 +26,20 @@ class NumberProfile:
     the first and the last bin are open, and hold no row of the reference: whatever is
     below its smallest or above its largest value has a bin of its own. So has a value
     that many rows hold, so that its neighbours are not counted with it.
+
+    Of the ``missing`` rows, ``early`` stand before the first value: a column that was
+    added later has none until then.
     """
 
     edges: tuple[float, ...]
     counts: tuple[int, ...]
     missing: int
+    early: int = 0
+
+    @property
+    def gaps(self) -> tuple[int, int]:
+        """``missing`` and ``early``."""
+        return self.missing, self.early
 
     def count(self, values: NDArray[np.float64]) -> "NumberProfile":
         """The profile of other values in the same bins."""
@@ -39,10 +48,16 @@ class NumberProfile:
 
 @dataclass(frozen=True)
 class CategoryProfile:
-    """Rows of a categorical column by category."""
+    """Rows of a categorical column by category; ``early`` as of `NumberProfile`."""
 
     counts: dict[str, int]
     missing: int
+    early: int = 0
+
+    @property
+    def gaps(self) -> tuple[int, int]:
+        """``missing`` and ``early``."""
+        return self.missing, self.early
 
 
 @dataclass(frozen=True)
@@ -91,7 +106,9 @@ class Profile:
             rows=value["rows"],
             numbers={name: _number(item) for name, item in value["numbers"].items()},
             categories={
-                name: CategoryProfile(dict(item["counts"]), item["missing"])
+                name: CategoryProfile(
+                    dict(item["counts"]), item["missing"], item.get("early", 0)
+                )
                 for name, item in value["categories"].items()
             },
             probability=_probability(value["probability"]),
@@ -138,7 +155,7 @@ def profile(
             values = column.to_numpy(dtype=np.float64, na_value=np.nan)
             numbers[str(name)] = _counted(values, _edges(values, bins))
         else:
-            categories[str(name)] = _categories(column)
+            categories[str(name)] = category_profile(column)
     found = Predictions.of(predicted)
     return Profile(
         rows=len(frame),
@@ -148,8 +165,18 @@ def profile(
         positives=found.positives,
         alike=match_rates(frame),
         prediction=found.name,
-        labels=None if found.labels is None else _categories(pd.Series(found.labels)),
+        labels=(
+            None if found.labels is None else category_profile(pd.Series(found.labels))
+        ),
     )
+
+
+def category_profile(column: "pd.Series[Any]") -> CategoryProfile:
+    """The profile of a categorical column."""
+    counts = category_counts(column)
+    missing = column.isna().to_numpy()
+    counts = dict(sorted(counts.items()))
+    return CategoryProfile(counts, int(missing.sum()), _early_rows(missing))
 
 
 def category_counts(column: "pd.Series[Any]") -> dict[str, int]:
@@ -195,16 +222,13 @@ def _counted(values: NDArray[np.float64], edges: tuple[float, ...]) -> NumberPro
     missing = np.isnan(values)
     bins = np.searchsorted(np.asarray(edges), values[~missing], side="left")
     counts = np.bincount(bins, minlength=len(edges) + 1)
-    return NumberProfile(edges, tuple(map(int, counts)), int(missing.sum()))
-
-
-def _categories(column: "pd.Series[Any]") -> CategoryProfile:
-    counts = category_counts(column)
-    return CategoryProfile(dict(sorted(counts.items())), int(column.isna().sum()))
+    gaps = int(missing.sum()), _early_rows(missing)
+    return NumberProfile(edges, tuple(map(int, counts)), *gaps)
 
 
 def _number(item: Mapping[str, Any]) -> NumberProfile:
-    return NumberProfile(tuple(item["edges"]), tuple(item["counts"]), item["missing"])
+    edges, counts = tuple(item["edges"]), tuple(item["counts"])
+    return NumberProfile(edges, counts, item["missing"], item.get("early", 0))
 
 
 def _probability(value: Any) -> NumberProfile:
@@ -213,3 +237,14 @@ def _probability(value: Any) -> NumberProfile:
         return _number(value)
     edges = tuple(np.arange(1, len(value)) / len(value))
     return NumberProfile(edges, tuple(value), 0)
+
+
+def _early_rows(missing: NDArray[np.bool_]) -> int:
+    """How many missing rows stand before the first value; 0 where there is no value.
+
+    Examples
+    --------
+    >>> _early_rows(np.array([True, True, False, True]))
+    2
+    """
+    return 0 if missing.all() else int(missing.argmin())

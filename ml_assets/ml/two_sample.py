@@ -183,6 +183,39 @@ def proportion_test(
     return min(2 * min(at_most, at_least), 1.0)
 
 
+def nearest_missing(
+    known: tuple[int, int], reference: tuple[int, int], window: tuple[int, int]
+) -> tuple[int, int]:
+    """Missing rows of reference and window, of which early ones may not count.
+
+    A column that was added later is missing in every row before. How many of those are
+    in a sample says when it was drawn, and not that the column changed: where the
+    reference has some, both samples are taken with or without them, whichever shares
+    differ less surprisingly.
+
+    Parameters
+    ----------
+    known : tuple of int
+        Rows of reference and window that have a value.
+    reference, window : tuple of int
+        Rows without one, and how many of them stand before the first value.
+
+    Examples
+    --------
+    >>> nearest_missing((50, 200), (450, 449), (2, 0))
+    (1, 2)
+    """
+    pairs = [(reference[0], window[0])]
+    if reference[1]:
+        pairs.append((reference[0] - reference[1], window[0] - window[1]))
+    return max(pairs, key=lambda pair: _same_share(known, pair))
+
+
+def _same_share(known: tuple[int, int], missing: tuple[int, int]) -> float:
+    n, m = known[0] + missing[0], known[1] + missing[1]
+    return proportion_test(missing[0], n, missing[1], m)
+
+
 def holm(p_values: Sequence[float]) -> list[float]:
     """Holm's step-down adjustment of p-values, valid however dependent they are.
 

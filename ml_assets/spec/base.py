@@ -1,5 +1,6 @@
 """The base class of the models of a YAML, and errors that name a location in it."""
 
+import re
 import reprlib
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -15,6 +16,8 @@ from pydantic_core import (
 
 TEMPLATE = {"type": "string", "pattern": r"\{[{%]"}
 SHOWN = ("title", "description", "default")
+# What YAML calls a mapping.
+_DICTIONARY = re.compile(r"a valid dictionary( or instance of \w+)?")
 
 # Keys and positions of a list that lead to a value, as pydantic's ``loc``; and what is
 # wrong with that value.
@@ -82,9 +85,14 @@ def with_found(message: str, value: object) -> str:
     --------
     >>> with_found("Input should be less than 1", 1.5)
     'Input should be less than 1, found 1.5'
+    >>> with_found("Input should be a valid dictionary or instance of A", ["a"])
+    'Input should be a mapping, found a list'
     >>> with_found("Value error, must be team:NAME", "me")
     'must be team:NAME'
     """
-    if not message.startswith("Input should") or isinstance(value, Mapping | list):
+    if not message.startswith("Input should"):
         return message.removeprefix("Value error, ")
-    return f"{message}, found {reprlib.repr(value)}"
+    found = reprlib.repr(value)
+    if isinstance(value, Mapping | list):
+        found = "a mapping" if isinstance(value, Mapping) else "a list"
+    return f"{_DICTIONARY.sub('a mapping', message)}, found {found}"

@@ -169,7 +169,7 @@ def test_another_source_reaches_the_run(shared: Path) -> None:
         ("{type: csv", "neither YAML nor JSON"),
         ("{type: csv}", "source type 'csv' needs path"),
         ("{type: cvs}", "type"),
-        ("june.csv", "Input should be a valid dictionary"),
+        ("june.csv", "Input should be"),
     ],
 )
 def test_a_wrong_source_is_refused_before_anything_runs(

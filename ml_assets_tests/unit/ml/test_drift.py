@@ -454,3 +454,46 @@ def test_a_profile_without_counts_of_rows_alike_compares_all_rows():
     report = compare(Profile.from_dict(old), window)
 
     assert report.rows_counted == report.rows_window == 400
+
+
+def test_a_column_that_was_added_later_has_not_drifted():
+    rng = np.random.default_rng(5)
+    before = pd.DataFrame(
+        {
+            "price": rng.normal(10, 2, 2_000),
+            "paid": rng.choice(["card", "cash"], 2_000, p=[0.7, 0.3]),
+        }
+    )
+    before.loc[:1_800, ["price", "paid"]] = None
+    reference = profile(before, np.full(2_000, 0.5))
+    window = pd.DataFrame(
+        {
+            "price": rng.normal(10, 2, 500),
+            "paid": rng.choice(["card", "cash"], 500, p=[0.7, 0.3]),
+        }
+    )
+
+    assert compare(reference, window).sentence.startswith("none of 2 columns")
+    # Nor has a later table, in which fewer rows are of the time before.
+    whole = pd.concat([before, window], ignore_index=True)
+    assert compare(reference, whole).sentence.startswith("none of 2 columns")
+    # Its values and its missing rows are compared as those of any other.
+    window["price"] += 2
+    window.loc[rng.random(500) < 0.3, "paid"] = None
+    found = compare(reference, window)
+    assert {column.column for column in found.columns if column.drifted} == {
+        "price",
+        "paid",
+    }
+
+
+def test_a_table_that_is_sorted_by_a_column_has_not_drifted():
+    rng = np.random.default_rng(6)
+    values = rng.normal(0, 1, 3_000)
+    values[rng.random(3_000) < 0.4] = np.nan
+    before = pd.DataFrame({"last": np.sort(values)[::-1]})
+    after = pd.DataFrame({"last": rng.permutation(values)[:600]})
+
+    found = compare(profile(before, np.full(3_000, 0.5)), after)
+
+    assert not found.drifted
