@@ -24,7 +24,7 @@ COMMANDS = {
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
     "handoff": ("handoff", "Hold a port for servers that come and go."),
     "hold": ("hold:hold_command", "Keep a version from being deployed."),
-    "keys": ("keys", "Make the keys that sign plans and ledgers."),
+    "keys": ("keys", "Make the keys that sign, and the API keys of callers."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
     "lineage": ("lineage", "Show where an answer came from."),
     "migrate": ("migrate", "Bring state of an earlier release forward."),
@@ -76,6 +76,8 @@ def main() -> None:
                            kubernetes
       ML_ASSETS_SIGNING_KEY, ML_ASSETS_VERIFY_KEYS
                            keys of plans and ledgers; see `ml-assets keys --help`
+      ML_ASSETS_KEYS_FILE  file of the API keys that callers of the model server need
+      ML_ASSETS_API_KEY    API key that our own commands send to it
       MLFLOW_TRACKING_URI  model registry (default files in ML_ASSETS_HOME)
       NO_COLOR             any value: no colours on a terminal
     """

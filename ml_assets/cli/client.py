@@ -8,7 +8,8 @@ from urllib.parse import urlsplit
 
 import click
 
-from ml_assets.cli.output import Failed
+from ml_assets.cli.output import Failed, reporting_errors
+from ml_assets.core.api_key import credentials
 
 TIMEOUT_SECONDS = 60.0
 
@@ -22,6 +23,8 @@ class Answer(NamedTuple):
 
 class ServerClient:
     """Talks to the model server at `url` over one connection.
+
+    It sends the API key of ``ML_ASSETS_API_KEY``, if there is one.
 
     Raises
     ------
@@ -40,6 +43,8 @@ class ServerClient:
                 f"the server must be an address such as http://127.0.0.1:8080,"
                 f" found '{url}'"
             )
+        with reporting_errors(ValueError):
+            self._credentials = credentials()
         self.url = url.rstrip("/")
         self._base = parts.path.rstrip("/")
         self._connection = kinds[parts.scheme](
@@ -83,7 +88,9 @@ class ServerClient:
         return self._ask("POST", path, body)
 
     def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
-        headers = {"content-type": "application/json"} if body is not None else {}
+        headers = dict(self._credentials)
+        if body is not None:
+            headers["content-type"] = "application/json"
         try:
             response = self._response(method, path, body, headers)
             answer = Answer(response.status, json.loads(response.read()))

@@ -1,4 +1,4 @@
-"""``ml-assets keys``: pairs of keys that sign plans and ledgers, and verify them."""
+"""``ml-assets keys``: keys that sign plans and ledgers, and API keys of callers."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from ml_assets.cli import api_keys
 from ml_assets.cli.output import EXIT_CODES, Failed, reporting_errors
 
 if TYPE_CHECKING:
@@ -24,17 +25,27 @@ _to = click.option(
 
 @click.group("keys", epilog=EXIT_CODES)
 def command() -> None:
-    """Make the keys that sign what is decided.
+    """Make the keys that sign what is decided, and the API keys of callers.
 
-    Runs get the private key as ML_ASSETS_SIGNING_KEY. Model servers, the exporter and
-    auditors get the public ones as ML_ASSETS_VERIFY_KEYS: they verify with them and can
-    sign nothing. Each variable holds a PEM, or the path of a file with one.
+    `new` and `rotate` make the first. Runs get the private key as
+    ML_ASSETS_SIGNING_KEY. Model servers, the exporter and auditors get the public ones
+    as ML_ASSETS_VERIFY_KEYS: they verify with them and can sign nothing. Each variable
+    holds a PEM, or the path of a file with one.
+
+    `add`, `list` and `revoke` keep the API keys of the model server, in a file that it
+    follows as ML_ASSETS_KEYS_FILE. A caller sends its key with each request; our own
+    commands send that of ML_ASSETS_API_KEY.
 
     \b
     Examples:
       ml-assets keys new --to keys
       ml-assets keys rotate --to keys
+      ml-assets keys add web --models 'churn*' --routes predict,feedback
     """
+
+
+for _command in (api_keys.add, api_keys.show, api_keys.revoke):
+    command.add_command(_command)
 
 
 @command.command("new", epilog=EXIT_CODES)

@@ -18,6 +18,7 @@ HELP = {
     "cache": "Directory of plans and bundles that were served (default: HOME/cache).",
     "model": "The only model to serve (default: all).",
     "generation": "The only plan of that model to serve (default: the one active).",
+    "keys_file": "File of the API keys that callers need (default: none is needed).",
     "handoff": "Unix socket of the hand-off behind which requests are accepted too.",
     "workers": "Processes that share the port.",
     "hang_seconds": "A worker whose event loop does not run for so long is replaced.",

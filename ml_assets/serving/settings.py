@@ -42,6 +42,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     generation
         The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it
         active, past or tried; by default whichever is active.
+    keys_file
+        File of the API keys that callers need, followed while serving; by default there
+        is none, and whoever reaches the server is answered.
     handoff
         Unix socket of the hand-off whose connections the server accepts too; see
         `ml_assets.serving.process.handoff`.
@@ -83,6 +86,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     cache: str = ""
     model: str = ""
     generation: Pin = ""
+    keys_file: str = ""
     handoff: str = ""
     workers: Count = 1
     hang_seconds: Seconds = 30.0

@@ -17,6 +17,7 @@ EVERYTHING = {
     "serviceMonitor": {"enabled": True},
     "ingress": {"enabled": True, "host": "models.example.com"},
     "deployer": {"stepPods": True},
+    "modelServer": {"apiKeysSecret": "model-api-keys"},
     "traces": {"endpoint": "http://jaeger-collector.monitoring:4318"},
     "prometheusRule": {"enabled": True},
     "dashboards": {"enabled": True},

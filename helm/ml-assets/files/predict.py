@@ -1,6 +1,7 @@
 """Ask a model server for one prediction: the example row of its own description."""
 
 import json
+import os
 import sys
 import urllib.error
 import urllib.request
@@ -11,9 +12,11 @@ TIMEOUT_SECONDS = 10
 def ask(url, body=None):
     """The JSON answer to a GET, or to a POST of `body`."""
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(
-        url, data, headers={"content-type": "application/json"}
-    )
+    headers = {"content-type": "application/json"}
+    key = os.environ.get("ML_ASSETS_API_KEY")
+    if key:
+        headers["authorization"] = f"Bearer {key}"
+    request = urllib.request.Request(url, data, headers=headers)
     with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:
         return json.load(response)
 

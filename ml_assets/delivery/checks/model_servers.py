@@ -6,6 +6,7 @@ from typing import Any
 
 import requests
 
+from ml_assets.core.api_key import credentials
 from ml_assets.delivery.checks import CheckContext, CheckResult
 
 CONTRACT, LATENCY = "model_contract", "latency"
@@ -22,6 +23,7 @@ def check(context: CheckContext) -> list[CheckResult]:
     """Ask each model for predictions; a row is made from its columns."""
     slowest: dict[str, float] = {}
     with requests.Session() as session:
+        session.headers.update(credentials())
         for model, deployment in context.models.items():
             url = context.settings.models.format(model=model, deployment=deployment)
             try:

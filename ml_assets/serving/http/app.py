@@ -5,6 +5,8 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs
 
+from ml_assets.serving.access.callers import Caller
+from ml_assets.serving.http.admission import OPEN, Admission, model_in, right_of
 from ml_assets.serving.http.body import (
     SMALL_BYTES,
     BodyReader,
@@ -20,7 +22,7 @@ from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.router import ArmError
 from ml_assets.serving.requests.messages import Request, Response
-from ml_assets.serving.requests.problems import Problem, overloaded
+from ml_assets.serving.requests.problems import Problem, forbidden, overloaded
 from ml_assets.serving.settings import ServerSettings
 
 Scope = MutableMapping[str, Any]
@@ -40,6 +42,8 @@ class ModelServer:
         self.metrics = metrics
         self.state = ServedState({}, frozenset(), False, metrics)
         self.is_draining = False
+        # None: whoever reaches the server is answered.
+        self.admission: Admission | None = None
         self._ids = ids
         self.bodies = BodyReader(settings.max_body_bytes)
         self._unknown = metrics.series("unknown")
@@ -55,15 +59,24 @@ class ModelServer:
         headers = read_headers(scope["headers"])
         request_id = headers.request_id or self._ids.one()
         series = self._unknown
+        caller = None
         reservation = self.bodies.reservation()
         metrics.in_flight += 1
         try:
             if metrics.in_flight > self.settings.max_in_flight:
                 raise overloaded("too many requests are in flight")
-            route = self._route(scope, headers)
+            if self.admission is not None and scope["path"] not in OPEN:
+                path = scope["path"]
+                caller = self.admission.admit(
+                    headers.credential, right_of(path), model_in(path), started
+                )
+            route = self._route(scope, headers, caller)
             series = route.series
+            request = Request(
+                request_id, b"", started, headers.entity, scope["path"], caller
+            )
             response = await self._answer(
-                route, scope, headers, request_id, started, receive, reservation
+                route, scope, headers, request, receive, reservation
             )
             series = response.series or series
         except Problem as problem:
@@ -72,10 +85,10 @@ class ModelServer:
             reservation.release()
             return
         except Exception as error:
-            response, series = _failure(error, request_id, route, series)
+            response, series = _failure(error, request_id, route, series, caller)
         finally:
             metrics.in_flight -= 1
-        _count(response, series, perf_counter() - started)
+        _count(response, series, perf_counter() - started, caller)
         try:
             await send(
                 {
@@ -108,17 +121,23 @@ class ModelServer:
         """
         request_id = headers.request_id or self._ids.one()
         series = route.series
+        caller = None
         try:
             if self.metrics.in_flight >= self.settings.max_in_flight:
                 raise overloaded("too many requests are in flight")
+            if self.admission is not None:
+                model = route.model.name if route.model else None
+                caller = self.admission.admit(
+                    headers.credential, "predict", model, started
+                )
             require_json(headers.content_type)
             response = route.handler(Request(request_id, body, started, headers.entity))
             series = response.series or series
         except Problem as problem:
             response = _refusal(problem, request_id)
         except Exception as error:
-            response, series = _failure(error, request_id, route, series)
-        _count(response, series, perf_counter() - started)
+            response, series = _failure(error, request_id, route, series, caller)
+        _count(response, series, perf_counter() - started, caller)
         return response, request_id.encode()
 
     def close(self) -> None:
@@ -126,8 +145,10 @@ class ModelServer:
         self._slow.close()
         self._files.close()
 
-    def _route(self, scope: Scope, headers: Headers) -> Route:
+    def _route(self, scope: Scope, headers: Headers, caller: Caller | None) -> Route:
         state = self.state
+        if self.admission is not None and caller is not None:
+            state = self.admission.view(state, caller)
         path, method = scope["path"], scope["method"]
         route = state.routes.get(path)
         if route is None:
@@ -142,7 +163,10 @@ class ModelServer:
             )
         if path == "/invocations":
             require_json(headers.content_type)
-            return state.invocations(_named_model(scope, headers))
+            named = _named_model(scope, headers)
+            if caller is not None and named is not None and not caller.sees(named):
+                raise forbidden()
+            return state.invocations(named)
         return route
 
     async def _answer(
@@ -150,20 +174,20 @@ class ModelServer:
         route: Route,
         scope: Scope,
         headers: Headers,
-        request_id: str,
-        started: float,
+        request: Request,
         receive: Receive,
         reservation: Reservation,
     ) -> Response:
-        body = b""
         if route.method == "POST":
             require_json(headers.content_type)
             body = await self.bodies.read(
                 receive, headers.length, headers.encoding, reservation
             )
-        request = Request(request_id, body, started, headers.entity, scope["path"])
+            request = request._replace(body=body)
         model = route.model
-        if model is not None and not (model.is_fast and len(body) <= SMALL_BYTES):
+        if model is not None and not (
+            model.is_fast and len(request.body) <= SMALL_BYTES
+        ):
             return await self._slow.run(route.handler, request)
         if route.uses_files:
             return await self._files.run(route.handler, request)
@@ -184,10 +208,17 @@ class ModelServer:
 
 
 def _failure(
-    error: Exception, request_id: str, route: Route, series: Series
+    error: Exception,
+    request_id: str,
+    route: Route,
+    series: Series,
+    caller: Caller | None,
 ) -> tuple[Response, Series]:
     """The answer to a request that our own fault broke, and the arm's series."""
-    extra = {"fields": {"http.request.id": request_id}}
+    fields = {"http.request.id": request_id}
+    if caller is not None:
+        fields["user.id"] = caller.id
+    extra = {"fields": fields}
     logger.error("a request failed", exc_info=error.__cause__ or error, extra=extra)
     if isinstance(error, ArmError) and route.arms:
         series = route.arms.of(error.arm)
@@ -195,7 +226,12 @@ def _failure(
     return _refusal(Problem(500, "internal-error", detail), request_id), series
 
 
-def _count(response: Response, series: Series, seconds: float) -> None:
+def _count(
+    response: Response, series: Series, seconds: float, caller: Caller | None
+) -> None:
+    if caller is not None:
+        statuses, status = caller.statuses, response.status
+        statuses[status] = statuses.get(status, 0) + 1
     series.observe(response.status, seconds, response.rows)
     for other, rows in response.others:
         other.observe(response.status, seconds, rows)

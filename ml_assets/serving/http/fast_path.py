@@ -141,6 +141,10 @@ class FastPathProtocol(GuardedProtocol):
             return None
         if address == b"/invocations" and headers.model is not None:
             return None
+        # Whoever is not let in is refused before the body, and fills no cache.
+        admission = self.server_app.admission
+        if admission is not None and not admission.is_known(headers.credential):
+            return None
         keeps_alive = self.parser.should_keep_alive()
         head = RequestHead(address, self.headers, headers, keeps_alive)
         reservation = self.server_app.bodies.reservation()

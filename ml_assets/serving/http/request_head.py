@@ -9,6 +9,7 @@ from ml_assets.serving.requests.problems import Problem
 
 MODEL_HEADER = b"x-model"
 ENTITY_HEADER = b"x-entity"
+_CREDENTIALS = (b"authorization", b"x-api-key")
 MAX_HEADER_BYTES = 32 * 1024
 # Of each line: a colon, a blank, and the end of the line.
 _LINE_BYTES = 4
@@ -28,6 +29,7 @@ class Headers(NamedTuple):
     model: str | None
     entity: bytes | None
     encoding: bytes = b""
+    credential: bytes | None = None
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -37,8 +39,10 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     --------
     >>> read_headers([(b"content-encoding", b"GZIP"), (b"accept", b"*/*")]).encoding
     b'gzip'
+    >>> read_headers([(b"authorization", b"Bearer web.secret")]).credential
+    b'web.secret'
     """
-    request_id = model = entity = None
+    request_id = model = entity = credential = None
     content_type, length, encoding = b"", 0, b""
     for name, value in headers:
         if name == b"content-type":
@@ -54,7 +58,21 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         elif name == b"content-encoding":
             # Several lines are one list, of which no member is known.
             encoding = _encoding(encoding + b"," + value if encoding else value)
-    return Headers(request_id, content_type, length, model, entity, encoding)
+        elif name in _CREDENTIALS:
+            credential = _credential(name, value, credential)
+    return Headers(
+        request_id, content_type, length, model, entity, encoding, credential
+    )
+
+
+def _credential(name: bytes, value: bytes, before: bytes | None) -> bytes | None:
+    """The API key of a header; empty, which is no key, where two of them differ."""
+    if name == b"authorization":
+        scheme, _, value = value.partition(b" ")
+        if scheme.lower() != b"bearer":
+            return before
+    found = value.strip()
+    return found if before is None or before == found else b""
 
 
 def _encoding(value: bytes) -> bytes:

@@ -10,7 +10,7 @@ from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.router import ArmSeries, ServedModel
 from ml_assets.serving.openapi import docs_page
 from ml_assets.serving.openapi import document as openapi
-from ml_assets.serving.openapi.schemas import example
+from ml_assets.serving.openapi.description import describe
 from ml_assets.serving.protocols import feedback, lookup
 from ml_assets.serving.protocols import mlflow as mlflow_protocol
 from ml_assets.serving.protocols import native
@@ -21,7 +21,7 @@ from ml_assets.serving.requests.messages import (
     Response,
     json_response,
 )
-from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving.requests.problems import Problem, forbidden
 
 PREDICTIONS = "/predictions/"
 Answer = Callable[[ServedModel, ArmSeries, Request], Response]
@@ -96,6 +96,12 @@ class ServedState:
                 found.models = dict(sorted(found.models.items()))
         found._complete(missing, True)
         return found
+
+    def limited(self, sees: Callable[[str], bool]) -> "ServedState":
+        """This state for somebody who sees only some of its models, by their names."""
+        models = {name: model for name, model in self.models.items() if sees(name)}
+        missing = frozenset(filter(sees, self.missing))
+        return ServedState(models, missing, self.is_scanned, self._metrics, self._logs)
 
     def _add(self, model: ServedModel) -> None:
         """Make the routes of one model."""
@@ -221,7 +227,10 @@ class ServedState:
 
     def _feedback(self, request: Request) -> Response:
         payload = feedback.parse(request)
-        model = self.require(feedback.model_named(payload))
+        name = feedback.model_named(payload)
+        if request.caller is not None and not request.caller.sees(name):
+            raise forbidden()
+        model = self.require(name)
         if self._logs is None:
             raise self.no_plan("this server keeps no labels")
         log = self._logs.log_of(model.name)
@@ -235,7 +244,7 @@ class ServedState:
         if logs is None:
             raise Problem(404, "unknown-prediction", "this server keeps no predictions")
         id_ = request.path.removeprefix(PREDICTIONS)
-        return lookup.find(logs, self.models, id_)
+        return lookup.find(logs, self.models, id_, request.caller)
 
     def _openapi(self, _: Request) -> Response:
         return self._document(
@@ -249,47 +258,6 @@ class ServedState:
         if name not in self._documents:
             self._documents[name] = build()
         return self._documents[name]
-
-
-def describe(model: ServedModel) -> dict[str, object]:
-    """A model, its plan and its schema, for people and clients."""
-    live = model.live
-    signature = live.signature
-    samples = example(signature)
-    return {
-        "name": model.name,
-        "version": live.version,
-        "generation": model.plan.generation,
-        "experiment": model.plan.experiment,
-        "arms": [
-            {
-                "version": arm.version,
-                "mode": arm.mode,
-                "share": arm.share,
-                "runtime": arm.runtime.kind,
-            }
-            for arm in model.arms
-        ],
-        "target": signature.target,
-        "task": signature.task,
-        "classes": signature.labels,
-        "positive": signature.positive,
-        "negative": signature.negative,
-        "threshold": signature.threshold if signature.task == "binary" else None,
-        "columns": [
-            {
-                "name": column.name,
-                "kind": column.kind,
-                "nullable": column.nullable,
-                "categories": column.listed,
-                "open": column.open,
-                "optional": column.optional,
-                "ignored": column.ignored,
-                "example": samples.get(column.name),
-            }
-            for column in signature.columns
-        ],
-    }
 
 
 def _unreachable(_: Request) -> Response:

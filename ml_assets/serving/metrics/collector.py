@@ -66,6 +66,9 @@ class Metrics(Collector):
         How many rows wait for shadows.
     unshipped : callable
         What of each model's log is not in the storage yet.
+    callers : dict of str to dict of int to int
+        How many answers of each status a caller got. Its ids are those of the file of
+        keys, `anonymous`, and `unknown` for all others.
     """
 
     def __init__(self) -> None:
@@ -87,6 +90,7 @@ class Metrics(Collector):
         self.shadow_rows: Callable[[], int] = int
         self.unshipped: Callable[[], Mapping[str, Unshipped]] = dict
         self.spans_lost = 0
+        self.callers: dict[str, dict[int, int]] = {}
 
     def series(
         self, route: str, model: str = "", version: str = "", arm: str = ""
@@ -129,6 +133,7 @@ class Metrics(Collector):
         yield from self._of_plans()
         yield from self._of_log()
         yield from self._of_process()
+        yield from self._of_callers()
 
     def _all(self) -> Iterable[Series]:
         with self._lock:
@@ -213,6 +218,20 @@ class Metrics(Collector):
         yield CounterMetricFamily(
             "ml_assets_spans_lost", "Spans no collector took.", value=self.spans_lost
         )
+
+    def _of_callers(self) -> Iterator[Metric]:
+        """None where no keys are needed."""
+        if not self.callers:
+            return
+        counter = CounterMetricFamily(
+            "ml_assets_caller_requests",
+            "Answers given to a caller.",
+            labels=["caller", "status"],
+        )
+        for caller, statuses in sorted(self.callers.copy().items()):
+            for status, count in sorted(statuses.copy().items()):
+                counter.add_metric([caller, str(status)], count)
+        yield counter
 
     def _of_process(self) -> Iterator[Metric]:
         queues = GaugeMetricFamily(

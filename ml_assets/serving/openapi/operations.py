@@ -7,14 +7,18 @@ from ml_assets.serving.requests.entities import HEADER_PATTERN
 _JSON = "application/json"
 _REFUSALS = {
     "400": "The body is not JSON, or does not name one of several models.",
+    "401": "The caller has no valid API key, where the server asks for one.",
+    "403": "The caller's key does not allow this route or this model.",
     "404": "There is no such model, or no such prediction.",
     "405": "Another method is allowed here.",
     "408": "The request did not arrive in time.",
     "413": "The body is too large, or has too many rows.",
     "415": "The content type is not application/json.",
     "422": "The rows do not fit the model's columns.",
+    "429": "The caller asks more often than its key allows.",
     "503": "The server is overloaded, or has no version loaded.",
 }
+_ACCESS = ("401", "403", "429")
 
 
 def ref(name: str) -> dict[str, Any]:
@@ -26,7 +30,8 @@ def get(summary: str, operation: str, tag: str) -> dict[str, Any]:
     """An address that is read."""
     content = {_JSON: {"schema": {"type": "object"}}}
     responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
-    responses |= _refusals("405", "503")
+    is_open = operation in ("live", "ready")
+    responses |= _refusals("405", "503", *(() if is_open else _ACCESS))
     if operation == "prediction":
         responses |= _refusals("404")
     if operation == "ready":

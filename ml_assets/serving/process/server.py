@@ -35,6 +35,7 @@ from ml_assets.serving.models.plan_cache import PlanCache
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease
 from ml_assets.serving.models.shadow import ShadowQueue
+from ml_assets.serving.process.admitting import admitting, require_keys
 from ml_assets.serving.process.handoff_client import HandoffClient
 from ml_assets.serving.process.model_loading import ModelLoading
 from ml_assets.serving.process.plan_loader import PlanLoader
@@ -71,6 +72,7 @@ class Inherited(NamedTuple):
 def serve(settings: ServerSettings) -> int:
     """Serve until SIGTERM or SIGINT; the exit code, 0 after a clean stop."""
     logs.configure()
+    require_keys(settings)
     if settings.workers > 1:
         return supervise(settings)
     return serve_here(settings)
@@ -106,7 +108,7 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
     ids = PredictionIds()
     application, protocol = _application()
     app = application(settings, metrics, ids)
-    with _registered(home) as name:
+    with admitting(app), _registered(home) as name:
         logs = LogKeeper(settings, metrics, name)
         shadows = ShadowQueue(metrics, settings.max_shadow_rows)
         shadows.start()

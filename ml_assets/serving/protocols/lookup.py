@@ -7,6 +7,7 @@ import msgspec
 
 from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Signature
+from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.requests.messages import Response, json_response
@@ -15,9 +16,14 @@ from ml_assets.serving.tasks import answers_of
 
 
 def find(
-    logs: LogKeeper, served: Mapping[str, ServedModel], prediction_id: str
+    logs: LogKeeper,
+    served: Mapping[str, ServedModel],
+    prediction_id: str,
+    caller: Caller | None = None,
 ) -> Response:
     """The prediction, from this machine's segments or from the storage.
+
+    One of a model that the `caller` may not see is answered as if there was none.
 
     Raises
     ------
@@ -32,7 +38,7 @@ def find(
     except (ValueError, OverflowError):
         detail = "expected the id of a prediction, which is a UUID of version 7"
         raise Problem(404, "unknown-prediction", detail) from None
-    if logged is None:
+    if logged is None or (caller is not None and not caller.sees(logged.model)):
         detail = (
             "no log has this prediction: it was never made, is not sampled, is still"
             " on another machine, or has expired"

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.metrics.collector import Series
 
 JSON = b"application/json"
@@ -14,7 +15,7 @@ class Request(NamedTuple):
     """One HTTP request, with its body read.
 
     ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
-    names whom it is about.
+    names whom it is about, ``caller`` who asks, None where no key is needed.
     """
 
     request_id: str
@@ -22,6 +23,7 @@ class Request(NamedTuple):
     received: float = 0.0
     entity: bytes | None = None
     path: str = ""
+    caller: Caller | None = None
 
 
 class Response(NamedTuple):

@@ -14,6 +14,9 @@ TITLES = {
     "unknown-route": "There is nothing at this address",
     "unknown-model": "There is no such model",
     "unknown-prediction": "There is no such prediction",
+    "unknown-caller": "The caller is not known",
+    "forbidden": "The caller may not do this",
+    "too-many-requests": "The caller asks too often",
     "ambiguous-model": "The request must name a model",
     "method-not-allowed": "The method is not allowed here",
     "no-plan": "No version is loaded",
@@ -79,6 +82,12 @@ def invalid(errors: Sequence[FieldError]) -> Problem:
     more = len(errors) - 1
     suffix = f" (and {more} more)" if more else ""
     return Problem(422, "invalid-request", f"{errors[0]}{suffix}", errors)
+
+
+def forbidden() -> Problem:
+    """The refusal of a caller whose key does not name what it asks."""
+    detail = "the key of this caller does not allow this route or this model"
+    return Problem(403, "forbidden", detail)
 
 
 def overloaded(detail: str) -> Problem:

@@ -51,6 +51,40 @@ def test_a_pod_knows_its_generation_by_the_downward_api(container: Object) -> No
     assert path == "metadata.annotations['ml-assets.dev/generation']"
 
 
+def test_servers_follow_the_keys_of_a_secret_where_one_is_named() -> None:
+    values = {"modelServer": {"apiKeysSecret": "keys"}}
+    pod = pick(render(values), "Deployment", NAME)["spec"]["template"]["spec"]
+    (only,) = pod["containers"]
+    environment = {item["name"]: item.get("value") for item in only["env"]}
+    (mount,) = [item for item in only["volumeMounts"] if item["name"] == "api-keys"]
+    # A file that is mounted by itself is not followed by the kubelet.
+    assert "subPath" not in mount and mount["readOnly"]
+    assert environment["ML_ASSETS_KEYS_FILE"] == f"{mount['mountPath']}/keys.json"
+    (volume,) = [item for item in pod["volumes"] if item["name"] == "api-keys"]
+    assert volume["secret"]["secretName"] == "keys"
+    assert volume["secret"]["items"] == [{"key": "keys.json", "path": "keys.json"}]
+    assert pod["securityContext"]["fsGroup"]
+
+
+def test_without_keys_a_server_mounts_no_secret(container: Object) -> None:
+    assert "ML_ASSETS_KEYS_FILE" not in {item["name"] for item in container["env"]}
+
+
+def test_one_model_may_have_keys_of_its_own() -> None:
+    objects = render({"models": {"breast_cancer": {"apiKeysSecret": "own"}}})
+    volumes = [
+        [item.get("secret", {}).get("secretName") for item in pod.spec["volumes"]]
+        for pod in pods(objects)
+        if pod.owner.startswith("Deployment/ml-assets-")
+    ]
+    assert sum("own" in names for names in volumes) == 1
+    (test,) = pick(objects, "Pod", "ml-assets-test")["spec"]["containers"]
+    (sent,) = test["env"]
+    assert sent["name"] == "ML_ASSETS_API_KEY"
+    reference = {"name": "own", "key": "client-key", "optional": True}
+    assert sent["valueFrom"]["secretKeyRef"] == reference
+
+
 def test_a_stopping_pod_has_time_to_leave_the_service_and_to_finish(
     server: Object, container: Object
 ) -> None:

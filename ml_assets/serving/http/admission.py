@@ -1,0 +1,107 @@
+"""Lets callers in: who they are, what they may ask, and how often."""
+
+import math
+
+from ml_assets.serving.access.callers import Caller
+from ml_assets.serving.access.followed_keys import FollowedKeys
+from ml_assets.serving.access.keys import UNKNOWN
+from ml_assets.serving.http.served_state import PREDICTIONS, ServedState
+from ml_assets.serving.metrics.collector import Metrics
+from ml_assets.serving.requests.problems import Problem, forbidden
+
+# What tells nothing of any model, and is asked by what has no key.
+OPEN = frozenset(("/v2/health/live", "/v2/health/ready"))
+_MODELS = ("/models/", "/v2/models/")
+_CHALLENGE = [(b"www-authenticate", b'Bearer realm="ml-assets"')]
+
+
+class Admission:
+    """Refuses whoever the file of keys does not name, and what it does not allow."""
+
+    def __init__(self, keys: FollowedKeys, metrics: Metrics) -> None:
+        self._keys = keys
+        self._unknown = metrics.callers.setdefault(UNKNOWN, {})
+        self._state: ServedState | None = None
+        self._views: dict[tuple[str, ...], ServedState] = {}
+
+    def is_known(self, credential: bytes | None) -> bool:
+        """Whether a request with this key, or None, is not refused for it."""
+        return self._keys.callers.of(credential) is not None
+
+    def admit(
+        self, credential: bytes | None, right: str, model: str | None, now: float
+    ) -> Caller:
+        """Who sends this key, and may ask a route of this kind, of `model` if of one.
+
+        `now` is the `time.perf_counter`.
+
+        Raises
+        ------
+        Problem
+            401, the same for a key that is wrong, expired, revoked or missing; 403 if
+            it does not allow this, whether there is such a model or not; 429 if its
+            rate is used up.
+        """
+        caller = self._keys.callers.of(credential)
+        if caller is None:
+            self._unknown[401] = self._unknown.get(401, 0) + 1
+            detail = (
+                "expected a valid API key, as Authorization: Bearer KEY or"
+                " X-API-Key: KEY"
+            )
+            raise Problem(401, "unknown-caller", detail, headers=_CHALLENGE)
+        if not caller.may(right, model):
+            caller.count(403)
+            raise forbidden()
+        if caller.bucket is not None:
+            seconds = caller.bucket.wait(now)
+            if seconds:
+                caller.count(429)
+                raise _too_often(seconds)
+        return caller
+
+    def view(self, state: ServedState, caller: Caller) -> ServedState:
+        """The state as far as a caller sees its models: others are never named."""
+        if state is not self._state:
+            self._state, self._views = state, {}
+        globs = caller.globs
+        if globs not in self._views:
+            self._views[globs] = state.limited(caller.sees)
+        return self._views[globs]
+
+
+def _too_often(seconds: float) -> Problem:
+    after = b"%d" % math.ceil(seconds)
+    detail = "this caller asks more often than its key allows"
+    return Problem(429, "too-many-requests", detail, headers=[(b"retry-after", after)])
+
+
+def right_of(path: str) -> str:
+    """The kind of route that a path is.
+
+    Examples
+    --------
+    >>> [right_of(path) for path in ("/models/a/predict", "/models", "/feedback")]
+    ['predict', 'metadata', 'feedback']
+    """
+    if path == "/feedback":
+        return "feedback"
+    if path.startswith(PREDICTIONS):
+        return "lookup"
+    if path == "/invocations" or path.endswith(("/predict", "/infer")):
+        return "predict"
+    return "metadata"
+
+
+def model_in(path: str) -> str | None:
+    """The model that a path names; None where it names none.
+
+    Examples
+    --------
+    >>> model_in("/v2/models/churn/infer"), model_in("/models")
+    ('churn', None)
+    """
+    for prefix in _MODELS:
+        if path.startswith(prefix):
+            return path.removeprefix(prefix).partition("/")[0]
+    return None
