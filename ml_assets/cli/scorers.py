@@ -132,7 +132,7 @@ class ServerScorer:
 
 def _fields(scored: "Scored") -> Iterator[Iterable[Any]]:
     """What the fields of a prediction after its id are for each row."""
-    task, answers = scored.arm.task, scored.answers
+    task, answers = scored.task, scored.answers
     columns = task.columns(answers)
     if "probabilities" in columns:
         columns["probabilities"] = task.named(answers)

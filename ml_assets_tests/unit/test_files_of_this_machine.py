@@ -47,9 +47,10 @@ ALLOWED = {
         " lifecycle/migration/models.py lifecycle/migration/prediction_log.py"
     ),
     "what a person names, or asks for: data, keys, results, YAML": (
-        "cli/checks/models.py cli/keys.py cli/predict.py components/scaffolder.py"
-        " core/signing.py core/user_code.py ml/sources/files.py ml/sources/kaggle.py"
-        " ml/sources/payload.py ml/sources/runtime_sources.py spec/component_tree.py"
+        "cli/api_keys.py cli/checks/models.py cli/keys.py cli/predict.py"
+        " components/scaffolder.py core/api_key.py core/signing.py core/user_code.py"
+        " ml/sources/files.py ml/sources/kaggle.py ml/sources/payload.py"
+        " ml/sources/runtime_sources.py serving/access/keys.py spec/component_tree.py"
         " spec/introspection.py spec/model_file.py spec/user_code.py"
     ),
     "files that come with the package": (

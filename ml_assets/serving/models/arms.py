@@ -12,7 +12,7 @@ from ml_assets.serving.requests.decoder import RowDecoder
 from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.requests.values import converted
 from ml_assets.serving.runtime import Refused, Runtime
-from ml_assets.serving.tasks import answers_of
+from ml_assets.serving.tasks import Answers, answers_of, answers_of_rows
 from ml_assets.serving.tasks.protocol import json_texts
 
 _REFUSED = "expected values in the range of the model, found one beyond it"
@@ -39,7 +39,14 @@ class Scored(msgspec.Struct, gc=False):
     @property
     def labels(self) -> list[Label]:
         """The prediction for each row: its class, or the value."""
-        return self.arm.task.labels(self.answers)
+        return self.task.labels(self.answers)
+
+    @property
+    def task(self) -> Answers:
+        """What the answers are: each row's arm decides by its own threshold."""
+        if self.arms is None:
+            return self.arm.task
+        return answers_of_rows([arm.task for arm in self.arms])
 
     @property
     def texts(self) -> list[str]:

@@ -24,7 +24,7 @@ def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
     batch = read(model.live.decoder, loads(request.body))
     scored = model.answer(batch, request)
     arm = scored.only_arm
-    named = scored.arm.task.named(scored.answers)
+    named = scored.task.named(scored.answers)
     answer: dict[str, Any] = {
         "predictions": scored.labels,
         **({"probabilities": named} if named else {}),

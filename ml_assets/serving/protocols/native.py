@@ -30,7 +30,7 @@ def encode(scored: Scored) -> bytes:
     Written out, because building dictionaries for an encoder takes three times as long.
     No text needs escaping but the labels, and those are escaped once per plan.
     """
-    arm, arms, task = scored.only_arm, scored.arms, scored.arm.task
+    arm, arms, task = scored.only_arm, scored.arms, scored.task
     named = f'"{arm.version}","arm":"{arm.mode}"' if arm else 'null,"arm":null'
     head = (
         f'{{"model":"{scored.arm.model}","version":{named},'

@@ -179,7 +179,7 @@ def _all_outputs(arm: ServedArm, is_split: bool) -> list[Output]:
 
 def _outputs(scored: Scored) -> list[dict[str, Any]]:
     arm, arms = scored.arm, scored.arms
-    data = arm.task.columns(scored.answers) | {"prediction_id": scored.ids}
+    data = scored.task.columns(scored.answers) | {"prediction_id": scored.ids}
     if arms is not None:
         data["version"] = [own.version for own in arms]
         data["arm"] = [own.mode for own in arms]

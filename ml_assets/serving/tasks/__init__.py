@@ -1,12 +1,14 @@
 """What the answers of each task are: checked, labelled, encoded, logged, described."""
 
+from collections.abc import Sequence
+
 from ml_assets.records.plan import Signature, Task
-from ml_assets.serving.tasks.binary import BinaryAnswers
+from ml_assets.serving.tasks.binary import BinaryAnswers, RowwiseBinaryAnswers
 from ml_assets.serving.tasks.multiclass import MulticlassAnswers
 from ml_assets.serving.tasks.protocol import Answers, Output
 from ml_assets.serving.tasks.regression import RegressionAnswers
 
-__all__ = ["Answers", "Output", "answers_of"]
+__all__ = ["Answers", "Output", "answers_of", "answers_of_rows"]
 
 _KINDS: dict[Task, type[BinaryAnswers | MulticlassAnswers | RegressionAnswers]] = {
     "binary": BinaryAnswers,
@@ -18,3 +20,14 @@ _KINDS: dict[Task, type[BinaryAnswers | MulticlassAnswers | RegressionAnswers]] 
 def answers_of(signature: Signature) -> Answers:
     """The answers of a version with this signature."""
     return _KINDS[signature.task](signature)
+
+
+def answers_of_rows(rows: Sequence[Answers]) -> Answers:
+    """The answers of the versions that answered each row, which may decide otherwise.
+
+    Their task and its classes are the same.
+    """
+    binary = [row for row in rows if isinstance(row, BinaryAnswers)]
+    if len({row.threshold for row in binary}) > 1:
+        return RowwiseBinaryAnswers(binary)
+    return rows[0]

@@ -24,7 +24,7 @@ class BinaryAnswers:
 
     def __init__(self, signature: Signature) -> None:
         labels = Labels(signature.labels)
-        self._threshold = signature.threshold
+        self.threshold = signature.threshold
         self._labels, self._texts = labels.values, labels.texts
         self._find = labels.find
         self.outputs: tuple[Output, ...] = (
@@ -55,29 +55,29 @@ class BinaryAnswers:
 
     def labels(self, answers: list[float]) -> list[Label]:
         """The positive class above the threshold, else the negative one."""
-        labels, threshold = self._labels, self._threshold
-        return [labels[answer > threshold] for answer in answers]
+        labels = self._labels
+        return [labels[positive] for positive in self._decided(answers)]
 
     def members(self, answer: float) -> str:
         """``probability`` and ``label``."""
         return (
-            f'"probability":{answer!r},"label":{self._texts[answer > self._threshold]}'
+            f'"probability":{answer!r},"label":{self._texts[answer > self.threshold]}'
         )
 
     def parts(
         self, answers: list[float], texts: list[str], ends: str | list[str]
     ) -> Sequence[str | list[str]]:
         """``probability`` and ``label`` of several rows."""
-        threshold = self._threshold
+        decided = self._decided(answers)
         labels = [f',"label":{text}' for text in self._texts]
         if isinstance(ends, str):
             # The end of a row and the start of the next are one text: fewer to join.
             labels = [label + ends for label in labels]
-            tails = [labels[answer > threshold] for answer in answers]
+            tails = [labels[positive] for positive in decided]
         else:
             tails = [
-                labels[answer > threshold] + end
-                for answer, end in zip(answers, ends, strict=True)
+                labels[positive] + end
+                for positive, end in zip(decided, ends, strict=True)
             ]
         return '","probability":', texts, tails
 
@@ -92,15 +92,38 @@ class BinaryAnswers:
     def record(self, head: Head, answer: float, us: int) -> PredictionRecord:
         """One prediction."""
         return PredictionRecord(
-            *head, answer, self._labels[answer > self._threshold], us
+            *head, answer, self._labels[answer > self.threshold], us
         )
 
     def records(self, head: AnswerHead, answers: msgspec.Raw, us: int) -> AnswerRecord:
         """Several predictions."""
-        if self._threshold == HALF:
+        if self.threshold == HALF:
             return AnswerRecord(*head, answers, self._labels, us)
-        return DecidedRecord(*head, answers, self._labels, us, self._threshold)
+        return DecidedRecord(*head, answers, self._labels, us, self.threshold)
 
     def label(self, value: object) -> Label | None:
         """One of the two labels."""
         return self._find(value)
+
+    def _decided(self, answers: list[float]) -> list[bool]:
+        """Whether each row is of the positive class."""
+        threshold = self.threshold
+        return [answer > threshold for answer in answers]
+
+
+class RowwiseBinaryAnswers(BinaryAnswers):
+    """Answers of several versions, each of which decides by its own threshold.
+
+    Parameters
+    ----------
+    rows : sequence of BinaryAnswers
+        Those of the version that answered each row; the classes are the same.
+    """
+
+    def __init__(self, rows: Sequence[BinaryAnswers]) -> None:
+        vars(self).update(vars(rows[0]))
+        self._thresholds = [row.threshold for row in rows]
+
+    def _decided(self, answers: list[float]) -> list[bool]:
+        pairs = zip(answers, self._thresholds, strict=True)
+        return [answer > threshold for answer, threshold in pairs]

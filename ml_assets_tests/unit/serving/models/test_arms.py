@@ -189,6 +189,29 @@ def test_rows_go_to_the_arms_of_their_entities_and_keep_their_order(tmp_path):
         assert alone["version"] == alone["predictions"][0]["version"] == version
 
 
+def test_each_arm_decides_by_its_own_threshold(tmp_path):
+    kit = Kit(tmp_path, "split", Other(signature=strict(0.95)))
+    rows = [{**ROW, "age": index} for index in range(60)]
+    body = {"rows": rows, "entities": entities(60)}
+    predictions = kit.ask(body).json["predictions"]
+    assert {item["version"] for item in predictions} == {"a", "b"}
+    # The first arm needs one half; the second answers 0.9, which is not enough for it.
+    expected = {
+        item["id"]: item["version"] == "a" and item["probability"] > 0.5
+        for item in predictions
+    }
+    positive = SIGNATURE.positive
+    assert expected == {item["id"]: item["label"] == positive for item in predictions}
+    answer = kit.ask({"inputs": rows}, "/invocations").json
+    pairs = {*zip(answer["versions"], answer["predictions"], strict=True)}
+    assert {label for version, label in pairs if version == "b"} == {SIGNATURE.negative}
+    assert ("a", positive) in pairs
+
+
+def strict(threshold):
+    return msgspec.structs.replace(SIGNATURE, threshold=threshold)
+
+
 def test_without_an_entity_the_prediction_id_decides(tmp_path):
     kit = Kit(tmp_path, "split", Other())
     found = [kit.ask({"rows": [ROW]}).json["version"] for _ in range(200)]
