@@ -105,8 +105,9 @@ def test_keys_are_followed_by_every_worker_and_a_broken_file_changes_nothing(
 ):
     first = keys("add", "first", "--routes", "metadata", "--file", str(file))
     with Server(storage, "--keys-file", str(file), "--workers", "2") as server:
-        for _ in range(2):
-            server.logged("callers need an API key")
+        started = "callers need an API key"
+        while [line["message"] for line in server.seen].count(started) < 2:
+            server.wait_for(started)
         second = keys("add", "second", "--routes", "metadata", "--file", str(file))
         for _ in range(2):
             server.wait_for("API keys changed")
