@@ -3,12 +3,15 @@
 import os
 from pathlib import Path
 
-API_KEY, API_KEY_FILE = "ML_ASSETS_API_KEY", "ML_ASSETS_API_KEY_FILE"
+# Names of variables.
+API_KEY = "ML_ASSETS_API_KEY"  # pragma: allowlist secret
+API_KEY_FILE = "ML_ASSETS_API_KEY_FILE"
 
 
 def credentials() -> dict[str, str]:
-    """The header with the key of ``ML_ASSETS_API_KEY``, or of the file that
-    ``ML_ASSETS_API_KEY_FILE`` names; empty where neither is set.
+    """The header with the key that the environment names; empty where it names none.
+
+    ``ML_ASSETS_API_KEY`` is the key, and ``ML_ASSETS_API_KEY_FILE`` a file with it.
 
     Raises
     ------

@@ -21,6 +21,7 @@ from ml_assets.state.tables import MissingTableError, Tables
 if TYPE_CHECKING:
     from ml_assets.ml.tasks import Task
     from ml_assets.ml.training import Trained
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
 
 def request_signature(
@@ -106,12 +107,17 @@ def spared(trained: "Trained", signature: Signature) -> list[str]:
     found = []
     for position, column in enumerate(signature.columns):
         lacking = [*row[:position], [None], *row[position + 1 :]]
-        try:
-            runtime.predict_many(lacking)
-        except Exception:  # of the project's own code, whatever it raises
-            continue
-        found.append(column.name)
+        if _is_answered(runtime, lacking):
+            found.append(column.name)
     return found
+
+
+def _is_answered(runtime: "SklearnRuntime", columns: list[list[Any]]) -> bool:
+    try:
+        runtime.predict_many(columns)
+    except Exception:  # of the project's own code, whatever it raises
+        return False
+    return True
 
 
 def refused_by(model: str, record: VersionRecord) -> tuple[str, ...]:
