@@ -5,7 +5,7 @@ from pathlib import Path
 
 # Names of variables.
 API_KEY = "ML_ASSETS_API_KEY"  # pragma: allowlist secret
-API_KEY_FILE = "ML_ASSETS_API_KEY_FILE"
+API_KEY_FILE = "ML_ASSETS_API_KEY_FILE"  # pragma: allowlist secret
 
 
 def credentials() -> dict[str, str]:
