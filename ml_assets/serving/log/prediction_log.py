@@ -8,10 +8,11 @@ import errno
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
-from ml_assets.core.storage import Storage
+from ml_assets.core.storage import Storage, StorageUnavailableError
 from ml_assets.prediction_log import unshipped
 from ml_assets.serving.log.segments import LABELS, Kept, SegmentWriter
 from ml_assets.serving.log.shipping import adopt, directory_of, ship_all
@@ -27,6 +28,7 @@ REPORT_SECONDS, REPEAT_SECONDS = 5.0, 60.0
 RETRY_SECONDS = 5.0
 # A log that works again for so long has recovered; a disk at its brim comes and goes.
 CALM_SECONDS = 5.0
+T = TypeVar("T")
 
 
 class PredictionLog:
@@ -217,32 +219,55 @@ class LogKeeper:
 
     def _adopt(self) -> list[OSError]:
         logs = self.home / "log"
-        failures = []
-        for item in sorted(logs.iterdir()) if logs.is_dir() else []:
-            adopted = adopt(self.home, self.storage, item.name)
-            failures += adopted.failures
-            for name in adopted.names:
-                log("segment adopted", model=item.name, segment=name)
+        models = sorted(item.name for item in logs.iterdir()) if logs.is_dir() else []
+        failures = self._each(models, self._adopt_model)
         unshipped.forget(self.storage)
-        self._is_adopted = True
+        away = [item for item in failures if isinstance(item, StorageUnavailableError)]
+        self._is_adopted = not away
         return failures
+
+    def _adopt_model(self, model: str) -> list[OSError]:
+        adopted = adopt(self.home, self.storage, model)
+        for name in adopted.names:
+            log("segment adopted", model=model, segment=name)
+        return adopted.failures
 
     def _ship(self) -> list[OSError]:
         """Ship what has ended; of each model, the first reason why something waits."""
-        failures = []
+        failures = self._each(self._busy(), self._ship_model)
         try:
-            for item in self._busy():
-                item.predictions.retire()
-                item.labels.retire()
-                left = item.close_retired()
-                names, unshipped = ship_all(item.directory, self.storage)
-                shipped = self._metrics.shipped
-                shipped[item.model] = shipped.get(item.model, 0) + len(names)
-                failures += (left + unshipped)[:1]
-        finally:
-            # A storage may refuse segments, and take what says that they are not there.
             self._report()
+        except StorageUnavailableError as error:
+            failures = failures or [error]
         return failures
+
+    def _ship_model(self, item: PredictionLog) -> list[OSError]:
+        item.predictions.retire()
+        item.labels.retire()
+        left = item.close_retired()
+        names, waiting = ship_all(item.directory, self.storage)
+        shipped = self._metrics.shipped
+        shipped[item.model] = shipped.get(item.model, 0) + len(names)
+        return (left + waiting)[:1]
+
+    def _each(
+        self, items: Iterable[T], step: Callable[[T], list[OSError]]
+    ) -> list[OSError]:
+        """The failures of a step, none of which keeps another item back.
+
+        The storage may refuse what is of one model alone, so that the next is tried as
+        well, but not by a server that stops. That it is unavailable is one failure.
+        """
+        failures: list[OSError] = []
+        away: list[OSError] = []
+        for item in items:
+            try:
+                failures += step(item)
+            except StorageUnavailableError as error:
+                away.append(error)
+                if self._stop.is_set():
+                    break
+        return [*failures, *away[:1]]
 
     def _report(self) -> None:
         """Let the storage know what is on this disk alone, if that has changed."""

@@ -12,6 +12,8 @@ from ml_assets.serving.models.plan_cache import CachedPlan, PlanCache
 from ml_assets.serving.models.published_plans import PublishedPlan, PublishedPlans
 
 _READERS = 8
+# What a plan is read to be: unchanged where None, or why it cannot be read.
+Content = PublishedPlan | UntrustedPlanError | StorageUnavailableError | None
 
 
 class PlanReader:
@@ -119,20 +121,24 @@ class PlanReader:
             self._remember(model)
             if self._tags[model] != tag:
                 changed.append(model)
+        away = None
         for model, found in self._contents(changed):
-            if isinstance(found, UntrustedPlanError):
+            if isinstance(found, StorageUnavailableError):
+                away = found
+            elif isinstance(found, UntrustedPlanError):
                 self._fault(model, found)
                 self._tags[model] = tags[model]
             elif found is not None:
                 self._take(model, found, tags[model])
+        if away is not None:
+            # The storage may refuse the plan of one model; those of the others count.
+            raise away
 
-    def _contents(
-        self, models: list[str]
-    ) -> Iterable[tuple[str, PublishedPlan | UntrustedPlanError | None]]:
-        def get(model: str) -> PublishedPlan | UntrustedPlanError | None:
+    def _contents(self, models: list[str]) -> Iterable[tuple[str, Content]]:
+        def get(model: str) -> Content:
             try:
                 return self._plans.changed(model, None)
-            except UntrustedPlanError as error:
+            except (StorageUnavailableError, UntrustedPlanError) as error:
                 return error
 
         if len(models) < 2:

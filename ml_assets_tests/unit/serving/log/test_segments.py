@@ -248,6 +248,46 @@ def test_what_is_on_this_disk_alone_is_reported_until_it_is_shipped(tmp_path):
     assert not reported.exists()
 
 
+@pytest.mark.parametrize("left_by_the_dead", [False, True])
+def test_a_model_whose_segments_are_refused_keeps_no_other_back(
+    tmp_path, monkeypatch, left_by_the_dead
+):
+    monkeypatch.setattr(prediction_log, "RETRY_SECONDS", 0.01)
+    refused = tmp_path / "storage/segments/a"
+    refused.parent.mkdir(parents=True)
+    refused.write_text("no directory")
+    lease = ServerLease(tmp_path / "home", "me")
+    logs = keeper(tmp_path)
+    for model in ("a", "b"):
+        if left_by_the_dead:
+            orphan(tmp_path / "home", model=model)
+        else:
+            logs.log_of(model).append(b"1\n", 1)
+            logs.log_of(model).predictions.retire(at_once=True)
+    logs.start()
+    while not any((tmp_path / "storage").glob("segments/b/*.jsonl")):
+        time.sleep(0.01)
+    refused.unlink()
+    while not any((tmp_path / "storage").glob("segments/a/*.jsonl")):
+        time.sleep(0.01)
+    logs.close()
+    lease.release()
+    assert not list((tmp_path / "home").rglob("0*"))
+
+
+def test_segments_that_are_refused_are_reported(tmp_path):
+    refused = tmp_path / "storage/segments/a"
+    refused.parent.mkdir(parents=True)
+    refused.write_text("no directory")
+    logs = keeper(tmp_path)
+    logs.log_of("a").append(b"1\n", 1)
+    logs.log_of("a").predictions.retire(at_once=True)
+    (failure,) = logs._ship()
+    assert "segments/a/me-00000001.jsonl" in str(failure)
+    reported = (tmp_path / "storage/unshipped/me.json").read_bytes()
+    assert json.loads(reported) == {"a": ["me-00000001.jsonl"]}
+
+
 def test_what_is_lost_is_counted_and_logged_once_until_it_works_again(
     tmp_path, caplog, monkeypatch
 ):

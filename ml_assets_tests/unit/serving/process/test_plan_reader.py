@@ -1,10 +1,11 @@
 """Which plan a server ought to serve, with a storage that comes and goes."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ml_assets.core.storage import Storage
+from ml_assets.core.storage import Storage, StorageUnavailableError
 from ml_assets.records.plan import ServingPlan, pin_of
 from ml_assets.serving.models.plan_cache import PlanCache
 from ml_assets.serving.models.published_plans import PublishedPlans
@@ -117,6 +118,27 @@ def test_a_plan_that_cannot_be_read_is_a_fault_of_its_model_alone(site: Site) ->
     site.plans.storage.remove(["plans/telco/active.json"])
     site.plans.publish(plan(1, model="telco"))
     assert len(site.serve(reader)) == 2 and reader.faults == {}
+
+
+def test_a_plan_that_the_storage_refuses_keeps_no_other_back(
+    site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changed = PublishedPlans.changed
+
+    def refusing(plans: PublishedPlans, model: str, tag: str | None) -> Any:
+        if model == "churn":
+            raise StorageUnavailableError("the storage does not answer for churn")
+        return changed(plans, model, tag)
+
+    reader = site.start()
+    for model in ("alpha", "churn", "telco"):
+        site.plans.publish(plan(1, model=model))
+    with monkeypatch.context() as patch:
+        patch.setattr(PublishedPlans, "changed", refusing)
+        assert {*site.serve(reader)} == {"alpha", "telco"}
+        assert not reader.is_reachable
+    assert {*site.serve(reader)} == {"alpha", "churn", "telco"}
+    assert reader.is_reachable
 
 
 def test_a_damaged_cache_is_passed_over(site: Site) -> None:
