@@ -200,8 +200,9 @@ def source_digests(paths: Iterable[str]) -> dict[str, str]:
         It covers the names and the contents of all Python files of a package; one that
         is not trusted, or not installed, has none.
     """
-    trusted = trusted_packages()
     pending = [path.partition(".")[0] for path in paths]
+    # Most models name none, and then no setting is read.
+    trusted = trusted_packages() if pending else ()
     found: dict[str, str] = {}
     while pending:
         package = pending.pop()

@@ -13,12 +13,7 @@ from ml_assets.ml.gate_figures import GateFigures as GateFigures
 from ml_assets.ml.intervals import lower_bound, upper_bound
 from ml_assets.records.signature import summary
 from ml_assets.spec.gate import GateSpec
-from ml_assets.spec.metrics import (
-    in_words,
-    is_better,
-    lower_is_better,
-    metrics_of,
-)
+from ml_assets.spec.metrics import in_words, is_better, lower_is_better, metrics_of
 
 # The one clause that somebody may overrule, who knows the callers.
 INTERFACE = "interface"

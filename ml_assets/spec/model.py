@@ -7,11 +7,7 @@ from typing import Any, ClassVar
 from pydantic import Field, field_validator, model_validator
 
 from ml_assets.spec import user_code, validators
-from ml_assets.spec.base import (
-    BaseSpec,
-    Fault,
-    raise_faults,
-)
+from ml_assets.spec.base import BaseSpec, Fault, raise_faults
 from ml_assets.spec.columns import (
     KINDS,
     ColumnKind,
@@ -147,8 +143,7 @@ class ModelSpec(BaseSpec):
 
     @model_validator(mode="after")
     def _keys_fit(self) -> "ModelSpec":
-        faults = *self._misfits(), *column_faults(self), *decision_faults(self)
-        raise_faults(faults)
+        raise_faults((*self._misfits(), *column_faults(self), *decision_faults(self)))
         # Who reads the features need not know in which way a kind was given.
         object.__setattr__(self, "features", self.features.with_kinds(self.columns))
         return self

@@ -65,11 +65,6 @@ class Binary:
         """The negative class, then the positive one."""
         return self.negative, self.positive
 
-    @property
-    def loss_name(self) -> str:
-        """``cost`` or, without costs, ``error``."""
-        return "cost" if self.costs else "error"
-
     def with_rows(self, rows: pd.DataFrame) -> "Binary":
         """The same with the amounts of some rows, which their costs depend on."""
         if self.costs is None:
@@ -95,8 +90,8 @@ class Binary:
         from ml_assets.ml.sequential.losses import Scale
 
         if self.costs is None:
-            return Scale(self.loss_name)
-        return Scale(self.loss_name, self.costs.largest, self.needs_rows)
+            return Scale("error")
+        return Scale("cost", self.costs.largest, self.needs_rows)
 
     @property
     def needs_rows(self) -> bool:

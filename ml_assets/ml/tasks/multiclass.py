@@ -72,16 +72,11 @@ class Multiclass:
         return np.asarray(answers.argmax(axis=1), dtype=np.int64)
 
     @property
-    def loss_name(self) -> str:
-        """A wrong decision."""
-        return "error"
-
-    @property
     def scale(self) -> "Scale":
         """Right or wrong."""
         from ml_assets.ml.sequential.losses import Scale
 
-        return Scale(self.loss_name)
+        return Scale("error")
 
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
         """1 where the decision is wrong."""

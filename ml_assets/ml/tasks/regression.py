@@ -92,16 +92,11 @@ class Regression:
         return answers
 
     @property
-    def loss_name(self) -> str:
-        """The distance to what turned out."""
-        return "absolute error"
-
-    @property
     def scale(self) -> "Scale":
         """Absolute error, clipped at the bound."""
         from ml_assets.ml.sequential.losses import Scale
 
-        return Scale(self.loss_name, self.bound, clipped=True)
+        return Scale("absolute error", self.bound, clipped=True)
 
     def losses(self, y: Outcomes, answers: Floats) -> Floats:
         """Absolute error, scaled and clipped by the bound."""
@@ -111,7 +106,7 @@ class Regression:
         """The task with the bound of the profile."""
         if BOUND not in profile:
             raise LookupError(
-                f"the reference profile has no {BOUND}, the {self.loss_name} above"
+                f"the reference profile has no {BOUND}, the absolute error above"
                 " which all count alike; the job that deploys makes the profile"
             )
         return replace(self, bound=float(profile[BOUND]))

@@ -110,10 +110,6 @@ class Task(Protocol):
         """The decision on each row, in the encoding of the target."""
 
     @property
-    def loss_name(self) -> str:
-        """What `losses` are, such as ``error``; it follows "mean" in a sentence."""
-
-    @property
     def needs_rows(self) -> bool:
         """Whether `losses` and `live` need what `with_rows` takes of the rows."""
 

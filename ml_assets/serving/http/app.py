@@ -230,8 +230,7 @@ def _count(
     response: Response, series: Series, seconds: float, caller: Caller | None
 ) -> None:
     if caller is not None:
-        statuses, status = caller.statuses, response.status
-        statuses[status] = statuses.get(status, 0) + 1
+        caller.count(response.status)
     series.observe(response.status, seconds, response.rows)
     for other, rows in response.others:
         other.observe(response.status, seconds, rows)

@@ -98,7 +98,9 @@ class ServedState:
         return found
 
     def limited(self, sees: Callable[[str], bool]) -> "ServedState":
-        """This state for somebody who sees only some of its models, by their names."""
+        """This state for somebody who sees some of its models, by their names."""
+        if all(map(sees, (*self.models, *self.missing))):
+            return self
         models = {name: model for name, model in self.models.items() if sees(name)}
         missing = frozenset(filter(sees, self.missing))
         return ServedState(models, missing, self.is_scanned, self._metrics, self._logs)

@@ -88,7 +88,7 @@ def test_losses_are_shares_of_the_largest_possible_cost() -> None:
         5 / 400,
         0,
     ]
-    assert (FRAUD.loss_name, Binary("no", "yes").loss_name) == ("cost", "error")
+    assert (FRAUD.scale.name, Binary("no", "yes").scale.name) == ("cost", "error")
 
 
 def test_expected_cost_is_beside_that_of_the_best_constant_decision() -> None:
