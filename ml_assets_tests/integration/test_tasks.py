@@ -10,27 +10,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from ml_assets.components import TabularClassifier, TabularRegressor
+from ml_assets.components import TabularClassifier
 from ml_assets.spec import model_file
 from ml_assets.state.bundles import signature_of_version
 from ml_assets.state.plans import Plans
 from ml_assets.state.versions import PROFILE, Versions
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.cli import invoke
-from ml_assets_tests.kits.tasks import DIABETES, PLOTS, WINE
+from ml_assets_tests.kits.tasks import DIABETES, PLOTS, WINE, spec_in
 
 pytestmark = pytest.mark.slow
 
 Run = Callable[..., dg.ExecuteInProcessResult]
-
-
-def spec_in(tmp_path: Path, text: str) -> Any:
-    file = tmp_path / "defs.yaml"
-    file.write_text(text, encoding="utf-8")
-    (document,) = model_file.read(file)
-    kind = TabularRegressor if document.kind == "regression" else TabularClassifier
-    assert model_file.problems(document) == []
-    return kind.model_validate(document.attributes)
 
 
 @pytest.mark.parametrize("text", [WINE, DIABETES], ids=["multiclass", "regression"])
@@ -212,7 +203,7 @@ def test_a_version_with_costs_is_judged_by_them_and_decides_at_its_threshold(
 
 def test_a_decision_is_of_two_classes(run_job: Run, home: Path, tmp_path: Path) -> None:
     spec = spec_in(tmp_path, WINE + "  decision: {threshold: 0.3}\n")
-    done = run_job(spec, "train", raise_on_error=False)
+    done = run_job(spec, "train")
     assert not done.success
     expected = "decision is of a target with two values, and 'target' is multiclass"
     assert expected in failure_of(done)

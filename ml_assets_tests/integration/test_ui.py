@@ -179,15 +179,18 @@ def test_a_fresh_model_is_materialized_by_a_click_and_its_sensor_deploys_it(
 
 
 LOCATION = """
+from pathlib import Path
+
 import dagster as dg
 
 from ml_assets_tests.conftest import definitions_of
-from ml_assets_tests.kits.tasks import specs
+from ml_assets_tests.kits.tasks import DIABETES, WINE, spec_in
 
 
 @dg.definitions
 def defs():
-    return definitions_of(*specs())
+    home = Path(__file__).parent
+    return definitions_of(*(spec_in(home, text) for text in (WINE, DIABETES)))
 """
 
 

@@ -1,10 +1,10 @@
 """A model of several classes and one of a number, on data of scikit-learn."""
 
+from pathlib import Path
 from typing import Any
 
-import yaml
-
 from ml_assets.components import TabularClassifier, TabularRegressor
+from ml_assets.spec import model_file
 
 WINE = """
 type: ml_assets.components.TabularClassifier
@@ -30,9 +30,11 @@ PLOTS = {
 }
 
 
-def specs() -> list[Any]:
-    """Both, as their components read them."""
-    kinds = (TabularClassifier, WINE), (TabularRegressor, DIABETES)
-    return [
-        kind.model_validate(yaml.safe_load(text)["attributes"]) for kind, text in kinds
-    ]
+def spec_in(directory: Path, text: str) -> Any:
+    """The model of a YAML, in which nothing is wrong."""
+    file = directory / "defs.yaml"
+    file.write_text(text, encoding="utf-8")
+    (document,) = model_file.read(file)
+    kind = TabularRegressor if document.kind == "regression" else TabularClassifier
+    assert model_file.problems(document) == []
+    return kind.model_validate(document.attributes)
