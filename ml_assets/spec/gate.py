@@ -10,7 +10,10 @@ from ml_assets.spec.expectations import did_you_mean
 from ml_assets.spec.metrics import METRICS, Kind, Measure, lower_is_better, metrics_of
 
 # As the schema says it: an import path, a template of Dagster, or one of the names.
-_ANY_METRIC: dict[str, Any] = {"if": {"pattern": r"\.|\{[{%]"}, "else": {"enum": [*METRICS]}}
+_ANY_METRIC: dict[str, Any] = {
+    "if": {"pattern": r"\.|\{[{%]"},
+    "else": {"enum": [*METRICS]},
+}
 
 
 class GateSpec(BaseSpec):
@@ -116,7 +119,8 @@ class GateSpec(BaseSpec):
             yield (
                 ("threshold" if has_threshold else "metric",),
                 f"expected one limit of {self.metric}, which says what is better, such"
-                f" as {{metric: {self.metric}, above: 100}}, or below: 100; found {found}",
+                f" as {{metric: {self.metric}, above: 100}}, or below: 100; found"
+                f" {found}",
             )
         if self.confidence is not None:
             yield (
