@@ -17,6 +17,7 @@ from ml_assets.spec.columns import (
 from ml_assets.spec.cron import cron_fault
 from ml_assets.spec.decision import DecisionSpec, decision_faults
 from ml_assets.spec.estimator import DEFAULT_TYPES, EstimatorSpec, SearchSpec
+from ml_assets.spec.expectations import did_you_mean
 from ml_assets.spec.features import FeaturesSpec
 from ml_assets.spec.gate import GateSpec
 from ml_assets.spec.metrics import Kind
@@ -176,6 +177,14 @@ class ModelSpec(BaseSpec):
         yield from self._group_misfits()
         for at, message in user_code.metric_faults(self.metrics):
             yield ("metrics", *at), message
+        own = self.gate.own_metric
+        if own is not None and own not in self.metrics:
+            yield (
+                ("gate", "metric"),
+                f"expected a function that the key `metrics` has, found '{own}'"
+                f"{did_you_mean(own, self.metrics)}; it has"
+                f" {', '.join(self.metrics) or 'none'}",
+            )
         if self.search:
             found = validators.search_faults(self.estimator.type, self.search.params)
             for at, message in found:

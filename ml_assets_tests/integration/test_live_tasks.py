@@ -274,6 +274,8 @@ def test_a_model_lives_from_its_yaml_to_a_rollback(
         ]
         assert feed_back(server, name, labels) == 202
         assert server.stop() == 0
+    moved_as_read = read.assign(**{own["shift"]: read[own["shift"]] + by})
+    assert_answers(predictions, spec, second, moved_as_read)
     done = run(spec, "monitor")
     passed, sentence = check_of(done, "drift")
     assert not passed and own["shift"] in sentence

@@ -153,6 +153,10 @@ class Regression:
 
         return {BOUND: self.bound, **offline_loss(self.losses(y, answers))}
 
+    def constants(self, training: Outcomes) -> Floats:
+        """The mean and the median."""
+        return np.array([training.mean(), np.median(training)])
+
     def evaluate(
         self,
         y: Outcomes,

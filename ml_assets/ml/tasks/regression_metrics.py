@@ -11,7 +11,7 @@ from scipy import stats
 from ml_assets.ml.slices import groups_of
 from ml_assets.ml.tasks.significance import lower_losses
 from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes, check_lengths
-from ml_assets.spec.metrics import is_better
+from ml_assets.spec.metrics import is_better, lower_is_better
 
 METRICS = ("r2", "mae", "rmse", "median_ae", "mape", "pinball", "mean_error")
 # A target nearer to zero than this share of the largest one has no relative error.
@@ -161,7 +161,8 @@ def _mape(y: Outcomes, error: Floats) -> float:
 
 
 def _better(name: str, one: float, other: float) -> float:
-    return other if math.isnan(one) or is_better(name, other, one) else one
+    is_other = math.isnan(one) or is_better(other, one, lower_is_better(name))
+    return other if is_other else one
 
 
 def _chance(
