@@ -51,6 +51,7 @@ attributes:
   source: {type: sklearn, dataset: diabetes}
   target: target
   estimator: ESTIMATOR
+  interval: 0.9
   gate: {metric: mae, below: 70, beat_champion: false}
   serving: {strategy: shadow, minimum_requests: 20}
 """
@@ -112,7 +113,7 @@ OWN: dict[str, dict[str, Any]] = {
         "shift": "alcohol",
     },
     "diabetes": {
-        "figures": ["mae", "rmse", "r2"],
+        "figures": ["mae", "rmse", "r2", "coverage"],
         "refused": "many",
         "decision": "mean absolute error clipped at",
         "live": ", clipped at 182, over",
