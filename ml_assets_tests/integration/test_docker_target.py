@@ -14,7 +14,7 @@ import pytest
 
 from ml_assets.core.files import write_bytes
 from ml_assets.records.plan import Arm, pin_of
-from ml_assets.state.plans import Plans
+from ml_assets.state.plans import Plans, publish
 from ml_assets.targets import RolloutError
 from ml_assets_tests.kits.docker import Container, build, docker, missing_engine
 from ml_assets_tests.kits.docker_stack import MODEL, Stack
@@ -198,6 +198,8 @@ def test_a_deployer_that_is_killed_anywhere_is_finished_by_the_next(
             deployer.wait()
             outcomes[name] = Plans().current(MODEL) == wanted
             with stack.target.lock(MODEL):
+                # As the next deployer does: the other may have died before this.
+                publish(MODEL)
                 apply(stack.target, wanted)
             assert stack.servers() == [(number, "running")]
 

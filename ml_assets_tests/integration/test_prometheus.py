@@ -204,7 +204,8 @@ def test_the_catalogue_has_every_metric_of_a_server_and_no_other(
     names = set(re.findall(r"^# TYPE (ml_assets_\w+)", text, re.MULTILINE))
     section = CATALOGUE.partition("## The model server")[2].partition("\n## ")[0]
     listed = set(re.findall(r"^\| `(ml_assets_\w+)`", section, re.MULTILINE))
-    assert names == listed
+    # One is there where a file names API keys, which this server was not given.
+    assert names == listed - {"ml_assets_caller_requests_total"}
 
 
 def test_the_pictures_of_the_documentation_are_drawn_from_it(
