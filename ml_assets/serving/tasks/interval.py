@@ -1,6 +1,7 @@
 """Numbers with a prediction interval: ``lower`` and ``upper`` beside the value."""
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any
 
 import numpy as np
@@ -29,13 +30,15 @@ class IntervalAnswers(RegressionAnswers):
 
     def checked_one(self, answer: float) -> float:
         """The value of one row."""
-        super().checked_one(abs(answer) + self.half_width)
+        if not isfinite(abs(answer) + self.half_width):
+            raise ArithmeticError("the version gave no finite interval")
         return answer
 
     def checked(self, answers: NDArray[np.float64]) -> list[float]:
         """The values of several rows."""
-        super().checked(np.abs(answers) + self.half_width)
-        found: list[float] = answers.tolist()
+        found = super().checked(answers)
+        if not isfinite(max(map(abs, found)) + self.half_width):
+            raise ArithmeticError("the version gave no finite interval")
         return found
 
     def members(self, answer: float) -> str:

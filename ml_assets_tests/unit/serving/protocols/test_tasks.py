@@ -210,13 +210,10 @@ def test_rows_of_a_version_without_an_interval_have_none(tmp_path, pair):
     assert [item["name"] for item in outputs] == [
         "value", "prediction_id", "version", "arm",
     ]  # fmt: skip
-    schema = kit.ask("/openapi.json").json["components"]["schemas"]
-    (answer,) = (
-        item["properties"]["predictions"]["items"]
-        for item in schema.values()
-        if "predictions" in item.get("properties", {})
-        and item["properties"]["predictions"].get("items", {}).get("properties")
-    )
+    paths = kit.ask("/openapi.json").json["paths"]
+    content = paths["/models/m/predict"]["post"]["responses"]["200"]["content"]
+    predictions = content["application/json"]["schema"]["properties"]["predictions"]
+    answer = predictions["items"]
     assert {"lower", "upper"} <= answer["properties"].keys()
     assert not {"lower", "upper"} & {*answer["required"]}
 
