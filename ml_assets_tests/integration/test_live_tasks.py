@@ -275,6 +275,8 @@ def test_a_model_lives_from_its_yaml_to_a_rollback(
     assert shown["joined"] == len(ids)
     main = own["figures"][0]
     assert {*own["figures"], f"offline_{main}", f"plot_{main}"} <= shown.keys()
+    if name == "diabetes":
+        assert shown["expected_coverage"] == 0.9 and 0.5 < shown["coverage"] <= 1
     whole = [p for p in assess(spec).periods if p.day is None]  # type: ignore
     assert [(p.version, p.n) for p in whole] == [(first, len(ids)), (second, len(ids))]
     decided = [item.get("label", item.get("value")) for item in predictions]

@@ -166,6 +166,18 @@ def test_intervals_of_few_rows_are_held_against_nothing() -> None:
     assert few.degradations(*live(few, 0.5), {}) == []
 
 
+@pytest.mark.parametrize("answer", [0.0, np.nan], ids=["numbers", "a missing answer"])
+def test_the_plot_of_predictions_has_the_band(answer: float) -> None:
+    y, values = live(TASK, 0.9, rows=50)
+    values[0] = answer
+    found = TASK.evaluate(y, values)
+    with_band = TASK.plots(y, values, found, [])["predicted"]
+    plain = Regression()
+    without = plain.plots(y, values, plain.evaluate(y, values), [])["predicted"]
+    assert with_band.startswith(b"\x89PNG") and with_band != without
+    assert np.isnan(found.metrics["coverage"]) == np.isnan(answer)
+
+
 def test_without_an_interval_nothing_of_it_is_reported() -> None:
     task = Regression()
     y, values = live(task, 0.5)
