@@ -146,7 +146,7 @@ def coverage_degraded(
     >>> coverage_degraded(rng.random(3_000) < 0.9, 0.89).degraded
     False
     >>> coverage_degraded(rng.random(3_000) < 0.8, 0.89).sentence
-    'live coverage 0.8007 over 3,000 labels is below 0.8700'
+    'live coverage 0.7967 over 3,000 labels is below 0.8700'
     """
     flags = np.asarray(inside, dtype=np.float64)
     return _degraded("coverage", flags, expected_low - margin, alpha / 2)
