@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # What of the YAML changes a trained version; data has a hash of its own.
 TRAINED_BY = (
     "name", "task", "target", "positive", "classes", "features", "estimator", "search",
-    "split", "decision",
+    "split", "decision", "interval",
 )  # fmt: skip
 PROBE_ROWS = 32
 

@@ -85,6 +85,13 @@ class ModelSpec(BaseSpec):
     decision: DecisionSpec | None = Field(
         None, description="of two classes: when a row is positive, and what errors cost"
     )
+    interval: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="of a regressor: the share of rows that are to be inside of the"
+        " interval beside each value",
+    )
     metrics: list[str] = Field(
         default_factory=list,
         description="import paths of functions of trusted packages: outcomes and"
@@ -204,7 +211,9 @@ class ModelSpec(BaseSpec):
             for key in ("positive", "classes", "decision"):
                 if getattr(self, key) is not None:
                     yield (key,), "is of a target with classes; a regressor has none"
-        elif self.classes is not None:
+        elif self.interval is not None:
+            yield ("interval",), "is of a regressor; classes have probabilities"
+        if self.classes is not None and self.task != "regression":
             if self.positive is not None:
                 yield ("classes",), "positive stands there, too, which is of two values"
             elif len({*map(str, self.classes)}) < max(len(self.classes), 3):

@@ -6,7 +6,7 @@ import msgspec
 
 import ml_assets
 from ml_assets.records.plan import Column, Kind
-from ml_assets.serving.models.arms import Scored, ServedArm
+from ml_assets.serving.models.arms import Scored
 from ml_assets.serving.models.router import ArmSeries, ServedModel
 from ml_assets.serving.requests.batch import Batch
 from ml_assets.serving.requests.decoder import RowDecoder, require_object
@@ -14,7 +14,7 @@ from ml_assets.serving.requests.messages import Request, Response
 from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.validation import loads, shown
 from ml_assets.serving.requests.values import found, is_text
-from ml_assets.serving.tasks import Output
+from ml_assets.serving.tasks import Answers, Output
 
 _INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
 # The first of each is the one that the model's metadata names.
@@ -53,7 +53,7 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
         "outputs": [
             {"name": item.name, "datatype": item.datatype, "shape": item.shape(-1)}
             | item.parameters
-            for item in _all_outputs(model.live, model.is_split)
+            for item in _all_outputs(model.live.task, model.is_split)
         ],
     }
 
@@ -152,7 +152,7 @@ def _data(name: str, shape: object, data: object) -> list[Any]:
 
 
 def _wanted(outputs: object, model: ServedModel) -> set[str]:
-    names = {item.name for item in _all_outputs(model.live, model.is_split)}
+    names = {item.name for item in _all_outputs(model.live.task, model.is_split)}
     if outputs is None:
         return names
     if not isinstance(outputs, list):
@@ -171,15 +171,15 @@ def _wanted(outputs: object, model: ServedModel) -> set[str]:
     return wanted or names
 
 
-def _all_outputs(arm: ServedArm, is_split: bool) -> list[Output]:
+def _all_outputs(task: Answers, is_split: bool) -> list[Output]:
     """The outputs of a model: those of its task, the ids, and the arms."""
     names = ("prediction_id", *(_ARM_OUTPUTS if is_split else ()))
-    return [*arm.task.outputs, *(Output(name, "BYTES") for name in names)]
+    return [*task.outputs, *(Output(name, "BYTES") for name in names)]
 
 
 def _outputs(scored: Scored) -> list[dict[str, Any]]:
-    arm, arms = scored.arm, scored.arms
-    data = scored.task.columns(scored.answers) | {"prediction_id": scored.ids}
+    task, arms = scored.task, scored.arms
+    data = task.columns(scored.answers) | {"prediction_id": scored.ids}
     if arms is not None:
         data["version"] = [own.version for own in arms]
         data["arm"] = [own.mode for own in arms]
@@ -191,5 +191,5 @@ def _outputs(scored: Scored) -> list[dict[str, Any]]:
             **item.parameters,
             "data": data[item.name],
         }
-        for item in _all_outputs(arm, arms is not None)
+        for item in _all_outputs(task, arms is not None)
     ]
