@@ -84,10 +84,10 @@ def build_walk(ensemble: Ensemble, encoding: Encoding, guards: Guards) -> Tables
         "threshold": threshold,
         "child": child.astype(np.int32),
         "missing_left": gather("missing_left") | is_leaf,
-        "value": gather("value"),
+        "value": gather("value").astype(ensemble.dtype),
         "roots": roots.astype(np.int32),
         "depth": np.array([max(part[2] for part in parts)], dtype=np.int32),
-        "baseline": np.array(ensemble.baselines),
+        "baseline": np.array(ensemble.baselines, dtype=ensemble.dtype),
     }
 
 
