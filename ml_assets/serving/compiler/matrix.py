@@ -95,7 +95,7 @@ def _float32_below(limits: NDArray[np.float64]) -> NDArray[np.float32]:
     """The greatest float32 not above each limit, which decides alike for float32."""
     with np.errstate(over="ignore"):
         found = limits.astype(np.float32)
-    down = np.nextafter(found, np.float32(-np.inf))
+        down = np.nextafter(found, np.float32(-np.inf))
     return np.where(found.astype(np.float64) > limits, down, found)
 
 

@@ -65,7 +65,6 @@ def read_model(document: dict[str, Any], columns: list[int]) -> Ensemble:
         takes_missing=True,
         takes_infinite=True,
         sums_single=True,
-        complement=len(columns) == 2 and columns[-1] == 0,
         outputs=outputs,
     )
 

@@ -74,8 +74,8 @@ def softmax_single(totals: Singles) -> Singles:
     relative = totals - totals.max(axis=1).reshape(-1, 1)
     powers = expf(relative.ravel()).reshape(totals.shape)
     # The sum alone is in float64.
-    whole = np.add.accumulate(powers, axis=1, dtype=np.float64)[:, -1:]
-    found: Singles = powers / whole.astype(np.float32)
+    whole: Floats = np.add.accumulate(powers, axis=1, dtype=np.float64)[:, -1:]
+    found: Singles = np.divide(powers, whole.astype(np.float32))
     return found
 
 
@@ -95,7 +95,8 @@ def exp_by_table(values: Floats) -> Floats:
     number = steps.astype(np.int64)
     rest = steps * (1.0 / _PER_UNIT) - bounded
     factor = (_THREE - rest) * (rest * rest) * _SIXTH - rest + 1.0
-    found: Floats = factor * np.ldexp(_TABLE[number % _STEPS], number // _STEPS)
+    with np.errstate(over="ignore"):
+        found: Floats = factor * np.ldexp(_TABLE[number % _STEPS], number // _STEPS)
     found[values <= _SMALLEST_POWER] = 0.0
     found[values >= _LARGEST_POWER] = np.inf
     return found

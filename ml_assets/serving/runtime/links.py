@@ -54,7 +54,8 @@ def link_of(program: Program) -> Link:
     if program.link in _VALUES:
         return _ValueLink(_VALUES[program.link])
     if program.link == "logit_single":
-        return _SingleLink(program.complement)
+        check(not program.complement, "logit_single has no complement")
+        return _SingleLink()
     return _ProbabilityLink(program)
 
 
@@ -99,20 +100,13 @@ class _ProbabilityLink:
 
 
 class _SingleLink:
-    """``logit_single``, and the complement of it in float32."""
-
-    def __init__(self, is_complement: bool) -> None:
-        self._is_complement = is_complement
+    """``logit_single``."""
 
     def one(self, total: float) -> float:
-        found = logistic_single(total)
-        return float(np.float32(1.0 - found)) if self._is_complement else found
+        return logistic_single(total)
 
     def many(self, totals: NDArray[Any]) -> Floats:
-        found = logistics_single(totals.astype(np.float32))
-        if self._is_complement:
-            found = np.float32(1.0) - found
-        return found.astype(np.float64)
+        return logistics_single(totals.astype(np.float32)).astype(np.float64)
 
 
 _VALUES: dict[LinkName, Callable[[Any], Any]] = {
