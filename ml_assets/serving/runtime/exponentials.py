@@ -26,6 +26,7 @@ _TABLE = np.array([2.0 ** (step / _STEPS) for step in range(_STEPS)])
 _PER_UNIT = _STEPS / log(2.0)
 # Outside, the power is 0 or infinite in float64.
 _SMALLEST_POWER, _LARGEST_POWER = -708.39641853226408, 709.78271289338397
+_AT_ONCE = 4
 # The polynomial of what lies between two steps.
 _SIXTH, _THREE = 0.16666666685227835064, 3.0000000027955394
 
@@ -82,8 +83,9 @@ def softmax_single(totals: Singles) -> Singles:
 def exp_by_table(values: Floats) -> Floats:
     """The exponential by a table of powers of 2 and a cubic, as CatBoost has it.
 
-    It differs from the C library's by an ulp or two. The method is Mitsunari's
-    (fmath, 2009).
+    It differs from the C library's by an ulp near zero, and by up to 1e-13 of itself
+    far from it. The method is Mitsunari's (fmath, 2009). CatBoost works on four values
+    of the last axis at once, whose powers stay above zero; those of the rest do not.
 
     Examples
     --------
@@ -97,7 +99,9 @@ def exp_by_table(values: Floats) -> Floats:
     factor = (_THREE - rest) * (rest * rest) * _SIXTH - rest + 1.0
     with np.errstate(over="ignore"):
         found: Floats = factor * np.ldexp(_TABLE[number % _STEPS], number // _STEPS)
-    found[values <= _SMALLEST_POWER] = 0.0
+    count = values.shape[-1]
+    is_rest = np.arange(count) >= count - count % _AT_ONCE
+    found[(values <= _SMALLEST_POWER) & is_rest] = 0.0
     found[values >= _LARGEST_POWER] = np.inf
     return found
 

@@ -166,7 +166,7 @@ SPECIAL = (
 
 
 def fuzzed(signature, frame, numbers, count):
-    """Rows of `frame` in which values are replaced by such that are hard to get right."""
+    """Rows of `frame` with values that are hard to get right."""
     random = np.random.default_rng(2)
     columns = columns_of(signature, frame.sample(count, replace=True, random_state=0))
     kinds = [column.kind for column in signature.columns]
