@@ -49,10 +49,10 @@ def read_catboost(estimator: Any, columns: list[int]) -> Ensemble:
         path = Path(directory) / "model.json"
         estimator.save_model(str(path), format="json")
         document = json.loads(path.read_bytes())
-    return read_model(document, columns)
+    return read_document(document, columns)
 
 
-def read_model(document: dict[str, Any], columns: list[int]) -> Ensemble:
+def read_document(document: dict[str, Any], columns: list[int]) -> Ensemble:
     """Read the JSON of a model; see `read_catboost`."""
     outputs = outputs_of(columns)
     link = _link(document["model_info"], columns)

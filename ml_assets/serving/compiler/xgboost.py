@@ -46,10 +46,10 @@ def read_xgboost(estimator: Any, encoding: Encoding, columns: list[int]) -> Ense
         raise NotCompiled(f"XGBoost takes {missing!r} for missing, expected NaN")
     if encoding.is_sparse:
         raise NotCompiled("XGBoost takes the zeros of a sparse matrix for missing")
-    return read_model(json.loads(estimator.get_booster().save_raw("json")), columns)
+    return read_document(json.loads(estimator.get_booster().save_raw("json")), columns)
 
 
-def read_model(document: dict[str, Any], columns: list[int]) -> Ensemble:
+def read_document(document: dict[str, Any], columns: list[int]) -> Ensemble:
     """Read the JSON of a booster; see `read_xgboost`."""
     learner = document["learner"]
     objective = learner["objective"]["name"]

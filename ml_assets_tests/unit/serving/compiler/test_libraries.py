@@ -7,13 +7,16 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import OneHotEncoder
 
 from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.schema import signature_columns
 from ml_assets.records.plan import Signature
 from ml_assets.serving.compiler import NotCompiled, compile_pipeline
 from ml_assets.serving.compiler.catboost import read_catboost
-from ml_assets.serving.compiler.xgboost import read_model as read_xgboost_json
+from ml_assets.serving.compiler.xgboost import read_document
 from ml_assets.serving.runtime.compiled import load_tables
 from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime, columns_of
 from ml_assets.spec.model import FeaturesSpec
@@ -255,7 +258,7 @@ def test_categories_of_the_library_itself_are_not_compiled():
     estimator.fit(given, codes(target, 2))
     document = estimator.get_booster().save_raw("json")
     with pytest.raises(NotCompiled, match="categorical splits"):
-        read_xgboost_json(json.loads(document), [0, 1])
+        read_document(json.loads(document), [0, 1])
     texts = given.assign(letter=given.letter.astype(object).fillna("none"))
     model = cat("Classifier", n_estimators=3).fit(
         texts, codes(target, 2), cat_features=["letter"]
@@ -268,4 +271,34 @@ def test_a_scaled_model_of_catboost_is_not_compiled():
     pipeline, signature, frame = fitted(cat("Regressor", n_estimators=3), 0, count=200)
     pipeline[-1].set_scale_and_bias(2.0, 1.0)
     with pytest.raises(NotCompiled, match="scale 2"):
+        compiled(pipeline, signature, frame)
+
+
+def of_sparse_input(estimator):
+    frame, target = data(400)
+    indicators = OneHotEncoder(handle_unknown="ignore")
+    encode = ColumnTransformer(
+        [("letter", indicators, ["letter"]), ("wide", "passthrough", ["wide"])],
+        sparse_threshold=1.0,
+    )
+    pipeline = Pipeline([("encode", encode), ("estimator", estimator)])
+    frame.loc[::3, "wide"] = 0.0
+    pipeline.fit(frame, codes(target, 2))
+    columns = signature_columns(frame, frame.columns)
+    signature = Signature(columns=columns, target="made", negative=0, positive=1)
+    return pipeline, signature, frame
+
+
+def test_zeros_of_a_sparse_input_are_numbers_to_catboost():
+    pipeline, signature, frame = of_sparse_input(cat("Classifier", n_estimators=5))
+    _, _, runtime = compiled(pipeline, signature, frame)
+    found = runtime.predict_many(columns_of(signature, frame))
+    np.testing.assert_array_equal(
+        bits(found), bits(pipeline.predict_proba(frame)[:, 1])
+    )
+
+
+def test_sparse_input_of_xgboost_is_not_compiled():
+    pipeline, signature, frame = of_sparse_input(xgb("Classifier", n_estimators=5))
+    with pytest.raises(NotCompiled, match="zeros of a sparse matrix"):
         compiled(pipeline, signature, frame)
