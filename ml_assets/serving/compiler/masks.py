@@ -15,10 +15,11 @@ from ml_assets.serving.compiler.encoding import (
     Encoding,
     NumericFeature,
 )
+from ml_assets.serving.compiler.pieces import in_pieces
 from ml_assets.serving.compiler.thresholds import Guards, image, request_thresholds
 from ml_assets.serving.compiler.trees import LEAF, Ensemble, Tree
 
-# The sign bit stays free; above this many leaves a tree is walked instead.
+# The sign bit stays free; above this many leaves a tree is several.
 MAX_LEAVES = 63
 MAX_TABLE_BYTES = 32 * 2**20
 
@@ -33,14 +34,16 @@ def build_masks(
     The first columns of ``table`` and rows of ``values`` are trees of one leaf, the
     baselines: their bits are cleared where the value is refused.
     """
-    leaves = max(int((tree.feature == LEAF).sum()) for tree in ensemble.trees)
-    if leaves > MAX_LEAVES:
+    pieces = in_pieces(ensemble, MAX_LEAVES)
+    if pieces is None:
         return None
+    ensemble = pieces
+    leaves = max(int((tree.feature == LEAF).sum()) for tree in ensemble.trees)
     width, dtype = (32, np.int32) if leaves < 32 else (64, np.int64)
     first = len(ensemble.baselines)
     columns = len(ensemble.trees) + first
     leaf = (ensemble.outputs,) if ensemble.vectors else ()
-    values = np.zeros((columns, width, *leaf))
+    values = np.zeros((columns, width, *leaf), dtype=ensemble.dtype)
     values[:first, 0] = np.reshape(ensemble.baselines, (first, *[1] * len(leaf)))
     full = np.ones(columns, dtype=dtype)
     nodes: list[tuple[int, Tree, int, int, int]] = []

@@ -84,10 +84,10 @@ def build_walk(ensemble: Ensemble, encoding: Encoding, guards: Guards) -> Tables
         "threshold": threshold,
         "child": child.astype(np.int32),
         "missing_left": gather("missing_left") | is_leaf,
-        "value": gather("value"),
+        "value": gather("value").astype(ensemble.dtype),
         "roots": roots.astype(np.int32),
         "depth": np.array([max(part[2] for part in parts)], dtype=np.int32),
-        "baseline": np.array(ensemble.baselines),
+        "baseline": np.array(ensemble.baselines, dtype=ensemble.dtype),
     }
 
 
@@ -95,7 +95,7 @@ def _float32_below(limits: NDArray[np.float64]) -> NDArray[np.float32]:
     """The greatest float32 not above each limit, which decides alike for float32."""
     with np.errstate(over="ignore"):
         found = limits.astype(np.float32)
-    down = np.nextafter(found, np.float32(-np.inf))
+        down = np.nextafter(found, np.float32(-np.inf))
     return np.where(found.astype(np.float64) > limits, down, found)
 
 

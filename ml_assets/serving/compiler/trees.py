@@ -80,6 +80,10 @@ class Ensemble:
         The estimator reads its input as float32.
     takes_missing : bool
         The estimator takes NaN.
+    takes_infinite : bool
+        The estimator takes infinite values.
+    sums_single : bool
+        The estimator adds in float32, and its link is of float32.
     """
 
     trees: list[Tree]
@@ -89,11 +93,18 @@ class Ensemble:
     takes_missing: bool
     complement: bool = False
     outputs: int = 1
+    takes_infinite: bool = False
+    sums_single: bool = False
 
     @property
     def vectors(self) -> bool:
         """Whether a leaf holds a number for each output."""
         return self.outputs > len(self.baselines)
+
+    @property
+    def dtype(self) -> Any:
+        """Of the sums."""
+        return np.float32 if self.sums_single else np.float64
 
 
 def read_ensemble(
@@ -176,6 +187,7 @@ def _read_boosting(
         link=link,
         is_single=False,
         takes_missing=True,
+        takes_infinite=True,
         complement=len(columns) == 2 and columns[-1] == 0,
         outputs=outputs_of(columns),
     )

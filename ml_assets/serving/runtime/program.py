@@ -9,7 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kernel = Literal["masks", "walk", "linear"]
-LinkName = Literal["logit", "mean", "softmax", "shares", "identity", "exp"]
+LinkName = Literal[
+    "logit",
+    "mean",
+    "softmax",
+    "shares",
+    "identity",
+    "exp",
+    # XGBoost's, in float32.
+    "logit_single",
+    "softmax_single",
+    "exp_single",
+    # CatBoost's.
+    "softmax_by_table",
+    "logits",
+    "exp_by_table",
+]
 Floats = NDArray[np.float64]
 
 
