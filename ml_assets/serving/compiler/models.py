@@ -7,6 +7,11 @@ from typing import Any
 
 from ml_assets.serving.compiler.catboost import read_catboost
 from ml_assets.serving.compiler.encoding import Encoding
+from ml_assets.serving.compiler.gradient_boosting import (
+    GRADIENT_BOOSTING,
+    read_gradient_boosting,
+)
+from ml_assets.serving.compiler.lightgbm import read_lightgbm
 from ml_assets.serving.compiler.trees import Ensemble, read_ensemble
 from ml_assets.serving.compiler.xgboost import read_xgboost
 
@@ -33,4 +38,8 @@ def read_model(
         return read_xgboost(estimator, encoding, columns), encoding
     if library == "catboost":
         return read_catboost(estimator, columns), encoding
+    if library == "lightgbm":
+        return read_lightgbm(estimator, encoding, columns)
+    if type(estimator) in GRADIENT_BOOSTING:
+        return read_gradient_boosting(estimator, encoding, columns), encoding
     return read_ensemble(estimator, encoding, columns)

@@ -122,6 +122,7 @@ def _trees(
         link=ensemble.link,
         count=len(ensemble.trees) if ensemble.link == "mean" else 1,
         complement=ensemble.complement,
+        slope=ensemble.slope,
         outputs=ensemble.outputs,
         vectors=ensemble.vectors,
         order=_order(columns),

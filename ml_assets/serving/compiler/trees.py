@@ -84,6 +84,8 @@ class Ensemble:
         The estimator takes infinite values.
     sums_single : bool
         The estimator adds in float32, and its link is of float32.
+    slope : float
+        What the sums are multiplied with before the link.
     """
 
     trees: list[Tree]
@@ -95,6 +97,7 @@ class Ensemble:
     outputs: int = 1
     takes_infinite: bool = False
     sums_single: bool = False
+    slope: float = 1.0
 
     @property
     def vectors(self) -> bool:
@@ -134,7 +137,7 @@ def read_ensemble(
         raise NotCompiled(f"{type(estimator).__name__} is not an estimator we compile")
     takes_missing = bool(get_tags(estimator).input_tags.allow_nan)
     ensemble = Ensemble(
-        [_read_tree(tree, columns) for tree in fitted],
+        [read_tree(tree, columns) for tree in fitted],
         baselines=[0.0],
         link="mean",
         is_single=True,
@@ -149,7 +152,8 @@ def outputs_of(columns: list[int]) -> int:
     return len(columns) if len(columns) > 2 else 1
 
 
-def _read_tree(tree: Any, columns: list[int]) -> Tree:
+def read_tree(tree: Any, columns: list[int]) -> Tree:
+    """Read a fitted tree of scikit-learn; `columns` as in `read_ensemble`."""
     is_leaf = tree.children_left == LEAF
     if tree.value.shape[1] != 1:
         raise NotCompiled(f"the estimator predicts {tree.value.shape[1]} targets")
@@ -169,7 +173,7 @@ def _read_boosting(
     estimator: Any, encoding: Encoding, columns: list[int]
 ) -> tuple[Ensemble, Encoding]:
     encoding = _recode_categories(estimator, encoding)
-    splits = _CategorySplits(encoding)
+    splits = CategorySplits(encoding)
     trees = [
         _read_predictor(predictor, splits)
         for iteration in estimator._predictors
@@ -207,7 +211,7 @@ def _recode_categories(estimator: Any, encoding: Encoding) -> Encoding:
     return encoding.with_features([int(index) for index in order], matrix)
 
 
-class _CategorySplits:
+class CategorySplits:
     """Turns a split by a set of codes into a feature of its own: 0 left, 1 right."""
 
     def __init__(self, encoding: Encoding) -> None:
@@ -223,7 +227,8 @@ class _CategorySplits:
         bits = np.unpackbits(bitset.view(np.uint8), bitorder="little").astype(bool)
         codes = base.table
         missing = np.isnan(codes) | (codes < 0)
-        is_left = bits[np.where(missing, 0, codes).astype(np.int64)]
+        # A code beyond the last bit goes right.
+        is_left = np.isin(np.trunc(codes), np.flatnonzero(bits))
         is_left = np.where(missing, missing_left, is_left)
         key = (index, is_left.tobytes())
         if key not in self._known:
@@ -237,7 +242,7 @@ class _CategorySplits:
         return replace(self._encoding, features=self._features)
 
 
-def _read_predictor(predictor: Any, splits: _CategorySplits) -> Tree:
+def _read_predictor(predictor: Any, splits: CategorySplits) -> Tree:
     nodes = predictor.nodes
     is_leaf = nodes["is_leaf"].astype(bool)
     feature = np.where(is_leaf, LEAF, nodes["feature_idx"]).astype(np.int64)

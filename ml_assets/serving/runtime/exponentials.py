@@ -1,10 +1,10 @@
-"""The exponential functions of XGBoost and CatBoost, to the last bit.
+"""The exponential functions of the boosting libraries, to the last bit.
 
-Neither is numpy's own, which is vectorised and rounds some values otherwise.
+None is numpy's own, which is vectorised and rounds some values otherwise.
 """
 
 import ctypes
-from math import log
+from math import exp, log
 
 import numpy as np
 from numpy.typing import NDArray
@@ -115,5 +115,35 @@ def softmax_by_table(totals: Floats) -> Floats:
     [[0.25, 0.25, 0.25, 0.25]]
     """
     powers = exp_by_table(totals - totals.max(axis=1).reshape(-1, 1))
+    found: Floats = powers / np.add.accumulate(powers, axis=1)[:, -1:]
+    return found
+
+
+def exp_by_libm(values: Floats) -> Floats:
+    """The exponential of the C library in float64, as LightGBM has it.
+
+    Examples
+    --------
+    >>> exp_by_libm(np.array([0.0, 1e4])).tolist()
+    [1.0, inf]
+    """
+    try:
+        return np.fromiter(map(exp, values.tolist()), np.float64, len(values))
+    except OverflowError:
+        found = exp_by_libm(np.minimum(values, _LARGEST_POWER))
+        found[values > _LARGEST_POWER] = np.inf
+        return found
+
+
+def softmax_by_libm(totals: Floats) -> Floats:
+    """The exponentials of each row as parts of one, by `exp_by_libm`.
+
+    Examples
+    --------
+    >>> softmax_by_libm(np.zeros((1, 4))).tolist()
+    [[0.25, 0.25, 0.25, 0.25]]
+    """
+    relative = totals - totals.max(axis=1).reshape(-1, 1)
+    powers = exp_by_libm(relative.ravel()).reshape(totals.shape)
     found: Floats = powers / np.add.accumulate(powers, axis=1)[:, -1:]
     return found

@@ -14,10 +14,12 @@ from numpy.typing import NDArray
 
 from ml_assets.records.plan import Task
 from ml_assets.serving.runtime.exponentials import (
+    exp_by_libm,
     exp_by_table,
     expf,
     logistic_single,
     logistics_single,
+    softmax_by_libm,
     softmax_by_table,
     softmax_single,
 )
@@ -30,8 +32,12 @@ LINKS: dict[Task, tuple[LinkName, ...]] = {
     "multiclass": (
         *("softmax", "shares", "mean"),
         *("softmax_single", "softmax_by_table", "logits"),
+        *("softmax_by_libm", "softmax_by_rows"),
     ),
-    "regression": ("identity", "exp", "mean", "exp_single", "exp_by_table"),
+    "regression": (
+        *("identity", "exp", "mean"),
+        *("exp_single", "exp_by_table", "exp_by_libm"),
+    ),
 }
 
 
@@ -79,21 +85,30 @@ def _logistic(values: Floats) -> Floats:
     return 1.0 / (1.0 + powers)
 
 
+def _logistics(totals: Floats) -> Floats:
+    """`logistic` of each value of a table."""
+    return _logistic(totals.ravel()).reshape(totals.shape)
+
+
 class _ProbabilityLink:
     """``logit`` or ``mean``, and the complement of it."""
 
     def __init__(self, program: Program) -> None:
         self._is_logit = program.link == "logit"
+        self._slope = program.slope
         self._count = float(program.count)
         self._is_complement = program.complement
 
     def one(self, total: float) -> float:
-        found = logistic(total) if self._is_logit else total / self._count
+        if self._is_logit:
+            found = logistic(self._slope * total)
+        else:
+            found = total / self._count
         return 1.0 - found if self._is_complement else found
 
     def many(self, totals: Floats) -> Floats:
         if self._is_logit:
-            found = _logistic(totals)
+            found = _logistic(self._slope * totals)
         else:
             found = totals / self._count
         return 1.0 - found if self._is_complement else found
@@ -114,6 +129,7 @@ _VALUES: dict[LinkName, Callable[[Any], Any]] = {
     "exp": np.exp,
     "exp_single": lambda totals: expf(totals.astype(np.float32)),
     "exp_by_table": exp_by_table,
+    "exp_by_libm": exp_by_libm,
 }
 
 
@@ -142,7 +158,9 @@ class _ClassLink:
             "mean": lambda totals: totals / float(program.count),
             "softmax_single": softmax_single,
             "softmax_by_table": softmax_by_table,
-            "logits": lambda totals: _logistic(totals.ravel()).reshape(totals.shape),
+            "softmax_by_libm": softmax_by_libm,
+            "softmax_by_rows": lambda totals: softmax(np.ascontiguousarray(totals)),
+            "logits": lambda totals: _logistics(program.slope * totals),
         }
         check(
             program.link in functions, f"{program.link} is no link of several classes"
@@ -185,7 +203,7 @@ def shares(totals: Floats) -> Floats:
     >>> shares(np.array([[0.0, 0.0], [-1e4, -1e4]])).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
-    found = _logistic(totals.ravel()).reshape(totals.shape)
+    found = _logistics(totals)
     whole = found.sum(axis=1)
     is_zero = whole == 0
     if is_zero.any():

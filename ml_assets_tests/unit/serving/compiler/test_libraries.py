@@ -137,7 +137,7 @@ def fitted(estimator, classes, encoding="ordinal", count=1500):
     if classes == 2:
         options = {"task": "binary", "negative": 0, "positive": 1}
     elif classes:
-        options = {"task": "multiclass", "classes": tuple("abcd"[:classes])}
+        options = {"task": "multiclass", "classes": tuple("abcdefghijkl"[:classes])}
     signature = Signature(columns=columns, target="made", **options)
     return pipeline, signature, frame
 
