@@ -1,8 +1,8 @@
 """LightGBM's models, read from their text (``version=v4``).
 
 Inputs, thresholds and sums are float64. Before a tree sees a number that is closer to
-zero than `NEAR_ZERO`, it is zero; a missing one is zero, too, where the split was not
-trained on missing ones.
+zero than `NEAR_ZERO`, it is zero; a missing one is zero, too, except where a split was
+trained on missing ones. Where zeros were taken for missing, both have their own side.
 """
 
 from typing import Any
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ml_assets.serving.compiler.encoding import Encoding, NotCompiled
 from ml_assets.serving.compiler.trees import (
     LEAF,
+    NEAR_ZERO,
     CategorySplits,
     Ensemble,
     Tree,
@@ -21,7 +22,6 @@ from ml_assets.serving.compiler.trees import (
 from ml_assets.serving.runtime.program import LinkName
 
 VERSION = "v4"
-NEAR_ZERO = float(np.float32(1e-35))
 # Of a split's type: by categories, and where what is missing goes; then what that is.
 _CATEGORIES, _DEFAULT_LEFT = 1, 2
 _ZERO, _NAN = 1, 2
@@ -118,8 +118,9 @@ def _read_tree(fields: Fields, splits: CategorySplits) -> Tree:
     threshold = _numbers(fields, "threshold", float)[:inner]
     default_left = (kinds & _DEFAULT_LEFT) > 0
     missing = kinds >> 2
-    if (missing == _ZERO).any():
-        raise NotCompiled("LightGBM's zeros for missing (zero_as_missing)")
+    # A split by categories knows no zero.
+    is_zero = (missing == _ZERO) & (kinds & _CATEGORIES == 0)
+    zero_left = np.append(np.where(is_zero, default_left, -1), np.full(leaves, -1))
     missing_left = np.where(missing == _NAN, default_left, threshold >= 0.0)
     threshold = _around_zero(threshold)
     for node in np.flatnonzero(kinds & _CATEGORIES):
@@ -141,6 +142,7 @@ def _read_tree(fields: Fields, splits: CategorySplits) -> Tree:
         right=np.append(right, ends),
         missing_left=np.append(missing_left, np.zeros(leaves, dtype=bool)),
         value=np.append(np.zeros(inner), value),
+        zero_left=zero_left if is_zero.any() else None,
     )
 
 

@@ -17,11 +17,13 @@ from ml_assets.serving.compiler.encoding import (
 )
 from ml_assets.serving.compiler.pieces import in_pieces
 from ml_assets.serving.compiler.thresholds import Guards, image, request_thresholds
-from ml_assets.serving.compiler.trees import LEAF, Ensemble, Tree
+from ml_assets.serving.compiler.trees import LEAF, NEAR_ZERO, Ensemble, Tree
 
 # The sign bit stays free; above this many leaves a tree is several.
 MAX_LEAVES = 63
 MAX_TABLE_BYTES = 32 * 2**20
+# The last number below those that count as zero, and the last of them.
+ZEROS = (float(np.nextafter(-NEAR_ZERO, -np.inf)), NEAR_ZERO)
 
 Tables = dict[str, NDArray[Any]]
 
@@ -105,6 +107,8 @@ def _all_limits(
     for number, feature in enumerate(encoding.features):
         if isinstance(feature, NumericFeature):
             parts = [tree.threshold[tree.feature == number] for tree in ensemble.trees]
+            if any(tree.zero_left is not None for tree in ensemble.trees):
+                parts.append(np.array(ZEROS))
             inner = np.unique(np.concatenate(parts))
             outer = request_thresholds(feature, inner, ensemble.is_single)
             found[number] = dict(zip(inner.tolist(), outer.tolist()))
@@ -137,6 +141,10 @@ def _refused_bins(
     return refused + guards.refused
 
 
+def _counts_as_zero(values: NDArray[Any]) -> NDArray[np.bool_]:
+    return np.abs(values) <= NEAR_ZERO
+
+
 class _Builder:
     """Which way each bin of a source goes at a node."""
 
@@ -158,17 +166,25 @@ class _Builder:
         feature = self._encoding.features[number]
         threshold = float(tree.threshold[node])
         missing_left = bool(tree.missing_left[node])
+        zero_left = -1 if tree.zero_left is None else int(tree.zero_left[node])
         if isinstance(feature, CategoryFeature):
             with np.errstate(over="ignore"):
                 codes = feature.table.astype(np.float32 if self._is_single else float)
             is_left = np.where(np.isnan(codes), missing_left, codes <= threshold)
+            if zero_left >= 0:
+                is_zero = np.isnan(codes) | _counts_as_zero(codes)
+                is_left = np.where(is_zero, bool(zero_left), is_left)
             return len(self._cuts) + feature.source, is_left
         cuts = self._cuts[feature.source]
         limit = self._limits[number][threshold]
-        is_left = np.arange(len(cuts) + 2) <= np.searchsorted(cuts, limit)
-        if np.isnan(feature.fill):
-            is_left[-1] = missing_left
-        else:
-            filled = image(feature, np.array([feature.fill]), self._is_single)
-            is_left[-1] = filled[0] <= threshold
+        bins = np.arange(len(cuts) + 2)
+        is_left = bins <= np.searchsorted(cuts, limit)
+        filled = image(feature, np.array([feature.fill]), self._is_single)
+        is_left[-1] = missing_left if np.isnan(filled[0]) else filled[0] <= threshold
+        if zero_left >= 0:
+            low, high = (self._limits[number][value] for value in ZEROS)
+            is_zero = bins > np.searchsorted(cuts, low)
+            is_zero &= bins <= np.searchsorted(cuts, high)
+            is_zero[-1] = np.isnan(filled[0]) or _counts_as_zero(filled)[0]
+            is_left[is_zero] = bool(zero_left)
         return feature.source, is_left

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ml_assets.serving.compiler.encoding import (
     CategoryFeature,
     Encoding,
+    NotCompiled,
     NumericFeature,
 )
 from ml_assets.serving.compiler.thresholds import Guards
@@ -57,7 +58,15 @@ def build_matrix(
 
 
 def build_walk(ensemble: Ensemble, encoding: Encoding, guards: Guards) -> Tables:
-    """The tables of the ``walk`` kernel."""
+    """The tables of the ``walk`` kernel.
+
+    Raises
+    ------
+    NotCompiled
+        If a tree has a way of its own for zeros.
+    """
+    if any(tree.zero_left is not None for tree in ensemble.trees):
+        raise NotCompiled("trees that are too large for masks take zeros for missing")
     used = {int(n) for tree in ensemble.trees for n in np.unique(tree.feature)} - {LEAF}
     tables, positions = build_matrix(encoding, guards, used)
     where = np.zeros(len(encoding.features) + 1, dtype=np.int64)

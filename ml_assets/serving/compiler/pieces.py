@@ -108,6 +108,9 @@ def _piece(tree: Tree, path: list[int]) -> Tree:
         side[:steps] = np.where(side[:steps] == LEAF, beside, side[:steps])
         sides.append(np.append(side, np.full(steps, LEAF)))
     nothing = np.full((steps, *tree.value.shape[1:]), NOTHING)
+    zero_left = tree.zero_left
+    if zero_left is not None:
+        zero_left = np.append(zero_left[nodes], np.full(steps, -1))
     return Tree(
         feature=np.append(tree.feature[nodes], np.full(steps, LEAF)),
         threshold=np.append(tree.threshold[nodes], np.zeros(steps)),
@@ -115,4 +118,5 @@ def _piece(tree: Tree, path: list[int]) -> Tree:
         right=sides[1],
         missing_left=np.append(tree.missing_left[nodes], np.zeros(steps, dtype=bool)),
         value=np.concatenate([tree.value[nodes], nothing]),
+        zero_left=zero_left,
     )

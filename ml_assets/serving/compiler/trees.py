@@ -30,6 +30,8 @@ from ml_assets.serving.compiler.encoding import (
 from ml_assets.serving.runtime.program import LinkName
 
 LEAF = -1
+# Nearer to it a number is zero for LightGBM.
+NEAR_ZERO = float(np.float32(1e-35))
 _BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 _FORESTS = (
     *(RandomForestClassifier, ExtraTreesClassifier),
@@ -56,6 +58,9 @@ class Tree:
         Where NaN goes.
     value : ndarray of float64, shape (n_nodes,) or (n_nodes, n_outputs)
         What the tree adds to the sum, or to each of the sums; read in leaves.
+    zero_left : ndarray of int, shape (n_nodes,), or None
+        Where numbers that count as zero and NaN go: 1 is left, 0 right, and -1 wherever
+        other numbers go. None where that is so of all nodes.
     """
 
     feature: NDArray[np.int64]
@@ -64,6 +69,7 @@ class Tree:
     right: NDArray[np.int64]
     missing_left: NDArray[np.bool_]
     value: NDArray[np.float64]
+    zero_left: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,10 @@ CASES = {
         lgbm("Classifier", zero_as_missing=True),
         *(2, "masks"),
     ),
+    "LGBMClassifier of large trees and zeros as missing": (
+        lgbm("Classifier", zero_as_missing=True, num_leaves=100, min_child_samples=1),
+        *(2, "masks"),
+    ),
     "LGBMClassifier of dropped trees": (
         lgbm("Classifier", boosting_type="dart"),
         *(2, "masks"),

@@ -148,6 +148,15 @@ def compiled(pipeline, signature, frame):
     return program, tables, load_tables(signature, program, tables)
 
 
+SPECIAL = (
+    # Where LightGBM's numbers begin to count as zero.
+    *(1.0000000180025095e-35, -1.0000000180025095e-35, 1.0000000180025097e-35),
+    *(-1.0000000180025097e-35, 1e-35, 1e-34),
+    *(0.0, -0.0, 5e-324, -5e-324, 1e-310, 1e-45, -1e-45, 1e-40, -1e-40),
+    *(np.inf, -np.inf, 3.4028234e38, 3.4028236e38, -3.5e38, 1e300, -1e300, None),
+)
+
+
 def edges(tables):
     """Numbers at which trees decide, of float64 and float32, and their neighbours."""
     with np.load(io.BytesIO(tables)) as archive:
@@ -159,13 +168,7 @@ def edges(tables):
         after = np.nextafter(single, np.float32(np.inf)).astype(np.float64)
     found = np.concatenate([found, single, after, (single.astype(float) + after) / 2])
     near = [found, np.nextafter(found, -np.inf), np.nextafter(found, np.inf)]
-    return np.concatenate(near)
-
-
-SPECIAL = (
-    *(0.0, -0.0, 5e-324, -5e-324, 1e-310, 1e-45, -1e-45, 1e-40, -1e-40),
-    *(np.inf, -np.inf, 3.4028234e38, 3.4028236e38, -3.5e38, 1e300, -1e300, None),
-)
+    return np.concatenate([*near, SPECIAL[:-1]])
 
 
 def fuzzed(signature, frame, numbers, count):
