@@ -62,7 +62,7 @@ def booster_of(estimator: Any) -> str | None:
 
 
 def load_booster(path: str) -> type[Any]:
-    """The class at an import path in `BOOSTERS`.
+    """The class at an import path in `BOOSTERS`, or another of such a library.
 
     Raises
     ------
@@ -148,12 +148,8 @@ def _dump_lightgbm(estimator: Any) -> BoosterModel | None:
 
 
 def _load_lightgbm(estimator: Any, model: BoosterModel) -> None:
-    from lightgbm import Booster
-
-    # Its parameters would otherwise be those of the text alone, with all threads.
-    given = estimator.get_params()
-    options = {name: given[name] for name in ("n_jobs", "verbosity") if name in given}
-    estimator._Booster = Booster(params=options, model_str=model.data.decode())
+    booster = load_booster("lightgbm.Booster")
+    estimator._Booster = booster(model_str=model.data.decode())
     for name in _LIGHTGBM_STATE:
         if name in model.state:
             setattr(estimator, name, model.state[name])
@@ -172,8 +168,7 @@ def _load_xgboost(estimator: Any, model: BoosterModel) -> None:
     estimator.set_params(**params)
 
 
-# JSON would be read again with other last digits (CatBoost 1.2.10), so that answers
-# differ.
+# From its own JSON, CatBoost 1.2.10 reads numbers with other last bits.
 _CATBOOST = "cbm"
 
 

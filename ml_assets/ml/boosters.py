@@ -4,6 +4,8 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from sklearn.utils import get_tags
+
 from ml_assets.core.boosters import BoosterError, booster_of, load_booster
 
 # One thread, as many models share a machine, and training twice gives the same model.
@@ -59,10 +61,13 @@ def make_booster(path: str, params: Mapping[str, Any]) -> Any:
         if not _synonyms(name) & set(params)
     }
     try:
-        return kind(**values, **params)
+        estimator = kind(**values, **params)
+        # CatBoost reads its parameters, and refuses some, when asked what it is.
+        get_tags(estimator)
     except Exception as error:
         # Whatever a library raises for a value.
         raise BoosterError(f"{path} cannot be made: {error}") from error
+    return estimator
 
 
 def _synonyms(name: str) -> frozenset[str]:
@@ -73,7 +78,9 @@ def _synonyms(name: str) -> frozenset[str]:
 def parameter_names(kind: type[Any]) -> Iterator[str]:
     """The parameters of an estimator's class, also those that it passes on."""
     for ancestor in kind.__mro__:
-        given = inspect.signature(ancestor.__init__).parameters.values()
+        if "__init__" not in vars(ancestor):
+            continue
+        given = inspect.signature(vars(ancestor)["__init__"]).parameters.values()
         named = (item.name for item in given if item.kind in _NAMED)
         yield from (name for name in named if name != "self")
     if kind.__module__.startswith("lightgbm."):

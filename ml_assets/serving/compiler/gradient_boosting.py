@@ -1,4 +1,4 @@
-"""Scikit-learn's GradientBoosting*, whose regression trees are scaled as they are added.
+"""Scikit-learn's GradientBoosting*: regression trees that are scaled, then added.
 
 The first sums are of the initial estimator, where it answers every row alike.
 """

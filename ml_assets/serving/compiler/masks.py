@@ -142,7 +142,8 @@ def _refused_bins(
 
 
 def _counts_as_zero(values: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.abs(values) <= NEAR_ZERO
+    found: NDArray[np.bool_] = np.abs(values) <= NEAR_ZERO
+    return found
 
 
 class _Builder:
