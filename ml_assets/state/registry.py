@@ -9,7 +9,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -88,8 +88,17 @@ class Registry:
             f" {fault}; check MLFLOW_TRACKING_URI, or run `ml-assets doctor`"
         )
 
-    def save_model(self, pipeline: Any, directory: Path, trusted: list[str]) -> None:
-        """Write `pipeline` as an MLflow model in skops format, into a new directory."""
+    def save_model(
+        self,
+        pipeline: Any,
+        directory: Path,
+        trusted: list[str],
+        others: Iterable[str] = (),
+    ) -> None:
+        """Write `pipeline` as an MLflow model in skops format, into a new directory.
+
+        It may hold the types `trusted`, and needs the distributions `others`, too.
+        """
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import mlflow.sklearn
@@ -100,7 +109,9 @@ class Registry:
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
             skops_trusted_types=trusted,
             # Named, because MLflow's own inference starts a process and imports all.
-            pip_requirements=[f"{name}=={version(name)}" for name in SERVING],
+            pip_requirements=[
+                f"{name}=={version(name)}" for name in (*SERVING, *others)
+            ],
         )
 
     def register(

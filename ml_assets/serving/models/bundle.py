@@ -1,6 +1,7 @@
 """A version on disk: the model, its request schema, and the answers it must give.
 
 ``model.skops``      the whole fitted Pipeline
+``booster-*``        the models of LightGBM, XGBoost or CatBoost in it
 ``signature.json``   the request schema
 ``probe.json``       rows, and the answers that scikit-learn gave for them
 ``code.json``        SHA-256 of the project's own packages, where the model needs one
@@ -22,6 +23,7 @@ import numpy as np
 
 from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
 from ml_assets.core.files import write_bytes
+from ml_assets.core.model_files import MODEL, dump_model, load_model
 from ml_assets.core.tolerance import is_close, scale_of
 from ml_assets.core.user_code import source_digests, trusted_packages
 from ml_assets.records.plan import Signature, encode
@@ -42,7 +44,6 @@ __all__ = [
     "write_bundle",
 ]
 
-MODEL = "model.skops"
 SIGNATURE = "signature.json"
 PROBE = "probe.json"
 TABLES = "runtime.npz"
@@ -99,8 +100,9 @@ def write_bundle(
     directory.mkdir(parents=True, exist_ok=True)
     rows = _requests(signature, probe)
     rows, answers = _reference(pipeline, signature, probe, rows)
-    model, own = _dump(pipeline)
-    write_bytes(directory / MODEL, model)
+    models, own = _dump(pipeline)
+    for name, data in models.items():
+        write_bytes(directory / name, data)
     if own:
         write_bytes(directory / CODE, msgspec.json.encode(source_digests(own)))
     write_bytes(directory / SIGNATURE, encode(signature))
@@ -208,13 +210,13 @@ def load_pipeline(directory: Path, files: Mapping[str, str]) -> Any:
     Raises
     ------
     BundleError
-        If the file is missing or altered, or names a foreign type.
+        If a file is missing or altered, or names a foreign type, or the library of a
+        booster is not installed.
     """
-    from ml_assets.core.trusted import UntrustedError, load_skops
+    from ml_assets.core.trusted import UntrustedError
 
-    data = read_verified(directory, MODEL, files)
     try:
-        return load_skops(data)
+        return load_model(lambda name: read_verified(directory, name, files))
     except UntrustedError as error:
         raise BundleError(f"{directory / MODEL}: {error}") from error
 
@@ -276,12 +278,12 @@ def _reference(
     return kept, served[steady].tolist()
 
 
-def _dump(pipeline: Any) -> tuple[bytes, list[str]]:
-    """The model's file, and the classes of the project's own in it."""
-    from ml_assets.core.trusted import UntrustedError, check_skops, dump_skops
+def _dump(pipeline: Any) -> tuple[dict[str, bytes], list[str]]:
+    """The model's files, and the classes of the project's own in it."""
+    from ml_assets.core.trusted import UntrustedError, check_skops
 
     try:
-        data = dump_skops(pipeline)
-        return data, check_skops(data) if trusted_packages() else []
+        files = dump_model(pipeline)
+        return files, check_skops(files[MODEL]) if trusted_packages() else []
     except UntrustedError as error:
         raise BundleError(f"the pipeline cannot be packaged: {error}") from error
