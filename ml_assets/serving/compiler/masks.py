@@ -5,6 +5,7 @@ bin decides every node on that source, so it decides which leaves of each tree c
 be reached: one bit a leaf. The AND over the sources leaves one bit a tree.
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -45,6 +46,8 @@ def build_masks(
     first = len(ensemble.baselines)
     columns = len(ensemble.trees) + first
     leaf = (ensemble.outputs,) if ensemble.vectors else ()
+    if columns * width * prod(leaf) * 8 > MAX_TABLE_BYTES:
+        return None
     values = np.zeros((columns, width, *leaf), dtype=ensemble.dtype)
     values[:first, 0] = np.reshape(ensemble.baselines, (first, *[1] * len(leaf)))
     full = np.ones(columns, dtype=dtype)

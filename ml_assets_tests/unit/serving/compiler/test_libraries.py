@@ -2,6 +2,8 @@
 
 import io
 import json
+import subprocess
+import sys
 from typing import Any
 
 import numpy as np
@@ -17,6 +19,7 @@ from ml_assets.records.plan import Signature
 from ml_assets.serving.compiler import NotCompiled, compile_pipeline
 from ml_assets.serving.compiler.catboost import read_catboost
 from ml_assets.serving.compiler.xgboost import read_document
+from ml_assets.serving.models.bundle import load_runtime, write_bundle
 from ml_assets.serving.runtime.compiled import load_tables
 from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime, columns_of
 from ml_assets.spec.model import FeaturesSpec
@@ -305,3 +308,26 @@ def test_sparse_input_of_xgboost_is_not_compiled():
     pipeline, signature, frame = of_sparse_input(xgb("Classifier", n_estimators=5))
     with pytest.raises(NotCompiled, match="zeros of a sparse matrix"):
         compiled(pipeline, signature, frame)
+
+
+@pytest.mark.parametrize(
+    ("library", "estimator"),
+    [
+        ("xgboost", xgb("Classifier", n_estimators=5)),
+        ("catboost", cat("Classifier", n_estimators=5)),
+    ],
+)
+def test_a_server_needs_no_library_of_what_is_compiled(library, estimator, tmp_path):
+    pipeline, signature, frame = fitted(estimator, 3, count=200)
+    manifest = write_bundle(tmp_path, pipeline, signature, frame.head(30))
+    assert (manifest.runtime, manifest.reason) == ("compiled", "")
+    runtime = load_runtime(tmp_path, manifest.files)
+    found = runtime.predict_many(columns_of(signature, frame))
+    np.testing.assert_array_equal(bits(found), bits(pipeline.predict_proba(frame)))
+    code = (
+        "import sys; from pathlib import Path\n"
+        "from ml_assets.serving.models.bundle import load_runtime\n"
+        f"load_runtime(Path({str(tmp_path)!r}), {manifest.files!r})\n"
+        f"assert not {{{library!r}, 'sklearn', 'pandas'}} & set(sys.modules)\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
