@@ -136,7 +136,7 @@ def scoring(
     if processes == 1:
         yield lambda given: (score(scorer.arm, chunk) for chunk in given)
         return
-    arguments = (scorer.model, scorer.plan.live, size)
+    arguments = (scorer.model, scorer.plan_arm, size)
     context = get_context("spawn")
     pool = ProcessPoolExecutor(processes, context, _load, arguments)
     try:

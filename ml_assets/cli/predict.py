@@ -194,7 +194,7 @@ def _score_in_bulk(
     processes: int,
 ) -> None:
     require_known(model)
-    scorer = PlanScorer(model, size)
+    scorer = PlanScorer.of_plan(model, size)
     kind = kind or _detect(stream)
     layout = _csv_format(scorer.model, scorer.version)
     given = bulk.chunks(scorer, stream, kind, layout, size, ignore_unknown)
@@ -207,7 +207,7 @@ def _score_in_bulk(
 def _scorer(stack: ExitStack, model: str, url: str | None, chunk: int) -> Scorer:
     if url is None:
         require_known(model)
-        return PlanScorer(model, chunk)
+        return PlanScorer.of_plan(model, chunk)
     client = stack.enter_context(ServerClient(url))
     return ServerScorer(client, model)
 

@@ -72,20 +72,31 @@ class Scorer(Protocol):
 class PlanScorer:
     """Answers from the active plan, loaded and verified as a server does it."""
 
-    def __init__(self, model: str, max_rows: int) -> None:
+    def __init__(self, plan_arm: Arm, arm: "ServedArm") -> None:
+        self.plan_arm = plan_arm
+        self.arm = arm
+        signature = arm.signature
+        self.model, self.version = arm.model, arm.version
+        self.columns, self.task = signature.columns, signature.task
+        self.has_interval = signature.interval is not None
+        self.unseen: Counter[str] = Counter()
+
+    @classmethod
+    def of_plan(cls, model: str, max_rows: int) -> "PlanScorer":
+        """The scorer of the active plan's live version.
+
+        Raises
+        ------
+        Failed
+            If there is no plan, or the version cannot be loaded.
+        """
         plan = Plans().current(model)
         if plan is None:
             raise Failed(
                 f"{model} has no version in service; train and deploy one:"
                 f" ml-assets train {model} && ml-assets deploy {model}"
             )
-        self.plan = plan
-        self.arm = load_arm(model, plan.live, max_rows)
-        signature = self.arm.signature
-        self.model, self.version = model, plan.live.version
-        self.columns, self.task = signature.columns, signature.task
-        self.has_interval = signature.interval is not None
-        self.unseen: Counter[str] = Counter()
+        return cls(plan.live, load_arm(model, plan.live, max_rows))
 
     def score(self, body: bytes) -> list[Prediction]:
         """Predict, or raise `Refusal`."""

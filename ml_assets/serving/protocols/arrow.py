@@ -1,6 +1,6 @@
 """Predictions as an Arrow stream, and the rows of one.
 
-PyArrow is imported with the first request that needs it: it takes 40 MiB.
+PyArrow is imported with the first request that needs it: it takes 27 MiB.
 """
 
 from typing import TYPE_CHECKING, Any

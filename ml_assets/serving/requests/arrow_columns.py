@@ -155,7 +155,7 @@ def _coded(column: Column, array: pa.Array) -> CodedColumn:
         if bad.any():
             row = int(np.argmax(bad))
             raise invalid([value_error(column, row, distinct[codes[row]])])
-    return CodedColumn(cleaned, codes)
+    return CodedColumn([None if v is BAD else v for v in cleaned], codes)
 
 
 def _distinct(column: Column, array: pa.Array) -> list[Any]:
