@@ -73,8 +73,14 @@ class ModelServer:
             route = self._route(scope, headers, caller)
             series = route.series
             request = Request(
-                request_id, b"", started, headers.entity, scope["path"], caller
-            )._replace(form=headers.form)
+                request_id,
+                b"",
+                started,
+                headers.entity,
+                scope["path"],
+                caller,
+                headers.form,
+            )
             response = await self._answer(
                 route, scope, headers, request, receive, reservation
             )

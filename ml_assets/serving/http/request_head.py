@@ -67,7 +67,10 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             form = form._replace(wants_arrow=True)
         elif name == _JSON_BYTES and value.isdigit():
             form = form._replace(json_bytes=int(value))
-    if content_type.lower().partition(b";")[0].strip() == ARROW:
+    if (
+        content_type != JSON
+        and content_type.lower().partition(b";")[0].strip() == ARROW
+    ):
         form = form._replace(is_arrow=True)
     return Headers(
         request_id, content_type, length, model, entity, encoding, credential, form

@@ -5,6 +5,7 @@ object is made for a cell. The values are those of the same rows in JSON, where 
 in time are texts in ISO 8601; NaN is a missing value, as pandas has it.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -37,12 +38,12 @@ def read_table(signature: Signature, table: pa.Table, max_rows: int) -> Batch:
     Problem
         413 or 422, with the first row of each column that does not fit.
     """
-    names = table.column_names
-    for name in names:
-        if names.count(name) > 1:
+    names = Counter(table.column_names)
+    for name, count in names.items():
+        if count > 1:
             detail = f"the column {shown(name)} stands twice"
             raise Problem(422, "invalid-request", detail)
-    errors = name_errors(signature.columns, dict.fromkeys(names), None)
+    errors = name_errors(signature.columns, names, None)
     if errors:
         raise invalid(errors[:MAX_ERRORS])
     check_size(table.num_rows, max_rows)

@@ -4,12 +4,17 @@ import json
 import struct
 from typing import Any
 
+import msgspec
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from ml_assets.records.plan import Arm, Column, ServingPlan
+from ml_assets.serving.models.arms import ServedArm
+from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.requests.messages import ARROW
-from ml_assets_tests.kits.app import ROW, FakeRuntime, ask, served, server
+from ml_assets_tests.kits.app import ROW, SIGNATURE, FakeRuntime, ask, served, server
 
 PREDICT = "/models/census/predict"
 TYPE = ARROW.decode()
@@ -66,6 +71,42 @@ def test_a_stream_of_several_batches_and_of_deltas_is_one_table() -> None:
         writer.write_table(table, max_chunksize=2)
     answer = post(sink.getvalue().to_pybytes())
     assert len(answer.json["predictions"]) == 6
+
+
+def test_rows_of_a_split_name_the_version_that_answered_them() -> None:
+    live = Arm(version="v1", bundle="b", files={}, runtime="compiled")
+    half = msgspec.structs.replace(live, version="v2", mode="split", share=0.5)
+    plan = ServingPlan(
+        model="census", generation=1, arms=(live, half), created_at="now", reason="test"
+    )
+    arms = [
+        ServedArm("census", arm, FakeRuntime(), 100, PredictionIds())
+        for arm in plan.arms
+    ]
+    headers = {"content-type": TYPE, "accept": TYPE}
+    body = stream(pa.Table.from_pylist(ROWS * 40))
+    answer = ask(server(ServedModel(plan, arms)), PREDICT, body, headers=headers)
+    table = pa.ipc.open_stream(answer.body).read_all()
+    assert table.column_names == ["id", "version", "arm", "probability", "label"]
+    assert {*zip(table["version"].to_pylist(), table["arm"].to_pylist())} == {
+        ("v1", "live"),
+        ("v2", "split"),
+    }
+    assert table["probability"].to_pylist() == [0.41, 0.6] * 40
+    assert b"version" not in table.schema.metadata
+
+
+def test_unseen_categories_are_in_the_metadata() -> None:
+    sex = Column(name="sex", kind="string", categories=("Female", "Male"), open=True)
+    columns = tuple(sex if c.name == "sex" else c for c in SIGNATURE.columns)
+    signature = msgspec.structs.replace(SIGNATURE, columns=columns)
+    app = server(served(runtime=FakeRuntime(signature=signature)))
+    body = stream(pa.Table.from_pylist([ROW, {**ROW, "sex": "other"}]))
+    headers = {"content-type": TYPE, "accept": TYPE}
+    answer = ask(app, PREDICT, body, headers=headers)
+    metadata = pa.ipc.open_stream(answer.body).schema.metadata
+    (warning,) = json.loads(metadata[b"warnings"])
+    assert (warning["column"], warning["rows"]) == ("sex", [1])
 
 
 @pytest.mark.parametrize("kind", ["lz4", "zstd"])
