@@ -9,6 +9,7 @@ NAMES = (
     "metrics",
     "exporter",
     "kernel",
+    "bulk",
     "pipeline",
     "location",
     "validation",

@@ -21,7 +21,7 @@ from ml_assets.serving.logs import logger
 from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.router import ArmError
-from ml_assets.serving.requests.messages import Request, Response
+from ml_assets.serving.requests.messages import PLAIN, Request, Response
 from ml_assets.serving.requests.problems import Problem, forbidden, overloaded
 from ml_assets.serving.settings import ServerSettings
 
@@ -73,7 +73,13 @@ class ModelServer:
             route = self._route(scope, headers, caller)
             series = route.series
             request = Request(
-                request_id, b"", started, headers.entity, scope["path"], caller
+                request_id,
+                b"",
+                started,
+                headers.entity,
+                scope["path"],
+                caller,
+                headers.form,
             )
             response = await self._answer(
                 route, scope, headers, request, receive, reservation
@@ -107,7 +113,9 @@ class ModelServer:
         That takes a model whose answers take microseconds, and a body of known, small
         length that is not compressed; None for all other requests.
         """
-        if headers.encoding or not 0 < headers.length <= SMALL_BYTES:
+        if headers.form is not PLAIN or headers.encoding:
+            return None
+        if not 0 < headers.length <= SMALL_BYTES:
             return None
         return self.state.fast_routes.get(address)
 
@@ -179,14 +187,15 @@ class ModelServer:
         reservation: Reservation,
     ) -> Response:
         if route.method == "POST":
-            require_json(headers.content_type)
+            if not headers.form.is_of(route.form):
+                require_json(headers.content_type)
             body = await self.bodies.read(
                 receive, headers.length, headers.encoding, reservation
             )
             request = request._replace(body=body)
         model = route.model
         if model is not None and not (
-            model.is_fast and len(request.body) <= SMALL_BYTES
+            model.is_fast and len(request.body) <= SMALL_BYTES and headers.form is PLAIN
         ):
             return await self._slow.run(route.handler, request)
         if route.uses_files:

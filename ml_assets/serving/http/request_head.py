@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ml_assets.serving.requests.messages import JSON
+from ml_assets.serving.requests.messages import ARROW, JSON, PLAIN, Form
 from ml_assets.serving.requests.problems import Problem
 
 MODEL_HEADER = b"x-model"
 ENTITY_HEADER = b"x-entity"
+_JSON_BYTES = b"inference-header-content-length"
 _CREDENTIALS = (b"authorization", b"x-api-key")
 MAX_HEADER_BYTES = 32 * 1024
 # Of each line: a colon, a blank, and the end of the line.
@@ -30,6 +31,7 @@ class Headers(NamedTuple):
     entity: bytes | None
     encoding: bytes = b""
     credential: bytes | None = None
+    form: Form = PLAIN
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -44,6 +46,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """
     request_id = model = entity = credential = None
     content_type, length, encoding = b"", 0, b""
+    form = PLAIN
     for name, value in headers:
         if name == b"content-type":
             content_type = value
@@ -60,8 +63,17 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             encoding = _encoding(encoding + b"," + value if encoding else value)
         elif name in _CREDENTIALS:
             credential = _credential(name, value, credential)
+        elif name == b"accept" and ARROW in value.lower():
+            form = form._replace(wants_arrow=True)
+        elif name == _JSON_BYTES and value.isdigit():
+            form = form._replace(json_bytes=int(value))
+    if (
+        content_type != JSON
+        and content_type.lower().partition(b";")[0].strip() == ARROW
+    ):
+        form = form._replace(is_arrow=True)
     return Headers(
-        request_id, content_type, length, model, entity, encoding, credential
+        request_id, content_type, length, model, entity, encoding, credential, form
     )
 
 

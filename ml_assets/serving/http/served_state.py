@@ -28,10 +28,10 @@ Answer = Callable[[ServedModel, ArmSeries, Request], Response]
 
 
 class Route(NamedTuple):
-    """What one address does: POST takes JSON.
+    """What one address does: POST takes JSON, or a body of the `form` as well.
 
-    ``model`` answers predictions and ``arms`` counts them; ``uses_files`` is set where
-    the disk is waited for.
+    The form is ``arrow`` or ``tensors``. ``model`` answers predictions and ``arms``
+    counts them; ``uses_files`` is set where the disk is waited for.
     """
 
     method: str
@@ -40,6 +40,7 @@ class Route(NamedTuple):
     model: ServedModel | None = None
     arms: ArmSeries | None = None
     uses_files: bool = False
+    form: str = ""
 
 
 class ServedState:
@@ -207,19 +208,23 @@ class ServedState:
         return {
             f"/models/{name}": get("model", describe(model)),
             f"/models/{name}/predict": self._model_route(
-                "predict", model, native.predict
+                "predict", model, native.predict, "arrow"
             ),
             f"/v2/models/{name}": get("v2-model", v2.model_metadata(model)),
             f"/v2/models/{name}/ready": get(
                 "v2-model-ready", {"name": name, "ready": True}
             ),
-            f"/v2/models/{name}/infer": self._model_route("infer", model, v2.infer),
+            f"/v2/models/{name}/infer": self._model_route(
+                "infer", model, v2.infer, "tensors"
+            ),
         }
 
-    def _model_route(self, route: str, model: ServedModel, answer: Answer) -> Route:
+    def _model_route(
+        self, route: str, model: ServedModel, answer: Answer, form: str = ""
+    ) -> Route:
         series = ArmSeries(self._metrics, route, model)
         handler = partial(answer, model, series)
-        return Route("POST", handler, series.live, model, arms=series)
+        return Route("POST", handler, series.live, model, arms=series, form=form)
 
     def _list_models(self, _: Request) -> Response:
         return json_response({"models": [describe(m) for m in self.models.values()]})

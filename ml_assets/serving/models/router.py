@@ -166,20 +166,28 @@ class ArmSeries:
         """The series of one arm."""
         return self._of[arm]
 
-    def response(self, scored: Scored, body: bytes) -> Response:
+    def response(
+        self,
+        scored: Scored,
+        body: bytes,
+        content_type: bytes = JSON,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> Response:
         """The answer, which counts for every arm that gave a part of it."""
         first = self._of[scored.arm]
         for item in scored.batch.unseen:
             self._metrics.count_unseen(self._model, item.column, len(item.rows))
         if scored.arms is None or scored.batch.size == 1:
-            return Response(body, 200, JSON, scored.batch.size, first)
+            size = scored.batch.size
+            return Response(body, 200, content_type, size, first, headers)
         rows = Counter(scored.arms)
         others = tuple(
             (self._of[arm], count)
             for arm, count in rows.items()
             if arm is not scored.arm
         )
-        return Response(body, 200, JSON, rows[scored.arm], first, (), others)
+        count = rows[scored.arm]
+        return Response(body, 200, content_type, count, first, headers, others)
 
 
 def _shares(arms: Sequence[ServedArm]) -> list[float]:

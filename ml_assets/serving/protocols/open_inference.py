@@ -8,6 +8,7 @@ import ml_assets
 from ml_assets.records.plan import Column, Kind
 from ml_assets.serving.models.arms import Scored
 from ml_assets.serving.models.router import ArmSeries, ServedModel
+from ml_assets.serving.protocols import binary_tensors
 from ml_assets.serving.requests.batch import Batch
 from ml_assets.serving.requests.decoder import RowDecoder, require_object
 from ml_assets.serving.requests.messages import Request, Response
@@ -31,7 +32,11 @@ _ARM_OUTPUTS = ("version", "arm")
 
 def server_metadata() -> dict[str, Any]:
     """The answer to ``GET /v2``."""
-    return {"name": "ml-assets", "version": ml_assets.__version__, "extensions": []}
+    return {
+        "name": "ml-assets",
+        "version": ml_assets.__version__,
+        "extensions": [binary_tensors.EXTENSION],
+    }
 
 
 def model_metadata(model: ServedModel) -> dict[str, Any]:
@@ -60,15 +65,15 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
 
 def infer(model: ServedModel, series: ArmSeries, request: Request) -> Response:
     """Answer one inference request."""
-    payload = require_object(
-        loads(request.body), ("id", "parameters", "inputs", "outputs")
-    )
+    text, tensors = binary_tensors.split(request.body, request.form.json_bytes)
+    payload = require_object(loads(text), ("id", "parameters", "inputs", "outputs"))
     id_ = payload.get("id", request.request_id)
     if not is_text(id_):
         error = FieldError(column="id", expected="a string", found=found(id_))
         raise invalid([error])
     wanted = _wanted(payload.get("outputs"), model)
-    batch = read(model.live.decoder, payload.get("inputs"))
+    inputs = binary_tensors.with_data(payload.get("inputs"), tensors)
+    batch = read(model.live.decoder, inputs)
     scored = model.answer(batch, request)
     arm = scored.only_arm
     answer = {
@@ -82,7 +87,8 @@ def infer(model: ServedModel, series: ArmSeries, request: Request) -> Response:
         },
         "outputs": [item for item in _outputs(scored) if item["name"] in wanted],
     }
-    return series.response(scored, msgspec.json.encode(answer))
+    is_binary = binary_tensors.wanted(payload)
+    return series.response(scored, *binary_tensors.encode(answer, is_binary))
 
 
 def _warnings(batch: Batch) -> dict[str, str]:

@@ -9,6 +9,28 @@ from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.metrics.collector import Series
 
 JSON = b"application/json"
+ARROW = b"application/vnd.apache.arrow.stream"
+
+
+class Form(NamedTuple):
+    """How a body is written, and what the caller takes.
+
+    ``json_bytes`` is how much of the body is JSON, where tensors follow it.
+    """
+
+    is_arrow: bool = False
+    wants_arrow: bool = False
+    json_bytes: int | None = None
+
+    def is_of(self, kind: str) -> bool:
+        """Whether the body is ``arrow``, or ``tensors``; else it is JSON."""
+        if kind == "arrow":
+            return self.is_arrow
+        return kind == "tensors" and self.json_bytes is not None
+
+
+# The form of nearly all requests, by identity.
+PLAIN = Form()
 
 
 class Request(NamedTuple):
@@ -24,6 +46,7 @@ class Request(NamedTuple):
     entity: bytes | None = None
     path: str = ""
     caller: Caller | None = None
+    form: Form = PLAIN
 
 
 class Response(NamedTuple):

@@ -6,6 +6,7 @@ import msgspec
 
 TITLES = {
     "malformed-json": "The body is not the JSON that was expected",
+    "malformed-arrow": "The body is not the Arrow stream that was expected",
     "invalid-request": "The request does not fit the model",
     "body-too-large": "The body is too large",
     "malformed-encoding": "The body is not compressed as it says",
