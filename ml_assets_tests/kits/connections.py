@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from ml_assets.serving.http.fast_path import FastPathProtocol
 from ml_assets.serving.http.header_cache import HeaderCache
-from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.http.routes import Route
 from ml_assets.serving.requests.messages import Request, Response
 from ml_assets_tests.kits.app import ROW, served, server
 

@@ -30,6 +30,7 @@ class Headers(NamedTuple):
     entity: bytes | None
     encoding: bytes = b""
     credential: bytes | None = None
+    origin: bytes | None = None
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -42,7 +43,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     >>> read_headers([(b"authorization", b"Bearer web.secret")]).credential
     b'web.secret'
     """
-    request_id = model = entity = credential = None
+    request_id = model = entity = credential = origin = None
     content_type, length, encoding = b"", 0, b""
     for name, value in headers:
         if name == b"content-type":
@@ -60,8 +61,11 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             encoding = _encoding(encoding + b"," + value if encoding else value)
         elif name in _CREDENTIALS:
             credential = _credential(name, value, credential)
+        elif name == b"origin":
+            origin = value
     return Headers(
-        request_id, content_type, length, model, entity, encoding, credential
+        *(request_id, content_type, length, model, entity, encoding, credential),
+        origin,
     )
 
 
@@ -81,16 +85,29 @@ def _encoding(value: bytes) -> bytes:
     return b"" if found == b"identity" else found
 
 
-def require_json(content_type: bytes) -> None:
-    """Refuse a body that is not declared as JSON in UTF-8."""
-    if content_type == JSON:
-        return
+def media_type(content_type: bytes, accepts: tuple[bytes, ...]) -> bytes:
+    """Which of the media types `accepts` a body is declared as, in UTF-8.
+
+    Raises
+    ------
+    Problem
+        415 if it is none of them.
+
+    Examples
+    --------
+    >>> media_type(b"Text/CSV; charset=UTF-8", (b"application/json", b"text/csv"))
+    b'text/csv'
+    """
+    if content_type in accepts:
+        return content_type or JSON
     kind, _, rest = content_type.lower().partition(b";")
     charset = rest.replace(b'"', b"").replace(b" ", b"")
-    if kind.strip() == JSON and charset in (b"", b"charset=utf-8"):
-        return
+    kind = kind.strip()
+    if kind and kind in accepts and charset in (b"", b"charset=utf-8"):
+        return kind
     found = ascii(content_type[:80].decode("latin-1")) if content_type else "none"
-    detail = f"expected content-type application/json, found {found}"
+    wanted = b" or ".join(filter(None, accepts)).decode()
+    detail = f"expected content-type {wanted}, found {found}"
     raise Problem(415, "unsupported-media-type", detail)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.protocols.open_inference import DATATYPES
+from ml_assets.serving.protocols.tensors import DATATYPES
 from ml_assets.serving.requests.entities import ENTITY_LENGTH
 from ml_assets.serving.tasks import answers_of
 
@@ -102,7 +102,29 @@ def tensors(signature: Signature) -> dict[str, Any]:
         "prefixItems": items,
         "items": False,
     }
+    if all(item.kind in ("number", "integer") for item in signature.inputs):
+        inputs = {"anyOf": [inputs, _matrix(len(items))]}
     return strict_object({"inputs": inputs}, optional={"id": {"type": "string"}})
+
+
+def _matrix(width: int) -> dict[str, Any]:
+    """The schema of `inputs` as one tensor with all columns."""
+    rows = {"type": "array", "minItems": 1, "items": {"type": "array"}}
+    tensor = strict_object(
+        {
+            "name": {"type": "string"},
+            "datatype": {"enum": list(DATATYPES["number"])},
+            "shape": {
+                "type": "array",
+                "prefixItems": [{"type": "integer"}, {"const": width}],
+                "minItems": 2,
+                "items": False,
+            },
+            "data": rows,
+        },
+        description="All columns in the order of the metadata, by rows.",
+    )
+    return {"type": "array", "minItems": 1, "maxItems": 1, "items": tensor}
 
 
 def tensor_example(column: Column, row: dict[str, Any]) -> dict[str, Any]:

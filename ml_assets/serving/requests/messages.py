@@ -9,13 +9,15 @@ from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.metrics.collector import Series
 
 JSON = b"application/json"
+CSV = b"text/csv"
 
 
 class Request(NamedTuple):
     """One HTTP request, with its body read.
 
     ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
-    names whom it is about, ``caller`` who asks, None where no key is needed.
+    names whom it is about, ``caller`` who asks, None where no key is needed, and
+    ``media`` what the body is.
     """
 
     request_id: str
@@ -24,6 +26,7 @@ class Request(NamedTuple):
     entity: bytes | None = None
     path: str = ""
     caller: Caller | None = None
+    media: bytes = JSON
 
 
 class Response(NamedTuple):

@@ -20,11 +20,14 @@ from ml_assets_tests.kits.connections import (
 GETS = (
     *("/v2/health/live", "/v2/health/ready", "/models", "/models/a", "/openapi.json"),
     *("/v2", "/v2/models/a", "/docs", "/nowhere", "/predictions/none"),
+    *("/v2/models/a/versions/v1", "/v2/models/a/versions/v1/ready"),
+    *("/v2/models/a/versions/none", "/ping", "/health", "/version"),
 )
 POSTS = {
     "/models/a/predict": BODY,
     "/models/b/predict": BODY,
     "/v2/models/a/infer": INFER,
+    "/v2/models/a/versions/v1/infer": INFER,
     "/invocations?model=a": RECORDS,
     "/models/a/feedback": b'{"labels": []}',
 }
@@ -113,9 +116,9 @@ def test_a_head_behind_another_request_has_its_own_deadline() -> None:
 def test_a_connection_without_a_byte_is_closed_without_an_answer() -> None:
     async def scenario(site: Site) -> None:
         connection = site.connect()
-        connection.protocol.expire(connection.protocol.since + 20)
+        connection.protocol.expire(connection.protocol.since + 600)
         assert not connection.transport.closed
-        connection.protocol.expire(connection.protocol.since + 80)
+        connection.protocol.expire(connection.protocol.since + 630)
         assert connection.transport.closed and connection.transport.written == b""
 
     run(scenario)
