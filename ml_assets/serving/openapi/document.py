@@ -36,6 +36,7 @@ _PARAMS = {
 }
 _CSV = {
     "type": "string",
+    "minLength": 1,
     "description": "The first line names the columns; an empty cell is null.",
 }
 _ID = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
@@ -131,7 +132,7 @@ def _infer(model: ServedModel, operation: str, version: str = "") -> dict[str, A
         f"Predict, by the Open Inference Protocol{version}",
         operation,
         model.name,
-        tensors(signature),
+        tensors(model.name, signature),
         {"inputs": [tensor_example(item, row) for item in signature.inputs]},
         {"type": "object", "required": ["model_name", "outputs"]},
     )

@@ -81,7 +81,7 @@ def example(signature: Signature) -> dict[str, Any]:
     }
 
 
-def tensors(signature: Signature) -> dict[str, Any]:
+def tensors(name: str, signature: Signature) -> dict[str, Any]:
     """The JSON schema of the body of an inference request."""
     items = [
         strict_object(
@@ -104,7 +104,16 @@ def tensors(signature: Signature) -> dict[str, Any]:
     }
     if all(item.kind in ("number", "integer") for item in signature.inputs):
         inputs = {"anyOf": [inputs, _matrix(len(items))]}
-    return strict_object({"inputs": inputs}, optional={"id": {"type": "string"}})
+    return strict_object({"inputs": inputs}, optional=_request(name))
+
+
+def _request(name: str) -> dict[str, Any]:
+    """What an inference request may have beside its tensors."""
+    return {
+        "id": {"type": ["string", "null"]},
+        "model_name": {"enum": [name, None]},
+        "parameters": {"type": ["object", "null"]},
+    }
 
 
 def _matrix(width: int) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ml_assets.serving.requests.validation import loads
 from ml_assets.serving.requests.values import found, is_text
 from ml_assets.serving.tasks import Output
 
+_KEYS = ("id", "model_name", "parameters", "inputs", "outputs")
 # Where a plan splits the traffic, rows of one request may be answered by several arms.
 _ARM_OUTPUTS = ("version", "arm")
 
@@ -56,9 +57,18 @@ def infer(
     only: ServedArm | None = None,
 ) -> Response:
     """Answer one inference request, by the version `only` if it is given."""
-    payload = require_object(
-        loads(request.body), ("id", "parameters", "inputs", "outputs")
-    )
+    # What a client does not use it may send as null, as MLServer's types do.
+    given = require_object(loads(request.body), _KEYS)
+    payload = {key: value for key, value in given.items() if value is not None}
+    parameters = payload.get("parameters", {})
+    if not isinstance(parameters, dict):
+        expected, text = "an object", found(parameters)
+        raise invalid([FieldError(column="parameters", expected=expected, found=text)])
+    named = payload.get("model_name", model.name)
+    if named != model.name:
+        # Of KServe's client, which repeats it.
+        expected, text = f"{model.name}, as the address has it", "another"
+        raise invalid([FieldError(column="model_name", expected=expected, found=text)])
     id_ = payload.get("id", request.request_id)
     if not is_text(id_):
         error = FieldError(column="id", expected="a string", found=found(id_))

@@ -180,6 +180,43 @@ def test_a_head_means_the_same_in_one_packet_and_in_pieces(
     run(scenario)
 
 
+@pytest.mark.parametrize(
+    "data, status, wanted",
+    [
+        (HEAD + "X-Request-Id: mine\r\n\r\n", 400, "mine"),
+        (HEAD + "Host: a\r\nX-Request-Id: mine\r\n" + BIG + "\r\n", 431, "mine"),
+        (HEAD + "Host: a\r\nX-Request-Id: not sane\r\nHost: b\r\n\r\n", 400, None),
+        ("nonsense\r\n\r\n", 400, None),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\nX-Request-Id: m\r\n\r\n", 405, "m"),
+    ],
+)
+def test_a_refused_head_has_a_request_id_and_is_counted(
+    data: str, status: int, wanted: str | None
+) -> None:
+    async def scenario(site: Site) -> None:
+        connection = site.connect()
+        await connection.send(data.encode())
+        ((found, headers, body),) = await connection.answers(1)
+        assert found == status and connection.transport.closed
+        assert headers["x-request-id"] == json.loads(body)["request_id"]
+        assert wanted is None or headers["x-request-id"] == wanted
+        assert site.app.metrics.series("unknown").statuses == {status: 1}
+
+    run(scenario)
+
+
+def test_a_slow_body_is_refused_as_its_protocol_expects() -> None:
+    async def scenario(site: Site) -> None:
+        connection = site.connect()
+        await connection.send(request("/v2/models/a/infer", "mine", INFER)[:-1])
+        connection.protocol.expire(connection.protocol.since + 50)
+        ((status, headers, body),) = await connection.answers(1)
+        assert (status, headers["x-request-id"]) == (408, "mine")
+        assert "whole body" in json.loads(body)["error"]
+
+    run(scenario)
+
+
 def zipped(text: bytes) -> bytes:
     return gzip.compress(text, mtime=0)
 
