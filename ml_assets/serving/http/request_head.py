@@ -50,8 +50,8 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             content_type = value
         elif name == b"content-length":
             length = int(value) if value.isdigit() else 0
-        elif name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            request_id = value.decode("ascii")
+        elif name == b"x-request-id":
+            request_id = sane_request_id(value) or request_id
         elif name == MODEL_HEADER:
             model = value.decode("latin-1")
         elif name == ENTITY_HEADER:
@@ -67,6 +67,11 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         *(request_id, content_type, length, model, entity, encoding, credential),
         origin,
     )
+
+
+def sane_request_id(value: bytes) -> str | None:
+    """A request id that is fit for logs and answers; None for another."""
+    return value.decode("ascii") if _SANE_ID.fullmatch(value) else None
 
 
 def _credential(name: bytes, value: bytes, before: bytes | None) -> bytes | None:
