@@ -48,11 +48,21 @@ def cases(plain: list[Row], colons: list[Row]) -> dict[str, tuple[Row, list[str]
     }
 
 
-def decode_seconds(decoder: RowDecoder, body: bytes) -> float:
-    """Seconds to decode a body."""
-    number = 2000 if len(body) < 4096 else 100
-    times = timeit.repeat(lambda: decoder.decode(body), number=number, repeat=LOADS)
-    return min(times) / number
+def loaded(directory: Path) -> ModelServer:
+    """The server of a plan in this process, without a log."""
+    bundle = directory / "storage" / "bundle"
+    files = {path.name: digest_of(path) for path in bundle.iterdir()}
+    arm = Arm(version="v", bundle="bundle", files=files, runtime="compiled")
+    plan = ServingPlan(
+        model="adult", generation=1, arms=(arm,), created_at="", reason="benchmark"
+    )
+    ids, settings, metrics = PredictionIds(), ServerSettings(), Metrics()
+    runtime = load_runtime(bundle, files)
+    served = ServedArm("adult", arm, runtime, settings.max_rows, ids)
+    app = ModelServer(settings, metrics, ids)
+    models = {"adult": ServedModel(plan, [served])}
+    app.state = ServedState(models, frozenset(), True, metrics)
+    return app
 
 
 def processor_seconds(

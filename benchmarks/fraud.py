@@ -1,22 +1,30 @@
-"""Decisions with costs at 0.5 % positives: what each threshold costs on test rows.
+"""Decisions with costs at 0.5 % positives: what thresholds cost, and what wins live.
 
     python -m benchmarks.fraud
 
-The claims are scikit-learn's `make_classification`, and a fifth of them are test rows.
+The claims are scikit-learn's `make_classification`, and a fifth of those trained on are
+test rows. Then two versions that are right equally often answer claims that neither has
+seen, in shadow, and the test of experiments decides by accuracy and by cost.
 """
 
-from typing import Any
+from collections import Counter
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from sklearn.datasets import make_classification
 
+from benchmarks.decisions import table as markdown_table
+from ml_assets.ml.sequential import ERROR, Betting, Scale, compare_paired
+from ml_assets.ml.sequential.differences import paired
 from ml_assets.ml.tasks import Binary
 from ml_assets.ml.tasks.costs import Costs
+from ml_assets.ml.tasks.task import Floats
 from ml_assets.ml.training import Trained, train
 from ml_assets.spec.model import ModelSpec
 
-ROWS = 100_000
+ROWS, LIVE_ROWS = 100_000, 300_000
+STREAMS, LABELS, ALPHA = 300, 30_000, 0.05
 FALSE_POSITIVE, FALSE_NEGATIVE = 5.0, 400.0
 LOGISTIC = "sklearn.linear_model.LogisticRegression"
 ESTIMATORS: dict[str, dict[str, Any]] = {
@@ -44,21 +52,89 @@ def claims(rows: int = ROWS) -> pd.DataFrame:
     return table.assign(fraud=np.where(y == 1, "yes", "no"))
 
 
-def trained(table: pd.DataFrame, estimator: dict[str, Any]) -> Trained:
-    """A version whose threshold is tuned."""
+def trained(
+    table: pd.DataFrame, estimator: dict[str, Any], threshold: str | float = "tuned"
+) -> Trained:
+    """A version that decides at a threshold, or at one that is tuned."""
     costs = {"false_positive": FALSE_POSITIVE, "false_negative": FALSE_NEGATIVE}
     given: dict[str, Any] = {
         "name": "fraud",
         "source": {"type": "synthetic"},
         "target": "fraud",
         "estimator": estimator,
-        "decision": {"threshold": "tuned", "costs": costs},
+        "decision": {"threshold": threshold, "costs": costs},
     }
     return train(table, ModelSpec.model_validate(given))
 
 
+class Live(NamedTuple):
+    """A version's live claims: whether each is decided wrongly, and its scaled cost."""
+
+    errors: Floats
+    costs: Floats
+    scale: Scale
+
+
+def answered(version: Trained, rows: pd.DataFrame) -> Live:
+    """The live claims as a version decides them."""
+    task = version.task
+    y, p = task.encode(rows["fraud"]), task.answers(version.pipeline, rows)
+    errors = (task.decide(p) != y).astype(float)
+    return Live(errors, task.losses(y, p), task.scale)
+
+
+def verdicts(challenger: Live, champion: Live) -> dict[str, Counter[str | None]]:
+    """How often each comparison promotes and rolls back, over orders of the claims."""
+    generator = np.random.default_rng(0)
+    found: dict[str, Counter[str | None]] = {"accuracy": Counter(), "cost": Counter()}
+    for _ in range(STREAMS):
+        rows = generator.choice(len(champion.errors), LABELS, replace=False)
+        errors = challenger.errors[rows], champion.errors[rows]
+        costs = paired(challenger.costs[rows], champion.costs[rows])
+        by_accuracy, _ = compare_paired(ERROR, *errors, alpha=ALPHA)
+        by_cost = Betting(alpha=ALPHA, scale=champion.scale).update(costs)
+        found["accuracy"][by_accuracy.decided] += 1
+        found["cost"][by_cost.decided] += 1
+    return found
+
+
+def experiment() -> None:
+    """Print what live claims decide between a champion and its challenger."""
+    table = claims(ROWS + LIVE_ROWS)
+    seen, live = table[:ROWS], table[ROWS:]
+    boosting = ESTIMATORS["histogram boosting"]
+    versions = {
+        "logistic regression at 0.055": trained(seen, {"type": LOGISTIC}, 0.055),
+        "histogram boosting, tuned": trained(seen, boosting),
+    }
+    arms = {name: answered(version, live) for name, version in versions.items()}
+    rows = []
+    for challenger, champion in (reversed([*arms]), [*arms]):
+        one, other = arms[challenger], arms[champion]
+        for by, counts in verdicts(one, other).items():
+            gain = one.costs.mean() - other.costs.mean()
+            rows.append(
+                (
+                    challenger,
+                    f"{1 - one.errors.mean():.2%}, {1 - other.errors.mean():.2%}",
+                    f"{gain * FALSE_NEGATIVE:+.2f}",
+                    by,
+                    *(f"{counts[s] / STREAMS:.0%}" for s in ("promote", "roll_back")),
+                )
+            )
+    header = ("challenger", "accuracy, champion's", "cost", "compared by")
+    title = f"{STREAMS} streams of {LABELS:,} labels in shadow"
+    markdown_table(title, (*header, "promoted", "rolled back"), rows)
+
+
 def main() -> None:
-    """Print a Markdown table."""
+    """Print Markdown tables."""
+    thresholds_of_each()
+    experiment()
+
+
+def thresholds_of_each() -> None:
+    """Print what each threshold costs on test rows."""
     table = claims()
     costs = Costs(FALSE_POSITIVE, FALSE_NEGATIVE)
     theory = FALSE_POSITIVE / (FALSE_POSITIVE + FALSE_NEGATIVE)

@@ -16,11 +16,10 @@ from ml_assets.assets.common import (
     stage_arguments,
 )
 from ml_assets.lifecycle.gate_decision import gate_figures, judged_by
-from ml_assets.lifecycle.scoring import HeldOut, held_out_rows, load, score
+from ml_assets.lifecycle.scoring import HeldOut, evaluate, held_out_rows, load, score
 from ml_assets.ml.gate import Gate, GateDecision
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.records.version import VersionRecord, object_name
-from ml_assets.spec.metrics import lower_is_better
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.registry import Registry
 from ml_assets.state.versions import Versions
@@ -111,15 +110,12 @@ def judge(
     """Figures, the gate's decision, the whole evaluation, and metadata for the UI."""
     from ml_assets.lifecycle.request_signature import refused_by
     from ml_assets.ml.importance import importances
-    from ml_assets.ml.user_metrics import user_metrics
 
-    rows, y, task, training = held
+    rows, y, task, _ = held
     answers = score(task, pipeline, rows)
     sliced = sorted({*spec.gate.slices, *spec.monitoring.slices} & {*rows.columns})
     groups = rows[sliced] if sliced else None
-    found = task.evaluate(y, answers, groups, training)
-    own = user_metrics(spec.metrics, y, answers)
-    found = replace(found, metrics={**found.metrics, **own})
+    found = evaluate(spec, held, answers, groups)
     figures = gate_figures(spec, record, found)
     figures = replace(figures, refuses=refused_by(spec.name, record))
     decision = Gate(spec.gate).decide(figures)
@@ -146,7 +142,7 @@ def judge(
 
 def _demands(spec: ModelSpec) -> str:
     asked = [
-        f"{metric} {'below' if lower_is_better(metric) else 'above'} {limit}"
+        f"{metric} {'below' if spec.gate.lower_is_better(metric) else 'above'} {limit}"
         for metric, limit in spec.gate.demands.items()
     ]
     return " and ".join(asked)

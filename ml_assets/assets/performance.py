@@ -176,6 +176,8 @@ def describe(spec: ModelSpec, found: Performance) -> dict[str, Any]:
     if live is not None:
         for name, figure in live.figures.items():
             shown |= {name: figure.value, f"offline_{name}": found.offline.get(name)}
+            expected = f"expected_{name}"
+            shown[expected] = found.offline.get(expected)
         offline = found.offline.get(live.main, math.nan)
         image = monitoring.performance(found.periods, found.champion, offline)
         # It has all days: the newest one of a version shows what the earlier ones did.

@@ -111,9 +111,10 @@ def command(
       ml-assets predict adult rows.csv --on-error collect --output csv --to scored.csv
 
     JSON keys: model, version, predictions (row, id, probability, label; of several
-    classes probabilities, too; of a regression row, id, value; or row, error), rows,
-    refused, unseen (where there are any: by column, how many rows hold a category that
-    training did not see), error.
+    classes probabilities, too; of a regression row, id, value, and lower and upper
+    where the version has an interval; or row, error), rows, refused, unseen (where
+    there are any: by column, how many rows hold a category that training did not see),
+    error.
     """
     output = "json" if as_json else output
     if isinstance(file, io.BufferedReader):
@@ -136,7 +137,9 @@ def command(
         except Failed as failure:
             if output == "json" and to is None:
                 empty = WRITERS[output](sys.stdout, False, None)
-                empty.start(scorer.model, scorer.version, scorer.task)
+                empty.start(
+                    scorer.model, scorer.version, scorer.task, scorer.has_interval
+                )
                 empty.end(0, 0, {}, failure.message)
             raise
     # Below the predictions, of which none was shown until now.
@@ -191,7 +194,7 @@ def _run(
     """Write predictions chunk by chunk; how many, and what became of refused rows."""
     done = refused = 0
     first = ""
-    writer.start(scorer.model, scorer.version, scorer.task)
+    writer.start(scorer.model, scorer.version, scorer.task, scorer.has_interval)
     for rows in sources.chunks(read, chunk):
         for number, outcome in enumerate(_scored(scorer, rows, done, on_error), 1):
             if isinstance(outcome, Prediction):

@@ -25,7 +25,8 @@ UNKNOWN = "an unknown column"
 class Prediction(NamedTuple):
     """The answer to one row.
 
-    A regression gives the ``value`` alone; ``probabilities`` are those of several
+    A regression gives the ``value`` alone, or with ``lower`` and ``upper``, its
+    interval; ``probabilities`` are those of several
     classes by their names.
     """
 
@@ -34,6 +35,8 @@ class Prediction(NamedTuple):
     label: Label | None = None
     probabilities: dict[str, float] | None = None
     value: float | None = None
+    lower: float | None = None
+    upper: float | None = None
 
 
 class Refusal(Exception):
@@ -50,6 +53,7 @@ Outcome = Prediction | Refusal
 class Scorer(Protocol):
     """Scores request bodies with one version.
 
+    `has_interval` is whether each value has the ends of an interval beside it.
     `unseen` counts by column the rows whose category training did not see.
     """
 
@@ -57,6 +61,7 @@ class Scorer(Protocol):
     version: str
     columns: tuple[Column, ...]
     task: Task
+    has_interval: bool
     unseen: Counter[str]
 
     def score(self, body: bytes) -> list[Prediction]:
@@ -89,6 +94,7 @@ class PlanScorer:
         self._arm = ServedArm(model, plan.live, runtime, max_rows, PredictionIds())
         self.model, self.version = model, plan.live.version
         self.columns, self.task = runtime.signature.columns, runtime.signature.task
+        self.has_interval = runtime.signature.interval is not None
         self.unseen: Counter[str] = Counter()
 
     def score(self, body: bytes) -> list[Prediction]:
@@ -115,6 +121,7 @@ class ServerScorer:
         self.model, self.version = model, str(found["version"])
         self.columns = tuple(_column(item) for item in found["columns"])
         self.task = msgspec.convert(found.get("task", "binary"), Task)
+        self.has_interval = found.get("interval") is not None
         self.unseen: Counter[str] = Counter()
 
     def score(self, body: bytes) -> list[Prediction]:

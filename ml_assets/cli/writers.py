@@ -13,6 +13,7 @@ from ml_assets.records.plan import Task
 
 FIELDS = ("row", "label", "probability", "id")
 VALUE_FIELDS = ("row", "value", "id")
+INTERVAL_FIELDS = ("row", "value", "lower", "upper", "id")
 REFUSED = "refused"
 # Columns of a line of the table.
 WIDE = 76
@@ -25,7 +26,7 @@ class Writer(Protocol):
     terminal that shows the file, if one does.
     """
 
-    def start(self, model: str, version: str, task: Task) -> None:
+    def start(self, model: str, version: str, task: Task, has_interval: bool) -> None:
         """Before the first row."""
 
     def row(self, number: int, prediction: Prediction) -> None:
@@ -51,8 +52,9 @@ class TableWriter:
         # A narrow terminal would break the id, which people copy.
         self._gap = "  " if room is None or room >= WIDE else f"\n{'':>7}  "
         self._layout = ""
+        self._has_interval = False
 
-    def start(self, model: str, version: str, task: Task) -> None:
+    def start(self, model: str, version: str, task: Task, has_interval: bool) -> None:
         """Name the version that answers, beside the data."""
         echo(f"{model} version {version}", err=True)
         self._layout = f"{{:>7}}  {{:<16}}  {{:>11}}{self._gap}{{}}"
@@ -60,12 +62,16 @@ class TableWriter:
         if task == "regression":
             self._layout = f"{{:>7}}  {{:>29}}{self._gap}{{}}"
             fields = VALUE_FIELDS
+        if has_interval:
+            self._layout = f"{{:>7}}{'  {:>14}' * 3}{self._gap}{{}}"
+            fields = INTERVAL_FIELDS
+        self._has_interval = has_interval
         click.echo(self._layout.format(*fields), file=self._out)
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One line, after the header."""
         if prediction.probability is None:
-            shown = [f"{prediction.value:.6f}"]
+            shown = [_digits(item) for item in _numbers(prediction, self._has_interval)]
         else:
             shown = [str(prediction.label), f"{prediction.probability:.6f}"]
         line = self._layout.format(number, *shown, prediction.id)
@@ -91,15 +97,17 @@ class CsvWriter:
         self._more = ("",) if collects else ()
         self._fields: tuple[str, ...] = FIELDS
 
-    def start(self, model: str, version: str, task: Task) -> None:
+    def start(self, model: str, version: str, task: Task, has_interval: bool) -> None:
         """The header, with a column for errors where they are collected."""
-        self._fields = VALUE_FIELDS if task == "regression" else FIELDS
+        if task == "regression":
+            self._fields = INTERVAL_FIELDS if has_interval else VALUE_FIELDS
         self._writer.writerow((*self._fields, *("error" for _ in self._more)))
 
     def row(self, number: int, prediction: Prediction) -> None:
         """One line."""
         if prediction.probability is None:
-            values = [repr(prediction.value)]
+            numbers = _numbers(prediction, self._fields is INTERVAL_FIELDS)
+            values = ["" if item is None else repr(item) for item in numbers]
         else:
             values = [str(prediction.label), repr(prediction.probability)]
         self._writer.writerow((number, *values, prediction.id, *self._more))
@@ -122,7 +130,7 @@ class JsonWriter:
         self._out = out
         self._separator = ""
 
-    def start(self, model: str, version: str, task: Task) -> None:
+    def start(self, model: str, version: str, task: Task, has_interval: bool) -> None:
         """Open the document."""
         head = f'{{"model": {json.dumps(model)}, "version": {json.dumps(version)}'
         self._out.write(f'{head}, "predictions": [')
@@ -149,6 +157,17 @@ class JsonWriter:
     def _item(self, value: dict[str, object]) -> None:
         self._out.write(f"{self._separator}\n{json.dumps(value)}")
         self._separator = ","
+
+
+def _numbers(prediction: Prediction, has_interval: bool) -> list[float | None]:
+    """The value, and the ends of its interval where those have columns."""
+    ends = (prediction.lower, prediction.upper) if has_interval else ()
+    return [prediction.value, *ends]
+
+
+def _digits(number: float | None) -> str:
+    # A version without an interval may follow one with it.
+    return "" if number is None else f"{number:.6f}"
 
 
 WRITERS: dict[str, Callable[[TextIO, bool, int | None], Writer]] = {

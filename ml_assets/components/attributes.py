@@ -26,7 +26,7 @@ class Attributes(RootModel[dict[str, Any]]):
 
     KIND: ClassVar[Kind] = "classification"
     # Keys that the component sets itself, or does not have.
-    WITHOUT: ClassVar[tuple[str, ...]] = ("task",)
+    WITHOUT: ClassVar[tuple[str, ...]] = ("task", "interval")
 
     @model_validator(mode="after")
     def _are_right(self) -> "Attributes":

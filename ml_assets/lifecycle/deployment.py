@@ -192,7 +192,7 @@ def _check_gate(
     overruled: Sequence[str],
 ) -> None:
     """Refuse a version that did not pass, or that today's champion has overtaken."""
-    from ml_assets.lifecycle.scoring import held_out_rows, load, score
+    from ml_assets.lifecycle.scoring import evaluate, held_out_rows, load, score
 
     evaluation = store.evaluation(spec.name, record.version)
     if evaluation is None:
@@ -215,8 +215,7 @@ def _check_gate(
     # Another version was deployed since the evaluation: compare with that one.
     held = held_out_rows(spec, record)
     answers = score(held.task, load(record), held.rows)
-    found = held.task.evaluate(held.y, answers, training=held.training)
-    figures = gate_figures(spec, record, found)
+    figures = gate_figures(spec, record, evaluate(spec, held, answers))
     decision = Gate(spec.gate.model_copy(update={"slices": {}})).decide(figures)
     if not decision.deploys:
         raise DoneError(

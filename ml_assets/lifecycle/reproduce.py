@@ -79,16 +79,19 @@ def reproduce(model: str, version: str) -> Reproduction:
         expected, found = _probe(record, trained.pipeline)
     except (BundleError, RegistryError) as error:
         raise ReproduceError(f"version {version}: {error}") from error
-    then, now = signature_of(record).threshold, answers_of(trained.task)
-    threshold = now.get("threshold", then)
-    if threshold != then:
-        notes.append(f"the threshold is {threshold!r} today, then {then!r}")
+    signature, today = signature_of(record), answers_of(trained.task)
+    changed = [
+        f"the {name} is {today[name]!r} today, then {then!r}"
+        for name in ("threshold", "interval")
+        if (then := getattr(signature, name)) != today.get(name, then)
+    ]
+    notes += changed
     before = trained.task.answers(stored, trained.x_test)
     after = trained.task.answers(trained.pipeline, trained.x_test)
     return Reproduction(
         model=model,
         version=version,
-        identical=threshold == then
+        identical=not changed
         and not _differing(expected, found)
         and not _differing(before, after),
         probe_rows=len(expected),

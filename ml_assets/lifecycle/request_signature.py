@@ -54,7 +54,7 @@ def request_signature(
 
 def answers_of(task: "Task") -> dict[str, Any]:
     """The fields of a signature that say what answers mean."""
-    from ml_assets.ml.tasks import Binary
+    from ml_assets.ml.tasks import Binary, Regression
 
     if isinstance(task, Binary):
         return {
@@ -62,6 +62,8 @@ def answers_of(task: "Task") -> dict[str, Any]:
             "positive": task.positive,
             "threshold": task.threshold,
         }
+    if isinstance(task, Regression):
+        return {"task": task.name, "interval": task.interval}
     return {"task": task.name, "classes": task.labels}
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from ml_assets.ml.tasks import Task
+    from ml_assets.ml.tasks import Evaluation, Task
 
 
 class IncomparableError(Exception):
@@ -71,6 +71,34 @@ def load(record: VersionRecord) -> Any:
 def score(task: "Task", pipeline: Any, rows: "pd.DataFrame") -> "NDArray[np.float64]":
     """The answers of a fitted pipeline to some rows."""
     return task.answers(pipeline, rows[list(pipeline.feature_names_in_)])
+
+
+def evaluate(
+    spec: ModelSpec,
+    held: HeldOut,
+    answers: "NDArray[np.float64]",
+    groups: "pd.DataFrame | None" = None,
+) -> "Evaluation":
+    """The figures of answers to held-out rows, those of the project's own among them.
+
+    Raises
+    ------
+    UserMetricError
+        If a metric of the project's own cannot be computed.
+    """
+    from ml_assets.ml.user_metrics import best_constant, user_metrics
+
+    found = held.task.evaluate(held.y, answers, groups, held.training)
+    metrics = {**found.metrics, **user_metrics(spec.metrics, held.y, answers)}
+    majority, gate = {**found.majority}, spec.gate
+    if gate.own_metric is not None and gate.beat_majority:
+        majority[gate.main] = best_constant(
+            gate.own_metric,
+            held.y,
+            held.task.constants(held.training),
+            gate.lower_is_better(gate.main),
+        )
+    return replace(found, metrics=metrics, majority=majority)
 
 
 def as_read(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # What of the YAML changes a trained version; data has a hash of its own.
 TRAINED_BY = (
     "name", "task", "target", "positive", "classes", "features", "estimator", "search",
-    "split", "decision",
+    "split", "decision", "interval",
 )  # fmt: skip
 PROBE_ROWS = 32
 
@@ -160,7 +160,7 @@ def check_gate(spec: ModelSpec, task: str) -> None:
             f"decision is of a target with two values, and '{spec.target}' is {task}"
         )
     for metric in spec.gate.demands:
-        if task not in METRICS[metric].tasks:
+        if metric in METRICS and task not in METRICS[metric].tasks:
             raise GateMetricError(
                 f"gate asks for {metric}, which a {task} target does not have; it has"
                 f" {', '.join(metrics_of(task))}"

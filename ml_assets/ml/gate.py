@@ -6,14 +6,14 @@ travel as JSON; nothing heavy is imported, because the sensor asks every few sec
 
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ml_assets.ml.gate_figures import GateFigures as GateFigures
 from ml_assets.ml.intervals import lower_bound, upper_bound
 from ml_assets.records.signature import summary
 from ml_assets.spec.gate import GateSpec
-from ml_assets.spec.metrics import in_words, is_better, lower_is_better, metrics_of
+from ml_assets.spec.metrics import in_words, is_better, metrics_of
 
 # The one clause that somebody may overrule, who knows the callers.
 INTERFACE = "interface"
@@ -47,10 +47,12 @@ class Clause:
 class GateDecision:
     """Every clause; the gate is passed when all are.
 
-    ``repeats``: the version is the champion again, so that nothing is to be deployed.
+    ``metric`` is that by which versions are compared. ``repeats``: the version is the
+    champion again, so that nothing is to be deployed.
     """
 
     clauses: tuple[Clause, ...]
+    metric: str
     repeats: bool = False
 
     @property
@@ -73,12 +75,13 @@ class GateDecision:
     def without(self, overruled: Collection[str]) -> "GateDecision":
         """The decision, if these clauses are not asked."""
         kept = tuple(c for c in self.clauses if c.name not in overruled)
-        return GateDecision(kept, self.repeats)
+        return replace(self, clauses=kept)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
         return {
             "passed": self.passed,
+            "metric": self.metric,
             "repeats": self.repeats,
             "reason": self.reason,
             "clauses": [asdict(clause) for clause in self.clauses],
@@ -105,37 +108,39 @@ class Gate:
         for metric, least in self.spec.demands.items():
             which = f" {metric}" if self.spec.metrics else ""
             value = figures.metrics.get(metric, math.nan)
-            what = _words(metric)
-            clauses.append(_beyond(f"threshold{which}", metric, what, value, least))
+            what, lower = _words(metric), self.spec.lower_is_better(metric)
+            clauses.append(_beyond(f"threshold{which}", lower, what, value, least))
             # A constant has a recall of 1, which nothing beats.
             if self.spec.beat_majority and metric != "recall":
-                clauses.append(_majority(f"majority{which}", metric, figures))
+                clauses.append(_majority(f"majority{which}", metric, lower, figures))
         if figures.repeats:
             clauses.append(_repetition(figures))
         elif self.spec.beat_champion:
-            clauses.append(_champion(self.spec.main, figures))
+            main = self.spec.main
+            lower = self.spec.lower_is_better(main)
+            clauses.append(_champion(main, lower, figures))
         if self.spec.confidence is not None:
             clauses.append(self._bound(figures, self.spec.confidence))
         for column, least in self.spec.slices.items():
             clauses.append(_slice(figures, column, least))
         if figures.champion is not None:
             clauses.append(_interface(figures))
-        return GateDecision(tuple(clauses), figures.repeats)
+        return GateDecision(tuple(clauses), self.spec.main, figures.repeats)
 
     def _bound(self, figures: GateFigures, confidence: float) -> Clause:
         accuracy = figures.metrics.get("accuracy", math.nan)
         bound = lower_bound(accuracy, figures.n, confidence)
         what = f"the lower {confidence:.0%} confidence bound of accuracy"
         least = self.spec.demands.get("accuracy", self.spec.demands[self.spec.main])
-        return _beyond("confidence", "accuracy", what, bound, least)
+        return _beyond("confidence", False, what, bound, least)
 
 
-def _majority(name: str, metric: str, figures: GateFigures) -> Clause:
+def _majority(name: str, metric: str, lower: bool, figures: GateFigures) -> Clause:
     """Better than the best constant, in a way and by an order that chance has not."""
     value = figures.metrics.get(metric, math.nan)
     other = figures.majority.get(metric, math.nan)
     whose = f" of {BEST_CONSTANT.get(metric, 'any constant answer')}"
-    found = _beyond(name, metric, _words(metric), value, other, whose)
+    found = _beyond(name, lower, _words(metric), value, other, whose)
     # The ranking is of classes, and is not asked twice of a metric of the ranking.
     tests = (
         {metric: RANKING} if metric in RANKED else {metric: metric, RANKING: RANKING}
@@ -163,7 +168,7 @@ def _repetition(figures: GateFigures) -> Clause:
     return Clause("champion", True, sentence)
 
 
-def _champion(metric: str, figures: GateFigures) -> Clause:
+def _champion(metric: str, lower: bool, figures: GateFigures) -> Clause:
     if figures.champion is None:
         return Clause("champion", True, "there is no champion to compare with")
     other = figures.champion_metrics.get(metric, math.nan)
@@ -176,11 +181,11 @@ def _champion(metric: str, figures: GateFigures) -> Clause:
         return Clause("champion", False, sentence)
     value = (figures.own_metrics or figures.metrics).get(metric, math.nan)
     shown, against = digits(value, other)
-    worse = "above" if lower_is_better(metric) else "below"
-    is_worse = is_better(metric, other, value)
+    worse = "above" if lower else "below"
+    is_worse = is_better(other, value, lower)
     relation = f"is {worse}" if is_worse else f"is not {worse}"
     if math.isnan(value):
-        limit = "most" if lower_is_better(metric) else "least"
+        limit = "most" if lower else "least"
         relation = f"is not shown to be at {limit}"
     rows = figures.compared_on or f"the same {figures.n:,} test rows"
     sentence = (
@@ -234,12 +239,12 @@ def _slice(figures: GateFigures, column: str, least: float) -> Clause:
 
 
 def _beyond(
-    name: str, metric: str, what: str, value: float, limit: float, whose: str = ""
+    name: str, lower: bool, what: str, value: float, limit: float, whose: str = ""
 ) -> Clause:
     """Strictly better than the limit, in the direction of the metric."""
-    passed = is_better(metric, value, limit)
+    passed = is_better(value, limit, lower)
     shown, against = digits(value, limit)
-    side = "below" if lower_is_better(metric) else "above"
+    side = "below" if lower else "above"
     relation = f"is {side}" if passed else f"is not {side}"
     # A limit that was set is shown as it was written, a measured one in full.
     against = against if whose else repr(limit)

@@ -10,12 +10,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from sklearn.base import clone
-from sklearn.model_selection import check_cv
 
-from ml_assets.core import progress
 from ml_assets.ml.estimators import EstimatorError
-from ml_assets.ml.folds import folds_of, groups_of
+from ml_assets.ml.out_of_fold import out_of_fold
+from ml_assets.ml.split import SplitError
 from ml_assets.ml.tasks import Binary, Outcomes, Task
 from ml_assets.ml.tasks.costs import (
     Costs,
@@ -98,30 +96,17 @@ def _out_of_fold(
     count: int,
     split: SplitSpec,
 ) -> tuple[Any, Any]:
-    """Which rows a fold scores, and their probabilities.
-
-    With rolling origins, the earliest rows are in none.
-    """
-    groups = groups_of(table, split, list(x.columns))
-    folds = folds_of(
-        table, split, count, groups is not None, task.labels, "decision.folds"
-    )
-    progress.report(f"{count} folds, to tune the threshold")
-    p = np.full(len(y), np.nan)
+    """Which rows a fold scores, and their probabilities."""
     try:
-        for fitted, scored in check_cv(folds).split(x, y, groups):
-            if len(np.unique(y[fitted])) < 2:
-                raise ValueError("the others of a fold are of one class")
-            trial = clone(pipeline).fit(x.iloc[fitted], y[fitted])
-            p[scored] = task.answers(trial, x.iloc[scored])
+        return out_of_fold(task, pipeline, table, x, y, split, count, "decision.folds")
+    except SplitError:
+        raise
     except ValueError as error:
         raise EstimatorError(
             f"decision.threshold cannot be tuned on {count} folds of {len(y):,}"
             f" training rows, of which {int(y.sum()):,} are {task.positive!r}: {error};"
             " lower decision.folds, or name a threshold"
         ) from error
-    known = ~np.isnan(p)
-    return known, p[known]
 
 
 def _note(threshold: float, y: Outcomes, p: Any, costs: Costs) -> str:

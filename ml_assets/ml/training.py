@@ -14,6 +14,7 @@ from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.core import progress
 from ml_assets.ml.backtest import Figures, backtest, backtest_notes
+from ml_assets.ml.conformal import with_interval
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
 from ml_assets.ml.features import build_pipeline, encoding_notes
@@ -57,7 +58,7 @@ class Trained:
     test : ndarray of bool, shape (n_rows,)
         The rows that were held out.
     task : Task
-        What is predicted, with its classes, and of two the threshold between them.
+        What is predicted, with its classes, its threshold or its interval.
     params : dict
         Parameters of the estimator that differ from its defaults, and ``random_state``.
     candidates : list of Candidate
@@ -67,7 +68,7 @@ class Trained:
     workers : Workers or None
         What fitted the candidates of a search; None without one.
     notes : list of str
-        What the encoding bounded and how a threshold was tuned, each a sentence.
+        What the encoding bounded, and what folds found, each a sentence.
     folds : dict
         Figures over rolling origins: see `~ml_assets.ml.backtest.backtest`.
     """
@@ -162,11 +163,12 @@ def train(
         pipeline, candidates, used = _fit(
             pipeline, rows, target, table[~test], spec, space, task
         )
-        given = table[~test], rows, target, spec.decision, spec.split
-        task, tuning = tuned(task, pipeline, *given)
+        given = pipeline, table[~test], rows, target
+        task, tuning = tuned(task, *given, spec.decision, spec.split)
+        task, widths = with_interval(task, *given, spec.interval, spec.split)
         seconds = time.perf_counter() - started
         past = backtest(pipeline, x, y, table, test, spec.split, task)
-    notes = [*encoding_notes(x[~test], pipeline), *tuning]
+    notes = [*encoding_notes(x[~test], pipeline), *tuning, *widths]
     return Trained(
         pipeline=pipeline,
         inputs=inputs,

@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from ml_assets.core.user_code import UserCodeError, load
 from ml_assets.ml.tasks.task import Floats, Outcomes
 
@@ -49,3 +51,29 @@ def user_metrics(
             ) from error
         found[path.rpartition(".")[2]] = number if math.isfinite(number) else math.nan
     return found
+
+
+def best_constant(path: str, y: Outcomes, constants: Floats, lower: bool) -> float:
+    """The best value of a function over constant answers; NaN where none has one.
+
+    Parameters
+    ----------
+    path : str
+        Import path of the function, as in `user_metrics`.
+    constants : ndarray of shape (n_constants,) or (n_constants, n_classes)
+        Answers to one row each, which are repeated for every row of `y`.
+    lower : bool
+        Whether a lower value is better.
+
+    Raises
+    ------
+    UserMetricError
+        As `user_metrics` does.
+    """
+    values = [
+        value
+        for constant in constants
+        for value in user_metrics([path], y, np.array([constant] * len(y))).values()
+        if not math.isnan(value)
+    ]
+    return (min if lower else max)(values, default=math.nan)

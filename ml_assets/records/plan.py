@@ -3,6 +3,7 @@
 import datetime as dt
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -60,6 +61,32 @@ def ignored(name: str, kind: Kind) -> Column:
     return Column(name=name, kind=wide, nullable=True, optional=True, ignored=True)
 
 
+class Interval(msgspec.Struct, frozen=True, kw_only=True):
+    """What prediction intervals of numbers are made of.
+
+    Each reaches from the value less the ``half_width`` to the value plus it, in units
+    of the target, and is to hold what turns out in a share ``level`` of all rows. The
+    half width was found on ``rows`` training rows.
+
+    Raises
+    ------
+    ValueError
+        If the level is not between 0 and 1, or the half width is negative or infinite.
+    """
+
+    level: float
+    half_width: float
+    rows: int
+
+    def __post_init__(self) -> None:
+        if not (0 < self.level < 1 and 0 <= self.half_width < math.inf):
+            raise ValueError(
+                f"an interval has the level {self.level!r} and the half width"
+                f" {self.half_width!r}; expected a level above 0 and below 1, and a"
+                " finite half width of 0 or more"
+            )
+
+
 class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """What a version's requests hold, and what its answers mean.
 
@@ -68,13 +95,15 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     ``classes`` in their order, of shape (n, k); ``regression``, the value, of shape
     (n,). ``negative`` and ``positive`` are those of a binary target alone, as
     ``classes`` are of a multiclass one. A row of a binary target is decided to be
-    positive where its probability is above the ``threshold``.
+    positive where its probability is above the ``threshold``. A regression may have an
+    ``interval`` about its values.
 
     Raises
     ------
     ValueError
         If the labels are not those of the task: binary has two, multiclass two or more
-        that differ, regression none. If the threshold is not between 0 and 1.
+        that differ, regression none. If the threshold is not between 0 and 1, or there
+        is an interval and no regression.
     """
 
     columns: tuple[Column, ...]
@@ -84,6 +113,7 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
     task: Task = "binary"
     classes: tuple[Label, ...] = ()
     threshold: float = HALF
+    interval: Interval | None = None
 
     def __post_init__(self) -> None:
         pair = [item for item in (self.negative, self.positive) if item is not None]
@@ -101,6 +131,11 @@ class Signature(msgspec.Struct, frozen=True, kw_only=True):
             raise ValueError(
                 f"a signature has the threshold {self.threshold!r}; expected a"
                 " probability above 0 and below 1"
+            )
+        if self.interval is not None and self.task != "regression":
+            raise ValueError(
+                f"a signature of task {self.task} has an interval; expected one of"
+                " regression alone"
             )
 
     @property

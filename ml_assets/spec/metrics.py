@@ -78,15 +78,20 @@ def lower_is_better(metric: str) -> bool:
     return metric in METRICS and METRICS[metric].lower_is_better
 
 
-def is_better(metric: str, value: float, other: float) -> bool:
-    """Whether a metric of `value` is strictly better than one of `other`; NaN is not.
+def is_better(value: float, other: float, lower: bool) -> bool:
+    """Whether a value is strictly better than another; NaN is not.
+
+    Parameters
+    ----------
+    lower : bool
+        Whether the lower one is better.
 
     Examples
     --------
-    >>> is_better("accuracy", 0.9, 0.8), is_better("mae", 3.0, 2.0)
+    >>> is_better(0.9, 0.8, lower=False), is_better(3.0, 2.0, lower=True)
     (True, False)
     """
-    return value < other if lower_is_better(metric) else value > other
+    return value < other if lower else value > other
 
 
 _WORDS = {

@@ -17,6 +17,7 @@ from ml_assets.spec.columns import (
 from ml_assets.spec.cron import cron_fault
 from ml_assets.spec.decision import DecisionSpec, decision_faults
 from ml_assets.spec.estimator import DEFAULT_TYPES, EstimatorSpec, SearchSpec
+from ml_assets.spec.expectations import did_you_mean
 from ml_assets.spec.features import FeaturesSpec
 from ml_assets.spec.gate import GateSpec
 from ml_assets.spec.metrics import Kind
@@ -83,6 +84,13 @@ class ModelSpec(BaseSpec):
     split: SplitSpec = Field(default_factory=SplitSpec)
     decision: DecisionSpec | None = Field(
         None, description="of two classes: when a row is positive, and what errors cost"
+    )
+    interval: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="of a regressor: the share of rows that are to be inside of the"
+        " interval beside each value",
     )
     metrics: list[str] = Field(
         default_factory=list,
@@ -176,6 +184,14 @@ class ModelSpec(BaseSpec):
         yield from self._group_misfits()
         for at, message in user_code.metric_faults(self.metrics):
             yield ("metrics", *at), message
+        own = self.gate.own_metric
+        if own is not None and own not in self.metrics:
+            yield (
+                ("gate", "metric"),
+                f"expected a function that the key `metrics` has, found '{own}'"
+                f"{did_you_mean(own, self.metrics)}; it has"
+                f" {', '.join(self.metrics) or 'none'}",
+            )
         if self.search:
             found = validators.search_faults(self.estimator.type, self.search.params)
             for at, message in found:
@@ -195,7 +211,9 @@ class ModelSpec(BaseSpec):
             for key in ("positive", "classes", "decision"):
                 if getattr(self, key) is not None:
                     yield (key,), "is of a target with classes; a regressor has none"
-        elif self.classes is not None:
+        elif self.interval is not None:
+            yield ("interval",), "is of a regressor; classes have probabilities"
+        if self.classes is not None and self.task != "regression":
             if self.positive is not None:
                 yield ("classes",), "positive stands there, too, which is of two values"
             elif len({*map(str, self.classes)}) < max(len(self.classes), 3):

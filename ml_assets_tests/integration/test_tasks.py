@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from ml_assets.components import TabularClassifier
+from ml_assets.lifecycle.reproduce import reproduce
 from ml_assets.spec import model_file
 from ml_assets.state.bundles import signature_of_version
 from ml_assets.state.plans import Plans
@@ -130,6 +131,30 @@ def test_wrong_keys_of_a_regressor_are_named_with_their_line(tmp_path: Path) -> 
     line, message = found["attributes.gate.metric"]
     assert line == 8 and "accuracy is no metric of regression" in message
     assert found["attributes.positive"][0] == 9
+
+
+def test_an_interval_makes_another_version_that_reproduces(
+    run_job: Run, home: Path, tmp_path: Path
+) -> None:
+    for interval in ("", "  interval: 0.8\n", "  interval: 0.9\n"):
+        spec = spec_in(tmp_path, DIABETES + interval)
+        for job in ("train", "deploy"):
+            done = run_job(spec, job)
+            assert done.success, failure_of(done)
+    versions = Versions()
+    records = [versions.get("diabetes", name) for name in versions.names("diabetes")]
+    none, narrow, wide = (signature_of_version(record).interval for record in records)
+    assert none is None and narrow is not None and wide is not None
+    assert (narrow.level, wide.level) == (0.8, 0.9)
+    assert narrow.half_width < wide.half_width
+    plan = Plans().current("diabetes")
+    assert plan is not None and plan.live.version == records[-1].version
+    found = versions.evaluation("diabetes", plan.live.version)
+    assert found is not None
+    assert 0.8 < found["metrics"]["coverage"] <= 1
+    assert found["metrics"]["interval_width"] == 2 * wide.half_width
+    assert any("interval: the value" in note for note in records[-1].notes)
+    assert reproduce("diabetes", plan.live.version).identical
 
 
 def claims(rows: int, seed: int) -> pd.DataFrame:

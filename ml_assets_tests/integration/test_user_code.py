@@ -11,10 +11,13 @@ import pytest
 
 from ml_assets.components import TabularClassifier
 from ml_assets.core import user_code
+from ml_assets.lifecycle.deployment import deploy
 from ml_assets.lifecycle.reproduce import ReproduceError, reproduce
 from ml_assets.lifecycle.scoring import held_out_rows, load
 from ml_assets.state.bundles import signature_of_version
+from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
+from ml_assets.targets.local import LocalTarget
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.serving import Server
@@ -22,6 +25,7 @@ from ml_assets_tests.kits.user_package import MODEL, forget_package
 
 pytestmark = pytest.mark.slow
 
+METRIC = "my_project.metrics.profit"
 Run = Callable[..., dg.ExecuteInProcessResult]
 
 
@@ -128,6 +132,29 @@ def test_a_changed_metric_judges_the_version_anew(
     assert Versions().names("customers") == [version]
     evaluation = Versions().evaluation("customers", version)
     assert evaluation is not None and evaluation["metrics"]["profit"] == 7.0
+
+
+def test_the_gate_decides_by_a_metric_of_the_project(
+    user_package: Path, run_job: Run
+) -> None:
+    demanding = spec(gate={"metric": METRIC, "above": 100_000})
+    ran(run_job(demanding, "train"))
+    (first,) = Versions().names("customers")
+    evaluation = Versions().evaluation("customers", first)
+    assert evaluation is not None and not evaluation["gate"]["passed"]
+    assert "is not above 100000" in evaluation["gate"]["reason"]
+    assert 0 < evaluation["figures"]["majority"]["profit"] < 1_000
+
+    # Judged without a champion; it has one when it is deployed.
+    model = spec(gate={"metric": METRIC, "above": 10})
+    steeper = model.estimator.model_copy(update={"params": {"sharpness": 4.0}})
+    ran(run_job(model, "train"))
+    ran(run_job(model.model_copy(update={"estimator": steeper}), "train"))
+    first, second = Versions().names("customers")
+    deploy(model, LocalTarget(), first, "run-first", "user ana")
+    deploy(model, LocalTarget(), second, "run-second", "user ana")
+    plan = Plans().current("customers")
+    assert plan is not None and plan.live.version == second
 
 
 def test_what_is_trusted_no_more_is_not_trained_and_not_reproduced(

@@ -53,9 +53,12 @@ def plots(
 
 
 def predicted(y: Floats, answers: Floats, evaluation: RegressionEvaluation) -> bytes:
-    """True against predicted values."""
-    r2 = evaluation.metrics["r2"]
-    figure, axes = figure_of(f"Predicted and true values (R² {_figures(r2)})")
+    """True against predicted values, with the band of the intervals, if any."""
+    metrics = evaluation.metrics
+    shown = f"R² {_figures(metrics['r2'])}"
+    if evaluation.level is not None:
+        shown += f", intervals hold {_percent(metrics['coverage'])}"
+    figure, axes = figure_of(f"Predicted and true values ({shown})")
     axes.set_xlabel("Predicted")
     axes.set_ylabel("True")
     if np.isnan(answers).any():
@@ -63,6 +66,11 @@ def predicted(y: Floats, answers: Floats, evaluation: RegressionEvaluation) -> b
     low, high = _range(np.concatenate([y, answers]))
     axes.plot([low, high], [low, high], color=GREY, linestyle="--", label="perfect")
     axes.axhline(evaluation.mean, color=ORANGE, linewidth=1, label="mean of training")
+    if evaluation.level is not None:
+        half = metrics["interval_width"] / 2
+        ends, label = np.array([low, high]), f"interval of {_percent(evaluation.level)}"
+        edges = ends - half, ends + half
+        axes.fill_between(ends, *edges, color=GREY, alpha=0.2, linewidth=0, label=label)
     _scatter(axes, answers, y)
     axes.set_xlim(low, high)
     axes.set_ylim(low, high)
@@ -153,6 +161,10 @@ def _range(values: Floats) -> tuple[float, float]:
     low, high = float(values.min()), float(values.max())
     margin = 0.03 * (high - low) or 1.0
     return low - margin, high + margin
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.3g} %"
 
 
 def _figures(value: float) -> str:

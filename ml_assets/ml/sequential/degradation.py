@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 from ml_assets.ml.intervals import wilson
 from ml_assets.ml.sequential.change import state_of
 from ml_assets.ml.sequential.losses import Scale, as_losses
+from ml_assets.spec.metrics import in_words
 
 
 class Degradation(msgspec.Struct, frozen=True, kw_only=True):
@@ -17,7 +18,7 @@ class Degradation(msgspec.Struct, frozen=True, kw_only=True):
     Parameters
     ----------
     metric : str
-        ``accuracy``, ``roc_auc`` or the name of a loss.
+        ``accuracy``, ``roc_auc``, ``coverage`` or the name of a loss.
     limit : float
         What the live figure is compared with: the confidence bound of the offline one
         on its worse side, and the margin beyond. That of a loss is in its own unit.
@@ -117,6 +118,40 @@ def auc_degraded(
     return _degraded("roc_auc", (1 + np.sign(gap)) / 2, offline_low - margin, alpha / 2)
 
 
+def coverage_degraded(
+    inside: ArrayLike,
+    expected_low: float,
+    *,
+    margin: float = 0.02,
+    alpha: float = 0.01,
+) -> Degradation:
+    """Whether live prediction intervals hold less than they are expected to.
+
+    Parameters
+    ----------
+    inside : array-like of bool, shape (n_labels,)
+        Whether each outcome is inside of its interval, in the order in which labels
+        arrived, from the first.
+    expected_low : float
+        The coverage that intervals made of other rows would fall below with a chance of
+        half of `alpha`.
+    margin : float
+        Loss that is accepted, in coverage.
+    alpha : float
+        Chance of ever calling a version degraded that is not.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> coverage_degraded(rng.random(3_000) < 0.9, 0.89).degraded
+    False
+    >>> coverage_degraded(rng.random(3_000) < 0.8, 0.89).sentence
+    'live coverage 0.7967 over 3,000 labels is below 0.8700'
+    """
+    flags = np.asarray(inside, dtype=np.float64)
+    return _degraded("coverage", flags, expected_low - margin, alpha / 2)
+
+
 def loss_degraded(
     losses: ArrayLike,
     offline_high: float,
@@ -192,8 +227,7 @@ def _degraded(
     loss: Scale | None = None,
 ) -> Degradation:
     """Of a metric that is the mean of `good`, or of a loss that is its complement."""
-    names = {"accuracy": "accuracy", "roc_auc": "ROC AUC"}
-    name = names[metric] if loss is None else f"mean {metric}"
+    name = in_words(metric) if loss is None else f"mean {metric}"
     worse, better = ("below", "above") if loss is None else ("above", "below")
 
     def shown(value: float) -> str:

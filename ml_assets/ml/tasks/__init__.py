@@ -123,7 +123,7 @@ def task_of(
         Of the decisions on a binary target.
     """
     if signature.task == "regression":
-        return Regression(quantile)
+        return Regression(quantile, interval=signature.interval)
     if signature.task == "multiclass":
         return Multiclass(signature.classes)
     negative, positive = signature.labels
@@ -133,11 +133,15 @@ def task_of(
 def deciding_as(task: Task, other: Task) -> Task:
     """`task` with the threshold of a version of `other`, for answers in its classes.
 
+    Of a regression it has the interval.
+
     Examples
     --------
     >>> deciding_as(Binary("no", "yes"), Binary("yes", "no", 0.25)).threshold
     0.75
     """
+    if isinstance(task, Regression) and isinstance(other, Regression):
+        return replace(task, interval=other.interval)
     if not isinstance(task, Binary) or not isinstance(other, Binary):
         return task
     is_same = spelling(task.positive) == spelling(other.positive)

@@ -14,21 +14,25 @@ from scipy import stats
 
 from ml_assets.ml.intervals import wilson
 from ml_assets.ml.performance import Figure, known
+from ml_assets.ml.prediction_interval import coverage_lower_bound
 from ml_assets.ml.sequential.degradation import (
     Degradation,
     accuracy_degraded,
+    coverage_degraded,
     loss_degraded,
     mean_upper_bound,
 )
 from ml_assets.ml.sequential.losses import Scale
 from ml_assets.ml.tasks.labels import spelling
 from ml_assets.ml.tasks.task import Floats, Outcomes, Task
-from ml_assets.records.plan import Label
+from ml_assets.records.plan import Interval, Label
 
 # Chance of ever calling a version degraded that is not.
 ALPHA = 0.01
 # Part of the offline loss by which the live one may exceed it.
 MARGIN = 0.1
+# Coverage by which live intervals may fall short.
+COVERAGE_MARGIN = 0.02
 
 
 def outcomes(task: Task, rows: pd.DataFrame) -> tuple[Task, Outcomes, Floats]:
@@ -104,6 +108,20 @@ def accuracy_degradations(
         return []
     rows = int(offline["rows"])
     return [accuracy_degraded(right, promised, rows, alpha=ALPHA)]
+
+
+def coverage_degradations(
+    inside: NDArray[np.bool_], interval: Interval
+) -> list[Degradation]:
+    """Whether fewer outcomes are inside of their intervals than are expected to be.
+
+    Nothing where so few rows made the intervals that any coverage is in accord.
+    """
+    low = coverage_lower_bound(interval, ALPHA / 2)
+    if low <= COVERAGE_MARGIN:
+        return []
+    found = coverage_degraded(inside, low, margin=COVERAGE_MARGIN, alpha=ALPHA)
+    return [found]
 
 
 def loss_degradations(

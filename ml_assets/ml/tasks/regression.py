@@ -9,6 +9,7 @@ import pandas as pd
 
 from ml_assets.ml.cleaning import FeatureError
 from ml_assets.ml.frames import plain_texts
+from ml_assets.ml.prediction_interval import covered
 from ml_assets.ml.predictions import VALUE, Predictions
 from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes
 from ml_assets.records import plan
@@ -38,10 +39,13 @@ class Regression:
     bound : float
         The absolute error, in units of the target, that is a loss of 1; larger errors
         count as it. See `loss_bound`.
+    interval : Interval, optional
+        About each value.
     """
 
     quantile: float = MEDIAN
     bound: float = 1.0
+    interval: plan.Interval | None = None
 
     name: ClassVar[plan.Task] = "regression"
     scorer: ClassVar[str] = "neg_mean_absolute_error"
@@ -122,22 +126,32 @@ class Regression:
     def live(
         self, y: Outcomes, answers: Floats, confidence: float
     ) -> dict[str, "Figure"]:
-        """MAE with an interval by its standard error, RMSE, and R2."""
+        """MAE with an interval by its standard error, RMSE, and R2.
+
+        With prediction intervals also their coverage, with Wilson's interval.
+        """
         from ml_assets.ml.performance import Figure, known
-        from ml_assets.ml.tasks.live import mean
+        from ml_assets.ml.tasks.live import accuracy, mean
         from ml_assets.ml.tasks.regression_metrics import metrics_of
 
         found = metrics_of(y, answers, self.quantile)
         rest = {name: Figure(known(found[name])) for name in ("rmse", "r2")}
+        if self.interval is not None:
+            inside = covered(self.interval, y, answers)
+            rest["coverage"] = accuracy(inside, confidence)
         return {"mae": mean(np.abs(answers - y), confidence), **rest}
 
     def degradations(
         self, y: Outcomes, answers: Floats, offline: Mapping[str, float]
     ) -> "list[Degradation]":
-        """Of the mean of the clipped absolute error."""
-        from ml_assets.ml.tasks.live import loss_degradations
+        """Of the mean of the clipped absolute error, and of the coverage."""
+        from ml_assets.ml.tasks.live import coverage_degradations, loss_degradations
 
-        return loss_degradations(self.losses(y, answers), offline, self.scale)
+        found = loss_degradations(self.losses(y, answers), offline, self.scale)
+        if self.interval is None:
+            return found
+        inside = covered(self.interval, y, answers)
+        return [*found, *coverage_degradations(inside, self.interval)]
 
     def skill(self, y: Outcomes, answers: Floats) -> Floats:
         """Negative mean absolute error of each block."""
@@ -148,10 +162,20 @@ class Regression:
         return Predictions(VALUE, answers)
 
     def bounds(self, y: Outcomes, answers: Floats) -> dict[str, Any]:
-        """The bound of the absolute error, and the mean of the scaled losses."""
+        """The bound of the absolute error, and the mean of the scaled losses.
+
+        With prediction intervals also the coverage that is expected of them.
+        """
         from ml_assets.ml.tasks.live import offline_loss
 
-        return {BOUND: self.bound, **offline_loss(self.losses(y, answers))}
+        found = {BOUND: self.bound, **offline_loss(self.losses(y, answers))}
+        if self.interval is not None:
+            found["expected_coverage"] = self.interval.level
+        return found
+
+    def constants(self, training: Outcomes) -> Floats:
+        """The mean and the median."""
+        return np.array([training.mean(), np.median(training)])
 
     def evaluate(
         self,
@@ -163,7 +187,7 @@ class Regression:
         """See `~ml_assets.ml.tasks.regression_metrics.evaluate`."""
         from ml_assets.ml.tasks.regression_metrics import evaluate
 
-        return evaluate(y, answers, slices, training, self.quantile)
+        return evaluate(y, answers, slices, training, self.quantile, self.interval)
 
     def plots(
         self, y: Outcomes, answers: Floats, evaluation: Any, importance: Sequence[Any]

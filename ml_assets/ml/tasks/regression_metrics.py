@@ -8,10 +8,12 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats
 
+from ml_assets.ml.prediction_interval import covered
 from ml_assets.ml.slices import groups_of
 from ml_assets.ml.tasks.significance import lower_losses
 from ml_assets.ml.tasks.task import Evaluation, Floats, Outcomes, check_lengths
-from ml_assets.spec.metrics import is_better
+from ml_assets.records.plan import Interval
+from ml_assets.spec.metrics import is_better, lower_is_better
 
 METRICS = ("r2", "mae", "rmse", "median_ae", "mape", "pinball", "mean_error")
 # A target nearer to zero than this share of the largest one has no relative error.
@@ -41,7 +43,9 @@ class RegressionEvaluation(Evaluation):
         ``r2``, ``mae``, ``rmse``, ``median_ae`` (median absolute error), ``mape`` (mean
         absolute error relative to the target; rows whose target is zero are left out,
         and with more than a tenth of them it is NaN), ``pinball`` (of `quantile`;
-        Koenker and Bassett, 1978) and ``mean_error`` (predicted less true).
+        Koenker and Bassett, 1978) and ``mean_error`` (predicted less true). With
+        prediction intervals also ``coverage``, the share of rows inside of theirs, and
+        ``interval_width``, in units of the target.
     majority : dict of str to float
         Of always answering the mean or the median of training, whichever is better.
     chance : dict of str to float
@@ -55,6 +59,8 @@ class RegressionEvaluation(Evaluation):
         95 % interval of the mean absolute error, by its standard error.
     without_relative_error : int
         Rows that the MAPE leaves out.
+    level : float or None
+        The coverage that is expected of the prediction intervals, if there are some.
     """
 
     quantile: float
@@ -62,6 +68,7 @@ class RegressionEvaluation(Evaluation):
     median: float
     mae_interval: tuple[float, float]
     without_relative_error: int
+    level: float | None = None
 
 
 def evaluate(
@@ -70,6 +77,7 @@ def evaluate(
     slices: pd.DataFrame | None = None,
     training: Outcomes | None = None,
     quantile: float = 0.5,
+    interval: Interval | None = None,
 ) -> RegressionEvaluation:
     """Compare predicted with true numbers.
 
@@ -82,6 +90,8 @@ def evaluate(
         The target of the training rows, whose mean and median are to be beaten.
     quantile : float
         What the pinball loss is about.
+    interval : Interval, optional
+        About each answer.
 
     Raises
     ------
@@ -103,7 +113,7 @@ def evaluate(
     errors = np.abs(answers - y)
     return RegressionEvaluation(
         n=len(y),
-        metrics=found,
+        metrics=found | _interval_metrics(interval, y, answers),
         majority={
             name: _better(name, *(item[name] for item in baselines))
             for name in METRICS
@@ -116,6 +126,7 @@ def evaluate(
         median=median,
         mae_interval=_interval(errors),
         without_relative_error=int((~relative_rows(y)).sum()),
+        level=None if interval is None else interval.level,
     )
 
 
@@ -135,6 +146,19 @@ def metrics_of(y: Outcomes, answers: Floats, quantile: float) -> dict[str, float
         float(error.mean()),
     )
     return dict(zip(METRICS, values, strict=True))
+
+
+def _interval_metrics(
+    interval: Interval | None, y: Outcomes, answers: Floats
+) -> dict[str, float]:
+    if interval is None:
+        return {}
+    is_defined = not np.isnan(answers).any()
+    inside = covered(interval, y, answers)
+    return {
+        "coverage": float(inside.mean()) if is_defined else math.nan,
+        "interval_width": 2 * interval.half_width,
+    }
 
 
 def pinball(error: Floats, quantile: float) -> Floats:
@@ -161,7 +185,8 @@ def _mape(y: Outcomes, error: Floats) -> float:
 
 
 def _better(name: str, one: float, other: float) -> float:
-    return other if math.isnan(one) or is_better(name, other, one) else one
+    is_other = math.isnan(one) or is_better(other, one, lower_is_better(name))
+    return other if is_other else one
 
 
 def _chance(

@@ -187,6 +187,19 @@ class Task(Protocol):
         Live figures are compared with them, by name.
         """
 
+    def constants(self, training: Outcomes) -> Floats:
+        """Answers that know nothing of a row, the best of which is to be beaten.
+
+        Parameters
+        ----------
+        training : ndarray of shape (n_training_rows,)
+
+        Returns
+        -------
+        ndarray of shape (n_constants, ...)
+            Each has the shape of the answer to one row.
+        """
+
     def evaluate(
         self,
         y: Outcomes,

@@ -22,7 +22,7 @@ ROWS, BYTES = "dagster/row_count", "size_bytes"
 EVALUATION, GATE = "evaluation", "gate"
 VERDICTS = {True: "passed", False: "failed"}
 PERFORMANCE = "performance"
-LIVE_METRICS = tuple(METRICS)
+LIVE_METRICS = (*METRICS, "coverage")
 
 
 class AssetMetrics:

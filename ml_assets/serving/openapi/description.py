@@ -29,6 +29,7 @@ def describe(model: ServedModel) -> dict[str, object]:
         "positive": signature.positive,
         "negative": signature.negative,
         "threshold": signature.threshold if signature.task == "binary" else None,
+        "interval": signature.interval,
         "columns": [
             {
                 "name": column.name,

@@ -7,6 +7,7 @@ from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.protocols.tensors import DATATYPES
 from ml_assets.serving.requests.entities import ENTITY_LENGTH
 from ml_assets.serving.tasks import answers_of
+from ml_assets.serving.tasks.interval import LIMITS
 
 _INT64 = {"minimum": -(2**63), "maximum": 2**63 - 1}
 _TYPES: dict[str, dict[str, Any]] = {
@@ -168,13 +169,12 @@ def prediction(signature: Signature, is_split: bool) -> dict[str, Any]:
     """The JSON schema of an answer; if `is_split`, each row names its arm."""
     text = {"type": "string"}
     own = {"version": text, "arm": text} if is_split else {}
-    item = strict_object(
-        {
-            "id": {"type": "string", "format": "uuid"},
-            **answers_of(signature).schema,
-            **own,
-        }
-    )
+    members = {"id": {"type": "string", "format": "uuid"}}
+    members |= answers_of(signature).schema | own
+    # Of the versions of a split, one may have an interval and another none.
+    is_varied = is_split and signature.task == "regression"
+    ends = {n: members.pop(n, {"type": "number"}) for n in LIMITS if is_varied}
+    item = strict_object(members, optional=ends)
     name = {"type": ["string", "null"]} if is_split else text
     fields = {"model": text, "version": name, "arm": name, "request_id": text}
     return strict_object(

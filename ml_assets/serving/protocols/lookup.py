@@ -74,6 +74,9 @@ def _outcome(record: dict[str, Any], signatures: _Signatures) -> dict[str, Any]:
     value = record.get("value")
     if value is not None or (signature and signature.task == "regression"):
         outcome["value"] = value
+        if signature and value is not None:
+            limits = answers_of(signature).limits([value])
+            outcome |= {name: item for name, (item,) in limits.items()}
     else:
         outcome |= {"probability": record.get("p"), "label": record.get("label")}
     probabilities = record.get("probabilities")

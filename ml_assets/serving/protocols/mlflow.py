@@ -29,8 +29,9 @@ def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
     """Answer one request: ``predictions`` are labels, as MLflow gives them, or values.
 
     ``probabilities`` are those of the positive class, or objects with that of each of
-    several classes. ``warnings`` is that of the native protocol, and names the keys of
-    ``params``, which are ignored.
+    several classes; ``lower`` and ``upper`` are the ends of the intervals of values,
+    where the version has some. ``warnings`` is that of the native protocol, and names
+    the keys of ``params``, which are ignored.
     """
     decoder = model.live.decoder
     unknown: list[UnknownParameter] = []
@@ -42,10 +43,12 @@ def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
         batch = read(decoder, payload)
     scored = model.answer(batch, request)
     arm = scored.only_arm
-    named = scored.task.named(scored.answers)
+    task = scored.task
+    named = task.named(scored.answers)
     answer: dict[str, Any] = {
         "predictions": scored.labels,
         **({"probabilities": named} if named else {}),
+        **task.limits(scored.answers),
         "prediction_ids": scored.ids,
         "model": model.name,
         "version": arm and arm.version,

@@ -14,7 +14,8 @@ def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response
     ``predictions``: for each row ``id``, the ``probability`` of the positive class, and
     the ``label``, which is the positive class above the version's threshold. Of several
     classes the ``label`` is the likeliest, ``probability`` is its own, and
-    ``probabilities`` has that of each; of a regression there is the ``value`` instead.
+    ``probabilities`` has that of each; of a regression there is the ``value`` instead,
+    with ``lower`` and ``upper``, its interval, where the version has one.
     Where the plan splits the traffic each prediction has its ``version`` and ``arm``,
     and those of the answer are null if its rows went to several.
     ``warnings`` names the rows with categories that training did not see, where there

@@ -14,7 +14,7 @@ from ml_assets.serving.requests.messages import Request, Response
 from ml_assets.serving.requests.problems import FieldError, invalid
 from ml_assets.serving.requests.validation import loads
 from ml_assets.serving.requests.values import found, is_text
-from ml_assets.serving.tasks import Output
+from ml_assets.serving.tasks import Answers, Output
 
 _KEYS = ("id", "model_name", "parameters", "inputs", "outputs")
 # Where a plan splits the traffic, rows of one request may be answered by several arms.
@@ -45,7 +45,7 @@ def model_metadata(model: ServedModel, arm: ServedArm | None = None) -> dict[str
         "outputs": [
             {"name": item.name, "datatype": item.datatype, "shape": item.shape(-1)}
             | item.parameters
-            for item in _all_outputs(arm or model.live, is_split)
+            for item in _all_outputs((arm or model.live).task, is_split)
         ],
     }
 
@@ -99,7 +99,7 @@ def _warnings(batch: Batch) -> dict[str, str]:
 
 def _wanted(outputs: object, model: ServedModel, only: ServedArm | None) -> set[str]:
     is_split = model.is_split and only is None
-    names = {item.name for item in _all_outputs(only or model.live, is_split)}
+    names = {item.name for item in _all_outputs((only or model.live).task, is_split)}
     if outputs is None:
         return names
     if not isinstance(outputs, list):
@@ -118,15 +118,15 @@ def _wanted(outputs: object, model: ServedModel, only: ServedArm | None) -> set[
     return wanted or names
 
 
-def _all_outputs(arm: ServedArm, is_split: bool) -> list[Output]:
+def _all_outputs(task: Answers, is_split: bool) -> list[Output]:
     """The outputs of a model: those of its task, the ids, and the arms."""
     names = ("prediction_id", *(_ARM_OUTPUTS if is_split else ()))
-    return [*arm.task.outputs, *(Output(name, "BYTES") for name in names)]
+    return [*task.outputs, *(Output(name, "BYTES") for name in names)]
 
 
 def _outputs(scored: Scored) -> list[dict[str, Any]]:
-    arm, arms = scored.arm, scored.arms
-    data = scored.task.columns(scored.answers) | {"prediction_id": scored.ids}
+    task, arms = scored.task, scored.arms
+    data = task.columns(scored.answers) | {"prediction_id": scored.ids}
     if arms is not None:
         data["version"] = [own.version for own in arms]
         data["arm"] = [own.mode for own in arms]
@@ -138,5 +138,5 @@ def _outputs(scored: Scored) -> list[dict[str, Any]]:
             **item.parameters,
             "data": data[item.name],
         }
-        for item in _all_outputs(arm, arms is not None)
+        for item in _all_outputs(task, arms is not None)
     ]

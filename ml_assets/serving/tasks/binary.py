@@ -85,6 +85,10 @@ class BinaryAnswers:
         """``probability`` and ``label``."""
         return {"probability": answers, "label": self.labels(answers)}
 
+    def limits(self, answers: list[float]) -> dict[str, list[float]]:
+        """Nothing: classes have no interval."""
+        return {}
+
     def named(self, answers: list[float]) -> list[float]:
         """The probability of the positive class."""
         return answers

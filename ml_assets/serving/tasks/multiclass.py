@@ -106,6 +106,10 @@ class MulticlassAnswers:
             "probabilities": [value for answer in answers for value in answer],
         }
 
+    def limits(self, answers: list[list[float]]) -> dict[str, list[float]]:
+        """Nothing: classes have no interval."""
+        return {}
+
     def named(self, answers: list[list[float]]) -> list[dict[str, float]]:
         """The probability of each class by its name."""
         names = self._names

@@ -117,6 +117,10 @@ class Answers(Protocol):
         """The data of each output, row by row."""
         ...
 
+    def limits(self, answers: list[Any]) -> dict[str, list[float]]:
+        """``lower`` and ``upper`` of the interval of each row, where there are some."""
+        ...
+
     def named(self, answers: list[Any]) -> list[Any]:
         """The probabilities behind each prediction; empty where there are none."""
         ...

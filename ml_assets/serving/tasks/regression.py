@@ -61,6 +61,10 @@ class RegressionAnswers:
         """``value``."""
         return {"value": answers}
 
+    def limits(self, answers: list[float]) -> dict[str, list[float]]:
+        """Nothing: the version has no interval."""
+        return {}
+
     def named(self, answers: list[float]) -> list[Any]:
         """Nothing: a value has no probability."""
         return []

@@ -6,9 +6,11 @@ import json
 import shutil
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from ml_assets.lifecycle.compaction import compact
+from ml_assets.records.plan import Interval
 from ml_assets.state.logged import labels
 from ml_assets_tests.kits.cli import VERSION, in_service, invoke
 from ml_assets_tests.kits.prediction_log import NOON, prediction_id
@@ -71,6 +73,38 @@ def test_values_are_printed_in_each_format(expected) -> None:
     table = invoke("predict", "demand", stdin=BODY).stdout.splitlines()
     assert table[0].split() == ["row", "value", "id"]
     assert table[1].split()[:2] == ["1", f"{values[0]:.6f}"]
+
+
+@pytest.fixture
+def bounded(made: Path, home: Path) -> None:
+    """A version in service whose values have intervals."""
+    from ml_assets.core.digests import digests
+
+    bundle = home / "versions/bounded" / VERSION / "bundle"
+    interval = Interval(level=0.9, half_width=2.5, rows=300)
+    signature = msgspec.structs.replace(DEMAND, interval=interval)
+    write_version(made, "bounded", signature)
+    shutil.copytree(made / "bundles/bounded", bundle)
+    in_service(home, "bounded", VERSION, digests(bundle), "compiled")
+
+
+def test_the_ends_of_intervals_are_printed_in_each_format(bounded) -> None:
+    document = json.loads(invoke("predict", "bounded", "--json", stdin=BODY).stdout)
+    first = document["predictions"][0]
+    assert [*first] == ["row", "id", "value", "lower", "upper"]
+    value = first["value"]
+    assert (first["lower"], first["upper"]) == (value - 2.5, value + 2.5)
+    options = ("--output", "csv", "--on-error", "collect")
+    body = json.dumps([*ROWS, {"age": 1.0, "plan": "none"}])
+    text = invoke("predict", "bounded", *options, stdin=body).stdout
+    rows = list(csv.DictReader(io.StringIO(text)))
+    assert [*rows[0]] == ["row", "value", "lower", "upper", "id", "error"]
+    assert float(rows[0]["upper"]) == value + 2.5 and rows[0]["error"] == ""
+    assert rows[-1]["lower"] == "" and "expected one of" in rows[-1]["error"]
+    table = invoke("predict", "bounded", stdin=BODY).stdout.splitlines()
+    assert table[0].split() == ["row", "value", "lower", "upper", "id"]
+    shown = [f"{number:.6f}" for number in (value, value - 2.5, value + 2.5)]
+    assert table[1].split()[:4] == ["1", *shown]
 
 
 @pytest.mark.parametrize("output", ["table", "csv"])

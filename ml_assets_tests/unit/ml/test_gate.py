@@ -229,7 +229,7 @@ def test_a_champion_that_cannot_be_compared_names_the_way_out():
     [
         ({"metric": "recall"}, "always saying yes has a recall of 1"),
         ({"metrics": {"recall": 0.5}}, "always saying yes has a recall of 1"),
-        ({"metrics": {"f1": 0.5}, "threshold": 0.5}, "instead of metric and threshold"),
+        ({"metrics": {"f1": 0.5}, "threshold": 0.5}, "instead of metric and its limit"),
         ({"metrics": {"f1": 1.0}}, "less than 1"),
         ({"metrics": {"f2": 0.5}}, "metrics.f2"),
     ],
@@ -252,6 +252,36 @@ def test_another_metric_is_compared_in_every_clause():
 
     assert decision.passed
     assert "ROC AUC 0.9000 is above 0.5000 of any constant answer" in decision.reason
+
+
+@pytest.mark.parametrize(
+    "limit, value, passed, reason",
+    [
+        ({"above": 100}, 120.0, True, "profit 120.0000 is above 100.0; profit"),
+        ({"above": 100}, 99.0, False, "profit 99.0000 is not above 100.0"),
+        ({"above": 10}, 40.0, False, "is not above 50.0000 of any constant answer"),
+        ({"above": 60}, 70.0, False, "profit 70.0000 is below 80.0000 of the champion"),
+        ({"below": 100}, 120.0, False, "profit 120.0000 is not below 100.0"),
+        ({"below": 100}, 40.0, True, "is not above 80.0000 of the champion"),
+        ({"below": 100}, NAN, False, "profit nan is not below 100.0"),
+    ],
+)
+def test_a_metric_of_the_project_is_judged_in_the_direction_of_its_limit(
+    limit, value, passed, reason
+):
+    given = GateFigures(
+        n=100,
+        metrics={"accuracy": 0.1, "profit": value},
+        majority={"accuracy": 0.9, "profit": 50.0},
+        champion="20261116T020000Z",
+        champion_metrics={"profit": 80.0},
+    )
+
+    spec = GateSpec(metric="my_project.metrics.profit", **limit)
+    decision = Gate(spec).decide(given)
+
+    assert decision.passed is passed
+    assert reason in decision.reason
 
 
 def test_figures_survive_json_with_nan_as_null():

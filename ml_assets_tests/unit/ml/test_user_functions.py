@@ -7,7 +7,8 @@ import pytest
 
 from ml_assets.ml.sources import SourceError, describe, read_source
 from ml_assets.ml.sources.runtime_sources import refusal
-from ml_assets.ml.user_metrics import UserMetricError, user_metrics
+from ml_assets.ml.tasks import Binary, Regression
+from ml_assets.ml.user_metrics import UserMetricError, best_constant, user_metrics
 from ml_assets.spec.source import SourceSpec
 
 CUSTOMERS = "my_project.sources.customers"
@@ -73,3 +74,24 @@ def test_a_metric_that_fails_is_named(user_package: Path) -> None:
         user_metrics(["my_project.metrics.text"], y, answers)
     found = user_metrics(["my_project.metrics.endless"], y, answers)
     assert np.isnan(found["endless"]) and y.tolist() == [1, 0]
+
+
+@pytest.mark.parametrize("lower, best", [(False, 4.0), (True, 0.0)])
+def test_a_metric_has_the_best_of_constant_answers(
+    user_package: Path, lower: bool, best: float
+) -> None:
+    y = np.array([1, 0, 1, 0, 0, 0, 0, 0])
+    constants = Binary(False, True).constants(y)
+    assert best_constant("my_project.metrics.profit", y, constants, lower) == best
+
+
+def test_a_metric_that_no_constant_answer_defines_is_not_a_number(
+    user_package: Path,
+) -> None:
+    (user_package / "ranks.py").write_text(
+        "def spread(y, answers):\n" "    return answers.std() or float('nan')\n"
+    )
+    y = np.array([1.0, 2.0, 6.0])
+    constants = Regression().constants(y)
+    assert constants.tolist() == [3.0, 2.0]
+    assert np.isnan(best_constant("my_project.ranks.spread", y, constants, False))

@@ -11,6 +11,8 @@ from ml_assets.spec.model import ModelSpec
 
 MODEL = {"name": "m", "source": {"type": "synthetic"}, "target": "y"}
 
+OWN = "my_project.metrics.profit"
+
 
 @pytest.mark.parametrize(
     "gate, message",
@@ -19,7 +21,13 @@ MODEL = {"name": "m", "source": {"type": "synthetic"}, "target": "y"}
         ({"metric": "mae", "threshold": 0.5}, "lower is better of mae"),
         ({"metric": "accuracy", "below": 0.5}, "higher is better of accuracy"),
         ({"metrics": {"mae": -1}}, "must be above 0, found -1"),
-        ({"metrics": {"mae": 1}, "below": 3}, "instead of metric and threshold"),
+        ({"metrics": {"mae": 1}, "below": 3}, "instead of metric and its limit"),
+        ({"metric": "mae", "below": -1}, "must be above 0, found -1"),
+        ({"above": 3}, "is of a metric of the project's own, not accuracy"),
+        ({"metric": OWN}, "expected one limit of my_project.metrics.profit.*none"),
+        ({"metric": OWN, "above": 1, "below": 2}, "expected one limit.*found both"),
+        ({"metric": OWN, "threshold": 0.5}, "expected one limit.*found threshold"),
+        ({"metric": OWN, "above": 1, "confidence": 0.9}, "the limit of accuracy"),
     ],
 )
 def test_a_limit_in_the_wrong_direction_is_refused(gate: Any, message: str) -> None:
@@ -71,3 +79,11 @@ def test_classes_are_three_or_more_that_differ() -> None:
     for wrong in (["a", "b"], ["a", "b", "a"]):
         with pytest.raises(ValidationError, match="expected three or more different"):
             ModelSpec.model_validate({**MODEL, "classes": wrong})
+
+
+@pytest.mark.parametrize("key, lower", [("above", False), ("below", True)])
+def test_the_limit_of_an_own_metric_says_what_is_better(key: str, lower: bool) -> None:
+    gate = GateSpec.model_validate({"metric": OWN, key: -100})
+    assert gate.demands == {"profit": -100}
+    assert gate.lower_is_better("profit") is lower
+    assert not gate.lower_is_better("accuracy")

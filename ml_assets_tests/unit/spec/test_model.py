@@ -44,7 +44,7 @@ def test_name_source_and_target_are_enough() -> None:
             "not the import path of a scikit-learn classifier",
         ),
         ({"gate": {"threshold": 1.0}}, "less than 1"),
-        ({"gate": {"metric": "luck"}}, "Input should be 'accuracy'"),
+        ({"gate": {"metric": "luck"}}, "found 'luck'"),
         ({"expect": [{"nonsense": {}}]}, "no such rule"),
         ({"expect": [{}]}, "must be one rule such as"),
         ({"split": {"type": "time"}}, "split type 'time' needs column"),

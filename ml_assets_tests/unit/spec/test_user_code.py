@@ -96,6 +96,17 @@ CASES = [
         "metrics.1",
         "'profit' is the name of a metric already",
     ),
+    (
+        {"gate": {"metric": "my_project.metrics.profits", "above": 100}},
+        "gate.metric",
+        "expected a function that the key `metrics` has, found"
+        " 'my_project.metrics.profits'; did you mean my_project.metrics.profit?",
+    ),
+    (
+        {"gate": {"metric": "my_project.metrics.profit"}},
+        "gate.metric",
+        "expected one limit of my_project.metrics.profit",
+    ),
 ]
 
 

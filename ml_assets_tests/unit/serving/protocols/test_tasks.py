@@ -8,7 +8,14 @@ import pytest
 
 from ml_assets.core.storage import Storage
 from ml_assets.prediction_log import compaction
-from ml_assets.records.plan import Arm, Column, ServingPlan, Signature, encode
+from ml_assets.records.plan import (
+    Arm,
+    Column,
+    Interval,
+    ServingPlan,
+    Signature,
+    encode,
+)
 from ml_assets.serving.http.app import ModelServer
 from ml_assets.serving.http.served_state import ServedState
 from ml_assets.serving.log.prediction_log import LogKeeper
@@ -28,6 +35,12 @@ CLASSES = ('say "hi"', "no", "ü")
 TOPIC = Signature(columns=COLUMNS, target="y", task="multiclass", classes=CLASSES)
 STARS = Signature(columns=COLUMNS, target="y", task="multiclass", classes=(1, 2, 3))
 PRICE = Signature(columns=COLUMNS, target="y", task="regression")
+NEAR, FAR = (
+    msgspec.structs.replace(
+        PRICE, interval=Interval(level=0.9, half_width=half, rows=100)
+    )
+    for half in (0.2, 10.0)
+)
 BINARY = Signature(columns=COLUMNS, target="y", negative="no", positive="yes")
 FRAUD = msgspec.structs.replace(BINARY, threshold=0.125)
 
@@ -146,6 +159,85 @@ def test_a_number_is_answered_as_value_to_its_last_bit(tmp_path, count):
     found = Kit(tmp_path, PRICE).predict(*rows)
     assert [item.keys() for item in found] == [{"id", "value"}] * count
     assert [repr(item["value"]) for item in found] == [repr(a) for a, _ in rows]
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_the_ends_of_an_interval_are_answered_beside_the_value(tmp_path, count):
+    kit = Kit(tmp_path, NEAR)
+    values = [0.1, -1.5e300, 7.0][:count]
+    found = kit.predict(*((value, 0) for value in values))
+    for value, item in zip(values, found, strict=True):
+        ends = {"value": value, "lower": value - 0.2, "upper": value + 0.2}
+        assert item == {"id": item["id"], **ends}
+        assert kit.ask(f"/predictions/{item['id']}").json.items() >= ends.items()
+    # The version has the half width: the log needs the value alone.
+    assert [record["value"] for record in kit.records()] == values
+
+
+def test_the_other_protocols_have_the_ends_as_columns(tmp_path):
+    kit = Kit(tmp_path, FAR)
+    outputs = outputs_of(kit, (7.5, 0), (-1.0, 0))
+    assert [*outputs] == ["value", "lower", "upper", "prediction_id"]
+    assert outputs["lower"]["data"] == [-2.5, -11.0]
+    assert outputs["upper"] == {"datatype": "FP64", "shape": [2], "data": [17.5, 9.0]}
+    answer = kit.ask("/invocations", {"inputs": {"a": [7.5, -1], "b": [0, 0]}}).json
+    assert answer["predictions"] == [7.5, -1.0]
+    assert (answer["lower"], answer["upper"]) == ([-2.5, -11.0], [17.5, 9.0])
+    assert kit.ask("/models/m").json["interval"] == {
+        "level": 0.9, "half_width": 10.0, "rows": 100,
+    }  # fmt: skip
+
+
+def test_in_a_split_each_row_has_the_interval_of_its_version(tmp_path):
+    kit = Kit(tmp_path, NEAR, FAR)
+    found = kit.predict(*[(0.5, 0)] * 40)
+    widths = {item["version"]: item["upper"] - item["lower"] for item in found}
+    assert widths == pytest.approx({"v1": 0.4, "v2": 20.0})
+
+
+@pytest.mark.parametrize("pair", [(NEAR, PRICE), (PRICE, NEAR)], ids=["live", "other"])
+def test_rows_of_a_version_without_an_interval_have_none(tmp_path, pair):
+    kit = Kit(tmp_path, *pair)
+    for _ in range(20):
+        found = kit.predict((0.5, 0))[0]
+        own = pair[found["version"] == "v2"]
+        assert ("lower" in found) == ("upper" in found) == (own is NEAR)
+    many = kit.predict(*[(0.5, 0)] * 40)
+    assert {item["version"] for item in many} == {"v1", "v2"}
+    assert not any("lower" in item for item in many)
+    tensors_ = {"inputs": tensors(*[(0.5, 0)] * 40)}
+    outputs = kit.ask("/v2/models/m/infer", tensors_).json["outputs"]
+    assert [item["name"] for item in outputs] == [
+        "value", "prediction_id", "version", "arm",
+    ]  # fmt: skip
+    paths = kit.ask("/openapi.json").json["paths"]
+    content = paths["/models/m/predict"]["post"]["responses"]["200"]["content"]
+    predictions = content["application/json"]["schema"]["properties"]["predictions"]
+    answer = predictions["items"]
+    assert {"lower", "upper"} <= answer["properties"].keys()
+    assert not {"lower", "upper"} & {*answer["required"]}
+
+
+@pytest.mark.parametrize("signature", [TOPIC, BINARY], ids=["multiclass", "binary"])
+def test_classes_have_no_interval(signature):
+    with pytest.raises(ValueError, match="has an interval; expected one of regression"):
+        msgspec.structs.replace(signature, interval=NEAR.interval)
+
+
+@pytest.mark.parametrize(
+    "level, half_width", [(0, 1), (1, 1), (0.9, -1), (0.9, np.inf), (0.9, np.nan)]
+)
+def test_an_interval_that_is_none_is_refused(level, half_width):
+    with pytest.raises(ValueError, match="expected a level above 0 and below 1"):
+        Interval(level=level, half_width=half_width, rows=10)
+
+
+def test_a_value_whose_interval_is_not_finite_is_our_own_fault(tmp_path):
+    wide = Interval(level=0.9, half_width=1e308, rows=100)
+    kit = Kit(tmp_path, msgspec.structs.replace(PRICE, interval=wide))
+    for rows in ([1e308], [0.0, -1e308]):
+        body = {"rows": [{"a": a, "b": 0} for a in rows]}
+        assert kit.ask("/models/m/predict", body).status == 500
 
 
 @pytest.mark.parametrize("signature", [TOPIC, PRICE], ids=["classes", "numbers"])
