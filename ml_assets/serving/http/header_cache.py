@@ -9,8 +9,8 @@ from ml_assets.serving.http.request_head import Headers, sane_request_id
 _END = b"\r\n\r\n"
 _MAX_BYTES = 2048
 _MAX_ENTRIES = 512
-# Headers that a proxy gives each request a value of its own. Of their values, which have
-# no end of a line, the server reads the request's id and the parent of a trace.
+# Headers to which a proxy gives a value of its own for each request. Of their values,
+# which have no end of a line, the server reads the request's id and a trace's parent.
 _VARYING = re.compile(
     rb"\r\n(x-request-id|traceparent|tracestate|x-amzn-trace-id|x-forwarded-for)"
     rb":[ ]?([ -~]*)(?=\r\n)",

@@ -121,7 +121,7 @@ def test_a_matrix_for_a_model_with_other_columns_is_no_column():
 
 
 @pytest.mark.parametrize(
-    "datatype, value, is_taken",
+    "datatype, value, fits",
     [
         *(("INT8", -128, True), ("INT8", 128, False), ("INT16", 2**15, False)),
         *(("INT32", 2**31 - 1, True), ("INT32", 2**31, False)),
@@ -133,14 +133,14 @@ def test_a_matrix_for_a_model_with_other_columns_is_no_column():
         *(("FP64", "1", False), ("FP32", None, True), ("INT8", None, True)),
     ],
 )
-def test_a_value_is_in_the_range_of_its_datatype(datatype, value, is_taken):
+def test_a_value_is_in_the_range_of_its_datatype(datatype, value, fits):
     inputs = [
         {"name": "age", "shape": [1], "datatype": datatype, "data": [value]},
         {"name": "hours", "shape": [1], "datatype": "INT64", "data": [1]},
     ]
     answer = ask(numeric(Half), "/v2/models/census/infer", {"inputs": inputs})
-    assert (answer.status == 200) is is_taken, answer.body
-    if not is_taken:
+    assert (answer.status == 200) is fits, answer.body
+    if not fits:
         assert datatype in answer.json["error"]
         assert answer.json["errors"][0]["column"] == "age"
 
@@ -148,8 +148,8 @@ def test_a_value_is_in_the_range_of_its_datatype(datatype, value, is_taken):
 @pytest.mark.parametrize("value", [np.finfo(np.float16), np.finfo(np.float32)])
 def test_the_largest_number_of_a_datatype_is_that_of_numpy(value):
     name = f"FP{value.bits}"
-    taken = tensor([[float(value.max), 1]], [1, 2], name)
-    assert ask(numeric(Half), "/v2/models/census/infer", taken).status == 200
+    largest = tensor([[float(value.max), 1]], [1, 2], name)
+    assert ask(numeric(Half), "/v2/models/census/infer", largest).status == 200
     above = float(np.nextafter(np.float64(value.max), np.inf))
     beyond = tensor([[above, 1]], [1, 2], name)
     assert ask(numeric(Half), "/v2/models/census/infer", beyond).status == 422
