@@ -5,6 +5,7 @@ import sys
 
 NAMES = (
     "serving",
+    "cliffs",
     "log",
     "metrics",
     "exporter",

@@ -32,6 +32,7 @@ class Headers(NamedTuple):
     encoding: bytes = b""
     credential: bytes | None = None
     form: Form = PLAIN
+    origin: bytes | None = None
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -44,7 +45,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     >>> read_headers([(b"authorization", b"Bearer web.secret")]).credential
     b'web.secret'
     """
-    request_id = model = entity = credential = None
+    request_id = model = entity = credential = origin = None
     content_type, length, encoding = b"", 0, b""
     form = PLAIN
     for name, value in headers:
@@ -52,8 +53,8 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             content_type = value
         elif name == b"content-length":
             length = int(value) if value.isdigit() else 0
-        elif name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            request_id = value.decode("ascii")
+        elif name == b"x-request-id":
+            request_id = sane_request_id(value) or request_id
         elif name == MODEL_HEADER:
             model = value.decode("latin-1")
         elif name == ENTITY_HEADER:
@@ -67,14 +68,22 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             form = form._replace(wants_arrow=True)
         elif name == _JSON_BYTES and value.isdigit():
             form = form._replace(json_bytes=int(value))
+        elif name == b"origin":
+            origin = value
     if (
         content_type != JSON
         and content_type.lower().partition(b";")[0].strip() == ARROW
     ):
         form = form._replace(is_arrow=True)
     return Headers(
-        request_id, content_type, length, model, entity, encoding, credential, form
+        *(request_id, content_type, length, model, entity, encoding, credential),
+        *(form, origin),
     )
+
+
+def sane_request_id(value: bytes) -> str | None:
+    """A request id that is fit for logs and answers; None for another."""
+    return value.decode("ascii") if _SANE_ID.fullmatch(value) else None
 
 
 def _credential(name: bytes, value: bytes, before: bytes | None) -> bytes | None:
@@ -93,16 +102,29 @@ def _encoding(value: bytes) -> bytes:
     return b"" if found == b"identity" else found
 
 
-def require_json(content_type: bytes) -> None:
-    """Refuse a body that is not declared as JSON in UTF-8."""
-    if content_type == JSON:
-        return
+def media_type(content_type: bytes, accepts: tuple[bytes, ...]) -> bytes:
+    """Which of the media types `accepts` a body is declared as, in UTF-8.
+
+    Raises
+    ------
+    Problem
+        415 if it is none of them.
+
+    Examples
+    --------
+    >>> media_type(b"Text/CSV; charset=UTF-8", (b"application/json", b"text/csv"))
+    b'text/csv'
+    """
+    if content_type in accepts:
+        return content_type or JSON
     kind, _, rest = content_type.lower().partition(b";")
     charset = rest.replace(b'"', b"").replace(b" ", b"")
-    if kind.strip() == JSON and charset in (b"", b"charset=utf-8"):
-        return
+    kind = kind.strip()
+    if kind and kind in accepts and charset in (b"", b"charset=utf-8"):
+        return kind
     found = ascii(content_type[:80].decode("latin-1")) if content_type else "none"
-    detail = f"expected content-type application/json, found {found}"
+    wanted = b" or ".join(filter(None, accepts)).decode()
+    detail = f"expected content-type {wanted}, found {found}"
     raise Problem(415, "unsupported-media-type", detail)
 
 
