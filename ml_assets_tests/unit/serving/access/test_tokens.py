@@ -140,8 +140,8 @@ def test_a_token_may_ask_what_one_of_its_grants_allows(provider, tmp_path):
     )
     file = write_keys(tmp_path / "keys.json", issuers=[issuer])
     followed = fetched(FollowedKeys(file, {}))
-    roles = {"roles": ["reader", "scorer", "other"]}
-    caller = of(followed, provider.token(realm_access=roles))
+    access = {"roles": ["reader", "scorer", "other"]}
+    caller = of(followed, provider.token(realm_access=access))
     assert caller.may("predict", "churn_eu") and not caller.may("predict", "fraud")
     assert caller.may("metadata", "fraud") and not caller.may("feedback", "churn_eu")
     assert caller.sees("fraud") and caller.bucket.rate == 9
