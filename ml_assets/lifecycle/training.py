@@ -16,7 +16,7 @@ from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.spec.user_code import classes_of
 from ml_assets.state.bundles import upload_bundle
-from ml_assets.state.registry import Registry
+from ml_assets.state.registry import SERVING, Registry
 from ml_assets.state.tables import DATA_VERSION, MADE_OF, Tables, table_name
 from ml_assets.state.validations import Validations
 from ml_assets.state.versions import SPEC, VALIDATION, Versions
@@ -221,6 +221,6 @@ def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:
     stored, models = without_boosters(trained.pipeline)
     # Only where there may be any is it written once more to see which there are.
     own = check_skops(dump_skops(stored)) if trusted_packages() else []
-    needed = distributions_of(models)
+    needed = [*SERVING, *distributions_of(models)]
     Registry().save_model(stored, directory, [*TRUSTED_NAMES, *own], needed)
     return write_bundle(directory, trained.pipeline, signature, probe)

@@ -9,7 +9,7 @@ import functools
 import os
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -89,15 +89,11 @@ class Registry:
         )
 
     def save_model(
-        self,
-        pipeline: Any,
-        directory: Path,
-        trusted: list[str],
-        others: Iterable[str] = (),
+        self, pipeline: Any, directory: Path, trusted: list[str], needed: list[str]
     ) -> None:
         """Write `pipeline` as an MLflow model in skops format, into a new directory.
 
-        It may hold the types `trusted`, and needs the distributions `others`, too.
+        Its requirements are the installed distributions `needed`.
         """
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
@@ -109,9 +105,7 @@ class Registry:
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
             skops_trusted_types=trusted,
             # Named, because MLflow's own inference starts a process and imports all.
-            pip_requirements=[
-                f"{name}=={version(name)}" for name in (*SERVING, *others)
-            ],
+            pip_requirements=[f"{name}=={version(name)}" for name in needed],
         )
 
     def register(
