@@ -1,5 +1,6 @@
 """The model server as a bare ASGI application."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -14,15 +15,20 @@ from ml_assets.serving.http.body import (
     Receive,
     Reservation,
 )
-from ml_assets.serving.http.executors import Executor
+from ml_assets.serving.http.executors import Executor, ModelExecutors
 from ml_assets.serving.http.request_head import Headers, read_headers, require_json
 from ml_assets.serving.http.served_state import PREDICTIONS, Route, ServedState
 from ml_assets.serving.logs import logger
 from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.router import ArmError
+from ml_assets.serving.models.router import ArmError, LongAnswer
 from ml_assets.serving.requests.messages import Request, Response
-from ml_assets.serving.requests.problems import Problem, forbidden, overloaded
+from ml_assets.serving.requests.problems import (
+    Problem,
+    VersionFault,
+    forbidden,
+    overloaded,
+)
 from ml_assets.serving.settings import ServerSettings
 
 Scope = MutableMapping[str, Any]
@@ -47,10 +53,15 @@ class ModelServer:
         self._ids = ids
         self.bodies = BodyReader(settings.max_body_bytes)
         self._unknown = metrics.series("unknown")
-        # One thread: slow answers wait in line, and the fast ones pass by them.
-        self._slow = Executor("slow-answers", settings.max_queue)
+        # A line for each model: slow answers wait in it, and all others pass by them.
+        # One process is left for others, where there are several.
+        threads = max(1, settings.library_processes - 1)
+        self._slow = ModelExecutors(
+            settings.max_queue, threads, settings.answer_seconds
+        )
         self._files = Executor("files", settings.max_queue)
         metrics.queues = {"slow": self._slow.waiting, "files": self._files.waiting}
+        metrics.model_queues = self._slow.waiting_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -109,15 +120,21 @@ class ModelServer:
         """
         if headers.encoding or not 0 < headers.length <= SMALL_BYTES:
             return None
-        return self.state.fast_routes.get(address)
+        route = self.state.fast_routes.get(address)
+        if route is None or (
+            route.model is not None and headers.length > route.model.inline_bytes
+        ):
+            return None
+        return route
 
     def answer_at_once(
         self, route: Route, headers: Headers, body: bytes, started: float
-    ) -> tuple[Response, bytes]:
+    ) -> tuple[Response, bytes] | None:
         """Answer a prediction without waiting for anything; and its request's id.
 
         The same as calling the application, less what that costs: a task, an event and
-        three messages a request, as much as the prediction itself.
+        three messages a request, as much as the prediction itself. None, and nothing
+        was done, if the answer would take so long that the application must give it.
         """
         request_id = headers.request_id or self._ids.one()
         series = route.series
@@ -131,8 +148,14 @@ class ModelServer:
                     headers.credential, "predict", model, started
                 )
             require_json(headers.content_type)
-            response = route.handler(Request(request_id, body, started, headers.entity))
+            request = Request(request_id, body, started, headers.entity, on_loop=True)
+            response = route.handler(request)
             series = response.series or series
+        except LongAnswer:
+            # The application asks once more whether the caller may.
+            if caller is not None and caller.bucket is not None:
+                caller.bucket.give_back()
+            return None
         except Problem as problem:
             response = _refusal(problem, request_id)
         except Exception as error:
@@ -185,10 +208,11 @@ class ModelServer:
             )
             request = request._replace(body=body)
         model = route.model
-        if model is not None and not (
-            model.is_fast and len(request.body) <= SMALL_BYTES
-        ):
-            return await self._slow.run(route.handler, request)
+        if model is not None:
+            if len(request.body) <= min(SMALL_BYTES, model.inline_bytes):
+                with contextlib.suppress(LongAnswer):
+                    return route.handler(request._replace(on_loop=True))
+            return await self._slow.of(model.name).run(route.handler, request)
         if route.uses_files:
             return await self._files.run(route.handler, request)
         return route.handler(request)
@@ -222,6 +246,8 @@ def _failure(
     logger.error("a request failed", exc_info=error.__cause__ or error, extra=extra)
     if isinstance(error, ArmError) and route.arms:
         series = route.arms.of(error.arm)
+    if isinstance(error.__cause__, VersionFault):
+        return _refusal(error.__cause__, request_id), series
     detail = "the request could not be answered; the log has the reason"
     return _refusal(Problem(500, "internal-error", detail), request_id), series
 

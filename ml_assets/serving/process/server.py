@@ -22,6 +22,7 @@ from ml_assets.serving.http.fast_path import FastPathProtocol
 from ml_assets.serving.http.guard import GuardedProtocol
 from ml_assets.serving.http.header_cache import HeaderCache
 from ml_assets.serving.http.served_state import ServedState
+from ml_assets.serving.library.pool import LibraryPool
 from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.logs import log
 from ml_assets.serving.metrics.collector import Metrics
@@ -110,7 +111,15 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
     app = application(settings, metrics, ids)
     with admitting(app), _registered(home) as name:
         logs = LogKeeper(settings, metrics, name)
-        shadows = ShadowQueue(metrics, settings.max_shadow_rows)
+        shadows = ShadowQueue(
+            metrics, settings.max_shadow_rows, settings.max_shadow_bytes
+        )
+        library = LibraryPool(
+            settings.library_processes,
+            settings.answer_seconds,
+            settings.library_bytes,
+            metrics,
+        )
         shadows.start()
         logs.start()
         # What was logged can be asked for before any plan is read.
@@ -119,7 +128,12 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
             app,
             _reader(settings),
             ModelLoading(
-                Storage(settings.storage), ids, settings.max_rows, logs, shadows
+                Storage(settings.storage),
+                ids,
+                settings.max_rows,
+                logs,
+                shadows,
+                library,
             ),
             Rendezvous(home),
             name,
@@ -136,9 +150,10 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
         handoff_client = _handoff_client(settings, loader, name)
         _Server(app, protocol, inherited, handoff_client).run(sockets=[listener])
         loader.stop()
-        app.close()
         # Before the lease ends: nobody adopts what is still being written.
         shadows.close()
+        library.close()
+        app.close()
         logs.close()
     exporter.shutdown()
     log("server stopped", server__port=port)

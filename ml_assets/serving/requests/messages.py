@@ -15,7 +15,8 @@ class Request(NamedTuple):
     """One HTTP request, with its body read.
 
     ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
-    names whom it is about, ``caller`` who asks, None where no key is needed.
+    names whom it is about, ``caller`` who asks, None where no key is needed;
+    ``on_loop`` is set while the event loop waits for the answer.
     """
 
     request_id: str
@@ -24,6 +25,7 @@ class Request(NamedTuple):
     entity: bytes | None = None
     path: str = ""
     caller: Caller | None = None
+    on_loop: bool = False
 
 
 class Response(NamedTuple):
