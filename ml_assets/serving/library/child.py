@@ -94,7 +94,8 @@ def _reply(asked: Asked, runtimes: dict[str, Runtime]) -> Reply:
 
 
 def _failed(kind: Kind, error: Exception) -> Failed:
-    trace = "".join(traceback.format_exception(error))
+    # Without the message, which may repeat values: it is for the log.
+    trace = "".join(traceback.format_tb(error.__traceback__))
     return Failed(kind, type(error).__name__, str(error), trace)
 
 

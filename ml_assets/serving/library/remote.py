@@ -1,6 +1,7 @@
 """A version that a library process answers for, as the server has it."""
 
 from collections.abc import Mapping, Sequence
+from logging import ERROR
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,6 +12,7 @@ from ml_assets.core.digests import BundleError
 from ml_assets.serving.library.fair_queue import Flow
 from ml_assets.serving.library.messages import Answered, Failed, Predict, packed
 from ml_assets.serving.library.pool import LibraryPool
+from ml_assets.serving.logs import log
 from ml_assets.serving.models.bundle import load_signature
 from ml_assets.serving.runtime.protocol import Answer, Refused
 
@@ -80,6 +82,11 @@ class LibraryRuntime:
             raise AssertionError("a library process answers or fails")
         if reply.kind == "rows":
             raise Refused(reply.reason)
-        error = type(reply.error, (LibraryError,), {})(reply.reason)
-        error.add_note(reply.trace)
-        raise error
+        log(
+            "a version raised in its process",
+            ERROR,
+            model=self._flow.model,
+            error__type=reply.error,
+            error__stack_trace=reply.trace,
+        )
+        raise type(reply.error, (LibraryError,), {})(reply.reason)
