@@ -5,6 +5,7 @@ import sys
 
 NAMES = (
     "serving",
+    "fairness",
     "log",
     "metrics",
     "exporter",
