@@ -10,7 +10,7 @@ from ml_assets.cli.output import (
     echo_json,
     json_option,
 )
-from ml_assets.cli.version_status import accuracy, figure, summary, verdict
+from ml_assets.cli.version_status import figure, judged_by, summary, verdict
 from ml_assets.spec.catalogue import survey
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans
@@ -28,15 +28,16 @@ def command(as_json: bool) -> None:
       ml-assets models --json | jq '.models[].champion'
 
     JSON keys of each of "models": model, description, source, schedule, broken (what
-    is wrong with its YAML, or null), champion, generation, runtime, accuracy,
-    versions, and last with version, accuracy, passed and reason (null before the first
+    is wrong with its YAML, or null), champion, generation, runtime, metric (that of
+    the gate, by which versions are compared) and value of what serves, versions, and
+    last with version, metric, value, passed and reason (null before the first
     evaluation).
     """
     found = rows()
     if as_json:
         echo_json({"models": found})
         return
-    headers = ["model", "source", "in service", "plan", "accuracy", "last", "schedule"]
+    headers = ["model", "source", "in service", "plan", "figure", "last", "schedule"]
     table(headers, [_line(row) for row in found])
     for row in found:
         if row["broken"]:
@@ -70,7 +71,7 @@ def _row(model: str, spec: ModelSpec | None) -> dict[str, Any]:
         "champion": champion,
         "generation": plan.generation if plan else None,
         "runtime": plan.live.runtime if plan else None,
-        "accuracy": accuracy(serving),
+        **judged_by(serving),
         "versions": store.count(model),
         "last": {"version": last, **summary(judged)} if judged else None,
     }
@@ -89,7 +90,7 @@ def _line(row: dict[str, Any]) -> list[Fragment]:
         ("broken YAML", "red") if row["broken"] else row["source"] or "no YAML",
         row["champion"] or "nothing",
         str(row["generation"] or "-"),
-        figure(row["accuracy"]),
-        verdict(last["passed"], figure(last["accuracy"])) if last else "-",
+        figure(row),
+        verdict(last["passed"], figure(last)) if last else "-",
         row["schedule"] or "-",
     ]

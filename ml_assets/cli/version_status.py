@@ -23,35 +23,43 @@ def metrics(evaluation: Evaluation | None) -> dict[str, float | None]:
     }
 
 
-def accuracy(evaluation: Evaluation | None) -> float | None:
-    """Share of the test rows that were answered rightly."""
-    return metrics(evaluation).get("accuracy")
-
-
 def gate(evaluation: Evaluation | None) -> dict[str, Any] | None:
     """The gate's decision: passed, reason, clauses."""
     return evaluation.get("gate") if evaluation else None
 
 
+def judged_by(evaluation: Evaluation | None) -> dict[str, Any]:
+    """The metric of the gate by which versions are compared, and its value.
+
+    Evaluations that name none are of releases whose gates were about accuracy.
+    """
+    metric = (gate(evaluation) or {}).get("metric", "accuracy")
+    return {"metric": metric, "value": metrics(evaluation).get(metric)}
+
+
 def summary(evaluation: Evaluation | None) -> dict[str, Any]:
-    """Accuracy, whether the gate was passed, and why or why not."""
+    """The gate's metric and its value, whether it was passed, and why or why not."""
     decision = gate(evaluation) or {}
     return {
-        "accuracy": accuracy(evaluation),
+        **judged_by(evaluation),
         "passed": decision.get("passed"),
         "reason": decision.get("reason"),
     }
 
 
-def figure(value: Any) -> str:
-    """A metric with four digits; ``-`` where there is none.
+def figure(judged: dict[str, Any]) -> str:
+    """A metric by its name, with four digits; ``-`` where there is none.
 
     Examples
     --------
-    >>> figure(0.96491), figure(None)
-    ('0.9649', '-')
+    >>> figure({"metric": "mae", "value": 44.1234})
+    'mae 44.1234'
+    >>> figure({"metric": "accuracy", "value": None})
+    '-'
     """
-    return "-" if value is None else f"{value:.4f}"
+    if judged["value"] is None:
+        return "-"
+    return f"{judged['metric'].replace('_', ' ')} {judged['value']:.4f}"
 
 
 def verdict(passed: bool | None, *figures: str) -> Fragment:

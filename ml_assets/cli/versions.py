@@ -12,7 +12,14 @@ from ml_assets.cli.output import (
     echo_json,
     json_option,
 )
-from ml_assets.cli.version_status import figure, gate, metrics, mode_of, verdict
+from ml_assets.cli.version_status import (
+    figure,
+    gate,
+    judged_by,
+    metrics,
+    mode_of,
+    verdict,
+)
 from ml_assets.records.plan import STAMP
 from ml_assets.records.version import VersionRecord
 from ml_assets.state.plans import Plans
@@ -31,8 +38,9 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
       ml-assets versions breast_cancer
       ml-assets versions breast_cancer --limit 1 --json
 
-    JSON keys of each of "versions": version, created, metrics, gate (passed, reason,
-    clauses), runtime, runtime_reason, in_service, mode, estimator, data_version,
+    JSON keys of each of "versions": version, created, metric (that of the gate, by
+    which versions are compared), value, metrics, gate (passed, reason, clauses),
+    runtime, runtime_reason, in_service, mode, estimator, data_version,
     features_version, train_rows, test_rows, fit_seconds, registry_version, run_id,
     git_commit.
     """
@@ -46,7 +54,7 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
             f"{model} has no version yet; train one: ml-assets train {model}", err=True
         )
         return
-    headers = ["version", "accuracy", "gate", "runtime", "data", "serves", "reason"]
+    headers = ["version", "figure", "gate", "runtime", "data", "serves", "reason"]
     table(headers, [_line(row) for row in found])
 
 
@@ -66,6 +74,7 @@ def _row(
     return {
         "version": record.version,
         "created": created.isoformat(),
+        **judged_by(evaluation),
         "metrics": metrics(evaluation),
         "gate": gate(evaluation),
         "runtime": record.runtime,
@@ -88,7 +97,7 @@ def _line(row: dict[str, Any]) -> list[Fragment]:
     decision = row["gate"] or {"passed": None, "reason": ""}
     return [
         row["version"],
-        figure(row["metrics"].get("accuracy")),
+        figure(row),
         verdict(decision["passed"]),
         row["runtime"],
         row["data_version"][:12],

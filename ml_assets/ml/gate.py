@@ -6,7 +6,7 @@ travel as JSON; nothing heavy is imported, because the sensor asks every few sec
 
 import math
 from collections.abc import Collection
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from ml_assets.ml.gate_figures import GateFigures as GateFigures
@@ -47,10 +47,12 @@ class Clause:
 class GateDecision:
     """Every clause; the gate is passed when all are.
 
-    ``repeats``: the version is the champion again, so that nothing is to be deployed.
+    ``metric`` is that by which versions are compared. ``repeats``: the version is the
+    champion again, so that nothing is to be deployed.
     """
 
     clauses: tuple[Clause, ...]
+    metric: str
     repeats: bool = False
 
     @property
@@ -73,12 +75,13 @@ class GateDecision:
     def without(self, overruled: Collection[str]) -> "GateDecision":
         """The decision, if these clauses are not asked."""
         kept = tuple(c for c in self.clauses if c.name not in overruled)
-        return GateDecision(kept, self.repeats)
+        return replace(self, clauses=kept)
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON knows it."""
         return {
             "passed": self.passed,
+            "metric": self.metric,
             "repeats": self.repeats,
             "reason": self.reason,
             "clauses": [asdict(clause) for clause in self.clauses],
@@ -122,7 +125,7 @@ class Gate:
             clauses.append(_slice(figures, column, least))
         if figures.champion is not None:
             clauses.append(_interface(figures))
-        return GateDecision(tuple(clauses), figures.repeats)
+        return GateDecision(tuple(clauses), self.spec.main, figures.repeats)
 
     def _bound(self, figures: GateFigures, confidence: float) -> Clause:
         accuracy = figures.metrics.get("accuracy", math.nan)

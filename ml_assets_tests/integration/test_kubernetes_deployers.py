@@ -1,4 +1,7 @@
-"""Deployers that are killed or race, their lock, and pods that are real servers."""
+"""Deployers that are killed or race, their lock, and pods that are real servers.
+
+The storage is a directory, and a bucket of each protocol.
+"""
 
 import json
 import os
@@ -12,12 +15,14 @@ from pathlib import Path
 import psycopg2
 import pytest
 
+from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Arm, ServingPlan, encode, pin_of
 from ml_assets.state.engine import database_url
 from ml_assets.state.locks import LockError, advisory_lock
 from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
+from ml_assets_tests.kits.buckets import copy_into
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
 from ml_assets_tests.kits.kubernetes_controller import Pod
 from ml_assets_tests.kits.kubernetes_site import (
@@ -25,7 +30,6 @@ from ml_assets_tests.kits.kubernetes_site import (
     a,
     api,
     b,
-    root,
     serving,
     storage,
     target,
@@ -36,7 +40,7 @@ from ml_assets_tests.kits.postgres import postgres
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan, rows
 
-__all__ = ["a", "api", "b", "postgres", "root", "storage", "target"]
+__all__ = ["a", "api", "b", "postgres", "storage", "target"]
 
 # A deployer in a process of its own: it takes the lock and applies one plan.
 DEPLOYER = """
@@ -51,6 +55,13 @@ chosen = configured_target()
 with chosen.lock(plan.model):
     apply(chosen, plan)
 """
+
+
+@pytest.fixture
+def url(installation: str, storage: tuple[Path, Arm, Arm]) -> str:
+    """A storage of each kind, with the bundles of two versions."""
+    copy_into(installation, storage[0])
+    return installation
 
 
 @pytest.fixture
@@ -216,7 +227,12 @@ def test_the_database_of_the_dagster_instance_is_found(
 
 @pytest.mark.slow
 def test_real_servers_are_pinned_to_their_generation_and_refuse_by_name(
-    api: KubernetesApi, target: KubernetesTarget, root: Path, a: Arm, b: Arm
+    api: KubernetesApi,
+    target: KubernetesTarget,
+    url: str,
+    tmp_path: Path,
+    a: Arm,
+    b: Arm,
 ) -> None:
     servers: dict[str, Server] = {}
 
@@ -224,10 +240,10 @@ def test_real_servers_are_pinned_to_their_generation_and_refuse_by_name(
         if pod.name not in servers:
             pin = pod.annotations.get(ANNOTATION, "")
             # Each pod has a disk of its own.
-            disk = root / "disks" / pod.name
+            disk = tmp_path / "disks" / pod.name
             disk.mkdir(parents=True)
             options = ("--model", "census", f"--generation={pin}")
-            servers[pod.name] = Server(disk, *options, storage=str(root))
+            servers[pod.name] = Server(disk, *options, storage=url)
         status, body = servers[pod.name].get("/v2/health/ready")
         return None if status == 200 else f"readiness: {status} {body.decode()}"
 
@@ -244,14 +260,13 @@ def test_real_servers_are_pinned_to_their_generation_and_refuse_by_name(
             assert server.predict(rows(3))["version"] == "b"
         # The preflight in the deployer's process passes, and then the file changes.
         broken = plan(a, 3)
-        path = root / "bundles" / "a" / "runtime.npz"
-        whole = path.read_bytes()
-        api.before_patch = (
-            lambda name, patch: path.write_bytes(b"x" + whole[1:]) and None
-        )
+        files, name = Storage(url), "bundles/a/runtime.npz"
+        whole = files.get(name)
+        assert whole is not None
+        api.before_patch = lambda *_: files.put(name, b"x" + whole[1:])
         with pytest.raises(RolloutError, match="refused the plan: .*runtime.npz"):
             apply(target, broken)
-        path.write_bytes(whole)
+        files.put(name, whole)
         assert serving(api) == {pin_of(plan(b, 2))}
         for server in list(servers.values()):
             assert server.predict(rows(3))["version"] == "b"

@@ -21,11 +21,12 @@ from ml_assets_tests.kits.kubernetes_site import (
     storage,
     target,
     tried,
+    url,
 )
 from ml_assets_tests.kits.plans import apply, commit
 from ml_assets_tests.kits.serving import plan
 
-__all__ = ["a", "api", "b", "root", "storage", "target"]
+__all__ = ["a", "api", "b", "root", "storage", "target", "url"]
 
 
 def refuse(api: KubernetesApi, bad: ServingPlan) -> None:

@@ -16,6 +16,8 @@ from urllib.request import Request, urlopen
 
 import pytest
 
+from ml_assets.core.storage import Storage
+
 # Published with the emulator; every copy of it has this account.
 ACCOUNT = "devstoreaccount1"
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="  # pragma: allowlist secret  # noqa: E501
@@ -112,6 +114,14 @@ def azure_container(port: int) -> tuple[str, dict[str, str]]:
         "AZURE_STORAGE_ACCOUNT_NAME": ACCOUNT,
         "AZURE_STORAGE_ACCOUNT_KEY": KEY,
     }
+
+
+def copy_into(url: str, directory: Path) -> None:
+    """Create what a directory holds in the storage, under the same names."""
+    found = Storage(url)
+    for file in directory.rglob("*"):
+        if file.is_file():
+            found.create(str(file.relative_to(directory)), file.read_bytes())
 
 
 @pytest.fixture(params=["directory", "s3", "azure"])

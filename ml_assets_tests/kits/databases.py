@@ -56,13 +56,19 @@ def installation(
 @contextlib.contextmanager
 def _empty(address: Any, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     url = f"postgresql://ann:p%40ss%2Fword@{address}"
-    engine = create_engine(url.replace("://", "+psycopg2://", 1))
-    with engine.begin() as connection:
-        connection.execute(text("DROP SCHEMA IF EXISTS ml_assets CASCADE"))
-    engine.dispose()
     from ml_assets.state import engine as state
 
+    _drop(url)
     state._engine.cache_clear()
     monkeypatch.setenv("ML_ASSETS_DATABASE_URL", url)
     yield url
     state._engine.cache_clear()
+    # Other tests share the server, and begin without this.
+    _drop(url)
+
+
+def _drop(url: str) -> None:
+    engine = create_engine(url.replace("://", "+psycopg2://", 1))
+    with engine.begin() as connection:
+        connection.execute(text("DROP SCHEMA IF EXISTS ml_assets CASCADE"))
+    engine.dispose()

@@ -43,10 +43,16 @@ def root(storage: tuple[Path, Arm, Arm], tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def api(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
+def url(root: Path) -> str:
+    """The storage; a test module may have others."""
+    return str(root)
+
+
+@pytest.fixture
+def api(url: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
     """A cluster with the model's Deployment; pods load what they are pinned to."""
     api = KubernetesApi()
-    plans = published(root)
+    plans = published(url)
 
     def judge(pod: Pod) -> str | None:
         pin = pod.annotations.get(ANNOTATION)
@@ -58,13 +64,13 @@ def api(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KubernetesApi]:
     for name, value in api.environment().items():
         monkeypatch.setenv(name, value)
     monkeypatch.setenv("ML_ASSETS_TARGET", "kubernetes")
-    monkeypatch.setenv("ML_ASSETS_STORAGE", str(root))
+    monkeypatch.setenv("ML_ASSETS_STORAGE", url)
     with api.running():
         yield api
 
 
 @pytest.fixture
-def target(api: KubernetesApi, root: Path) -> KubernetesTarget:
+def target(api: KubernetesApi) -> KubernetesTarget:
     return KubernetesTarget(api.cluster())
 
 

@@ -34,8 +34,8 @@ def keep_signature(bundle: str, signature: Signature) -> dict[str, str]:
     return {"signature.json": hashlib.sha256(content).hexdigest()}
 
 
-def published(root: Path) -> PublishedPlans:
-    """The plans that servers read in a storage that is a directory."""
+def published(root: Path | str) -> PublishedPlans:
+    """The plans that servers read in a storage, a directory or a URL."""
     return PublishedPlans(Storage(str(root)))
 
 

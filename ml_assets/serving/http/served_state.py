@@ -248,9 +248,11 @@ class ServedState:
         id_ = request.path.removeprefix(PREDICTIONS)
         return lookup.find(logs, self.models, id_, request.caller)
 
-    def _openapi(self, _: Request) -> Response:
+    def _openapi(self, request: Request) -> Response:
+        needs_key = request.caller is not None
         return self._document(
-            "openapi", lambda: json_response(openapi.document(self.models))
+            f"openapi {needs_key=}",
+            lambda: json_response(openapi.document(self.models, needs_key)),
         )
 
     def _docs(self, _: Request) -> Response:

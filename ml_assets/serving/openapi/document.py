@@ -32,8 +32,17 @@ from ml_assets.serving.requests.timestamps import FIRST_TIMESTAMP, LAST_TIMESTAM
 _ID = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
 
 
-def document(models: Mapping[str, ServedModel]) -> dict[str, Any]:
-    """The OpenAPI 3.1 document of `models`."""
+# A key or a token, by either header.
+_SECURITY = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
+def document(
+    models: Mapping[str, ServedModel], needs_key: bool = False
+) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of `models`; `needs_key`: callers are to say who."""
     paths: dict[str, Any] = {
         "/models": get("The models that are served", "models", "server"),
         "/v2": get("The server's name and version", "v2", "server"),
@@ -54,14 +63,16 @@ def document(models: Mapping[str, ServedModel]) -> dict[str, Any]:
             "description": "Predictions of the deployed models.",
         },
         "paths": paths,
+        **({"security": [{name: []} for name in _SECURITY]} if needs_key else {}),
         "components": {
+            **({"securitySchemes": _SECURITY} if needs_key else {}),
             "schemas": {
                 "Problem": PROBLEM,
                 **{
                     f"{model.name}_row": row_schema(model.live.signature)
                     for model in models.values()
                 },
-            }
+            },
         },
     }
 

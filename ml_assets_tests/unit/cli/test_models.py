@@ -9,6 +9,7 @@ from ml_assets.cli.context import spec_of
 from ml_assets.cli.output import Failed
 from ml_assets.spec import model_file
 from ml_assets.spec.catalogue import CatalogueError, read_specs
+from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import evaluated, in_service, invoke
 
 FIRST, SECOND = "20261101T020000Z", "20261108T020000Z"
@@ -38,7 +39,7 @@ def test_a_model_shows_what_serves_it_and_its_last_evaluation(
     document = json.loads(invoke("models", "--json").stdout)
     model = next(m for m in document["models"] if m["model"] == "breast_cancer")
     assert (model["champion"], model["generation"]) == (FIRST, 1)
-    assert (model["accuracy"], model["versions"]) == (0.95, 2)
+    assert (model["metric"], model["value"], model["versions"]) == ("accuracy", 0.95, 2)
     assert model["last"]["version"] == SECOND
     assert model["last"]["passed"] is False
 
@@ -47,8 +48,19 @@ def test_the_table_of_models_says_why_the_last_version_was_refused(
     two_versions: Path,
 ) -> None:
     result = invoke("models")
-    assert "refused 0.7900" in result.stdout
+    assert "refused accuracy 0.7900" in result.stdout
     assert "accuracy 0.7900 is not above 0.8" in result.stderr
+
+
+def test_a_version_shows_the_metric_of_its_gate(home: Path) -> None:
+    evaluated(home, "fees", FIRST, 0.9, passed=True)
+    found = Versions().evaluation("fees", FIRST) or {}
+    found["gate"]["metric"] = "mae"
+    Versions().save_evaluation("fees", FIRST, {**found, "metrics": {"mae": 44.12}})
+    assert "passed mae 44.1200" in invoke("models").stdout
+    assert "mae 44.1200" in invoke("versions", "fees").stdout
+    (row,) = json.loads(invoke("versions", "fees", "--json").stdout)["versions"]
+    assert (row["metric"], row["value"]) == ("mae", 44.12)
 
 
 def test_a_model_that_is_served_without_a_yaml_is_listed(home: Path) -> None:

@@ -19,6 +19,7 @@ from ml_assets.state.plans import Plans
 from ml_assets.targets import RolloutError, UnreachableError
 from ml_assets.targets.base import preflight
 from ml_assets.targets.local import LocalTarget
+from ml_assets_tests.kits.buckets import copy_into
 from ml_assets_tests.kits.outages import Outage
 from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.processes import await_true
@@ -159,11 +160,19 @@ def test_a_storage_that_hangs_is_no_verdict_on_the_version(
 # Servers
 
 
+@pytest.fixture
+def url(trained: tuple[Path, Arm, Arm], home: Path, installation: str) -> str:
+    """A storage of each kind, with the bundles of two versions and no plan yet."""
+    copy_into(installation, trained[0])
+    return installation
+
+
 @pytest.mark.slow
 def test_a_running_server_prepares_and_swaps_and_refuses(
-    monkeypatch: pytest.MonkeyPatch, target: LocalTarget, root: Path, a: Arm, b: Arm
+    monkeypatch: pytest.MonkeyPatch, url: str, home: Path, a: Arm, b: Arm
 ) -> None:
-    with Server(root) as server:
+    target = LocalTarget()
+    with Server(home, storage=url) as server:
         assert apply(target, plan(a, 1)) == (plan(a, 1), 1)
         assert server.predict(rows(1))["version"] == "a"
         assert apply(target, plan(b, 2)) == (plan(b, 2), 1)
@@ -185,10 +194,11 @@ def test_a_running_server_prepares_and_swaps_and_refuses(
 
 @pytest.mark.slow
 def test_a_server_that_is_killed_while_it_prepares_holds_nobody_up(
-    target: LocalTarget, root: Path, a: Arm, b: Arm
+    url: str, home: Path, a: Arm, b: Arm
 ) -> None:
+    target = LocalTarget()
     apply(target, plan(a, 1))
-    with Server(root) as server:
+    with Server(home, storage=url) as server:
         await_true(
             lambda: [r and r.state for r in target.servers.reports("census")]
             == ["ready"],

@@ -52,7 +52,10 @@ def asked(app, path, body=None, **more):
 
 def test_every_address_of_the_document_has_a_kind_here(app):
     known = {path for _, path, _ in ALL}
-    paths = ask(app, "/openapi.json", headers=bearer("all.secret")).json["paths"]
+    document = ask(app, "/openapi.json", headers=bearer("all.secret")).json
+    assert {*document["components"]["securitySchemes"]} == {"bearer", "key"}
+    assert document["security"] == [{"bearer": []}, {"key": []}]
+    paths = document["paths"]
     named = {
         path.replace("{id}", "019aae2f-a001-7000-9c11-56789abcdef0")
         for path in paths
