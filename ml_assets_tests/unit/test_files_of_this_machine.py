@@ -47,7 +47,7 @@ ALLOWED = {
         " lifecycle/migration/models.py lifecycle/migration/prediction_log.py"
     ),
     "what a person names, or asks for: data, keys, results, YAML": (
-        "cli/api_keys.py cli/checks/models.py cli/keys.py cli/predict.py"
+        "cli/api_keys.py cli/bulk.py cli/checks/models.py cli/keys.py cli/predict.py"
         " components/scaffolder.py core/api_key.py core/signing.py core/user_code.py"
         " ml/sources/files.py ml/sources/kaggle.py ml/sources/payload.py"
         " ml/sources/runtime_sources.py serving/access/keys.py spec/component_tree.py"

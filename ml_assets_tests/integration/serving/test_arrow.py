@@ -111,7 +111,10 @@ def test_binary_tensors_get_the_bits_of_json(server):
         server,
         "/v2/models/demand/infer",
         head + b"".join(parts),
-        {"Inference-Header-Content-Length": str(len(head))},
+        {
+            "content-type": "application/octet-stream",
+            "inference-header-content-length": str(len(head)),
+        },
     )
     size = int(headers["Inference-Header-Content-Length"])
     at = size
