@@ -45,7 +45,9 @@ MOST_JOBS = 1_000
 MOST_ARTIFACTS = 200
 LARGEST_ARTIFACT = 64 * 2**20
 ARTIFACTS = "tests-*"
-NO_TOKEN = "GITHUB_TOKEN is not set, without which GitHub gives no artifact"  # nosec
+NO_TOKEN = (
+    "ML_ASSETS_CI_TOKEN is not set, without which GitHub gives no artifact"  # nosec
+)
 
 
 class CiSettings(NamedTuple):
@@ -102,8 +104,8 @@ def ci_settings() -> CiSettings:
         _get("ML_ASSETS_CI_BRANCH") or "main",
         int(runs),
         _get("ML_ASSETS_CI_ARTIFACTS") or ARTIFACTS,
-        _get("GITHUB_API_URL") or API,
-        _get("GITHUB_TOKEN"),
+        _get("ML_ASSETS_CI_API_URL") or API,
+        _get("ML_ASSETS_CI_TOKEN"),
     )
 
 

@@ -215,7 +215,7 @@ def _refuse(response: requests.Response) -> None:
     if status in (404, 410):
         raise NotGivenError(text)
     if status in (401, 403):
-        text += "; check GITHUB_TOKEN, which must be allowed to read actions"
+        text += "; check ML_ASSETS_CI_TOKEN, which must be allowed to read actions"
     raise GitHubError(text)
 
 

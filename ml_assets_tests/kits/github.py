@@ -70,6 +70,9 @@ class GitHubDouble(ThreadingHTTPServer):
         self.next_link = ""
         self._ids = itertools.count(1)
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Keep quiet: a client that has enough closes the connection."""
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_port}"

@@ -261,8 +261,8 @@ def test_a_fault_that_passes_is_tried_again(
     [
         (500, "is not available"),
         (404, "answered 404"),
-        (401, "check GITHUB_TOKEN"),
-        (403, "check GITHUB_TOKEN"),
+        (401, "check ML_ASSETS_CI_TOKEN"),
+        (403, "check ML_ASSETS_CI_TOKEN"),
         (422, "answered 422"),
     ],
 )
@@ -378,16 +378,14 @@ def test_as_many_runs_are_kept_as_are_wanted(
 
 
 def test_settings_come_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("GITHUB_TOKEN", "GITHUB_API_URL"):
-        monkeypatch.delenv(name, raising=False)
     with pytest.raises(SettingsError, match="ML_ASSETS_CI_REPOSITORY is not set"):
         ci_settings()
     monkeypatch.setenv("ML_ASSETS_CI_REPOSITORY", "acme/churn")
     assert ci_settings() == CiSettings("acme/churn")
     monkeypatch.setenv("ML_ASSETS_CI_BRANCH", "trunk")
     monkeypatch.setenv("ML_ASSETS_CI_RUNS", "7")
-    monkeypatch.setenv("GITHUB_TOKEN", "t")
-    monkeypatch.setenv("GITHUB_API_URL", "https://ghe.acme.example/api/v3")
+    monkeypatch.setenv("ML_ASSETS_CI_TOKEN", "t")
+    monkeypatch.setenv("ML_ASSETS_CI_API_URL", "https://ghe.acme.example/api/v3")
     found = ci_settings()
     assert (found.branch, found.runs, found.token) == ("trunk", 7, "t")
     assert found.api == "https://ghe.acme.example/api/v3"
