@@ -137,7 +137,7 @@ def _jobs(runs: Sequence[Run]) -> Iterator[JobFigures]:
     for run in runs:
         for job in run.jobs:
             if job.seconds:
-                attempt = (job.conclusion in FAILED, job.seconds)
+                attempt = (job.outcome in FAILED, job.seconds)
                 found.setdefault((run.workflow, job.name), []).append(attempt)
     figures = [
         JobFigures(
@@ -173,9 +173,9 @@ def _flaky_of_commit(runs: Sequence[Run]) -> Iterator[tuple[str, str]]:
     outcomes: dict[tuple[str, str], set[bool]] = {}
     for run in runs:
         for job in run.jobs:
-            if job.conclusion == "success" or job.conclusion in FAILED:
+            if job.outcome == "success" or job.outcome in FAILED:
                 key = (f"job {job.name}", run.workflow)
-                outcomes.setdefault(key, set()).add(job.conclusion == "success")
+                outcomes.setdefault(key, set()).add(job.outcome == "success")
     yield from (key for key, seen in outcomes.items() if len(seen) > 1)
 
 
@@ -188,6 +188,7 @@ def _passed(other: Suite, suite: Suite, test: str) -> bool:
     return (
         (other.artifact, other.name) == (suite.artifact, suite.name)
         and other.total >= suite.total
+        and other.has_all_names
         and test not in other.failed
         and test not in other.skipped
     )

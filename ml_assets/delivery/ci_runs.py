@@ -17,7 +17,7 @@ class Job(msgspec.Struct, frozen=True):
     """One attempt of a job; `seconds` is 0 where it did not run."""
 
     name: str
-    conclusion: str
+    outcome: str
     attempt: int
     seconds: float
 
@@ -34,7 +34,7 @@ class Run(msgspec.Struct, frozen=True):
     attempt: int
     workflow: str
     commit: str
-    conclusion: str
+    outcome: str
     started: float
     seconds: float
     url: str
@@ -47,12 +47,12 @@ class Run(msgspec.Struct, frozen=True):
     @property
     def has_verdict(self) -> bool:
         """Whether it says that the code is good, or that it is not."""
-        return self.conclusion in VERDICTS
+        return self.outcome in VERDICTS
 
     @property
     def has_failed(self) -> bool:
         """Whether it says that the code is not good."""
-        return self.conclusion in FAILED
+        return self.outcome in FAILED
 
 
 class Snapshot(msgspec.Struct, frozen=True):
@@ -81,7 +81,8 @@ class RunAnswer(msgspec.Struct, frozen=True):
     run_attempt: int | None = 1
     name: str | None = None
     event: str = ""
-    conclusion: str | None = None
+    status: str | None = None
+    outcome: str | None = msgspec.field(default=None, name="conclusion")
     created_at: dt.datetime | None = None
     run_started_at: dt.datetime | None = None
     updated_at: dt.datetime | None = None
@@ -93,7 +94,7 @@ class JobAnswer(msgspec.Struct, frozen=True):
     """A job in GitHub's list of those of a run."""
 
     name: str
-    conclusion: str | None = None
+    outcome: str | None = msgspec.field(default=None, name="conclusion")
     run_attempt: int | None = 1
     started_at: dt.datetime | None = None
     completed_at: dt.datetime | None = None
@@ -120,7 +121,7 @@ def run_of(answer: RunAnswer, repository: str) -> Run | None:
         attempt=answer.run_attempt or 1,
         workflow=answer.name or str(answer.id),
         commit=answer.head_sha,
-        conclusion=answer.conclusion or "",
+        outcome=answer.outcome or "",
         started=begun.timestamp() if begun else 0.0,
         seconds=_seconds(begun, answer.updated_at),
         url=answer.html_url,
@@ -131,7 +132,7 @@ def job_of(answer: JobAnswer) -> Job:
     """A job of a run."""
     return Job(
         name=answer.name,
-        conclusion=answer.conclusion or "",
+        outcome=answer.outcome or "",
         attempt=answer.run_attempt or 1,
         seconds=_seconds(answer.started_at, answer.completed_at),
     )

@@ -139,14 +139,14 @@ def _refreshed(
     runs, etag, read_at, problem = known.runs, known.etag, known.read_at, None
     try:
         path = f"/repos/{settings.repository}/actions/runs"
-        query = f"status=completed&branch={quote(settings.branch)}&per_page={MOST_RUNS}"
+        query = f"branch={quote(settings.branch)}&per_page={MOST_RUNS}"
         page = session.page(f"{path}?{query}", known.etag)
         read_at = now()
         if page.content is not None:
             answers = listed(page.content, "workflow_runs", RunAnswer)
-            found = [run_of(item, settings.repository) for item in answers]
+            found = [_merged(settings, item, before.get(item.id)) for item in answers]
             runs, etag = [run for run in found if run is not None], page.etag
-        runs = [_merged(run, before.get(run.id)) for run in runs[: settings.runs]]
+        runs = runs[: settings.runs]
         for number, run in enumerate(runs):
             if _is_wanting(settings, run):
                 runs[number] = _with_details(settings, session, run)
@@ -157,9 +157,16 @@ def _refreshed(
     return CiRead(Snapshot(etag, read_at, session.not_before, runs), problem)
 
 
-def _merged(run: Run, before: Run | None) -> Run:
-    """A run with what is known of it; a newer attempt is read, and adds to that."""
-    if before is None:
+def _merged(settings: CiSettings, answer: RunAnswer, before: Run | None) -> Run | None:
+    """A run with what is known of it; None for one that does not count, or not yet.
+
+    While an attempt goes on, the one before it stands; when it has ended, what it left
+    is added to what is known, since the artifacts of one attempt may hide the others'.
+    """
+    if answer.status != "completed":
+        return before
+    run = run_of(answer, settings.repository)
+    if run is None or before is None:
         return run
     if before.attempt == run.attempt:
         return before

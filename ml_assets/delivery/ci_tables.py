@@ -23,7 +23,7 @@ def tables(report: CiReport) -> dict[str, str]:
             (
                 (
                     code(item.name),
-                    _conclusion(item.last),
+                    _outcome(item.last),
                     f"{item.failure_ratio:.0%}",
                     f"{item.earlier_ratio:.0%}",
                     duration(item.seconds),
@@ -40,7 +40,7 @@ def tables(report: CiReport) -> dict[str, str]:
                     str(run.number),
                     code(run.workflow),
                     code(run.commit[:12]),
-                    _conclusion(run),
+                    _outcome(run),
                     str(run.attempt),
                     duration(run.seconds),
                 )
@@ -122,8 +122,8 @@ def _day(run: Run) -> str:
     return dt.datetime.fromtimestamp(run.started, dt.UTC).date().isoformat()
 
 
-def _conclusion(run: Run) -> str:
-    words = code(run.conclusion)
+def _outcome(run: Run) -> str:
+    words = code(run.outcome)
     is_address = run.url.startswith("https://") and not {*run.url} & {*"()|<> "}
     return f"[{words}]({run.url})" if is_address else words
 

@@ -60,7 +60,7 @@ class GitHubSession:
     ----------
     api : str
     token : str
-        Sent to that server only; an empty one for an anonymous reader.
+        Sent to that server only; empty for an anonymous reader.
     not_before : float, default=0.0
         Seconds since 1970 before which nothing is sent, from an earlier session.
     retry : Retry, optional
@@ -74,7 +74,7 @@ class GitHubSession:
     def __init__(
         self,
         api: str,
-        token: str = "",
+        token: str,
         not_before: float = 0.0,
         retry: Retry | None = None,
         deadline: float = 120.0,

@@ -79,7 +79,7 @@ class GitHubDouble(ThreadingHTTPServer):
 
     def add_run(
         self,
-        conclusion: str = "success",
+        outcome: str = "success",
         commit: str = "a",
         workflow: str = "CI",
         **fields: Any,
@@ -97,7 +97,7 @@ class GitHubDouble(ThreadingHTTPServer):
             "run_attempt": 1,
             "event": "push",
             "status": "completed",
-            "conclusion": conclusion,
+            "conclusion": outcome,
             "html_url": f"https://github.com/{REPOSITORY}/actions/runs/{number}",
             "created_at": _text(began),
             "run_started_at": _text(began),
@@ -106,11 +106,11 @@ class GitHubDouble(ThreadingHTTPServer):
         }
         self.runs.insert(0, run | fields)
         self.jobs[number], self.artifacts[number] = [], []
-        self.add_job(number, conclusion)
+        self.add_job(number, outcome)
         return number
 
     def add_job(
-        self, run: int, conclusion: str, name: str = "Test", attempt: int = 1
+        self, run: int, outcome: str, name: str = "Test", attempt: int = 1
     ) -> None:
         """A job of a run, of three minutes."""
         self.jobs[run].append(
@@ -120,7 +120,7 @@ class GitHubDouble(ThreadingHTTPServer):
                 "name": name,
                 "run_attempt": attempt,
                 "status": "completed",
-                "conclusion": conclusion,
+                "conclusion": outcome,
                 "started_at": _text(BEGAN),
                 "completed_at": _text(BEGAN + dt.timedelta(minutes=3)),
             }

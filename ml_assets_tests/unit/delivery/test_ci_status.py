@@ -81,9 +81,9 @@ def test_a_green_branch_passes_with_its_tests_and_coverage(
 def test_a_red_branch_names_what_failed_and_how_the_share_moves(
     github: GitHubDouble, read: Reader
 ) -> None:
-    for commit, conclusion in zip("abcd", ["success"] * 2 + ["failure"] * 2):
-        run = github.add_run(conclusion, commit)
-        outcome = "passed" if conclusion == "success" else "failed"
+    for commit, outcome in zip("abcd", ["success"] * 2 + ["failure"] * 2):
+        run = github.add_run(outcome, commit)
+        outcome = "passed" if outcome == "success" else "failed"
         github.add_tests(run, good="passed", bad=outcome)
     github.add_run("cancelled", "e")
     github.add_run("success", "d", workflow="CD")
@@ -102,6 +102,7 @@ def test_a_branch_without_a_verdict_is_neither(
 ) -> None:
     assert seen(read()).passing is None
     github.add_run("skipped")
+    github.add_run(status="queued", conclusion=None)
     assert seen(read()).passing is None
 
 
@@ -140,6 +141,16 @@ def test_a_test_that_the_other_run_did_not_make_is_not_flaky(
     assert seen(read()).flaky == []
 
 
+def test_names_that_were_left_out_make_no_test_flaky(
+    github: GitHubDouble, read: Reader, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(junit_module, "MOST_NAMES", 2)
+    github.add_tests(github.add_run("failure"), a="passed", b="passed", c="failed")
+    github.add_tests(github.add_run("failure"), a="failed", b="failed", c="failed")
+    names = {item.name for item in seen(read()).flaky}
+    assert names == {"tests.test_a::a", "tests.test_a::b"}
+
+
 def test_one_that_passed_on_the_second_try_of_the_same_run_is_flaky(
     github: GitHubDouble, read: Reader
 ) -> None:
@@ -160,7 +171,9 @@ def test_a_job_that_passed_when_it_was_run_again_is_flaky(
     run = github.add_run("failure")
     github.add_tests(run, shaky="failed")
     assert seen(read()).flaky == []
-    github.runs[0] |= {"run_attempt": 2, "conclusion": "success"}
+    github.runs[0] |= {"run_attempt": 2, "status": "in_progress", "conclusion": None}
+    assert seen(read()).passing is False, "until it has ended"
+    github.runs[0] |= {"status": "completed", "conclusion": "success"}
     github.add_job(run, "success", attempt=2)
     # GitHub lists the artifacts of the newest attempt.
     github.artifacts[run].clear()
