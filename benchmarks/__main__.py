@@ -5,10 +5,12 @@ import sys
 
 NAMES = (
     "serving",
+    "cliffs",
     "log",
     "metrics",
     "exporter",
     "kernel",
+    "bulk",
     "pipeline",
     "location",
     "validation",

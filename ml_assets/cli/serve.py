@@ -30,6 +30,7 @@ HELP = {
     "header_seconds": "Time a client has to send its headers.",
     "body_seconds": "Time a client has to send its body.",
     "keep_alive_seconds": "How long an idle connection is kept.",
+    "cors_origins": "Origins whose pages may read answers, by commas; * for all.",
     "drain_seconds": "How long connections may stay for a last request after SIGTERM.",
     "shutdown_seconds": "How long requests in flight may take after that.",
     "poll_seconds": "Seconds between two looks for proposals of this machine.",

@@ -9,7 +9,7 @@ from ml_assets.serving.http.body import Reservation
 from ml_assets.serving.http.guard import GuardedProtocol
 from ml_assets.serving.http.header_cache import HeaderCache, RequestHead
 from ml_assets.serving.http.request_head import read_headers
-from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.http.routes import Route
 from ml_assets.serving.requests.problems import Problem
 
 
@@ -154,7 +154,7 @@ class FastPathProtocol(GuardedProtocol):
         self.fast_request = None
         app, head = self.server_app, request.head
         response, request_id = app.answer_at_once(
-            request.route, head.headers, b"".join(request.body), request.started
+            request.route, head, b"".join(request.body), request.started
         )
         parts = [STATUS_LINE[response.status]]
         for name, value in (*self.server_state.default_headers, *response.headers):

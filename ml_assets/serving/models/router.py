@@ -77,8 +77,14 @@ class ServedModel:
         """Whether rows may go to several arms."""
         return self._assignment is not None
 
-    def answer(self, batch: Batch, request: Request) -> Scored:
+    def answer(
+        self, batch: Batch, request: Request, only: ServedArm | None = None
+    ) -> Scored:
         """Predict a batch, and log the predictions before they are sent.
+
+        If `only` is given, it answers instead of the arm that the plan chooses. Such
+        predictions are not logged while a plan splits the traffic: the arms would be
+        compared on requests that were not assigned to them by chance.
 
         Raises
         ------
@@ -93,18 +99,18 @@ class ServedModel:
         origin = Origin(
             request.request_id, self.plan.generation, request.received, ids, entities
         )
-        arms = self._arms(ids, entities)
-        recorder = self._recorder
+        arms = None if only else self._arms(ids, entities)
+        recorder = None if only and self.is_split else self._recorder
         if recorder and not is_logged(ids[0], self.plan.log_sample):
             recorder = None
         try:
-            answers = self._answers(batch, arms)
+            answers = self._answers(batch, arms, only or self.live)
         except ArmError as error:
             if recorder:
                 _keep_failure(recorder, error, batch, origin, arms)
             raise
         scored = Scored(
-            arms[0] if arms else self.live,
+            arms[0] if arms else only or self.live,
             request.request_id,
             batch,
             ids,
@@ -132,10 +138,12 @@ class ServedModel:
             for id_, entity in zip(ids, entities, strict=True)
         ]
 
-    def _answers(self, batch: Batch, arms: Sequence[ServedArm] | None) -> list[Any]:
-        """The answer to each row, by the arm that it goes to."""
+    def _answers(
+        self, batch: Batch, arms: Sequence[ServedArm] | None, default: ServedArm
+    ) -> list[Any]:
+        """The answer to each row, by the arm that it goes to, else by the default."""
         if arms is None:
-            return _predict(self.live, batch)
+            return _predict(default, batch)
         if batch.size == 1:
             return _predict(arms[0], batch)
         found: list[Any] = [None] * batch.size
@@ -166,20 +174,28 @@ class ArmSeries:
         """The series of one arm."""
         return self._of[arm]
 
-    def response(self, scored: Scored, body: bytes) -> Response:
+    def response(
+        self,
+        scored: Scored,
+        body: bytes,
+        content_type: bytes = JSON,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> Response:
         """The answer, which counts for every arm that gave a part of it."""
         first = self._of[scored.arm]
         for item in scored.batch.unseen:
             self._metrics.count_unseen(self._model, item.column, len(item.rows))
         if scored.arms is None or scored.batch.size == 1:
-            return Response(body, 200, JSON, scored.batch.size, first)
+            size = scored.batch.size
+            return Response(body, 200, content_type, size, first, headers)
         rows = Counter(scored.arms)
         others = tuple(
             (self._of[arm], count)
             for arm, count in rows.items()
             if arm is not scored.arm
         )
-        return Response(body, 200, JSON, rows[scored.arm], first, (), others)
+        count = rows[scored.arm]
+        return Response(body, 200, content_type, count, first, headers, others)
 
 
 def _shares(arms: Sequence[ServedArm]) -> list[float]:

@@ -20,8 +20,8 @@ from ml_assets.core.tracing.spans import Attribute, Span, SpanQueue
 from ml_assets.serving.http.app import ModelServer, Scope, Send
 from ml_assets.serving.http.body import Receive
 from ml_assets.serving.http.fast_path import FastPathProtocol, FastRequest
-from ml_assets.serving.http.request_head import Headers
-from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.http.header_cache import RequestHead
+from ml_assets.serving.http.routes import Route
 from ml_assets.serving.logs import log, logger
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
@@ -100,10 +100,10 @@ class TracedServer(ModelServer):
 
     @override
     def answer_at_once(
-        self, route: Route, headers: Headers, body: bytes, started: float
+        self, route: Route, head: RequestHead, body: bytes, started: float
     ) -> tuple[Response, bytes]:
         """Answer a prediction, and record what its span needs."""
-        response, request_id = super().answer_at_once(route, headers, body, started)
+        response, request_id = super().answer_at_once(route, head, body, started)
         trace = self._fast_trace
         if trace is not None:
             trace.route, trace.response = route, response

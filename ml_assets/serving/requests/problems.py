@@ -1,11 +1,13 @@
 """The problem details of a refused request (RFC 9457)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 TITLES = {
     "malformed-json": "The body is not the JSON that was expected",
+    "malformed-arrow": "The body is not the Arrow stream that was expected",
+    "malformed-csv": "The body is not the CSV that was expected",
     "invalid-request": "The request does not fit the model",
     "body-too-large": "The body is too large",
     "malformed-encoding": "The body is not compressed as it says",
@@ -13,6 +15,7 @@ TITLES = {
     "unsupported-media-type": "The content type is not supported",
     "unknown-route": "There is nothing at this address",
     "unknown-model": "There is no such model",
+    "unknown-version": "The model has no such version here",
     "unknown-prediction": "There is no such prediction",
     "unknown-caller": "The caller is not known",
     "forbidden": "The caller may not do this",
@@ -62,16 +65,16 @@ class Problem(Exception):
         self.errors = list(errors)
         self.headers = list(headers)
 
-    def body(self, request_id: str | None = None) -> bytes:
-        """The problem as ``application/problem+json``."""
+    def body(self, request_id: str, members: Mapping[str, str] | None = None) -> bytes:
+        """The problem as ``application/problem+json``, with further `members`."""
         value: dict[str, object] = {
             "type": f"urn:ml-assets:problem:{self.slug}",
             "title": TITLES[self.slug],
             "status": self.status,
             "detail": self.detail,
+            "request_id": request_id,
+            **(members or {}),
         }
-        if request_id is not None:
-            value["request_id"] = request_id
         if self.errors:
             value["errors"] = self.errors
         return msgspec.json.encode(value)
