@@ -79,7 +79,7 @@ class GitHubDouble(ThreadingHTTPServer):
 
     def add_run(
         self,
-        outcome: str = "success",
+        outcome: str | None = "success",
         commit: str = "a",
         workflow: str = "CI",
         **fields: Any,
@@ -110,7 +110,7 @@ class GitHubDouble(ThreadingHTTPServer):
         return number
 
     def add_job(
-        self, run: int, outcome: str, name: str = "Test", attempt: int = 1
+        self, run: int, outcome: str | None, name: str = "Test", attempt: int = 1
     ) -> None:
         """A job of a run, of three minutes."""
         self.jobs[run].append(

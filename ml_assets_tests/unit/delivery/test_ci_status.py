@@ -102,7 +102,7 @@ def test_a_branch_without_a_verdict_is_neither(
 ) -> None:
     assert seen(read()).passing is None
     github.add_run("skipped")
-    github.add_run(status="queued", conclusion=None)
+    github.add_run(None, status="queued")
     assert seen(read()).passing is None
 
 
