@@ -6,6 +6,7 @@ import sys
 NAMES = (
     "serving",
     "cliffs",
+    "fairness",
     "log",
     "metrics",
     "exporter",

@@ -59,8 +59,16 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_in_flight
         Requests of one worker that are being read or answered; beyond, 503.
     max_queue
-        Requests that wait for the thread of slow answers (a version that is not
+        Requests of one model that wait for slow answers (a version that is not
         compiled, or a large body); beyond, 503.
+    answer_seconds
+        How long a slow answer may take, with its waiting; beyond, 504. A process that
+        computes for longer is replaced.
+    library_processes
+        Processes of one worker in which versions that are not compiled answer; none is
+        started before there is such a version.
+    library_bytes
+        Memory of one of those processes, beyond which its allocations fail.
     max_connections
         Open connections of one worker; beyond, the longest idle one is closed.
     header_seconds, body_seconds
@@ -79,8 +87,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         second.
     segment_bytes, segment_seconds
         Size and age at which a segment of the prediction log is closed and shipped.
-    max_shadow_rows
-        Rows that wait for the shadow arms; beyond, they are dropped and counted.
+    max_shadow_rows, max_shadow_bytes
+        Rows, and about their bytes, that wait for the shadow arms: of all compiled ones
+        together, and of each other model; beyond, they are dropped and counted.
     """
 
     host: str = "127.0.0.1"
@@ -99,6 +108,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: Count = 10_000
     max_in_flight: Count = 512
     max_queue: Count = 64
+    answer_seconds: Seconds = 30.0
+    library_processes: Count = 2
+    library_bytes: Count = 2 * 2**30
     max_connections: Count = 1024
     header_seconds: Seconds = 10.0
     body_seconds: Seconds = 30.0
@@ -113,6 +125,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     segment_bytes: Count = 64 * 2**20
     segment_seconds: Seconds = 30.0
     max_shadow_rows: Count = 10_000
+    max_shadow_bytes: Count = 64 * 2**20
 
     @classmethod
     def load(

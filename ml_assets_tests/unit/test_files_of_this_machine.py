@@ -19,7 +19,7 @@ ALLOWED = {
     ),
     "the rendezvous of servers of one machine, and the hand-off of their socket": (
         "serving/models/rendezvous.py serving/process/handoff.py"
-        " serving/process/handoff_client.py serving/process/server.py"
+        " serving/process/draining_server.py serving/process/handoff_client.py"
     ),
     "copies of plans and bundles, or of data, which can be fetched again": (
         "ml/sources/download.py ml/sources/http.py"

@@ -1,5 +1,6 @@
 """The model server as a bare ASGI application."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -15,7 +16,7 @@ from ml_assets.serving.http.body import (
     Reservation,
 )
 from ml_assets.serving.http.cross_origin import PREFLIGHT, CrossOrigin
-from ml_assets.serving.http.executors import Executor
+from ml_assets.serving.http.executors import Executor, ModelExecutors
 from ml_assets.serving.http.header_cache import RequestHead
 from ml_assets.serving.http.refusals import failure, refusal
 from ml_assets.serving.http.request_head import Headers, media_type, read_headers
@@ -23,6 +24,7 @@ from ml_assets.serving.http.routes import Route
 from ml_assets.serving.http.served_state import PREDICTIONS, ServedState
 from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.router import LongAnswer
 from ml_assets.serving.requests.messages import PLAIN, Request, Response
 from ml_assets.serving.requests.problems import Problem, forbidden, overloaded
 from ml_assets.serving.settings import ServerSettings, origins_of
@@ -51,10 +53,15 @@ class ModelServer:
         self._pages = CrossOrigin(origins_of(settings.cors_origins))
         preflight = metrics.series("preflight")
         self._preflight = Route("OPTIONS", lambda _: PREFLIGHT, preflight)
-        # One thread: slow answers wait in line, and the fast ones pass by them.
-        self._slow = Executor("slow-answers", settings.max_queue)
+        # A line for each model: slow answers wait in it, and all others pass by them.
+        # One process is left for others, where there are several.
+        threads = max(1, settings.library_processes - 1)
+        self._slow = ModelExecutors(
+            settings.max_queue, threads, settings.answer_seconds
+        )
         self._files = Executor("files", settings.max_queue)
         metrics.queues = {"slow": self._slow.waiting, "files": self._files.waiting}
+        metrics.model_queues = self._slow.waiting_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -121,15 +128,21 @@ class ModelServer:
             return None
         if not 0 < headers.length <= SMALL_BYTES:
             return None
-        return self.state.fast_routes.get(address)
+        route = self.state.fast_routes.get(address)
+        if route is None or (
+            route.model is not None and headers.length > route.model.inline_bytes
+        ):
+            return None
+        return route
 
     def answer_at_once(
         self, route: Route, head: RequestHead, body: bytes, started: float
-    ) -> tuple[Response, bytes]:
+    ) -> tuple[Response, bytes] | None:
         """Answer a prediction without waiting for anything; and its request's id.
 
         The same as calling the application, less what that costs: a task, an event and
-        three messages a request, as much as the prediction itself.
+        three messages a request, as much as the prediction itself. None, and nothing
+        was done, if the answer would take so long that the application must give it.
         """
         headers = head.headers
         request_id = headers.request_id or self._ids.one()
@@ -144,10 +157,16 @@ class ModelServer:
                     headers.credential, "predict", model, started
                 )
             media = media_type(headers.content_type, route.accepts)
-            response = route.handler(
-                Request(request_id, body, started, headers.entity, media=media)
+            request = Request(
+                request_id, body, started, headers.entity, media=media, on_loop=True
             )
+            response = route.handler(request)
             series = response.series or series
+        except LongAnswer:
+            # The application asks once more whether the caller may.
+            if caller is not None and caller.bucket is not None:
+                caller.bucket.give_back()
+            return None
         except Problem as problem:
             response = refusal(problem, request_id, head.address.decode("latin-1"))
         except Exception as error:
@@ -215,10 +234,12 @@ class ModelServer:
             )
             request = request._replace(body=body, media=media)
         model = route.model
-        if model is not None and not (
-            model.is_fast and len(request.body) <= SMALL_BYTES and headers.form is PLAIN
-        ):
-            return await self._slow.run(route.handler, request)
+        if model is not None:
+            is_short = len(request.body) <= min(SMALL_BYTES, model.inline_bytes)
+            if is_short and headers.form is PLAIN:
+                with contextlib.suppress(LongAnswer):
+                    return route.handler(request._replace(on_loop=True))
+            return await self._slow.of(model.name).run(route.handler, request)
         if route.uses_files:
             return await self._files.run(route.handler, request)
         return route.handler(request)

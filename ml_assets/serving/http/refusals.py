@@ -7,7 +7,7 @@ from ml_assets.serving.metrics.collector import Series
 from ml_assets.serving.models.router import ArmError
 from ml_assets.serving.protocols.error_members import error_members
 from ml_assets.serving.requests.messages import Response
-from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving.requests.problems import Problem, VersionFault
 
 _PROBLEM = b"application/problem+json"
 
@@ -38,6 +38,8 @@ def failure(
     logger.error("a request failed", exc_info=error.__cause__ or error, extra=extra)
     if isinstance(error, ArmError) and route.arms:
         series = route.arms.of(error.arm)
+    if isinstance(error.__cause__, VersionFault):
+        return refusal(error.__cause__, request_id, path), series
     detail = "the request could not be answered; the log has the reason"
     problem = Problem(500, "internal-error", detail)
     return refusal(problem, request_id, path), series

@@ -112,7 +112,7 @@ class ServedState:
         # Predictions of compiled versions, by the address that a request gives.
         for path, route in routes.items():
             if route.method == "POST":
-                if model.is_fast:
+                if model.inline_rows:
                     self.fast_routes[path.encode()] = route
 
     def _complete(self, missing: frozenset[str], scanned: bool) -> None:
@@ -135,7 +135,7 @@ class ServedState:
         self.fast_routes.pop(b"/invocations", None)
         if len(self._invocations) == 1:
             route = next(iter(self._invocations.values()))
-            if route.model is not None and route.model.is_fast:
+            if route.model is not None and route.model.inline_rows:
                 self.fast_routes[b"/invocations"] = route
         self._documents: dict[str, Response] = {}
 

@@ -15,9 +15,9 @@ from ml_assets.serving.models.shadow import Job, ShadowQueue
 from ml_assets.serving.requests.batch import Batch, of_rows
 from ml_assets.serving.requests.entities import entities_of
 from ml_assets.serving.requests.messages import JSON, Request, Response
-from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving.requests.problems import Problem, VersionFault
 
-__all__ = ["ArmError", "ArmSeries", "Scored", "ServedArm", "ServedModel"]
+__all__ = ["ArmError", "ArmSeries", "LongAnswer", "Scored", "ServedArm", "ServedModel"]
 
 
 class ArmError(Exception):
@@ -26,6 +26,10 @@ class ArmError(Exception):
     def __init__(self, arm: ServedArm) -> None:
         super().__init__(f"version {arm.version} of {arm.model} failed")
         self.arm = arm
+
+
+class LongAnswer(Exception):
+    """The event loop must not wait for the answer; nothing was done for it."""
 
 
 class ServedModel:
@@ -63,8 +67,9 @@ class ServedModel:
         for arm in arms:
             if arm is not self.live:
                 arm.read_like(self.live)
-        # An answer takes microseconds and may be given on the event loop.
-        self.is_fast = all(arm.runtime.kind == "compiled" for arm in self.answering)
+        # What the event loop waits for; as measured at loading, and not by the runtime.
+        self.inline_rows = min(arm.inline_rows for arm in self.answering)
+        self.inline_bytes = min(arm.inline_bytes for arm in self.answering)
         self._shadow_arms = [arm for arm in arms if arm.mode == "shadow"]
         self._shadows = shadows
         self._recorder = recorder
@@ -92,7 +97,11 @@ class ServedModel:
             422 if the request names its entities in two ways, or an arm refuses a row.
         ArmError
             If an arm failed, of which records are kept as well.
+        LongAnswer
+            If the request is on the event loop, and has more rows than it may wait for.
         """
+        if request.on_loop and batch.size > self.inline_rows:
+            raise LongAnswer
         decoded = perf_counter() - request.received
         ids = self.live.ids.take(batch.size)
         entities = entities_of(batch, request.entity)
@@ -121,7 +130,9 @@ class ServedModel:
             recorder.keep(scored, origin)
             if self._shadows:
                 for arm in self._shadow_arms:
-                    self._shadows.put(Job(arm, batch, origin, decoded, recorder))
+                    self._shadows.put(
+                        Job(arm, batch, origin, decoded, recorder, len(request.body))
+                    )
         return scored
 
     def _arms(
@@ -207,6 +218,8 @@ def _shares(arms: Sequence[ServedArm]) -> list[float]:
 def _predict(arm: ServedArm, batch: Batch) -> list[Any]:
     try:
         return arm.answers(batch)
+    except VersionFault as error:
+        raise ArmError(arm) from error
     except Problem:
         raise
     except Exception as error:

@@ -33,7 +33,8 @@ class Request(NamedTuple):
 
     ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
     names whom it is about, ``caller`` who asks, None where no key is needed, and
-    ``media`` what the body is.
+    ``media`` what the body is; ``on_loop`` is set while the event loop waits for the
+    answer.
     """
 
     request_id: str
@@ -44,6 +45,7 @@ class Request(NamedTuple):
     caller: Caller | None = None
     form: Form = PLAIN
     media: bytes = JSON
+    on_loop: bool = False
 
 
 class Response(NamedTuple):

@@ -24,11 +24,16 @@ TITLES = {
     "method-not-allowed": "The method is not allowed here",
     "no-plan": "No version is loaded",
     "overloaded": "The server is overloaded",
+    "version-failed": "The version failed",
+    "late-answer": "The answer took too long",
     "slow-request": "The request did not arrive in time",
     "malformed-request": "The request is not HTTP",
     "headers-too-large": "The request's headers are too large",
     "internal-error": "The server failed",
 }
+
+# The header of a refusal that need not be the last word.
+RETRY = [(b"retry-after", b"1")]
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -80,6 +85,14 @@ class Problem(Exception):
         return msgspec.json.encode(value)
 
 
+class Overloaded(Problem):
+    """A refusal that is nobody's fault: too much is asked at once."""
+
+
+class VersionFault(Problem):
+    """A refusal that is the fault of the version, and counts as its failure."""
+
+
 def invalid(errors: Sequence[FieldError]) -> Problem:
     """The refusal of a request whose rows do not fit the signature."""
     more = len(errors) - 1
@@ -93,6 +106,11 @@ def forbidden() -> Problem:
     return Problem(403, "forbidden", detail)
 
 
-def overloaded(detail: str) -> Problem:
+def overloaded(detail: str) -> Overloaded:
     """The refusal of a request that would have to wait too long."""
-    return Problem(503, "overloaded", detail, headers=[(b"retry-after", b"1")])
+    return Overloaded(503, "overloaded", detail, headers=RETRY)
+
+
+def late(detail: str) -> Problem:
+    """The refusal of a request that has no answer in time."""
+    return Problem(504, "late-answer", detail)

@@ -300,3 +300,27 @@ def test_bodies_are_reserved_until_their_answers_are_sent() -> None:
         assert (await again.answers(1))[0][0] == 400
 
     run(scenario)
+
+
+def test_a_long_answer_keeps_its_turn_among_others_however_it_arrives() -> None:
+    long = request("/models/a/predict", "long", BODY)
+    both = long + request("/models/b/predict", "short", BODY)
+
+    async def scenario(site: Site) -> None:
+        site.app.state.models["a"].inline_rows = 0
+        for at in (0, 1, len(long) - 1, len(long), len(long) + 1, len(both)):
+            here = site.connect()
+            await here.send(both[:at], both[at:])
+            found = await here.answers(2)
+            ids = [headers["x-request-id"] for _, headers, _ in found]
+            assert ids == ["long", "short"], at
+            assert [status for status, _, _ in found] == [200, 200], at
+            assert [json.loads(body)["model"] for _, _, body in found] == ["a", "b"]
+            here.protocol.connection_lost(None)
+        # Alone, its head is known by now.
+        here = site.connect()
+        await here.send(long)
+        (answer,) = await here.answers(1)
+        assert answer[0] == 200
+
+    run(scenario)
