@@ -11,15 +11,19 @@ import io
 import itertools
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from ml_assets.delivery.ci_report import CiReport, report
+from ml_assets.delivery.ci_status import CiRead
 from ml_assets_tests.kits.doubles import served
 
 REPOSITORY = "acme/churn"
 TOKEN = "of-a-reader"
+NOW = 1_800_000_000.0
+Reader = Callable[..., CiRead]
 BEGAN = dt.datetime(2026, 11, 23, 2, tzinfo=dt.UTC)
 COMMITS = {name: hashlib.sha1(name.encode()).hexdigest() for name in "abcdef"}
 
@@ -231,3 +235,9 @@ def github_double() -> Iterator[GitHubDouble]:
     server = GitHubDouble()
     with served(server):
         yield server
+
+
+def seen(found: CiRead) -> CiReport:
+    """The report on what was read without a problem."""
+    assert found.problem is None
+    return report(found.snapshot.runs)

@@ -12,10 +12,8 @@ from collections.abc import Iterator
 from functools import partial
 from operator import eq
 
-import dagster as dg
 import pytest
 
-from ml_assets.automation import ci as automation_ci
 from ml_assets.cli.demo import churn
 from ml_assets.cli.demo.churn import MODEL
 from ml_assets.cli.output import Failed
@@ -26,15 +24,9 @@ from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import invoke
-from ml_assets_tests.kits.github import (
-    REPOSITORY,
-    TOKEN,
-    archive,
-    github_double,
-    junit,
-)
 from ml_assets_tests.kits.ledger_rows import rewrite, tampered
 from ml_assets_tests.kits.observed_site import PATIENCE, QUEUE, Site
+from ml_assets_tests.kits.observed_workflows import watch_workflows
 from ml_assets_tests.kits.processes import await_true
 
 TRAIN, DEPLOY, MONITOR = (f"{MODEL}_{job}" for job in ("train", "deploy", "monitor"))
@@ -55,7 +47,7 @@ def work(site: Site) -> None:
     _altered_files(site)
     _rollback_by_hand(site)
     _releases(site)
-    _workflows(site)
+    watch_workflows(site)
     _overload(site)
     _disk(site)
     _storage(site)
@@ -189,28 +181,6 @@ def _releases(site: Site) -> None:
         site.await_value(entries, partial(eq, number))
     site.await_alert("MlAssetsReleaseFailed", environment="production")
     site.await_alert("MlAssetsReleaseFailed", environment="staging")
-
-
-def _workflows(site: Site) -> None:
-    """The main branch turns red on GitHub, and green again with the next commit."""
-    location = dg.Definitions.merge(
-        automation_ci.build(), dg.Definitions(executor=dg.in_process_executor)
-    )
-    job = location.resolve_job_def(automation_ci.NAME)
-    with github_double() as github, pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ML_ASSETS_CI_REPOSITORY", REPOSITORY)
-        patch.setenv("ML_ASSETS_CI_TOKEN", TOKEN)
-        patch.setenv("ML_ASSETS_CI_API_URL", github.url)
-        for commit, outcome in zip("abcd", ["success"] * 2 + ["failure", "success"]):
-            run = github.add_run(outcome, commit)
-            results = junit(scores="failed" if outcome == "failure" else "passed")
-            coverage = b'<coverage line-rate="0.9"/>'
-            files = {"junit.xml": results, "coverage.xml": coverage}
-            github.add_artifact(run, archive(files))
-            assert job.execute_in_process(instance=site.instance).success
-            if outcome == "failure":
-                site.await_alert("MlAssetsMainRed", workflow="CI")
-    site.await_cleared("MlAssetsMainRed")
 
 
 def _overload(site: Site) -> None:
