@@ -12,13 +12,17 @@ from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
     LogisticRegressionCV,
+    Perceptron,
     PoissonRegressor,
     QuantileRegressor,
     Ridge,
+    RidgeClassifier,
+    RidgeClassifierCV,
     RidgeCV,
     SGDClassifier,
     SGDRegressor,
 )
+from sklearn.svm import LinearSVC
 
 from ml_assets.serving.runtime.program import LinkName
 
@@ -26,6 +30,10 @@ _LOGISTIC = (LogisticRegression, LogisticRegressionCV)
 _VALUES = (
     *(LinearRegression, Ridge, RidgeCV, Lasso, LassoCV, ElasticNet, ElasticNetCV),
     *(HuberRegressor, QuantileRegressor, SGDRegressor),
+)
+_DECIDING = (
+    *(*_LOGISTIC, LinearSVC, SGDClassifier, Perceptron),
+    *(RidgeClassifier, RidgeClassifierCV),
 )
 _LOGARITHMIC = (PoissonRegressor, GammaRegressor)
 
@@ -43,3 +51,8 @@ def linear_link(estimator: Any, classes: int) -> LinkName | None:
     if kind in _LOGARITHMIC:
         return "exp"
     return "identity" if kind in _VALUES else None
+
+
+def decides_linearly(estimator: Any) -> bool:
+    """Whether a classifier's ``decision_function`` is its linear sums."""
+    return type(estimator) in _DECIDING

@@ -5,6 +5,12 @@ A library's estimator is known by its module, so that no library is imported.
 
 from typing import Any
 
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+)
+
+from ml_assets.serving.compiler.bagging import is_bag_of_trees, read_bag_of_trees
 from ml_assets.serving.compiler.catboost import read_catboost
 from ml_assets.serving.compiler.encoding import Encoding
 from ml_assets.serving.compiler.gradient_boosting import (
@@ -14,6 +20,13 @@ from ml_assets.serving.compiler.gradient_boosting import (
 from ml_assets.serving.compiler.lightgbm import read_lightgbm
 from ml_assets.serving.compiler.trees import Ensemble, read_ensemble
 from ml_assets.serving.compiler.xgboost import read_xgboost
+
+_DECIDING = (GradientBoostingClassifier, HistGradientBoostingClassifier)
+
+
+def decides_by_sums(estimator: Any) -> bool:
+    """Whether a classifier's ``decision_function`` is the sums of its trees."""
+    return type(estimator) in _DECIDING or _library(estimator) == "lightgbm"
 
 
 def read_model(
@@ -33,7 +46,7 @@ def read_model(
     NotCompiled
         If the estimator is of another class, or holds what is not compiled.
     """
-    library = type(estimator).__module__.partition(".")[0]
+    library = _library(estimator)
     if library == "xgboost":
         return read_xgboost(estimator, encoding, columns), encoding
     if library == "catboost":
@@ -42,4 +55,10 @@ def read_model(
         return read_lightgbm(estimator, encoding, columns)
     if type(estimator) in GRADIENT_BOOSTING:
         return read_gradient_boosting(estimator, encoding, columns), encoding
+    if is_bag_of_trees(estimator):
+        return read_bag_of_trees(estimator, encoding, columns)
     return read_ensemble(estimator, encoding, columns)
+
+
+def _library(estimator: Any) -> str:
+    return type(estimator).__module__.partition(".")[0]

@@ -37,7 +37,7 @@ _FORESTS = (
     *(RandomForestClassifier, ExtraTreesClassifier),
     *(RandomForestRegressor, ExtraTreesRegressor),
 )
-_TREES = (
+TREES = (
     *(DecisionTreeClassifier, ExtraTreeClassifier),
     *(DecisionTreeRegressor, ExtraTreeRegressor),
 )
@@ -137,7 +137,7 @@ def read_ensemble(
         return _read_boosting(estimator, encoding, columns)
     if type(estimator) in _FORESTS:
         fitted = [item.tree_ for item in estimator.estimators_]
-    elif type(estimator) in _TREES:
+    elif type(estimator) in TREES:
         fitted = [estimator.tree_]
     else:
         raise NotCompiled(f"{type(estimator).__name__} is not an estimator we compile")

@@ -2,25 +2,21 @@
 
 from collections.abc import Sequence
 from math import isfinite
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
+import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from ml_assets.records.plan import Signature
+from ml_assets.records.plan import Column, Signature
+from ml_assets.serving.runtime.composed import COMBINATIONS, Kernel, Stack
 from ml_assets.serving.runtime.linear import LinearKernel
 from ml_assets.serving.runtime.links import LINKS
 from ml_assets.serving.runtime.masks import MaskKernel
-from ml_assets.serving.runtime.program import Program, Tables, check
+from ml_assets.serving.runtime.program import Program, Tables, TablesError, check
 from ml_assets.serving.runtime.protocol import NOT_FINITE, Answer, Refused, finite
 from ml_assets.serving.runtime.sources import Sources
 from ml_assets.serving.runtime.walk import WalkKernel
-
-
-class _Kernel(Protocol):
-    def one(self, values: Sequence[Any]) -> Any: ...
-
-    def many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]: ...
 
 
 class CompiledRuntime:
@@ -28,7 +24,7 @@ class CompiledRuntime:
 
     kind: Literal["compiled", "sklearn"] = "compiled"
 
-    def __init__(self, signature: Signature, kernel: _Kernel) -> None:
+    def __init__(self, signature: Signature, kernel: Kernel) -> None:
         self.signature = signature
         self._kernel = kernel
 
@@ -80,15 +76,36 @@ def load_tables(signature: Signature, program: Program, data: bytes) -> Compiled
         If the tables do not fit the program or each other.
     """
     _check_answer(signature, program)
-    sources = Sources(signature, program)
-    tables = Tables(data)
-    kernels: dict[str, type[MaskKernel | WalkKernel | LinearKernel]] = {
-        "masks": MaskKernel,
-        "walk": WalkKernel,
-        "linear": LinearKernel,
-    }
     kind = CompiledValues if signature.task == "regression" else CompiledRuntime
-    return kind(signature, kernels[program.kernel](program, sources, tables))
+    return kind(signature, _kernel(signature, program, Tables(data)))
+
+
+_KERNELS: dict[str, type[MaskKernel | WalkKernel | LinearKernel]] = {
+    "masks": MaskKernel,
+    "walk": WalkKernel,
+    "linear": LinearKernel,
+}
+
+
+def _kernel(signature: Signature, program: Program, tables: Tables) -> Kernel:
+    """The kernel of a program, those of its parts first."""
+    sources = Sources(signature, program)
+    if program.kernel in _KERNELS:
+        return _KERNELS[program.kernel](program, sources, tables)
+    parts = [
+        _kernel(signature, part, tables.part(f"part_{number}"))
+        for number, part in enumerate(program.parts)
+    ]
+    if program.kernel != "stack":
+        return COMBINATIONS[program.kernel](program, tables, parts)
+    if program.final is None:
+        raise TablesError("a stack has no final model")
+    check(program.final.outputs == program.outputs, "the final model has other outputs")
+    width = sum(part.outputs for part in program.parts)
+    added = tuple(Column(name=f"part {n}", kind="number") for n in range(width))
+    extended = msgspec.structs.replace(signature, columns=added + signature.columns)
+    final = _kernel(extended, program.final, tables.part("final"))
+    return Stack(program, tables, parts, final)
 
 
 def _check_answer(signature: Signature, program: Program) -> None:
@@ -98,7 +115,8 @@ def _check_answer(signature: Signature, program: Program) -> None:
         program.outputs == outputs,
         f"the program has {program.outputs} outputs, expected {outputs}",
     )
+    links = LINKS[task] if program.kernel in _KERNELS else ("identity",)
     check(
-        program.link in LINKS[task],
-        f"the link is {program.link}, expected {' or '.join(LINKS[task])} for {task}",
+        program.link in links,
+        f"the link is {program.link}, expected {' or '.join(links)} for {task}",
     )

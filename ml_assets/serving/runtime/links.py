@@ -76,7 +76,7 @@ def logistic(value: float) -> float:
         return 0.0
 
 
-def _logistic(values: Floats) -> Floats:
+def logistics(values: Floats) -> Floats:
     """`logistic` of each value."""
     try:
         powers = np.fromiter(map(exp, (-values).tolist()), np.float64, len(values))
@@ -85,9 +85,9 @@ def _logistic(values: Floats) -> Floats:
     return 1.0 / (1.0 + powers)
 
 
-def _logistics(totals: Floats) -> Floats:
+def _logistics_of_table(totals: Floats) -> Floats:
     """`logistic` of each value of a table."""
-    return _logistic(totals.ravel()).reshape(totals.shape)
+    return logistics(totals.ravel()).reshape(totals.shape)
 
 
 class _ProbabilityLink:
@@ -108,7 +108,7 @@ class _ProbabilityLink:
 
     def many(self, totals: Floats) -> Floats:
         if self._is_logit:
-            found = _logistic(self._slope * totals)
+            found = logistics(self._slope * totals)
         else:
             found = totals / self._count
         return 1.0 - found if self._is_complement else found
@@ -153,6 +153,7 @@ class _ClassLink:
 
     def __init__(self, program: Program) -> None:
         functions: dict[LinkName, Callable[[Any], NDArray[Any]]] = {
+            "identity": lambda totals: totals,
             "softmax": softmax,
             "shares": shares,
             "mean": lambda totals: totals / float(program.count),
@@ -160,7 +161,7 @@ class _ClassLink:
             "softmax_by_table": softmax_by_table,
             "softmax_by_libm": softmax_by_libm,
             "softmax_by_rows": lambda totals: softmax(np.ascontiguousarray(totals)),
-            "logits": lambda totals: _logistics(program.slope * totals),
+            "logits": lambda totals: _logistics_of_table(program.slope * totals),
         }
         check(
             program.link in functions, f"{program.link} is no link of several classes"
@@ -203,7 +204,7 @@ def shares(totals: Floats) -> Floats:
     >>> shares(np.array([[0.0, 0.0], [-1e4, -1e4]])).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
-    found = _logistics(totals)
+    found = _logistics_of_table(totals)
     whole = found.sum(axis=1)
     is_zero = whole == 0
     if is_zero.any():

@@ -1,5 +1,6 @@
 """The compiled form of a pipeline: a small program, its tables and its link."""
 
+import copy
 import io
 import zipfile
 from typing import Any, Literal
@@ -8,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-Kernel = Literal["masks", "walk", "linear"]
+Kernel = Literal["masks", "walk", "linear", "average", "sigmoid", "isotonic", "stack"]
 LinkName = Literal[
     "logit",
     "mean",
@@ -70,6 +71,11 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     it, and ``complement`` comes after it where the positive class is the estimator's
     first. ``order`` names for each class of the signature the output that is its own;
     empty where they are in the same order.
+
+    Of an estimator made of others, ``kernel`` is how the answers of its ``parts``
+    become one, and the parts' tables bear their numbers; ``link`` is ``identity``.
+    ``final`` is the last model of a ``stack``, whose request columns are the outputs of
+    the parts and then the request's.
     """
 
     kernel: Kernel
@@ -83,6 +89,8 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     outputs: int = 1
     vectors: bool = False
     order: list[int] = []
+    parts: list["Program"] = []
+    final: "Program | None" = None
 
 
 class Tables:
@@ -101,6 +109,16 @@ class Tables:
             zipfile.BadZipFile,
         ) as error:
             raise TablesError(f"not a readable set of tables: {error}") from error
+
+    def part(self, prefix: str) -> "Tables":
+        """Those whose names begin with ``prefix.``, without it."""
+        found = copy.copy(self)
+        found._arrays = {
+            name.removeprefix(f"{prefix}."): array
+            for name, array in self._arrays.items()
+            if name.startswith(f"{prefix}.")
+        }
+        return found
 
     def take(
         self, name: str, dtypes: str, dimensions: int, finite: bool = False

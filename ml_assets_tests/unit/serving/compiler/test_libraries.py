@@ -163,8 +163,9 @@ SPECIAL = (
 def edges(tables):
     """Numbers at which trees decide, of float64 and float32, and their neighbours."""
     with np.load(io.BytesIO(tables)) as archive:
-        found = archive["cuts" if "cuts" in archive else "threshold"]
-    found = np.unique(found[np.isfinite(found)].astype(np.float64))
+        names = [name for name in archive if name.endswith(("cuts", "threshold"))]
+        found = np.concatenate([archive[name].astype(np.float64) for name in names])
+    found = np.unique(found[np.isfinite(found)])
     # A number between two of float32 is rounded to one of them.
     single = found.astype(np.float32)
     with np.errstate(over="ignore"):
