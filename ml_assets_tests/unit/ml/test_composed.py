@@ -29,6 +29,9 @@ STACKING = "sklearn.ensemble.StackingClassifier"
 BAGGING = "sklearn.ensemble.BaggingClassifier"
 BOOSTING = "sklearn.ensemble.AdaBoostClassifier"
 PIPELINE = "sklearn.pipeline.Pipeline"
+LIGHTGBM = {"type": "lightgbm.LGBMClassifier", "params": {"n_estimators": 5}}
+XGBOOST = {"type": "xgboost.XGBClassifier", "params": {"n_estimators": 5}}
+CATBOOST = {"type": "catboost.CatBoostClassifier", "params": {"n_estimators": 5}}
 
 
 def table(count=300):
@@ -155,6 +158,30 @@ COMPOSED = {
         },
     ),
 }
+
+
+# Of boosters, whose models are files beside the pipeline.
+BOOSTED = {
+    "soft voting": (
+        VOTING,
+        {
+            "estimators": {"a": LIGHTGBM, "b": XGBOOST, "c": CATBOOST},
+            "voting": "soft",
+        },
+    ),
+    "stacking": (STACKING, {"estimators": {"a": LIGHTGBM, "b": XGBOOST}}),
+    "calibrated LightGBM": (CALIBRATED, {"estimator": LIGHTGBM}),
+    "calibrated CatBoost": (CALIBRATED, {"estimator": CATBOOST, "ensemble": False}),
+    "bagging": (BAGGING, {"estimator": XGBOOST, "n_estimators": 3}),
+}
+
+
+@pytest.mark.parametrize("name", BOOSTED)
+def test_a_composed_estimator_of_boosters_is_compiled(name, tmp_path):
+    for library in ("lightgbm", "xgboost", "catboost"):
+        pytest.importorskip(library)
+    manifest = check_served(tmp_path, spec_of(*BOOSTED[name]))
+    assert (manifest.runtime, manifest.reason) == ("compiled", "")
 
 
 @pytest.mark.parametrize("name", COMPOSED)

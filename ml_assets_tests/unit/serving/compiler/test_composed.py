@@ -1,36 +1,14 @@
-"""Estimators made of others: compiled answers are scikit-learn's, bit for bit.
-
-Those of linear parts are its own within rounding, for BLAS adds up as it likes.
-"""
+"""Estimators made of others: what is compiled, what is not and why, and bad tables."""
 
 import subprocess
 import sys
-from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.ensemble import (
-    BaggingClassifier,
-    BaggingRegressor,
-    ExtraTreesClassifier,
-    GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-    StackingClassifier,
-    StackingRegressor,
-    VotingClassifier,
-    VotingRegressor,
-)
-from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.naive_bayes import GaussianNB
 from sklearn.svm import LinearSVC
-from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
-from ml_assets.core.tolerance import is_close, scale_of
 from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.schema import signature_columns
 from ml_assets.records.plan import Signature
@@ -38,202 +16,25 @@ from ml_assets.serving.compiler import NotCompiled, compile_pipeline
 from ml_assets.serving.models.bundle import load_runtime, write_bundle
 from ml_assets.serving.runtime.compiled import load_tables
 from ml_assets.serving.runtime.program import TablesError
-from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime, columns_of
+from ml_assets.serving.runtime.sklearn_runtime import columns_of
 from ml_assets.spec.model import FeaturesSpec
-from ml_assets_tests.unit.serving.compiler.test_compiled_fuzz import answered, lgbm
+from ml_assets_tests.unit.serving.compiler.test_compiled_fuzz import lgbm
+from ml_assets_tests.unit.serving.compiler.test_composed_fuzz import (
+    bag,
+    calibrated,
+    forest,
+    hist,
+    stack,
+    voting,
+)
 from ml_assets_tests.unit.serving.compiler.test_libraries import (
     cat,
     compiled,
     data,
-    edges,
     fitted,
-    fuzzed,
     xgb,
 )
 from ml_assets_tests.unit.serving.compiler.test_tasks import bits, codes
-
-
-def forest(**params: Any) -> Any:
-    options = {"n_estimators": 8, "max_leaf_nodes": 40, "random_state": 0}
-    return RandomForestClassifier(**options | params)
-
-
-def extra() -> Any:
-    return ExtraTreesClassifier(n_estimators=6, max_depth=5, random_state=1)
-
-
-def forest_of_values() -> Any:
-    return RandomForestRegressor(n_estimators=8, max_leaf_nodes=40, random_state=0)
-
-
-def hist(**params: Any) -> Any:
-    return HistGradientBoostingClassifier(max_iter=12, random_state=0, **params)
-
-
-def hist_of_values() -> Any:
-    return HistGradientBoostingRegressor(max_iter=12, random_state=0)
-
-
-def voting(*parts: Any, **params: Any) -> Any:
-    return VotingClassifier([*zip("abcd", parts)], voting="soft", **params)
-
-
-def stack(*parts: Any, **params: Any) -> Any:
-    return StackingClassifier([*zip("abcd", parts)], cv=3, **params)
-
-
-def bag(part: Any, **params: Any) -> Any:
-    return BaggingClassifier(part, n_estimators=5, random_state=0, **params)
-
-
-def calibrated(part: Any, **params: Any) -> Any:
-    return CalibratedClassifierCV(part, cv=3, **params)
-
-
-# Name, estimator, number of classes (0 for a regression) and the kernel.
-TREES = {
-    "voting": (voting(forest(), hist(), extra()), 2, "average"),
-    "voting with weights": (
-        voting(forest(), hist(), "drop", extra(), weights=[0.3, 1.7, 9.0, 2.2]),
-        *(2, "average"),
-    ),
-    "voting, 4 classes": (voting(forest(), hist()), 4, "average"),
-    "voting of boosters": (
-        voting(lgbm("Classifier"), xgb("Classifier"), cat("Classifier")),
-        *(2, "average"),
-    ),
-    "voting of boosters, 3 classes": (
-        voting(lgbm("Classifier"), xgb("Classifier"), cat("Classifier")),
-        *(3, "average"),
-    ),
-    "voting of XGBoost alone": (
-        voting(xgb("Classifier"), xgb("Classifier", max_depth=2), xgb("Classifier")),
-        *(2, "average"),
-    ),
-    "voting of values": (
-        VotingRegressor([("a", forest_of_values()), ("b", hist_of_values())]),
-        *(0, "average"),
-    ),
-    "voting of values of XGBoost alone": (
-        VotingRegressor([("a", xgb("Regressor")), ("b", xgb("Regressor", eta=1.0))]),
-        *(0, "average"),
-    ),
-    "voting of values with weights": (
-        VotingRegressor(
-            [("a", lgbm("Regressor")), ("b", xgb("Regressor"))], weights=[2, 1]
-        ),
-        *(0, "average"),
-    ),
-    "bagging of trees": (bag(DecisionTreeClassifier(max_depth=6)), 2, "masks"),
-    "bagging of trees, 3 classes": (
-        bag(None, max_features=0.6, bootstrap_features=True),
-        *(3, "walk"),
-    ),
-    "bagging of trees of values": (
-        BaggingRegressor(
-            DecisionTreeRegressor(max_leaf_nodes=50), max_features=2, random_state=0
-        ),
-        *(0, "masks"),
-    ),
-    "bagging of boosting": (bag(hist(), max_features=0.7), 2, "average"),
-    "bagging of XGBoost": (bag(xgb("Classifier")), 2, "average"),
-    "bagging of values": (
-        BaggingRegressor(lgbm("Regressor"), n_estimators=4, random_state=0),
-        *(0, "average"),
-    ),
-    "sigmoid of a forest": (calibrated(forest()), 2, "average"),
-    "sigmoid of boosting": (calibrated(hist(), ensemble=False), 2, "average"),
-    "sigmoid of gradient boosting": (
-        calibrated(GradientBoostingClassifier(n_estimators=10, random_state=0)),
-        *(2, "average"),
-    ),
-    "sigmoid of XGBoost": (calibrated(xgb("Classifier")), 2, "average"),
-    "sigmoid, 4 classes": (calibrated(hist()), 4, "average"),
-    "isotonic of a forest": (calibrated(forest(), method="isotonic"), 2, "average"),
-    "isotonic of LightGBM": (
-        calibrated(lgbm("Classifier"), method="isotonic"),
-        *(2, "average"),
-    ),
-    "isotonic, 4 classes": (calibrated(forest(), method="isotonic"), 4, "average"),
-    "stack with a forest": (
-        stack(forest(), hist(), final_estimator=forest(n_estimators=4)),
-        *(2, "stack"),
-    ),
-    "stack with boosting and the inputs": (
-        stack(forest(), lgbm("Classifier"), final_estimator=hist(), passthrough=True),
-        *(2, "stack"),
-    ),
-    "stack of decisions, 3 classes": (
-        stack(hist(), extra(), final_estimator=hist(), passthrough=True),
-        *(3, "stack"),
-    ),
-    "stack of values": (
-        StackingRegressor(
-            [("a", hist_of_values()), ("b", xgb("Regressor"))],
-            final_estimator=forest_of_values(),
-            passthrough=True,
-            cv=3,
-        ),
-        *(0, "stack"),
-    ),
-    "stack of calibrated and bagged parts": (
-        stack(
-            calibrated(forest(), method="isotonic"),
-            bag(hist()),
-            final_estimator=calibrated(hist()),
-        ),
-        *(2, "stack"),
-    ),
-}
-LINEAR = {
-    "voting": (voting(LogisticRegression(C=0.01), forest()), 2, "average"),
-    "bagging": (bag(LogisticRegression(C=0.01), max_features=0.5), 3, "average"),
-    "calibrated by default": (CalibratedClassifierCV(), 2, "average"),
-    "calibrated decisions, 3 classes": (
-        calibrated(LinearSVC(C=0.01), method="isotonic"),
-        *(3, "average"),
-    ),
-    "stack by default": (stack(forest(), hist()), 2, "stack"),
-    "stack with the inputs, 4 classes": (
-        stack(forest(), LogisticRegression(C=0.01), passthrough=True),
-        *(4, "stack"),
-    ),
-    "stack of values": (
-        StackingRegressor([("a", forest_of_values()), ("b", Ridge())], cv=3),
-        *(0, "stack"),
-    ),
-}
-
-
-def answers(estimator, classes, kernel, encoding):
-    """Of fuzzed rows: those of the compiled runtime, alone too, and of the library."""
-    pipeline, signature, frame = fitted(estimator, classes, encoding)
-    program, tables, runtime = compiled(pipeline, signature, frame)
-    assert program.kernel == kernel
-    numbers = edges(tables) if encoding == "ordinal" else np.linspace(-3.0, 60.0, 500)
-    columns = answered(runtime, fuzzed(signature, frame, numbers, 1500))
-    assert len(columns[0]) > 150
-    alone = [runtime.predict_one(row) for row in zip(*columns)]
-    expected = SklearnRuntime(pipeline, signature).predict_many(columns)
-    return runtime.predict_many(columns), alone, expected
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("name", TREES)
-def test_no_bit_differs_from_the_library(name):
-    many, alone, expected = answers(*TREES[name], "ordinal")
-    np.testing.assert_array_equal(bits(many), bits(expected))
-    np.testing.assert_array_equal(bits(alone), bits(expected))
-
-
-@pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:lbfgs failed|.*failed to converge")
-@pytest.mark.parametrize("name", LINEAR)
-def test_answers_with_linear_parts_are_the_librarys(name):
-    many, alone, expected = answers(*LINEAR[name], "onehot")
-    scale = scale_of(expected)
-    assert is_close(many, expected, scale).all()
-    assert is_close(alone, expected, scale).all()
 
 
 def test_a_positive_class_that_is_the_first_of_the_estimator_is_answered():
