@@ -5,6 +5,7 @@ import sys
 
 NAMES = (
     "serving",
+    "boosters",
     "cliffs",
     "fairness",
     "log",

@@ -176,22 +176,28 @@ def report(results: list[Result], checks: list[Floor]) -> str:
     return "\n".join(lines)
 
 
-def main() -> int:
-    """Run the benchmark; 1 if a floor is missed."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+def seconds_of(text: str) -> int:
+    """The length of each load, from the command line; `text` describes the command."""
+    parser = argparse.ArgumentParser(description=text.splitlines()[0])
     parser.add_argument("--seconds", type=int, default=8, help="length of each load")
     arguments = parser.parse_args()
     for tool in ("wrk", "taskset"):
         if shutil.which(tool) is None:
             parser.error(f"this benchmark needs {tool}: install it and try again")
+    return int(arguments.seconds)
+
+
+def main() -> int:
+    """Run the benchmark; 1 if a floor is missed."""
+    seconds = seconds_of(__doc__)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
         runtime, rows, data = build(directory)
-        print(f"{data}; the {runtime} runtime; wrk; {arguments.seconds} s a load\n")
+        print(f"{data}; the {runtime} runtime; wrk; {seconds} s a load\n")
         native = write_bodies(directory, "rows", rows)
         records = write_bodies(directory, "dataframe_records", rows)
         results = [
-            measure(title, command, port, path, bodies, arguments.seconds)
+            measure(title, command, port, path, bodies, seconds)
             for title, command, port, path, bodies in servers(
                 directory, native, records
             )

@@ -63,11 +63,13 @@ def build(
     directory: Path,
     for_mlflow: bool = True,
     data: tuple[pd.DataFrame, pd.Series, str] | None = None,
+    estimator: Any = None,
 ) -> tuple[str, list[dict[str, Any]], str]:
     """Train and save; the runtime that serves, rows to ask for, and the data's name.
 
     ``directory/storage`` holds our bundle and its plan, ``directory/mlflow`` the same
-    fitted pipeline as MLflow saves it. `data` is that of `table` by default.
+    fitted pipeline as MLflow saves it. `data` is that of `table` by default, the
+    estimator histogram boosting of 100 trees.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -88,7 +90,10 @@ def build(
             ("categorical", encoder, list(CATEGORIES)),
         ]
     )
-    estimator = HistGradientBoostingClassifier(max_iter=100, early_stopping=False)
+    # skops writes no boosters of other libraries.
+    is_skops = estimator is None
+    if estimator is None:
+        estimator = HistGradientBoostingClassifier(max_iter=100, early_stopping=False)
     pipeline = Pipeline([("encode", encode), ("estimator", estimator)])
     pipeline.fit(rows, labels)
     storage = directory / "storage"
@@ -107,7 +112,7 @@ def build(
         )
     )
     if for_mlflow:
-        _save_for_mlflow(directory / "mlflow", pipeline, rows)
+        _save_for_mlflow(directory / "mlflow", pipeline, rows, is_skops)
     sample = rows.sample(500, random_state=1).astype(object)
     return (
         manifest.runtime,
@@ -116,14 +121,16 @@ def build(
     )
 
 
-def _save_for_mlflow(directory: Path, pipeline: Any, rows: pd.DataFrame) -> None:
+def _save_for_mlflow(
+    directory: Path, pipeline: Any, rows: pd.DataFrame, is_skops: bool
+) -> None:
     import mlflow.sklearn
 
     mlflow.sklearn.save_model(
         pipeline,
         str(directory),
-        serialization_format="skops",
-        skops_trusted_types=TRUSTED,
+        serialization_format="skops" if is_skops else "cloudpickle",
+        skops_trusted_types=TRUSTED if is_skops else None,
         input_example=rows.head(2),
     )
 
