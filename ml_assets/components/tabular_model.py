@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import dagster as dg
+from dagster.components.core.component_tree import TestComponentTree
 
 from ml_assets.assets import (
     contract,
@@ -26,6 +27,7 @@ from ml_assets.assets.common import STEPS, TABLES
 from ml_assets.assets.io_managers import StepIOManager, TableIOManager
 from ml_assets.automation import jobs, sensors
 from ml_assets.components.attributes import resolved
+from ml_assets.spec.component_tree import CompletedTree
 from ml_assets.spec.model import ModelSpec
 
 STAGES = (
@@ -46,6 +48,10 @@ STAGES = (
     contract,
     jobs,
 )
+# The same objects for each model, or their definitions could not be merged.
+RESOURCES = {TABLES: TableIOManager(), STEPS: StepIOManager()}
+# Of the sensors over all models in a code location that has others, too.
+PREFIX = "ml_assets_"
 
 
 class TabularModel(ModelSpec, dg.Component, dg.Resolvable):
@@ -57,21 +63,52 @@ class TabularModel(ModelSpec, dg.Component, dg.Resolvable):
         return cls.model_validate(resolved(model.root, context.resolve_value))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The definitions of every stage, merged."""
-        return dg.Definitions.merge(*(stage.build(self) for stage in STAGES))
+        """The definitions of every stage, merged, with the IO managers.
+
+        The first model of a project that Dagster loads by itself brings the sensors
+        over all of them.
+        """
+        models = _models(context)
+        own = _definitions(self)
+        if not models or models[0] != context.component_loc:
+            return own
+        tree = context.component_tree
+        others = (tree.build_defs(location) for location in models[1:])
+        jobs = [job for found in (own, *others) for job in found.jobs or ()]
+        specs = [tree.load_component(location) for location in models]
+        return dg.Definitions.merge(own, sensors.build(specs, jobs, PREFIX))
+
+
+def _models(context: dg.ComponentLoadContext) -> list[Any]:
+    """Where each model of the project is declared, in order.
+
+    None where what they share comes otherwise: in a tree that `CompletedTree` loads,
+    and where Dagster makes a component for a test.
+    """
+    tree = context.component_tree
+    if isinstance(tree, CompletedTree | TestComponentTree):
+        return []
+    declared = tree.find_root_decl().iterate_loc_component_decl_pairs()
+    return [at for at, item in declared if _is_model(item.component_type)]
+
+
+def _is_model(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, ModelSpec)
 
 
 def definitions_of(specs: Sequence[ModelSpec]) -> dg.Definitions:
     """A code location of nothing but these models, with what runs them."""
-    built = (stage.build(spec) for spec in specs for stage in STAGES)
-    return with_shared(dg.Definitions.merge(*built), specs)
+    return with_shared(dg.Definitions.merge(*map(_definitions, specs)), specs)
+
+
+def _definitions(spec: ModelSpec) -> dg.Definitions:
+    """What is a single model's, and the IO managers."""
+    stages = (stage.build(spec) for stage in STAGES)
+    return dg.Definitions.merge(*stages, dg.Definitions(resources=RESOURCES))
 
 
 def with_shared(models: dg.Definitions, specs: Sequence[ModelSpec]) -> dg.Definitions:
-    """The definitions of `specs`, and the resources, executor and sensors of all."""
-    shared = dg.Definitions(
-        resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
-        # Five steps take 12 s in one process and 47 s in one process each.
-        executor=dg.in_process_executor,
-    )
+    """The definitions of `specs`, and the executor and sensors of all."""
+    # Five steps take 12 s in one process and 47 s in one process each.
+    shared = dg.Definitions(executor=dg.in_process_executor)
     return dg.Definitions.merge(models, shared, sensors.build(specs, models.jobs or ()))
