@@ -41,7 +41,7 @@ def build(
     jobs : iterable of jobs
         All jobs of the models.
     prefix : str, default ""
-        Beginning of the sensors' names, where others may have the same.
+        Beginning of the sensors' names, where they are not the only ones.
     """
     named = {job.name: job for job in jobs}
     found = []

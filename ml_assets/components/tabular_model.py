@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from typing import Any, Self
 
 import dagster as dg
-from dagster.components.core.component_tree import TestComponentTree
 
 from ml_assets.assets import (
     contract,
@@ -50,8 +49,6 @@ STAGES = (
 )
 # The same objects for each model, or their definitions could not be merged.
 RESOURCES = {TABLES: TableIOManager(), STEPS: StepIOManager()}
-# Of the sensors over all models in a code location that has others, too.
-PREFIX = "ml_assets_"
 
 
 class TabularModel(ModelSpec, dg.Component, dg.Resolvable):
@@ -65,35 +62,13 @@ class TabularModel(ModelSpec, dg.Component, dg.Resolvable):
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
         """The definitions of every stage, merged, with the IO managers.
 
-        The first model of a project that Dagster loads by itself brings the sensors
-        over all of them.
+        Where Dagster loads the project by itself, with sensors for this model alone.
         """
-        models = _models(context)
         own = _definitions(self)
-        if not models or models[0] != context.component_loc:
+        if isinstance(context.component_tree, CompletedTree):
             return own
-        tree = context.component_tree
-        others = (tree.build_defs(location) for location in models[1:])
-        jobs = [job for found in (own, *others) for job in found.jobs or ()]
-        specs = [tree.load_component(location) for location in models]
-        return dg.Definitions.merge(own, sensors.build(specs, jobs, PREFIX))
-
-
-def _models(context: dg.ComponentLoadContext) -> list[Any]:
-    """Where each model of the project is declared, in order.
-
-    None where what they share comes otherwise: in a tree that `CompletedTree` loads,
-    and where Dagster makes a component for a test.
-    """
-    tree = context.component_tree
-    if isinstance(tree, CompletedTree | TestComponentTree):
-        return []
-    declared = tree.find_root_decl().iterate_loc_component_decl_pairs()
-    return [at for at, item in declared if _is_model(item.component_type)]
-
-
-def _is_model(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, ModelSpec)
+        found = sensors.build([self], own.jobs or (), f"{self.name}_")
+        return dg.Definitions.merge(own, found)
 
 
 def definitions_of(specs: Sequence[ModelSpec]) -> dg.Definitions:

@@ -36,7 +36,7 @@ Completed = Callable[[dg.Definitions, list[ModelSpec]], dg.Definitions]
 
 
 class CompletedTree(ComponentTree):
-    """A tree that is loaded here, whose models get what they share by `Completed`."""
+    """A tree that is loaded here: `Completed` adds the sensors, over all models."""
 
 
 def load(project: Path, completed: Completed) -> dg.Definitions:

@@ -214,9 +214,9 @@ def test_a_range_of_dates_that_ends_before_it_begins_is_refused():
 
 
 def test_a_check_on_dates_runs_in_a_job(make_spec, tmp_path, instance):
-    from ml_assets.assets.ingestion import build as ingestion
     from ml_assets.assets.common import TABLES
-from ml_assets.assets.io_managers import TableIOManager
+    from ml_assets.assets.ingestion import build as ingestion
+    from ml_assets.assets.io_managers import TableIOManager
     from ml_assets.assets.validation import build as validation
 
     rows = pd.DataFrame(
