@@ -114,7 +114,7 @@ def add(
 @json_option
 @_file
 def show(as_json: bool, file: Path) -> None:
-    """List the API keys: whose they are, and what they allow."""
+    """List the API keys and issuers: whose they are, and what they allow."""
     with reporting_errors(ValueError):
         found = keys.read(file)
     if as_json:
@@ -124,6 +124,10 @@ def show(as_json: bool, file: Path) -> None:
         is_over = key.expires_at <= time.time()
         until = f"{'expired' if is_over else 'until'} {key.expires}"
         click.echo(_line(key.id, key, until if key.expires else "no end"))
+    for issuer in found.issuers:
+        for grant in issuer.grants:
+            origin = f"{issuer.id} ({issuer.claim} {grant.value} of {issuer.issuer})"
+            click.echo(_line(origin, grant, "as the token says"))
     if found.anonymous is not None:
         click.echo(_line("(no key)", found.anonymous, "no end"))
 

@@ -1,1 +1,1 @@
-"""Who may ask the server for what: the file of API keys, and the callers it names."""
+"""Who may ask the server for what: the file of callers, their keys and tokens."""

@@ -1,4 +1,4 @@
-"""The callers that a file of API keys names, found by the key that they send."""
+"""The callers that the file names, found by the key or the token that they send."""
 
 import fnmatch
 import hashlib
@@ -6,15 +6,22 @@ import hmac
 import math
 import os
 import re
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping, Sequence
 from functools import lru_cache
 from time import time
+from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 from ml_assets.serving.access.keys import ANONYMOUS, ApiKey, Grant, KeyFile
+
+if TYPE_CHECKING:
+    from ml_assets.serving.access.tokens import TokenVerifier
 
 # Compared with the secret of an id that no key has.
 _NOBODY = os.urandom(32)
 _REMEMBERED = 1024
+# Callers with tokens that are known at once, each for some kilobytes.
+_MOST_TOKENS = 4096
 # How many answers of each status a caller got, by its id.
 Counts = MutableMapping[str, dict[int, int]]
 
@@ -47,6 +54,10 @@ class TokenBucket:
         self._tokens = tokens - 1.0
         return 0.0
 
+    def give_back(self) -> None:
+        """Put back the token that `wait` took last, and that was not used."""
+        self._tokens += 1.0
+
 
 class Caller:
     """Somebody whose key was verified, or who may ask without one.
@@ -54,9 +65,9 @@ class Caller:
     Parameters
     ----------
     id_
-        As the log and the metrics name it.
-    grant
-        What it may ask.
+        As the log names it.
+    grants
+        What it may ask: what one of them allows, at the highest rate of all.
     expires_at
         Unix seconds from which it is refused.
     statuses
@@ -64,79 +75,138 @@ class Caller:
     """
 
     def __init__(
-        self, id_: str, grant: Grant, expires_at: float, statuses: dict[int, int]
+        self,
+        id_: str,
+        grants: Sequence[Grant],
+        expires_at: float,
+        statuses: dict[int, int],
     ) -> None:
         self.id = id_
-        self.globs = grant.models
+        self.globs = tuple({glob: None for item in grants for glob in item.models})
         self.expires_at = expires_at
         self.statuses = statuses
-        self.bucket = TokenBucket(grant.rate) if grant.rate else None
-        self._rights = frozenset(grant.routes)
-        self._matches = re.compile("|".join(map(fnmatch.translate, grant.models))).match
+        rates = [item.rate or math.inf for item in grants]
+        self.bucket = TokenBucket(max(rates)) if max(rates) < math.inf else None
+        self._allowed = [(frozenset(item.routes), _either(item)) for item in grants]
         # Asked for each prediction, of the same few models.
         self.may = lru_cache(_REMEMBERED)(self._may)
 
     def sees(self, model: str) -> bool:
         """Whether it may ask anything of a model of this name."""
-        return self._matches(model) is not None
+        return any(matches(model) for _, matches in self._allowed)
 
     def _may(self, right: str, model: str | None) -> bool:
         """Whether it may ask a route of this kind, of `model` if it is of one."""
-        if right not in self._rights and "admin" not in self._rights:
-            return False
-        return model is None or self.sees(model)
+        return any(
+            (right in rights or "admin" in rights) and (model is None or matches(model))
+            for rights, matches in self._allowed
+        )
 
     def count(self, status: int) -> None:
         """Count an answer of this status."""
         self.statuses[status] = self.statuses.get(status, 0) + 1
 
 
+def _either(grant: Grant) -> Callable[[str], object]:
+    """Matches the names of models that one of the globs of a grant matches."""
+    return re.compile("|".join(map(fnmatch.translate, grant.models))).match
+
+
 class Callers:
     """The callers of one state of the file.
 
     Keys are compared in constant time, and one whose id is unknown costs as much as a
-    wrong one. A key that was verified is remembered until the file changes.
+    wrong one. What was verified is remembered, a key until the file changes, and a
+    token until it expires or its issuer has other keys.
 
     Parameters
     ----------
     file
         The keys.
     counts
-        Where answers are counted.
+        Where answers are counted: of a key by its id, of a token by that of its issuer.
+    verifiers
+        One for each issuer of the file.
     previous
         The callers of the state before, whose rates go on.
     """
 
     def __init__(
-        self, file: KeyFile, counts: Counts, previous: "Callers | None" = None
+        self,
+        file: KeyFile,
+        counts: Counts,
+        verifiers: "Sequence[TokenVerifier]" = (),
+        previous: "Callers | None" = None,
     ) -> None:
+        self._verifiers = verifiers
+        self._issued = {
+            item.issuer.id: counts.setdefault(item.issuer.id, {}) for item in verifiers
+        }
         self._keys = {key.id.encode(): key for key in file.keys}
         self._callers = {
-            key.id: Caller(key.id, key, key.expires_at, counts.setdefault(key.id, {}))
+            key.id: Caller(key.id, [key], key.expires_at, counts.setdefault(key.id, {}))
             for key in file.keys
         }
         self._anonymous = None
         if file.anonymous is not None:
             statuses = counts.setdefault(ANONYMOUS, {})
-            self._anonymous = Caller(ANONYMOUS, file.anonymous, math.inf, statuses)
+            self._anonymous = Caller(ANONYMOUS, [file.anonymous], math.inf, statuses)
             self._callers[ANONYMOUS] = self._anonymous
         self._verified: dict[bytes | None, Caller] = {}
+        self._tokens: dict[bytes | None, Caller] = {}
+        # Of those whose tokens are known, who have the same rate with their next one.
+        self._buckets: WeakValueDictionary[str, TokenBucket] = WeakValueDictionary()
         if previous is not None:
             self._continue(previous)
 
     def of(self, credential: bytes | None) -> Caller | None:
         """Who sends this key, or none; None where nobody is to be answered so."""
-        caller = self._verified.get(credential)
+        caller = self._verified.get(credential) or self._tokens.get(credential)
         if caller is None:
             caller = self._verify(credential)
             if caller is None:
                 return None
-            self._verified[credential] = caller
         return caller if time() < caller.expires_at else None
+
+    def forget_tokens(self) -> None:
+        """Verify each token anew: its key may be one that counts no more."""
+        # What is verified meanwhile, by the keys of before, goes into the other one.
+        self._tokens = {}
 
     def _verify(self, credential: bytes | None) -> Caller | None:
         if credential is None:
-            return self._anonymous
+            caller = self._anonymous
+        # The secret of a key has no dot.
+        elif self._verifiers and credential.count(b".") == 2:
+            return self._verify_token(credential)
+        else:
+            caller = self._verify_key(credential)
+        if caller is not None:
+            self._verified[credential] = caller
+        return caller
+
+    def _verify_token(self, token: bytes) -> Caller | None:
+        tokens = self._tokens
+        for verifier in self._verifiers:
+            found = verifier.verify(token)
+            if found is None:
+                continue
+            issuer = verifier.issuer.id
+            id_ = f"{issuer}:{found.subject}"
+            statuses = self._issued[issuer]
+            caller = Caller(id_, found.grants, found.expires_at, statuses)
+            if caller.bucket is not None:
+                before = self._buckets.setdefault(id_, caller.bucket)
+                if before.rate == caller.bucket.rate:
+                    caller.bucket = before
+            if len(tokens) >= _MOST_TOKENS:
+                # Known for longest, it has the least time left as a rule.
+                del tokens[next(iter(tokens))]
+            tokens[token] = caller
+            return caller
+        return None
+
+    def _verify_key(self, credential: bytes) -> Caller | None:
         name, _, secret = credential.partition(b".")
         key: ApiKey | None = self._keys.get(name)
         expected = _NOBODY if key is None else bytes.fromhex(key.sha256)

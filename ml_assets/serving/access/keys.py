@@ -1,4 +1,4 @@
-"""The file of API keys: what each may ask, and how a key is made.
+"""The file of callers: API keys, identity providers, and what each may ask.
 
 A key is ``<id>.<secret>``. The file holds the SHA-256 of the secret, which has 256
 random bits: whoever reads the file can ask for nothing.
@@ -10,6 +10,7 @@ import re
 import secrets
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -18,6 +19,7 @@ RIGHTS: tuple[Right, ...] = ("predict", "feedback", "lookup", "metadata", "admin
 ANONYMOUS, UNKNOWN = "anonymous", "unknown"
 ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 _SECRET_BYTES = 32
+_LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 Globs = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 Rights = Annotated[tuple[Right, ...], msgspec.Meta(min_length=1)]
@@ -87,6 +89,47 @@ class ApiKey(Grant, frozen=True, kw_only=True):
         return (moment if moment.tzinfo else moment.replace(tzinfo=dt.UTC)).timestamp()
 
 
+class TokenGrant(Grant, frozen=True, kw_only=True):
+    """What a token may ask whose claim has the value `value`."""
+
+    value: Annotated[str, msgspec.Meta(min_length=1)]
+
+
+class Issuer(
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    omit_defaults=True,
+):
+    """An identity provider whose tokens are taken.
+
+    Attributes
+    ----------
+    id
+        As the metrics name all of its callers; the log adds the token's subject.
+    issuer
+        The claim ``iss`` of its tokens, and the URL below which its OpenID Connect
+        configuration is found.
+    audience
+        Must be in the claim ``aud``.
+    claim
+        Path of the claim that says what a token may ask, such as ``scope`` or
+        ``realm_access.roles``: a list, or a text of values between blanks.
+    grants
+        What each of its values allows; a token may ask what one of its own does.
+    jwks
+        URL of the public keys; by default the one of the OpenID Connect configuration.
+    """
+
+    id: Id
+    issuer: Annotated[str, msgspec.Meta(pattern="^https?://")]
+    audience: Annotated[str, msgspec.Meta(min_length=1)]
+    grants: Annotated[tuple[TokenGrant, ...], msgspec.Meta(min_length=1)]
+    claim: Annotated[str, msgspec.Meta(min_length=1)] = "scope"
+    jwks: Annotated[str, msgspec.Meta(pattern="^(https?://.*)?$")] = ""
+
+
 class KeyFile(
     msgspec.Struct,
     frozen=True,
@@ -94,9 +137,10 @@ class KeyFile(
     forbid_unknown_fields=True,
     omit_defaults=True,
 ):
-    """All keys, and what is answered without one, if anything is."""
+    """All keys and issuers, and what is answered without either, if anything is."""
 
     keys: tuple[ApiKey, ...] = ()
+    issuers: tuple[Issuer, ...] = ()
     anonymous: Grant | None = None
 
 
@@ -120,21 +164,37 @@ field `models` - at `$.keys[0]`
         found = msgspec.json.decode(data, type=KeyFile)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{file}: {error}") from None
-    seen: set[str] = set()
+    ids = [key.id for key in found.keys] + [item.id for item in found.issuers]
+    _check_ids(ids, file)
     for key in found.keys:
-        _check(key, seen, file)
-        seen.add(key.id)
+        _check_expiry(key, file)
+    for issuer in found.issuers:
+        _check_transport(issuer, file)
     return found
 
 
-def _check(key: ApiKey, seen: set[str], file: str) -> None:
-    if key.id in (ANONYMOUS, UNKNOWN):
-        raise KeyFileError(
-            f"{file}: a key has the id {key.id}, expected another: this is what"
-            " callers without a key, or with a wrong one, are counted as"
-        )
-    if key.id in seen:
-        raise KeyFileError(f"{file}: two keys have the id {key.id}, expected one")
+def _check_ids(ids: list[str], file: str) -> None:
+    for id_ in ids:
+        if id_ in (ANONYMOUS, UNKNOWN):
+            raise KeyFileError(
+                f"{file}: a key has the id {id_}, expected another: this is what"
+                " callers without a key, or with a wrong one, are counted as"
+            )
+        if ids.count(id_) > 1:
+            raise KeyFileError(f"{file}: two keys have the id {id_}, expected one")
+
+
+def _check_transport(issuer: Issuer, file: str) -> None:
+    """Who can change the keys on their way can sign tokens."""
+    for url in filter(None, (issuer.issuer, issuer.jwks)):
+        parts = urlsplit(url)
+        if parts.scheme != "https" and parts.hostname not in _LOOPBACK:
+            raise KeyFileError(
+                f"{file}: issuer {issuer.id}: expected a URL of https, found {url}"
+            )
+
+
+def _check_expiry(key: ApiKey, file: str) -> None:
     try:
         _ = key.expires_at
     except ValueError:

@@ -10,7 +10,7 @@ from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.requests.problems import Problem, forbidden
 
 # What tells nothing of any model, and is asked by what has no key.
-OPEN = frozenset(("/v2/health/live", "/v2/health/ready"))
+OPEN = frozenset(("/v2/health/live", "/v2/health/ready", "/ping", "/health"))
 _MODELS = ("/models/", "/v2/models/")
 _CHALLENGE = [(b"www-authenticate", b'Bearer realm="ml-assets"')]
 
@@ -38,15 +38,15 @@ class Admission:
         Raises
         ------
         Problem
-            401, the same for a key that is wrong, expired, revoked or missing; 403 if
-            it does not allow this, whether there is such a model or not; 429 if its
-            rate is used up.
+            401, the same for a key or a token that is wrong, expired, revoked or
+            missing; 403 if it does not allow this, whether there is such a model or
+            not; 429 if its rate is used up.
         """
         caller = self._keys.callers.of(credential)
         if caller is None:
             self._unknown[401] = self._unknown.get(401, 0) + 1
             detail = (
-                "expected a valid API key, as Authorization: Bearer KEY or"
+                "expected a valid API key or token, as Authorization: Bearer KEY or"
                 " X-API-Key: KEY"
             )
             raise Problem(401, "unknown-caller", detail, headers=_CHALLENGE)

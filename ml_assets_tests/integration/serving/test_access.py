@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from ml_assets.cli import main
 from ml_assets_tests.kits.access import bearer, key, write_keys
+from ml_assets_tests.kits.identity_provider import IdentityProvider, new_key
 from ml_assets_tests.kits.serving import Server
 
 pytestmark = pytest.mark.slow
@@ -98,6 +99,52 @@ def test_of_a_thousand_attempts_none_gets_in(storage, versions, file):
         line = server.logged("callers were refused", user__id="foreign")
         assert line["http.response.status_code"] == 403
         assert server.stop() == 0
+
+
+def test_of_a_thousand_tampered_tokens_none_gets_in(storage, versions, file):
+    body, rng = {"rows": versions[2][:1]}, random.Random(7)
+    reader = {"value": "read", "models": ["*"], "routes": ["metadata"]}
+    scorer = {"value": "ml", "models": ["cens*"], "routes": ["predict"]}
+    with IdentityProvider().running() as provider:
+        issuer = provider.issuer(grants=[reader, scorer])
+        write_keys(file, issuers=[issuer])
+        with Server(storage, "--keys-file", str(file)) as server:
+            server.wait_for("plan loaded")
+            server.logged("keys of an issuer fetched", issuer="acme", count=1)
+            client, good = Client(server.port), provider.token()
+            assert client.ask(PREDICT, body, bearer(good))[0] == 200
+            stranger = new_key("first")
+
+            def tampered() -> str:
+                # The last character of a signature has bits that nobody reads.
+                at = rng.randrange(len(good) - 1)
+                other = rng.choice([c for c in "abcXYZ019-_." if c != good[at]])
+                return good[:at] + other + good[at + 1 :]
+
+            attempts = {
+                "tampered": (tampered, 401),
+                "cut": (lambda: good[: rng.randrange(len(good))], 401),
+                "expired": (lambda: provider.token(exp=rng.randrange(10**9)), 401),
+                "of another audience": (lambda: provider.token(aud="shop"), 401),
+                "signed by another": (lambda: provider.token(stranger), 401),
+                "of another scope": (lambda: provider.token(scope="read"), 403),
+            }
+            found: Counter[tuple[str, int]] = Counter()
+            for number in range(1000):
+                name = list(attempts)[number % len(attempts)]
+                status, _, answer = client.ask(
+                    PREDICT, body, bearer(attempts[name][0]())
+                )
+                assert "predictions" not in answer
+                found[name, status] += 1
+            assert set(found) == {
+                (name, status) for name, (_, status) in attempts.items()
+            }
+            assert client.ask(PREDICT, body, bearer(good))[0] == 200
+            metrics = server.get("/metrics", server.metrics_port)[1].decode()
+            name = "ml_assets_caller_requests_total"
+            assert f'{name}{{caller="acme",status="200"}} 2.0' in metrics
+            assert "ann" not in metrics
 
 
 def test_keys_are_followed_by_every_worker_and_a_broken_file_changes_nothing(
