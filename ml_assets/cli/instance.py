@@ -51,7 +51,7 @@ def prepare(directory: Path, refresh: bool = False) -> None:
 
 
 def workspace_arguments() -> list[str]:
-    """Options of Dagster's programs: ``workspace.yaml``, or the modules where absent."""
+    """Options of Dagster's programs: ``workspace.yaml``, else the modules."""
     file = _root() / "workspace.yaml"
     if file.exists():
         return ["-w", str(file)]

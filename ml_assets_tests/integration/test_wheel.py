@@ -28,9 +28,10 @@ MATERIALIZE = """
 import dagster as dg
 from {name}.definitions import defs
 
-job = defs().get_repository_def().get_implicit_job_def_for_assets([dg.AssetKey("sales")])
+own = [dg.AssetKey("sales")]
+job = defs().get_repository_def().get_implicit_job_def_for_assets(own)
 assert job.executor_def.name == "multiprocess", job.executor_def.name
-done = job.execute_in_process(asset_selection=[dg.AssetKey("sales")])
+done = job.execute_in_process(asset_selection=own)
 assert done.success and done.output_for_node("sales") == "rows"
 """
 
