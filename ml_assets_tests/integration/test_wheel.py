@@ -175,9 +175,9 @@ def test_from_the_wheel_to_a_live_prediction(
 def test_what_belongs_to_an_extra_is_named(
     installed: Installed, tmp_path: Path
 ) -> None:
-    script = "from ml_assets.core.extras import require_extra as r; r('docker', 'it')"
+    script = "from ml_assets.core.extras import require_extra as r; r('postgres', 'it')"
     process = installed.start(tmp_path, "python", "-c", script)
-    assert "pip install 'ml-assets[docker]'" in process.communicate()[1]
+    assert "pip install 'ml-assets[postgres]'" in process.communicate()[1]
 
 
 @pytest.mark.parametrize("resolution", ["lowest-direct", "highest"])
