@@ -76,9 +76,10 @@ class Objects:
             if kind == "Deployment":
                 if name not in self._api.deployments:
                     self._api.add(name)
-                    del self._api.deployments[name]["spec"]
-                    self._api.deployments[name]["spec"] = {"replicas": 1}
+                    self._api.deployments[name]["spec"] = {}
                 self._api.apply(name, item["spec"], manager, force)
+                # The API's default, also where whoever set it gives it up.
+                self._api.deployments[name]["spec"].setdefault("replicas", 1)
             else:
                 owners = self.owners.setdefault((kind, name), Owners())
                 content = {k: v for k, v in item.items() if k in ("spec", "data")}
