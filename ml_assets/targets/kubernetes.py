@@ -110,6 +110,17 @@ class KubernetesTarget(BaseTarget):
         self.unpin_others(plan)
         return Rollout(plan, _replicas(found))
 
+    def retire(self, model: str) -> str:
+        """Delete the objects that a deployment made for the model."""
+        name = deployment_name(model)
+        try:
+            self.check_held(model)
+            return self._objects.remove(name)
+        except (ClusterError, LockError) as error:
+            raise UnreachableError(
+                f"the objects of {model} are not all deleted: {error}"
+            ) from error
+
     def _ensure_objects(self, model: str) -> None:
         spec = find(model)
         self._objects.ensure(
@@ -135,7 +146,8 @@ class KubernetesTarget(BaseTarget):
             raise OvertakenError(f"{deployment} is pinned to plan {found} already")
         self.published.pin(plan)
         forward = _pin_to(pin_of(plan), instead_of=found)
-        undo = _pin_to(pin_of(before) if before else None)
+        serves = before is not None and not Plans().is_retired(plan.model)
+        undo = _pin_to(pin_of(before) if before and serves else None)
         try:
             return roll_out_or_undo(
                 deployment,

@@ -84,20 +84,25 @@ class ModelObjects:
             except ForbiddenError as error:
                 raise _lacking(error) from error
 
-    def remove(self, name: str) -> list[str]:
-        """Delete what `ensure` made under this name; the kinds that were deleted.
+    def remove(self, name: str) -> str:
+        """Delete what `ensure` made under this name; what was done or is left to do.
 
         The Deployment goes last: while it is there, so may be the rest.
         """
         live = self._objects.read("Deployment", name)
-        if live is None or not is_ours(live):
-            return []
+        if live is None:
+            return f"there is no Deployment {self._namespace}/{name}"
+        if not is_ours(live):
+            return (
+                f"Deployment {self._namespace}/{name} is Helm's, and serves on: take the"
+                " model out of `models` in the values of the chart ml-assets"
+            )
         try:
             for kind in PARTS.values():
                 self._objects.delete(kind, name)
         except ForbiddenError as error:
             raise _lacking(error) from error
-        return [*PARTS.values()]
+        return f"deleted {', '.join(PARTS.values())} {self._namespace}/{name}"
 
     def _template(self, name: str, live: Object | None) -> Object | None:
         source = os.environ.get("ML_ASSETS_MODEL_TEMPLATE")

@@ -5,18 +5,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
+from ml_assets.lifecycle.retirement import RetirementError, retire
 from ml_assets.records.plan import Arm, pin_of
 from ml_assets.spec.operation import ServingSpec
-from ml_assets.state.plans import Plans
+from ml_assets.state.ledger import Ledger
+from ml_assets.state.plans import Plans, publish
 from ml_assets.targets import RolloutError, kubernetes
 from ml_assets.targets.clusters.objects import KINDS
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
 from ml_assets.targets.model_objects import MANAGER, RELEASE, ModelObjects
 from ml_assets_tests.kits.chart import EVERYTHING, Object, pick, render
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
-from ml_assets_tests.kits.kubernetes_fields import Conflict
 from ml_assets_tests.kits.kubernetes_site import (
     NAME,
     a,
@@ -103,18 +103,12 @@ def test_what_is_made_is_what_the_chart_makes_of_a_model_that_it_names(
     for kind in FOUR - {"Deployment"}:
         expected = pick(named, kind, NAME)["spec"]
         assert chart.objects.of[kind, NAME]["spec"] == expected, kind
-    text = str(pick(named, "Deployment", NAME)["spec"])
-    found: Object = chart.deployments[NAME]["spec"]
-    del found["replicas"], found["template"]["metadata"]["annotations"][ANNOTATION]
-    assert str(_sorted(found)).replace(MANAGER, "Helm") == str(
-        _sorted(yaml.safe_load(text))
-    )
-
-
-def _sorted(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _sorted(value[key]) for key in sorted(value)}
-    return [_sorted(item) for item in value] if isinstance(value, list) else value
+    spec = pick(named, "Deployment", NAME)["spec"]
+    metadata = spec["template"]["metadata"]
+    metadata["labels"]["app.kubernetes.io/managed-by"] = MANAGER
+    metadata["annotations"][ANNOTATION] = pin_of(plan(a, 1))
+    # One where nobody sets it: the autoscaler does.
+    assert chart.deployments[NAME]["spec"] == {**spec, "replicas": 1}
 
 
 def test_the_yaml_says_how_many_servers_there_are_and_what_they_may_use(
@@ -271,3 +265,91 @@ def test_a_model_has_an_ingress_where_there_is_one(
     ]
     ModelObjects(chart.cluster()).remove(NAME)
     assert chart.objects.names(NAME) == set()
+
+
+def test_a_retired_model_loses_its_objects_and_is_deployed_again_at_will(
+    chart: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
+) -> None:
+    with pytest.raises(RetirementError, match="census was never deployed"):
+        retire(target, "census", "user ada", "no use")
+    apply(target, plan(a, 1))
+    entry, outcome = retire(target, "census", "user ada", "no use")
+    assert entry.kind == "retirement" and "deleted Service" in outcome
+    assert chart.objects.names(NAME) == set()
+    assert Plans().is_retired("census") and Plans().active() == {}
+    assert {*Ledger().held("census")} == {"a"}
+    # Again is the same, and a hold that was lifted is not set again.
+    Ledger().append("census", "release_hold", "a", None, who="x", why="y", evidence={})
+    assert retire(target, "census", "user ada", "again").entry == entry
+    assert Ledger().held("census") == {}
+    assert Ledger().verify("census") == []
+    apply(target, plan(b, 2))
+    assert not Plans().is_retired("census")
+    assert chart.objects.names(NAME) == FOUR
+    assert serving(chart) == {pin_of(plan(b, 2))}
+
+
+@pytest.mark.parametrize("dies_at", ["publish", "Service", "Deployment"])
+def test_a_retirement_that_is_killed_is_finished_by_the_next(
+    chart: KubernetesApi,
+    target: KubernetesTarget,
+    a: Arm,
+    monkeypatch: pytest.MonkeyPatch,
+    dies_at: str,
+) -> None:
+    apply(target, plan(a, 1))
+    with monkeypatch.context() as patch:
+        objects = target._objects._objects
+        real = objects.delete
+
+        def dies(kind: str, name: str) -> None:
+            if kind == dies_at:
+                raise Killed
+            real(kind, name)
+
+        def is_gone(model: str) -> None:
+            raise Killed
+
+        patch.setattr(objects, "delete", dies)
+        if dies_at == "publish":
+            patch.setattr("ml_assets.state.plans.publish", is_gone)
+        with pytest.raises(Killed):
+            retire(target, "census", "user ada", "no use")
+    assert Plans().is_retired("census")
+    assert (dies_at == "publish") == ("census" in Plans().unpublished())
+    # What the health sensor does.
+    publish("census")
+    retire(target, "census", "user ada", "no use")
+    assert chart.objects.names(NAME) == set()
+    found = target.published.current("census")
+    assert found is not None and found.arms == () and found.generation == 1
+    assert [entry.kind for entry in Ledger().entries("census")] == [
+        "retirement",
+        "hold",
+    ]
+
+
+def test_of_a_model_that_helm_made_a_retirement_says_what_is_left_to_do(
+    chart: KubernetesApi, target: KubernetesTarget, a: Arm
+) -> None:
+    upgrade(chart, models={"census": {}})
+    apply(target, plan(a, 1))
+    outcome = retire(target, "census", "user ada", "no use").outcome
+    assert "is Helm's, and serves on: take the model out of `models`" in outcome
+    assert chart.objects.names(NAME) == FOUR
+
+
+def test_a_failed_rollout_after_a_retirement_brings_the_retired_plan_not_back(
+    chart: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
+) -> None:
+    apply(target, plan(a, 1))
+    retire(target, "census", "user ada", "no use")
+    good = chart.judge
+    chart.judge = lambda pod: (
+        "no" if pod.annotations.get(ANNOTATION) == pin_of(plan(b, 2)) else good(pod)
+    )
+    short = KubernetesTarget(chart.cluster(), timeout=3.0)
+    with pytest.raises(RolloutError):
+        apply(short, plan(b, 2))
+    assert Plans().is_retired("census")
+    assert chart.annotation(NAME, ANNOTATION) is None
