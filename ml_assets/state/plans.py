@@ -98,6 +98,14 @@ class Plans:
         with reading() as connection:
             return _current(connection, model)
 
+    def serving(self, model: str) -> ServingPlan | None:
+        """The active plan; None where there was no deployment, or it was retired."""
+        with reading() as connection:
+            plan = _current(connection, model)
+            if plan is None or _is_retired(connection, plan):
+                return None
+            return plan
+
     def is_retired(self, model: str) -> bool:
         """Whether the model was retired, and not deployed since."""
         with reading() as connection:
