@@ -5,10 +5,13 @@ import sys
 
 NAMES = (
     "serving",
+    "cliffs",
+    "fairness",
     "log",
     "metrics",
     "exporter",
     "kernel",
+    "bulk",
     "pipeline",
     "location",
     "validation",

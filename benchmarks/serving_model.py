@@ -60,12 +60,14 @@ def _synthetic(size: int) -> tuple[pd.DataFrame, pd.Series]:
 
 
 def build(
-    directory: Path, for_mlflow: bool = True
+    directory: Path,
+    for_mlflow: bool = True,
+    data: tuple[pd.DataFrame, pd.Series, str] | None = None,
 ) -> tuple[str, list[dict[str, Any]], str]:
     """Train and save; the runtime that serves, rows to ask for, and the data's name.
 
     ``directory/storage`` holds our bundle and its plan, ``directory/mlflow`` the same
-    fitted pipeline as MLflow saves it.
+    fitted pipeline as MLflow saves it. `data` is that of `table` by default.
     """
     from sklearn.compose import ColumnTransformer
     from sklearn.ensemble import HistGradientBoostingClassifier
@@ -74,7 +76,7 @@ def build(
 
     from ml_assets.serving.models.bundle import write_bundle
 
-    rows, labels, name = table()
+    rows, labels, name = data or table()
     encoder = OrdinalEncoder(
         handle_unknown="use_encoded_value",
         unknown_value=-1,

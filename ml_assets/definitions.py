@@ -5,7 +5,7 @@ from pathlib import Path
 import dagster as dg
 
 from ml_assets.assets import runs
-from ml_assets.automation import delivery
+from ml_assets.automation import ci, delivery
 from ml_assets.automation import notify as automation_notify
 from ml_assets.components.tabular_model import with_shared
 from ml_assets.spec import component_tree
@@ -38,7 +38,10 @@ def job(name: str) -> dg.JobDefinition:
 def completed(models: dg.Definitions, specs: list[ModelSpec]) -> dg.Definitions:
     """The definitions of `specs`, and what they share."""
     found = dg.Definitions.merge(
-        with_shared(models, specs), delivery.build(), automation_notify.build()
+        with_shared(models, specs),
+        delivery.build(),
+        ci.build(),
+        automation_notify.build(),
     )
     names = [job.name for job in found.jobs or ()]
     return dg.Definitions.merge(found, runs.build(names))

@@ -1,4 +1,4 @@
-"""Rows to score, from CSV, JSON, JSON lines or Parquet, one at a time."""
+"""Rows to score, from CSV, JSON, JSON lines, Parquet or Arrow, one at a time."""
 
 import csv
 import io
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import msgspec
 
 from ml_assets.cli.output import Failed
+from ml_assets.cli.record_batches import ARROW_FILE, FORMATS, record_batches
 from ml_assets.records.plan import Column
 
 if TYPE_CHECKING:
@@ -25,7 +26,13 @@ SUFFIXES = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
 }
+# A stream of Arrow begins with a message.
+_ARROW_STREAM = b"\xff\xff\xff\xff"
+_ROWS = 1_024
 BOOLEANS = {"true": True, "false": False}
 
 
@@ -38,6 +45,8 @@ def detect(name: str, stream: io.BufferedReader) -> str:
     start = head.lstrip()[:1]
     if head.startswith(b"PAR1"):
         return "parquet"
+    if head.startswith((ARROW_FILE, _ARROW_STREAM)):
+        return "arrow"
     if start == b"[":
         return "json"
     if start == b"{":
@@ -67,7 +76,7 @@ def read(
     stream : binary file
         Is read as it is needed, but for a JSON document, which is read whole.
     kind : str
-        ``csv``, ``json``, ``jsonl`` or ``parquet``.
+        ``csv``, ``json``, ``jsonl``, ``parquet`` or ``arrow``.
     columns : iterable of Column
         What the model takes; they give the cells of a CSV, which are texts, their type.
     layout : CsvFormat, optional
@@ -84,7 +93,8 @@ def read(
     readers: dict[str, Callable[[BinaryIO], Iterator[Row]]] = {
         "json": _json,
         "jsonl": _json_lines,
-        "parquet": _parquet,
+        "parquet": lambda stream: _columnar(stream, "parquet"),
+        "arrow": lambda stream: _columnar(stream, "arrow"),
     }
     return readers[kind](stream)
 
@@ -222,25 +232,19 @@ def _json_lines(stream: BinaryIO) -> Iterator[Row]:
             raise Failed(f"line {number} is not a JSON object: {error}") from error
 
 
-def _parquet(stream: BinaryIO) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    # Parquet is read from its end, which a pipe cannot do.
-    source = stream if stream.seekable() else io.BytesIO(stream.read())
-    try:
-        for batch in pq.ParquetFile(source).iter_batches(batch_size=1024):
-            _refuse_infinite(batch)
-            yield from batch.to_pylist()
-    except (pa.ArrowException, OSError) as error:
-        raise Failed(f"the Parquet file cannot be read: {error}") from error
+def _columnar(stream: BinaryIO, kind: str) -> Iterator[Row]:
+    for batch in record_batches(stream, kind, _ROWS):
+        _refuse_infinite(batch, kind)
+        yield from batch.to_pylist()
 
 
-def _refuse_infinite(batch: Any) -> None:
+def _refuse_infinite(batch: Any, kind: str) -> None:
     """JSON has no infinity; the encoder would make it a missing value."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
     for field, values in zip(batch.schema, batch.columns, strict=True):
         if pa.types.is_floating(field.type) and pc.any(pc.is_inf(values)).as_py():
-            raise Failed(f"column {field.name} of the Parquet file holds infinity")
+            raise Failed(
+                f"column {field.name} of the {FORMATS[kind]} file holds infinity"
+            )

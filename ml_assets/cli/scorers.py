@@ -11,12 +11,12 @@ from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import Row
 from ml_assets.core.storage import storage
-from ml_assets.records.plan import Column, Kind, Label, Task
+from ml_assets.records.plan import Arm, Column, Kind, Label, Task
 from ml_assets.serving.requests.problems import FieldError, Problem
 from ml_assets.state.plans import Plans
 
 if TYPE_CHECKING:
-    from ml_assets.serving.models.arms import Scored
+    from ml_assets.serving.models.arms import Scored, ServedArm
 
 # What a refusal finds in a column that the model does not take.
 UNKNOWN = "an unknown column"
@@ -72,37 +72,38 @@ class Scorer(Protocol):
 class PlanScorer:
     """Answers from the active plan, loaded and verified as a server does it."""
 
-    def __init__(self, model: str, max_rows: int) -> None:
-        from ml_assets.core.digests import BundleError
-        from ml_assets.serving.models.arms import ServedArm
-        from ml_assets.serving.models.bundle import load_runtime
-        from ml_assets.serving.models.bundle_cache import fetch
-        from ml_assets.serving.models.ids import PredictionIds
+    def __init__(self, plan_arm: Arm, arm: "ServedArm") -> None:
+        self.plan_arm = plan_arm
+        self.arm = arm
+        signature = arm.signature
+        self.model, self.version = arm.model, arm.version
+        self.columns, self.task = signature.columns, signature.task
+        self.has_interval = signature.interval is not None
+        self.unseen: Counter[str] = Counter()
 
+    @classmethod
+    def of_plan(cls, model: str, max_rows: int) -> "PlanScorer":
+        """The scorer of the active plan's live version.
+
+        Raises
+        ------
+        Failed
+            If there is no plan, or the version cannot be loaded.
+        """
         plan = Plans().current(model)
         if plan is None:
             raise Failed(
                 f"{model} has no version in service; train and deploy one:"
                 f" ml-assets train {model} && ml-assets deploy {model}"
             )
-        try:
-            runtime = load_runtime(fetch(storage(), plan.live), plan.live.files)
-        except BundleError as error:
-            raise Failed(
-                f"version {plan.live.version} of {model} cannot be loaded: {error}"
-            ) from error
-        self._arm = ServedArm(model, plan.live, runtime, max_rows, PredictionIds())
-        self.model, self.version = model, plan.live.version
-        self.columns, self.task = runtime.signature.columns, runtime.signature.task
-        self.has_interval = runtime.signature.interval is not None
-        self.unseen: Counter[str] = Counter()
+        return cls(plan.live, load_arm(model, plan.live, max_rows))
 
     def score(self, body: bytes) -> list[Prediction]:
         """Predict, or raise `Refusal`."""
         from ml_assets.serving.runtime import Refused
 
         try:
-            scored = self._arm.score(self._arm.decoder.decode(body), "")
+            scored = self.arm.score(self.arm.decoder.decode(body), "")
         except Problem as problem:
             raise Refusal(problem.detail, problem.errors) from problem
         except Refused as error:
@@ -110,6 +111,29 @@ class PlanScorer:
         for item in scored.batch.unseen:
             self.unseen[item.column] += len(item.rows)
         return [Prediction(*row) for row in zip(scored.ids, *_fields(scored))]
+
+
+def load_arm(model: str, arm: Arm, max_rows: int) -> "ServedArm":
+    """A version, verified and loaded as a server does it.
+
+    Raises
+    ------
+    Failed
+        If it cannot be loaded.
+    """
+    from ml_assets.core.digests import BundleError
+    from ml_assets.serving.models.arms import ServedArm
+    from ml_assets.serving.models.bundle import load_runtime
+    from ml_assets.serving.models.bundle_cache import fetch
+    from ml_assets.serving.models.ids import PredictionIds
+
+    try:
+        runtime = load_runtime(fetch(storage(), arm), arm.files)
+    except BundleError as error:
+        raise Failed(
+            f"version {arm.version} of {model} cannot be loaded: {error}"
+        ) from error
+    return ServedArm(model, arm, runtime, max_rows, PredictionIds())
 
 
 class ServerScorer:

@@ -25,17 +25,22 @@ HELP = {
     "max_body_bytes": "Largest request body; beyond it the answer is 413.",
     "max_rows": "Most rows of one request; beyond it the answer is 413.",
     "max_in_flight": "Requests in flight per worker; beyond it the answer is 503.",
-    "max_queue": "Slow requests that wait per worker; beyond it the answer is 503.",
+    "max_queue": "Slow requests of a model that wait; beyond it the answer is 503.",
+    "answer_seconds": "Time a slow answer may take; beyond it the answer is 504.",
+    "library_processes": "Processes per worker for versions that are not compiled.",
+    "library_bytes": "Memory that one of those processes may allocate.",
     "max_connections": "Open connections per worker.",
     "header_seconds": "Time a client has to send its headers.",
     "body_seconds": "Time a client has to send its body.",
     "keep_alive_seconds": "How long an idle connection is kept.",
+    "cors_origins": "Origins whose pages may read answers, by commas; * for all.",
     "drain_seconds": "How long connections may stay for a last request after SIGTERM.",
     "shutdown_seconds": "How long requests in flight may take after that.",
     "poll_seconds": "Seconds between two looks for proposals of this machine.",
     "segment_bytes": "Size at which a segment of the prediction log is shipped.",
     "segment_seconds": "Age at which a segment of the prediction log is shipped.",
     "max_shadow_rows": "Rows that wait for shadow arms; beyond it they are dropped.",
+    "max_shadow_bytes": "About their bytes; beyond it they are dropped.",
 }
 
 

@@ -94,6 +94,7 @@ _ESTIMATORS = {
     "sklearn._loss.loss": "AbsoluteError ExponentialLoss HalfBinomialLoss"
     " HalfGammaLoss HalfTweedieLoss HalfTweedieLossIdentity HuberLoss"
     " HalfMultinomialLoss HalfPoissonLoss HalfSquaredError PinballLoss",
+    "ml_assets.core.model_files": "StoredBooster",
     "ml_assets.ml.dates": "DateFeatures",
     "ml_assets.ml.features": "DeriveColumns",
     "ml_assets.ml.text": "TextFeatures",

@@ -24,6 +24,7 @@ _WORD = re.compile(rb"[A-Za-z_]\w*")
 # Of which an allow-list names single classes, for the rest of them can run anything.
 _LIBRARIES = {
     *("ml_assets", "numpy", "pandas", "scipy", "sklearn", "skops", "joblib"),
+    *("lightgbm", "xgboost", "catboost"),
     *sys.stdlib_module_names,
 }
 

@@ -16,7 +16,7 @@ from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.reserved import HELD_OUT
 from ml_assets.spec.user_code import classes_of
 from ml_assets.state.bundles import upload_bundle
-from ml_assets.state.registry import Registry
+from ml_assets.state.registry import SERVING, Registry
 from ml_assets.state.tables import DATA_VERSION, MADE_OF, Tables, table_name
 from ml_assets.state.validations import Validations
 from ml_assets.state.versions import SPEC, VALIDATION, Versions
@@ -212,11 +212,15 @@ def _store_origins(
 
 def package(trained: "Trained", directory: Path, signature: "Signature") -> Any:
     """Write the bundle of a version: MLflow's files and the server's."""
+    from ml_assets.core.boosters import distributions_of
+    from ml_assets.core.model_files import without_boosters
     from ml_assets.core.trusted import TRUSTED_NAMES, check_skops, dump_skops
     from ml_assets.serving.models.bundle import write_bundle
 
     probe = trained.x_test.head(PROBE_ROWS)
+    stored, models = without_boosters(trained.pipeline)
     # Only where there may be any is it written once more to see which there are.
-    own = check_skops(dump_skops(trained.pipeline)) if trusted_packages() else []
-    Registry().save_model(trained.pipeline, directory, [*TRUSTED_NAMES, *own])
+    own = check_skops(dump_skops(stored)) if trusted_packages() else []
+    needed = [*SERVING, *distributions_of(models)]
+    Registry().save_model(stored, directory, [*TRUSTED_NAMES, *own], needed)
     return write_bundle(directory, trained.pipeline, signature, probe)

@@ -1,4 +1,4 @@
-"""Scikit-learn estimators by import path, composed as the YAML nests them."""
+"""Estimators by import path, composed as the YAML nests them."""
 
 import importlib
 import inspect
@@ -7,8 +7,10 @@ from typing import Any
 
 from sklearn.base import is_classifier, is_regressor
 
+from ml_assets.core.boosters import BOOSTERS, BoosterError
 from ml_assets.core.trusted import TRUSTED
 from ml_assets.core.user_code import UserCodeError, load_class
+from ml_assets.ml.boosters import make_booster
 from ml_assets.spec.estimator import EstimatorSpec
 from ml_assets.spec.metrics import Kind
 from ml_assets.spec.user_code import LIBRARY, TYPE_KEYS
@@ -32,8 +34,9 @@ def make_estimator(spec: EstimatorSpec, kind: Kind = "classification") -> Any:
     Raises
     ------
     EstimatorError
-        With its location in the YAML: if a path leads to no scikit-learn estimator and
-        to no class of a trusted package, or to one that no server would load; if a
+        With its location in the YAML: if a path leads to no estimator of scikit-learn
+        or `~ml_assets.core.boosters.BOOSTERS` and to no class of a trusted package, or
+        to one that no server would load, or whose library is not installed; if a
         parameter is unknown or has no such value; if it is not of that kind; or if a
         classifier gives no probabilities.
 
@@ -97,6 +100,11 @@ def _nested(value: Mapping[str, Any], location: str) -> Any:
 
 
 def _build(path: str, params: Mapping[str, Any], location: str) -> Any:
+    if path in BOOSTERS:
+        try:
+            return make_booster(path, params)
+        except BoosterError as error:
+            raise EstimatorError(f"{location}: {error}") from error
     kind = _find(path, location)
     known = inspect.signature(kind).parameters
     unknown = [name for name in params if name not in known]
@@ -155,8 +163,8 @@ def _find(path: str, location: str) -> Any:
         except UserCodeError as error:
             raise EstimatorError(
                 f"{location}: must be the import path of a class of scikit-learn such"
-                " as sklearn.linear_model.LogisticRegression, or of a trusted package:"
-                f" {error}"
+                " as sklearn.linear_model.LogisticRegression, one of"
+                f" {', '.join(BOOSTERS)}, or a class of a trusted package: {error}"
             ) from error
     try:
         kind = getattr(importlib.import_module(module), name, None)

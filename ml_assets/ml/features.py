@@ -34,7 +34,10 @@ from ml_assets.spec.model import FeaturesSpec
 MAX_INDICATORS = 100
 MANY, MEANS = "many_categories", "target_means"
 # Ensembles of trees, and trees: they split on codes as well as on indicator columns.
-TREE_MODULES = ("sklearn.ensemble.", "sklearn.tree.")
+TREE_MODULES = (
+    *("sklearn.ensemble.", "sklearn.tree."),
+    *("lightgbm.", "xgboost.", "catboost."),
+)
 
 
 # Name, transformer and columns of a part of the encoding.

@@ -10,8 +10,10 @@ from numpy.typing import NDArray
 from sklearn.base import clone
 from sklearn.pipeline import Pipeline
 
+from ml_assets.core.boosters import is_booster_error
+from ml_assets.core.model_files import dump_model, load_model
 from ml_assets.core.tolerance import is_close, scale_of
-from ml_assets.core.trusted import UntrustedError, dump_skops, load_skops
+from ml_assets.core.trusted import UntrustedError
 from ml_assets.ml.estimators import EstimatorError
 from ml_assets.ml.tasks.task import Outcomes, Task
 
@@ -87,11 +89,13 @@ def _check(
     except AttributeError as error:
         what = "probabilities" if task.labels else "values"
         raise EstimatorError(f"{name} gives no {what}: {error}") from error
-    except (TypeError, ValueError):
+    except Exception as error:
         # Neighbours or folds may need more rows than these: the real fit decides.
-        return
+        if isinstance(error, TypeError | ValueError) or is_booster_error(error):
+            return
+        raise
     try:
-        loaded = load_skops(dump_skops(trial))
+        loaded = load_model(dump_model(trial).__getitem__)
     except UntrustedError as error:
         raise EstimatorError(
             f"{name} would be fitted in vain, no server would load it: {error}"

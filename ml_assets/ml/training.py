@@ -1,6 +1,5 @@
 """Training: a feature table and a model's YAML in, a fitted pipeline out."""
 
-import inspect
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,7 +12,9 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
 
 from ml_assets.core import progress
+from ml_assets.core.boosters import is_booster_error
 from ml_assets.ml.backtest import Figures, backtest, backtest_notes
+from ml_assets.ml.boosters import changed_params, searchable
 from ml_assets.ml.conformal import with_interval
 from ml_assets.ml.engines import Workers, workers
 from ml_assets.ml.estimators import EstimatorError, make_estimator, make_value
@@ -176,7 +177,7 @@ def train(
         y=y,
         test=test,
         task=task,
-        params=_params(pipeline.named_steps["estimator"]),
+        params=changed_params(pipeline.named_steps["estimator"]),
         candidates=candidates,
         seconds=seconds,
         workers=used,
@@ -209,7 +210,9 @@ def _fit(
             search.fit(x, y, groups=groups)
     except SplitError:
         raise
-    except (TypeError, ValueError) as error:
+    except Exception as error:
+        if not (isinstance(error, TypeError | ValueError) or is_booster_error(error)):
+            raise
         # scikit-learn names the parameter and what it may be, but not the model.
         raise EstimatorError(
             f"{spec.estimator.type} cannot be fitted: {error}"
@@ -227,15 +230,16 @@ def _space(pipeline: Pipeline, spec: SearchSpec | None) -> dict[str, list[Any]]:
     """What a search varies, by the pipeline's names; nothing where there is none."""
     if spec is None:
         return {}
-    known = pipeline.get_params()
+    own = searchable(pipeline.named_steps["estimator"])
+    known = {*pipeline.get_params(), *(f"estimator__{name}" for name in own)}
     space = {}
     for name, values in spec.params.items():
         # A name that is none of the pipeline's is the estimator's.
         full = name if "__" in name and name in known else f"estimator__{name}"
         if full not in known:
-            has = ", ".join(sorted(pipeline.named_steps["estimator"].get_params()))
             raise EstimatorError(
-                f"search has no parameter '{name}' to vary; it has {has}"
+                f"search has no parameter '{name}' to vary; it has"
+                f" {', '.join(sorted(own))}"
             )
         space[full] = make_value(values, f"search.params.{name}")
     return space
@@ -287,13 +291,3 @@ def _candidates(results: dict[str, Any]) -> list[Candidate]:
         )
     ]
     return sorted(rows, key=lambda row: row.rank)
-
-
-def _params(estimator: Any) -> dict[str, Any]:
-    """What differs from the defaults; the rest follows from the library's version."""
-    known = inspect.signature(type(estimator)).parameters
-    return {
-        name: value
-        for name, value in estimator.get_params(deep=False).items()
-        if name == "random_state" or value != known[name].default
-    }

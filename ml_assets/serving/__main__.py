@@ -6,7 +6,8 @@ import sys
 from pathlib import Path
 
 from ml_assets.serving import logs
-from ml_assets.serving.process.server import Inherited, serve, serve_here
+from ml_assets.serving.process.draining_server import Inherited
+from ml_assets.serving.process.server import serve, serve_here
 from ml_assets.serving.settings import ServerSettings
 
 

@@ -1,6 +1,7 @@
 """The settings of a model server, from arguments and the environment."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
@@ -15,6 +16,7 @@ Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
 # As `pin_of` writes it, or a bare generation; empty is no pin.
 Pin = Annotated[str, msgspec.Meta(pattern=r"^([1-9]\d*(-[0-9a-f]{12})?)?$")]
+_ORIGIN = re.compile(r"https?://[a-z0-9._-]+(:[0-9]{1,5})?")
 # Bytes that the system takes as the path of a Unix socket.
 LONGEST_PATH = 107
 
@@ -57,14 +59,25 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_in_flight
         Requests of one worker that are being read or answered; beyond, 503.
     max_queue
-        Requests that wait for the thread of slow answers (a version that is not
+        Requests of one model that wait for slow answers (a version that is not
         compiled, or a large body); beyond, 503.
+    answer_seconds
+        How long a slow answer may take, with its waiting; beyond, 504. A process that
+        computes for longer is replaced.
+    library_processes
+        Processes of one worker in which versions that are not compiled answer; none is
+        started before there is such a version.
+    library_bytes
+        Memory of one of those processes, beyond which its allocations fail.
     max_connections
         Open connections of one worker; beyond, the longest idle one is closed.
     header_seconds, body_seconds
         How long a client may take to send its headers, and its body.
     keep_alive_seconds
-        How long an idle connection is kept.
+        How long an idle connection is kept; longer than the proxy in front keeps it.
+    cors_origins
+        Origins whose pages may read the answers, separated by commas; ``*`` for all,
+        and by default none.
     drain_seconds
         How long connections may stay open for a last request after SIGTERM.
     shutdown_seconds
@@ -74,8 +87,9 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         second.
     segment_bytes, segment_seconds
         Size and age at which a segment of the prediction log is closed and shipped.
-    max_shadow_rows
-        Rows that wait for the shadow arms; beyond, they are dropped and counted.
+    max_shadow_rows, max_shadow_bytes
+        Rows, and about their bytes, that wait for the shadow arms: of all compiled ones
+        together, and of each other model; beyond, they are dropped and counted.
     """
 
     host: str = "127.0.0.1"
@@ -94,16 +108,24 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     max_rows: Count = 10_000
     max_in_flight: Count = 512
     max_queue: Count = 64
+    answer_seconds: Seconds = 30.0
+    library_processes: Count = 2
+    library_bytes: Count = 2 * 2**30
     max_connections: Count = 1024
     header_seconds: Seconds = 10.0
     body_seconds: Seconds = 30.0
-    keep_alive_seconds: Count = 75
+    # Longer than proxies keep an idle connection, which else send a request into its
+    # end: AWS's load balancer 60 s, nginx 60 s, Azure's 240 s, Google's 600 s. HAProxy
+    # has no time of its own, and its examples have 10 s to 60 s.
+    keep_alive_seconds: Count = 620
+    cors_origins: str = ""
     drain_seconds: Seconds = 1.0
     shutdown_seconds: Count = 30
     poll_seconds: Seconds = 0.1
     segment_bytes: Count = 64 * 2**20
     segment_seconds: Seconds = 30.0
     max_shadow_rows: Count = 10_000
+    max_shadow_bytes: Count = 64 * 2**20
 
     @classmethod
     def load(
@@ -145,6 +167,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
             )
         try:
             require_socket_path(found.handoff)
+            origins_of(found.cors_origins)
         except ValueError as error:
             raise ValueError(f"server settings: {error}") from None
         return found
@@ -153,6 +176,29 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         """The command line that gives these settings."""
         values = msgspec.structs.asdict(self)
         return [f"--{name.replace('_', '-')}={value}" for name, value in values.items()]
+
+
+def origins_of(text: str) -> list[str]:
+    """The origins of a setting, separated by commas.
+
+    Raises
+    ------
+    ValueError
+        If one is not a scheme and a host, as browsers write them.
+
+    Examples
+    --------
+    >>> origins_of("https://a.example, http://localhost:3000")
+    ['https://a.example', 'http://localhost:3000']
+    """
+    found = [origin.strip() for origin in text.split(",") if origin.strip()]
+    for origin in found:
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            raise ValueError(
+                f"cors_origins has {origin!r}, expected * or a scheme and a host in"
+                " lower case, such as https://app.example.com or http://localhost:3000"
+            )
+    return found
 
 
 def require_socket_path(path: str) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ml_assets.core.boosters import BOOSTERS
 from ml_assets.core.user_code import UserCodeError, find_module, require_trusted
 from ml_assets.spec.base import Fault
 from ml_assets.spec.expectations import did_you_mean
@@ -80,7 +81,7 @@ def _paths_in(value: Any) -> Iterator[str]:
 
 def is_own(path: str) -> bool:
     """Whether the path of an estimator is that of the project's own Python."""
-    return "." in path and not path.startswith(LIBRARY)
+    return "." in path and not path.startswith(LIBRARY) and path not in BOOSTERS
 
 
 def _find(path: str, noun: str) -> tuple[ast.stmt | None, str]:

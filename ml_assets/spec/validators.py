@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from ml_assets.core.boosters import BOOSTERS
 from ml_assets.core.user_code import is_trusted
 from ml_assets.spec import user_code
 from ml_assets.spec.base import Fault
@@ -32,6 +33,11 @@ def estimator_faults(path: str, params: Mapping[str, Any]) -> Iterator[Fault]:
             yield ("params", *location), message
         return
     found = find_class(path)
+    if path in BOOSTERS:
+        if found is not None:
+            for location, message in _parameter_faults(path, found, params):
+                yield ("params", *location), message
+        return
     if found is None or not _kinds(found) & {*MIXINS.values(), "Pipeline"}:
         yield ("type",), _no_such("classifier", path)
         return
@@ -44,10 +50,15 @@ def kind_faults(path: str, kind: str) -> Iterator[str]:
     if user_code.is_own(path):
         # What it is for is known once it is imported.
         return
+    noun = "regressor" if kind == "regression" else "classifier"
+    if path in BOOSTERS:
+        if BOOSTERS[path] != kind:
+            yield _no_such(noun, path)
+        return
     found = find_class(path)
     # What a pipeline does is what its last step does.
     if found is None or not _kinds(found) & {MIXINS[kind], "Pipeline"}:
-        yield _no_such("regressor" if kind == "regression" else "classifier", path)
+        yield _no_such(noun, path)
 
 
 def _kinds(found: LibraryClass) -> set[str]:
@@ -56,8 +67,8 @@ def _kinds(found: LibraryClass) -> set[str]:
 
 def _no_such(noun: str, path: str) -> str:
     return (
-        f"'{path}' is not the import path of a scikit-learn {noun}; one such is"
-        f" sklearn.linear_model.{EXAMPLES[noun]}"
+        f"'{path}' is not the import path of a scikit-learn {noun}, nor one of"
+        f" {', '.join(BOOSTERS)}; one such is sklearn.linear_model.{EXAMPLES[noun]}"
     )
 
 
@@ -92,7 +103,7 @@ def _nested_faults(value: Any) -> Iterator[Fault]:
         return
     given = value.get("params") or {}
     params = given if isinstance(given, Mapping) else {}
-    if user_code.is_own(path):
+    if user_code.is_own(path) or path in BOOSTERS:
         yield from estimator_faults(path, params)
         return
     found = find_class(path)

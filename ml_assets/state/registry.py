@@ -88,8 +88,13 @@ class Registry:
             f" {fault}; check MLFLOW_TRACKING_URI, or run `ml-assets doctor`"
         )
 
-    def save_model(self, pipeline: Any, directory: Path, trusted: list[str]) -> None:
-        """Write `pipeline` as an MLflow model in skops format, into a new directory."""
+    def save_model(
+        self, pipeline: Any, directory: Path, trusted: list[str], needed: list[str]
+    ) -> None:
+        """Write `pipeline` as an MLflow model in skops format, into a new directory.
+
+        Its requirements are the installed distributions `needed`.
+        """
         for name, value in ENVIRONMENT.items():
             os.environ.setdefault(name, value)
         import mlflow.sklearn
@@ -100,7 +105,7 @@ class Registry:
             serialization_format=mlflow.sklearn.SERIALIZATION_FORMAT_SKOPS,
             skops_trusted_types=trusted,
             # Named, because MLflow's own inference starts a process and imports all.
-            pip_requirements=[f"{name}=={version(name)}" for name in SERVING],
+            pip_requirements=[f"{name}=={version(name)}" for name in needed],
         )
 
     def register(

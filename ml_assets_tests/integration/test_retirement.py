@@ -24,7 +24,7 @@ from ml_assets_tests.integration.test_records import (
     train_and_deploy,
     versions,
 )
-from ml_assets_tests.kits.cli import call
+from ml_assets_tests.kits.cli import invoke
 
 __all__ = ["three_versions", "versions"]
 pytestmark = pytest.mark.slow
@@ -34,12 +34,14 @@ def test_a_retired_model_comes_back_by_a_rollback_or_by_a_newer_version(
     versions: list[str], make_spec: Any, run_job: Run, home: Path
 ) -> None:
     third, target, spec = versions[2], LocalTarget(), make_spec(**SMALL)
-    said = call("retire", "churn", "--reason", "no use")
+    said = invoke("retire", "churn", "--reason", "no use").output
     assert "churn is retired" in said
     assert kinds(home) == ["deployment"] * 3 + ["retirement", "hold"]
     assert audit("churn") == [] and Plans().late() == []
     (row,) = [
-        row for row in json.loads(call("models", "--json")) if row["model"] == "churn"
+        row
+        for row in json.loads(invoke("models", "--json").stdout)["models"]
+        if row["model"] == "churn"
     ]
     assert row["champion"] is None and row["versions"] == 3
     published = PublishedPlans(storage()).current("churn")

@@ -10,7 +10,7 @@ from uvicorn.server import ServerState
 
 from ml_assets.serving.http.fast_path import FastPathProtocol
 from ml_assets.serving.http.header_cache import HeaderCache
-from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.http.routes import Route
 from ml_assets.serving.requests.messages import Request, Response
 from ml_assets_tests.kits.app import ROW, served, server
 
@@ -71,8 +71,9 @@ class Transport(asyncio.Transport):
 class Site:
     """A server for two models, whose connections share what connections share."""
 
-    def __init__(self) -> None:
-        self.app = server(served("a"), served("b"), max_body_bytes=1_000_000)
+    def __init__(self, **settings: Any) -> None:
+        settings = {"max_body_bytes": 1_000_000, **settings}
+        self.app = server(served("a"), served("b"), **settings)
         self.seen: list[tuple[str, str, bytes | None]] = []
         state = self.app.state
         state.routes = {
@@ -171,8 +172,8 @@ def request(
     return f"{head}Transfer-Encoding: chunked\r\n\r\n".encode() + coded + b"0\r\n\r\n"
 
 
-def run(scenario: Callable[[Site], Coroutine[Any, Any, None]]) -> None:
+def run(scenario: Callable[[Site], Coroutine[Any, Any, None]], **settings: Any) -> None:
     async def main() -> None:
-        await scenario(Site())
+        await scenario(Site(**settings))
 
     asyncio.run(main())

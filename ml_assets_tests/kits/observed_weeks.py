@@ -26,6 +26,7 @@ from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.ledger_rows import rewrite, tampered
 from ml_assets_tests.kits.observed_site import PATIENCE, QUEUE, Site
+from ml_assets_tests.kits.observed_workflows import watch_workflows
 from ml_assets_tests.kits.processes import await_true
 
 TRAIN, DEPLOY, MONITOR = (f"{MODEL}_{job}" for job in ("train", "deploy", "monitor"))
@@ -46,6 +47,7 @@ def work(site: Site) -> None:
     _altered_files(site)
     _rollback_by_hand(site)
     _releases(site)
+    watch_workflows(site)
     _overload(site)
     _disk(site)
     _storage(site)

@@ -23,6 +23,9 @@ HEAVY = [
     "scipy",
     "matplotlib",
     "ray",
+    "lightgbm",
+    "xgboost",
+    "catboost",
     # The client, and the library that has the executor of the model below.
     "kubernetes",
     "dagster_k8s",

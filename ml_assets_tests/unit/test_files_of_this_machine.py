@@ -19,7 +19,7 @@ ALLOWED = {
     ),
     "the rendezvous of servers of one machine, and the hand-off of their socket": (
         "serving/models/rendezvous.py serving/process/handoff.py"
-        " serving/process/handoff_client.py serving/process/server.py"
+        " serving/process/draining_server.py serving/process/handoff_client.py"
     ),
     "copies of plans and bundles, or of data, which can be fetched again": (
         "ml/sources/download.py ml/sources/http.py"
@@ -47,7 +47,7 @@ ALLOWED = {
         " lifecycle/migration/models.py lifecycle/migration/prediction_log.py"
     ),
     "what a person names, or asks for: data, keys, results, YAML": (
-        "cli/api_keys.py cli/checks/models.py cli/keys.py cli/predict.py"
+        "cli/api_keys.py cli/bulk.py cli/checks/models.py cli/keys.py cli/predict.py"
         " components/scaffolder.py core/api_key.py core/signing.py core/user_code.py"
         " ml/sources/files.py ml/sources/kaggle.py ml/sources/payload.py"
         " ml/sources/runtime_sources.py serving/access/keys.py spec/component_tree.py"
@@ -60,6 +60,7 @@ ALLOWED = {
         "cli/checks/storage.py cli/demo/after.py cli/demo/environment.py"
         " cli/processes.py"
     ),
+    "an archive in memory": "delivery/junit.py",
     "the account of a pod": "targets/clusters/connection.py",
 }
 # Of `ml_assets.core.files`; the others only name paths.

@@ -86,6 +86,10 @@ spec:
             - name: ML_ASSETS_KEYS_FILE
               value: /etc/ml-assets/api-keys/keys.json
             {{- end }}
+            {{- with $server.corsOrigins }}
+            - name: ML_ASSETS_CORS_ORIGINS
+              value: {{ join "," . | quote }}
+            {{- end }}
             - name: ML_ASSETS_SHUTDOWN_SECONDS
               value: {{ $server.drain.shutdownSeconds | quote }}
           {{- with $.root.Values.storage.existingSecret }}

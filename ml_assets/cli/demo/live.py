@@ -59,7 +59,7 @@ def ask(client: ServerClient, spec: ModelSpec, plan: ServingPlan) -> Live:
             f" expected {plan.live.version}"
         )
     predictions = answer["predictions"]
-    local = PlanScorer(spec.name, len(rows)).score(body)
+    local = PlanScorer.of_plan(spec.name, len(rows)).score(body)
     if [p["probability"] for p in predictions] != [p.probability for p in local]:
         raise Failed("the server's answers differ from those of the same version here")
     shown = [

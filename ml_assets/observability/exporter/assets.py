@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from dagster import DagsterEventType, EventLogEntry
 from prometheus_client.core import Metric
 
+from ml_assets.observability.exporter.ci import CiMetrics
 from ml_assets.observability.exporter.metric_families import (
     CounterFamily,
     FoldedSeries,
@@ -54,6 +55,7 @@ class AssetMetrics:
             labels,
         )
         self._live = LiveMetrics()
+        self._ci = CiMetrics()
 
     def count(self, events: Sequence[EventLogEntry]) -> None:
         """Count materializations."""
@@ -73,12 +75,14 @@ class AssetMetrics:
                 if isinstance(value, int | float):
                     family.set(asset, value=float(value))
             self._live.update(found.asset_key.path, metadata, event.timestamp)
+            self._ci.update(found.asset_key.path, metadata)
 
     def metrics(self) -> Iterator[Metric]:
         """The families."""
         for family in (self._count, self._last, self._rows, self._bytes):
             yield family.metric()
         yield from self._live.metrics()
+        yield from self._ci.metrics()
 
 
 class LivePerformance(NamedTuple):

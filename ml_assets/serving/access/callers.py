@@ -54,6 +54,10 @@ class TokenBucket:
         self._tokens = tokens - 1.0
         return 0.0
 
+    def give_back(self) -> None:
+        """Put back the token that `wait` took last, and that was not used."""
+        self._tokens += 1.0
+
 
 class Caller:
     """Somebody whose key was verified, or who may ask without one.

@@ -5,6 +5,7 @@ bin decides every node on that source, so it decides which leaves of each tree c
 be reached: one bit a leaf. The AND over the sources leaves one bit a tree.
 """
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -15,12 +16,15 @@ from ml_assets.serving.compiler.encoding import (
     Encoding,
     NumericFeature,
 )
+from ml_assets.serving.compiler.pieces import in_pieces
 from ml_assets.serving.compiler.thresholds import Guards, image, request_thresholds
-from ml_assets.serving.compiler.trees import LEAF, Ensemble, Tree
+from ml_assets.serving.compiler.trees import LEAF, NEAR_ZERO, Ensemble, Tree
 
-# The sign bit stays free; above this many leaves a tree is walked instead.
+# The sign bit stays free; above this many leaves a tree is several.
 MAX_LEAVES = 63
 MAX_TABLE_BYTES = 32 * 2**20
+# The last number below those that count as zero, and the last of them.
+ZEROS = (float(np.nextafter(-NEAR_ZERO, -np.inf)), NEAR_ZERO)
 
 Tables = dict[str, NDArray[Any]]
 
@@ -33,14 +37,18 @@ def build_masks(
     The first columns of ``table`` and rows of ``values`` are trees of one leaf, the
     baselines: their bits are cleared where the value is refused.
     """
-    leaves = max(int((tree.feature == LEAF).sum()) for tree in ensemble.trees)
-    if leaves > MAX_LEAVES:
+    pieces = in_pieces(ensemble, MAX_LEAVES)
+    if pieces is None:
         return None
+    ensemble = pieces
+    leaves = max(int((tree.feature == LEAF).sum()) for tree in ensemble.trees)
     width, dtype = (32, np.int32) if leaves < 32 else (64, np.int64)
     first = len(ensemble.baselines)
     columns = len(ensemble.trees) + first
     leaf = (ensemble.outputs,) if ensemble.vectors else ()
-    values = np.zeros((columns, width, *leaf))
+    if columns * width * prod(leaf) * 8 > MAX_TABLE_BYTES:
+        return None
+    values = np.zeros((columns, width, *leaf), dtype=ensemble.dtype)
     values[:first, 0] = np.reshape(ensemble.baselines, (first, *[1] * len(leaf)))
     full = np.ones(columns, dtype=dtype)
     nodes: list[tuple[int, Tree, int, int, int]] = []
@@ -102,6 +110,8 @@ def _all_limits(
     for number, feature in enumerate(encoding.features):
         if isinstance(feature, NumericFeature):
             parts = [tree.threshold[tree.feature == number] for tree in ensemble.trees]
+            if any(tree.zero_left is not None for tree in ensemble.trees):
+                parts.append(np.array(ZEROS))
             inner = np.unique(np.concatenate(parts))
             outer = request_thresholds(feature, inner, ensemble.is_single)
             found[number] = dict(zip(inner.tolist(), outer.tolist()))
@@ -134,6 +144,11 @@ def _refused_bins(
     return refused + guards.refused
 
 
+def _counts_as_zero(values: NDArray[Any]) -> NDArray[np.bool_]:
+    found: NDArray[np.bool_] = np.abs(values) <= NEAR_ZERO
+    return found
+
+
 class _Builder:
     """Which way each bin of a source goes at a node."""
 
@@ -155,17 +170,25 @@ class _Builder:
         feature = self._encoding.features[number]
         threshold = float(tree.threshold[node])
         missing_left = bool(tree.missing_left[node])
+        zero_left = -1 if tree.zero_left is None else int(tree.zero_left[node])
         if isinstance(feature, CategoryFeature):
             with np.errstate(over="ignore"):
                 codes = feature.table.astype(np.float32 if self._is_single else float)
             is_left = np.where(np.isnan(codes), missing_left, codes <= threshold)
+            if zero_left >= 0:
+                is_zero = np.isnan(codes) | _counts_as_zero(codes)
+                is_left = np.where(is_zero, bool(zero_left), is_left)
             return len(self._cuts) + feature.source, is_left
         cuts = self._cuts[feature.source]
         limit = self._limits[number][threshold]
-        is_left = np.arange(len(cuts) + 2) <= np.searchsorted(cuts, limit)
-        if np.isnan(feature.fill):
-            is_left[-1] = missing_left
-        else:
-            filled = image(feature, np.array([feature.fill]), self._is_single)
-            is_left[-1] = filled[0] <= threshold
+        bins = np.arange(len(cuts) + 2)
+        is_left = bins <= np.searchsorted(cuts, limit)
+        filled = image(feature, np.array([feature.fill]), self._is_single)
+        is_left[-1] = missing_left if np.isnan(filled[0]) else filled[0] <= threshold
+        if zero_left >= 0:
+            low, high = (self._limits[number][value] for value in ZEROS)
+            is_zero = bins > np.searchsorted(cuts, low)
+            is_zero &= bins <= np.searchsorted(cuts, high)
+            is_zero[-1] = np.isnan(filled[0]) or _counts_as_zero(filled)[0]
+            is_left[is_zero] = bool(zero_left)
         return feature.source, is_left

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from ml_assets.serving.compiler.encoding import (
     CategoryFeature,
     Encoding,
+    NotCompiled,
     NumericFeature,
 )
 from ml_assets.serving.compiler.thresholds import Guards
@@ -57,7 +58,15 @@ def build_matrix(
 
 
 def build_walk(ensemble: Ensemble, encoding: Encoding, guards: Guards) -> Tables:
-    """The tables of the ``walk`` kernel."""
+    """The tables of the ``walk`` kernel.
+
+    Raises
+    ------
+    NotCompiled
+        If a tree has a way of its own for zeros.
+    """
+    if any(tree.zero_left is not None for tree in ensemble.trees):
+        raise NotCompiled("trees that are too large for masks take zeros for missing")
     used = {int(n) for tree in ensemble.trees for n in np.unique(tree.feature)} - {LEAF}
     tables, positions = build_matrix(encoding, guards, used)
     where = np.zeros(len(encoding.features) + 1, dtype=np.int64)
@@ -84,10 +93,10 @@ def build_walk(ensemble: Ensemble, encoding: Encoding, guards: Guards) -> Tables
         "threshold": threshold,
         "child": child.astype(np.int32),
         "missing_left": gather("missing_left") | is_leaf,
-        "value": gather("value"),
+        "value": gather("value").astype(ensemble.dtype),
         "roots": roots.astype(np.int32),
         "depth": np.array([max(part[2] for part in parts)], dtype=np.int32),
-        "baseline": np.array(ensemble.baselines),
+        "baseline": np.array(ensemble.baselines, dtype=ensemble.dtype),
     }
 
 
@@ -95,7 +104,7 @@ def _float32_below(limits: NDArray[np.float64]) -> NDArray[np.float32]:
     """The greatest float32 not above each limit, which decides alike for float32."""
     with np.errstate(over="ignore"):
         found = limits.astype(np.float32)
-    down = np.nextafter(found, np.float32(-np.inf))
+        down = np.nextafter(found, np.float32(-np.inf))
     return np.where(found.astype(np.float64) > limits, down, found)
 
 

@@ -17,8 +17,9 @@ from ml_assets.serving.compiler.encoding import (
 from ml_assets.serving.compiler.linear import linear_link
 from ml_assets.serving.compiler.masks import build_masks
 from ml_assets.serving.compiler.matrix import build_linear, build_walk
+from ml_assets.serving.compiler.models import read_model
 from ml_assets.serving.compiler.thresholds import find_guards, request_thresholds
-from ml_assets.serving.compiler.trees import Ensemble, outputs_of, read_ensemble
+from ml_assets.serving.compiler.trees import Ensemble, outputs_of
 from ml_assets.serving.runtime.compiled import load_tables
 from ml_assets.serving.runtime.program import Kernel, LinkName, Program
 from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
@@ -63,7 +64,7 @@ def compile_pipeline(
     if link is not None:
         program, tables, cuts = _linear(pipeline[-1], link, encoding, columns)
     else:
-        ensemble, encoding = read_ensemble(pipeline[-1], encoding, columns)
+        ensemble, encoding = read_model(pipeline[-1], encoding, columns)
         program, tables, cuts = _trees(ensemble, encoding, columns)
     buffer = io.BytesIO()
     np.savez(buffer, allow_pickle=False, **tables)
@@ -109,7 +110,7 @@ def _trees(
         encoding,
         is_single=ensemble.is_single,
         takes_missing=ensemble.takes_missing,
-        takes_infinite=not ensemble.is_single,
+        takes_infinite=ensemble.takes_infinite,
     )
     tables = build_masks(ensemble, encoding, guards)
     kernel: Kernel = "masks"
@@ -121,6 +122,7 @@ def _trees(
         link=ensemble.link,
         count=len(ensemble.trees) if ensemble.link == "mean" else 1,
         complement=ensemble.complement,
+        slope=ensemble.slope,
         outputs=ensemble.outputs,
         vectors=ensemble.vectors,
         order=_order(columns),

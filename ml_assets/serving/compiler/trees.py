@@ -30,6 +30,8 @@ from ml_assets.serving.compiler.encoding import (
 from ml_assets.serving.runtime.program import LinkName
 
 LEAF = -1
+# Nearer to it a number is zero for LightGBM.
+NEAR_ZERO = float(np.float32(1e-35))
 _BOOSTING = (HistGradientBoostingClassifier, HistGradientBoostingRegressor)
 _FORESTS = (
     *(RandomForestClassifier, ExtraTreesClassifier),
@@ -56,6 +58,9 @@ class Tree:
         Where NaN goes.
     value : ndarray of float64, shape (n_nodes,) or (n_nodes, n_outputs)
         What the tree adds to the sum, or to each of the sums; read in leaves.
+    zero_left : ndarray of int, shape (n_nodes,), or None
+        Where numbers that count as zero and NaN go: 1 is left, 0 right, and -1 wherever
+        other numbers go. None where that is so of all nodes.
     """
 
     feature: NDArray[np.int64]
@@ -64,6 +69,7 @@ class Tree:
     right: NDArray[np.int64]
     missing_left: NDArray[np.bool_]
     value: NDArray[np.float64]
+    zero_left: NDArray[np.int64] | None = None
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,12 @@ class Ensemble:
         The estimator reads its input as float32.
     takes_missing : bool
         The estimator takes NaN.
+    takes_infinite : bool
+        The estimator takes infinite values.
+    sums_single : bool
+        The estimator adds in float32, and its link is of float32.
+    slope : float
+        What the sums are multiplied with before the link.
     """
 
     trees: list[Tree]
@@ -89,11 +101,19 @@ class Ensemble:
     takes_missing: bool
     complement: bool = False
     outputs: int = 1
+    takes_infinite: bool = False
+    sums_single: bool = False
+    slope: float = 1.0
 
     @property
     def vectors(self) -> bool:
         """Whether a leaf holds a number for each output."""
         return self.outputs > len(self.baselines)
+
+    @property
+    def dtype(self) -> Any:
+        """Of the sums."""
+        return np.float32 if self.sums_single else np.float64
 
 
 def read_ensemble(
@@ -123,7 +143,7 @@ def read_ensemble(
         raise NotCompiled(f"{type(estimator).__name__} is not an estimator we compile")
     takes_missing = bool(get_tags(estimator).input_tags.allow_nan)
     ensemble = Ensemble(
-        [_read_tree(tree, columns) for tree in fitted],
+        [read_tree(tree, columns) for tree in fitted],
         baselines=[0.0],
         link="mean",
         is_single=True,
@@ -138,7 +158,8 @@ def outputs_of(columns: list[int]) -> int:
     return len(columns) if len(columns) > 2 else 1
 
 
-def _read_tree(tree: Any, columns: list[int]) -> Tree:
+def read_tree(tree: Any, columns: list[int]) -> Tree:
+    """Read a fitted tree of scikit-learn; `columns` as in `read_ensemble`."""
     is_leaf = tree.children_left == LEAF
     if tree.value.shape[1] != 1:
         raise NotCompiled(f"the estimator predicts {tree.value.shape[1]} targets")
@@ -158,7 +179,7 @@ def _read_boosting(
     estimator: Any, encoding: Encoding, columns: list[int]
 ) -> tuple[Ensemble, Encoding]:
     encoding = _recode_categories(estimator, encoding)
-    splits = _CategorySplits(encoding)
+    splits = CategorySplits(encoding)
     trees = [
         _read_predictor(predictor, splits)
         for iteration in estimator._predictors
@@ -176,6 +197,7 @@ def _read_boosting(
         link=link,
         is_single=False,
         takes_missing=True,
+        takes_infinite=True,
         complement=len(columns) == 2 and columns[-1] == 0,
         outputs=outputs_of(columns),
     )
@@ -195,7 +217,7 @@ def _recode_categories(estimator: Any, encoding: Encoding) -> Encoding:
     return encoding.with_features([int(index) for index in order], matrix)
 
 
-class _CategorySplits:
+class CategorySplits:
     """Turns a split by a set of codes into a feature of its own: 0 left, 1 right."""
 
     def __init__(self, encoding: Encoding) -> None:
@@ -211,7 +233,8 @@ class _CategorySplits:
         bits = np.unpackbits(bitset.view(np.uint8), bitorder="little").astype(bool)
         codes = base.table
         missing = np.isnan(codes) | (codes < 0)
-        is_left = bits[np.where(missing, 0, codes).astype(np.int64)]
+        # A code beyond the last bit goes right.
+        is_left = np.isin(np.trunc(codes), np.flatnonzero(bits))
         is_left = np.where(missing, missing_left, is_left)
         key = (index, is_left.tobytes())
         if key not in self._known:
@@ -225,7 +248,7 @@ class _CategorySplits:
         return replace(self._encoding, features=self._features)
 
 
-def _read_predictor(predictor: Any, splits: _CategorySplits) -> Tree:
+def _read_predictor(predictor: Any, splits: CategorySplits) -> Tree:
     nodes = predictor.nodes
     is_leaf = nodes["is_leaf"].astype(bool)
     feature = np.where(is_leaf, LEAF, nodes["feature_idx"]).astype(np.int64)

@@ -10,7 +10,7 @@ from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.requests.problems import Problem, forbidden
 
 # What tells nothing of any model, and is asked by what has no key.
-OPEN = frozenset(("/v2/health/live", "/v2/health/ready"))
+OPEN = frozenset(("/v2/health/live", "/v2/health/ready", "/ping", "/health"))
 _MODELS = ("/models/", "/v2/models/")
 _CHALLENGE = [(b"www-authenticate", b'Bearer realm="ml-assets"')]
 

@@ -1,5 +1,6 @@
 """The model server as a bare ASGI application."""
 
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from time import perf_counter
 from typing import Any
@@ -14,21 +15,23 @@ from ml_assets.serving.http.body import (
     Receive,
     Reservation,
 )
-from ml_assets.serving.http.executors import Executor
-from ml_assets.serving.http.request_head import Headers, read_headers, require_json
-from ml_assets.serving.http.served_state import PREDICTIONS, Route, ServedState
-from ml_assets.serving.logs import logger
+from ml_assets.serving.http.cross_origin import PREFLIGHT, CrossOrigin
+from ml_assets.serving.http.executors import Executor, ModelExecutors
+from ml_assets.serving.http.header_cache import RequestHead
+from ml_assets.serving.http.refusals import failure, refusal
+from ml_assets.serving.http.request_head import Headers, media_type, read_headers
+from ml_assets.serving.http.routes import Route
+from ml_assets.serving.http.served_state import PREDICTIONS, ServedState
 from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.router import ArmError
-from ml_assets.serving.requests.messages import Request, Response
+from ml_assets.serving.models.router import LongAnswer
+from ml_assets.serving.requests.messages import PLAIN, Request, Response
 from ml_assets.serving.requests.problems import Problem, forbidden, overloaded
-from ml_assets.serving.settings import ServerSettings
+from ml_assets.serving.settings import ServerSettings, origins_of
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[Any], Awaitable[None]]
 
-_PROBLEM = b"application/problem+json"
 _CLOSE = (b"connection", b"close")
 
 
@@ -47,15 +50,24 @@ class ModelServer:
         self._ids = ids
         self.bodies = BodyReader(settings.max_body_bytes)
         self._unknown = metrics.series("unknown")
-        # One thread: slow answers wait in line, and the fast ones pass by them.
-        self._slow = Executor("slow-answers", settings.max_queue)
+        self._pages = CrossOrigin(origins_of(settings.cors_origins))
+        preflight = metrics.series("preflight")
+        self._preflight = Route("OPTIONS", lambda _: PREFLIGHT, preflight)
+        # A line for each model: slow answers wait in it, and all others pass by them.
+        # One process is left for others, where there are several.
+        threads = max(1, settings.library_processes - 1)
+        self._slow = ModelExecutors(
+            settings.max_queue, threads, settings.answer_seconds
+        )
         self._files = Executor("files", settings.max_queue)
         metrics.queues = {"slow": self._slow.waiting, "files": self._files.waiting}
+        metrics.model_queues = self._slow.waiting_of
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         started = perf_counter()
         metrics = self.metrics
+        path = scope["path"]
         headers = read_headers(scope["headers"])
         request_id = headers.request_id or self._ids.one()
         series = self._unknown
@@ -65,27 +77,32 @@ class ModelServer:
         try:
             if metrics.in_flight > self.settings.max_in_flight:
                 raise overloaded("too many requests are in flight")
-            if self.admission is not None and scope["path"] not in OPEN:
-                path = scope["path"]
+            is_preflight = self._pages.is_preflight(scope["method"], headers.origin)
+            is_open = is_preflight or path in OPEN
+            if self.admission is not None and not is_open:
                 caller = self.admission.admit(
                     headers.credential, right_of(path), model_in(path), started
                 )
-            route = self._route(scope, headers, caller)
+            if is_preflight:
+                route = self._preflight
+            else:
+                route = self._route(scope, headers, caller)
             series = route.series
             request = Request(
-                request_id, b"", started, headers.entity, scope["path"], caller
+                *(request_id, b"", started, headers.entity, path, caller),
+                headers.form,
             )
             response = await self._answer(
                 route, scope, headers, request, receive, reservation
             )
             series = response.series or series
         except Problem as problem:
-            response = _refusal(problem, request_id)
+            response = refusal(problem, request_id, path)
         except ClientGone:
             reservation.release()
             return
         except Exception as error:
-            response, series = _failure(error, request_id, route, series, caller)
+            response, series = failure(error, request_id, route, series, caller, path)
         finally:
             metrics.in_flight -= 1
         _count(response, series, perf_counter() - started, caller)
@@ -94,7 +111,7 @@ class ModelServer:
                 {
                     "type": "http.response.start",
                     "status": response.status,
-                    "headers": self._headers(response, request_id),
+                    "headers": self._headers(response, request_id, headers.origin),
                 }
             )
             await send({"type": "http.response.body", "body": response.body})
@@ -107,18 +124,27 @@ class ModelServer:
         That takes a model whose answers take microseconds, and a body of known, small
         length that is not compressed; None for all other requests.
         """
-        if headers.encoding or not 0 < headers.length <= SMALL_BYTES:
+        if headers.form is not PLAIN or headers.encoding:
             return None
-        return self.state.fast_routes.get(address)
+        if not 0 < headers.length <= SMALL_BYTES:
+            return None
+        route = self.state.fast_routes.get(address)
+        if route is None or (
+            route.model is not None and headers.length > route.model.inline_bytes
+        ):
+            return None
+        return route
 
     def answer_at_once(
-        self, route: Route, headers: Headers, body: bytes, started: float
-    ) -> tuple[Response, bytes]:
+        self, route: Route, head: RequestHead, body: bytes, started: float
+    ) -> tuple[Response, bytes] | None:
         """Answer a prediction without waiting for anything; and its request's id.
 
         The same as calling the application, less what that costs: a task, an event and
-        three messages a request, as much as the prediction itself.
+        three messages a request, as much as the prediction itself. None, and nothing
+        was done, if the answer would take so long that the application must give it.
         """
+        headers = head.headers
         request_id = headers.request_id or self._ids.one()
         series = route.series
         caller = None
@@ -130,15 +156,38 @@ class ModelServer:
                 caller = self.admission.admit(
                     headers.credential, "predict", model, started
                 )
-            require_json(headers.content_type)
-            response = route.handler(Request(request_id, body, started, headers.entity))
+            media = media_type(headers.content_type, route.accepts)
+            request = Request(
+                request_id, body, started, headers.entity, media=media, on_loop=True
+            )
+            response = route.handler(request)
             series = response.series or series
+        except LongAnswer:
+            # The application asks once more whether the caller may.
+            if caller is not None and caller.bucket is not None:
+                caller.bucket.give_back()
+            return None
         except Problem as problem:
-            response = _refusal(problem, request_id)
+            response = refusal(problem, request_id, head.address.decode("latin-1"))
         except Exception as error:
-            response, series = _failure(error, request_id, route, series, caller)
+            path = head.address.decode("latin-1")
+            response, series = failure(error, request_id, route, series, caller, path)
         _count(response, series, perf_counter() - started, caller)
+        added = self._pages.headers(headers.origin)
+        if added:
+            response = response._replace(headers=response.headers + added)
         return response, request_id.encode()
+
+    def refuse(self, problem: Problem, headers: Headers, path: str) -> Response:
+        """The answer to what never became a request, which is counted.
+
+        Its headers have the request's id.
+        """
+        request_id = headers.request_id or self._ids.one()
+        response = refusal(problem, request_id, path)
+        self._unknown.observe(response.status, 0.0, 0)
+        added = (b"x-request-id", request_id.encode())
+        return response._replace(headers=(*response.headers, added))
 
     def close(self) -> None:
         """Stop the threads."""
@@ -162,7 +211,7 @@ class ModelServer:
                 405, "method-not-allowed", detail, headers=[(b"allow", allow)]
             )
         if path == "/invocations":
-            require_json(headers.content_type)
+            media_type(headers.content_type, route.accepts)
             named = _named_model(scope, headers)
             if caller is not None and named is not None and not caller.sees(named):
                 raise forbidden()
@@ -179,22 +228,24 @@ class ModelServer:
         reservation: Reservation,
     ) -> Response:
         if route.method == "POST":
-            require_json(headers.content_type)
+            media = media_type(headers.content_type, route.accepts)
             body = await self.bodies.read(
                 receive, headers.length, headers.encoding, reservation
             )
-            request = request._replace(body=body)
+            request = request._replace(body=body, media=media)
         model = route.model
-        if model is not None and not (
-            model.is_fast and len(request.body) <= SMALL_BYTES
-        ):
-            return await self._slow.run(route.handler, request)
+        if model is not None:
+            is_short = len(request.body) <= min(SMALL_BYTES, model.inline_bytes)
+            if is_short and headers.form is PLAIN:
+                with contextlib.suppress(LongAnswer):
+                    return route.handler(request._replace(on_loop=True))
+            return await self._slow.of(model.name).run(route.handler, request)
         if route.uses_files:
             return await self._files.run(route.handler, request)
         return route.handler(request)
 
     def _headers(
-        self, response: Response, request_id: str
+        self, response: Response, request_id: str, origin: bytes | None
     ) -> list[tuple[bytes, bytes]]:
         headers = [
             (b"content-type", response.content_type),
@@ -202,28 +253,10 @@ class ModelServer:
             (b"x-request-id", request_id.encode()),
         ]
         headers += response.headers
+        headers += self._pages.headers(origin)
         if self.is_draining:
             headers.append(_CLOSE)
         return headers
-
-
-def _failure(
-    error: Exception,
-    request_id: str,
-    route: Route,
-    series: Series,
-    caller: Caller | None,
-) -> tuple[Response, Series]:
-    """The answer to a request that our own fault broke, and the arm's series."""
-    fields = {"http.request.id": request_id}
-    if caller is not None:
-        fields["user.id"] = caller.id
-    extra = {"fields": fields}
-    logger.error("a request failed", exc_info=error.__cause__ or error, extra=extra)
-    if isinstance(error, ArmError) and route.arms:
-        series = route.arms.of(error.arm)
-    detail = "the request could not be answered; the log has the reason"
-    return _refusal(Problem(500, "internal-error", detail), request_id), series
 
 
 def _count(
@@ -234,15 +267,6 @@ def _count(
     series.observe(response.status, seconds, response.rows)
     for other, rows in response.others:
         other.observe(response.status, seconds, rows)
-
-
-def _refusal(problem: Problem, request_id: str) -> Response:
-    return Response(
-        problem.body(request_id),
-        problem.status,
-        _PROBLEM,
-        headers=tuple(problem.headers),
-    )
 
 
 def _named_model(scope: Scope, headers: Headers) -> str | None:
@@ -257,6 +281,10 @@ def _named_model(scope: Scope, headers: Headers) -> str | None:
 def _not_found(state: ServedState, path: str) -> Problem:
     for prefix in ("/models/", "/v2/models/"):
         if path.startswith(prefix):
-            state.require(path.removeprefix(prefix).partition("/")[0])
+            name, _, rest = path.removeprefix(prefix).partition("/")
+            state.require(name)
+            kind, _, rest = rest.partition("/")
+            if kind == "versions":
+                state.require_version(name, rest.partition("/")[0])
     detail = "/docs lists the addresses of this server"
     return Problem(404, "unknown-route", detail)

@@ -1,41 +1,105 @@
 """Threads for the requests that cannot be answered at once on the event loop."""
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
 
 from ml_assets.serving.requests.messages import Handler, Request, Response
-from ml_assets.serving.requests.problems import overloaded
+from ml_assets.serving.requests.problems import late, overloaded
 
 
 class Executor:
-    """One thread, and at most `length` requests that wait for it or are in it."""
+    """Some threads, and at most `length` requests that wait for them or are in them.
 
-    def __init__(self, name: str, length: int) -> None:
-        self._thread = ThreadPoolExecutor(1, name)
+    Parameters
+    ----------
+    name
+        Of the threads.
+    length
+        Requests that wait, or are in a thread; beyond, they are refused.
+    threads
+        Number of threads.
+    seconds
+        How long a request may wait and be answered; None for no bound.
+    """
+
+    def __init__(
+        self, name: str, length: int, threads: int = 1, seconds: float | None = None
+    ) -> None:
+        self._threads = ThreadPoolExecutor(threads, name)
         self._length = length
+        self._seconds = seconds
         self._queued = 0
+        self._lock = threading.Lock()
 
     def waiting(self) -> int:
-        """How many requests wait, or are in the thread."""
+        """How many requests wait, or are in a thread."""
         return self._queued
 
     async def run(self, handler: Handler, request: Request) -> Response:
-        """Answer in the thread.
+        """Answer in a thread.
 
         Raises
         ------
         Problem
-            503 if too many wait.
+            503 if too many wait; 504 if the answer takes too long.
         """
         if self._queued >= self._length:
             raise overloaded("too many slow requests are waiting")
-        self._queued += 1
+        with self._lock:
+            self._queued += 1
+        answer = self._threads.submit(handler, request)
+        # An answer that nobody waits for any more still has its thread.
+        answer.add_done_callback(self._leave)
         try:
-            loop = asyncio.get_running_loop()
-            return await loop.run_in_executor(self._thread, handler, request)
-        finally:
+            return await asyncio.wait_for(asyncio.wrap_future(answer), self._seconds)
+        except TimeoutError:
+            raise late(f"there was no answer in {self._seconds:g} s") from None
+
+    def _leave(self, _: "Future[Response]") -> None:
+        with self._lock:
             self._queued -= 1
 
     def close(self) -> None:
-        """Finish what waits, and stop."""
-        self._thread.shutdown()
+        """Finish what is in a thread, and stop."""
+        self._threads.shutdown(cancel_futures=True)
+
+
+class ModelExecutors:
+    """One executor a model, so that no model's requests wait behind another's.
+
+    Parameters
+    ----------
+    length, threads, seconds
+        Of each; see `Executor`.
+    """
+
+    def __init__(self, length: int, threads: int, seconds: float) -> None:
+        self._length = length
+        self._threads_of_each = threads
+        self._seconds = seconds
+        self._executors: dict[str, Executor] = {}
+
+    def of(self, model: str) -> Executor:
+        """The executor of a model."""
+        found = self._executors.get(model)
+        if found is None:
+            found = Executor(
+                f"answers-{model}", self._length, self._threads_of_each, self._seconds
+            )
+            self._executors[model] = found
+        return found
+
+    def waiting(self) -> int:
+        """How many requests wait, or are in a thread, of all models."""
+        return sum(self.waiting_of().values())
+
+    def waiting_of(self) -> dict[str, int]:
+        """The same by model."""
+        executors = self._executors.copy()
+        return {model: item.waiting() for model, item in executors.items()}
+
+    def close(self) -> None:
+        """Finish what is in a thread, and stop."""
+        for executor in self._executors.values():
+            executor.close()

@@ -9,7 +9,7 @@ from ml_assets.serving.http.body import Reservation
 from ml_assets.serving.http.guard import GuardedProtocol
 from ml_assets.serving.http.header_cache import HeaderCache, RequestHead
 from ml_assets.serving.http.request_head import read_headers
-from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.http.routes import Route
 from ml_assets.serving.requests.problems import Problem
 
 
@@ -31,6 +31,8 @@ class FastPathProtocol(GuardedProtocol):
     fast_request: FastRequest | None = None
     unknown_head: bytes = b""
     is_last = False
+    # The request that is parsed next takes the application, as was found out.
+    is_long = False
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Release the reservation of a request that never became whole."""
@@ -71,7 +73,15 @@ class FastPathProtocol(GuardedProtocol):
         if self.fast_request is None:
             super()._end_request()
         else:
-            self._answer_fast(self.fast_request)
+            self._answer(self.fast_request)
+
+    def _answer(self, request: FastRequest) -> None:
+        """Answer at once, or have the application do it if that takes long."""
+        if self._answer_fast(request):
+            return
+        super()._begin_answer()
+        super().on_body(b"".join(request.body))
+        super()._end_request()
 
     def shutdown(self) -> None:
         """Close, after the answer to a request that is on its way in."""
@@ -114,8 +124,10 @@ class FastPathProtocol(GuardedProtocol):
         self._unset_keepalive_if_required()
         body = [data[len(text) :]]
         reservation = self.server_app.bodies.reservation()
-        self._answer_fast(FastRequest(route, head, perf_counter(), body, reservation))
-        return True
+        self.is_long = not self._answer_fast(
+            FastRequest(route, head, perf_counter(), body, reservation)
+        )
+        return not self.is_long
 
     @property
     def _is_free(self) -> bool:
@@ -125,6 +137,9 @@ class FastPathProtocol(GuardedProtocol):
     def _admitted(self) -> FastRequest | None:
         """The request, if it is a prediction that nothing has to wait for."""
         address = self.url
+        if self.is_long:
+            self.is_long = False
+            return None
         if address not in self.server_app.state.fast_routes:
             return None
         if (
@@ -150,12 +165,17 @@ class FastPathProtocol(GuardedProtocol):
         reservation = self.server_app.bodies.reservation()
         return FastRequest(route, head, perf_counter(), [], reservation)
 
-    def _answer_fast(self, request: FastRequest) -> None:
+    def _answer_fast(self, request: FastRequest) -> bool:
+        """Answer; False, and nothing was done, if that would take long."""
         self.fast_request = None
         app, head = self.server_app, request.head
-        response, request_id = app.answer_at_once(
-            request.route, head.headers, b"".join(request.body), request.started
+        answer = app.answer_at_once(
+            request.route, head, b"".join(request.body), request.started
         )
+        if answer is None:
+            request.reservation.release()
+            return False
+        response, request_id = answer
         parts = [STATUS_LINE[response.status]]
         for name, value in (*self.server_state.default_headers, *response.headers):
             parts += (name, b": ", value, b"\r\n")
@@ -176,3 +196,4 @@ class FastPathProtocol(GuardedProtocol):
         self.since = self.loop.time()
         if closes:
             self.transport.close()
+        return True

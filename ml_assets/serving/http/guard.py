@@ -17,6 +17,7 @@ from ml_assets.serving.http.request_head import (
     MAX_HEADER_BYTES,
     fault_of_head,
     headers_too_large,
+    read_headers,
     without_upgrade,
 )
 from ml_assets.serving.requests.problems import Problem
@@ -209,15 +210,22 @@ class GuardedProtocol(HttpToolsProtocol):
                 self.pipeline.popleft()
             return
         if not self.is_answer_begun:
-            body = problem.body()
-            self.transport.write(
-                STATUS_LINE[problem.status]
-                + b"content-type: application/problem+json\r\n"
-                + b"content-length: %d\r\n" % len(body)
-                + b"connection: close\r\n\r\n"
-                + body
-            )
+            self.transport.write(self._refusal(problem))
         self.transport.close()
+
+    def _refusal(self, problem: Problem) -> bytes:
+        """The answer to the request that is on its way in, if it is one."""
+        url, given = (b"", ()) if self.is_idle else (self.url, self.headers)
+        path = url.partition(b"?")[0].decode("latin-1")
+        response = self.server_app.refuse(problem, read_headers(given), path)
+        lines = [
+            (b"content-type", response.content_type),
+            (b"content-length", b"%d" % len(response.body)),
+            (b"connection", b"close"),
+            *response.headers,
+        ]
+        head = b"".join(b"%b: %b\r\n" % line for line in lines)
+        return STATUS_LINE[problem.status] + head + b"\r\n" + response.body
 
 
 def _slow(part: str, seconds: float) -> Problem:

@@ -1,13 +1,21 @@
 """A cache of parsed request heads, by their bytes."""
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from ml_assets.serving.http.request_head import Headers
+from ml_assets.serving.http.request_head import Headers, sane_request_id
 
 _END = b"\r\n\r\n"
-_MAX_BYTES = 1024
+_MAX_BYTES = 2048
 _MAX_ENTRIES = 512
+# Headers to which a proxy gives a value of its own for each request. Of their values,
+# which have no end of a line, the server reads the request's id and a trace's parent.
+_VARYING = re.compile(
+    rb"\r\n(x-request-id|traceparent|tracestate|x-amzn-trace-id|x-forwarded-for)"
+    rb":[ ]?([ -~]*)(?=\r\n)",
+    re.IGNORECASE,
+)
 
 
 class RequestHead(NamedTuple):
@@ -18,12 +26,23 @@ class RequestHead(NamedTuple):
     headers: Headers
     keeps_alive: bool
 
+    def with_lines(self, lines: Sequence[tuple[bytes, bytes]]) -> "RequestHead":
+        """This head with further headers, names in lower case, of those that vary."""
+        headers = self.headers
+        for name, value in lines:
+            if name == b"x-request-id":
+                given = sane_request_id(value) or headers.request_id
+                headers = headers._replace(request_id=given)
+        raw = [*self.raw_headers, *lines]
+        return self._replace(headers=headers, raw_headers=raw)
+
 
 class HeaderCache:
     """Remembers what the HTTP parser made of a head; it never parses one itself.
 
-    The same bytes always mean the same, so that no entry becomes stale. Clients that
-    never repeat a head, as with a request id in each, are parsed every time.
+    The same bytes always mean the same, so that no entry becomes stale. The headers
+    that proxies give each request a value of its own are no part of the key: whole
+    lines, which mean the same wherever they stand.
 
     Examples
     --------
@@ -47,7 +66,12 @@ class HeaderCache:
 
     def get(self, text: bytes) -> RequestHead | None:
         """The parsed head; None where these bytes are not in the cache."""
-        return self._entries.get(text)
+        head = self._entries.get(text)
+        if head is not None:
+            return head
+        lines = _VARYING.findall(text)
+        head = self._entries.get(_VARYING.sub(b"", text)) if lines else None
+        return None if head is None else head.with_lines(_lower(lines))
 
     def add(self, text: bytes, head: RequestHead) -> None:
         """Remember what the parser made of a head."""
@@ -58,6 +82,18 @@ class HeaderCache:
             return
         if not text.startswith(b"POST " + head.address + b" HTTP/1.1\r\n"):
             return
+        lines = {name for name, _ in _lower(_VARYING.findall(text))}
+        kept = [item for item in head.raw_headers if item[0] not in lines]
+        key, count = _VARYING.subn(b"", text)
+        if len(kept) != len(head.raw_headers) - count:
+            return
+        if lines:
+            headers = head.headers._replace(request_id=None)
+            head = head._replace(raw_headers=kept, headers=headers)
         if len(self._entries) >= _MAX_ENTRIES:
             self._entries.clear()
-        self._entries[text] = head
+        self._entries[key] = head
+
+
+def _lower(lines: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    return [(name.lower(), value.strip(b" ")) for name, value in lines]

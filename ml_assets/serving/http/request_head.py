@@ -4,11 +4,12 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from ml_assets.serving.requests.messages import JSON
+from ml_assets.serving.requests.messages import ARROW, JSON, PLAIN, Form
 from ml_assets.serving.requests.problems import Problem
 
 MODEL_HEADER = b"x-model"
 ENTITY_HEADER = b"x-entity"
+_JSON_BYTES = b"inference-header-content-length"
 _CREDENTIALS = (b"authorization", b"x-api-key")
 MAX_HEADER_BYTES = 32 * 1024
 # Of each line: a colon, a blank, and the end of the line.
@@ -30,6 +31,8 @@ class Headers(NamedTuple):
     entity: bytes | None
     encoding: bytes = b""
     credential: bytes | None = None
+    form: Form = PLAIN
+    origin: bytes | None = None
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -42,15 +45,16 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     >>> read_headers([(b"authorization", b"Bearer web.secret")]).credential
     b'web.secret'
     """
-    request_id = model = entity = credential = None
+    request_id = model = entity = credential = origin = None
     content_type, length, encoding = b"", 0, b""
+    form = PLAIN
     for name, value in headers:
         if name == b"content-type":
             content_type = value
         elif name == b"content-length":
             length = int(value) if value.isdigit() else 0
-        elif name == b"x-request-id" and _SANE_ID.fullmatch(value):
-            request_id = value.decode("ascii")
+        elif name == b"x-request-id":
+            request_id = sane_request_id(value) or request_id
         elif name == MODEL_HEADER:
             model = value.decode("latin-1")
         elif name == ENTITY_HEADER:
@@ -60,9 +64,26 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             encoding = _encoding(encoding + b"," + value if encoding else value)
         elif name in _CREDENTIALS:
             credential = _credential(name, value, credential)
+        elif name == b"accept" and ARROW in value.lower():
+            form = form._replace(wants_arrow=True)
+        elif name == _JSON_BYTES and value.isdigit():
+            form = form._replace(json_bytes=int(value))
+        elif name == b"origin":
+            origin = value
+    if (
+        content_type != JSON
+        and content_type.lower().partition(b";")[0].strip() == ARROW
+    ):
+        form = form._replace(is_arrow=True)
     return Headers(
-        request_id, content_type, length, model, entity, encoding, credential
+        *(request_id, content_type, length, model, entity, encoding, credential),
+        *(form, origin),
     )
+
+
+def sane_request_id(value: bytes) -> str | None:
+    """A request id that is fit for logs and answers; None for another."""
+    return value.decode("ascii") if _SANE_ID.fullmatch(value) else None
 
 
 def _credential(name: bytes, value: bytes, before: bytes | None) -> bytes | None:
@@ -81,16 +102,29 @@ def _encoding(value: bytes) -> bytes:
     return b"" if found == b"identity" else found
 
 
-def require_json(content_type: bytes) -> None:
-    """Refuse a body that is not declared as JSON in UTF-8."""
-    if content_type == JSON:
-        return
+def media_type(content_type: bytes, accepts: tuple[bytes, ...]) -> bytes:
+    """Which of the media types `accepts` a body is declared as, in UTF-8.
+
+    Raises
+    ------
+    Problem
+        415 if it is none of them.
+
+    Examples
+    --------
+    >>> media_type(b"Text/CSV; charset=UTF-8", (b"application/json", b"text/csv"))
+    b'text/csv'
+    """
+    if content_type in accepts:
+        return content_type or JSON
     kind, _, rest = content_type.lower().partition(b";")
     charset = rest.replace(b'"', b"").replace(b" ", b"")
-    if kind.strip() == JSON and charset in (b"", b"charset=utf-8"):
-        return
+    kind = kind.strip()
+    if kind and kind in accepts and charset in (b"", b"charset=utf-8"):
+        return kind
     found = ascii(content_type[:80].decode("latin-1")) if content_type else "none"
-    detail = f"expected content-type application/json, found {found}"
+    wanted = b" or ".join(filter(None, accepts)).decode()
+    detail = f"expected content-type {wanted}, found {found}"
     raise Problem(415, "unsupported-media-type", detail)
 
 

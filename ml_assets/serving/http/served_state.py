@@ -2,18 +2,21 @@
 
 import copy
 from collections.abc import Callable, Mapping
-from functools import partial
-from typing import NamedTuple
 
+import ml_assets
+from ml_assets.serving.http.routes import (
+    MLFLOW_MEDIA,
+    Route,
+    invocations_route,
+    model_routes,
+)
 from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.metrics.collector import Metrics, Series
-from ml_assets.serving.models.router import ArmSeries, ServedModel
+from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.openapi import docs_page
 from ml_assets.serving.openapi import document as openapi
 from ml_assets.serving.openapi.description import describe
 from ml_assets.serving.protocols import feedback, lookup
-from ml_assets.serving.protocols import mlflow as mlflow_protocol
-from ml_assets.serving.protocols import native
 from ml_assets.serving.protocols import open_inference as v2
 from ml_assets.serving.requests.messages import (
     Handler,
@@ -24,22 +27,10 @@ from ml_assets.serving.requests.messages import (
 from ml_assets.serving.requests.problems import Problem, forbidden
 
 PREDICTIONS = "/predictions/"
-Answer = Callable[[ServedModel, ArmSeries, Request], Response]
-
-
-class Route(NamedTuple):
-    """What one address does: POST takes JSON.
-
-    ``model`` answers predictions and ``arms`` counts them; ``uses_files`` is set where
-    the disk is waited for.
-    """
-
-    method: str
-    handler: Handler
-    series: Series
-    model: ServedModel | None = None
-    arms: ArmSeries | None = None
-    uses_files: bool = False
+# As text, which is how MLflow gives it.
+_VERSION = Response(
+    ml_assets.__version__.encode(), content_type=b"text/plain; charset=utf-8"
+)
 
 
 class ServedState:
@@ -74,6 +65,7 @@ class ServedState:
         self.routes: dict[str, Route] = {}
         self.fast_routes: dict[bytes, Route] = {}
         self._invocations: dict[str, Route] = {}
+        self._paths: dict[str, tuple[str, ...]] = {}
         for _, model in sorted(models.items()):
             self._add(model)
         self._complete(missing, scanned)
@@ -90,6 +82,7 @@ class ServedState:
         found.routes = self.routes.copy()
         found.fast_routes = self.fast_routes.copy()
         found._invocations = self._invocations.copy()
+        found._paths = self._paths.copy()
         if model is not None:
             is_new = model.name not in found.models
             found._add(model)
@@ -121,18 +114,19 @@ class ServedState:
     def _add(self, model: ServedModel) -> None:
         """Make the routes of one model."""
         self.models[model.name] = model
-        routes = self._model_routes(model)
+        for path in self._paths.get(model.name, ()):
+            # A version that the new plan does not have is served no more.
+            self.routes.pop(path)
+            self.fast_routes.pop(path.encode(), None)
+        routes = model_routes(self._metrics, model)
+        self._paths[model.name] = tuple(routes)
         self.routes |= routes
-        self._invocations[model.name] = self._model_route(
-            "invocations", model, mlflow_protocol.invoke
-        )
+        self._invocations[model.name] = invocations_route(self._metrics, model)
         # Predictions of compiled versions, by the address that a request gives.
         for path, route in routes.items():
             if route.method == "POST":
-                if model.is_fast:
+                if model.inline_rows:
                     self.fast_routes[path.encode()] = route
-                else:
-                    self.fast_routes.pop(path.encode(), None)
 
     def _complete(self, missing: frozenset[str], scanned: bool) -> None:
         """Make the routes that are of no model, or of whichever is the only one."""
@@ -142,7 +136,7 @@ class ServedState:
         self.routes |= self._static_routes()
         # For counting only: every request is answered by a route of one model.
         self.routes["/invocations"] = Route(
-            "POST", _unreachable, self._series("invocations")
+            "POST", _unreachable, self._series("invocations"), accepts=MLFLOW_MEDIA
         )
         self.routes["/feedback"] = Route(
             "POST", self._feedback, self._series("feedback"), uses_files=True
@@ -154,7 +148,7 @@ class ServedState:
         self.fast_routes.pop(b"/invocations", None)
         if len(self._invocations) == 1:
             route = next(iter(self._invocations.values()))
-            if route.model is not None and route.model.is_fast:
+            if route.model is not None and route.model.inline_rows:
                 self.fast_routes[b"/invocations"] = route
         self._documents: dict[str, Response] = {}
 
@@ -172,6 +166,13 @@ class ServedState:
             f" {', '.join(self.models)}"
         )
         raise Problem(400, "ambiguous-model", detail)
+
+    def require_version(self, name: str, version: str) -> None:
+        """Refuse a version that the plan of the model `name` does not serve."""
+        served = [arm.version for arm in self.require(name).answering]
+        if version not in served:
+            detail = f"the versions of {name} here are {', '.join(served)}"
+            raise Problem(404, "unknown-version", detail)
 
     def require(self, name: str) -> ServedModel:
         """The model `name`, or a refusal that lists those that there are."""
@@ -192,15 +193,15 @@ class ServedState:
         """The refusal of a request that comes before the first plan."""
         return Problem(503, "no-plan", detail, headers=[(b"retry-after", b"5")])
 
-    def _series(self, route: str, model: ServedModel | None = None) -> Series:
-        if model is None:
-            return self._metrics.series(route)
-        live = model.live
-        return self._metrics.series(route, model.name, live.version, live.mode)
+    def _series(self, route: str) -> Series:
+        return self._metrics.series(route)
 
     def _static_routes(self) -> dict[str, Route]:
         handlers: dict[str, tuple[str, Handler]] = {
             "/models": ("models", self._list_models),
+            "/ping": ("ping", self._ready),
+            "/health": ("health", self._ready),
+            "/version": ("version", lambda _: _VERSION),
             "/v2": ("v2", lambda _: json_response(v2.server_metadata())),
             "/v2/health/live": ("live", lambda _: json_response({"live": True})),
             "/v2/health/ready": ("ready", self._ready),
@@ -211,30 +212,6 @@ class ServedState:
             path: Route("GET", handler, self._series(name))
             for path, (name, handler) in handlers.items()
         }
-
-    def _model_routes(self, model: ServedModel) -> dict[str, Route]:
-        name = model.name
-
-        def get(route: str, value: object) -> Route:
-            response = json_response(value)
-            return Route("GET", lambda _: response, self._series(route, model))
-
-        return {
-            f"/models/{name}": get("model", describe(model)),
-            f"/models/{name}/predict": self._model_route(
-                "predict", model, native.predict
-            ),
-            f"/v2/models/{name}": get("v2-model", v2.model_metadata(model)),
-            f"/v2/models/{name}/ready": get(
-                "v2-model-ready", {"name": name, "ready": True}
-            ),
-            f"/v2/models/{name}/infer": self._model_route("infer", model, v2.infer),
-        }
-
-    def _model_route(self, route: str, model: ServedModel, answer: Answer) -> Route:
-        series = ArmSeries(self._metrics, route, model)
-        handler = partial(answer, model, series)
-        return Route("POST", handler, series.live, model, arms=series)
 
     def _list_models(self, _: Request) -> Response:
         return json_response({"models": [describe(m) for m in self.models.values()]})

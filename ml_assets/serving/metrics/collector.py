@@ -62,6 +62,12 @@ class Metrics(Collector):
         What is served.
     queues : dict of str to callable
         How many requests wait for each executor.
+    model_queues : callable
+        How many requests for slow answers each model has.
+    library_processes : callable
+        How many processes answer for versions that are not compiled.
+    library_replaced : dict of str to int
+        How many of them were replaced, by the reason.
     shadow_rows : callable
         How many rows wait for shadows.
     unshipped : callable
@@ -87,7 +93,10 @@ class Metrics(Collector):
         self._unseen: dict[tuple[str, str], int] = {}
         self.shipping_errors = 0
         self.queues: dict[str, Callable[[], int]] = {}
+        self.model_queues: Callable[[], Mapping[str, int]] = dict
         self.shadow_rows: Callable[[], int] = int
+        self.library_processes: Callable[[], int] = int
+        self.library_replaced: dict[str, int] = {"ended": 0, "hung": 0}
         self.unshipped: Callable[[], Mapping[str, Unshipped]] = dict
         self.spans_lost = 0
         self.callers: dict[str, dict[int, int]] = {}
@@ -242,8 +251,29 @@ class Metrics(Collector):
         for executor, waiting in self.queues.items():
             queues.add_metric([executor], waiting())
         yield queues
+        of_models = GaugeMetricFamily(
+            "ml_assets_model_queue_requests",
+            "Requests of a model that wait for a slow answer, or get it.",
+            labels=["model"],
+        )
+        for model, number in self.model_queues().items():
+            of_models.add_metric([model], number)
+        yield of_models
+        replaced = CounterMetricFamily(
+            "ml_assets_library_processes_replaced",
+            "Library processes that ended or hung, and were replaced.",
+            labels=["reason"],
+        )
+        for reason, number in self.library_replaced.copy().items():
+            replaced.add_metric([reason], number)
+        yield replaced
         for name, text, value in (
             ("shadow_queue_rows", "Rows that wait for shadows.", self.shadow_rows()),
+            (
+                "library_processes",
+                "Processes that answer for what is not compiled.",
+                self.library_processes(),
+            ),
             ("in_flight", "Requests being answered.", self.in_flight),
             ("connections", "Open connections.", self.connections),
             ("ready", "1 if every model is served.", int(self.ready)),

@@ -1,5 +1,6 @@
 """One version in memory, and what it predicts."""
 
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 
 from ml_assets.records.plan import Arm, Column, Label, Signature
 from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.probe import Speed
 from ml_assets.serving.requests.batch import Batch, Value
 from ml_assets.serving.requests.decoder import RowDecoder
 from ml_assets.serving.requests.problems import Problem
@@ -15,6 +17,11 @@ from ml_assets.serving.runtime import Refused, Runtime
 from ml_assets.serving.tasks import Answers, answers_of, answers_of_rows
 from ml_assets.serving.tasks.protocol import json_texts
 
+# The event loop waits no longer for an answer: in a thread it costs 0.1 ms more, and
+# holds nobody up.
+INLINE_SECONDS = 0.001
+# A body so short is decoded on the event loop, to count its rows.
+_SHORT_BYTES = 4096
 _REFUSED = "expected values in the range of the model, found one beyond it"
 _NUMERIC = ("number", "integer")
 # What stands for a column that the requests of the live version do not have.
@@ -65,7 +72,11 @@ class Scored(msgspec.Struct, gc=False):
 
 
 class ServedArm:
-    """One version in memory: its runtime, and the decoder of its requests."""
+    """One version in memory: its runtime, and the decoder of its requests.
+
+    ``inline_rows`` of a request may be answered on the event loop, none where it is 0;
+    a body of more than ``inline_bytes`` holds more of them.
+    """
 
     def __init__(
         self,
@@ -74,6 +85,7 @@ class ServedArm:
         runtime: Runtime,
         max_rows: int,
         ids: PredictionIds,
+        speed: Speed | None = None,
     ) -> None:
         self.model = model
         self.version = arm.version
@@ -84,6 +96,14 @@ class ServedArm:
         self.decoder = RowDecoder(self.signature, max_rows)
         self.ids = ids
         self.task = answers_of(self.signature)
+        self.inline_rows = self.inline_bytes = sys.maxsize
+        if runtime.kind != "compiled":
+            self.inline_rows = self.inline_bytes = 0
+        elif speed is not None:
+            self.inline_rows = speed.rows_within(INLINE_SECONDS)
+            # Twice the usual length: the rows are counted where this is not exceeded.
+            longest = int(2 * speed.row_bytes * self.inline_rows)
+            self.inline_bytes = max(longest, _SHORT_BYTES) if self.inline_rows else 0
         self._order: tuple[int, ...] | None = None
         self._converted: dict[int, Column] = {}
 

@@ -1,6 +1,7 @@
 """A version on disk: the model, its request schema, and the answers it must give.
 
 ``model.skops``      the whole fitted Pipeline
+``booster-*``        the models of LightGBM, XGBoost or CatBoost in it
 ``signature.json``   the request schema
 ``probe.json``       rows, and the answers that scikit-learn gave for them
 ``code.json``        SHA-256 of the project's own packages, where the model needs one
@@ -11,23 +12,23 @@ The SHA-256 of every file is returned and kept elsewhere; nothing is read before
 digest was compared, and no version answers before it repeated its probe answers.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from logging import WARNING
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
-import numpy as np
 
 from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
 from ml_assets.core.files import write_bytes
-from ml_assets.core.tolerance import is_close, scale_of
+from ml_assets.core.model_files import MODEL, dump_model, load_model
 from ml_assets.core.user_code import source_digests, trusted_packages
 from ml_assets.records.plan import Signature, encode
 from ml_assets.serving.logs import log
 from ml_assets.serving.models.probe import Probe as Probe
 from ml_assets.serving.models.probe import probe_fault
+from ml_assets.serving.models.reference import reference, request_columns
 from ml_assets.serving.runtime.protocol import Runtime
 
 if TYPE_CHECKING:
@@ -36,18 +37,21 @@ if TYPE_CHECKING:
 __all__ = [
     "BundleError",
     "Manifest",
+    "load_library",
     "load_pipeline",
+    "load_probe",
     "load_runtime",
+    "load_signature",
     "verify_bundle",
     "write_bundle",
 ]
 
-MODEL = "model.skops"
 SIGNATURE = "signature.json"
 PROBE = "probe.json"
 TABLES = "runtime.npz"
 PROGRAM = "runtime.json"
 CODE = "code.json"
+LibraryLoader = Callable[[Path, Mapping[str, str]], Runtime]
 
 
 @dataclass(frozen=True)
@@ -97,10 +101,11 @@ def write_bundle(
         otherwise than the same row of the training frame.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    rows = _requests(signature, probe)
-    rows, answers = _reference(pipeline, signature, probe, rows)
-    model, own = _dump(pipeline)
-    write_bytes(directory / MODEL, model)
+    rows = request_columns(signature, probe)
+    rows, answers = reference(pipeline, signature, probe, rows)
+    models, own = _dump(pipeline)
+    for name, data in models.items():
+        write_bytes(directory / name, data)
     if own:
         write_bytes(directory / CODE, msgspec.json.encode(source_digests(own)))
     write_bytes(directory / SIGNATURE, encode(signature))
@@ -117,7 +122,32 @@ def write_bundle(
     return Manifest(files, "sklearn" if reason else "compiled", reason)
 
 
-def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
+def load_library(directory: Path, files: Mapping[str, str]) -> Runtime:
+    """Load the fitted pipeline of a bundle, and let it repeat its probe answers.
+
+    Raises
+    ------
+    BundleError
+        If a file is altered, if the model names a foreign type, or at the first probe
+        row answered otherwise than at training.
+    """
+    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
+
+    if CODE in files:
+        _compare_code(_decode(directory, files, CODE, dict[str, str]))
+    signature = load_signature(directory, files)
+    runtime = SklearnRuntime(load_pipeline(directory, files), signature)
+    fault = probe_fault(runtime, load_probe(directory, files))
+    if fault:
+        raise BundleError(fault)
+    return runtime
+
+
+def load_runtime(
+    directory: Path,
+    files: Mapping[str, str],
+    library: LibraryLoader = load_library,
+) -> Runtime:
     """Verify a bundle, load it, and let it repeat its probe answers.
 
     A compiled bundle needs numpy alone: neither scikit-learn nor pandas is imported.
@@ -129,6 +159,8 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
         The bundle.
     files : mapping of str to str
         Its manifest, from a source that is trusted more than the bundle.
+    library : callable
+        Loads what is not compiled; by default `load_library`, in this process.
 
     Raises
     ------
@@ -142,16 +174,19 @@ def load_runtime(directory: Path, files: Mapping[str, str]) -> Runtime:
         if not compiled.fault:
             return compiled.runtime
         log("scikit-learn serves", WARNING, reason=compiled.fault)
-    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
+    return library(directory, files)
 
-    if CODE in files:
-        _compare_code(_decode(directory, files, CODE, dict[str, str]))
-    signature = _decode(directory, files, SIGNATURE, Signature)
-    runtime = SklearnRuntime(load_pipeline(directory, files), signature)
-    fault = probe_fault(runtime, _decode(directory, files, PROBE, Probe))
-    if fault:
-        raise BundleError(fault)
-    return runtime
+
+def load_signature(directory: Path, files: Mapping[str, str]) -> Signature:
+    """The request schema of a bundle."""
+    found: Signature = _decode(directory, files, SIGNATURE, Signature)
+    return found
+
+
+def load_probe(directory: Path, files: Mapping[str, str]) -> Probe:
+    """The probe rows of a bundle."""
+    found: Probe = _decode(directory, files, PROBE, Probe)
+    return found
 
 
 def _compare_code(trained: Mapping[str, str]) -> None:
@@ -172,16 +207,14 @@ def _load_compiled(directory: Path, files: Mapping[str, str]) -> _Compiled:
     from ml_assets.serving.runtime.compiled import load_tables
     from ml_assets.serving.runtime.program import Program, TablesError
 
-    signature = _decode(directory, files, SIGNATURE, Signature)
+    signature = load_signature(directory, files)
     program = _decode(directory, files, PROGRAM, Program)
     tables = read_verified(directory, TABLES, files)
     try:
         runtime = load_tables(signature, program, tables)
     except TablesError as error:
         raise BundleError(f"{directory / TABLES}: {error}") from error
-    return _Compiled(
-        runtime, probe_fault(runtime, _decode(directory, files, PROBE, Probe))
-    )
+    return _Compiled(runtime, probe_fault(runtime, load_probe(directory, files)))
 
 
 def _compile(
@@ -208,13 +241,13 @@ def load_pipeline(directory: Path, files: Mapping[str, str]) -> Any:
     Raises
     ------
     BundleError
-        If the file is missing or altered, or names a foreign type.
+        If a file is missing or altered, or names a foreign type, or the library of a
+        booster is not installed.
     """
-    from ml_assets.core.trusted import UntrustedError, load_skops
+    from ml_assets.core.trusted import UntrustedError
 
-    data = read_verified(directory, MODEL, files)
     try:
-        return load_skops(data)
+        return load_model(lambda name: read_verified(directory, name, files))
     except UntrustedError as error:
         raise BundleError(f"{directory / MODEL}: {error}") from error
 
@@ -229,59 +262,12 @@ def _decode(
         raise BundleError(f"{directory / name}: {error}") from error
 
 
-def _requests(signature: Signature, probe: "pd.DataFrame") -> list[list[Any]]:
-    from ml_assets.serving.runtime.sklearn_runtime import columns_of
-
-    if not len(probe):
-        raise BundleError("the probe has no row, expected some to compare answers with")
-    try:
-        columns = columns_of(signature, probe)
-    except KeyError as error:
-        raise BundleError(f"the probe has no column {error}") from error
-    if any(value in (np.inf, -np.inf) for values in columns for value in values):
-        raise BundleError("the probe holds an infinite value, which JSON cannot carry")
-    return columns
-
-
-def _reference(
-    pipeline: Any, signature: Signature, probe: "pd.DataFrame", rows: list[list[Any]]
-) -> tuple[list[list[Any]], list[Any]]:
-    """Scikit-learn's answers, which requests must get as well, and the rows to ask.
-
-    A row at a step of the model, such as one between two neighbours, may get another
-    answer alone than in a batch from scikit-learn itself, and proves nothing.
-    """
-    from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
+def _dump(pipeline: Any) -> tuple[dict[str, bytes], list[str]]:
+    """The model's files, and the classes of the project's own in it."""
+    from ml_assets.core.trusted import UntrustedError, check_skops
 
     try:
-        runtime = SklearnRuntime(pipeline, signature)
-        served = runtime.predict_many(rows)
-        alone = [runtime.predict_one(list(row)) for row in zip(*rows)]
-    except ValueError as error:
-        raise BundleError(f"the pipeline refuses its probe rows: {error}") from error
-    trained = runtime.answers(probe[[column.name for column in signature.inputs]])
-    scale = scale_of(trained)
-    for row in np.flatnonzero(~is_close(served, trained, scale)):
-        raise BundleError(
-            f"probe row {row}: {trained[row]!r} from the training frame, but"
-            f" {served[row]!r} from the same values in a request"
-        )
-    steady = np.flatnonzero(is_close(alone, served, scale))
-    if not len(steady):
-        raise BundleError(
-            "scikit-learn answers every probe row alone otherwise than in a batch, the"
-            f" first with {alone[0]!r} and {served[0]!r}: no answer could be verified"
-        )
-    kept = [[column[row] for row in steady] for column in rows]
-    return kept, served[steady].tolist()
-
-
-def _dump(pipeline: Any) -> tuple[bytes, list[str]]:
-    """The model's file, and the classes of the project's own in it."""
-    from ml_assets.core.trusted import UntrustedError, check_skops, dump_skops
-
-    try:
-        data = dump_skops(pipeline)
-        return data, check_skops(data) if trusted_packages() else []
+        files = dump_model(pipeline)
+        return files, check_skops(files[MODEL]) if trusted_packages() else []
     except UntrustedError as error:
         raise BundleError(f"the pipeline cannot be packaged: {error}") from error

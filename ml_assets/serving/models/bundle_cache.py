@@ -62,7 +62,7 @@ def fetch(storage: Storage, bundle: Bundle) -> Path:
         If the bundle is not here yet and the storage does not answer.
     """
     name = digest(bundle.files)
-    directory = _bundles() / name
+    directory = directory_of(bundle)
     # Waits for whoever is removing it; what is locked first is not removed after.
     fcntl.lockf(_locks(), fcntl.LOCK_SH, 1, _offset(name))
     _used().setdefault(name, set()).add(bundle.bundle)
@@ -77,6 +77,11 @@ def fetch(storage: Storage, bundle: Bundle) -> Path:
         if not _is_whole(directory, bundle.files):
             raise
     return directory
+
+
+def directory_of(bundle: Bundle) -> Path:
+    """Where the files of a bundle are, once they were fetched."""
+    return _bundles() / digest(bundle.files)
 
 
 def release(bundle: Bundle) -> None:

@@ -1,6 +1,10 @@
 """The answers that a version must repeat before it answers anybody."""
 
+from collections.abc import Callable
 from itertools import islice
+from statistics import median
+from time import perf_counter
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -10,6 +14,8 @@ from ml_assets.serving.runtime.protocol import Refused, Runtime
 
 # Rows that are scored alone as well, each time a bundle is loaded.
 ALONE = 8
+_REPEATS = 5
+_LONGEST_SECONDS = 0.5
 
 
 class Probe(msgspec.Struct, frozen=True):
@@ -20,6 +26,51 @@ class Probe(msgspec.Struct, frozen=True):
 
     columns: list[list[float | int | bool | str | None]]
     answers: list[float | list[float]]
+
+
+class Speed(NamedTuple):
+    """What a request costs: seconds of one row alone, and of each of several.
+
+    ``row_bytes`` is the mean length of a probe row as an object of JSON.
+    """
+
+    seconds: float
+    row_seconds: float
+    row_bytes: float
+
+    def rows_within(self, seconds: float) -> int:
+        """The most rows whose answer takes no longer; 0 if one row alone does.
+
+        Examples
+        --------
+        >>> [Speed(1e-3, 1e-4, 80).rows_within(it) for it in (5e-4, 1e-3, 2e-3)]
+        [0, 1, 11]
+        """
+        if self.seconds > seconds:
+            return 0
+        return 1 + round((seconds - self.seconds) / self.row_seconds)
+
+
+def speed_of(runtime: Runtime, probe: Probe) -> Speed:
+    """Measure a runtime on the probe rows: the median of several times each."""
+    row = [column[0] for column in probe.columns]
+    size = len(probe.answers)
+    named = dict(zip((item.name for item in runtime.signature.columns), probe.columns))
+    return Speed(
+        _median_seconds(lambda: runtime.predict_one(row)),
+        max(_median_seconds(lambda: runtime.predict_many(probe.columns)) / size, 1e-9),
+        len(msgspec.json.encode(named)) / size + len(msgspec.json.encode([*named])),
+    )
+
+
+def _median_seconds(call: Callable[[], object]) -> float:
+    """The median of five times, or of fewer where those take long."""
+    found: list[float] = []
+    while len(found) < _REPEATS and sum(found) < _LONGEST_SECONDS:
+        started = perf_counter()
+        call()
+        found.append(perf_counter() - started)
+    return median(found)
 
 
 def probe_fault(runtime: Runtime, probe: Probe) -> str:

@@ -15,9 +15,9 @@ from ml_assets.serving.models.shadow import Job, ShadowQueue
 from ml_assets.serving.requests.batch import Batch, of_rows
 from ml_assets.serving.requests.entities import entities_of
 from ml_assets.serving.requests.messages import JSON, Request, Response
-from ml_assets.serving.requests.problems import Problem
+from ml_assets.serving.requests.problems import Problem, VersionFault
 
-__all__ = ["ArmError", "ArmSeries", "Scored", "ServedArm", "ServedModel"]
+__all__ = ["ArmError", "ArmSeries", "LongAnswer", "Scored", "ServedArm", "ServedModel"]
 
 
 class ArmError(Exception):
@@ -26,6 +26,10 @@ class ArmError(Exception):
     def __init__(self, arm: ServedArm) -> None:
         super().__init__(f"version {arm.version} of {arm.model} failed")
         self.arm = arm
+
+
+class LongAnswer(Exception):
+    """The event loop must not wait for the answer; nothing was done for it."""
 
 
 class ServedModel:
@@ -63,8 +67,9 @@ class ServedModel:
         for arm in arms:
             if arm is not self.live:
                 arm.read_like(self.live)
-        # An answer takes microseconds and may be given on the event loop.
-        self.is_fast = all(arm.runtime.kind == "compiled" for arm in self.answering)
+        # What the event loop waits for; as measured at loading, and not by the runtime.
+        self.inline_rows = min(arm.inline_rows for arm in self.answering)
+        self.inline_bytes = min(arm.inline_bytes for arm in self.answering)
         self._shadow_arms = [arm for arm in arms if arm.mode == "shadow"]
         self._shadows = shadows
         self._recorder = recorder
@@ -77,8 +82,14 @@ class ServedModel:
         """Whether rows may go to several arms."""
         return self._assignment is not None
 
-    def answer(self, batch: Batch, request: Request) -> Scored:
+    def answer(
+        self, batch: Batch, request: Request, only: ServedArm | None = None
+    ) -> Scored:
         """Predict a batch, and log the predictions before they are sent.
+
+        If `only` is given, it answers instead of the arm that the plan chooses. Such
+        predictions are not logged while a plan splits the traffic: the arms would be
+        compared on requests that were not assigned to them by chance.
 
         Raises
         ------
@@ -86,25 +97,29 @@ class ServedModel:
             422 if the request names its entities in two ways, or an arm refuses a row.
         ArmError
             If an arm failed, of which records are kept as well.
+        LongAnswer
+            If the request is on the event loop, and has more rows than it may wait for.
         """
+        if request.on_loop and batch.size > self.inline_rows:
+            raise LongAnswer
         decoded = perf_counter() - request.received
         ids = self.live.ids.take(batch.size)
         entities = entities_of(batch, request.entity)
         origin = Origin(
             request.request_id, self.plan.generation, request.received, ids, entities
         )
-        arms = self._arms(ids, entities)
-        recorder = self._recorder
+        arms = None if only else self._arms(ids, entities)
+        recorder = None if only and self.is_split else self._recorder
         if recorder and not is_logged(ids[0], self.plan.log_sample):
             recorder = None
         try:
-            answers = self._answers(batch, arms)
+            answers = self._answers(batch, arms, only or self.live)
         except ArmError as error:
             if recorder:
                 _keep_failure(recorder, error, batch, origin, arms)
             raise
         scored = Scored(
-            arms[0] if arms else self.live,
+            arms[0] if arms else only or self.live,
             request.request_id,
             batch,
             ids,
@@ -115,7 +130,9 @@ class ServedModel:
             recorder.keep(scored, origin)
             if self._shadows:
                 for arm in self._shadow_arms:
-                    self._shadows.put(Job(arm, batch, origin, decoded, recorder))
+                    self._shadows.put(
+                        Job(arm, batch, origin, decoded, recorder, len(request.body))
+                    )
         return scored
 
     def _arms(
@@ -132,10 +149,12 @@ class ServedModel:
             for id_, entity in zip(ids, entities, strict=True)
         ]
 
-    def _answers(self, batch: Batch, arms: Sequence[ServedArm] | None) -> list[Any]:
-        """The answer to each row, by the arm that it goes to."""
+    def _answers(
+        self, batch: Batch, arms: Sequence[ServedArm] | None, default: ServedArm
+    ) -> list[Any]:
+        """The answer to each row, by the arm that it goes to, else by the default."""
         if arms is None:
-            return _predict(self.live, batch)
+            return _predict(default, batch)
         if batch.size == 1:
             return _predict(arms[0], batch)
         found: list[Any] = [None] * batch.size
@@ -166,20 +185,28 @@ class ArmSeries:
         """The series of one arm."""
         return self._of[arm]
 
-    def response(self, scored: Scored, body: bytes) -> Response:
+    def response(
+        self,
+        scored: Scored,
+        body: bytes,
+        content_type: bytes = JSON,
+        headers: tuple[tuple[bytes, bytes], ...] = (),
+    ) -> Response:
         """The answer, which counts for every arm that gave a part of it."""
         first = self._of[scored.arm]
         for item in scored.batch.unseen:
             self._metrics.count_unseen(self._model, item.column, len(item.rows))
         if scored.arms is None or scored.batch.size == 1:
-            return Response(body, 200, JSON, scored.batch.size, first)
+            size = scored.batch.size
+            return Response(body, 200, content_type, size, first, headers)
         rows = Counter(scored.arms)
         others = tuple(
             (self._of[arm], count)
             for arm, count in rows.items()
             if arm is not scored.arm
         )
-        return Response(body, 200, JSON, rows[scored.arm], first, (), others)
+        count = rows[scored.arm]
+        return Response(body, 200, content_type, count, first, headers, others)
 
 
 def _shares(arms: Sequence[ServedArm]) -> list[float]:
@@ -191,6 +218,8 @@ def _shares(arms: Sequence[ServedArm]) -> list[float]:
 def _predict(arm: ServedArm, batch: Batch) -> list[Any]:
     try:
         return arm.answers(batch)
+    except VersionFault as error:
+        raise ArmError(arm) from error
     except Problem:
         raise
     except Exception as error:

@@ -13,6 +13,7 @@ from ml_assets.serving.openapi.operations import (
     get,
     post,
     ref,
+    text,
 )
 from ml_assets.serving.openapi.schemas import (
     column_schema,
@@ -29,6 +30,15 @@ from ml_assets.serving.openapi.schemas import (
 from ml_assets.serving.protocols.feedback import ID_PATTERN
 from ml_assets.serving.requests.timestamps import FIRST_TIMESTAMP, LAST_TIMESTAMP
 
+_PARAMS = {
+    "type": ["object", "null"],
+    "description": "Accepted and named under warnings: no model has parameters.",
+}
+_CSV = {
+    "type": "string",
+    "minLength": 1,
+    "description": "The first line names the columns; an empty cell is null.",
+}
 _ID = {"type": "string", "pattern": f"^{ID_PATTERN}$"}
 
 
@@ -48,6 +58,9 @@ def document(
         "/v2": get("The server's name and version", "v2", "server"),
         "/v2/health/live": get("Whether the server runs", "live", "server"),
         "/v2/health/ready": get("Whether every model is served", "ready", "server"),
+        "/ping": get("The same, as MLflow's clients ask it", "ping", "server"),
+        "/health": get("The same, as MLflow's clients ask it", "health", "server"),
+        "/version": text("The server's version", "version"),
         "/docs": docs(),
         **_record_paths(models),
     }
@@ -110,18 +123,32 @@ def _model_paths(model: ServedModel) -> dict[str, Any]:
         ),
         f"/v2/models/{name}": get("Metadata", f"v2_{name}", name),
         f"/v2/models/{name}/ready": get("Readiness", f"v2_ready_{name}", name),
-        f"/v2/models/{name}/infer": post(
-            "Predict, by the Open Inference Protocol",
-            f"infer_{name}",
-            name,
-            tensors(signature),
-            {"inputs": [tensor_example(item, row) for item in signature.inputs]},
-            {"type": "object", "required": ["model_name", "outputs"]},
-        ),
+        f"/v2/models/{name}/infer": _infer(model, f"infer_{name}"),
     }
-    for path in (f"/models/{name}/predict", f"/v2/models/{name}/infer"):
-        paths[path]["post"]["parameters"] = [ENTITY_PARAMETER]
+    for number, arm in enumerate(model.answering):
+        path = f"/v2/models/{name}/versions/{arm.version}"
+        own = f"{name}_version_{number}"
+        version = f"of version {arm.version}"
+        paths[path] = get(f"Metadata {version}", f"v2_{own}", name)
+        paths[f"{path}/ready"] = get(f"Readiness {version}", f"v2_ready_{own}", name)
+        paths[f"{path}/infer"] = _infer(model, f"infer_{own}", f" {version}")
+    paths[f"/models/{name}/predict"]["post"]["parameters"] = [ENTITY_PARAMETER]
     return paths
+
+
+def _infer(model: ServedModel, operation: str, version: str = "") -> dict[str, Any]:
+    signature = model.live.signature
+    row = example(signature)
+    found = post(
+        f"Predict, by the Open Inference Protocol{version}",
+        operation,
+        model.name,
+        tensors(model.name, signature),
+        {"inputs": [tensor_example(item, row) for item in signature.inputs]},
+        {"type": "object", "required": ["model_name", "outputs"]},
+    )
+    found["post"]["parameters"] = [ENTITY_PARAMETER]
+    return found
 
 
 def _values(column: Column) -> dict[str, Any]:
@@ -139,14 +166,20 @@ def _invocations(models: Mapping[str, ServedModel]) -> dict[str, Any]:
         "server",
         {
             "oneOf": [
-                strict_object({"dataframe_records": records}),
-                strict_object({"inputs": records}),
-                strict_object({"dataframe_split": split(first.live.signature)}),
+                strict_object({form: schema}, optional={"params": _PARAMS})
+                for form, schema in {
+                    "dataframe_records": records,
+                    "inputs": records,
+                    "instances": records,
+                    "dataframe_split": split(first.live.signature),
+                }.items()
             ]
         },
         {"dataframe_records": [example(first.live.signature)]},
         {"type": "object", "required": ["predictions"]},
     )
+    body = operation["post"]["requestBody"]["content"]
+    body["text/csv"] = {"schema": _CSV}
     operation["post"]["parameters"] = [
         {
             "name": "model",

@@ -9,16 +9,17 @@ _REFUSALS = {
     "400": "The body is not JSON, or does not name one of several models.",
     "401": "The caller has no valid API key, where the server asks for one.",
     "403": "The caller's key does not allow this route or this model.",
-    "404": "There is no such model, or no such prediction.",
+    "404": "There is no such model, version or prediction.",
     "405": "Another method is allowed here.",
     "408": "The request did not arrive in time.",
     "413": "The body is too large, or has too many rows.",
-    "415": "The content type is not application/json.",
+    "415": "The content type or encoding is not one that is taken here.",
     "422": "The rows do not fit the model's columns.",
     "429": "The caller asks more often than its key allows.",
     "503": "The server is overloaded, or has no version loaded.",
 }
 _ACCESS = ("401", "403", "429")
+_OPEN = ("live", "ready", "ping", "health")
 
 
 def ref(name: str) -> dict[str, Any]:
@@ -30,11 +31,11 @@ def get(summary: str, operation: str, tag: str) -> dict[str, Any]:
     """An address that is read."""
     content = {_JSON: {"schema": {"type": "object"}}}
     responses: dict[str, Any] = {"200": {"description": "OK", "content": content}}
-    is_open = operation in ("live", "ready")
+    is_open = operation in _OPEN
     responses |= _refusals("405", "503", *(() if is_open else _ACCESS))
     if operation == "prediction":
         responses |= _refusals("404")
-    if operation == "ready":
+    if operation in ("ready", "ping", "health"):
         responses["503"] = {"description": "Not ready", "content": content}
     return {
         "get": {
@@ -44,6 +45,14 @@ def get(summary: str, operation: str, tag: str) -> dict[str, Any]:
             "responses": responses,
         }
     }
+
+
+def text(summary: str, operation: str) -> dict[str, Any]:
+    """An address that answers with a line of text."""
+    found = get(summary, operation, "server")
+    content = {"text/plain": {"schema": {"type": "string"}}}
+    found["get"]["responses"]["200"]["content"] = content
+    return found
 
 
 def docs() -> dict[str, Any]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.protocols.open_inference import DATATYPES
+from ml_assets.serving.protocols.tensors import DATATYPES
 from ml_assets.serving.requests.entities import ENTITY_LENGTH
 from ml_assets.serving.tasks import answers_of
 from ml_assets.serving.tasks.interval import LIMITS
@@ -82,7 +82,7 @@ def example(signature: Signature) -> dict[str, Any]:
     }
 
 
-def tensors(signature: Signature) -> dict[str, Any]:
+def tensors(name: str, signature: Signature) -> dict[str, Any]:
     """The JSON schema of the body of an inference request."""
     items = [
         strict_object(
@@ -103,7 +103,38 @@ def tensors(signature: Signature) -> dict[str, Any]:
         "prefixItems": items,
         "items": False,
     }
-    return strict_object({"inputs": inputs}, optional={"id": {"type": "string"}})
+    if all(item.kind in ("number", "integer") for item in signature.inputs):
+        inputs = {"anyOf": [inputs, _matrix(len(items))]}
+    return strict_object({"inputs": inputs}, optional=_request(name))
+
+
+def _request(name: str) -> dict[str, Any]:
+    """What an inference request may have beside its tensors."""
+    return {
+        "id": {"type": ["string", "null"]},
+        "model_name": {"enum": [name, None]},
+        "parameters": {"type": ["object", "null"]},
+    }
+
+
+def _matrix(width: int) -> dict[str, Any]:
+    """The schema of `inputs` as one tensor with all columns."""
+    rows = {"type": "array", "minItems": 1, "items": {"type": "array"}}
+    tensor = strict_object(
+        {
+            "name": {"type": "string"},
+            "datatype": {"enum": list(DATATYPES["number"])},
+            "shape": {
+                "type": "array",
+                "prefixItems": [{"type": "integer"}, {"const": width}],
+                "minItems": 2,
+                "items": False,
+            },
+            "data": rows,
+        },
+        description="All columns in the order of the metadata, by rows.",
+    )
+    return {"type": "array", "minItems": 1, "maxItems": 1, "items": tensor}
 
 
 def tensor_example(column: Column, row: dict[str, Any]) -> dict[str, Any]:

@@ -16,6 +16,7 @@ import signal
 import socket
 import time
 from pathlib import Path
+from uuid import uuid4
 
 from ml_assets.serving import logs
 from ml_assets.serving.logs import log
@@ -120,7 +121,7 @@ class SocketHandoff:
         with contextlib.suppress(OSError), self._listener.accept()[0] as client:
             client.settimeout(_CLIENT_SECONDS)
             client.recv(65536)
-            client.sendall(_REFUSAL)
+            client.sendall(_refusal())
             client.shutdown(socket.SHUT_WR)
 
 
@@ -140,15 +141,15 @@ def _unix_listener(path: Path) -> socket.socket:
 
 
 def _refusal() -> bytes:
-    body = Problem(503, "no-plan", "no server of the model is running").body()
+    request_id = str(uuid4())
+    problem = Problem(503, "no-plan", "no server of the model is running")
+    body = problem.body(request_id)
     return (
         b"HTTP/1.1 503 Service Unavailable\r\n"
         b"content-type: application/problem+json\r\nretry-after: 5\r\n"
-        b"connection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
+        b"connection: close\r\nx-request-id: %b\r\ncontent-length: %d\r\n\r\n"
+        % (request_id.encode(), len(body))
     ) + body
-
-
-_REFUSAL = _refusal()
 
 
 def connect(path: Path) -> tuple[socket.socket, socket.socket]:

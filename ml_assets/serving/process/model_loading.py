@@ -1,15 +1,25 @@
 """Makes a served model of a plan: fetches the bundles of its arms, and loads them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from functools import partial
 from pathlib import Path
 
 from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.serving.library.fair_queue import Flow
+from ml_assets.serving.library.pool import LibraryPool
+from ml_assets.serving.library.remote import LibraryRuntime
 from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.models import bundle_cache
 from ml_assets.serving.models.arms import ServedArm
-from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.bundle import (
+    LibraryLoader,
+    load_library,
+    load_probe,
+    load_runtime,
+)
 from ml_assets.serving.models.ids import PredictionIds
+from ml_assets.serving.models.probe import speed_of
 from ml_assets.serving.models.recorder import Recorder
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.models.shadow import ShadowQueue
@@ -30,6 +40,8 @@ class ModelLoading:
         Where predictions are kept; None keeps none.
     shadows
         Where batches wait for shadow arms; None where there are none.
+    library
+        Processes that answer for versions that are not compiled; None for this one.
     """
 
     def __init__(
@@ -39,12 +51,14 @@ class ModelLoading:
         max_rows: int,
         logs: LogKeeper | None = None,
         shadows: ShadowQueue | None = None,
+        library: LibraryPool | None = None,
     ) -> None:
         self._storage = storage
         self._ids = ids
         self._max_rows = max_rows
         self._logs = logs
         self._shadows = shadows
+        self._library = library
 
     def fetch(self, plan: ServingPlan) -> list[Path]:
         """Directories of the bundles of the plan's arms.
@@ -70,8 +84,11 @@ class ModelLoading:
         """
 
         def served(arm: Arm, directory: Path) -> ServedArm:
-            runtime = load_runtime(directory, arm.files)
-            return ServedArm(plan.model, arm, runtime, self._max_rows, self._ids)
+            runtime = load_runtime(directory, arm.files, self._loader(plan, arm))
+            speed = None
+            if runtime.kind == "compiled":
+                speed = speed_of(runtime, load_probe(directory, arm.files))
+            return ServedArm(plan.model, arm, runtime, self._max_rows, self._ids, speed)
 
         arms = [*map(served, plan.arms, bundles)]
         if self._logs is None:
@@ -79,9 +96,19 @@ class ModelLoading:
         recorder = Recorder(self._logs.log_of(plan.model))
         return ServedModel(plan, arms, recorder, self._shadows)
 
-    def release(self, plan: ServingPlan, loaded: Iterable[ServedModel]) -> None:
+    def release(self, plan: ServingPlan, loaded: Sequence[ServedModel]) -> None:
         """Give back the bundles of a plan that none of what is `loaded` has."""
         used = {arm.bundle for model in loaded for arm in model.plan.arms}
         for arm in plan.arms:
             if arm.bundle not in used:
                 bundle_cache.release(arm)
+        if self._library is not None:
+            arms = (arm for model in loaded for arm in model.plan.arms)
+            self._library.retain({str(bundle_cache.directory_of(arm)) for arm in arms})
+
+    def _loader(self, plan: ServingPlan, arm: Arm) -> LibraryLoader:
+        """Loads what is not compiled."""
+        if self._library is None:
+            return load_library
+        flow = Flow(plan.model, arm.mode == "shadow")
+        return partial(LibraryRuntime, self._library, flow)

@@ -1,27 +1,22 @@
 """Runs the model server: one process, or a parent with several workers."""
 
-import asyncio
 import contextlib
 import gc
 import os
-import signal
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 from uuid import uuid4
 from wsgiref.simple_server import WSGIServer
-
-import uvicorn
 
 from ml_assets.core.storage import Storage
 from ml_assets.core.tracing.sampling import is_traced
 from ml_assets.serving import logs
 from ml_assets.serving.http.app import ModelServer
 from ml_assets.serving.http.fast_path import FastPathProtocol
-from ml_assets.serving.http.guard import GuardedProtocol
-from ml_assets.serving.http.header_cache import HeaderCache
 from ml_assets.serving.http.served_state import ServedState
+from ml_assets.serving.library.pool import LibraryPool
 from ml_assets.serving.log.prediction_log import LogKeeper
 from ml_assets.serving.logs import log
 from ml_assets.serving.metrics.collector import Metrics
@@ -36,6 +31,7 @@ from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.serving.models.rendezvous import Rendezvous, ServerLease
 from ml_assets.serving.models.shadow import ShadowQueue
 from ml_assets.serving.process.admitting import admitting, require_keys
+from ml_assets.serving.process.draining_server import DrainingServer, Inherited
 from ml_assets.serving.process.handoff_client import HandoffClient
 from ml_assets.serving.process.model_loading import ModelLoading
 from ml_assets.serving.process.plan_loader import PlanLoader
@@ -46,27 +42,10 @@ from ml_assets.serving.settings import ServerSettings
 
 # Requests leave no cycles behind, so that collecting often is wasted time.
 _GC_THRESHOLDS = (50_000, 50, 100)
+# The event loop waits so long for a thread that computes, ten times less than usual.
+_SWITCH_SECONDS = 0.0005
 # A reading of the plans that the storage does not answer ends after so long.
 PATIENCE_SECONDS = 3.0
-
-
-class Inherited(NamedTuple):
-    """What a worker has from its supervisor.
-
-    Parameters
-    ----------
-    listener
-        The socket that listens on the port for all workers: who waits in its queue
-        waits for any of them, and not for one that may die.
-    metrics
-        Path of the Unix socket at which it exposes its metrics.
-    heartbeat
-        Descriptor to which its event loop writes, as long as it runs.
-    """
-
-    listener: socket.socket
-    metrics: Path
-    heartbeat: int
 
 
 def serve(settings: ServerSettings) -> int:
@@ -110,7 +89,15 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
     app = application(settings, metrics, ids)
     with admitting(app), _registered(home) as name:
         logs = LogKeeper(settings, metrics, name)
-        shadows = ShadowQueue(metrics, settings.max_shadow_rows)
+        shadows = ShadowQueue(
+            metrics, settings.max_shadow_rows, settings.max_shadow_bytes
+        )
+        library = LibraryPool(
+            settings.library_processes,
+            settings.answer_seconds,
+            settings.library_bytes,
+            metrics,
+        )
         shadows.start()
         logs.start()
         # What was logged can be asked for before any plan is read.
@@ -119,7 +106,12 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
             app,
             _reader(settings),
             ModelLoading(
-                Storage(settings.storage), ids, settings.max_rows, logs, shadows
+                Storage(settings.storage),
+                ids,
+                settings.max_rows,
+                logs,
+                shadows,
+                library,
             ),
             Rendezvous(home),
             name,
@@ -133,12 +125,14 @@ def serve_here(settings: ServerSettings, inherited: Inherited | None = None) -> 
             storage=settings.storage,
         )
         gc.set_threshold(*_GC_THRESHOLDS)
+        sys.setswitchinterval(_SWITCH_SECONDS)
         handoff_client = _handoff_client(settings, loader, name)
-        _Server(app, protocol, inherited, handoff_client).run(sockets=[listener])
+        DrainingServer(app, protocol, inherited, handoff_client).run(sockets=[listener])
         loader.stop()
-        app.close()
         # Before the lease ends: nobody adopts what is still being written.
         shadows.close()
+        library.close()
+        app.close()
         logs.close()
     exporter.shutdown()
     log("server stopped", server__port=port)
@@ -182,117 +176,3 @@ def _registered(home: Path) -> Iterator[str]:
         yield name
     finally:
         lease.remove()
-
-
-class _Server(uvicorn.Server):
-    """uvicorn's server, with a stop that loses no request.
-
-    Parameters
-    ----------
-    app
-        The application.
-    protocol
-        What a connection is.
-    inherited
-        What a worker has from its supervisor, without which it stops; None for others.
-    handoff_client
-        Accepts connections of a hand-off besides, or None.
-    """
-
-    def __init__(
-        self,
-        app: ModelServer,
-        protocol: type[FastPathProtocol],
-        inherited: Inherited | None,
-        handoff_client: HandoffClient | None,
-    ) -> None:
-        settings = app.settings
-        shared = {
-            "settings": settings,
-            "server_app": app,
-            "header_cache": HeaderCache(),
-        }
-        protocol = type("Protocol", (protocol,), shared)
-        super().__init__(
-            uvicorn.Config(
-                app,
-                http=protocol,
-                ws="none",
-                loop="uvloop",
-                lifespan="off",
-                interface="asgi3",
-                log_config=None,
-                access_log=False,
-                proxy_headers=False,
-                server_header=False,
-                backlog=BACKLOG,
-                timeout_keep_alive=settings.keep_alive_seconds,
-                timeout_graceful_shutdown=settings.shutdown_seconds,
-            )
-        )
-        self._app = app
-        self._parent = os.getppid()
-        self._inherited = inherited
-        self._handoff_client = handoff_client
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """Listen, also to the hand-off as soon as the plan is loaded."""
-        await super().startup(sockets)
-        if self._handoff_client is not None:
-            self._handoff_client.open(self._protocol)
-
-    def _protocol(self) -> asyncio.Protocol:
-        """One connection that came through the hand-off."""
-        return self.config.http_protocol_class(  # type: ignore[call-arg]
-            config=self.config,
-            server_state=self.server_state,
-            app_state=self.lifespan.state,
-        )
-
-    async def on_tick(self, counter: int) -> bool:
-        """Every tenth of a second: the housekeeping of connections, and the end."""
-        connections = self.server_state.connections
-        self._app.metrics.connections = len(connections)
-        if counter % 10 == 0:
-            now = asyncio.get_running_loop().time()
-            for connection in list(connections):
-                if isinstance(connection, GuardedProtocol):
-                    connection.expire(now)
-            if self._inherited is not None:
-                self._beat(self._inherited.heartbeat)
-        return await super().on_tick(counter)
-
-    def _beat(self, heartbeat: int) -> None:
-        """Signal the supervisor that the event loop runs; without one, stop."""
-        if os.getppid() != self._parent:
-            self.should_exit = True
-            return
-        # A supervisor that does not read for a while has beats enough.
-        with contextlib.suppress(BlockingIOError):
-            os.write(heartbeat, b".")
-
-    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Accept no more, give open connections a last answer, then close them.
-
-        A client whose request crosses the closing of an idle connection loses it.
-        With "connection: close" on a last answer, busy clients leave by themselves.
-        """
-        log("server stopping")
-        self._app.is_draining = True
-        if self._handoff_client is not None:
-            await self._handoff_client.leave()
-        for server in self.servers:
-            server.close()
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + self._app.settings.drain_seconds
-        while self.server_state.connections and loop.time() < deadline:
-            await asyncio.sleep(0.02)
-        await super().shutdown(sockets)
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Take the signals; uvicorn would raise them again after a clean stop."""
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self.handle_exit, number, None)
-        yield

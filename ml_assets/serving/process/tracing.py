@@ -20,8 +20,8 @@ from ml_assets.core.tracing.spans import Attribute, Span, SpanQueue
 from ml_assets.serving.http.app import ModelServer, Scope, Send
 from ml_assets.serving.http.body import Receive
 from ml_assets.serving.http.fast_path import FastPathProtocol, FastRequest
-from ml_assets.serving.http.request_head import Headers
-from ml_assets.serving.http.served_state import Route
+from ml_assets.serving.http.header_cache import RequestHead
+from ml_assets.serving.http.routes import Route
 from ml_assets.serving.logs import log, logger
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
@@ -100,15 +100,16 @@ class TracedServer(ModelServer):
 
     @override
     def answer_at_once(
-        self, route: Route, headers: Headers, body: bytes, started: float
-    ) -> tuple[Response, bytes]:
+        self, route: Route, head: RequestHead, body: bytes, started: float
+    ) -> tuple[Response, bytes] | None:
         """Answer a prediction, and record what its span needs."""
-        response, request_id = super().answer_at_once(route, headers, body, started)
+        answer = super().answer_at_once(route, head, body, started)
         trace = self._fast_trace
-        if trace is not None:
+        if trace is not None and answer is not None:
+            response, request_id = answer
             trace.route, trace.response = route, response
             trace.status, trace.request_id = response.status, request_id
-        return response, request_id
+        return answer
 
     def trace_of(self, headers: Iterable[tuple[bytes, bytes]]) -> RequestTrace | None:
         """The trace of a request that is sampled, else None."""
@@ -159,15 +160,14 @@ class TracedProtocol(FastPathProtocol):
     """One connection, whose predictions are traced on the fast path too."""
 
     @override
-    def _answer_fast(self, request: FastRequest) -> None:
+    def _answer_fast(self, request: FastRequest) -> bool:
         app = self.server_app
         if isinstance(app, TracedServer):
             trace = app.trace_of(request.head.raw_headers)
             if trace is not None:
                 with app.fast_traced(trace):
-                    super()._answer_fast(request)
-                return
-        super()._answer_fast(request)
+                    return super()._answer_fast(request)
+        return super()._answer_fast(request)
 
 
 def _sampler() -> Sampler:

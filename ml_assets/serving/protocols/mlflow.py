@@ -5,14 +5,24 @@ from typing import Any
 import msgspec
 
 from ml_assets.serving.models.router import ArmSeries, ServedModel
+from ml_assets.serving.protocols.csv_rows import csv_rows
+from ml_assets.serving.protocols.matrix import columns_of_matrix
 from ml_assets.serving.requests.batch import Batch
 from ml_assets.serving.requests.decoder import RowDecoder, require_object
-from ml_assets.serving.requests.messages import Request, Response
+from ml_assets.serving.requests.messages import CSV, Request, Response
 from ml_assets.serving.requests.problems import FieldError, Problem, invalid
-from ml_assets.serving.requests.validation import check_size, loads, shown
+from ml_assets.serving.requests.validation import MAX_ERRORS, check_size, loads, shown
 from ml_assets.serving.requests.values import found
 
-FORMS = ("dataframe_split", "dataframe_records", "inputs")
+FORMS = ("dataframe_split", "dataframe_records", "inputs", "instances")
+
+
+class UnknownParameter(
+    msgspec.Struct, frozen=True, tag_field="type", tag="unknown-parameter"
+):
+    """A key of ``params`` that changes nothing."""
+
+    name: str
 
 
 def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
@@ -20,9 +30,17 @@ def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
 
     ``probabilities`` are those of the positive class, or objects with that of each of
     several classes; ``lower`` and ``upper`` are the ends of the intervals of values,
-    where the version has some. ``warnings`` is that of the native protocol.
+    where the version has some. ``warnings`` is that of the native protocol, and names
+    the keys of ``params``, which are ignored.
     """
-    batch = read(model.live.decoder, loads(request.body))
+    decoder = model.live.decoder
+    unknown: list[UnknownParameter] = []
+    if request.media == CSV:
+        batch = csv_rows(decoder, request.body)
+    else:
+        payload = loads(request.body)
+        unknown = _unknown_params(payload)
+        batch = read(decoder, payload)
     scored = model.answer(batch, request)
     arm = scored.only_arm
     task = scored.task
@@ -37,8 +55,9 @@ def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
         "arm": arm and arm.mode,
         "request_id": request.request_id,
     }
-    if batch.unseen:
-        answer["warnings"] = batch.unseen
+    warnings = [*batch.unseen, *unknown]
+    if warnings:
+        answer["warnings"] = warnings
     if scored.arms is not None:
         answer["versions"] = [item.version for item in scored.arms]
         answer["arms"] = [item.mode for item in scored.arms]
@@ -47,14 +66,21 @@ def invoke(model: ServedModel, series: ArmSeries, request: Request) -> Response:
 
 def read(decoder: RowDecoder, payload: object) -> Batch:
     """The rows of an MLflow request, of which exactly one form must be given."""
-    forms = require_object(payload, FORMS)
+    forms = dict(require_object(payload, (*FORMS, "params")))
+    forms.pop("params", None)
     if len(forms) != 1:
         detail = f"expected one of the keys {', '.join(FORMS)}, found {len(forms)}"
         raise Problem(422, "invalid-request", detail)
     form, value = next(iter(forms.items()))
     if form == "dataframe_split":
         return _split(decoder, value)
-    if form == "dataframe_records" or isinstance(value, list):
+    if form == "dataframe_records":
+        return decoder.check_rows(value)
+    if isinstance(value, list):
+        # A tensor, where MLflow's clients send an array of NumPy.
+        is_matrix = bool(value) and isinstance(value[0], list)
+        if is_matrix:
+            return decoder.check_columns(columns_of_matrix(decoder, value))
         return decoder.check_rows(value)
     columns = require_object(value, decoder.names)
     scalars = [not isinstance(item, list) for item in columns.values()]
@@ -62,6 +88,17 @@ def read(decoder: RowDecoder, payload: object) -> Batch:
     if columns and all(scalars):
         columns = {name: [item] for name, item in columns.items()}
     return decoder.check_columns(columns)
+
+
+def _unknown_params(payload: object) -> list[UnknownParameter]:
+    """The parameters of a request: no model has any, and MLflow ignores such."""
+    params = payload.get("params") if isinstance(payload, dict) else None
+    if params is None:
+        return []
+    if not isinstance(params, dict):
+        error = FieldError(column="params", expected="an object", found=found(params))
+        raise invalid([error])
+    return [UnknownParameter(shown(name)[1:-1]) for name in list(params)[:MAX_ERRORS]]
 
 
 def _split(decoder: RowDecoder, value: object) -> Batch:

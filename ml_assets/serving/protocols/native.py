@@ -4,7 +4,8 @@ import msgspec
 
 from ml_assets.serving.models.arms import Scored
 from ml_assets.serving.models.router import ArmSeries, ServedModel
-from ml_assets.serving.requests.messages import Request, Response
+from ml_assets.serving.protocols import arrow
+from ml_assets.serving.requests.messages import ARROW, Request, Response
 
 
 def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response:
@@ -19,9 +20,17 @@ def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response
     Where the plan splits the traffic each prediction has its ``version`` and ``arm``,
     and those of the answer are null if its rows went to several.
     ``warnings`` names the rows with categories that training did not see, where there
-    are any.
+    are any. Rows may come as an Arrow stream, and the answer goes as one to a caller
+    that takes it.
     """
-    scored = model.answer(model.live.decoder.decode(request.body), request)
+    decoder, form = model.live.decoder, request.form
+    if form.is_arrow:
+        batch = arrow.decode(decoder.signature, request.body, decoder.max_rows)
+    else:
+        batch = decoder.decode(request.body)
+    scored = model.answer(batch, request)
+    if form.wants_arrow:
+        return series.response(scored, arrow.encode(scored), ARROW)
     return series.response(scored, encode(scored))
 
 

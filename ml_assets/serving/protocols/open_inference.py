@@ -1,45 +1,42 @@
-"""The Open Inference Protocol, version 2: one tensor per column."""
+"""The Open Inference Protocol, version 2: metadata and inference."""
 
 from typing import Any
 
 import msgspec
 
 import ml_assets
-from ml_assets.records.plan import Column, Kind
-from ml_assets.serving.models.arms import Scored
+from ml_assets.serving.models.arms import Scored, ServedArm
 from ml_assets.serving.models.router import ArmSeries, ServedModel
+from ml_assets.serving.protocols import binary_tensors
+from ml_assets.serving.protocols.tensors import DATATYPES, read
 from ml_assets.serving.requests.batch import Batch
-from ml_assets.serving.requests.decoder import RowDecoder, require_object
+from ml_assets.serving.requests.decoder import require_object
 from ml_assets.serving.requests.messages import Request, Response
-from ml_assets.serving.requests.problems import FieldError, Problem, invalid
-from ml_assets.serving.requests.validation import loads, shown
+from ml_assets.serving.requests.problems import FieldError, invalid
+from ml_assets.serving.requests.validation import loads
 from ml_assets.serving.requests.values import found, is_text
 from ml_assets.serving.tasks import Answers, Output
 
-_INTEGERS = tuple(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
-# The first of each is the one that the model's metadata names.
-DATATYPES: dict[Kind, tuple[str, ...]] = {
-    "number": ("FP64", "FP32", "FP16", *_INTEGERS),
-    "integer": ("INT64", *(name for name in _INTEGERS if name != "INT64")),
-    "boolean": ("BOOL", "BYTES"),
-    # A category may be a number or a truth value: its values determine which.
-    "string": ("BYTES", "BOOL", "INT64", "FP64", *_INTEGERS, "FP32", "FP16"),
-}
+_KEYS = ("id", "model_name", "parameters", "inputs", "outputs")
 # Where a plan splits the traffic, rows of one request may be answered by several arms.
 _ARM_OUTPUTS = ("version", "arm")
 
 
 def server_metadata() -> dict[str, Any]:
     """The answer to ``GET /v2``."""
-    return {"name": "ml-assets", "version": ml_assets.__version__, "extensions": []}
+    return {
+        "name": "ml-assets",
+        "version": ml_assets.__version__,
+        "extensions": [binary_tensors.EXTENSION],
+    }
 
 
-def model_metadata(model: ServedModel) -> dict[str, Any]:
-    """The answer to ``GET /v2/models/{name}``."""
-    signature = model.live.signature
+def model_metadata(model: ServedModel, arm: ServedArm | None = None) -> dict[str, Any]:
+    """The answer to ``GET /v2/models/{name}``; of one version only if it is given."""
+    is_split = model.is_split and arm is None
     return {
         "name": model.name,
-        "versions": [arm.version for arm in model.arms],
+        "versions": [item.version for item in ([arm] if arm else model.answering)],
         "platform": "ml-assets",
         "inputs": [
             {
@@ -48,28 +45,44 @@ def model_metadata(model: ServedModel) -> dict[str, Any]:
                 "shape": [-1],
                 "parameters": {"nullable": item.nullable, "optional": item.optional},
             }
-            for item in signature.inputs
+            for item in model.live.signature.inputs
         ],
         "outputs": [
             {"name": item.name, "datatype": item.datatype, "shape": item.shape(-1)}
             | item.parameters
-            for item in _all_outputs(model.live.task, model.is_split)
+            for item in _all_outputs((arm or model.live).task, is_split)
         ],
     }
 
 
-def infer(model: ServedModel, series: ArmSeries, request: Request) -> Response:
-    """Answer one inference request."""
-    payload = require_object(
-        loads(request.body), ("id", "parameters", "inputs", "outputs")
-    )
+def infer(
+    model: ServedModel,
+    series: ArmSeries,
+    request: Request,
+    only: ServedArm | None = None,
+) -> Response:
+    """Answer one inference request, by the version `only` if it is given."""
+    document, tensors = binary_tensors.split(request.body, request.form.json_bytes)
+    # What a client does not use it may send as null, as MLServer's types do.
+    given = require_object(loads(document), _KEYS)
+    payload = {key: value for key, value in given.items() if value is not None}
+    parameters = payload.get("parameters", {})
+    if not isinstance(parameters, dict):
+        expected, text = "an object", found(parameters)
+        raise invalid([FieldError(column="parameters", expected=expected, found=text)])
+    named = payload.get("model_name", model.name)
+    if named != model.name:
+        # Of KServe's client, which repeats it.
+        expected, text = f"{model.name}, as the address has it", "another"
+        raise invalid([FieldError(column="model_name", expected=expected, found=text)])
     id_ = payload.get("id", request.request_id)
     if not is_text(id_):
         error = FieldError(column="id", expected="a string", found=found(id_))
         raise invalid([error])
-    wanted = _wanted(payload.get("outputs"), model)
-    batch = read(model.live.decoder, payload.get("inputs"))
-    scored = model.answer(batch, request)
+    wanted = _wanted(payload.get("outputs"), model, only)
+    inputs = binary_tensors.with_data(payload.get("inputs"), tensors)
+    batch = read(model.live.decoder, inputs)
+    scored = model.answer(batch, request, only)
     arm = scored.only_arm
     answer = {
         "model_name": model.name,
@@ -82,7 +95,8 @@ def infer(model: ServedModel, series: ArmSeries, request: Request) -> Response:
         },
         "outputs": [item for item in _outputs(scored) if item["name"] in wanted],
     }
-    return series.response(scored, msgspec.json.encode(answer))
+    is_binary = binary_tensors.wanted(payload)
+    return series.response(scored, *binary_tensors.encode(answer, is_binary))
 
 
 def _warnings(batch: Batch) -> dict[str, str]:
@@ -91,68 +105,9 @@ def _warnings(batch: Batch) -> dict[str, str]:
     return {"warnings": msgspec.json.encode(unseen).decode()} if unseen else {}
 
 
-def read(decoder: RowDecoder, inputs: object) -> Batch:
-    """The rows of the tensors `inputs`, of shape ``[n]`` or ``[n, 1]`` each."""
-    if not isinstance(inputs, list):
-        error = FieldError(column="inputs", expected="an array", found=found(inputs))
-        raise invalid([error])
-    kinds = {column.name: column for column in decoder.signature.columns}
-    columns: dict[str, list[Any]] = {}
-    for tensor in inputs:
-        parts = require_object(
-            tensor, ("name", "shape", "datatype", "parameters", "data")
-        )
-        name = parts.get("name")
-        if not isinstance(name, str):
-            raise invalid(
-                [FieldError(column="name", expected="a string", found=found(name))]
-            )
-        if name in columns:
-            raise Problem(422, "invalid-request", f"input {shown(name)} stands twice")
-        if name in kinds and not kinds[name].ignored:
-            _check_datatype(kinds[name], parts.get("datatype"))
-        columns[name] = _data(name, parts.get("shape"), parts.get("data"))
-    return decoder.check_columns(columns)
-
-
-def _check_datatype(column: Column, datatype: object) -> None:
-    allowed = DATATYPES[column.kind]
-    if datatype not in allowed:
-        text = shown(datatype) if isinstance(datatype, str) else found(datatype)
-        usual = allowed[:1] if column.kind == "string" else allowed[:2]
-        expected = f"datatype {' or '.join(usual)}"
-        raise invalid([FieldError(column=column.name, expected=expected, found=text)])
-
-
-def _data(name: str, shape: object, data: object) -> list[Any]:
-    if not isinstance(data, list):
-        raise invalid(
-            [
-                FieldError(
-                    column=shown(name)[1:-1],
-                    expected="data as an array",
-                    found=found(data),
-                )
-            ]
-        )
-    # A tensor of shape [n, 1] may be given flat or nested.
-    if data and all(isinstance(item, list) and len(item) == 1 for item in data):
-        data = [item[0] for item in data]
-    size = len(data)
-    if shape not in ([size], [size, 1]) or any(type(item) is not int for item in shape):
-        expected = f"shape [{size}] or [{size}, 1], as the data has"
-        raise invalid(
-            [
-                FieldError(
-                    column=shown(name)[1:-1], expected=expected, found="another shape"
-                )
-            ]
-        )
-    return data
-
-
-def _wanted(outputs: object, model: ServedModel) -> set[str]:
-    names = {item.name for item in _all_outputs(model.live.task, model.is_split)}
+def _wanted(outputs: object, model: ServedModel, only: ServedArm | None) -> set[str]:
+    is_split = model.is_split and only is None
+    names = {item.name for item in _all_outputs((only or model.live).task, is_split)}
     if outputs is None:
         return names
     if not isinstance(outputs, list):

@@ -1,14 +1,14 @@
 """From the bytes of a request to checked rows, as fast as Python can."""
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Literal
 
 import msgspec
 import numpy as np
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.requests.batch import Batch
+from ml_assets.serving.requests.batch import Batch, of_columns
 from ml_assets.serving.requests.entities import ENTITY, check_entities
 from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.validation import (
@@ -52,7 +52,15 @@ class RowDecoder:
         self.max_rows = max_rows
         self._decode = _fast_decoder(signature.columns)
         self.names = tuple(column.name for column in signature.columns)
-        self._width = len(signature.columns)
+        self._key_colons = sum(1 + name.count(":") for name in self.names)
+        self._texts = [
+            index
+            for index, item in enumerate(signature.columns)
+            if item.kind == "string"
+            and (
+                item.categories is None or any(":" in text for text in item.categories)
+            )
+        ]
         self._may_lack = any(column.optional for column in signature.columns)
         self._plain_names = not any(":" in item.name for item in signature.columns)
 
@@ -68,34 +76,76 @@ class RowDecoder:
             parsed = self._decode(body)
         except (msgspec.MsgspecError, RecursionError):
             return self._validated(body)
+        given = parsed.rows, parsed.columns
+        if given.count(msgspec.UNSET) != 1:
+            return self._validated(body)
+        found = self._of_rows(body, parsed) or self._of_columns(body, parsed)
+        return self._validated(body) if found is None else found
+
+    def _of_rows(self, body: bytes, parsed: Any) -> Batch | None:
+        """The batch of decoded rows; None where they need the full validation."""
         rows, entities = parsed.rows, parsed.entities
-        if parsed.columns is not msgspec.UNSET or rows is msgspec.UNSET:
-            return self._validated(body)
+        if rows is msgspec.UNSET or not 0 < len(rows) <= self.max_rows:
+            return None
         size = len(rows)
-        if not 0 < size <= self.max_rows:
-            return self._validated(body)
         values = [*map(msgspec.structs.astuple, rows)]
         left_out = sum(map(_left_out, values)) if self._may_lack else 0
-        colons = 1 + size * self._width - left_out
-        if entities is not msgspec.UNSET:
-            colons += 1
-            if len(entities) != size:
-                return self._validated(body)
-        if not self._plain_names or _colons(body) != colons:
-            # Each key has a colon: with no other colon in the body than those of the
-            # keys that were found, no key stands twice. msgspec would take the last.
-            return self._validated(body)
         if left_out:
             values = [*map(_filled, values)]
+        columns = [] if size == 1 else list(zip(*values))
+        keys = size * self._key_colons - left_out
+        texts = columns or [(value,) for value in values[0]]
+        if not self._has_each_key_once(body, keys, left_out, texts, entities):
+            return None
         if size == 1:
             batch = Batch(1, values[0], ())
         else:
             # Rows that lack a key are no text from which each column can be read.
             text = None if left_out or b"\n" in body else _array(body)
-            batch = Batch(size, None, list(zip(*values)), values, None, text)
-        if entities is msgspec.UNSET:
-            return batch
-        return batch._replace(entities=entities, text=None)
+            batch = Batch(size, None, columns, values, None, text)
+        return _about(batch, entities)
+
+    def _of_columns(self, body: bytes, parsed: Any) -> Batch | None:
+        """The same of decoded columns."""
+        if parsed.columns is msgspec.UNSET:
+            return None
+        columns = list(msgspec.structs.astuple(parsed.columns))
+        left_out = columns.count(msgspec.UNSET)
+        sizes = {len(column) for column in columns if column is not msgspec.UNSET}
+        if len(sizes) != 1 or not 0 < min(sizes) <= self.max_rows:
+            return None
+        if left_out:
+            nothing = [None] * min(sizes)
+            columns = [nothing if item is msgspec.UNSET else item for item in columns]
+        keys = self._key_colons - left_out
+        if not self._has_each_key_once(body, keys, left_out, columns, parsed.entities):
+            return None
+        return _about(of_columns(columns), parsed.entities)
+
+    def _has_each_key_once(
+        self,
+        body: bytes,
+        keys: int,
+        left_out: int,
+        columns: Sequence[Sequence[Any]],
+        entities: Any,
+    ) -> bool:
+        """Whether no key stands twice in a body, of which msgspec takes the last.
+
+        Each of the keys that were found has a colon, as many as `keys` together; every
+        other colon must be one of the strings that were found.
+        """
+        surplus = _colons(body) - keys - 1
+        names = [] if entities is msgspec.UNSET else entities
+        if entities is not msgspec.UNSET:
+            surplus -= 1
+        if not surplus and self._plain_names:
+            return True
+        # A colon may be escaped, and then the body has none for it.
+        if b"\\u003" in body or (left_out and not self._plain_names):
+            return False
+        texts = [columns[index] for index in self._texts] + [names]
+        return surplus == sum("".join(filter(None, text)).count(":") for text in texts)
 
     def _validated(self, body: bytes) -> Batch:
         """The rows of a body that the fast decoder does not accept, or its refusal."""
@@ -138,6 +188,15 @@ def require_object(payload: object, keys: tuple[str, ...]) -> dict[str, Any]:
     return payload
 
 
+def _about(batch: Batch, entities: Any) -> Batch | None:
+    """The batch with whom its rows are about; None if those are not as many."""
+    if entities is msgspec.UNSET:
+        return batch
+    if len(entities) != batch.size:
+        return None
+    return batch._replace(entities=entities, text=None)
+
+
 def _array(body: bytes) -> bytes:
     """The only array of a body that holds nothing else."""
     return body[body.index(b"[") : body.rindex(b"]") + 1]
@@ -164,20 +223,31 @@ def _decode_nothing(_: bytes) -> Any:
 
 
 def _body_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
+    names = {f"c{index}": column.name for index, column in enumerate(columns)}
     row: Any = msgspec.defstruct(
         "Row",
         [(f"c{index}", *_field(column)) for index, column in enumerate(columns)],
         # Else the optional ones would have to be the last.
         kw_only=True,
-        rename={f"c{index}": column.name for index, column in enumerate(columns)},
+        rename=names,
         forbid_unknown_fields=True,
         gc=False,
+    )
+    lists: Any = msgspec.defstruct(
+        "Columns",
+        [
+            (f"c{index}", *_field(column, is_list=True))
+            for index, column in enumerate(columns)
+        ],
+        kw_only=True,
+        rename=names,
+        forbid_unknown_fields=True,
     )
     return msgspec.defstruct(
         "Body",
         [
             ("rows", list[row] | msgspec.UnsetType, msgspec.UNSET),
-            ("columns", msgspec.Raw | msgspec.UnsetType, msgspec.UNSET),
+            ("columns", lists | msgspec.UnsetType, msgspec.UNSET),
             ("entities", list[ENTITY | None] | msgspec.UnsetType, msgspec.UNSET),
         ],
         forbid_unknown_fields=True,
@@ -192,9 +262,9 @@ def _filled(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(None if value is msgspec.UNSET else value for value in row)
 
 
-def _field(column: Column) -> tuple[Any, ...]:
+def _field(column: Column, is_list: bool = False) -> tuple[Any, ...]:
     """The type of a field, and what it is where a row leaves it out, if it may."""
-    kind = _type(column)
+    kind: Any = list[_type(column)] if is_list else _type(column)  # type: ignore[misc]
     if not column.optional:
         return (kind,)
     return (kind | msgspec.UnsetType, msgspec.UNSET)

@@ -9,13 +9,32 @@ from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.metrics.collector import Series
 
 JSON = b"application/json"
+CSV = b"text/csv"
+ARROW = b"application/vnd.apache.arrow.stream"
+
+
+class Form(NamedTuple):
+    """How a body is written beside its media type, and what the caller takes.
+
+    ``json_bytes`` is how much of the body is JSON, where tensors follow it.
+    """
+
+    is_arrow: bool = False
+    wants_arrow: bool = False
+    json_bytes: int | None = None
+
+
+# The form of nearly all requests, by identity.
+PLAIN = Form()
 
 
 class Request(NamedTuple):
     """One HTTP request, with its body read.
 
     ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
-    names whom it is about, ``caller`` who asks, None where no key is needed.
+    names whom it is about, ``caller`` who asks, None where no key is needed, and
+    ``media`` what the body is; ``on_loop`` is set while the event loop waits for the
+    answer.
     """
 
     request_id: str
@@ -24,6 +43,9 @@ class Request(NamedTuple):
     entity: bytes | None = None
     path: str = ""
     caller: Caller | None = None
+    form: Form = PLAIN
+    media: bytes = JSON
+    on_loop: bool = False
 
 
 class Response(NamedTuple):

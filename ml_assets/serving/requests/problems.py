@@ -1,11 +1,13 @@
 """The problem details of a refused request (RFC 9457)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 TITLES = {
     "malformed-json": "The body is not the JSON that was expected",
+    "malformed-arrow": "The body is not the Arrow stream that was expected",
+    "malformed-csv": "The body is not the CSV that was expected",
     "invalid-request": "The request does not fit the model",
     "body-too-large": "The body is too large",
     "malformed-encoding": "The body is not compressed as it says",
@@ -13,6 +15,7 @@ TITLES = {
     "unsupported-media-type": "The content type is not supported",
     "unknown-route": "There is nothing at this address",
     "unknown-model": "There is no such model",
+    "unknown-version": "The model has no such version here",
     "unknown-prediction": "There is no such prediction",
     "unknown-caller": "The caller is not known",
     "forbidden": "The caller may not do this",
@@ -21,11 +24,16 @@ TITLES = {
     "method-not-allowed": "The method is not allowed here",
     "no-plan": "No version is loaded",
     "overloaded": "The server is overloaded",
+    "version-failed": "The version failed",
+    "late-answer": "The answer took too long",
     "slow-request": "The request did not arrive in time",
     "malformed-request": "The request is not HTTP",
     "headers-too-large": "The request's headers are too large",
     "internal-error": "The server failed",
 }
+
+# The header of a refusal that need not be the last word.
+RETRY = [(b"retry-after", b"1")]
 
 
 class FieldError(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -62,19 +70,27 @@ class Problem(Exception):
         self.errors = list(errors)
         self.headers = list(headers)
 
-    def body(self, request_id: str | None = None) -> bytes:
-        """The problem as ``application/problem+json``."""
+    def body(self, request_id: str, members: Mapping[str, str] | None = None) -> bytes:
+        """The problem as ``application/problem+json``, with further `members`."""
         value: dict[str, object] = {
             "type": f"urn:ml-assets:problem:{self.slug}",
             "title": TITLES[self.slug],
             "status": self.status,
             "detail": self.detail,
+            "request_id": request_id,
+            **(members or {}),
         }
-        if request_id is not None:
-            value["request_id"] = request_id
         if self.errors:
             value["errors"] = self.errors
         return msgspec.json.encode(value)
+
+
+class Overloaded(Problem):
+    """A refusal that is nobody's fault: too much is asked at once."""
+
+
+class VersionFault(Problem):
+    """A refusal that is the fault of the version, and counts as its failure."""
 
 
 def invalid(errors: Sequence[FieldError]) -> Problem:
@@ -90,6 +106,11 @@ def forbidden() -> Problem:
     return Problem(403, "forbidden", detail)
 
 
-def overloaded(detail: str) -> Problem:
+def overloaded(detail: str) -> Overloaded:
     """The refusal of a request that would have to wait too long."""
-    return Problem(503, "overloaded", detail, headers=[(b"retry-after", b"1")])
+    return Overloaded(503, "overloaded", detail, headers=RETRY)
+
+
+def late(detail: str) -> Problem:
+    """The refusal of a request that has no answer in time."""
+    return Problem(504, "late-answer", detail)

@@ -80,7 +80,7 @@ def check_rows(signature: Signature, rows: object, max_rows: int) -> Batch:
             )
         else:
             if row.keys() != names:
-                errors += _names(columns, row, number)
+                errors += name_errors(columns, row, number)
             values.append([row.get(item.name, _absent(item)) for item in columns])
             _check_row(columns, values[-1], number, errors)
         if len(errors) >= MAX_ERRORS:
@@ -108,14 +108,14 @@ def _check_row(
             continue
         row[index] = cleaned = clean(column, value)
         if cleaned is BAD:
-            errors.append(_refusal(column, number, value))
+            errors.append(value_error(column, number, value))
 
 
 def check_columns(
     signature: Signature, given: Mapping[str, object], max_rows: int
 ) -> Batch:
     """Check rows that are given as one list of values per column."""
-    errors = _names(signature.columns, given, None)
+    errors = name_errors(signature.columns, given, None)
     lists: dict[str, list[Any]] = {}
     for column in signature.columns:
         values = given.get(column.name, [])
@@ -157,7 +157,7 @@ def _clean_lists(
         cleaned.append([clean(column, value) for value in values])
         for number, value in enumerate(cleaned[-1]):
             if value is BAD:
-                errors.append(_refusal(column, number, values[number]))
+                errors.append(value_error(column, number, values[number]))
             if len(errors) == MAX_ERRORS:
                 raise invalid(errors)
     if errors:
@@ -165,7 +165,7 @@ def _clean_lists(
     return cleaned
 
 
-def _names(
+def name_errors(
     columns: Sequence[Column], given: Mapping[str, object], row: int | None
 ) -> list[FieldError]:
     """Errors for the columns of one row that are missing or unknown."""
@@ -190,7 +190,8 @@ def _names(
     return missing + unknown
 
 
-def _refusal(column: Column, row: int, value: object) -> FieldError:
+def value_error(column: Column, row: int, value: object) -> FieldError:
+    """What is wrong with a value that a column does not take."""
     text = found(value)
     if column.kind == "string" and isinstance(value, str):
         text = "another string"

@@ -1,7 +1,8 @@
-"""From the sums of a model to its answer, bit for bit as in scikit-learn.
+"""From the sums of a model to its answer, bit for bit as its library has it.
 
-Each is the same numpy operation on an array of the same layout, so that no bit differs:
-a sum over the classes is added up in another order where the classes are contiguous.
+Of scikit-learn, each is the same numpy operation on an array of the same layout, so
+that no bit differs: a sum over the classes is added up in another order where the
+classes are contiguous. What XGBoost and CatBoost do otherwise is in `exponentials`.
 """
 
 from collections.abc import Callable
@@ -12,14 +13,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.records.plan import Task
+from ml_assets.serving.runtime.exponentials import (
+    exp_by_libm,
+    exp_by_table,
+    expf,
+    logistic_single,
+    logistics_single,
+    softmax_by_libm,
+    softmax_by_table,
+    softmax_single,
+)
 from ml_assets.serving.runtime.program import LinkName, Program, check
 
 Floats = NDArray[np.float64]
 
 LINKS: dict[Task, tuple[LinkName, ...]] = {
-    "binary": ("logit", "mean"),
-    "multiclass": ("softmax", "shares", "mean"),
-    "regression": ("identity", "exp", "mean"),
+    "binary": ("logit", "mean", "logit_single"),
+    "multiclass": (
+        *("softmax", "shares", "mean"),
+        *("softmax_single", "softmax_by_table", "logits"),
+        *("softmax_by_libm", "softmax_by_rows"),
+    ),
+    "regression": (
+        *("identity", "exp", "mean"),
+        *("exp_single", "exp_by_table", "exp_by_libm"),
+    ),
 }
 
 
@@ -39,8 +57,11 @@ def link_of(program: Program) -> Link:
     """The link that a program names."""
     if program.outputs > 1:
         return _ClassLink(program)
-    if program.link in ("identity", "exp"):
-        return _ValueLink(program.link == "exp")
+    if program.link in _VALUES:
+        return _ValueLink(_VALUES[program.link])
+    if program.link == "logit_single":
+        check(not program.complement, "logit_single has no complement")
+        return _SingleLink()
     return _ProbabilityLink(program)
 
 
@@ -64,51 +85,82 @@ def _logistic(values: Floats) -> Floats:
     return 1.0 / (1.0 + powers)
 
 
+def _logistics(totals: Floats) -> Floats:
+    """`logistic` of each value of a table."""
+    return _logistic(totals.ravel()).reshape(totals.shape)
+
+
 class _ProbabilityLink:
     """``logit`` or ``mean``, and the complement of it."""
 
     def __init__(self, program: Program) -> None:
         self._is_logit = program.link == "logit"
+        self._slope = program.slope
         self._count = float(program.count)
         self._is_complement = program.complement
 
     def one(self, total: float) -> float:
-        found = logistic(total) if self._is_logit else total / self._count
+        if self._is_logit:
+            found = logistic(self._slope * total)
+        else:
+            found = total / self._count
         return 1.0 - found if self._is_complement else found
 
     def many(self, totals: Floats) -> Floats:
         if self._is_logit:
-            found = _logistic(totals)
+            found = _logistic(self._slope * totals)
         else:
             found = totals / self._count
         return 1.0 - found if self._is_complement else found
 
 
-class _ValueLink:
-    """``identity`` or ``exp``, of numbers that may be any."""
-
-    def __init__(self, is_exp: bool) -> None:
-        self._is_exp = is_exp
+class _SingleLink:
+    """``logit_single``."""
 
     def one(self, total: float) -> float:
-        return float(self.many(np.array([total]))[0]) if self._is_exp else total
+        return logistic_single(total)
 
-    def many(self, totals: Floats) -> Floats:
-        if not self._is_exp:
-            return totals
+    def many(self, totals: NDArray[Any]) -> Floats:
+        return logistics_single(totals.astype(np.float32)).astype(np.float64)
+
+
+_VALUES: dict[LinkName, Callable[[Any], Any]] = {
+    "identity": lambda totals: totals,
+    "exp": np.exp,
+    "exp_single": lambda totals: expf(totals.astype(np.float32)),
+    "exp_by_table": exp_by_table,
+    "exp_by_libm": exp_by_libm,
+}
+
+
+class _ValueLink:
+    """One of `_VALUES`, of numbers that may be any."""
+
+    def __init__(self, function: Callable[[Any], Any]) -> None:
+        self._function = function
+
+    def one(self, total: float) -> float:
+        return float(self.many(np.array([total]))[0])
+
+    def many(self, totals: NDArray[Any]) -> Floats:
         with np.errstate(over="ignore"):
-            found: Floats = np.exp(totals)
+            found: Floats = np.asarray(self._function(totals), dtype=np.float64)
         return found
 
 
 class _ClassLink:
-    """``softmax``, ``shares`` or ``mean`` over the classes of each row."""
+    """A link over the classes of each row."""
 
     def __init__(self, program: Program) -> None:
-        functions: dict[LinkName, Callable[[Floats], Floats]] = {
+        functions: dict[LinkName, Callable[[Any], NDArray[Any]]] = {
             "softmax": softmax,
             "shares": shares,
             "mean": lambda totals: totals / float(program.count),
+            "softmax_single": softmax_single,
+            "softmax_by_table": softmax_by_table,
+            "softmax_by_libm": softmax_by_libm,
+            "softmax_by_rows": lambda totals: softmax(np.ascontiguousarray(totals)),
+            "logits": lambda totals: _logistics(program.slope * totals),
         }
         check(
             program.link in functions, f"{program.link} is no link of several classes"
@@ -123,7 +175,7 @@ class _ClassLink:
         return found
 
     def many(self, totals: Floats) -> Floats:
-        found = self._function(totals)
+        found = np.asarray(self._function(totals), dtype=np.float64)
         return found if self._order is None else found[:, self._order]
 
 
@@ -151,7 +203,7 @@ def shares(totals: Floats) -> Floats:
     >>> shares(np.array([[0.0, 0.0], [-1e4, -1e4]])).tolist()
     [[0.5, 0.5], [0.5, 0.5]]
     """
-    found = _logistic(totals.ravel()).reshape(totals.shape)
+    found = _logistics(totals)
     whole = found.sum(axis=1)
     is_zero = whole == 0
     if is_zero.any():

@@ -34,7 +34,7 @@ class MaskKernel:
         self._sum = LeafSums(program)
         self._outputs = program.outputs
         self._table = tables.take("table", "i4 i8", 2)
-        values = tables.take("values", "f8", 2 + program.vectors, finite=True)
+        values = tables.take("values", "f4 f8", 2 + program.vectors, finite=True)
         cuts = tables.take("cuts", "f8", 1)
         counts = tables.take("cut_counts", "i8", 1)
         sizes = _check_sizes(program, self._table, values, cuts, counts)
@@ -115,7 +115,7 @@ class MaskKernel:
         bins = self._numeric_bins(columns)
         bins += [joint.codes(columns) for joint in self._joints]
         rows = len(columns[0])
-        totals = empty_totals(rows, self._outputs)
+        totals = empty_totals(rows, self._outputs, self._values.dtype)
         chunk = max(16, CHUNK_BYTES // (self._trees * self._table.itemsize))
         for start in range(0, rows, chunk):
             part = bins
@@ -144,9 +144,9 @@ class MaskKernel:
         return self._sum(self._values.take(found.T, axis=0))
 
 
-def empty_totals(rows: int, outputs: int) -> Floats:
+def empty_totals(rows: int, outputs: int, dtype: Any) -> NDArray[Any]:
     """Room for the sums of some rows, those of an output as neighbours in memory."""
-    return np.empty(rows) if outputs == 1 else np.empty((outputs, rows)).T
+    return np.empty(rows, dtype) if outputs == 1 else np.empty((outputs, rows), dtype).T
 
 
 def _combined(blocks: list[NDArray[Any]]) -> NDArray[Any]:

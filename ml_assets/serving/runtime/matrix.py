@@ -61,8 +61,10 @@ class Matrix:
         found = np.empty((len(columns[0]), self.width), dtype=dtype)
         for source, values in enumerate(numbers):
             self._guard(source, values)
-        for position, source in enumerate(self._numeric):
-            found[:, position] = self._scale(position, numbers[source])
+        with np.errstate(over="ignore"):
+            # What float32 does not hold is infinite, where the estimator takes that.
+            for position, source in enumerate(self._numeric):
+                found[:, position] = self._scale(position, numbers[source])
         position = len(self._numeric)
         for block, refused, item in zip(self._blocks, self._refused, codes):
             _raise_at(refused[item])
@@ -81,8 +83,7 @@ class Matrix:
         fill, mean, scale = self._scaling[position]
         if fill == fill:
             values = np.where(np.isnan(values), fill, values)
-        with np.errstate(over="ignore"):
-            scaled: Floats = (values - mean) / scale
+        scaled: Floats = (values - mean) / scale
         return scaled
 
 

@@ -9,7 +9,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 Kernel = Literal["masks", "walk", "linear"]
-LinkName = Literal["logit", "mean", "softmax", "shares", "identity", "exp"]
+LinkName = Literal[
+    "logit",
+    "mean",
+    "softmax",
+    "shares",
+    "identity",
+    "exp",
+    # XGBoost's, in float32.
+    "logit_single",
+    "softmax_single",
+    "exp_single",
+    # CatBoost's.
+    "softmax_by_table",
+    "logits",
+    "exp_by_table",
+    # LightGBM's.
+    "softmax_by_libm",
+    "exp_by_libm",
+    # Of scikit-learn's GradientBoostingClassifier.
+    "softmax_by_rows",
+]
 Floats = NDArray[np.float64]
 
 
@@ -46,9 +66,10 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     each output where ``vectors`` is set.
 
     ``link`` turns the sums into the answer, as `ml_assets.serving.runtime.links` has
-    it: ``mean`` divides by ``count``, ``complement`` comes after it where the positive
-    class is the estimator's first. ``order`` names for each class of the signature the
-    output that is its own; empty where they are in the same order.
+    it: ``mean`` divides by ``count``, a logistic one multiplies with ``slope`` before
+    it, and ``complement`` comes after it where the positive class is the estimator's
+    first. ``order`` names for each class of the signature the output that is its own;
+    empty where they are in the same order.
     """
 
     kernel: Kernel
@@ -58,6 +79,7 @@ class Program(msgspec.Struct, frozen=True, kw_only=True):
     link: LinkName
     count: int = 1
     complement: bool = False
+    slope: float = 1.0
     outputs: int = 1
     vectors: bool = False
     order: list[int] = []

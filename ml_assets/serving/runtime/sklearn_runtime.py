@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ml_assets.core.column_arrays import ColumnArray
 from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.runtime.protocol import Answer, Refused, finite
 
@@ -114,10 +115,18 @@ def frame_of(signature: Signature, columns: Sequence[Sequence[Any]]) -> pd.DataF
 
 def _series(column: Column, values: Sequence[Any]) -> "pd.Series[Any]":
     if column.kind == "string":
-        return pd.Series(list(values), dtype="str")
+        return pd.Series(_objects(values), dtype="str")
     if column.kind == "boolean":
-        return pd.Series(list(values), dtype="object" if column.nullable else "bool")
+        kind = "object" if column.nullable else "bool"
+        return pd.Series(_objects(values), dtype=kind)
     return pd.Series(np.array(values, dtype=np.float64))
+
+
+def _objects(values: Sequence[Any]) -> Any:
+    """The values as pandas takes them; those of an array share their objects."""
+    if isinstance(values, ColumnArray):
+        return np.asarray(values, object)
+    return list(values)
 
 
 def columns_of(signature: Signature, frame: pd.DataFrame) -> list[list[Any]]:

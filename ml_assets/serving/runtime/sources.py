@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.core.column_arrays import ColumnArray
 from ml_assets.core.expressions.expression import Expression
 from ml_assets.core.expressions.grammar import ExpressionError
 from ml_assets.records.plan import Signature
@@ -103,6 +104,8 @@ def _floats(values: Sequence[Any]) -> Floats:
     OverflowError
         If an integer is too large for a float.
     """
+    if isinstance(values, ColumnArray):
+        return np.asarray(values, np.float64)
     try:
         # A third of the time of numpy's own conversion, which takes what this does not.
         return np.frombuffer(struct.pack(f"{len(values)}d", *values))
@@ -144,6 +147,8 @@ class CodeTable(dict[Any, int]):
 
     def codes(self, values: Sequence[Any]) -> Codes:
         """The code of each value."""
+        if isinstance(values, ColumnArray):
+            return self._codes_of_distinct(values)
         if self._unknown >= BYTE_CODES:
             return np.fromiter(map(self.__getitem__, values), np.intp, len(values))
         try:
@@ -153,6 +158,13 @@ class CodeTable(dict[Any, int]):
             found = ()
         found = found or map(self.__getitem__, values)
         return np.frombuffer(bytes(found), np.uint8)
+
+    def _codes_of_distinct(self, values: ColumnArray) -> Codes:
+        """The code of each value, which is asked for once a distinct value."""
+        distinct, codes = values.coded()
+        kind = np.uint8 if self._unknown < BYTE_CODES else np.intp
+        found: Codes = np.fromiter(map(self.__getitem__, distinct), kind, len(distinct))
+        return found.take(codes)
 
 
 def _check(

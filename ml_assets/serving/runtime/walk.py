@@ -36,10 +36,10 @@ class WalkKernel:
         self._threshold = tables.take("threshold", "f4 f8", 1)
         self._child = tables.take("child", "i4", 1).astype(np.intp)
         self._missing_left = tables.take("missing_left", "b1", 1)
-        self._value = tables.take("value", "f8", 1 + program.vectors, finite=True)
+        self._value = tables.take("value", "f4 f8", 1 + program.vectors, finite=True)
         self._roots = tables.take("roots", "i4", 1).astype(np.intp)
         self._depth = int(tables.take("depth", "i4", 1).max(initial=0))
-        self._baseline = tables.take("baseline", "f8", 1, finite=True)
+        self._baseline = tables.take("baseline", "f4 f8", 1, finite=True)
         self._check(program)
 
     def _check(self, program: Program) -> None:
@@ -70,7 +70,7 @@ class WalkKernel:
     def many(self, columns: Sequence[Sequence[Any]]) -> Floats:
         """The answers for request columns."""
         matrix = self._matrix.build(columns, self._threshold.dtype)
-        totals = empty_totals(len(matrix), self._outputs)
+        totals = empty_totals(len(matrix), self._outputs, self._value.dtype)
         step = max(1, ROWS // self._outputs)
         for start in range(0, len(matrix), step):
             part = matrix[start : start + step]
@@ -82,7 +82,7 @@ class WalkKernel:
         has_missing = bool(np.isnan(matrix).any())
         first = len(self._baseline)
         shape = (first + len(self._roots), rows, *self._value.shape[1:])
-        values = np.empty(shape)
+        values = np.empty(shape, self._value.dtype)
         values[:first] = self._baseline.reshape(first, *[1] * (len(shape) - 1))
         group = max(1, WALKERS // rows)
         at = first

@@ -1,4 +1,4 @@
-"""A registry, a client of it, and two environments."""
+"""A registry, a client of it, two environments, and an API like GitHub's."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,9 +6,18 @@ from pathlib import Path
 import pytest
 
 from ml_assets.core.retry import Retry
+from ml_assets.delivery.ci_status import CiRead, CiSettings, ci_status
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.oci_session import Credentials, RegistrySession
 from ml_assets_tests.kits.environment import environments
+from ml_assets_tests.kits.github import (
+    NOW,
+    REPOSITORY,
+    TOKEN,
+    GitHubDouble,
+    Reader,
+    github_double,
+)
 from ml_assets_tests.kits.oci import RegistryDouble, registry_double
 from ml_assets_tests.kits.releases import ReleaseSite
 
@@ -21,7 +30,7 @@ def registry() -> Iterator[RegistryDouble]:
 
 @pytest.fixture
 def waits() -> list[float]:
-    """The pauses that `connect` made."""
+    """The pauses that a client of `connect` or `read` made."""
     return []
 
 
@@ -45,3 +54,20 @@ def site(
     monkeypatch.setenv("ML_ASSETS_RELEASE_REPOSITORY", registry.image)
     with staging.running(), production.running():
         yield ReleaseSite(home, registry, (staging, production))
+
+
+@pytest.fixture
+def github() -> Iterator[GitHubDouble]:
+    with github_double() as running:
+        yield running
+
+
+@pytest.fixture
+def read(github: GitHubDouble, waits: list[float]) -> Reader:
+    """Reads as a new process does, at a moment, with a token or without."""
+
+    def status(at: float = NOW, token: str = TOKEN, **more: int) -> CiRead:
+        settings = CiSettings(REPOSITORY, api=github.url, token=token, **more)
+        return ci_status(settings, Retry(3, sleep=waits.append), lambda: at)
+
+    return status

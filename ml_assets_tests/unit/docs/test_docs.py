@@ -11,7 +11,7 @@ import click
 import pytest
 
 from ml_assets.cli import RENAMED, main
-from ml_assets.delivery import environments
+from ml_assets.delivery import ci_status, environments
 from ml_assets.delivery.checks import DESCRIPTIONS
 from ml_assets.serving.settings import ServerSettings
 from ml_assets.spec import model
@@ -49,8 +49,14 @@ def test_every_source_is_documented() -> None:
 
 def test_every_variable_and_check_of_delivery_is_documented() -> None:
     text = (ROOT / "docs" / "delivery.md").read_text(encoding="utf-8")
-    code = Path(environments.__file__).read_text(encoding="utf-8")
-    variables = {*re.findall(r"\b(?:K8S|ML_ASSETS)_[A-Z0-9_]*[A-Z0-9]\b", code)}
+    variables = {
+        name
+        for module in (environments, ci_status)
+        for name in re.findall(
+            r"\b(?:K8S|ML_ASSETS)_[A-Z0-9_]*[A-Z0-9]\b",
+            Path(module.__file__).read_text(encoding="utf-8"),
+        )
+    }
     assert [name for name in variables if f"`{name}`" not in text] == []
     assert [name for name in DESCRIPTIONS if f"| `{name}` |" not in text] == []
 

@@ -72,6 +72,14 @@ def test_without_keys_a_server_mounts_no_secret(container: Object) -> None:
     assert "ML_ASSETS_KEYS_FILE" not in {item["name"] for item in container["env"]}
 
 
+def test_servers_know_the_origins_of_pages_that_may_read_answers() -> None:
+    values = {"modelServer": {"corsOrigins": ["https://a.example", "http://b:3000"]}}
+    pod = pick(render(values), "Deployment", NAME)["spec"]["template"]["spec"]
+    (only,) = pod["containers"]
+    environment = {item["name"]: item.get("value") for item in only["env"]}
+    assert environment["ML_ASSETS_CORS_ORIGINS"] == "https://a.example,http://b:3000"
+
+
 def test_one_model_may_have_keys_of_its_own() -> None:
     objects = render({"models": {"breast_cancer": {"apiKeysSecret": "own"}}})
     volumes = [

@@ -131,7 +131,7 @@ BROKEN = [
     (SERVERS, args(("serve", "server")), "No such command"),
     (SERVERS, args(("8080", "8081")), "nothing listens on its port http, 8080"),
     (SERVERS, args(("8080", "http")), "not a valid integer"),
-    (SERVERS, probe("httpGet", path="/health", port="http"), "served at /health"),
+    (SERVERS, probe("httpGet", path="/healthz", port="http"), "served at /healthz"),
     (SERVERS, probe("httpGet", path="/v2/health/live", port="htpp"), "the port htpp"),
     (SERVERS, probe("grpc", port=8080), "asks for grpc where http is spoken"),
     (SERVERS, sets(lifecycle=HOOK), "preStop: sleep 'a while': expected seconds"),

@@ -37,6 +37,7 @@ WANTED = {
     "MlAssetsSegmentsMissing": "critical",
     "MlAssetsLedgerBroken": "critical",
     "MlAssetsExporterDown": "critical",
+    "MlAssetsMainRed": "warning",
 }
 
 

@@ -22,9 +22,31 @@ WRONG: dict[str, tuple[str, str, str]] = {
     "a cron sentence": ("schedule: every day", "schedule", "five fields"),
     "a cron day that never comes": ('schedule: "0 2 31 6 *"', "schedule", "never"),
     "another library": (
-        "estimator: {type: xgboost.XGBClassifier}",
+        "estimator: {type: torch.nn.Module}",
         "estimator.type",
-        "scikit-learn classifier",
+        "scikit-learn classifier, nor one of lightgbm.LGBMClassifier",
+    ),
+    "a ranker of a boosting library": (
+        "estimator: {type: lightgbm.LGBMRanker}",
+        "estimator.type",
+        "is in no package that is trusted",
+    ),
+    "a regressor of a boosting library": (
+        "estimator: {type: xgboost.XGBRegressor}",
+        "estimator.type",
+        "is not the import path of a scikit-learn classifier",
+    ),
+    "a parameter of CatBoost": (
+        "estimator:\n    type: catboost.CatBoostClassifier\n    params:\n      deep: 6",
+        "estimator.params.deep",
+        "has no parameter 'deep'; did you mean depth?",
+    ),
+    "a parameter of a booster in an ensemble": (
+        "estimator:\n    type: sklearn.ensemble.BaggingClassifier\n    params:\n"
+        "      estimator:\n        type: catboost.CatBoostClassifier\n"
+        "        params:\n          deep: 6",
+        "estimator.params.estimator.params.deep",
+        "has no parameter 'deep'; did you mean depth?",
     ),
     "a class that is not there": (
         "estimator: {type: sklearn.ensemble.RandomForrestClassifier}",

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sklearn.ensemble import (
+    AdaBoostClassifier,
+    AdaBoostRegressor,
     ExtraTreesClassifier,
     ExtraTreesRegressor,
-    GradientBoostingClassifier,
-    GradientBoostingRegressor,
     HistGradientBoostingClassifier,
     HistGradientBoostingRegressor,
     RandomForestClassifier,
@@ -216,8 +216,8 @@ def test_linear_models_of_numbers_answer_within_rounding(estimator, tmp_path):
 @pytest.mark.parametrize(
     ("estimator", "classes"),
     [
-        (GradientBoostingClassifier(n_estimators=3), CLASSES),
-        (GradientBoostingRegressor(n_estimators=3), ()),
+        (AdaBoostClassifier(n_estimators=3), CLASSES),
+        (AdaBoostRegressor(n_estimators=3), ()),
     ],
 )
 def test_other_estimators_are_served_by_the_library(estimator, classes, tmp_path):

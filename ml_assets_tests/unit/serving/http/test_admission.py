@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from ml_assets.serving.http.admission import OPEN
 from ml_assets_tests.kits.access import bearer, guard, key, write_keys
 from ml_assets_tests.kits.app import ROW, ask, served, server
 from ml_assets_tests.kits.connections import (
@@ -22,6 +23,7 @@ ROUTES = {
     "predict": [
         ("/models/a/predict", ONE),
         ("/v2/models/a/infer", json.loads(INFER)),
+        ("/v2/models/a/versions/v1/infer", json.loads(INFER)),
         ("/invocations", {"dataframe_records": [ROW]}),
     ],
     "feedback": [("/feedback", LABELS)],
@@ -29,7 +31,8 @@ ROUTES = {
     "metadata": [
         *(("/models", None), ("/models/a", None), ("/openapi.json", None)),
         *(("/docs", None), ("/v2", None), ("/v2/models/a", None)),
-        ("/v2/models/a/ready", None),
+        *(("/v2/models/a/ready", None), ("/v2/models/a/versions/v1", None)),
+        *(("/v2/models/a/versions/v1/ready", None), ("/version", None)),
     ],
 }
 ALL = [(right, path, body) for right, routes in ROUTES.items() for path, body in routes]
@@ -59,7 +62,7 @@ def test_every_address_of_the_document_has_a_kind_here(app):
     named = {
         path.replace("{id}", "019aae2f-a001-7000-9c11-56789abcdef0")
         for path in paths
-        if not path.startswith(("/models/b", "/v2/models/b", "/v2/health"))
+        if not path.startswith(("/models/b", "/v2/models/b", *OPEN))
     }
     assert named | {"/openapi.json"} == known
 
@@ -93,7 +96,7 @@ def test_every_wrong_key_gets_one_answer(app, right, path, body):
     assert app.metrics.callers["unknown"] == {401: len(wrong)}
 
 
-@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready"])
+@pytest.mark.parametrize("path", sorted(OPEN))
 def test_health_is_open(app, path):
     assert ask(app, path).status == 200
 
@@ -174,12 +177,16 @@ async def statuses(connection: Connection, *packets: bytes, count: int) -> list[
 POSTS = {
     "/models/a/predict": BODY,
     "/v2/models/a/infer": INFER,
+    "/v2/models/a/versions/v1/infer": INFER,
     "/invocations?model=a": RECORDS,
     "/feedback": b'{"model": "a", "labels": []}',
 }
 
 
-@pytest.mark.parametrize("path", [*POSTS, "/models", "/nowhere", "/predictions/none"])
+@pytest.mark.parametrize(
+    "path",
+    [*POSTS, "/models", "/nowhere", "/predictions/none", "/v2/models/a/versions/v1"],
+)
 def test_of_two_requests_split_at_any_byte_each_is_judged_by_its_own_key(
     path, tmp_path
 ):

@@ -81,6 +81,8 @@ def test_a_sane_request_id_is_echoed_and_another_is_replaced(sent, echoed):
     [
         {"dataframe_records": [ROW]},
         {"inputs": [ROW]},
+        {"instances": [ROW]},
+        {"inputs": [ROW], "params": None},
         {"inputs": {name: [value] for name, value in ROW.items()}},
         {"inputs": ROW},
         {"dataframe_split": {"columns": list(ROW), "data": [list(ROW.values())]}},
@@ -106,7 +108,9 @@ def test_every_form_of_mlflow_is_understood(body):
     [
         ({}, "expected one of the keys dataframe_split"),
         ({"inputs": [ROW], "dataframe_records": [ROW]}, "found 2"),
-        ({"instances": [ROW]}, "found 'instances'"),
+        ({"rows": [ROW]}, "found 'rows'"),
+        ({"inputs": [ROW], "params": 3}, "column 'params': expected an object"),
+        ({"instances": [[1, 2]]}, "column 'married' is no number"),
         ({"dataframe_split": {"columns": ["age"], "data": [[1]]}}, "'hours-per-week'"),
         ({"dataframe_split": {"columns": ["age", "age"], "data": []}}, "stands twice"),
         ({"dataframe_split": {"columns": ["age"], "data": [[1, 2]]}}, "an array of 2"),

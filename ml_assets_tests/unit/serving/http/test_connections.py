@@ -20,11 +20,14 @@ from ml_assets_tests.kits.connections import (
 GETS = (
     *("/v2/health/live", "/v2/health/ready", "/models", "/models/a", "/openapi.json"),
     *("/v2", "/v2/models/a", "/docs", "/nowhere", "/predictions/none"),
+    *("/v2/models/a/versions/v1", "/v2/models/a/versions/v1/ready"),
+    *("/v2/models/a/versions/none", "/ping", "/health", "/version"),
 )
 POSTS = {
     "/models/a/predict": BODY,
     "/models/b/predict": BODY,
     "/v2/models/a/infer": INFER,
+    "/v2/models/a/versions/v1/infer": INFER,
     "/invocations?model=a": RECORDS,
     "/models/a/feedback": b'{"labels": []}',
 }
@@ -113,9 +116,9 @@ def test_a_head_behind_another_request_has_its_own_deadline() -> None:
 def test_a_connection_without_a_byte_is_closed_without_an_answer() -> None:
     async def scenario(site: Site) -> None:
         connection = site.connect()
-        connection.protocol.expire(connection.protocol.since + 20)
+        connection.protocol.expire(connection.protocol.since + 600)
         assert not connection.transport.closed
-        connection.protocol.expire(connection.protocol.since + 80)
+        connection.protocol.expire(connection.protocol.since + 630)
         assert connection.transport.closed and connection.transport.written == b""
 
     run(scenario)
@@ -173,6 +176,43 @@ def test_a_head_means_the_same_in_one_packet_and_in_pieces(
             await connection.send(*packets)
             found = await connection.answers(1)
             assert [item[0] for item in found] == [status], packets[0][:80]
+
+    run(scenario)
+
+
+@pytest.mark.parametrize(
+    "data, status, wanted",
+    [
+        (HEAD + "X-Request-Id: mine\r\n\r\n", 400, "mine"),
+        (HEAD + "Host: a\r\nX-Request-Id: mine\r\n" + BIG + "\r\n", 431, "mine"),
+        (HEAD + "Host: a\r\nX-Request-Id: not sane\r\nHost: b\r\n\r\n", 400, None),
+        ("nonsense\r\n\r\n", 400, None),
+        ("CONNECT a:80 HTTP/1.1\r\nHost: a\r\nX-Request-Id: m\r\n\r\n", 405, "m"),
+    ],
+)
+def test_a_refused_head_has_a_request_id_and_is_counted(
+    data: str, status: int, wanted: str | None
+) -> None:
+    async def scenario(site: Site) -> None:
+        connection = site.connect()
+        await connection.send(data.encode())
+        ((found, headers, body),) = await connection.answers(1)
+        assert found == status and connection.transport.closed
+        assert headers["x-request-id"] == json.loads(body)["request_id"]
+        assert wanted is None or headers["x-request-id"] == wanted
+        assert site.app.metrics.series("unknown").statuses == {status: 1}
+
+    run(scenario)
+
+
+def test_a_slow_body_is_refused_as_its_protocol_expects() -> None:
+    async def scenario(site: Site) -> None:
+        connection = site.connect()
+        await connection.send(request("/v2/models/a/infer", "mine", INFER)[:-1])
+        connection.protocol.expire(connection.protocol.since + 50)
+        ((status, headers, body),) = await connection.answers(1)
+        assert (status, headers["x-request-id"]) == (408, "mine")
+        assert "whole body" in json.loads(body)["error"]
 
     run(scenario)
 
@@ -258,5 +298,29 @@ def test_bodies_are_reserved_until_their_answers_are_sent() -> None:
         again = site.connect()
         await again.send(request("/models/a/predict", "x", large))
         assert (await again.answers(1))[0][0] == 400
+
+    run(scenario)
+
+
+def test_a_long_answer_keeps_its_turn_among_others_however_it_arrives() -> None:
+    long = request("/models/a/predict", "long", BODY)
+    both = long + request("/models/b/predict", "short", BODY)
+
+    async def scenario(site: Site) -> None:
+        site.app.state.models["a"].inline_rows = 0
+        for at in (0, 1, len(long) - 1, len(long), len(long) + 1, len(both)):
+            here = site.connect()
+            await here.send(both[:at], both[at:])
+            found = await here.answers(2)
+            ids = [headers["x-request-id"] for _, headers, _ in found]
+            assert ids == ["long", "short"], at
+            assert [status for status, _, _ in found] == [200, 200], at
+            assert [json.loads(body)["model"] for _, _, body in found] == ["a", "b"]
+            here.protocol.connection_lost(None)
+        # Alone, its head is known by now.
+        here = site.connect()
+        await here.send(long)
+        (answer,) = await here.answers(1)
+        assert answer[0] == 200
 
     run(scenario)

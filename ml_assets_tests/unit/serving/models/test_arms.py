@@ -212,6 +212,29 @@ def strict(threshold):
     return msgspec.structs.replace(SIGNATURE, threshold=threshold)
 
 
+def test_a_request_may_name_the_version_that_answers_it(tmp_path):
+    kit = Kit(tmp_path, "split", Other())
+    inputs = [
+        {"name": name, "shape": [4], "datatype": kind, "data": [ROW[name]] * 4}
+        for name, kind in zip(ROW, ("FP64", "INT64", "BOOL", "BYTES", "BYTES"))
+    ]
+    for version, probability in (("a", 0.41), ("b", 0.9)):
+        path = f"/v2/models/census/versions/{version}/infer"
+        answer = kit.ask({"inputs": inputs}, path).json
+        assert answer["model_version"] == version
+        assert answer["outputs"][0]["data"] == [probability] * 4
+        assert kit.ask(None, path.removesuffix("/infer")).json["versions"] == [version]
+    assert kit.ask(None, "/v2/models/census").json["versions"] == ["a", "b"]
+    # No experiment counts what chance did not assign.
+    assert kit.records() == []
+
+
+def test_a_shadow_is_no_version_that_answers(tmp_path):
+    kit = Kit(tmp_path, "shadow", Other())
+    assert kit.ask(None, "/v2/models/census").json["versions"] == ["a"]
+    assert kit.ask(None, "/v2/models/census/versions/b/ready").status == 404
+
+
 def test_without_an_entity_the_prediction_id_decides(tmp_path):
     kit = Kit(tmp_path, "split", Other())
     found = [kit.ask({"rows": [ROW]}).json["version"] for _ in range(200)]

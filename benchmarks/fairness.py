@@ -1,0 +1,150 @@
+"""What a slow model costs another: its p99 alone, and beside a full queue.
+
+``python -m benchmarks.fairness`` serves a small boosting, a forest of 300 trees and the
+forest's library as three models. It asks the first one after the other, alone and while
+the queue of another is full, and prints the ratios of its 99th percentiles. It ends
+with 1 if one is above its bound.
+"""
+
+import http.client
+import statistics
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import pandas as pd
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import FunctionTransformer
+
+from benchmarks.serving_process import free_port, running
+from ml_assets.core.storage import Storage
+from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
+from ml_assets.serving.models.bundle import PROGRAM, TABLES, write_bundle
+from ml_assets.serving.models.published_plans import PublishedPlans
+
+# In a thread a compiled version shares the interpreter with the event loop.
+MOST = {"forest": 4.0, "library": 2.0}
+ROWS, CLIENTS = 1_500, 8
+REQUESTS, ROUNDS = 1_000, 3
+_COLUMNS = tuple(Column(name=f"x{number}", kind="number") for number in range(8))
+SIGNATURE = Signature(columns=_COLUMNS, target="y", negative=0, positive=1)
+
+
+def main() -> int:
+    """Measure; 1 if a ratio is above its bound."""
+    with tempfile.TemporaryDirectory() as directory:
+        root = Path(directory)
+        frame = _write(root)
+        ports = free_port(), free_port()
+        command = [
+            *(sys.executable, "-m", "ml_assets.serving", "--storage", str(root)),
+            *("--home", str(root / "home"), "--port", str(ports[0])),
+            *("--metrics-port", str(ports[1]), "--max-queue", str(CLIENTS // 2)),
+        ]
+        one, many = _body(frame.head(1)), _body(frame.head(ROWS))
+        with running(command, ports[0], "/models/library/predict", one):
+            _p99(ports[0], one)
+            failed = False
+            for slow, most in MOST.items():
+                ratio = statistics.median(
+                    _ratio(ports[0], one, slow, many) for _ in range(ROUNDS)
+                )
+                failed |= ratio > most
+                print(f"p99 beside a full queue of {slow}: {ratio:.2f} of alone")
+    return int(failed)
+
+
+def _write(root: Path) -> pd.DataFrame:
+    """Three models, each with a plan of its own; the rows that they take."""
+    rng = np.random.default_rng(0)
+    names = [column.name for column in _COLUMNS]
+    frame = pd.DataFrame(rng.normal(size=(4_000, len(names))), columns=names)
+    target = (frame.sum(axis=1) + rng.normal(size=len(frame)) > 0).astype(int)
+    forest = RandomForestClassifier(300, min_samples_leaf=5, random_state=0)
+    plans = PublishedPlans(Storage(str(root)))
+    for name, estimator in (
+        ("small", HistGradientBoostingClassifier(max_iter=20)),
+        ("forest", forest),
+        ("library", forest),
+    ):
+        steps = [("encode", FunctionTransformer()), ("estimator", estimator)]
+        pipeline = Pipeline(steps).fit(frame, target)
+        bundle = root / "bundles" / name
+        manifest = write_bundle(bundle, pipeline, SIGNATURE, frame.head(200))
+        files = dict(manifest.files)
+        if name == "library":
+            for file in (PROGRAM, TABLES):
+                if files.pop(file, None):
+                    (bundle / file).unlink()
+        arm = Arm(
+            version=name,
+            bundle=f"bundles/{name}",
+            files=files,
+            runtime="sklearn" if name == "library" else manifest.runtime,
+        )
+        plan = ServingPlan(
+            model=name, generation=1, arms=(arm,), created_at="", reason="benchmark"
+        )
+        plans.publish(plan)
+    return frame
+
+
+def _ratio(port: int, one: bytes, slow: str, many: bytes) -> float:
+    """p99 of the small model beside a slow one, as a multiple of alone."""
+    alone = _p99(port, one)
+    stop = threading.Event()
+    threads = [
+        threading.Thread(target=_repeat, args=(port, slow, many, stop))
+        for _ in range(CLIENTS)
+    ]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.5)
+    beside = _p99(port, one)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return beside / alone
+
+
+def _p99(port: int, body: bytes) -> float:
+    """99th percentile of the seconds of an answer of the small model."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    found = []
+    for _ in range(REQUESTS):
+        started = time.perf_counter()
+        _ask(client, "small", body)
+        found.append(time.perf_counter() - started)
+    client.close()
+    return float(np.quantile(found, 0.99))
+
+
+def _repeat(port: int, model: str, body: bytes, stop: threading.Event) -> None:
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    while not stop.is_set():
+        if _ask(client, model, body) == 503:
+            time.sleep(0.05)
+    client.close()
+
+
+def _ask(client: http.client.HTTPConnection, model: str, body: bytes) -> int:
+    headers = {"content-type": "application/json"}
+    client.request("POST", f"/models/{model}/predict", body, headers)
+    answer = client.getresponse()
+    answer.read()
+    return answer.status
+
+
+def _body(frame: pd.DataFrame) -> bytes:
+    rows: list[Any] = frame.to_dict(orient="records")
+    return msgspec.json.encode({"rows": rows})
+
+
+if __name__ == "__main__":
+    sys.exit(main())

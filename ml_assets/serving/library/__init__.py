@@ -1,0 +1,1 @@
+"""Versions that are not compiled, answered by their libraries in processes."""

@@ -1,0 +1,174 @@
+"""What a server and its library processes say to each other, and how it travels.
+
+A message is its length and its content; numbers travel as the bytes of float64.
+"""
+
+import socket
+from collections.abc import Sequence
+from struct import Struct
+from time import monotonic
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_assets.records.plan import Signature
+from ml_assets.serving.runtime.protocol import Refused
+
+_LENGTH = Struct("<Q")
+_PART_BYTES = 2**20
+_NUMERIC = ("number", "integer")
+
+# The cells of a column: float64 as bytes, other values as they are, None if ignored.
+Cells = bytes | list[str | bool | None] | None
+
+
+class Load(msgspec.Struct, tag=True):
+    """Load the bundle in a directory, which `Loaded` or `Failed` answers."""
+
+    directory: str
+    files: dict[str, str]
+
+
+class Predict(msgspec.Struct, tag=True):
+    """Answer the rows of `columns`, which `Answered` or `Failed` answers."""
+
+    directory: str
+    columns: list[Cells]
+
+
+class Unload(msgspec.Struct, tag=True):
+    """Forget the bundle of a directory, which `Unloaded` answers."""
+
+    directory: str
+
+
+class Loaded(msgspec.Struct, tag=True):
+    """A bundle repeated its probe answers, in so many seconds a row."""
+
+    row_seconds: float
+
+
+class Answered(msgspec.Struct, tag=True):
+    """The answers: float64 of a shape."""
+
+    shape: list[int]
+    data: bytes
+
+    @property
+    def array(self) -> NDArray[np.float64]:
+        """The answers as an array."""
+        return np.frombuffer(self.data, np.float64).reshape(self.shape)
+
+
+class Unloaded(msgspec.Struct, tag=True):
+    """A bundle was forgotten."""
+
+
+Kind = Literal["bundle", "rows", "error"]
+
+
+class Failed(msgspec.Struct, tag=True):
+    """Why there is no answer: the bundle must not serve, the rows, or anything else."""
+
+    kind: Kind
+    error: str
+    reason: str
+    trace: str = ""
+
+
+Asked = Load | Predict | Unload
+Reply = Loaded | Answered | Unloaded | Failed
+
+
+class Channel:
+    """One end of a connected pair of sockets."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+
+    def send(self, message: Asked | Reply, seconds: float | None = None) -> None:
+        """Send a message whole.
+
+        Raises
+        ------
+        TimeoutError
+            If the other end does not take it in `seconds`.
+        OSError
+            If there is no other end.
+        """
+        content = msgspec.msgpack.encode(message)
+        self._end.settimeout(seconds)
+        self._end.sendall(_LENGTH.pack(len(content)) + content)
+
+    def receive(self, kind: Any, seconds: float | None = None) -> Any:
+        """The next message, which is of one of the types that `kind` is.
+
+        Raises
+        ------
+        TimeoutError
+            If it is not whole in `seconds`.
+        EOFError
+            If the other end is closed.
+        """
+        deadline = None if seconds is None else monotonic() + seconds
+        (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
+        return msgspec.msgpack.decode(self._read(length, deadline), type=kind)
+
+    def _read(self, size: int, deadline: float | None) -> bytes:
+        found = bytearray()
+        while len(found) < size:
+            if deadline is not None:
+                left = deadline - monotonic()
+                if left <= 0:
+                    raise TimeoutError
+                self._end.settimeout(left)
+            part = self._end.recv(min(size - len(found), _PART_BYTES))
+            if not part:
+                raise EOFError
+            found += part
+        return bytes(found)
+
+    def close(self) -> None:
+        """Close this end."""
+        self._end.close()
+
+
+def packed(signature: Signature, columns: Sequence[Sequence[Any]]) -> list[Cells]:
+    """The columns of a request as a message carries them.
+
+    Raises
+    ------
+    Refused
+        If a number is beyond float64.
+
+    Examples
+    --------
+    >>> from ml_assets.records.plan import Column
+    >>> columns = (Column(name="n", kind="number"), Column(name="s", kind="string"))
+    >>> signature = Signature(columns=columns, target="y", negative=0, positive=1)
+    >>> cells = packed(signature, [[1, 2.5], ["a", None]])
+    >>> [column.tolist() for column in unpacked(cells[:1])], cells[1]
+    ([[1.0, 2.5]], ['a', None])
+    """
+    found: list[Cells] = []
+    for column, values in zip(signature.columns, columns, strict=True):
+        if column.ignored:
+            found.append(None)
+        elif column.kind in _NUMERIC:
+            try:
+                found.append(np.array(values, np.float64).tobytes())
+            except OverflowError as error:
+                raise Refused(f"a number is too large: {error}") from error
+        else:
+            found.append([*values])
+    return found
+
+
+def unpacked(columns: Sequence[Cells]) -> list[Any]:
+    """The columns as the library's runtime takes them."""
+    return [
+        np.frombuffer(cells, np.float64) if isinstance(cells, bytes) else cells or ()
+        for cells in columns
+    ]

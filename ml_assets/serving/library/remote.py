@@ -1,0 +1,92 @@
+"""A version that a library process answers for, as the server has it."""
+
+from collections.abc import Mapping, Sequence
+from logging import ERROR
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ml_assets.core.digests import BundleError
+from ml_assets.serving.library.fair_queue import Flow
+from ml_assets.serving.library.messages import Answered, Failed, Predict, packed
+from ml_assets.serving.library.pool import LibraryPool
+from ml_assets.serving.logs import log
+from ml_assets.serving.models.bundle import load_signature
+from ml_assets.serving.runtime.protocol import Answer, Refused
+
+# A long request gives the process back so often, for those of other models.
+_TURN_SECONDS = 0.1
+
+
+class LibraryError(Exception):
+    """What a version raised in its process; the subclass has the error's own name."""
+
+
+class LibraryRuntime:
+    """Answers by a library process; see `Runtime` for the methods.
+
+    Parameters
+    ----------
+    pool
+        The processes.
+    flow
+        Whose requests these are.
+    directory, files
+        The verified bundle, and its manifest.
+
+    Raises
+    ------
+    BundleError
+        If it must not serve: see `load_library`.
+    Problem
+        If the processes end over it.
+    """
+
+    kind: Literal["compiled", "sklearn"] = "sklearn"
+
+    def __init__(
+        self, pool: LibraryPool, flow: Flow, directory: Path, files: Mapping[str, str]
+    ) -> None:
+        self.signature = load_signature(directory, files)
+        self._pool = pool
+        self._directory = str(directory)
+        self._files = dict(files)
+        self._flow = flow
+        found = pool.load(self._directory, self._files, flow)
+        if isinstance(found, Failed):
+            raise BundleError(found.reason)
+        self._turn = max(1, int(_TURN_SECONDS / max(found, 1e-9)))
+
+    def predict_one(self, values: Sequence[Any]) -> Answer:
+        """The answer for one row."""
+        found = self.predict_many([[value] for value in values])[0]
+        return found if self.signature.task == "multiclass" else float(found)
+
+    def predict_many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
+        """The answer for each row, asked in as many turns as they take."""
+        size = len(columns[0])
+        parts = [
+            self._predict([column[at : at + self._turn] for column in columns])
+            for at in range(0, max(size, 1), self._turn)
+        ]
+        return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+    def _predict(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
+        message = Predict(self._directory, packed(self.signature, columns))
+        reply = self._pool.predict(message, self._files, self._flow)
+        if isinstance(reply, Answered):
+            return reply.array
+        if not isinstance(reply, Failed):
+            raise AssertionError("a library process answers or fails")
+        if reply.kind == "rows":
+            raise Refused(reply.reason)
+        log(
+            "a version raised in its process",
+            ERROR,
+            model=self._flow.model,
+            error__type=reply.error,
+            error__stack_trace=reply.trace,
+        )
+        raise type(reply.error, (LibraryError,), {})(reply.reason)

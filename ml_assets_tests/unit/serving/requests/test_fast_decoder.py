@@ -1,0 +1,111 @@
+"""The fast decoder accepts what the full validation accepts, with the same rows."""
+
+import itertools
+import json
+
+import pytest
+
+from ml_assets.records.plan import Column, Signature
+from ml_assets.serving.requests.decoder import RowDecoder
+from ml_assets.serving.requests.problems import Problem
+
+SIGNATURE = Signature(
+    columns=(
+        Column(name="age", kind="number", nullable=True),
+        Column(name="kind", kind="string", categories=("a", "b:c")),
+        Column(name="note", kind="string", nullable=True, optional=True),
+    ),
+    target="t",
+    negative="n",
+    positive="y",
+)
+ROW = {"age": 41.0, "kind": "a", "note": "x"}
+ROWS = [
+    ROW,
+    {**ROW, "kind": "b:c"},
+    {**ROW, "note": "see: https://a.example"},
+    {**ROW, "note": 'he said: "no"'},
+    {**ROW, "note": "{:[]},"},
+    {"age": None, "kind": "a"},
+]
+
+
+@pytest.fixture
+def decoder():
+    return RowDecoder(SIGNATURE, max_rows=100)
+
+
+@pytest.fixture
+def fast(decoder, monkeypatch):
+    """A decoder that may not fall back on the full validation."""
+    monkeypatch.setattr(decoder, "_validated", lambda _: pytest.fail("it was slow"))
+    return decoder
+
+
+def columns(rows):
+    """The rows by column, in each of which a row that lacks the note has null."""
+    return {name: [row.get(name) for row in rows] for name in ROW}
+
+
+@pytest.mark.parametrize("size", [1, 2])
+@pytest.mark.parametrize("form", ["rows", "columns"])
+@pytest.mark.parametrize("entities", [None, "plain", "person:17"])
+def test_a_colon_columns_and_entities_are_decoded_fast(fast, size, form, entities):
+    for rows in itertools.product(ROWS, repeat=size):
+        body = {form: list(rows) if form == "rows" else columns(rows)}
+        if entities:
+            body["entities"] = [entities] * size
+        batch = fast.decode(json.dumps(body).encode())
+        slow = RowDecoder(SIGNATURE, max_rows=100)._validated(json.dumps(body).encode())
+        assert [*map(tuple, batch.rows)] == [*map(tuple, slow.rows)]
+        assert batch.entities == slow.entities
+        assert [*map(tuple, batch.columns)] == [*map(tuple, slow.columns)] or size == 1
+
+
+def test_a_column_may_be_left_out_where_a_row_may(fast):
+    batch = fast.decode(b'{"columns": {"kind": ["a", "b:c"], "age": [1, null]}}')
+    assert [*batch.rows] == [(1.0, "a", None), (None, "b:c", None)]
+
+
+TWICE = [
+    '{"rows": [{"age": 1, "age": 2, "kind": "a", "note": "NOTE"}]}',
+    '{"columns": {"age": [1], "kind": ["a"], "kind": ["a"], "note": ["NOTE"]}}',
+    '{"columns": {"age": [1], "kind": ["a"], "note": ["x"], "note": ["NOTE"]}}',
+    '{"rows": [{"age": 1, "kind": "a", "note": "NOTE"}], "entities": ["a"],'
+    ' "entities": ["NOTE"]}',
+]
+
+
+@pytest.mark.parametrize("body", TWICE)
+@pytest.mark.parametrize(
+    "note", ["x", "a:b", "\\u003a", "a:\\u003A", "\\u003a:::", ":"]
+)
+def test_a_key_that_stands_twice_is_found_whatever_the_strings_are(decoder, body, note):
+    with pytest.raises(Problem, match="stands twice"):
+        decoder.decode(body.replace("NOTE", note).encode())
+
+
+def test_a_name_with_a_colon_may_be_spelt_in_any_way():
+    column = Column(name="a:b", kind="number")
+    signature = Signature(columns=(column,), target="t", negative="n", positive="y")
+    decoder = RowDecoder(signature, max_rows=100)
+    assert decoder.decode(b'{"rows": [{"a:b": 1}]}').row == (1.0,)
+    assert decoder.decode(b'{"rows": [{"a\\u003ab": 1}]}').row == (1.0,)
+    with pytest.raises(Problem, match="stands twice"):
+        decoder.decode(b'{"rows": [{"a\\u003ab": 1, "a\\u003ab": 2}]}')
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"columns": {"age": [], "kind": []}}',
+        '{"columns": {"age": [1, 2], "kind": ["a"]}}',
+        '{"columns": {"age": [1], "kind": ["z"]}}',
+        '{"columns": {"age": [1], "kind": ["a"]}, "entities": ["a", "b"]}',
+        '{"columns": {"age": [1], "kind": ["a"]}, "rows": [{"age": 1, "kind": "a"}]}',
+        '{"columns": {"age": %s, "kind": %s}}' % ([1] * 101, json.dumps(["a"] * 101)),
+    ],
+)
+def test_columns_that_do_not_fit_are_refused(decoder, body):
+    with pytest.raises(Problem):
+        decoder.decode(body.encode())
