@@ -94,8 +94,8 @@ class ModelObjects:
             return f"there is no Deployment {self._namespace}/{name}"
         if not is_ours(live):
             return (
-                f"Deployment {self._namespace}/{name} is Helm's, and serves on: take the"
-                " model out of `models` in the values of the chart ml-assets"
+                f"Deployment {self._namespace}/{name} is Helm's, and serves on: take"
+                " the model out of `models` in the values of the chart ml-assets"
             )
         try:
             for kind in PARTS.values():
