@@ -36,6 +36,9 @@ ALLOWED = {
     "a temporary directory, by which processes or a child are given what they need": (
         "lifecycle/replay.py serving/metrics/exposition.py"
     ),
+    "a temporary file, by which CatBoost gives a model away": (
+        "core/boosters.py serving/compiler/catboost.py"
+    ),
     "the lock and the directory of SQLite, whose database is on one machine": (
         "state/engine.py state/locks.py"
     ),
