@@ -104,6 +104,8 @@ def _decide(
     has_joined: bool,
 ) -> Decision:
     gate, model = Gate(spec.gate), spec.name
+    if Plans().is_retired(model):
+        return Decision([], [f"{model} is retired: no version is deployed"], None)
     plan = Plans().current(model)
     tried = _under_test(spec, plan)
     passing, refusals = [], []

@@ -32,6 +32,7 @@ COMMANDS = {
     "models": ("models", "List the models and what serves them."),
     "predict": ("predict", "Score rows with the version in service."),
     "reproduce": ("reproduce", "Train a version again and compare its answers."),
+    "retire": ("retire", "End a model: nothing serves it any more."),
     "retention": ("retention", "Remove what nothing needs any more."),
     "rollback": ("rollback", "Return to a version that served before."),
     "rollout": ("rollout", "Roll out the active plans again."),

@@ -54,6 +54,12 @@ class Target(Protocol):
         active is only waited for, and not committed again.
         """
 
+    def retire(self, model: str) -> str:
+        """Remove what serves a retired model; what was done, or is left to do.
+
+        It may be repeated. `RolloutError` where something could not be removed.
+        """
+
 
 def configured_target() -> Target:
     """The target that ``ML_ASSETS_TARGET`` names, by default the local one.
