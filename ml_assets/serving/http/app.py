@@ -239,9 +239,11 @@ class ModelServer:
             if is_short and headers.form is PLAIN:
                 with contextlib.suppress(LongAnswer):
                     return route.handler(request._replace(on_loop=True))
-            return await self._slow.of(model.name).run(route.handler, request)
+            return await self._slow.of(model.name).run(
+                route.handler, request, reservation
+            )
         if route.uses_files:
-            return await self._files.run(route.handler, request)
+            return await self._files.run(route.handler, request, reservation)
         return route.handler(request)
 
     def _headers(

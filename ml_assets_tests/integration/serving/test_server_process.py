@@ -393,6 +393,28 @@ def test_a_worker_that_dies_resets_no_connection_that_waits(storage, versions):
             connection.close()
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_who_waits_while_no_worker_runs_is_answered_by_those_that_replace_them(
+    storage, versions, number
+):
+    with Server(storage, "--workers", "2", "--hang-seconds", "2") as server:
+        pids = {server.wait_for("plan loaded")["process.pid"] for _ in range(2)}
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        waiting = [
+            slow_client(server.port, b"GET /v2/health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+            for _ in range(40)
+        ]
+        if number != signal.SIGSTOP:
+            for pid in pids:
+                os.kill(pid, number)
+        for connection in waiting:
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+            connection.close()
+        for _ in pids:
+            server.wait_for("worker ended")
+
+
 def test_a_client_that_asks_again_loses_nothing_when_workers_are_killed(
     storage, versions
 ):
