@@ -134,8 +134,11 @@ bench: $(READY) ## Run the benchmarks (see benchmarks/RESULTS.md)
 pictures: $(READY) ## Draw the dashboards for the docs (needs prometheus and faketime)
 	$(BIN)/python -m docs.pictures
 
+# The platform is all of them.
+EXTRAS = dev serve kubernetes docker postgres s3 ray
+
 lock: ## Resolve the dependencies again
-	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --extra dev --extra s3 --extra ray --no-header --output-file requirements.lock pyproject.toml
+	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes $(addprefix --extra ,$(EXTRAS)) --no-header --output-file requirements.lock pyproject.toml
 	PATH="$(abspath $(BIN)):$$PATH" sh docker/compile.sh
 
 # DOCKER names another client, PYTHON_IMAGE another base.

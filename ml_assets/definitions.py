@@ -9,6 +9,7 @@ from ml_assets.automation import ci, delivery
 from ml_assets.automation import notify as automation_notify
 from ml_assets.components.tabular_model import with_shared
 from ml_assets.spec import component_tree
+from ml_assets.spec.catalogue import SHIPPED, folder_of, folders
 from ml_assets.spec.loading import is_run_process
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.run_repository import RunRepository
@@ -31,8 +32,9 @@ def of_project(project: Path) -> dg.Definitions | dg.RepositoryDefinition:
 
 
 def job(name: str) -> dg.JobDefinition:
-    """One job, without the models that it is not about."""
-    return RunRepository(Path(__file__).parent, completed).get_job(name)
+    """One job of the project that we work in, without models that it is not about."""
+    folder = folder_of(name.rpartition("_")[0]) or next(iter(folders()), SHIPPED)
+    return RunRepository(folder, completed).get_job(name)
 
 
 def completed(models: dg.Definitions, specs: list[ModelSpec]) -> dg.Definitions:

@@ -10,8 +10,9 @@ from ml_assets.spec.model import ModelSpec
 
 TRAIN_STAGES = ("raw", "features", "model", "evaluation")
 DEPLOY_STAGES = ("deployment", "monitoring")
-TABLES = "tables"
-STEPS = "steps"
+# Keys of the IO managers, which no other of a code location has.
+TABLES = "ml_assets_tables"
+STEPS = "ml_assets_steps"
 
 # Arguments of ``dg.asset`` for a stage that returns nothing and may find nothing to do.
 MAY_SKIP: dict[str, Any] = {"dagster_type": dg.Nothing, "output_required": False}

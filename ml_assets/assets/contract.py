@@ -64,6 +64,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         name=f"{spec.name}_accept_contract",
         description=f"Accepts what moved in the data of {spec.name}, on purpose.",
         tags={"model": spec.name},
+        executor_def=dg.in_process_executor,
     )
     def job() -> None:
         accept_contract()

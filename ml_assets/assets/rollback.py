@@ -74,6 +74,7 @@ def build(spec: ModelSpec) -> dg.Definitions:
         name=f"{spec.name}_rollback",
         description=f"Returns {spec.name} to a version that served before.",
         tags={"model": spec.name},
+        executor_def=dg.in_process_executor,
     )
     def rollback_job() -> None:
         roll_back()

@@ -52,7 +52,7 @@ class Decision(NamedTuple):
 
 
 def drift_sensor(
-    specs: Sequence[ModelSpec], jobs: Sequence[Any]
+    specs: Sequence[ModelSpec], jobs: Sequence[Any], name: str = NAME
 ) -> dg.SensorDefinition:
     """Trains a version when drift is found, once per report and not too often.
 
@@ -67,7 +67,7 @@ def drift_sensor(
         Which train a version, one of each model.
     """
     description = "Trains a model when its inputs have drifted."
-    return model_sensor(NAME, tick, specs, jobs, SENSOR_SECONDS, description)
+    return model_sensor(name, tick, specs, jobs, SENSOR_SECONDS, description)
 
 
 def tick(

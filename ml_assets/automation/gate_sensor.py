@@ -52,7 +52,9 @@ class Decision(NamedTuple):
     open: str | None
 
 
-def gate_sensor(specs: Sequence[ModelSpec], jobs: Sequence[Any]) -> dg.SensorDefinition:
+def gate_sensor(
+    specs: Sequence[ModelSpec], jobs: Sequence[Any], name: str = NAME
+) -> dg.SensorDefinition:
     """Deploys every version that passes the gate, each exactly once.
 
     It walks the evaluations in the order of the event log, so that none is passed over
@@ -64,7 +66,7 @@ def gate_sensor(specs: Sequence[ModelSpec], jobs: Sequence[Any]) -> dg.SensorDef
         Which deploy a version, one of each model.
     """
     description = "Deploys a version of any model when it passes its gate."
-    return model_sensor(NAME, tick, specs, jobs, SENSOR_SECONDS, description)
+    return model_sensor(name, tick, specs, jobs, SENSOR_SECONDS, description)
 
 
 def tick(
@@ -102,6 +104,8 @@ def _decide(
     has_joined: bool,
 ) -> Decision:
     gate, model = Gate(spec.gate), spec.name
+    if Plans().is_retired(model):
+        return Decision([], [f"{model} is retired: no version is deployed"], None)
     plan = Plans().current(model)
     tried = _under_test(spec, plan)
     passing, refusals = [], []

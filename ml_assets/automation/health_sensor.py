@@ -18,7 +18,7 @@ SENSOR_SECONDS = 30
 
 
 def health_sensor(
-    specs: Sequence[ModelSpec], jobs: Sequence[Any]
+    specs: Sequence[ModelSpec], jobs: Sequence[Any], name: str = NAME
 ) -> dg.SensorDefinition:
     """Rolls back a plan that every running server failed to load, until one does it.
 
@@ -28,7 +28,7 @@ def health_sensor(
         Which roll back a model, one of each model.
     """
     description = "Rolls a model back when no server can serve its plan."
-    return model_sensor(NAME, tick, specs, jobs, SENSOR_SECONDS, description)
+    return model_sensor(name, tick, specs, jobs, SENSOR_SECONDS, description)
 
 
 def tick(

@@ -24,7 +24,7 @@ def pod_tags(spec: ModelSpec) -> dict[str, Any]:
 
 
 def executor_of(spec: ModelSpec) -> dg.ExecutorDefinition | None:
-    """The executor of a job; None is that of the code location."""
+    """The executor of a job; None where its steps share a process."""
     if spec.resources.executor == "in_process":
         return None
     pod = _pod(spec.resources)

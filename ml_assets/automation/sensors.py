@@ -5,25 +5,49 @@ from typing import Any
 
 import dagster as dg
 
-from ml_assets.automation.drift_sensor import drift_sensor
-from ml_assets.automation.gate_sensor import gate_sensor
-from ml_assets.automation.health_sensor import health_sensor
+from ml_assets.automation import drift_sensor, gate_sensor, health_sensor
 from ml_assets.spec.model import ModelSpec
 
-# A sensor, the job that it starts, and the models for which it does.
-_KINDS: list[tuple[Any, str, Any]] = [
-    (gate_sensor, "deploy", lambda spec: spec.automation.gate),
-    (drift_sensor, "train", lambda spec: spec.monitoring.retrain),
-    (health_sensor, "rollback", lambda spec: spec.automation.health),
+# A sensor, its name, the job that it starts, and the models for which it does.
+_KINDS: list[tuple[Any, str, str, Any]] = [
+    (
+        gate_sensor.gate_sensor,
+        gate_sensor.NAME,
+        "deploy",
+        lambda spec: spec.automation.gate,
+    ),
+    (
+        drift_sensor.drift_sensor,
+        drift_sensor.NAME,
+        "train",
+        lambda spec: spec.monitoring.retrain,
+    ),
+    (
+        health_sensor.health_sensor,
+        health_sensor.NAME,
+        "rollback",
+        lambda spec: spec.automation.health,
+    ),
 ]
 
 
-def build(specs: Iterable[ModelSpec], jobs: Iterable[Any]) -> dg.Definitions:
-    """The sensors that at least one model of `specs` wants; `jobs` are all jobs."""
+def build(
+    specs: Iterable[ModelSpec], jobs: Iterable[Any], prefix: str = ""
+) -> dg.Definitions:
+    """The sensors that at least one model of `specs` wants.
+
+    Parameters
+    ----------
+    jobs : iterable of jobs
+        All jobs of the models.
+    prefix : str, default ""
+        Beginning of the sensors' names, where they are not the only ones.
+    """
     named = {job.name: job for job in jobs}
     found = []
-    for sensor, job, wants in _KINDS:
+    for sensor, name, job, wants in _KINDS:
         own = [s for s in specs if wants(s) and f"{s.name}_{job}" in named]
         if own:
-            found.append(sensor(own, [named[f"{spec.name}_{job}"] for spec in own]))
+            targets = [named[f"{spec.name}_{job}"] for spec in own]
+            found.append(sensor(own, targets, f"{prefix}{name}"))
     return dg.Definitions(sensors=found)

@@ -10,6 +10,7 @@ import ml_assets
 from ml_assets.cli.lazy import LazyGroup
 from ml_assets.cli.output import reporting_errors
 from ml_assets.core.files import StorageError
+from ml_assets.core.project import ProjectError
 from ml_assets.core.storage import storage
 
 COMMANDS = {
@@ -31,6 +32,7 @@ COMMANDS = {
     "models": ("models", "List the models and what serves them."),
     "predict": ("predict", "Score rows with the version in service."),
     "reproduce": ("reproduce", "Train a version again and compare its answers."),
+    "retire": ("retire", "End a model: nothing serves it any more."),
     "retention": ("retention", "Remove what nothing needs any more."),
     "rollback": ("rollback", "Return to a version that served before."),
     "rollout": ("rollout", "Roll out the active plans again."),
@@ -64,7 +66,7 @@ def main() -> None:
 
     \b
     Environment:
-      ML_ASSETS_HOME       local state (default ./.ml_assets)
+      ML_ASSETS_HOME       local state (default .ml_assets in the project or workspace)
       ML_ASSETS_STORAGE    tables, bundles and predictions: a directory, s3://, gs:// or
                            az:// (default ML_ASSETS_HOME)
       ML_ASSETS_DATABASE_URL
@@ -82,5 +84,5 @@ def main() -> None:
       NO_COLOR             any value: no colours on a terminal
     """
     # Before anything is written, whatever the command.
-    with reporting_errors(StorageError):
+    with reporting_errors(StorageError, ProjectError):
         storage()

@@ -11,13 +11,14 @@ import click
 
 import ml_assets
 from ml_assets.cli.output import Failed
+from ml_assets.core import project
 from ml_assets.core.files import home, locked, require_address, write_bytes
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-PROJECT = Path(ml_assets.__file__).parents[1]
-CONFIG = PROJECT / "dagster.yaml"
+# The platform's own, for commands in a directory of no project.
+PLATFORM = Path(ml_assets.__file__).parents[1]
 # Where the project's own file is not at hand, the one thing that must be set.
 MINIMAL = b"telemetry:\n  enabled: false\n"
 
@@ -41,17 +42,29 @@ def prepare(directory: Path, refresh: bool = False) -> None:
     target = directory / "dagster.yaml"
     directory.mkdir(parents=True, exist_ok=True)
     if refresh or not target.exists():
-        if CONFIG.exists():
-            shutil.copyfile(CONFIG, target)
+        config = _root() / "dagster.yaml"
+        if config.exists():
+            shutil.copyfile(config, target)
         elif not target.exists():
             write_bytes(target, MINIMAL)
     os.environ["DAGSTER_HOME"] = str(directory)
 
 
 def workspace_arguments() -> list[str]:
-    """Options of Dagster's programs: ``workspace.yaml``, or the module where absent."""
-    file = PROJECT / "workspace.yaml"
-    return ["-w", str(file)] if file.exists() else ["-m", "ml_assets.definitions"]
+    """Options of Dagster's programs: ``workspace.yaml``, else the modules."""
+    file = _root() / "workspace.yaml"
+    if file.exists():
+        return ["-w", str(file)]
+    found = project.find()
+    targets = [item.target for item in found.projects] if found else []
+    modules = targets or ["ml_assets.definitions"]
+    return [part for module in modules for part in ("-m", module)]
+
+
+def _root() -> Path:
+    """The directory that may have the files of Dagster."""
+    found = project.find()
+    return found.root if found else PLATFORM
 
 
 @contextmanager

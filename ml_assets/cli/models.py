@@ -58,7 +58,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def _row(model: str, spec: ModelSpec | None) -> dict[str, Any]:
-    store, plan = Versions(), Plans().current(model)
+    store, plan = Versions(), Plans().serving(model)
     last = store.last_evaluated(model)
     judged = store.evaluation(model, last) if last else None
     champion = plan.live.version if plan else None

@@ -26,10 +26,10 @@ def command(models: tuple[str, ...]) -> None:
     from ml_assets.targets import RolloutError
 
     target = chosen_target()
-    known = Plans().models()
+    known = sorted(Plans().active())
     if unknown := {*models} - {*known}:
         raise Failed(
-            f"{', '.join(sorted(unknown))} was never deployed, expected one of"
+            f"{', '.join(sorted(unknown))} is not in service, expected one of"
             f" {', '.join(known) or 'none yet'}"
         )
     rows, failed = [], []

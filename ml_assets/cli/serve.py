@@ -6,7 +6,8 @@ from typing import Any
 
 import click
 
-from ml_assets.cli.output import EXIT_CODES
+from ml_assets.cli.output import EXIT_CODES, reporting_errors
+from ml_assets.core.extras import MissingExtraError, require_extra
 from ml_assets.serving.settings import ServerSettings
 
 HELP = {
@@ -81,6 +82,8 @@ def command(**arguments: Any) -> None:
         settings = ServerSettings.load(arguments)
     except ValueError as error:
         raise click.UsageError(str(error)) from error
+    with reporting_errors(MissingExtraError):
+        require_extra("serve", "the model server")
     from ml_assets.serving.process.server import serve
 
     sys.exit(serve(settings))

@@ -60,7 +60,7 @@ def command(model: str, limit: int | None, as_json: bool) -> None:
 
 def rows(model: str, limit: int | None = None) -> list[dict[str, Any]]:
     """What ``--json`` prints of each version, newest first."""
-    plan, found = Plans().current(model), Versions().judged(model, limit)
+    plan, found = Plans().serving(model), Versions().judged(model, limit)
     return [
         _row(record, evaluation, mode_of(record.version, plan))
         for record, evaluation in found

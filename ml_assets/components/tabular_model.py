@@ -26,6 +26,7 @@ from ml_assets.assets.common import STEPS, TABLES
 from ml_assets.assets.io_managers import StepIOManager, TableIOManager
 from ml_assets.automation import jobs, sensors
 from ml_assets.components.attributes import resolved
+from ml_assets.spec.component_tree import CompletedTree
 from ml_assets.spec.model import ModelSpec
 
 STAGES = (
@@ -46,6 +47,8 @@ STAGES = (
     contract,
     jobs,
 )
+# The same objects for each model, or their definitions could not be merged.
+RESOURCES = {TABLES: TableIOManager(), STEPS: StepIOManager()}
 
 
 class TabularModel(ModelSpec, dg.Component, dg.Resolvable):
@@ -57,21 +60,30 @@ class TabularModel(ModelSpec, dg.Component, dg.Resolvable):
         return cls.model_validate(resolved(model.root, context.resolve_value))
 
     def build_defs(self, context: dg.ComponentLoadContext) -> dg.Definitions:
-        """The definitions of every stage, merged."""
-        return dg.Definitions.merge(*(stage.build(self) for stage in STAGES))
+        """The definitions of every stage, merged, with the IO managers.
+
+        Where Dagster loads the project by itself, with sensors for this model alone.
+        """
+        own = _definitions(self)
+        if isinstance(context.component_tree, CompletedTree):
+            return own
+        found = sensors.build([self], own.jobs or (), f"{self.name}_")
+        return dg.Definitions.merge(own, found)
 
 
 def definitions_of(specs: Sequence[ModelSpec]) -> dg.Definitions:
     """A code location of nothing but these models, with what runs them."""
-    built = (stage.build(spec) for spec in specs for stage in STAGES)
-    return with_shared(dg.Definitions.merge(*built), specs)
+    return with_shared(dg.Definitions.merge(*map(_definitions, specs)), specs)
+
+
+def _definitions(spec: ModelSpec) -> dg.Definitions:
+    """What is a single model's, and the IO managers."""
+    stages = (stage.build(spec) for stage in STAGES)
+    return dg.Definitions.merge(*stages, dg.Definitions(resources=RESOURCES))
 
 
 def with_shared(models: dg.Definitions, specs: Sequence[ModelSpec]) -> dg.Definitions:
-    """The definitions of `specs`, and the resources, executor and sensors of all."""
-    shared = dg.Definitions(
-        resources={TABLES: TableIOManager(), STEPS: StepIOManager()},
-        # Five steps take 12 s in one process and 47 s in one process each.
-        executor=dg.in_process_executor,
-    )
+    """The definitions of `specs`, and the executor and sensors of all."""
+    # Five steps take 12 s in one process and 47 s in one process each.
+    shared = dg.Definitions(executor=dg.in_process_executor)
     return dg.Definitions.merge(models, shared, sensors.build(specs, models.jobs or ()))

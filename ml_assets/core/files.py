@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from ml_assets.core import project
+
 TEMPORARY = ".tmp-"
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
 
@@ -70,9 +72,18 @@ digits, dots, hyphens and underscores
 
 
 def home() -> Path:
-    """Directory of the local state: ``ML_ASSETS_HOME``, by default ``./.ml_assets``."""
+    """Directory of the local state: ``ML_ASSETS_HOME``.
+
+    By default ``.ml_assets`` in the `dg` project or workspace of the working directory;
+    in the working directory itself where there is none.
+    """
     name = "ML_ASSETS_HOME"
-    found = directory(os.environ.get(name) or ".ml_assets", name)
+    given = os.environ.get(name)
+    if given:
+        found = directory(given, name)
+    else:
+        inside = project.find()
+        found = (inside.root if inside else Path.cwd()) / ".ml_assets"
     require_address(found, name)
     return found
 

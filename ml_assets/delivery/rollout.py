@@ -28,8 +28,9 @@ from ml_assets.targets.clusters import (
     roll_out,
 )
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
+from ml_assets.targets.model_objects import RELEASE
 
-ANNOTATION = "ml-assets.dev/release"
+ANNOTATION = RELEASE
 # The owner of that field and of the images.
 MANAGER = "ml-assets-delivery"
 RETURNED = "-returned"

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ml_assets.lifecycle.activation import activate, evidence_of
 from ml_assets.lifecycle.aliases import sync_aliases
 from ml_assets.lifecycle.gate_decision import decision_on, gate_figures, passed
-from ml_assets.lifecycle.plan_transitions import challenge, newest_version
+from ml_assets.lifecycle.plan_transitions import challenge, live_plan, newest_version
 from ml_assets.ml.gate import INTERFACE, Gate
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.records.ledger_entry import Kind
@@ -89,8 +89,8 @@ def _deploy(
     from ml_assets.lifecycle.request_signature import refused_by
     from ml_assets.state.bundles import store_bundle
 
-    before = Plans().current(spec.name)
-    if before is not None and _is_unfinished(store, record, before):
+    before, retired = Plans().current(spec.name), Plans().is_retired(spec.name)
+    if before is not None and not retired and _is_unfinished(store, record, before):
         plan = before
     else:
         # First, so that a version on hold is refused as such, whatever else is true.
@@ -109,7 +109,12 @@ def _deploy(
             )
         reason = _reason(spec, record, before)
         reason += f"; accepted with it: {changes}" if changes else ""
-        plan = challenge(before, record, spec.serving, reason, run_id)
+        if retired:
+            # What was retired is no champion to try a version beside.
+            share = spec.serving.log_sample
+            plan = live_plan(record, before, reason, run_id, share)
+        else:
+            plan = challenge(before, record, spec.serving, reason, run_id)
     evidence = evidence_of(record)
     key = f"deployment:{record.version}"
     kind: Kind = "experiment" if plan.experiment else "deployment"

@@ -41,7 +41,7 @@ def hold(target: Target, model: str, version: str, who: str, why: str) -> HoldCh
         known = Ledger().held(model).get(version)
         if known is not None:
             return HoldChange(known, "")
-        plan = Plans().current(model)
+        plan = Plans().serving(model)
         if plan is not None and version in [arm.version for arm in plan.arms]:
             raise HoldError(
                 f"version {version} of {model} is in service, as plan"

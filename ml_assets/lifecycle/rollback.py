@@ -150,7 +150,7 @@ def _destination(
                 f" {_counted(gone)} gone"
             )
     record = _known(store, model, to)
-    if to == history[-1].live.version:
+    if to == history[-1].live.version and not Plans().is_retired(model):
         raise RollbackError(f"version {to} of {model} is the one that serves now")
     if to in on_hold:
         entry = on_hold[to]

@@ -12,6 +12,7 @@ Kind = Literal[
     "deployment",
     "promotion",
     "rollback",
+    "retirement",
     "refusal",
     "hold",
     "release_hold",

@@ -1,4 +1,4 @@
-"""The models of this project, read from their YAML."""
+"""The models of the project that we work in, read from their YAML."""
 
 from collections import defaultdict
 from pathlib import Path
@@ -6,21 +6,34 @@ from pathlib import Path
 from pydantic import ValidationError
 
 import ml_assets
+from ml_assets.core import project
 from ml_assets.spec import model_file
 from ml_assets.spec.model import ModelSpec
 from ml_assets.spec.model_file import Document, ModelFileError
 
-# The folder of the models of this project.
-DEFS = Path(ml_assets.__file__).parent / "defs"
+# The models that ship with the package, which are those of no project.
+SHIPPED = Path(ml_assets.__file__).parent / "defs"
 
 
 class CatalogueError(ValueError):
     """A model's YAML cannot be read; the message has the file and the line."""
 
 
-def model_files(defs: Path | None = None) -> list[Path]:
+def folders() -> list[Path]:
+    """The folders of the models: of each project that the working directory means."""
+    found = project.find()
+    named = [each.defs for each in found.projects] if found else [SHIPPED]
+    return [folder for folder in named if folder.is_dir()]
+
+
+def folder_of(model: str) -> Path | None:
+    """That of the folders in which `model` is described, without reading all YAML."""
+    return next((top for top in folders() if model_file.of_model(top, model)), None)
+
+
+def model_files() -> list[Path]:
     """The YAML files that may describe models, sorted."""
-    return model_file.files(defs or DEFS)
+    return [file for top in folders() for file in model_file.files(top)]
 
 
 def read_specs(path: Path) -> list[ModelSpec]:
@@ -96,7 +109,8 @@ def find(model: str) -> ModelSpec | None:
 
     None where this does not find it, or finds it wrong: then `survey` says why.
     """
-    file = model_file.of_model(DEFS, model)
+    top = folder_of(model)
+    file = model_file.of_model(top, model) if top else None
     try:
         described = read_specs(file) if file else []
     except CatalogueError:

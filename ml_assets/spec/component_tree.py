@@ -35,6 +35,10 @@ DocumentId = tuple[Path, int]
 Completed = Callable[[dg.Definitions, list[ModelSpec]], dg.Definitions]
 
 
+class CompletedTree(ComponentTree):
+    """A tree that is loaded here: `Completed` adds the sensors, over all models."""
+
+
 def load(project: Path, completed: Completed) -> dg.Definitions:
     """The definitions of the project there, `completed`, and what is broken.
 
@@ -68,7 +72,7 @@ def _load(project: Path, completed: Completed) -> dg.Definitions:
 
 def _whole(project: Path, completed: Completed) -> dg.Definitions:
     """As `dagster.load_from_defs_folder`, which walks the tree once for each model."""
-    tree = ComponentTree.for_project(project)
+    tree = CompletedTree.for_project(project)
     declared = tree.find_root_decl().iterate_loc_component_decl_pairs()
     for location, declaration in declared:
         tree.state_tracker.set_cache_data(location, component_decl=declaration)
@@ -154,7 +158,7 @@ class _PartialTree:
         self.broken = broken
         self._folders = folders
         self.documents: dict[DocumentId, Any] = {}
-        self.tree = ComponentTree.for_project(project)
+        self.tree = CompletedTree.for_project(project)
         location = ComponentPath.from_path(self.tree.defs_module_path)
         context = self.tree.decl_load_context.for_component_loc(location)
         declared = self._declare(context) or _folder(context, {})

@@ -17,6 +17,68 @@ class DesignSpec(BaseSpec):
     )
 
 
+class AmountsSpec(BaseSpec):
+    """Processor and memory, as Kubernetes writes them."""
+
+    cpu: str | None = Field(
+        None, pattern=r"^(\d+m|\d+(\.\d+)?)$", description="such as 500m or 2"
+    )
+    memory: str | None = Field(
+        None, pattern=r"^\d+(\.\d+)?[KMGT]i$", description="such as 512Mi or 4Gi"
+    )
+
+    @field_validator("cpu", mode="before")
+    @classmethod
+    def _number_is_text(cls, value: object) -> object:
+        """YAML reads 2 as a number."""
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        return str(value) if is_number else value
+
+
+class PodResourcesSpec(BaseSpec):
+    """What a pod is sure to get, and what it may not exceed."""
+
+    requests: AmountsSpec = Field(
+        default_factory=AmountsSpec, description="what the pod is sure to get"
+    )
+    limits: AmountsSpec = Field(
+        default_factory=AmountsSpec, description="what the pod may not exceed"
+    )
+
+    @model_validator(mode="after")
+    def _requests_fit_limits(self) -> "PodResourcesSpec":
+        for name in ("cpu", "memory"):
+            least, most = getattr(self.requests, name), getattr(self.limits, name)
+            if least and most and _amount(least) > _amount(most):
+                raise ValueError(
+                    f"requests.{name} is {least}, which is more than"
+                    f" limits.{name}, {most}"
+                )
+        return self
+
+
+def _amount(text: str) -> float:
+    number = float(text.rstrip("mKMGTi"))
+    suffix = text.lstrip("0123456789.")
+    powers = {"": 1.0, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+    return number * powers[suffix]
+
+
+class ReplicasSpec(BaseSpec):
+    """How many servers there are: a fixed number, or a range for an autoscaler."""
+
+    min: int = Field(ge=1, description="servers that there are at least")
+    max: int | None = Field(
+        None, ge=1, description="servers that an autoscaler makes at most; min if unset"
+    )
+
+    @model_validator(mode="after")
+    def _is_a_range(self) -> "ReplicasSpec":
+        if self.max is not None and self.max < self.min:
+            raise ValueError(f"max is {self.max}, which is less than min, {self.min}")
+        return self
+
+
 class ServingSpec(BaseSpec):
     """How a deployed version answers, and how a new one is tried beside it."""
 
@@ -58,6 +120,16 @@ class ServingSpec(BaseSpec):
     )
     slow_ms: float = Field(
         50.0, gt=0, description="an answer that takes longer counts as slow"
+    )
+    replicas: ReplicasSpec | None = Field(
+        None,
+        description="Kubernetes, of a model that the chart's `models` does not name:"
+        " its servers; by default as many as modelServer says",
+    )
+    resources: PodResourcesSpec = Field(
+        default_factory=PodResourcesSpec,
+        description="Kubernetes, of such a model: what a server may use, laid over"
+        " modelServer.resources",
     )
 
     @field_validator("steps")
@@ -134,34 +206,10 @@ class RetentionSpec(BaseSpec):
     )
 
 
-class AmountsSpec(BaseSpec):
-    """Processor and memory, as Kubernetes writes them."""
-
-    cpu: str | None = Field(
-        None, pattern=r"^(\d+m|\d+(\.\d+)?)$", description="such as 500m or 2"
-    )
-    memory: str | None = Field(
-        None, pattern=r"^\d+(\.\d+)?[KMGT]i$", description="such as 512Mi or 4Gi"
-    )
-
-    @field_validator("cpu", mode="before")
-    @classmethod
-    def _number_is_text(cls, value: object) -> object:
-        """YAML reads 2 as a number."""
-        is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        return str(value) if is_number else value
-
-
-class ResourcesSpec(BaseSpec):
+class ResourcesSpec(PodResourcesSpec):
     """What a run of this model may use; all but `threads` on Kubernetes only."""
 
     threads: int = Field(1, ge=1, description="OMP_NUM_THREADS of training")
-    requests: AmountsSpec = Field(
-        default_factory=AmountsSpec, description="what the pod is sure to get"
-    )
-    limits: AmountsSpec = Field(
-        default_factory=AmountsSpec, description="what the pod may not exceed"
-    )
     executor: Literal["in_process", "k8s"] = Field(
         "in_process", description="k8s: each step in a pod of its own"
     )
@@ -174,21 +222,3 @@ class ResourcesSpec(BaseSpec):
     def _are_labels(cls, value: dict[str, str]) -> dict[str, str]:
         raise_faults(label_faults(value))
         return value
-
-    @model_validator(mode="after")
-    def _requests_fit_limits(self) -> "ResourcesSpec":
-        for name in ("cpu", "memory"):
-            least, most = getattr(self.requests, name), getattr(self.limits, name)
-            if least and most and _amount(least) > _amount(most):
-                raise ValueError(
-                    f"requests.{name} is {least}, which is more than"
-                    f" limits.{name}, {most}"
-                )
-        return self
-
-
-def _amount(text: str) -> float:
-    number = float(text.rstrip("mKMGTi"))
-    suffix = text.lstrip("0123456789.")
-    powers = {"": 1.0, "m": 1e-3, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
-    return number * powers[suffix]

@@ -17,6 +17,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from ml_assets.core.errors import UnavailableError
+from ml_assets.core.extras import MissingExtraError, require_extra
 from ml_assets.core.files import home
 from ml_assets.core.retry import Retry
 from ml_assets.state import migrations
@@ -156,6 +157,10 @@ def _bare_engine(address: str) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         _make_directory(address)
     elif url.get_backend_name() == "postgresql":
+        try:
+            require_extra("postgres", "the state on Postgres")
+        except MissingExtraError as error:
+            raise StateError(str(error)) from None
         engine = create_engine(
             url.set(drivername="postgresql+psycopg2"),
             pool_size=2,

@@ -16,7 +16,7 @@ from ml_assets.records.plan import ServingPlan, digest, encode
 from ml_assets.serving.models.published_plans import PublishedPlans, StalePlanError
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.rows import read_rows, read_value, read_values
-from ml_assets.state.schema import plans
+from ml_assets.state.schema import ledger, plans
 
 
 def commit(connection: Connection, plan: ServingPlan) -> None:
@@ -43,8 +43,25 @@ def commit(connection: Connection, plan: ServingPlan) -> None:
         raise _stale(plan, plan.generation) from error
 
 
+def retire(connection: Connection, plan: ServingPlan) -> None:
+    """Let the next `publish` withdraw the active plan, in a transaction of its model.
+
+    The transaction has to enter `retirement_key` in the ledger.
+    """
+    row = plans.c.generation == plan.generation
+    wanted = plans.update().where(plans.c.model == plan.model, row)
+    connection.execute(wanted.values(published=False))
+
+
+def retirement_key(plan: ServingPlan) -> str:
+    """The key of the ledger's entry that retires the model with this plan."""
+    return f"retirement:{plan.generation}"
+
+
 def publish(model: str) -> None:
-    """Let servers read the active plan of `model`. It may be repeated at any time.
+    """Let servers read the active plan of `model`, or that the model is retired.
+
+    It may be repeated at any time.
 
     Raises
     ------
@@ -57,7 +74,11 @@ def publish(model: str) -> None:
     with writing(model) as connection:
         plan = _current(connection, model)
         if plan is not None:
-            PublishedPlans(storage()).publish(plan)
+            published = PublishedPlans(storage())
+            if _is_retired(connection, plan):
+                published.retire(plan)
+            else:
+                published.publish(plan)
             done = plans.update().where(plans.c.model == model, ~plans.c.published)
             connection.execute(done.values(published=True))
 
@@ -70,9 +91,26 @@ class Plans:
         return sorted(read_values(select(plans.c.model).distinct()))
 
     def current(self, model: str) -> ServingPlan | None:
-        """The active plan, or None where the model was never deployed."""
+        """The plan of the highest generation; None where there was no deployment.
+
+        It is active unless the model is retired; the next one follows it in any case.
+        """
         with reading() as connection:
             return _current(connection, model)
+
+    def serving(self, model: str) -> ServingPlan | None:
+        """The active plan; None where there was no deployment, or it was retired."""
+        with reading() as connection:
+            plan = _current(connection, model)
+            if plan is None or _is_retired(connection, plan):
+                return None
+            return plan
+
+    def is_retired(self, model: str) -> bool:
+        """Whether the model was retired, and not deployed since."""
+        with reading() as connection:
+            plan = _current(connection, model)
+            return plan is not None and _is_retired(connection, plan)
 
     def read(self, model: str, generation: int) -> ServingPlan:
         """The plan of one generation.
@@ -93,7 +131,7 @@ class Plans:
         return [_plan(text) for text in read_values(oldest_first)]
 
     def active(self) -> dict[str, ServingPlan]:
-        """The active plan of every model."""
+        """The active plan of every model that is not retired."""
         newest = (
             select(plans.c.model, func.max(plans.c.generation).label("generation"))
             .group_by(plans.c.model)
@@ -104,7 +142,16 @@ class Plans:
             (plans.c.model == newest.c.model)
             & (plans.c.generation == newest.c.generation),
         )
-        return {model: _plan(text) for model, text in read_rows(wanted)}
+        retired = select(ledger.c.model, ledger.c.key).where(
+            ledger.c.kind == "retirement"
+        )
+        ended = {(row.model, row.key) for row in read_rows(retired)}
+        found = {model: _plan(text) for model, text in read_rows(wanted)}
+        return {
+            model: plan
+            for model, plan in found.items()
+            if (model, retirement_key(plan)) not in ended
+        }
 
     def unpublished(self) -> set[str]:
         """Models whose deployer died, or lost the storage, before it published."""
@@ -127,6 +174,13 @@ def _current(connection: Connection, model: str) -> ServingPlan | None:
     newest = _plans(model).order_by(plans.c.generation.desc()).limit(1)
     found = connection.scalar(newest)
     return None if found is None else _plan(found)
+
+
+def _is_retired(connection: Connection, plan: ServingPlan) -> bool:
+    wanted = select(ledger.c.seq).where(
+        ledger.c.model == plan.model, ledger.c.key == retirement_key(plan)
+    )
+    return connection.scalar(wanted) is not None
 
 
 def _newest(connection: Connection, model: str) -> int:

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from importlib import import_module
 from typing import NamedTuple, Protocol, cast
 
+from ml_assets.core import extras
 from ml_assets.records.plan import ServingPlan
 
 # The class of each target, in the module of the target's name. Imported only where it
@@ -53,6 +54,12 @@ class Target(Protocol):
         active is only waited for, and not committed again.
         """
 
+    def retire(self, model: str) -> str:
+        """Remove what serves a retired model; what was done, or is left to do.
+
+        It may be repeated. `RolloutError` where something could not be removed.
+        """
+
 
 def configured_target() -> Target:
     """The target that ``ML_ASSETS_TARGET`` names, by default the local one.
@@ -60,12 +67,17 @@ def configured_target() -> Target:
     Raises
     ------
     TargetError
-        If it names none of them, or one whose settings are missing.
+        If it names none of them, or one whose settings or packages are missing.
     """
     name = os.environ.get("ML_ASSETS_TARGET") or "local"
     if name not in CLASSES:
         raise TargetError(
             f"ML_ASSETS_TARGET is {name!r}, expected one of {', '.join(CLASSES)}"
         )
+    if name in extras.MODULES:
+        try:
+            extras.require_extra(name, f"ML_ASSETS_TARGET {name}")
+        except extras.MissingExtraError as error:
+            raise TargetError(str(error)) from None
     module = import_module(f"ml_assets.targets.{name}")
     return cast(Target, getattr(module, CLASSES[name])())

@@ -52,6 +52,17 @@ class DockerTarget(BaseTarget):
         except TargetError as error:
             raise RolloutError(str(error)) from error
 
+    def retire(self, model: str) -> str:
+        """Let the containers of the model finish, and remove them."""
+        try:
+            containers = Containers(model)
+            servers = containers.servers()
+            for server in servers:
+                containers.stop(server, DRAIN_SECONDS)
+        except TargetError as error:
+            raise RolloutError(str(error)) from error
+        return f"removed {len(servers)} container(s)"
+
     def _remove_never_active(self, containers: Containers) -> None:
         """Remove what a deployer left that died before it could commit its plan."""
         current = Plans().current(containers.model)

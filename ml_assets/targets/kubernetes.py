@@ -17,6 +17,7 @@ import os
 from ml_assets.records.plan import ServingPlan, pin_of
 from ml_assets.serving.models.published_plans import StalePlanError
 from ml_assets.serving.process.refusals import PLAN_REFUSED
+from ml_assets.spec.catalogue import find
 from ml_assets.state.locks import LockError
 from ml_assets.state.plans import Plans
 from ml_assets.targets import (
@@ -41,15 +42,16 @@ from ml_assets.targets.clusters import (
     lines_of_unready,
     roll_out_or_undo,
 )
+from ml_assets.targets.model_objects import MANAGER, ModelObjects
+
+__all__ = ["ANNOTATION", "MANAGER", "KubernetesTarget", "deployment_name"]
 
 ANNOTATION = "ml-assets.dev/generation"
-# The owner of that field and of nothing else.
-MANAGER = "ml-assets-deployer"
 PREFLIGHT_SECONDS = 120.0
 
 
 class KubernetesTarget(BaseTarget):
-    """Rolls out to the Deployments of the chart `ml-assets`.
+    """Rolls out to the Deployments of the chart `ml-assets`, or made of its template.
 
     Parameters
     ----------
@@ -71,6 +73,7 @@ class KubernetesTarget(BaseTarget):
             self._cluster = cluster or Cluster(connect("K8S"))
         except ClusterError as error:
             raise TargetError(f"target kubernetes: {error}") from error
+        self._objects = ModelObjects(self._cluster)
 
     def apply(self, plan: ServingPlan, commit: Commit) -> Rollout:
         """Activate `plan`, or raise `RolloutError` and change nothing.
@@ -82,10 +85,13 @@ class KubernetesTarget(BaseTarget):
         before = Plans().current(plan.model)
         try:
             if before == plan:
+                self._ensure_objects(plan.model)
                 return Rollout(plan, _replicas(self._pin(deployment, plan)))
             self._check_next(plan, before)
             for arm in plan.arms:
                 preflight(arm, PREFLIGHT_SECONDS)
+            self.check_held(plan.model)
+            self._ensure_objects(plan.model)
             found = self._roll_out(deployment, plan, before)
             self.check_held(plan.model)
             commit()
@@ -103,6 +109,23 @@ class KubernetesTarget(BaseTarget):
             ) from error
         self.unpin_others(plan)
         return Rollout(plan, _replicas(found))
+
+    def retire(self, model: str) -> str:
+        """Delete the objects that a deployment made for the model."""
+        name = deployment_name(model)
+        try:
+            self.check_held(model)
+            return self._objects.remove(name)
+        except (ClusterError, LockError) as error:
+            raise UnreachableError(
+                f"the objects of {model} are not all deleted: {error}"
+            ) from error
+
+    def _ensure_objects(self, model: str) -> None:
+        spec = find(model)
+        self._objects.ensure(
+            model, deployment_name(model), spec.serving if spec else None
+        )
 
     def _check_next(self, plan: ServingPlan, before: ServingPlan | None) -> None:
         newest = before.generation if before else 0
@@ -123,7 +146,8 @@ class KubernetesTarget(BaseTarget):
             raise OvertakenError(f"{deployment} is pinned to plan {found} already")
         self.published.pin(plan)
         forward = _pin_to(pin_of(plan), instead_of=found)
-        undo = _pin_to(pin_of(before) if before else None)
+        serves = before is not None and not Plans().is_retired(plan.model)
+        undo = _pin_to(pin_of(before) if before and serves else None)
         try:
             return roll_out_or_undo(
                 deployment,

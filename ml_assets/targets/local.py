@@ -49,6 +49,11 @@ class LocalTarget(BaseTarget):
             self.servers.withdraw(plan.model)
         return Rollout(plan, self._await_serving(plan))
 
+    def retire(self, model: str) -> str:
+        """Withdraw what is proposed; the servers follow what is published."""
+        self.servers.withdraw(model)
+        return "servers stop serving it as soon as they read that it is retired"
+
     def _await_prepared(self, plan: ServingPlan) -> None:
         wanted = digest(plan)
 

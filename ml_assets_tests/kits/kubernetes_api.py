@@ -1,4 +1,6 @@
-"""A Kubernetes API server in small, over real HTTP, for Deployments, pods and events.
+"""A Kubernetes API server in small, over real HTTP: Deployments, pods and events.
+
+Other kinds are kept as they are applied, see `kubernetes_objects`.
 
 It keeps to what the API documents: resourceVersion and 409, metadata.generation and
 status.observedGeneration, JSON merge patches, who owns a field, server-side apply,
@@ -19,12 +21,8 @@ from typing import Any
 from ml_assets.targets.clusters import Cluster, connect
 from ml_assets_tests.kits.kubernetes_controller import Object, Pod, ReplicaSets, sync
 from ml_assets_tests.kits.kubernetes_fields import Owners
-from ml_assets_tests.kits.kubernetes_http import (
-    NAMESPACE,
-    TOKEN,
-    handler_of,
-    status_of,
-)
+from ml_assets_tests.kits.kubernetes_http import TOKEN, handler_of
+from ml_assets_tests.kits.kubernetes_objects import NAMESPACE, Objects, status_of
 
 LABELS = {"app.kubernetes.io/name": "ml-assets"}
 
@@ -37,6 +35,7 @@ class KubernetesApi:
         self.deployments: dict[str, Object] = {}
         self.sets: dict[str, ReplicaSets] = {}
         self.owners: dict[str, Owners] = {}
+        self.objects = Objects(self)
         self.history: list[tuple[int, Object]] = []
         self.oldest = 0
         self.version = 0
@@ -100,6 +99,14 @@ class KubernetesApi:
             self.sets[name] = ReplicaSets()
             self.owners[name] = Owners()
             self._store(name, "ADDED")
+
+    def delete(self, name: str) -> None:
+        """Delete a Deployment, and its pods with it."""
+        with self.changed:
+            self._store(name, "DELETED")
+            del self.deployments[name], self.owners[name]
+            for pod in self.sets.pop(name).pods:
+                self.stop(pod)
 
     def template(self, name: str) -> Object:
         with self.changed:
@@ -185,7 +192,10 @@ class KubernetesApi:
         while not self._stopping.wait(0.03):
             for name in list(self.deployments):
                 with self.changed:
-                    found = self.deployments[name]
+                    found = self.deployments.get(name)
+                    if found is None:
+                        # It was deleted a moment ago.
+                        continue
                     before = copy.deepcopy(found.get("status"))
                     sync(found, self.sets[name], self.judge, self.stop)
                     if found["status"] != before:

@@ -18,14 +18,21 @@ class Conflict(Exception):
 
 
 class Owners:
-    """The managed fields of one object."""
+    """The managed fields of one object.
+
+    As in the API, what a manager applied and what it wrote by any other verb are two
+    entries: an apply gives up nothing that the other one has.
+    """
 
     def __init__(self) -> None:
-        self.of: dict[str, set[Path]] = {}
+        self.of: dict[tuple[str, str], set[Path]] = {}
 
     def managers(self, path: Path) -> set[str]:
         """Who owns a field."""
-        return {name for name, paths in self.of.items() if path in paths}
+        return {name for name, _ in self._entries(path)}
+
+    def _entries(self, path: Path) -> set[tuple[str, str]]:
+        return {entry for entry, paths in self.of.items() if path in paths}
 
     def update(self, manager: str, before: Object, after: Object) -> None:
         """Who changes a field by any other verb becomes its only owner."""
@@ -33,17 +40,18 @@ class Owners:
         changed = {path for path in new if path not in old or old[path] != new[path]}
         for paths in self.of.values():
             paths -= changed | (old.keys() - new.keys())
-        self.of.setdefault(manager, set()).update(changed)
+        self.of.setdefault((manager, "Update"), set()).update(changed)
 
     def apply(
         self, manager: str, live: Object, given: Object, force: bool = False
     ) -> Object:
         """`live` after an apply; what was applied before and is not now is given up."""
         wanted, found = dict(leaves(given)), dict(leaves(live))
+        own = (manager, "Apply")
         conflicts = {
-            path: sorted(others)
+            path: sorted(name for name, _ in others)
             for path, value in wanted.items()
-            if (others := self.managers(path) - {manager})
+            if (others := self._entries(path) - {own})
             and found.get(path, value) != value
         }
         if conflicts and not force:
@@ -54,8 +62,8 @@ class Owners:
         for path in conflicts:
             for other in self.of.values():
                 other.discard(path)
-        given_up = self.of.get(manager, set()) - wanted.keys()
-        self.of[manager] = {*wanted}
+        given_up = self.of.get(own, set()) - wanted.keys()
+        self.of[own] = {*wanted}
         result = copy.deepcopy(live)
         for path, value in wanted.items():
             put(result, path, value)

@@ -3,18 +3,18 @@
 import copy
 import json
 from collections.abc import Callable
-from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qs, urlsplit
 
+from ml_assets.targets.clusters.objects import APPLY_PATCH
 from ml_assets_tests.kits.kubernetes_controller import Object
+from ml_assets_tests.kits.kubernetes_objects import NAMESPACE, kind_and_name, status_of
 
 if TYPE_CHECKING:
     from ml_assets_tests.kits.kubernetes_api import KubernetesApi
 
 TOKEN = "t0ken"
-NAMESPACE = "ml"
 
 
 def handler_of(api: "KubernetesApi") -> type[BaseHTTPRequestHandler]:
@@ -33,6 +33,12 @@ def handler_of(api: "KubernetesApi") -> type[BaseHTTPRequestHandler]:
             length = int(self.headers["Content-Length"])
             body = json.loads(self.rfile.read(length))
             self._serve(lambda: body)
+
+        def do_DELETE(self) -> None:
+            # The client sends options, or none.
+            length = int(self.headers.get("Content-Length") or 0)
+            self.rfile.read(length)
+            self._serve(lambda: None)
 
         def _serve(self, body: Callable[[], Any]) -> None:
             api.requests.append(f"{self.command} {self.path}")
@@ -73,7 +79,10 @@ def handler_of(api: "KubernetesApi") -> type[BaseHTTPRequestHandler]:
             listed = f"{apps}/namespaces/{NAMESPACE}/deployments"
             if url.path == listed:
                 return self._watch(query)
-            name = url.path.removeprefix(f"{listed}/")
+            kind, name = kind_and_name(url.path)
+            is_apply = self.headers["Content-Type"] == APPLY_PATCH
+            if kind != "Deployment" or is_apply or self.command == "DELETE":
+                return api.objects.answer(self.command, kind, name, body, query)
             if name not in api.deployments:
                 return 404, status_of(404, f'deployments.apps "{name}" not found')
             if self.command == "GET":
@@ -136,14 +145,3 @@ def events_of(selector: str) -> list[Object]:
         {"type": "Normal", "reason": "Started", "message": "Started container"},
         {"type": "Warning", "reason": "Unhealthy", "message": text},
     ]
-
-
-def status_of(code: int, message: str) -> Object:
-    return {
-        "kind": "Status",
-        "apiVersion": "v1",
-        "status": "Failure",
-        "code": code,
-        "reason": HTTPStatus(code).phrase.replace(" ", ""),
-        "message": message,
-    }

@@ -52,6 +52,7 @@ ALLOWED = {
     "what a person names, or asks for: data, keys, results, YAML": (
         "cli/api_keys.py cli/bulk.py cli/checks/models.py cli/keys.py cli/predict.py"
         " components/scaffolder.py core/api_key.py core/signing.py core/user_code.py"
+        " core/project.py"
         " ml/sources/files.py ml/sources/kaggle.py ml/sources/payload.py"
         " ml/sources/runtime_sources.py serving/access/keys.py spec/component_tree.py"
         " spec/introspection.py spec/model_file.py spec/user_code.py"

@@ -17,11 +17,12 @@ ml-assets.dev/model: {{ . }}
 {{- end }}
 {{- end }}
 
-{{/* The labels of every object: pass a dict of root and component. */}}
+{{/* The labels of every object: pass a dict of root and component, and of who makes it where
+     Helm does not. */}}
 {{- define "ml-assets.labels" -}}
 {{ include "ml-assets.selector" . }}
 app.kubernetes.io/version: {{ .root.Chart.AppVersion | quote }}
-app.kubernetes.io/managed-by: {{ .root.Release.Service }}
+app.kubernetes.io/managed-by: {{ .manager | default .root.Release.Service }}
 helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace "+" "_" }}
 {{- end }}
 

@@ -13,7 +13,7 @@ from ml_assets.cli.checks import Finding, ok, problem, warning
 
 LOCK = Path(ml_assets.__file__).parents[1] / "requirements.lock"
 SETUP = "install what the lock file names: make setup"
-OLDEST, TOO_NEW = (3, 11), (3, 13)
+OLDEST, TOO_NEW = (3, 11), (3, 14)
 
 
 def check() -> Iterator[Finding]:
@@ -22,8 +22,8 @@ def check() -> Iterator[Finding]:
     if OLDEST <= sys.version_info[:2] < TOO_NEW:
         yield ok("python", f"Python {found}")
     else:
-        todo = "make a virtual environment with Python 3.11 or 3.12"
-        yield problem("python", f"Python {found}, expected 3.11 or 3.12", todo)
+        todo = "make a virtual environment with Python 3.11, 3.12 or 3.13"
+        yield problem("python", f"Python {found}, expected 3.11 to 3.13", todo)
     yield from _requirements()
     if LOCK.exists():
         yield _locked(LOCK.read_text("utf-8").splitlines())

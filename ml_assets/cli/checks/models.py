@@ -7,7 +7,12 @@ from pathlib import Path
 
 from ml_assets.cli.checks import Finding, ok, problem, warning
 from ml_assets.components import trial
-from ml_assets.spec.catalogue import CatalogueError, model_files, read_specs
+from ml_assets.spec.catalogue import (
+    CatalogueError,
+    folders,
+    model_files,
+    read_specs,
+)
 from ml_assets.spec.model import ModelSpec
 
 ADVICE = (
@@ -71,10 +76,12 @@ def _kaggle(name: str) -> Finding:
 def _definitions() -> Finding:
     from dagster import DagsterError
 
-    from ml_assets.definitions import defs
+    from ml_assets.definitions import completed
+    from ml_assets.spec import component_tree
 
     try:
-        jobs = defs().resolve_all_job_defs()
+        loaded = [component_tree.load(folder, completed) for folder in folders()]
+        jobs = [job for found in loaded for job in found.resolve_all_job_defs()]
     except DagsterError as error:
         return problem("definitions", str(error), "dg check defs shows the place")
     named = [job for job in jobs if not job.name.startswith("__")]

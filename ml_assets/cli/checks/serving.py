@@ -57,7 +57,7 @@ def check(url: str | None) -> Iterator[Finding]:
 
 def _generation(model: dict[str, Any]) -> Finding:
     name, generation = str(model["name"]), int(model["generation"])
-    plan = Plans().current(name)
+    plan = Plans().serving(name)
     wanted = plan.generation if plan else None
     if generation == wanted:
         return ok(f"server: {name}", f"version {model['version']}, plan {generation}")

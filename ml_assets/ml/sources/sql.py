@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from ml_assets.core.extras import MissingExtraError, require_extra
 from ml_assets.ml.sources.environment import Expanded, expand
 from ml_assets.ml.tables import SourceError
 
@@ -61,6 +62,10 @@ def _address(where: Expanded, name: str) -> "URL":
             " postgresql://user:${PGPASSWORD}@host/database"
         )
     if address.drivername in ("postgresql", "postgres"):
+        try:
+            require_extra("postgres", name)
+        except MissingExtraError as error:
+            raise SourceError(str(error)) from None
         # SQLAlchemy 2.1 would take psycopg 3; psycopg2 is what the platform has.
         address = address.set(drivername="postgresql+psycopg2")
     if address.get_backend_name() == "sqlite" and _is_absent(address.database):

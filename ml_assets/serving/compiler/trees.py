@@ -263,8 +263,8 @@ def _read_predictor(predictor: Any, splits: CategorySplits) -> Tree:
     return Tree(
         feature=feature,
         threshold=threshold,
-        left=np.where(is_leaf, LEAF, nodes["left"]).astype(np.int64),
-        right=np.where(is_leaf, LEAF, nodes["right"]).astype(np.int64),
+        left=np.where(is_leaf, LEAF, nodes["left"].astype(np.int64)),
+        right=np.where(is_leaf, LEAF, nodes["right"].astype(np.int64)),
         missing_left=missing_left,
         value=nodes["value"].astype(np.float64),
     )

@@ -60,6 +60,7 @@ class ServedState:
     ) -> None:
         self._metrics = metrics
         self._logs = logs
+        self.retired: frozenset[str] = frozenset()
         self.models: dict[str, ServedModel] = {}
         self.routes: dict[str, Route] = {}
         self.fast_routes: dict[bytes, Route] = {}
@@ -90,13 +91,25 @@ class ServedState:
         found._complete(missing, True)
         return found
 
+    def after_retirement(self, retired: frozenset[str]) -> "ServedState":
+        """This state without the models in `retired`, whose requests get 404."""
+        models = {
+            name: model for name, model in self.models.items() if name not in retired
+        }
+        missing = self.missing - retired
+        found = ServedState(models, missing, self.is_scanned, self._metrics, self._logs)
+        found.retired = retired
+        return found
+
     def limited(self, sees: Callable[[str], bool]) -> "ServedState":
         """This state for somebody who sees some of its models, by their names."""
         if all(map(sees, (*self.models, *self.missing))):
             return self
         models = {name: model for name, model in self.models.items() if sees(name)}
         missing = frozenset(filter(sees, self.missing))
-        return ServedState(models, missing, self.is_scanned, self._metrics, self._logs)
+        found = ServedState(models, missing, self.is_scanned, self._metrics, self._logs)
+        found.retired = frozenset(filter(sees, self.retired))
+        return found
 
     def _add(self, model: ServedModel) -> None:
         """Make the routes of one model."""
@@ -166,6 +179,8 @@ class ServedState:
         model = self.models.get(name)
         if model is not None:
             return model
+        if name in self.retired:
+            raise Problem(404, "unknown-model", f"model {name} is retired")
         if name in self.missing:
             raise self.no_plan(f"model {name} has no version loaded")
         if not self.models:

@@ -13,6 +13,8 @@ Where keys are configured, each object is signed: see `ml_assets.records.signed_
 from pathlib import Path
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ml_assets.core.files import below, is_name
 from ml_assets.core.signing import verify_keys
 from ml_assets.core.storage import Storage
@@ -119,6 +121,13 @@ class PublishedPlans:
             )
         self.pin(plan)
         self.storage.put(_active(plan.model), seal(plan))
+
+    def retire(self, plan: ServingPlan) -> None:
+        """Let servers read that the model is retired; `plan` was its last one.
+
+        What they read is the plan without its arms, signed as every other one.
+        """
+        self.storage.put(_active(plan.model), seal(replace(plan, arms=())))
 
     def pin(self, plan: ServingPlan) -> None:
         """Let servers be pinned to `plan`, be it active or not."""

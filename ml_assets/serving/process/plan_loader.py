@@ -121,6 +121,7 @@ class PlanLoader:
         ]
         plans = [plan for plan in news if not self._refusals.waits(plan)]
         # Models that have a plan, none of whose versions is in memory.
+        self._retire()
         missing = frozenset(self._reader.models - self._models.keys())
         state = self._server.state
         if missing != state.missing or not state.is_scanned:
@@ -229,6 +230,20 @@ class PlanLoader:
         self._reader.loaded(plan)
         if before is not None:
             self._release(before.plan)
+
+    def _retire(self) -> None:
+        """Serve retired models no more."""
+        retired = frozenset(self._reader.retired)
+        if retired == self._server.state.retired:
+            return
+        state = self._server.state.after_retirement(retired)
+        self._server.state = state
+        self._server.metrics.ready = state.is_ready
+        for model in retired & self._models.keys():
+            plan = self._models.pop(model).plan
+            self._server.metrics.plans.pop(model, None)
+            log_plan("model retired", plan)
+            self._release(plan)
 
     def _release(self, plan: ServingPlan) -> None:
         prepared = (model for _, model in self._prepared.values())

@@ -41,6 +41,8 @@ class PlanReader:
         Models whose plan cannot be read, and why.
     models : set of str
         Models that have a plan.
+    retired : set of str
+        Models that are served no more.
     is_reachable : bool
         Whether the storage answered the last time.
     """
@@ -57,6 +59,7 @@ class PlanReader:
         self.wanted: dict[str, ServingPlan] = {}
         self.faults: dict[str, str] = {}
         self.models: set[str] = set()
+        self.retired: set[str] = set()
         self.is_reachable = True
 
     def read(self, awaits_activation: bool = False) -> None:
@@ -78,7 +81,7 @@ class PlanReader:
             self._unreachable(error)
         else:
             self._reachable()
-        self.models |= {*self.wanted}
+        self.models = (self.models | {*self.wanted}) - self.retired
 
     def is_active(self, plan: ServingPlan) -> bool:
         """Whether `plan` is known to be active, or to have been.
@@ -94,7 +97,7 @@ class PlanReader:
     def last_served(self, model: str) -> ServingPlan | None:
         """The active plan of the model that was served on this machine last."""
         kept = self._cache.get(model)
-        return kept.plan if kept else None
+        return kept.plan if kept and kept.plan.arms else None
 
     def loaded(self, plan: ServingPlan) -> None:
         """Keep a plan that was loaded, for when the storage is away."""
@@ -180,7 +183,9 @@ class PlanReader:
         self._tags[model] = kept.tag if kept else None
         if kept is not None:
             self._active[model] = kept.plan
-            if not self._pin:
+            if not kept.plan.arms:
+                self.retired.add(model)
+            elif not self._pin:
                 self.wanted[model] = kept.plan
 
     def _take(self, model: str, found: PublishedPlan, tag: str | None) -> None:
@@ -197,7 +202,15 @@ class PlanReader:
                 reason=f"plan {known.generation} was active here already",
             )
             return
-        self._active[model] = self.wanted[model] = found.plan
+        self._active[model] = found.plan
+        if not found.plan.arms:
+            self.retired.add(model)
+            self.wanted.pop(model, None)
+            # A restart without the storage must not serve it again.
+            self._keep_active(model)
+            return
+        self.retired.discard(model)
+        self.wanted[model] = found.plan
 
     def _fault(self, model: str, error: Exception) -> None:
         self.models.add(model)

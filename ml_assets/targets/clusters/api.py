@@ -61,12 +61,12 @@ class Cluster:
 
         self.server, self.namespace = connection.server, connection.namespace
         self.patience, self.seconds = patience, seconds
-        client = ApiClient(connection.configuration)
-        self._apps, self._core = AppsV1Api(client), CoreV1Api(client)
+        self.client = ApiClient(connection.configuration)
+        self._apps, self._core = AppsV1Api(self.client), CoreV1Api(self.client)
 
     def deployment(self, name: str) -> Object:
         """The Deployment `name` as it is now."""
-        found: Object = self._ask(
+        found: Object = self.ask(
             f"read Deployment {name}",
             self._apps.read_namespaced_deployment,
             name=name,
@@ -88,7 +88,7 @@ class Cluster:
         ConflictError
             If the Deployment has another ``resourceVersion`` by now.
         """
-        found: Object = self._ask(
+        found: Object = self.ask(
             f"patch Deployment {name}",
             self._apps.patch_namespaced_deployment,
             name=name,
@@ -101,14 +101,14 @@ class Cluster:
     def pods(self, labels: Mapping[str, str]) -> list[Object]:
         """The pods that have all of these labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
-        found: list[Object] = self._ask(
+        found: list[Object] = self.ask(
             "list pods", self._core.list_namespaced_pod, label_selector=selector
         )["items"]
         return found
 
     def events(self, pod: str) -> list[Object]:
         """The events of a pod, oldest first."""
-        found: list[Object] = self._ask(
+        found: list[Object] = self.ask(
             f"list events of pod {pod}",
             self._core.list_namespaced_event,
             field_selector=f"involvedObject.kind=Pod,involvedObject.name={pod}",
@@ -117,7 +117,7 @@ class Cluster:
 
     def log(self, pod: str, container: str, lines: int) -> str:
         """The last lines that a container has printed."""
-        found: str = self._ask(
+        found: str = self.ask(
             f"read the log of pod {pod}",
             self._core.read_namespaced_pod_log,
             _text_of,
@@ -166,14 +166,26 @@ class Cluster:
         except (HTTPError, OSError, ConfigException):
             return
 
-    def _ask(
+    def ask(
         self,
         what: str,
         ask: Callable[..., Any],
         read: Callable[[bytes], Any] = _object_of,
         **options: Any,
     ) -> Any:
-        """The answer, asked for again while that can help."""
+        """The answer to a call of the client, asked again while that can help.
+
+        Parameters
+        ----------
+        what : str
+            What is done, for errors.
+        ask : callable
+            A method of the client that acts in a namespace.
+        read : callable
+            Makes the answer of its bytes.
+        **options
+            Arguments of `ask`, without the namespace.
+        """
         ends = time.monotonic() + self.patience
         try:
             return BACK_OFF.call(

@@ -536,3 +536,21 @@ def test_log_lines_are_json_and_hold_no_values(storage, versions):
         assert {"@timestamp", "log.level", "message", "service.name"} <= set(
             server.seen[0]
         )
+
+
+def test_a_retired_model_is_not_found_until_it_is_deployed_again(storage, versions):
+    _, arms, given, expected = versions
+    a = arms["a"]
+    with Server(storage) as server:
+        server.wait_for("plan loaded")
+        server.plans.retire(plan(a, 1))
+        server.wait_for("model retired")
+        status, body = server.get("/v2/models/census")
+        assert status == 404 and b"model census is retired" in body
+        assert server.get("/v2/health/ready")[0] == 503
+        metrics = server.get("/metrics", server.metrics_port)[1].decode()
+        assert 'ml_assets_plan_generation{model="census"}' not in metrics
+        server.plans.publish(plan(a, 2))
+        server.wait_for("plan loaded", generation=2)
+        found = [item["probability"] for item in server.predict(given)["predictions"]]
+        assert found == expected["a"]

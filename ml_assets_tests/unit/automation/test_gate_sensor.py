@@ -16,12 +16,12 @@ from ml_assets.lifecycle import deployment
 from ml_assets.lifecycle.plan_transitions import challenge, drop
 from ml_assets.ml.gate_figures import GateFigures
 from ml_assets.state.ledger import Ledger
-from ml_assets.state.plans import Plans
+from ml_assets.state.plans import Plans, retirement_key
 from ml_assets.state.registry import RegistryError
 from ml_assets.state.versions import Versions
 from ml_assets.targets import UnreachableError
 from ml_assets_tests.conftest import definitions_of
-from ml_assets_tests.kits.plans import commit
+from ml_assets_tests.kits.plans import commit, numbered_plan
 from ml_assets_tests.kits.records import add_version
 from ml_assets_tests.kits.runs import end_newest, long_ago, run_of
 
@@ -86,6 +86,23 @@ def test_a_passing_version_is_launched_with_its_name(tick: Any, instance: Any) -
     assert request.run_config == {
         "ops": {"churn__deployment": {"config": {"version": VERSION}}}
     }
+
+
+def test_no_version_of_a_retired_model_is_launched(tick: Any, instance: Any) -> None:
+    retired = numbered_plan(1)
+    commit(retired)
+    Ledger().append(
+        "churn",
+        "retirement",
+        "a",
+        None,
+        who="user ada",
+        why="no use",
+        evidence={},
+        key=retirement_key(retired),
+    )
+    report(instance, VERSION, figures(0.81))
+    assert reason_of(tick()) == "churn is retired: no version is deployed"
 
 
 @pytest.mark.parametrize(

@@ -194,7 +194,7 @@ def test_a_yaml_that_cannot_be_read_is_a_problem(
 ) -> None:
     text = f"type: {[*model_file.TYPES][0]}\nattributes: {{name: a}}\n"
     (tmp_path / "defs.yaml").write_text(text)
-    monkeypatch.setattr(catalogue, "DEFS", tmp_path)
+    monkeypatch.setattr(catalogue, "folders", lambda: [tmp_path])
     monkeypatch.setattr(models, "_definitions", lambda: ok("definitions", ""))
     assert status_of(models.check(), "yaml") == "problem"
 

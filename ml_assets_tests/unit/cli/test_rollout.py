@@ -28,7 +28,7 @@ def test_what_is_active_is_rolled_out_again_and_no_plan_is_made(
 def test_a_model_that_was_never_deployed_is_named(storage: Path) -> None:
     result = invoke("rollout", "churn")
     assert result.exit_code == 1
-    assert "churn was never deployed, expected one of income" in result.stderr
+    assert "churn is not in service, expected one of income" in result.stderr
 
 
 def test_nothing_deployed_is_no_failure(

@@ -4,9 +4,11 @@ from itertools import chain
 from typing import Any
 
 import pytest
+import yaml
 
 from ml_assets.delivery.environments import CODE_LOCATION_DEPLOYMENT
 from ml_assets.serving.settings import ServerSettings
+from ml_assets.targets.model_objects import PARTS
 from ml_assets_tests.kits.chart import (
     EVERYTHING,
     Object,
@@ -170,6 +172,34 @@ def test_the_deployer_may_patch_the_model_servers_and_nothing_else() -> None:
     assert set(rule["resourceNames"]) == servers
     read = [*chain.from_iterable(rule["resources"] for rule in rules[1:])]
     assert read == ["pods", "events", "pods/log"]
+
+
+def test_new_models_may_be_made_where_the_values_let_the_deployer() -> None:
+    read, *written = pick(render(), "Role", "ml-assets-model-objects")["rules"]
+    assert (read["resourceNames"], read["verbs"]) == (
+        ["ml-assets-model-template"],
+        ["get"],
+    )
+    template = pick(everything(), "ConfigMap", "ml-assets-model-template")["data"]
+    made = {yaml.safe_load(template[part])["kind"] for part in PARTS}
+    assert made == {*PARTS.values()}
+    granted = {rule["resources"][0]: {*rule["verbs"]} for rule in written}
+    plural = {f"{kind.lower()}s".replace("ingresss", "ingresses") for kind in made}
+    assert granted.keys() == plural
+    for verbs in granted.values():
+        assert verbs >= {"get", "create", "patch", "delete"}
+
+
+def test_without_that_right_there_is_no_role_and_what_was_made_keeps_its_owner() -> (
+    None
+):
+    off = render({"modelTemplate": {"enabled": False}})
+    labels = {label(item) for item in off}
+    assert not [name for name in labels if name.endswith("/ml-assets-model-objects")]
+    assert "ConfigMap/ml-assets-model-template" in labels
+    assert "ML_ASSETS_MODEL_TEMPLATE" not in str(off)
+    named = pick(render(), "ConfigMap", "ml-assets-storage")["data"]
+    assert named["ML_ASSETS_MODEL_TEMPLATE"] == "ml-assets-model-template"
 
 
 def test_releases_may_patch_the_code_location_where_it_is_named() -> None:

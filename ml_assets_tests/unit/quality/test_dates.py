@@ -214,6 +214,7 @@ def test_a_range_of_dates_that_ends_before_it_begins_is_refused():
 
 
 def test_a_check_on_dates_runs_in_a_job(make_spec, tmp_path, instance):
+    from ml_assets.assets.common import TABLES
     from ml_assets.assets.ingestion import build as ingestion
     from ml_assets.assets.io_managers import TableIOManager
     from ml_assets.assets.validation import build as validation
@@ -238,7 +239,7 @@ def test_a_check_on_dates_runs_in_a_job(make_spec, tmp_path, instance):
 
     parts = [part(spec) for part in (ingestion, validation)]
     defs = dg.Definitions.merge(
-        *parts, dg.Definitions(resources={"tables": TableIOManager()})
+        *parts, dg.Definitions(resources={TABLES: TableIOManager()})
     )
 
     done = defs.resolve_implicit_global_asset_job_def().execute_in_process(

@@ -282,6 +282,16 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "resources.node_selector.a b",
         "label",
     ),
+    "less than the least": (
+        "serving: {replicas: {min: 3, max: 2}}",
+        "serving.replicas",
+        "max is 2, which is less than min, 3",
+    ),
+    "a server that gets more than it may": (
+        "serving: {resources: {requests: {memory: 2Gi}, limits: {memory: 1Gi}}}",
+        "serving.resources",
+        "requests.memory is 2Gi, which is more than limits.memory, 1Gi",
+    ),
     "a design without an experiment": (
         "serving: {design: {labels: 5000}}",
         "serving.design",

@@ -188,3 +188,22 @@ def test_another_plan_of_the_same_number_is_not_active(site: Site) -> None:
     site.plans.publish(plan(2, "c"))
     site.serve(reader, awaits_activation=True)
     assert not reader.is_active(tried)
+
+
+@pytest.mark.parametrize("model", ["", "churn"])
+def test_a_retired_model_is_served_no_more_until_it_is_deployed_again(
+    site: Site, model: str
+) -> None:
+    site.plans.publish(plan(1))
+    reader = site.start(model)
+    assert site.serve(reader) == {"churn": plan(1)}
+    site.plans.retire(plan(1))
+    assert site.serve(reader) == {}
+    assert reader.retired == {"churn"} and reader.models == set()
+    # Nor by a restart, with the storage or without.
+    assert site.serve(site.start(model)) == {}
+    site.take_away()
+    assert site.serve(site.start(model)) == {}
+    site.bring_back()
+    site.plans.publish(plan(2))
+    assert site.serve(reader) == {"churn": plan(2)} and reader.retired == set()
