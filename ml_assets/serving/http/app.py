@@ -98,11 +98,14 @@ class ModelServer:
             series = response.series or series
         except Problem as problem:
             response = refusal(problem, request_id, path)
+            # Else it, its future and their frames keep each other, and the body.
+            problem.with_traceback(None)
         except ClientGone:
             reservation.release()
             return
         except Exception as error:
             response, series = failure(error, request_id, route, series, caller, path)
+            error.with_traceback(None)
         finally:
             metrics.in_flight -= 1
         _count(response, series, perf_counter() - started, caller)

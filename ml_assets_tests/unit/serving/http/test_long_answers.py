@@ -1,8 +1,10 @@
 """What the event loop does not wait for: by the seconds that a version takes."""
 
 import asyncio
+import gc
 import json
 import threading
+import weakref
 from collections import Counter
 
 import numpy as np
@@ -13,6 +15,7 @@ from ml_assets.serving.models.arms import INLINE_SECONDS, ServedArm
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.probe import Speed
 from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.runtime.protocol import Refused
 from ml_assets_tests.kits.app import ROW, FakeRuntime, call, server
 
 PREDICT = "/models/census/predict"
@@ -143,3 +146,26 @@ def test_a_late_answer_keeps_its_share_of_the_body_budget_until_its_thread_is_do
     assert first == 504
     assert beside == {504: 7, 503: 1}
     assert again == {504: 7}
+
+
+def test_what_a_refused_request_held_is_freed_with_its_answer():
+    class Held:
+        """Stands for a body and its rows."""
+
+    class Refusing(FakeRuntime):
+        def predict_one(self, values):
+            held = Held()
+            kept.append(weakref.ref(held))
+            raise Refused("no")
+
+    kept: list[weakref.ref[Held]] = []
+    app = server(served(Refusing(), Speed(1, 1, 80)))
+    gc.disable()
+    try:
+        answer = asyncio.run(call(app, PREDICT, {"rows": [ROW]}))
+        # The thread lets go of it when it ends, at the latest.
+        app.close()
+        assert answer.status == 422
+        assert [item() for item in kept] == [None]
+    finally:
+        gc.enable()
