@@ -149,16 +149,16 @@ def test_a_late_answer_keeps_its_share_of_the_body_budget_until_its_thread_is_do
 
 
 def test_what_a_refused_request_held_is_freed_with_its_answer():
-    class Held:
+    class Rows:
         """Stands for a body and its rows."""
 
     class Refusing(FakeRuntime):
         def predict_one(self, values):
-            held = Held()
-            kept.append(weakref.ref(held))
+            rows = Rows()
+            kept.append(weakref.ref(rows))
             raise Refused("no")
 
-    kept: list[weakref.ref[Held]] = []
+    kept: list[weakref.ref[Rows]] = []
     app = server(served(Refusing(), Speed(1, 1, 80)))
     gc.disable()
     try:
