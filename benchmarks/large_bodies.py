@@ -1,9 +1,9 @@
 """Many large bodies at once: the server's memory, and how soon it says that it lives.
 
-``python -m benchmarks.large_bodies`` sends 64 bodies of 8 MiB at the same time, all of
 ``python -m benchmarks.large_bodies`` sends 64 bodies of 8 MiB at once, all of rows, and
 asks ``/v2/health/live`` meanwhile. It prints the peak of the server's resident memory,
-the times of those answers, and the statuses. It ends with 1 if the memory is
+the times of those answers, and the statuses. It ends with 1 if the memory is above its
+bound.
 """
 
 import http.client
