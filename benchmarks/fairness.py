@@ -40,14 +40,14 @@ def main() -> int:
     """Measure; 1 if a ratio is above its bound."""
     with tempfile.TemporaryDirectory() as directory:
         root = Path(directory)
-        frame = _write(root)
+        frame = write_models(root)
         ports = free_port(), free_port()
         command = [
             *(sys.executable, "-m", "ml_assets.serving", "--storage", str(root)),
             *("--home", str(root / "home"), "--port", str(ports[0])),
             *("--metrics-port", str(ports[1]), "--max-queue", str(CLIENTS // 2)),
         ]
-        one, many = _body(frame.head(1)), _body(frame.head(ROWS))
+        one, many = body_of(frame.head(1)), body_of(frame.head(ROWS))
         with running(command, ports[0], "/models/library/predict", one):
             _p99(ports[0], one)
             failed = False
@@ -60,19 +60,19 @@ def main() -> int:
     return int(failed)
 
 
-def _write(root: Path) -> pd.DataFrame:
-    """Three models, each with a plan of its own; the rows that they take."""
+def write_models(
+    root: Path, names: tuple[str, ...] = ("small", "forest", "library")
+) -> pd.DataFrame:
+    """Models, each with a plan of its own, in a storage; the rows that they take."""
     rng = np.random.default_rng(0)
-    names = [column.name for column in _COLUMNS]
-    frame = pd.DataFrame(rng.normal(size=(4_000, len(names))), columns=names)
+    columns = [column.name for column in _COLUMNS]
+    frame = pd.DataFrame(rng.normal(size=(4_000, len(columns))), columns=columns)
     target = (frame.sum(axis=1) + rng.normal(size=len(frame)) > 0).astype(int)
     forest = RandomForestClassifier(300, min_samples_leaf=5, random_state=0)
     plans = PublishedPlans(Storage(str(root)))
-    for name, estimator in (
-        ("small", HistGradientBoostingClassifier(max_iter=20)),
-        ("forest", forest),
-        ("library", forest),
-    ):
+    small = HistGradientBoostingClassifier(max_iter=20)
+    for name in names:
+        estimator = small if name == "small" else forest
         steps = [("encode", FunctionTransformer()), ("estimator", estimator)]
         pipeline = Pipeline(steps).fit(frame, target)
         bundle = root / "bundles" / name
@@ -141,7 +141,8 @@ def _ask(client: http.client.HTTPConnection, model: str, body: bytes) -> int:
     return answer.status
 
 
-def _body(frame: pd.DataFrame) -> bytes:
+def body_of(frame: pd.DataFrame) -> bytes:
+    """The body of a request for some rows."""
     rows: list[Any] = frame.to_dict(orient="records")
     return msgspec.json.encode({"rows": rows})
 

@@ -98,11 +98,14 @@ class ModelServer:
             series = response.series or series
         except Problem as problem:
             response = refusal(problem, request_id, path)
+            # Else it, its future and their frames keep each other, and the body.
+            problem.with_traceback(None)
         except ClientGone:
             reservation.release()
             return
         except Exception as error:
             response, series = failure(error, request_id, route, series, caller, path)
+            error.with_traceback(None)
         finally:
             metrics.in_flight -= 1
         _count(response, series, perf_counter() - started, caller)
@@ -239,9 +242,11 @@ class ModelServer:
             if is_short and headers.form is PLAIN:
                 with contextlib.suppress(LongAnswer):
                     return route.handler(request._replace(on_loop=True))
-            return await self._slow.of(model.name).run(route.handler, request)
+            return await self._slow.of(model.name).run(
+                route.handler, request, reservation
+            )
         if route.uses_files:
-            return await self._files.run(route.handler, request)
+            return await self._files.run(route.handler, request, reservation)
         return route.handler(request)
 
     def _headers(

@@ -1,5 +1,6 @@
 """Reading a request's body within bounds, and inflating one that is compressed."""
 
+import threading
 import zlib
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -22,15 +23,28 @@ class ClientGone(Exception):
 
 
 class Budget:
-    """Bytes of bodies that may be in memory at a time."""
+    """Bytes of bodies that may be in memory at a time; threads may give back."""
 
     def __init__(self, size: int, detail: str) -> None:
         self.left = size
-        self.detail = detail
+        self._detail = detail
+        self._lock = threading.Lock()
+
+    def take(self, size: int) -> None:
+        """Take `size` bytes; 503 if there is no room."""
+        with self._lock:
+            if size > self.left:
+                raise overloaded(self._detail)
+            self.left -= size
+
+    def give_back(self, size: int) -> None:
+        """Give `size` bytes back."""
+        with self._lock:
+            self.left += size
 
 
 class Reservation:
-    """What one request has reserved of the budgets until its answer is sent."""
+    """What one request has reserved of the budgets, as long as its body is kept."""
 
     def __init__(self, small: Budget, large: Budget) -> None:
         self._small = small
@@ -46,16 +60,20 @@ class Reservation:
         self._reserve(self._large, size)
 
     def _reserve(self, budget: Budget, size: int) -> None:
-        if size > budget.left:
-            raise overloaded(budget.detail)
-        budget.left -= size
+        budget.take(size)
         self._reserved.append((budget, size))
+
+    def moved(self) -> "Reservation":
+        """A reservation of all that this one had reserved, which is empty then."""
+        other = Reservation(self._small, self._large)
+        other._reserved, self._reserved = self._reserved, []
+        return other
 
     def release(self) -> None:
         """Give everything back."""
         while self._reserved:
             budget, size = self._reserved.pop()
-            budget.left += size
+            budget.give_back(size)
 
 
 class BodyReader:

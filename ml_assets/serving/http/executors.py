@@ -4,8 +4,25 @@ import asyncio
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from ml_assets.serving.http.body import Reservation
 from ml_assets.serving.requests.messages import Handler, Request, Response
 from ml_assets.serving.requests.problems import late, overloaded
+
+
+class _Job:
+    """A request for a thread, which is dropped if nobody waits for its answer."""
+
+    def __init__(self, handler: Handler, request: Request) -> None:
+        self._handler = handler
+        self._requests = [request]
+
+    def __call__(self) -> Response:
+        """Answer, in the thread."""
+        return self._handler(self._requests.pop())
+
+    def drop(self) -> None:
+        """Keep no body, even if no thread has come to the request yet."""
+        self._requests.clear()
 
 
 class Executor:
@@ -36,8 +53,13 @@ class Executor:
         """How many requests wait, or are in a thread."""
         return self._queued
 
-    async def run(self, handler: Handler, request: Request) -> Response:
+    async def run(
+        self, handler: Handler, request: Request, reservation: Reservation
+    ) -> Response:
         """Answer in a thread.
+
+        An answer that comes too late keeps the `reservation` of its request's body for
+        as long as its thread has the body; it is empty for the caller then.
 
         Raises
         ------
@@ -48,12 +70,21 @@ class Executor:
             raise overloaded("too many slow requests are waiting")
         with self._lock:
             self._queued += 1
-        answer = self._threads.submit(handler, request)
+        job = _Job(handler, request)
+        answer = self._threads.submit(job)
         # An answer that nobody waits for any more still has its thread.
         answer.add_done_callback(self._leave)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(answer), self._seconds)
         except TimeoutError:
+            kept = reservation.moved()
+
+            def end(_: "Future[Response]") -> None:
+                # The threads' queue keeps what was cancelled until its turn comes.
+                job.drop()
+                kept.release()
+
+            answer.add_done_callback(end)
             raise late(f"there was no answer in {self._seconds:g} s") from None
 
     def _leave(self, _: "Future[Response]") -> None:

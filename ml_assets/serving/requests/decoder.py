@@ -14,6 +14,7 @@ from ml_assets.serving.requests.problems import FieldError, Problem, invalid
 from ml_assets.serving.requests.validation import (
     check_columns,
     check_rows,
+    check_size,
     loads,
     shown,
 )
@@ -85,8 +86,10 @@ class RowDecoder:
     def _of_rows(self, body: bytes, parsed: Any) -> Batch | None:
         """The batch of decoded rows; None where they need the full validation."""
         rows, entities = parsed.rows, parsed.entities
-        if rows is msgspec.UNSET or not 0 < len(rows) <= self.max_rows:
+        if rows is msgspec.UNSET:
             return None
+        # Here, because the full validation would decode all of them once more.
+        check_size(len(rows), self.max_rows)
         size = len(rows)
         values = [*map(msgspec.structs.astuple, rows)]
         left_out = sum(map(_left_out, values)) if self._may_lack else 0
@@ -112,8 +115,9 @@ class RowDecoder:
         columns = list(msgspec.structs.astuple(parsed.columns))
         left_out = columns.count(msgspec.UNSET)
         sizes = {len(column) for column in columns if column is not msgspec.UNSET}
-        if len(sizes) != 1 or not 0 < min(sizes) <= self.max_rows:
+        if len(sizes) != 1:
             return None
+        check_size(min(sizes), self.max_rows)
         if left_out:
             nothing = [None] * min(sizes)
             columns = [nothing if item is msgspec.UNSET else item for item in columns]

@@ -304,11 +304,17 @@ def test_a_body_that_never_ends_is_refused_and_not_kept(storage):
         assert client.recv(100).startswith(b"HTTP/1.1 413 ")
 
 
-def test_64_bodies_of_8_mib_stay_within_the_memory_of_a_pod(storage, versions):
+@pytest.mark.parametrize(("filling", "status"), [("white space", 200), ("rows", 413)])
+def test_64_bodies_of_8_mib_stay_within_the_memory_of_a_pod(
+    storage, versions, filling, status
+):
     """The limit of the chart is 512 MiB; who is refused learns when to come again."""
     _, _, given, _ = versions
     row = json.dumps({"rows": given[:1]}).encode()
-    body = row + b" " * (8 * 2**20 - len(row))
+    if filling == "rows":
+        item = json.dumps(given[0]).encode()
+        row = b'{"rows":[%b]}' % b",".join([item] * (8 * 2**20 // (len(item) + 1) - 1))
+    body = row.ljust(8 * 2**20)
     statuses: Counter[int] = Counter()
 
     def ask(port: int) -> None:
@@ -340,7 +346,7 @@ def test_64_bodies_of_8_mib_stay_within_the_memory_of_a_pod(storage, versions):
             healthy += server.get("/v2/health/live")[0] == 200
         print(f"{most / 2**20:.0f} MiB, {dict(statuses)}, {healthy} times healthy")
         assert most < 320 * 2**20
-        assert healthy and statuses[200] and set(statuses) <= {0, 200, 503}
+        assert healthy and statuses[status] and set(statuses) <= {0, status, 503}
         assert server.predict(given)["version"] == "a"
 
 
@@ -391,6 +397,28 @@ def test_a_worker_that_dies_resets_no_connection_that_waits(storage, versions):
         for connection in waiting:
             assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
             connection.close()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_who_waits_while_no_worker_runs_is_answered_by_those_that_replace_them(
+    storage, versions, number
+):
+    with Server(storage, "--workers", "2", "--hang-seconds", "2") as server:
+        pids = {server.wait_for("plan loaded")["process.pid"] for _ in range(2)}
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        waiting = [
+            slow_client(server.port, b"GET /v2/health/live HTTP/1.1\r\nhost: a\r\n\r\n")
+            for _ in range(40)
+        ]
+        if number != signal.SIGSTOP:
+            for pid in pids:
+                os.kill(pid, number)
+        for connection in waiting:
+            assert connection.recv(100).startswith(b"HTTP/1.1 200 ")
+            connection.close()
+        for _ in pids:
+            server.wait_for("worker ended")
 
 
 def test_a_client_that_asks_again_loses_nothing_when_workers_are_killed(

@@ -1,7 +1,11 @@
 """What the event loop does not wait for: by the seconds that a version takes."""
 
 import asyncio
+import gc
+import json
 import threading
+import weakref
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -11,6 +15,7 @@ from ml_assets.serving.models.arms import INLINE_SECONDS, ServedArm
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.probe import Speed
 from ml_assets.serving.models.router import ServedModel
+from ml_assets.serving.runtime.protocol import Refused
 from ml_assets_tests.kits.app import ROW, FakeRuntime, call, server
 
 PREDICT = "/models/census/predict"
@@ -107,3 +112,60 @@ def test_an_answer_that_takes_too_long_gets_504():
     app.close()
     assert answer.status == 504
     assert answer.json["type"] == "urn:ml-assets:problem:late-answer"
+
+
+def test_a_late_answer_keeps_its_share_of_the_body_budget_until_its_thread_is_done():
+    go = threading.Event()
+
+    class Stuck(FakeRuntime):
+        def predict_one(self, values):
+            assert go.wait(30)
+            return 0.25
+
+    app = server(
+        served(Stuck(), Speed(1, 1, 80)), answer_seconds=0.05, max_body_bytes=300_000
+    )
+    # White space may follow, so that the body is large.
+    body = json.dumps({"rows": [ROW]}).encode().ljust(300_000)
+
+    async def statuses(count: int) -> list[int]:
+        answers = [call(app, PREDICT, body) for _ in range(count)]
+        return [item.status for item in await asyncio.gather(*answers)]
+
+    async def run():
+        first = await call(app, PREDICT, body)
+        # The budget is eight large bodies, of which the stuck thread has one.
+        beside = await statuses(8)
+        # Those that only waited for the thread are kept no longer.
+        again = await statuses(7)
+        go.set()
+        return first.status, Counter(beside), Counter(again)
+
+    first, beside, again = asyncio.run(run())
+    app.close()
+    assert first == 504
+    assert beside == {504: 7, 503: 1}
+    assert again == {504: 7}
+
+
+def test_what_a_refused_request_held_is_freed_with_its_answer():
+    class Rows:
+        """Stands for a body and its rows."""
+
+    class Refusing(FakeRuntime):
+        def predict_one(self, values):
+            rows = Rows()
+            kept.append(weakref.ref(rows))
+            raise Refused("no")
+
+    kept: list[weakref.ref[Rows]] = []
+    app = server(served(Refusing(), Speed(1, 1, 80)))
+    gc.disable()
+    try:
+        answer = asyncio.run(call(app, PREDICT, {"rows": [ROW]}))
+        # The thread lets go of it when it ends, at the latest.
+        app.close()
+        assert answer.status == 422
+        assert [item() for item in kept] == [None]
+    finally:
+        gc.enable()
