@@ -15,7 +15,7 @@ export UV_COMPILE_BYTECODE ?= 1
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-slow lint format bench pictures lock image clean
+.PHONY: help setup demo dev test test-slow lint format bench docs pictures lock image clean
 .PHONY: ci packages tools audit-online data-quality chart test-processes test-containers
 .PHONY: cluster test-cluster publish-build publish-sign publish-verify publish-tag publish-list
 
@@ -38,8 +38,8 @@ dev: $(READY) ## Dagster UI on :3000, model server on :8080, metrics on :8000
 	@$(BIN)/ml-assets dev
 
 ci: ## What .github/workflows/ci.yml runs, less what needs GitHub or a cluster
-	# Each of the three keeps one core busy.
-	$(MAKE) lint data-quality chart --jobs=2 --output-sync=target
+	# Each of the four keeps one core busy.
+	$(MAKE) lint docs data-quality chart --jobs=2 --output-sync=target
 	$(MAKE) test
 	$(MAKE) test-slow
 
@@ -130,6 +130,12 @@ format: $(READY) ## Format the code
 
 bench: $(READY) ## Run the benchmarks (see benchmarks/RESULTS.md)
 	$(BIN)/python -m benchmarks
+
+docs: $(READY) ## Build the site of the documentation into build/docs/site, with strict links
+	$(BIN)/python -m docs.site build/docs
+	# In an environment of its own, which uv keeps.
+	cd build/docs && NO_MKDOCS_2_WARNING=1 $(abspath $(UV)) run --quiet --isolated --no-project \
+		--with-requirements ../../docs/requirements.txt mkdocs build --quiet --strict
 
 pictures: $(READY) ## Draw the dashboards for the docs (needs prometheus and faketime)
 	$(BIN)/python -m docs.pictures
