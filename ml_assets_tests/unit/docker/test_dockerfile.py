@@ -13,6 +13,8 @@ DOCKER = ROOT / "docker"
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
 STAGES = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
 REMEDY = "run docker/compile.sh"
+# What the platform has beside what a library of its users has.
+PLATFORM = ("serve", "kubernetes", "docker", "postgres", "s3")
 
 
 def pins(path: Path) -> dict[str, set[str]]:
@@ -44,8 +46,11 @@ def test_an_image_installs_only_what_the_lock_file_names(name: str) -> None:
 
 def test_the_code_location_has_every_dependency_of_the_project() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
     wanted = {
-        canonicalize_name(Requirement(text).name) for text in project["dependencies"]
+        canonicalize_name(Requirement(text).name)
+        for texts in (project["dependencies"], *map(extras.__getitem__, PLATFORM))
+        for text in texts
     }
     missing = wanted - set(pins(DOCKER / "base.txt"))
     assert not missing, REMEDY
