@@ -106,7 +106,7 @@ MUTATIONS: list[tuple[Rule, str, str, str]] = [
     (shape.matrix, CI, '["3.11", "3.12", "3.13"]', '["3.11"]'),
     (shape.matrix, CI, '"3.12", "3.13"]', '"3.12", "3.13", "3.14"]'),
     (shape.at_home, MAKEFILE, "lint docs data-quality chart --", "lint chart --"),
-    (shape.at_home, MAKEFILE, "lint docs data-quality chart --", "docs data-quality chart --"),
+    (shape.at_home, MAKEFILE, "lint docs data-quality", "docs data-quality"),
     (shape.at_home, MAKEFILE, "\t$(MAKE) test\n", ""),
     (shape.at_home, MAKEFILE, "test-slow: CHOSEN = $(addprefix --ignore=,$(CHART",
      "test-slow: CHOSEN = $(addprefix --ignore=,$(CONTAINER_TESTS) $(CHART"),
