@@ -28,8 +28,9 @@ from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.models.bundle import PROGRAM, TABLES, write_bundle
 from ml_assets.serving.models.published_plans import PublishedPlans
 
-# In a thread a compiled version shares the interpreter with the event loop.
-MOST = {"forest": 4.0, "library": 2.0}
+# Compiled, in a thread of the server; and by its library, in processes.
+SLOW = ("forest", "library")
+MOST = 2.0
 ROWS, CLIENTS = 1_500, 8
 REQUESTS, ROUNDS = 1_000, 3
 _COLUMNS = tuple(Column(name=f"x{number}", kind="number") for number in range(8))
@@ -51,11 +52,11 @@ def main() -> int:
         with running(command, ports[0], "/models/library/predict", one):
             _p99(ports[0], one)
             failed = False
-            for slow, most in MOST.items():
+            for slow in SLOW:
                 ratio = statistics.median(
                     _ratio(ports[0], one, slow, many) for _ in range(ROUNDS)
                 )
-                failed |= ratio > most
+                failed |= ratio > MOST
                 print(f"p99 beside a full queue of {slow}: {ratio:.2f} of alone")
     return int(failed)
 

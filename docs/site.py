@@ -18,7 +18,6 @@ import yaml
 from docs import reference
 from ml_assets_tests.kits.docs import LINK, ROOT, read
 
-FIRST = ("README.md", "docs/index.md")
 NAV: dict[str, tuple[str, ...]] = {
     "Start": ("README.md", "docs/index.md", "docs/getting-started.md"),
     "Models": (
@@ -47,7 +46,7 @@ SETTINGS = {
     "use_directory_urls": False,
     "theme": {
         "name": "material",
-        # Nothing is fetched from elsewhere.
+        # Not fetched from elsewhere.
         "font": False,
         "features": ["navigation.indexes", "navigation.tabs", "toc.follow"],
         "palette": [
@@ -136,7 +135,6 @@ def _copy(document: Path, sources: Path) -> None:
 
 def _copy_file(path: Path, sources: Path) -> None:
     target = sources / path.relative_to(ROOT)
-    # A server of pages may take a file of another kind for a program.
     target.parent.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(path, target)
 

@@ -50,6 +50,7 @@ class TokenVerifier:
         self._keys: KeySet | None = None
         self._published: Any = None
         self._misses_key = False
+        self._fault = ""
         self._refreshed = self._tried = float("-inf")
         self._claims = JWTClaimsRegistry(
             leeway=LEEWAY_SECONDS,
@@ -105,7 +106,8 @@ class TokenVerifier:
     def refresh(self) -> bool:
         """Fetch the keys; whether they are others than before.
 
-        What was there counts on if they cannot be had, which is logged.
+        What was there counts on if they cannot be had, which is logged once for each
+        reason.
         """
         self._tried, self._misses_key = time.monotonic(), False
         try:
@@ -117,14 +119,17 @@ class TokenVerifier:
             ]
             keys = KeySet.import_key_set({"keys": published})
         except (OSError, JoseError, ValueError, KeyError, TypeError) as error:
-            log(
-                "the keys of an issuer cannot be fetched",
-                logging.ERROR,
-                issuer=self.issuer.id,
-                reason=f"{type(error).__name__}: {error}",
-            )
+            reason = f"{type(error).__name__}: {error}"
+            if reason != self._fault:
+                self._fault = reason
+                log(
+                    "the keys of an issuer cannot be fetched",
+                    logging.ERROR,
+                    issuer=self.issuer.id,
+                    reason=reason,
+                )
             return False
-        self._refreshed = self._tried
+        self._refreshed, self._fault = self._tried, ""
         if published == self._published:
             return False
         self._published, self._keys = published, keys

@@ -150,6 +150,10 @@ class LibraryPool:
                 raise VersionFault(504, "late-answer", detail) from None
             except ChildEnded:
                 self._replace(child, ticket, "ended")
+            except BaseException:
+                # Nobody knows what it was asked, and what it may yet answer.
+                self._replace(child, ticket, "failed")
+                raise
             else:
                 self._give_back(child, ticket, monotonic() - started)
                 return found
@@ -163,14 +167,18 @@ class LibraryPool:
             if slot is None:
                 slot = self._confined.get(flow.model)
             ticket = self._queue.join(flow, slot)
-            self._start_missing()
-            while (child := self._free_for(ticket)) is None:
-                left = deadline - monotonic()
-                if self._closed.is_set() or left <= 0:
-                    self._queue.leave(ticket)
-                    self._changed.notify_all()
-                    raise overloaded("no process was free in time")
-                self._changed.wait(left)
+            try:
+                self._start_missing()
+                while (child := self._free_for(ticket)) is None:
+                    left = deadline - monotonic()
+                    if self._closed.is_set() or left <= 0:
+                        raise overloaded("no process was free in time")
+                    self._changed.wait(left)
+            except BaseException:
+                # Nobody else would get a process while it waits for one.
+                self._queue.leave(ticket)
+                self._changed.notify_all()
+                raise
             self._queue.begin(ticket)
             self._idle.remove(child)
             self._shadows += flow.is_shadow
@@ -253,7 +261,12 @@ class LibraryPool:
     def _bring_up(self, slot: int, delay: float) -> None:
         """Start a process, and have it load what is wanted before it is borrowed."""
         while not self._closed.wait(delay):
-            child = ChildProcess(slot, self._most_bytes)
+            try:
+                child = ChildProcess(slot, self._most_bytes)
+            except OSError as error:
+                log("a library process did not start", WARNING, reason=str(error))
+                delay = min(2 * delay, _LONGEST)
+                continue
             try:
                 for directory, files in self._wanted.copy().items():
                     failed = child.load(directory, files)

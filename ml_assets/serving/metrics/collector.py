@@ -96,7 +96,7 @@ class Metrics(Collector):
         self.model_queues: Callable[[], Mapping[str, int]] = dict
         self.shadow_rows: Callable[[], int] = int
         self.library_processes: Callable[[], int] = int
-        self.library_replaced: dict[str, int] = {"ended": 0, "hung": 0}
+        self.library_replaced: dict[str, int] = {"ended": 0, "failed": 0, "hung": 0}
         self.unshipped: Callable[[], Mapping[str, Unshipped]] = dict
         self.spans_lost = 0
         self.callers: dict[str, dict[int, int]] = {}
