@@ -124,6 +124,21 @@ def deploy_small_model(
     return plan
 
 
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A home in which a tiny model is in service, for the tests of a file."""
+    root = tmp_path_factory.mktemp("storage")
+    deploy_small_model(root)
+    return root
+
+
+@pytest.fixture
+def storage(deployed: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """That home, which is the one of this test."""
+    monkeypatch.setenv("ML_ASSETS_HOME", str(deployed))
+    return deployed
+
+
 @cache
 def _trained(unknown: Unknown) -> tuple[dict[str, bytes], Manifest]:
     """The files of the bundle of a tiny pipeline, and what is known of them."""

@@ -1,7 +1,6 @@
 """Files scored column by column give what rows of JSON get."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,22 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
+from ml_assets_tests.kits.cli import VERSION, deployed, invoke, storage
+
+__all__ = ["deployed", "storage"]
+pytestmark = pytest.mark.usefixtures("storage")
 
 ROWS = [{"age": age, "sex": sex} for age in (41, None, 55) for sex in ("f", "m", "NA")]
-
-
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("storage")
-    deploy_small_model(root)
-    return root
-
-
-@pytest.fixture(autouse=True)
-def storage(deployed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("ML_ASSETS_HOME", str(deployed))
-    yield deployed
 
 
 def write(rows: Any, path: Path) -> Path:

@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,22 +18,18 @@ from ml_assets.cli.scorers import (
 from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.requests.problems import FieldError
 from ml_assets_tests.kits.app import FakeRuntime, ask, served, server
-from ml_assets_tests.kits.cli import VERSION, deploy_small_model, invoke
+from ml_assets_tests.kits.cli import (
+    VERSION,
+    deploy_small_model,
+    deployed,
+    invoke,
+    storage,
+)
+
+__all__ = ["deployed", "storage"]
+pytestmark = pytest.mark.usefixtures("storage")
 
 CSV = "age,sex\n41,f\n,m\n55,NA\n"
-
-
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("storage")
-    deploy_small_model(root)
-    return root
-
-
-@pytest.fixture(autouse=True)
-def storage(deployed: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    monkeypatch.setenv("ML_ASSETS_HOME", str(deployed))
-    yield deployed
 
 
 def test_a_csv_is_scored_row_by_row() -> None:

@@ -3,37 +3,19 @@
 Beside those of `test_libraries`, which are fuzzed in the same way.
 """
 
-from typing import Any
-
 import numpy as np
 import pytest
-from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 
-from ml_assets.serving.runtime import Refused
 from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
-from ml_assets_tests.unit.serving.compiler.test_libraries import (
+from ml_assets_tests.kits.compiled_models import (
+    answered,
+    bits,
     compiled,
     edges,
     fitted,
     fuzzed,
 )
-from ml_assets_tests.unit.serving.compiler.test_tasks import bits
-
-lightgbm = pytest.importorskip("lightgbm")
-
-
-def lgbm(kind: str, **params: Any) -> Any:
-    options = {"n_estimators": 30, "random_state": 0, "n_jobs": 1, "verbosity": -1}
-    return getattr(lightgbm, f"LGBM{kind}")(**options | params)
-
-
-def boosting(kind: str, **params: Any) -> Any:
-    kinds = {
-        "Classifier": GradientBoostingClassifier,
-        "Regressor": GradientBoostingRegressor,
-    }
-    return kinds[kind](n_estimators=30, random_state=0, **params)
-
+from ml_assets_tests.kits.estimators import boosting, lgbm
 
 # Name, estimator, number of classes (0 for a regression) and the kernel.
 CASES = {
@@ -109,18 +91,6 @@ CASES = {
         *(0, "walk"),
     ),
 }
-
-
-def answered(runtime, columns):
-    """The rows of `columns` that a runtime does not refuse."""
-    kept = []
-    for row in zip(*columns):
-        try:
-            runtime.predict_one(list(row))
-        except Refused:
-            continue
-        kept.append(row)
-    return [list(column) for column in zip(*kept)]
 
 
 @pytest.mark.slow

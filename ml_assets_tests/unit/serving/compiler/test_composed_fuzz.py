@@ -3,23 +3,13 @@
 Those of linear parts are its own within rounding, for BLAS adds up as it likes.
 """
 
-from typing import Any
-
 import numpy as np
 import pytest
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import (
-    BaggingClassifier,
     BaggingRegressor,
-    ExtraTreesClassifier,
     GradientBoostingClassifier,
-    HistGradientBoostingClassifier,
-    HistGradientBoostingRegressor,
-    RandomForestClassifier,
-    RandomForestRegressor,
-    StackingClassifier,
     StackingRegressor,
-    VotingClassifier,
     VotingRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -28,54 +18,28 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
 from ml_assets.core.tolerance import is_close, scale_of
 from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
-from ml_assets_tests.unit.serving.compiler.test_compiled_fuzz import answered, lgbm
-from ml_assets_tests.unit.serving.compiler.test_libraries import (
-    cat,
+from ml_assets_tests.kits.compiled_models import (
+    answered,
+    bits,
     compiled,
     edges,
     fitted,
     fuzzed,
+)
+from ml_assets_tests.kits.estimators import (
+    bag,
+    calibrated,
+    cat,
+    extra,
+    forest,
+    forest_of_values,
+    hist,
+    hist_of_values,
+    lgbm,
+    stack,
+    voting,
     xgb,
 )
-from ml_assets_tests.unit.serving.compiler.test_tasks import bits
-
-
-def forest(**params: Any) -> Any:
-    options = {"n_estimators": 8, "max_leaf_nodes": 40, "random_state": 0}
-    return RandomForestClassifier(**options | params)
-
-
-def extra() -> Any:
-    return ExtraTreesClassifier(n_estimators=6, max_depth=5, random_state=1)
-
-
-def forest_of_values() -> Any:
-    return RandomForestRegressor(n_estimators=8, max_leaf_nodes=40, random_state=0)
-
-
-def hist(**params: Any) -> Any:
-    return HistGradientBoostingClassifier(max_iter=12, random_state=0, **params)
-
-
-def hist_of_values() -> Any:
-    return HistGradientBoostingRegressor(max_iter=12, random_state=0)
-
-
-def voting(*parts: Any, **params: Any) -> Any:
-    return VotingClassifier([*zip("abcd", parts)], voting="soft", **params)
-
-
-def stack(*parts: Any, **params: Any) -> Any:
-    return StackingClassifier([*zip("abcd", parts)], cv=3, **params)
-
-
-def bag(part: Any, **params: Any) -> Any:
-    return BaggingClassifier(part, n_estimators=5, random_state=0, **params)
-
-
-def calibrated(part: Any, **params: Any) -> Any:
-    return CalibratedClassifierCV(part, cv=3, **params)
-
 
 # Name, estimator, number of classes (0 for a regression) and the kernel.
 TREES = {

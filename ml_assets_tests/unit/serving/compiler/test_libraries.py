@@ -1,14 +1,9 @@
 """XGBoost and CatBoost: compiled answers are the library's own, to the last bit."""
 
-import io
 import json
-import subprocess
-import sys
-from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import OneHotEncoder
@@ -16,29 +11,23 @@ from sklearn.preprocessing import OneHotEncoder
 from ml_assets.ml.features import build_pipeline
 from ml_assets.ml.schema import signature_columns
 from ml_assets.records.plan import Signature
-from ml_assets.serving.compiler import NotCompiled, compile_pipeline
+from ml_assets.serving.compiler import NotCompiled
 from ml_assets.serving.compiler.catboost import read_catboost
 from ml_assets.serving.compiler.xgboost import read_document
 from ml_assets.serving.models.bundle import load_runtime, write_bundle
-from ml_assets.serving.runtime.compiled import load_tables
 from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime, columns_of
 from ml_assets.spec.model import FeaturesSpec
-from ml_assets_tests.unit.serving.compiler.test_tasks import bits, codes, rows
-
-xgboost = pytest.importorskip("xgboost")
-catboost = pytest.importorskip("catboost")
-
-
-def xgb(kind: str, **params: Any) -> Any:
-    options = {"n_estimators": 30, "random_state": 0, "n_jobs": 1} | params
-    return getattr(xgboost, f"XGB{kind}")(**options)
-
-
-def cat(kind: str, **params: Any) -> Any:
-    options = {"n_estimators": 30, "random_state": 0, "thread_count": 1}
-    options |= {"silent": True, "allow_writing_files": False}
-    return getattr(catboost, f"CatBoost{kind}")(**options | params)
-
+from ml_assets_tests.kits.compiled_models import (
+    assert_loads_without,
+    bits,
+    codes,
+    compiled,
+    data,
+    edges,
+    fitted,
+    fuzzed,
+)
+from ml_assets_tests.kits.estimators import cat, xgb
 
 # Name, estimator, number of classes (0 for a regression) and the kernel.
 CASES = {
@@ -119,76 +108,6 @@ CASES = {
         *(0, "masks"),
     ),
 }
-
-
-def data(count=1500):
-    """Rows, with a number of many sizes and signs beside the others, and targets."""
-    frame, target = rows(0, True, count)
-    random = np.random.default_rng(1)
-    size = random.lognormal(0, 8, count)
-    frame["wide"] = size * random.choice([-1.0, 1.0], count)
-    return frame, target + (frame.wide > 1).to_numpy()
-
-
-def fitted(estimator, classes, encoding="ordinal", count=1500):
-    frame, target = data(count)
-    given = codes(target, classes) if classes else np.floor(target) + 1
-    pipeline = build_pipeline(frame, FeaturesSpec(encoding=encoding), clone(estimator))
-    pipeline.fit(frame, given)
-    columns = signature_columns(frame, frame.columns)
-    options: dict[str, Any] = {"task": "regression"}
-    if classes == 2:
-        options = {"task": "binary", "negative": 0, "positive": 1}
-    elif classes:
-        options = {"task": "multiclass", "classes": tuple("abcdefghijkl"[:classes])}
-    signature = Signature(columns=columns, target="made", **options)
-    return pipeline, signature, frame
-
-
-def compiled(pipeline, signature, frame):
-    probe = columns_of(signature, frame.head(40))
-    program, tables = compile_pipeline(pipeline, signature, probe)
-    return program, tables, load_tables(signature, program, tables)
-
-
-SPECIAL = (
-    # Where LightGBM's numbers begin to count as zero.
-    *(1.0000000180025095e-35, -1.0000000180025095e-35, 1.0000000180025097e-35),
-    *(-1.0000000180025097e-35, 1e-35, 1e-34),
-    *(0.0, -0.0, 5e-324, -5e-324, 1e-310, 1e-45, -1e-45, 1e-40, -1e-40),
-    *(np.inf, -np.inf, 3.4028234e38, 3.4028236e38, -3.5e38, 1e300, -1e300, None),
-)
-
-
-def edges(tables):
-    """Numbers at which trees decide, of float64 and float32, and their neighbours."""
-    with np.load(io.BytesIO(tables)) as archive:
-        names = [name for name in archive if name.endswith(("cuts", "threshold"))]
-        found = np.concatenate([archive[name].astype(np.float64) for name in names])
-    found = np.unique(found[np.isfinite(found)])
-    # A number between two of float32 is rounded to one of them.
-    single = found.astype(np.float32)
-    with np.errstate(over="ignore"):
-        after = np.nextafter(single, np.float32(np.inf)).astype(np.float64)
-    found = np.concatenate([found, single, after, (single.astype(float) + after) / 2])
-    near = [found, np.nextafter(found, -np.inf), np.nextafter(found, np.inf)]
-    return np.concatenate([*near, SPECIAL[:-1]])
-
-
-def fuzzed(signature, frame, numbers, count):
-    """Rows of `frame` with values that are hard to get right."""
-    random = np.random.default_rng(2)
-    columns = columns_of(signature, frame.sample(count, replace=True, random_state=0))
-    kinds = [column.kind for column in signature.columns]
-    for column, kind in zip(columns, kinds, strict=True):
-        for row in np.flatnonzero(random.random(count) < 0.6):
-            if kind == "string":
-                column[row] = random.choice(["x", "y", "z", "unseen", "", None])
-            elif kind != "boolean" and random.random() < 0.4:
-                column[row] = SPECIAL[random.integers(len(SPECIAL))]
-            elif kind != "boolean":
-                column[row] = float(random.choice(numbers))
-    return columns
 
 
 @pytest.mark.slow
@@ -325,10 +244,4 @@ def test_a_server_needs_no_library_of_what_is_compiled(library, estimator, tmp_p
     runtime = load_runtime(tmp_path, manifest.files)
     found = runtime.predict_many(columns_of(signature, frame))
     np.testing.assert_array_equal(bits(found), bits(pipeline.predict_proba(frame)))
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from ml_assets.serving.models.bundle import load_runtime\n"
-        f"load_runtime(Path({str(tmp_path)!r}), {manifest.files!r})\n"
-        f"assert not {{{library!r}, 'sklearn', 'pandas'}} & set(sys.modules)\n"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
+    assert_loads_without(tmp_path, manifest.files, {library, "sklearn", "pandas"})

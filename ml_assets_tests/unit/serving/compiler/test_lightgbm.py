@@ -1,7 +1,5 @@
 """LightGBM's models in bundles: what is compiled needs no library, the rest does."""
 
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,8 @@ from sklearn.linear_model import LinearRegression
 from ml_assets.serving.compiler import NotCompiled
 from ml_assets.serving.models.bundle import load_runtime, write_bundle
 from ml_assets.serving.runtime.sklearn_runtime import columns_of
-from ml_assets_tests.unit.serving.compiler.test_compiled_fuzz import boosting, lgbm
-from ml_assets_tests.unit.serving.compiler.test_libraries import compiled, fitted
+from ml_assets_tests.kits.compiled_models import assert_loads_without, compiled, fitted
+from ml_assets_tests.kits.estimators import boosting, lgbm
 
 
 def bundle(directory: Path, **params: Any) -> Any:
@@ -23,15 +21,9 @@ def bundle(directory: Path, **params: Any) -> Any:
 def test_a_compiled_model_is_served_without_its_library(tmp_path):
     _, _, manifest = bundle(tmp_path)
     assert (manifest.runtime, manifest.reason) == ("compiled", "")
-    code = (
-        "import sys; from pathlib import Path\n"
-        "from ml_assets.serving.models.bundle import load_runtime\n"
-        f"runtime = load_runtime(Path({str(tmp_path)!r}), {manifest.files!r})\n"
-        "heavy = {'lightgbm', 'sklearn', 'skops', 'pandas'}\n"
-        "print(runtime.kind, sorted(heavy & set(sys.modules)))\n"
+    assert_loads_without(
+        tmp_path, manifest.files, {"lightgbm", "sklearn", "skops", "pandas"}
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert (done.stdout, done.stderr) == ("compiled []\n", "")
 
 
 def test_a_model_that_is_not_compiled_is_served_by_its_library(tmp_path):

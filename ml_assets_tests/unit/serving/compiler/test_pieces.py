@@ -12,11 +12,7 @@ from sklearn.ensemble import (
 from ml_assets.serving.compiler.pieces import in_pieces
 from ml_assets.serving.compiler.trees import LEAF, Ensemble, Tree
 from ml_assets.serving.runtime.sklearn_runtime import columns_of
-from ml_assets_tests.unit.serving.compiler.test_tasks import (
-    assert_same_bits,
-    packed,
-    rows,
-)
+from ml_assets_tests.kits.compiled_models import assert_same_bits, packed, rows
 
 
 def whole_tree(depth: int, value: float) -> Tree:

@@ -1,10 +1,7 @@
 """Several classes, and numbers: the compiled answers are scikit-learn's, to the bit."""
 
-from typing import Any
-
 import msgspec
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -38,8 +35,6 @@ from sklearn.tree import (
 )
 
 from ml_assets.ml.features import build_pipeline
-from ml_assets.ml.schema import signature_columns
-from ml_assets.records.plan import Signature
 from ml_assets.serving.compiler.pipeline import compile_pipeline
 from ml_assets.serving.models.bundle import load_runtime, write_bundle
 from ml_assets.serving.runtime import Refused
@@ -47,70 +42,16 @@ from ml_assets.serving.runtime.compiled import load_tables
 from ml_assets.serving.runtime.program import TablesError
 from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime, columns_of
 from ml_assets.spec.model import FeaturesSpec
+from ml_assets_tests.kits.compiled_models import (
+    assert_same_bits,
+    bits,
+    codes,
+    packed,
+    rows,
+    signature_of,
+)
 
 CLASSES = ("blue", "green", "red")
-
-
-def rows(seed: int, missing: bool, count: int = 300) -> tuple[pd.DataFrame, Any]:
-    """Rows, and a number that depends on them."""
-    random = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        {
-            "amount": random.normal(size=count),
-            "count": random.integers(0, 50, count),
-            "letter": random.choice(["x", "y", "z"], count),
-            "flag": random.random(count) > 0.5,
-        }
-    )
-    frame["letter"] = frame.letter.astype("category")
-    score = frame.amount + frame["count"] / 25 + (frame.letter == "x")
-    target = 3.0 + np.abs(score + random.normal(size=count))
-    if missing:
-        frame.loc[random.random(count) < 0.1, "amount"] = np.nan
-        frame.loc[random.random(count) < 0.1, "letter"] = None
-    return frame, target.to_numpy()
-
-
-def codes(target: Any, classes: int) -> Any:
-    """The number as a class: 0 to `classes` - 1, each of about as many rows."""
-    edges = np.quantile(target, np.arange(1, classes) / classes)
-    return np.searchsorted(edges, target)
-
-
-def signature_of(frame: pd.DataFrame, classes: tuple[Any, ...] = ()) -> Signature:
-    columns = signature_columns(frame, frame.columns)
-    task: Any = "multiclass" if classes else "regression"
-    return Signature(columns=columns, target="made", task=task, classes=classes)
-
-
-def packed(directory, estimator, missing=False, classes=(), encoding="ordinal"):
-    frame, target = rows(0, missing)
-    if classes:
-        target = codes(target, len(classes))
-    pipeline = build_pipeline(frame, FeaturesSpec(encoding=encoding), estimator)
-    pipeline.fit(frame, target)
-    signature = signature_of(frame, tuple(classes))
-    manifest = write_bundle(directory, pipeline, signature, frame.head(50))
-    return pipeline, manifest, load_runtime(directory, manifest.files)
-
-
-def expected_of(pipeline, frame, classes):
-    return pipeline.predict_proba(frame) if classes else pipeline.predict(frame)
-
-
-def bits(values):
-    return np.ascontiguousarray(np.asarray(values, dtype=np.float64)).view("u8")
-
-
-def assert_same_bits(pipeline, runtime, frame, classes):
-    """A batch as in a batch, and rows alone as rows alone."""
-    columns = columns_of(runtime.signature, frame)
-    expected = expected_of(pipeline, frame, classes)
-    np.testing.assert_array_equal(bits(runtime.predict_many(columns)), bits(expected))
-    for number, row in enumerate(list(zip(*columns))[:25]):
-        alone = expected_of(pipeline, frame.iloc[[number]], classes)[0]
-        found = runtime.predict_one(row)
-        np.testing.assert_array_equal(bits([found]), bits([alone]))
 
 
 CLASSIFIERS = {
