@@ -1,4 +1,4 @@
-"""The API key that our own clients of the model server send."""
+"""The headers that our own clients of the model server send."""
 
 import os
 from pathlib import Path
@@ -6,6 +6,10 @@ from pathlib import Path
 # Names of variables.
 API_KEY = "ML_ASSETS_API_KEY"  # pragma: allowlist secret
 API_KEY_FILE = "ML_ASSETS_API_KEY_FILE"  # pragma: allowlist secret
+
+# Marks a smoke request, whose predictions are not logged.
+SMOKE_HEADER = "x-smoke-request"
+SMOKE = {SMOKE_HEADER: "1"}
 
 
 def credentials() -> dict[str, str]:

@@ -1,6 +1,7 @@
 """``python -m ml_assets.serving``: the model server by itself."""
 
 import argparse
+import faulthandler
 import socket
 import sys
 from pathlib import Path
@@ -13,6 +14,8 @@ from ml_assets.serving.settings import ServerSettings
 
 def main() -> int:
     """Serve with the settings of the command line; the exit code."""
+    # A crash of the interpreter says where, instead of nothing.
+    faulthandler.enable()
     parser = argparse.ArgumentParser(
         prog="python -m ml_assets.serving",
         description="Serve the deployed models. Each option is also an environment"

@@ -8,14 +8,19 @@ from typing import Annotated, Any
 
 import msgspec
 
+from ml_assets.core.decoding import from_builtins
 from ml_assets.core.files import home
 from ml_assets.core.storage import Storage, storage
+from ml_assets.records.pins import split_pins
 
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
-# As `pin_of` writes it, or a bare generation; empty is no pin.
-Pin = Annotated[str, msgspec.Meta(pattern=r"^([1-9]\d*(-[0-9a-f]{12})?)?$")]
+# As `pin_of` writes it, or a bare generation; of several models, as `join_pins` does;
+# empty is no pin.
+_PIN = r"[1-9]\d*(-[0-9a-f]{12})?"
+_NAMED = rf"[a-z][a-z0-9_]*={_PIN}"
+Pin = Annotated[str, msgspec.Meta(pattern=rf"^({_PIN}|{_NAMED}(,{_NAMED})*)?$")]
 _ORIGIN = re.compile(r"https?://[a-z0-9._-]+(:[0-9]{1,5})?")
 # Bytes that the system takes as the path of a Unix socket.
 LONGEST_PATH = 107
@@ -43,7 +48,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         The only model to serve; all by default.
     generation
         The plan of that model to serve, such as ``7`` or ``7-3fa9c1d2e4b5``, be it
-        active, past or tried; by default whichever is active.
+        active, past or tried; by default whichever is active. Without ``model``, the
+        models to serve with the plan of each, such as ``churn=7-3fa9c1d2e4b5,iris=2``.
     keys_file
         File of the API keys that callers need, followed while serving; by default there
         is none, and whoever reaches the server is answered.
@@ -65,8 +71,8 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         How long a slow answer may take, with its waiting; beyond, 504. A process that
         computes for longer is replaced.
     library_processes
-        Processes of one worker in which versions that are not compiled answer; none is
-        started before there is such a version.
+        Processes of one worker in which versions that are not compiled answer, and
+        long requests of those that are; none is started before there is one.
     library_bytes
         Memory of one of those processes, beyond which its allocations fail.
     max_connections
@@ -122,7 +128,7 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
     drain_seconds: Seconds = 1.0
     shutdown_seconds: Count = 30
     poll_seconds: Seconds = 0.1
-    segment_bytes: Count = 64 * 2**20
+    segment_bytes: Count = 16 * 2**20
     segment_seconds: Seconds = 30.0
     max_shadow_rows: Count = 10_000
     max_shadow_bytes: Count = 64 * 2**20
@@ -157,13 +163,14 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         values["storage"] = Storage(str(values["storage"])).url
         values.setdefault("cache", str(Path(str(values["home"])) / "cache"))
         try:
-            found = msgspec.convert(values, cls, strict=False)
+            found = from_builtins(values, cls, strict=False)
         except msgspec.ValidationError as error:
             raise ValueError(f"server settings: {error}") from None
-        if found.generation and not found.model:
+        if found.generation and ("=" in found.generation) == bool(found.model):
             raise ValueError(
                 f"server settings: generation is {found.generation} and model is"
-                " missing, expected the model whose plan it is"
+                f" {found.model or 'missing'}, expected the model whose plan it is, or"
+                " MODEL=GENERATION of each model and no model"
             )
         try:
             require_socket_path(found.handoff)
@@ -171,6 +178,18 @@ class ServerSettings(msgspec.Struct, frozen=True, kw_only=True):
         except ValueError as error:
             raise ValueError(f"server settings: {error}") from None
         return found
+
+    def pins(self) -> dict[str, str]:
+        """The pin of each model to serve; empty where active plans are followed.
+
+        Examples
+        --------
+        >>> ServerSettings(model="churn", generation="7").pins()
+        {'churn': '7'}
+        """
+        if self.model and self.generation:
+            return {self.model: self.generation}
+        return split_pins(self.generation)
 
     def arguments(self) -> list[str]:
         """The command line that gives these settings."""

@@ -33,22 +33,30 @@ INFER = json.dumps(
 
 
 class Transport(asyncio.Transport):
-    """Keeps what is written."""
+    """Keeps what is written; where it `ended`, no more comes."""
 
     def __init__(self) -> None:
         super().__init__()
         self.written = b""
-        self.closed = False
+        self.closed = self.ended = False
+        self.is_read = True
         self.changed = asyncio.Event()
 
     def write(self, data: Any) -> None:
-        assert not self.closed
+        assert not self.ended
         self.written += data
+        self.changed.set()
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = True
         self.changed.set()
 
     def close(self) -> None:
         self.closed = True
-        self.changed.set()
+        self.write_eof()
 
     abort = close
 
@@ -61,9 +69,13 @@ class Transport(asyncio.Transport):
     def get_write_buffer_size(self) -> int:
         return 0
 
-    def pause_reading(self) -> None: ...
+    def pause_reading(self) -> None:
+        self.is_read = False
 
-    def resume_reading(self) -> None: ...
+    def resume_reading(self) -> None:
+        assert not self.closed
+        self.is_read = True
+        self.changed.set()
 
     def set_write_buffer_limits(self, *_: Any, **__: Any) -> None: ...
 
@@ -97,6 +109,7 @@ class Site:
         )
         self._config.load()
         self._state = ServerState()
+        self.connections = self._state.connections
 
     def _recorded(self, path: str, route: Route) -> Route:
         def handler(request: Request) -> Response:
@@ -131,7 +144,7 @@ class Connection:
     async def answers(self, count: int) -> list[tuple[int, dict[str, str], bytes]]:
         while True:
             found = list(parsed(self.transport.written))
-            if len(found) >= count or self.transport.closed:
+            if len(found) >= count or self.transport.ended:
                 return found
             self.transport.changed.clear()
             await asyncio.wait_for(self.transport.changed.wait(), 60)

@@ -24,9 +24,9 @@ from ml_assets.state.plans import Plans
 from ml_assets.state.registry import Registry
 from ml_assets.state.tables import Tables
 from ml_assets.state.versions import Versions
+from ml_assets_tests.kits.patience import PATIENCE
 from ml_assets_tests.kits.strikes import die_at
 
-PATIENCE = 180.0
 MODEL = "churn"
 STAGES = {"train": "model", "deploy": "deployment"}
 SPEC = {

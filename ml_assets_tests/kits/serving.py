@@ -29,6 +29,7 @@ from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.models.bundle import Manifest, write_bundle
 from ml_assets.serving.models.published_plans import PublishedPlans
 from ml_assets.serving.models.rendezvous import Rendezvous
+from ml_assets_tests.kits.patience import PATIENCE
 
 SIGNATURE = Signature(
     columns=(
@@ -41,7 +42,6 @@ SIGNATURE = Signature(
     negative="<=50K",
     positive=">50K",
 )
-PATIENCE = 60.0
 
 
 def write_version(root: Path, version: str, seed: int) -> Arm:
@@ -184,7 +184,11 @@ class Server:
                 continue
             if self.process.poll() is not None and self.lines.empty():
                 break
-        raise AssertionError(f"no line {message!r} {fields}; there was {self.seen}")
+        ended = self.process.poll()
+        state = "runs" if ended is None else f"ended with {ended}"
+        raise AssertionError(
+            f"no line {message!r} {fields}, the server {state}; it logged {self.seen}"
+        )
 
     def logged(self, message: str, **fields: Any) -> dict[str, Any]:
         """Such a log line, be it one that was read while another was waited for."""

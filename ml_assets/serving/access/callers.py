@@ -22,6 +22,8 @@ _NOBODY = os.urandom(32)
 _REMEMBERED = 1024
 # Callers with tokens that are known at once, each for some kilobytes.
 _MOST_TOKENS = 4096
+# What a caller may do with the predictions that it asked for itself.
+_OF_OWN = ("feedback", "lookup")
 # How many answers of each status a caller got, by its id.
 Counts = MutableMapping[str, dict[int, int]]
 
@@ -96,7 +98,18 @@ class Caller:
         return any(matches(model) for _, matches in self._allowed)
 
     def _may(self, right: str, model: str | None) -> bool:
-        """Whether it may ask a route of this kind, of `model` if it is of one."""
+        """Whether it may ask a route of this kind, of `model` if it is of one.
+
+        Whoever may predict may hand in labels and look up, of what it asked for itself;
+        nobody knows which of the callers without a key asked.
+        """
+        if self.has(right, model):
+            return True
+        is_own = right in _OF_OWN and self.id != ANONYMOUS
+        return is_own and self.has("predict", model)
+
+    def has(self, right: str, model: str | None) -> bool:
+        """Whether a grant names a kind of route, whoever asked for a prediction."""
         return any(
             (right in rights or "admin" in rights) and (model is None or matches(model))
             for rights, matches in self._allowed

@@ -9,13 +9,15 @@ import hashlib
 import re
 import secrets
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 from urllib.parse import urlsplit
 
 import msgspec
 
-Right = Literal["predict", "feedback", "lookup", "metadata", "admin"]
-RIGHTS: tuple[Right, ...] = ("predict", "feedback", "lookup", "metadata", "admin")
+from ml_assets.core.decoding import from_json
+
+Right = Literal["predict", "feedback", "lookup", "metadata", "smoke", "admin"]
+RIGHTS: tuple[Right, ...] = get_args(Right)
 ANONYMOUS, UNKNOWN = "anonymous", "unknown"
 ID_PATTERN = "^[A-Za-z0-9_-]{1,64}$"
 _SECRET_BYTES = 32
@@ -46,8 +48,10 @@ class Grant(
     models
         Globs of model names, of which one must match; ``*`` and ``?`` are wildcards.
     routes
-        ``predict``, ``feedback`` (labels), ``lookup`` (predictions that were made),
-        ``metadata`` (descriptions and schemas); ``admin`` is all of them.
+        ``predict``, and labels and look-ups of the predictions that one asked for;
+        ``feedback`` (labels) and ``lookup`` of those of all callers; ``metadata``
+        (descriptions and schemas); ``smoke``, predictions that are not logged where
+        the request says so; ``admin`` is all of them.
     rate
         Requests per second that one worker answers; None for no bound.
     """
@@ -161,7 +165,7 @@ def parse(data: bytes, file: str) -> KeyFile:
 field `models` - at `$.keys[0]`
     """
     try:
-        found = msgspec.json.decode(data, type=KeyFile)
+        found = from_json(data, KeyFile)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise KeyFileError(f"{file}: {error}") from None
     ids = [key.id for key in found.keys] + [item.id for item in found.issuers]

@@ -4,6 +4,7 @@ A token is verified by the public keys of its issuer (RFC 7519, RFC 8725), which
 fetched in the background: no request waits for the identity provider.
 """
 
+import hashlib
 import json
 import logging
 import time
@@ -32,6 +33,8 @@ REFRESH_SECONDS = 300.0
 RETRY_SECONDS = 10.0
 _TIMEOUT_SECONDS = 10.0
 _LONGEST_ANSWER = 2**20
+# In characters; OpenID Connect allows 255.
+_LONGEST_SUBJECT = 255
 
 
 class Verified(NamedTuple):
@@ -77,7 +80,10 @@ class TokenVerifier:
         if not grants:
             return None
         subject = claims.get("sub") or claims.get("azp") or claims.get("client_id")
-        return Verified(str(subject), grants, expires_at)
+        if not subject:
+            # All such would be one caller, and each would reach what another asked for.
+            return None
+        return Verified(_bounded(str(subject)), grants, expires_at)
 
     def _granted(self, claims: dict[str, Any]) -> tuple[TokenGrant, ...]:
         found: Any = claims
@@ -142,6 +148,19 @@ class TokenVerifier:
         if urlsplit(found).scheme != urlsplit(root).scheme:
             raise ValueError(f"jwks_uri is {found}, expected a URL as that of {root}")
         return str(found)
+
+
+def _bounded(subject: str) -> str:
+    """A subject as it is logged; by its digest where it is too long for a log.
+
+    Examples
+    --------
+    >>> _bounded("ann"), len(_bounded("a" * 1000))
+    ('ann', 71)
+    """
+    if len(subject) <= _LONGEST_SUBJECT:
+        return subject
+    return f"sha256:{hashlib.sha256(subject.encode()).hexdigest()}"
 
 
 def _fetch(url: str) -> Any:

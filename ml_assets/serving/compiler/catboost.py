@@ -32,12 +32,7 @@ Features: TypeAlias = dict[int, dict[str, Any]]
 
 
 def read_catboost(estimator: Any, columns: list[int]) -> Ensemble:
-    """Read a CatBoostClassifier or CatBoostRegressor.
-
-    Parameters
-    ----------
-    columns : list of int
-        Which of the estimator's classes is each label; empty for a regression.
+    """Read a CatBoostClassifier or CatBoostRegressor; `columns` as in `read_model`.
 
     Raises
     ------

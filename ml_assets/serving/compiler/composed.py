@@ -44,10 +44,7 @@ def compile_estimator(
 ) -> Compiled:
     """Compile a fitted estimator of any kind, with what it is made of.
 
-    Parameters
-    ----------
-    columns : list of int
-        Which of the estimator's classes is each label; empty for a regression.
+    `columns` is as in `read_model`.
 
     Raises
     ------

@@ -24,10 +24,7 @@ def read_gradient_boosting(
 ) -> Ensemble:
     """Read a GradientBoostingClassifier or GradientBoostingRegressor.
 
-    Parameters
-    ----------
-    columns : list of int
-        Which of the estimator's classes is each label; empty for a regression.
+    `columns` is as in `read_model`.
 
     Raises
     ------

@@ -41,14 +41,9 @@ Fields = dict[str, str]
 def read_lightgbm(
     estimator: Any, encoding: Encoding, columns: list[int]
 ) -> tuple[Ensemble, Encoding]:
-    """Read an LGBMClassifier or LGBMRegressor.
+    """Read an LGBMClassifier or LGBMRegressor; `columns` as in `read_model`.
 
     The encoding that comes back has a feature more for each split by categories.
-
-    Parameters
-    ----------
-    columns : list of int
-        Which of the estimator's classes is each label; empty for a regression.
 
     Raises
     ------

@@ -119,14 +119,9 @@ class Ensemble:
 def read_ensemble(
     estimator: Any, encoding: Encoding, columns: list[int]
 ) -> tuple[Ensemble, Encoding]:
-    """Read a fitted ensemble.
+    """Read a fitted ensemble; `columns` as in `read_model`.
 
     The encoding that comes back is the one that the trees' feature numbers refer to.
-
-    Parameters
-    ----------
-    columns : list of int
-        Which of the estimator's classes is each label; empty for a regression.
 
     Raises
     ------

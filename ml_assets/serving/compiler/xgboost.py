@@ -29,12 +29,7 @@ _VALUES: dict[str, LinkName] = {
 
 
 def read_xgboost(estimator: Any, encoding: Encoding, columns: list[int]) -> Ensemble:
-    """Read an XGBClassifier or XGBRegressor.
-
-    Parameters
-    ----------
-    columns : list of int
-        Which of the estimator's classes is each label; empty for a regression.
+    """Read an XGBClassifier or XGBRegressor; `columns` as in `read_model`.
 
     Raises
     ------

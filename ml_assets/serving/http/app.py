@@ -6,6 +6,8 @@ from time import perf_counter
 from typing import Any
 from urllib.parse import parse_qs
 
+from msgspec.structs import replace
+
 from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.http.admission import OPEN, Admission, model_in, right_of
 from ml_assets.serving.http.body import (
@@ -18,13 +20,14 @@ from ml_assets.serving.http.body import (
 from ml_assets.serving.http.cross_origin import PREFLIGHT, CrossOrigin
 from ml_assets.serving.http.executors import Executor, ModelExecutors
 from ml_assets.serving.http.header_cache import RequestHead
+from ml_assets.serving.http.held_answers import Answer, HeldAnswers, count
 from ml_assets.serving.http.refusals import failure, refusal
 from ml_assets.serving.http.request_head import Headers, media_type, read_headers
-from ml_assets.serving.http.routes import Route
+from ml_assets.serving.http.routes import Route, smoke_route
 from ml_assets.serving.http.served_state import PREDICTIONS, ServedState
-from ml_assets.serving.metrics.collector import Metrics, Series
+from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.router import LongAnswer
+from ml_assets.serving.models.router import LongAnswer, ServedModel
 from ml_assets.serving.requests.messages import PLAIN, Request, Response
 from ml_assets.serving.requests.problems import Problem, forbidden, overloaded
 from ml_assets.serving.settings import ServerSettings, origins_of
@@ -48,7 +51,9 @@ class ModelServer:
         # None: whoever reaches the server is answered.
         self.admission: Admission | None = None
         self._ids = ids
+        self.held = HeldAnswers()
         self.bodies = BodyReader(settings.max_body_bytes)
+        self._fast_bytes = min(SMALL_BYTES, settings.max_body_bytes)
         self._unknown = metrics.series("unknown")
         self._pages = CrossOrigin(origins_of(settings.cors_origins))
         preflight = metrics.series("preflight")
@@ -87,6 +92,10 @@ class ModelServer:
                 route = self._preflight
             else:
                 route = self._route(scope, headers, caller)
+            if headers.is_smoke and (model := route.model) is not None:
+                # Anybody else could hide its predictions from the log.
+                if caller is None or caller.may("smoke", model.name):
+                    route = smoke_route(metrics, model, path)
             series = route.series
             request = Request(
                 *(request_id, b"", started, headers.entity, path, caller),
@@ -108,7 +117,7 @@ class ModelServer:
             error.with_traceback(None)
         finally:
             metrics.in_flight -= 1
-        _count(response, series, perf_counter() - started, caller)
+        count(response, series, perf_counter() - started, caller)
         try:
             await send(
                 {
@@ -127,9 +136,9 @@ class ModelServer:
         That takes a model whose answers take microseconds, and a body of known, small
         length that is not compressed; None for all other requests.
         """
-        if headers.form is not PLAIN or headers.encoding:
+        if headers.form is not PLAIN or headers.encoding or headers.is_smoke:
             return None
-        if not 0 < headers.length <= SMALL_BYTES:
+        if not 0 < headers.length <= self._fast_bytes:
             return None
         route = self.state.fast_routes.get(address)
         if route is None or (
@@ -140,12 +149,13 @@ class ModelServer:
 
     def answer_at_once(
         self, route: Route, head: RequestHead, body: bytes, started: float
-    ) -> tuple[Response, bytes] | None:
-        """Answer a prediction without waiting for anything; and its request's id.
+    ) -> Answer | None:
+        """Answer a prediction without waiting for anything.
 
         The same as calling the application, less what that costs: a task, an event and
         three messages a request, as much as the prediction itself. None, and nothing
         was done, if the answer would take so long that the application must give it.
+        Its records are held, and the answer is to be.
         """
         headers = head.headers
         request_id = headers.request_id or self._ids.one()
@@ -161,7 +171,8 @@ class ModelServer:
                 )
             media = media_type(headers.content_type, route.accepts)
             request = Request(
-                request_id, body, started, headers.entity, media=media, on_loop=True
+                *(request_id, body, started, headers.entity, "", caller, PLAIN),
+                *(media, True, self.held.records),
             )
             response = route.handler(request)
             series = response.series or series
@@ -175,11 +186,10 @@ class ModelServer:
         except Exception as error:
             path = head.address.decode("latin-1")
             response, series = failure(error, request_id, route, series, caller, path)
-        _count(response, series, perf_counter() - started, caller)
         added = self._pages.headers(headers.origin)
         if added:
-            response = response._replace(headers=response.headers + added)
-        return response, request_id.encode()
+            response = replace(response, headers=response.headers + added)
+        return Answer(response, request_id, series, caller, started)
 
     def refuse(self, problem: Problem, headers: Headers, path: str) -> Response:
         """The answer to what never became a request, which is counted.
@@ -190,11 +200,12 @@ class ModelServer:
         response = refusal(problem, request_id, path)
         self._unknown.observe(response.status, 0.0, 0)
         added = (b"x-request-id", request_id.encode())
-        return response._replace(headers=(*response.headers, added))
+        return replace(response, headers=(*response.headers, added))
 
     def close(self) -> None:
         """Stop the threads."""
         self._slow.close()
+        self.bodies.close()
         self._files.close()
 
     def _route(self, scope: Scope, headers: Headers, caller: Caller | None) -> Route:
@@ -205,7 +216,7 @@ class ModelServer:
         route = state.routes.get(path)
         if route is None:
             if not path.startswith(PREDICTIONS):
-                raise _not_found(state, path)
+                raise state.not_found(path)
             route = state.prediction
         if method != route.method and not (method == "HEAD" and route.method == "GET"):
             allow = b"POST" if route.method == "POST" else b"GET, HEAD"
@@ -216,9 +227,12 @@ class ModelServer:
         if path == "/invocations":
             media_type(headers.content_type, route.accepts)
             named = _named_model(scope, headers)
-            if caller is not None and named is not None and not caller.sees(named):
+            if caller is not None and named and not caller.may("predict", named):
                 raise forbidden()
-            return state.invocations(named)
+            route = state.invocations(named)
+            model = route.model
+            if caller is not None and model and not caller.may("predict", model.name):
+                raise forbidden()
         return route
 
     async def _answer(
@@ -230,18 +244,21 @@ class ModelServer:
         receive: Receive,
         reservation: Reservation,
     ) -> Response:
+        model = route.model
+        plain = headers.form is PLAIN
         if route.method == "POST":
             media = media_type(headers.content_type, route.accepts)
+            if model is not None and not (plain and _is_short(headers.length, model)):
+                # Before its body is read, which nobody would look at.
+                self._slow.of(model.name).require_room()
             body = await self.bodies.read(
                 receive, headers.length, headers.encoding, reservation
             )
-            request = request._replace(body=body, media=media)
-        model = route.model
+            request = replace(request, body=body, media=media)
         if model is not None:
-            is_short = len(request.body) <= min(SMALL_BYTES, model.inline_bytes)
-            if is_short and headers.form is PLAIN:
+            if plain and _is_short(len(request.body), model):
                 with contextlib.suppress(LongAnswer):
-                    return route.handler(request._replace(on_loop=True))
+                    return route.handler(replace(request, on_loop=True))
             return await self._slow.of(model.name).run(
                 route.handler, request, reservation
             )
@@ -264,14 +281,9 @@ class ModelServer:
         return headers
 
 
-def _count(
-    response: Response, series: Series, seconds: float, caller: Caller | None
-) -> None:
-    if caller is not None:
-        caller.count(response.status)
-    series.observe(response.status, seconds, response.rows)
-    for other, rows in response.others:
-        other.observe(response.status, seconds, rows)
+def _is_short(size: int, model: ServedModel) -> bool:
+    """Whether the answer to a body of so many bytes may be one for the event loop."""
+    return size <= min(SMALL_BYTES, model.inline_bytes)
 
 
 def _named_model(scope: Scope, headers: Headers) -> str | None:
@@ -281,15 +293,3 @@ def _named_model(scope: Scope, headers: Headers) -> str | None:
         if values:
             return values[-1]
     return headers.model
-
-
-def _not_found(state: ServedState, path: str) -> Problem:
-    for prefix in ("/models/", "/v2/models/"):
-        if path.startswith(prefix):
-            name, _, rest = path.removeprefix(prefix).partition("/")
-            state.require(name)
-            kind, _, rest = rest.partition("/")
-            if kind == "versions":
-                state.require_version(name, rest.partition("/")[0])
-    detail = "/docs lists the addresses of this server"
-    return Problem(404, "unknown-route", detail)

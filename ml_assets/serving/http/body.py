@@ -1,20 +1,26 @@
 """Reading a request's body within bounds, and inflating one that is compressed."""
 
+import asyncio
 import threading
 import zlib
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ml_assets.serving.requests.problems import Problem, overloaded
+from ml_assets.serving.requests.turns import TURN_BYTES
 
 Receive = Callable[[], Awaitable[Any]]
 
 # Longer bodies take milliseconds to decode, and are answered by the thread.
-SMALL_BYTES = 256 * 1024
+SMALL_BYTES = TURN_BYTES
 _SMALL_BUDGET = 32 * 2**20
 _LARGE_BODIES = 8
 # zlib's numbers for the header and trailer that it expects.
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": zlib.MAX_WBITS}
+# A body is inflated in pieces: where gzip joins streams, what follows one of them in
+# its piece is copied, and a body may hold hundreds of thousands.
+_PIECE_BYTES = 16 * 1024
 _ACCEPTED = (b"accept-encoding", b"gzip, deflate")
 
 
@@ -89,6 +95,11 @@ class BodyReader:
         self._small = Budget(_SMALL_BUDGET, "too many bodies are in memory")
         size = _LARGE_BODIES * max(max_bytes, SMALL_BYTES)
         self._large = Budget(size, "too many large bodies are in memory")
+        self._thread = ThreadPoolExecutor(1, "bodies")
+
+    def close(self) -> None:
+        """Stop the thread."""
+        self._thread.shutdown(cancel_futures=True)
 
     def reservation(self) -> Reservation:
         """The empty reservation of a request; release it when the answer is sent."""
@@ -114,7 +125,11 @@ class BodyReader:
         body = await self._read(receive, declared, reservation)
         if not encoding:
             return body
-        whole = inflated(body, encoding, self.max_bytes)
+        # Beside the event loop: few bytes may become as many as are allowed. One after
+        # the other, so that what is not reserved yet is one body at most.
+        whole = await asyncio.get_running_loop().run_in_executor(
+            self._thread, inflated, body, encoding, self.max_bytes
+        )
         if len(whole) > SMALL_BYTES:
             reservation.reserve_large(len(whole))
         else:
@@ -144,6 +159,11 @@ class BodyReader:
                 )
                 reserve(len(chunk))
             parts.append(chunk)
+        if size > SMALL_BYTES:
+            # Beside the event loop: the pages of a new copy take milliseconds.
+            return await asyncio.get_running_loop().run_in_executor(
+                self._thread, b"".join, parts
+            )
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
@@ -181,27 +201,28 @@ def inflated(body: bytes, encoding: bytes, max_bytes: int) -> bytes:
         raise Problem(415, "unsupported-media-type", detail, headers=[_ACCEPTED])
     parts: list[bytes] = []
     left = max_bytes
-    while body or not parts:
-        part, body = _member(body, window, left + 1)
-        left -= len(part)
-        if left < 0:
-            raise Problem(
-                413, "body-too-large", f"expected at most {max_bytes} bytes inflated"
-            )
-        parts.append(part)
-    return b"".join(parts)
-
-
-def _member(body: bytes, window: int, most: int) -> tuple[bytes, bytes]:
-    """One compressed stream, and what follows it: gzip may join several."""
     stream = zlib.decompressobj(window)
-    try:
-        found = stream.decompress(body, most)
-    except zlib.error as error:
-        raise _malformed("is not in its content-encoding") from error
-    if len(found) < most and not stream.eof:
+    for start in range(0, len(body), _PIECE_BYTES):
+        piece = body[start : start + _PIECE_BYTES]
+        while piece:
+            if stream.eof:
+                stream = zlib.decompressobj(window)
+            try:
+                part = stream.decompress(piece, left + 1)
+            except zlib.error as error:
+                raise _malformed("is not in its content-encoding") from error
+            left -= len(part)
+            if left < 0:
+                raise Problem(
+                    413,
+                    "body-too-large",
+                    f"expected at most {max_bytes} bytes inflated",
+                )
+            parts.append(part)
+            piece = stream.unused_data
+    if not stream.eof:
         raise _malformed("ends before its content-encoding does")
-    return found, stream.unused_data
+    return b"".join(parts)
 
 
 def _malformed(what: str) -> Problem:

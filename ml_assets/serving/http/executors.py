@@ -53,6 +53,11 @@ class Executor:
         """How many requests wait, or are in a thread."""
         return self._queued
 
+    def require_room(self) -> None:
+        """Refuse, by a `Problem` of 503, what would have to wait behind too many."""
+        if self._queued >= self._length:
+            raise overloaded("too many slow requests are waiting")
+
     async def run(
         self, handler: Handler, request: Request, reservation: Reservation
     ) -> Response:
@@ -66,8 +71,7 @@ class Executor:
         Problem
             503 if too many wait; 504 if the answer takes too long.
         """
-        if self._queued >= self._length:
-            raise overloaded("too many slow requests are waiting")
+        self.require_room()
         with self._lock:
             self._queued += 1
         job = _Job(handler, request)

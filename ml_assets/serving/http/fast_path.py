@@ -1,5 +1,6 @@
 """The fast path of a prediction: no task, no event and no messages for its answer."""
 
+from collections.abc import Iterable
 from time import perf_counter
 from typing import ClassVar, NamedTuple
 
@@ -27,6 +28,8 @@ class FastPathProtocol(GuardedProtocol):
     """One connection."""
 
     header_cache: ClassVar[HeaderCache]
+    # The headers that all answers have, and their lines: others once a second.
+    common: ClassVar[tuple[object, bytes]] = (None, b"")
 
     fast_request: FastRequest | None = None
     unknown_head: bytes = b""
@@ -37,13 +40,22 @@ class FastPathProtocol(GuardedProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Release the reservation of a request that never became whole."""
         super().connection_lost(exc)
+        self._forget_request()
+
+    def part(self) -> None:
+        """Close the connection as soon as its client has read the last answer."""
+        super().part()
+        self._forget_request()
+
+    def _forget_request(self) -> None:
         if self.fast_request is not None:
             self.fast_request.reservation.release()
             self.fast_request = None
 
     def data_received(self, data: bytes) -> None:
         """Answer at once what can be; parse all else."""
-        if self.is_idle and not self.is_refused and self._answered_from_cache(data):
+        is_first = self.phase == "idle" and not self.is_refused
+        if is_first and self._answered_from_cache(data):
             return
         super().data_received(data)
         self.unknown_head = b""
@@ -77,14 +89,21 @@ class FastPathProtocol(GuardedProtocol):
 
     def _answer(self, request: FastRequest) -> None:
         """Answer at once, or have the application do it if that takes long."""
-        if self._answer_fast(request):
+        self.fast_request = None
+        body = b"".join(request.body)
+        is_answered = self._answer_fast(
+            request.route, request.head, body, request.started
+        )
+        request.reservation.release()
+        if is_answered:
             return
         super()._begin_answer()
-        super().on_body(b"".join(request.body))
+        super().on_body(body)
         super()._end_request()
 
     def shutdown(self) -> None:
         """Close, after the answer to a request that is on its way in."""
+        self.server_app.held.send()
         if self.fast_request is None:
             super().shutdown()
         else:
@@ -122,17 +141,17 @@ class FastPathProtocol(GuardedProtocol):
         if route is None:
             return False
         self._unset_keepalive_if_required()
-        body = [data[len(text) :]]
-        reservation = self.server_app.bodies.reservation()
-        self.is_long = not self._answer_fast(
-            FastRequest(route, head, perf_counter(), body, reservation)
-        )
-        return not self.is_long
+        # Nothing is reserved: the body is no longer than what the transport read.
+        is_answered = self._answer_fast(route, head, data[len(text) :], perf_counter())
+        self.is_long = not is_answered
+        return is_answered
 
     @property
     def _is_free(self) -> bool:
         """Whether no other answer is under way, and the client reads."""
-        return not (self.is_answering or self.flow.write_paused)
+        if self.fast_request is not None or self.flow.write_paused:
+            return False
+        return self.cycle is None or self.cycle.response_complete
 
     def _admitted(self) -> FastRequest | None:
         """The request, if it is a prediction that nothing has to wait for."""
@@ -165,35 +184,41 @@ class FastPathProtocol(GuardedProtocol):
         reservation = self.server_app.bodies.reservation()
         return FastRequest(route, head, perf_counter(), [], reservation)
 
-    def _answer_fast(self, request: FastRequest) -> bool:
+    def _answer_fast(
+        self, route: Route, head: RequestHead, body: bytes, started: float
+    ) -> bool:
         """Answer; False, and nothing was done, if that would take long."""
-        self.fast_request = None
-        app, head = self.server_app, request.head
-        answer = app.answer_at_once(
-            request.route, head, b"".join(request.body), request.started
-        )
+        app = self.server_app
+        answer = app.answer_at_once(route, head, body, started)
         if answer is None:
-            request.reservation.release()
             return False
-        response, request_id = answer
-        parts = [STATUS_LINE[response.status]]
-        for name, value in (*self.server_state.default_headers, *response.headers):
-            parts += (name, b": ", value, b"\r\n")
+        response = answer.response
+        default = self.server_state.default_headers
+        known, common = self.common
+        if known is not default:
+            common = _lines(default)
+            type(self).common = default, common
         closes = self.is_last or app.is_draining or not head.keeps_alive
-        parts.append(
-            b"content-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b\r\n"
+        data = (
+            b"%b%b%bcontent-type: %b\r\ncontent-length: %d\r\nx-request-id: %b\r\n%b%b"
             % (
+                STATUS_LINE[response.status],
+                common,
+                _lines(response.headers) if response.headers else b"",
                 response.content_type,
                 len(response.body),
-                request_id,
-                b"connection: close\r\n" if closes else b"",
+                answer.request_id.encode(),
+                b"connection: close\r\n\r\n" if closes else b"\r\n",
+                response.body,
             )
         )
-        parts.append(response.body)
-        self.transport.write(b"".join(parts))
-        request.reservation.release()
         self.server_state.total_requests += 1
         self.since = self.loop.time()
-        if closes:
-            self.transport.close()
+        is_alone = len(self.connections) == 1
+        app.held.hold(self.transport, data, closes, answer, is_alone)
         return True
+
+
+def _lines(headers: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """The lines of some headers."""
+    return b"".join(b"%b: %b\r\n" % header for header in headers)

@@ -13,6 +13,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from ml_assets.serving.http.app import ModelServer
+from ml_assets.serving.http.parting import PartingTransport
 from ml_assets.serving.http.request_head import (
     MAX_HEADER_BYTES,
     fault_of_head,
@@ -26,6 +27,9 @@ from ml_assets.serving.settings import ServerSettings
 # What a client may go on sending after its body was refused, so that it reads why.
 _DISCARDED_BODIES = 4
 _RELEASE_SECONDS = 10.0
+# How long a connection is not read after a part of a body that is dropped: uvloop reads
+# a socket up to 32 times before it turns to the next, and 64 of them for 60 ms.
+_DROPPING_SECONDS = 0.01
 
 Phase = Literal["headers", "body", "idle"]
 
@@ -43,6 +47,7 @@ class GuardedProtocol(HttpToolsProtocol):
     packet = 0
     refusal: Problem | None = None
     is_refused = False
+    is_parting = False
     closing_since: float | None = None
 
     def connection_made(  # type: ignore[override]
@@ -50,6 +55,7 @@ class GuardedProtocol(HttpToolsProtocol):
     ) -> None:
         """Take a connection, closing the longest idle one if there are too many."""
         super().connection_made(transport)
+        self.parting = PartingTransport(transport, self.part)
         self.since = self.loop.time()
         if len(self.connections) > self.settings.max_connections:
             self._make_room()
@@ -57,14 +63,14 @@ class GuardedProtocol(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, and bound the headers and what is dropped of a body."""
         if self.is_refused:
+            self._bound(len(data))
             return
         # Only what begins a packet is known to begin with the packet's first byte.
         self.packet = len(data)
         self.ahead = 0 if self.is_idle else self.packet
         self._feed(data)
         if not self.is_idle:
-            self.received += len(data)
-            self._bound()
+            self._bound(len(data))
 
     def _feed(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
@@ -115,6 +121,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _begin_answer(self) -> None:
         """Start to answer the request whose head is there."""
         super().on_headers_complete()
+        self.cycle.transport = self.parting
 
     def on_message_complete(self) -> None:
         """Know that the request is whole."""
@@ -132,7 +139,28 @@ class GuardedProtocol(HttpToolsProtocol):
         is_last = self.is_refused and not self.pipeline
         super().on_response_complete()
         if is_last:
+            self.part()
+        if self.is_parting:
+            # uvicorn's timer of idle connections.
+            self._unset_keepalive_if_required()
+
+    def part(self) -> None:
+        """Close the connection as soon as its client has read the last answer.
+
+        What a client still sends is dropped until it closes its side, which it does
+        when it has read an answer with "connection: close".
+        """
+        self.server_app.held.send()
+        if self.is_idle and not self.is_refused:
             self.transport.close()
+            return
+        self.is_refused = self.is_parting = True
+        self.pipeline.clear()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or what a callback of the parser refused."""
@@ -141,6 +169,7 @@ class GuardedProtocol(HttpToolsProtocol):
 
     def expire(self, now: float) -> None:
         """Close the connection if its client takes too long."""
+        self.server_app.held.send()
         if self.transport.is_closing() or self.transport.get_write_buffer_size():
             if self.closing_since is None:
                 self.closing_since = now
@@ -150,7 +179,10 @@ class GuardedProtocol(HttpToolsProtocol):
         self.closing_since = None
         waited = now - self.since
         headers, body = self.settings.header_seconds, self.settings.body_seconds
-        if self.phase == "headers" and waited > headers:
+        if self.is_parting:
+            if waited > headers + body:
+                self.transport.close()
+        elif self.phase == "headers" and waited > headers:
             self._refuse(_slow("headers", headers))
         elif self.phase == "body" and waited > headers + body:
             self._refuse(_slow("body", body))
@@ -162,12 +194,34 @@ class GuardedProtocol(HttpToolsProtocol):
             # After an answer by the fast path no timer of uvicorn's runs.
             self.transport.close()
 
-    def _bound(self) -> None:
-        """Send away a client whose request is not whole and already too long."""
-        if self.phase == "headers" and self.received > MAX_HEADER_BYTES:
+    def _bound(self, size: int) -> None:
+        """Send away who has sent too much, and read what is dropped a part at a time.
+
+        Of the request that is on its way in, `size` bytes more are there.
+        """
+        self.received += size
+        is_head = self.phase == "headers" and not self.is_refused
+        if is_head and self.received > MAX_HEADER_BYTES:
             self._refuse(headers_too_large())
         elif self.received > _DISCARDED_BODIES * self.settings.max_body_bytes:
             self.transport.abort()
+        elif self.is_refused or self.is_dropping:
+            self.flow.pause_reading()
+            self.loop.call_later(_DROPPING_SECONDS, self._go_on)
+
+    def _go_on(self) -> None:
+        """Read more of a body that is dropped."""
+        if not self.transport.is_closing():
+            self.flow.resume_reading()
+
+    @property
+    def is_dropping(self) -> bool:
+        """Whether a body is on its way in whose request was answered before."""
+        return (
+            self.phase == "body"
+            and self.cycle is not None
+            and self.cycle.response_complete
+        )
 
     @property
     def is_idle(self) -> bool:
@@ -187,6 +241,7 @@ class GuardedProtocol(HttpToolsProtocol):
         return self.phase == "body" or not self.cycle.response_complete
 
     def _make_room(self) -> None:
+        self.server_app.held.send()
         others = [
             item
             for item in self.connections
@@ -201,6 +256,7 @@ class GuardedProtocol(HttpToolsProtocol):
     def _refuse(self, problem: Problem) -> None:
         if self.transport.is_closing() or self.is_refused:
             return
+        self.server_app.held.send()
         self.is_refused = True
         is_waited_for = self.phase != "body" and self.is_answering
         if self.pipeline or is_waited_for:
@@ -211,7 +267,7 @@ class GuardedProtocol(HttpToolsProtocol):
             return
         if not self.is_answer_begun:
             self.transport.write(self._refusal(problem))
-        self.transport.close()
+        self.part()
 
     def _refusal(self, problem: Problem) -> bytes:
         """The answer to the request that is on its way in, if it is one."""

@@ -1,7 +1,7 @@
 """A cache of parsed request heads, by their bytes."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from ml_assets.serving.http.request_head import Headers, sane_request_id
@@ -69,9 +69,12 @@ class HeaderCache:
         head = self._entries.get(text)
         if head is not None:
             return head
-        lines = _VARYING.findall(text)
-        head = self._entries.get(_VARYING.sub(b"", text)) if lines else None
-        return None if head is None else head.with_lines(_lower(lines))
+        # What lies between the lines that vary, and the two groups of each.
+        parts = _VARYING.split(text)
+        head = self._entries.get(b"".join(parts[::3])) if len(parts) > 1 else None
+        if head is None:
+            return None
+        return head.with_lines(_lower(zip(parts[1::3], parts[2::3], strict=True)))
 
     def add(self, text: bytes, head: RequestHead) -> None:
         """Remember what the parser made of a head."""
@@ -95,5 +98,5 @@ class HeaderCache:
         self._entries[key] = head
 
 
-def _lower(lines: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+def _lower(lines: Iterable[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
     return [(name.lower(), value.strip(b" ")) for name, value in lines]

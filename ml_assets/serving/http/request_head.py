@@ -4,11 +4,13 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
+from ml_assets.core.api_key import SMOKE_HEADER
 from ml_assets.serving.requests.messages import ARROW, JSON, PLAIN, Form
 from ml_assets.serving.requests.problems import Problem
 
 MODEL_HEADER = b"x-model"
 ENTITY_HEADER = b"x-entity"
+SMOKE = SMOKE_HEADER.encode()
 _JSON_BYTES = b"inference-header-content-length"
 _CREDENTIALS = (b"authorization", b"x-api-key")
 MAX_HEADER_BYTES = 32 * 1024
@@ -33,6 +35,7 @@ class Headers(NamedTuple):
     credential: bytes | None = None
     form: Form = PLAIN
     origin: bytes | None = None
+    is_smoke: bool = False
 
 
 def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
@@ -47,7 +50,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """
     request_id = model = entity = credential = origin = None
     content_type, length, encoding = b"", 0, b""
-    form = PLAIN
+    form, is_smoke = PLAIN, False
     for name, value in headers:
         if name == b"content-type":
             content_type = value
@@ -70,6 +73,8 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
             form = form._replace(json_bytes=int(value))
         elif name == b"origin":
             origin = value
+        elif name == SMOKE:
+            is_smoke = True
     if (
         content_type != JSON
         and content_type.lower().partition(b";")[0].strip() == ARROW
@@ -77,7 +82,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         form = form._replace(is_arrow=True)
     return Headers(
         *(request_id, content_type, length, model, entity, encoding, credential),
-        *(form, origin),
+        *(form, origin, is_smoke),
     )
 
 

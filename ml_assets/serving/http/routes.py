@@ -4,9 +4,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from ml_assets.core.api_key import SMOKE_HEADER
 from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.arms import ServedArm
-from ml_assets.serving.models.router import ArmSeries, ServedModel
+from ml_assets.serving.models.router import SMOKE, ArmSeries, ServedModel
 from ml_assets.serving.openapi.description import describe
 from ml_assets.serving.protocols import mlflow as mlflow_protocol
 from ml_assets.serving.protocols import native
@@ -22,6 +25,7 @@ from ml_assets.serving.requests.messages import (
 )
 
 Answer = Callable[[ServedModel, ArmSeries, Request], Response]
+_MARK = (SMOKE_HEADER.encode(), b"1")
 MLFLOW_MEDIA = (JSON, CSV)
 _PREDICT_MEDIA = (JSON, ARROW)
 # Triton's client declares no content type, and is understood; tensors are bytes.
@@ -48,19 +52,11 @@ def model_routes(metrics: Metrics, model: ServedModel) -> dict[str, Route]:
     """The routes of a model by path, less that of ``/invocations``."""
     name = model.name
     get = partial(_get, metrics, model)
-    series = ArmSeries(metrics, "infer", model)
-    infer = partial(v2.infer, model, series)
     routes = {
         f"/models/{name}": get("model", describe(model)),
-        f"/models/{name}/predict": _post(
-            metrics, "predict", model, native.predict, _PREDICT_MEDIA
-        ),
         f"/v2/models/{name}": get("v2-model", v2.model_metadata(model)),
         f"/v2/models/{name}/ready": get(
             "v2-model-ready", {"name": name, "ready": True}
-        ),
-        f"/v2/models/{name}/infer": Route(
-            "POST", infer, series.live, model, series, accepts=_INFER_MEDIA
         ),
     }
     for arm in model.answering:
@@ -68,7 +64,26 @@ def model_routes(metrics: Metrics, model: ServedModel) -> dict[str, Route]:
         ready = {"name": name, "version": arm.version, "ready": True}
         routes[path] = get("v2-version", v2.model_metadata(model, arm), arm)
         routes[f"{path}/ready"] = get("v2-version-ready", ready, arm)
-        routes[f"{path}/infer"] = Route(
+    return routes | _predictions(metrics, model)
+
+
+def _predictions(
+    metrics: Metrics, model: ServedModel, counted: str = ""
+) -> dict[str, Route]:
+    """The routes that predict; all count as the route `counted` if it is given."""
+    name = model.name
+    series = ArmSeries(metrics, counted or "infer", model)
+    infer = partial(v2.infer, model, series)
+    routes = {
+        f"/models/{name}/predict": _post(
+            metrics, counted or "predict", model, native.predict, _PREDICT_MEDIA
+        ),
+        f"/v2/models/{name}/infer": Route(
+            "POST", infer, series.live, model, series, accepts=_INFER_MEDIA
+        ),
+    }
+    for arm in model.answering:
+        routes[f"/v2/models/{name}/versions/{arm.version}/infer"] = Route(
             "POST",
             partial(infer, only=arm),
             series.of(arm),
@@ -79,9 +94,29 @@ def model_routes(metrics: Metrics, model: ServedModel) -> dict[str, Route]:
     return routes
 
 
-def invocations_route(metrics: Metrics, model: ServedModel) -> Route:
+def invocations_route(
+    metrics: Metrics, model: ServedModel, counted: str = "invocations"
+) -> Route:
     """The route of ``/invocations`` where a request names this model."""
-    return _post(metrics, "invocations", model, mlflow_protocol.invoke, MLFLOW_MEDIA)
+    return _post(metrics, counted, model, mlflow_protocol.invoke, MLFLOW_MEDIA)
+
+
+def smoke_route(metrics: Metrics, model: ServedModel, path: str) -> Route:
+    """The route of a smoke request to a path that predicts.
+
+    It answers as the path does. Nothing of it is logged, no shadow sees it, it counts
+    apart, and the answer has the mark.
+    """
+    unlogged = model.unlogged()
+    routes = _predictions(metrics, unlogged, SMOKE)
+    routes["/invocations"] = invocations_route(metrics, unlogged, SMOKE)
+    route = routes[path]
+
+    def marked(request: Request) -> Response:
+        response = route.handler(request)
+        return replace(response, headers=(*response.headers, _MARK))
+
+    return route._replace(handler=marked)
 
 
 def _get(

@@ -167,6 +167,18 @@ class ServedState:
         )
         raise Problem(400, "ambiguous-model", detail)
 
+    def not_found(self, path: str) -> Problem:
+        """The refusal of a path that is none, by what of it is unknown."""
+        for prefix in ("/models/", "/v2/models/"):
+            if path.startswith(prefix):
+                name, _, rest = path.removeprefix(prefix).partition("/")
+                self.require(name)
+                kind, _, rest = rest.partition("/")
+                if kind == "versions":
+                    self.require_version(name, rest.partition("/")[0])
+        detail = "/docs lists the addresses of this server"
+        return Problem(404, "unknown-route", detail)
+
     def require_version(self, name: str, version: str) -> None:
         """Refuse a version that the plan of the model `name` does not serve."""
         served = [arm.version for arm in self.require(name).answering]
@@ -222,13 +234,14 @@ class ServedState:
     def _feedback(self, request: Request) -> Response:
         payload = feedback.parse(request)
         name = feedback.model_named(payload)
-        if request.caller is not None and not request.caller.sees(name):
+        caller = request.caller
+        if caller is not None and not caller.may("feedback", name):
             raise forbidden()
         model = self.require(name)
         if self._logs is None:
             raise self.no_plan("this server keeps no labels")
         log = self._logs.log_of(model.name)
-        response = feedback.keep(model, payload, log)
+        response = feedback.keep(model, payload, log, caller)
         labels = self._metrics.labels
         labels[model.name] = labels.get(model.name, 0) + response.rows
         return response

@@ -4,7 +4,7 @@ A message is its length and its content; numbers travel as the bytes of float64.
 """
 
 import socket
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from struct import Struct
 from time import monotonic
 from typing import Any, Literal
@@ -13,11 +13,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from ml_assets.core.column_arrays import NumberColumn
+from ml_assets.core.decoding import from_msgpack
 from ml_assets.records.plan import Signature
 from ml_assets.serving.runtime.protocol import Refused
 
 _LENGTH = Struct("<Q")
 _PART_BYTES = 2**20
+_NUMBER_BYTES = 8
 _NUMERIC = ("number", "integer")
 
 # The cells of a column: float64 as bytes, other values as they are, None if ignored.
@@ -114,7 +117,7 @@ class Channel:
         """
         deadline = None if seconds is None else monotonic() + seconds
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
-        return msgspec.msgpack.decode(self._read(length, deadline), type=kind)
+        return from_msgpack(self._read(length, deadline), kind)
 
     def _read(self, size: int, deadline: float | None) -> bytes:
         found = bytearray()
@@ -149,8 +152,8 @@ def packed(signature: Signature, columns: Sequence[Sequence[Any]]) -> list[Cells
     >>> columns = (Column(name="n", kind="number"), Column(name="s", kind="string"))
     >>> signature = Signature(columns=columns, target="y", negative=0, positive=1)
     >>> cells = packed(signature, [[1, 2.5], ["a", None]])
-    >>> [column.tolist() for column in unpacked(cells[:1])], cells[1]
-    ([[1.0, 2.5]], ['a', None])
+    >>> [list(column) for column in unpacked(cells)]
+    [[1.0, 2.5], ['a', None]]
     """
     found: list[Cells] = []
     for column, values in zip(signature.columns, columns, strict=True):
@@ -166,9 +169,33 @@ def packed(signature: Signature, columns: Sequence[Sequence[Any]]) -> list[Cells
     return found
 
 
-def unpacked(columns: Sequence[Cells]) -> list[Any]:
-    """The columns as the library's runtime takes them."""
-    return [
-        np.frombuffer(cells, np.float64) if isinstance(cells, bytes) else cells or ()
+def unpacked(columns: Sequence[Cells]) -> list[Sequence[Any]]:
+    """The columns as runtimes take them, which need the length of ignored ones too."""
+    found = [
+        (
+            NumberColumn(np.frombuffer(cells, np.float64))
+            if isinstance(cells, bytes)
+            else cells
+        )
         for cells in columns
     ]
+    size = max((len(column) for column in found if column is not None), default=0)
+    return [[None] * size if column is None else column for column in found]
+
+
+def turns(columns: Sequence[Cells], size: int, most: int) -> Iterator[list[Cells]]:
+    """The columns of `size` rows in parts of at most `most` rows, one if of no row.
+
+    Examples
+    --------
+    >>> [part for part in turns([["a", "b", "c"], None], 3, 2)]
+    [[['a', 'b'], None], [['c'], None]]
+    """
+    for start in range(0, max(size, 1), most):
+        yield [_part(cells, start, start + most) for cells in columns]
+
+
+def _part(cells: Cells, start: int, end: int) -> Cells:
+    if isinstance(cells, bytes):
+        return cells[start * _NUMBER_BYTES : end * _NUMBER_BYTES]
+    return cells and cells[start:end]

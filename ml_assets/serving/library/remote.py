@@ -10,7 +10,14 @@ from numpy.typing import NDArray
 
 from ml_assets.core.digests import BundleError
 from ml_assets.serving.library.fair_queue import Flow
-from ml_assets.serving.library.messages import Answered, Failed, Predict, packed
+from ml_assets.serving.library.messages import (
+    Answered,
+    Cells,
+    Failed,
+    Predict,
+    packed,
+    turns,
+)
 from ml_assets.serving.library.pool import LibraryPool
 from ml_assets.serving.logs import log
 from ml_assets.serving.models.bundle import load_signature
@@ -66,15 +73,12 @@ class LibraryRuntime:
 
     def predict_many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
         """The answer for each row, asked in as many turns as they take."""
-        size = len(columns[0])
-        parts = [
-            self._predict([column[at : at + self._turn] for column in columns])
-            for at in range(0, max(size, 1), self._turn)
-        ]
+        cells = packed(self.signature, columns)
+        parts = [*map(self._predict, turns(cells, len(columns[0]), self._turn))]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
-    def _predict(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
-        message = Predict(self._directory, packed(self.signature, columns))
+    def _predict(self, cells: list[Cells]) -> NDArray[np.float64]:
+        message = Predict(self._directory, cells)
         reply = self._pool.predict(message, self._files, self._flow)
         if isinstance(reply, Answered):
             return reply.array

@@ -2,10 +2,11 @@
 
 import time
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
+Caller: TypeAlias = str | msgspec.UnsetType
 _encoder = msgspec.json.Encoder()
 
 # How many values the last 12 hexadecimal digits of an id can have, which are random.
@@ -13,7 +14,10 @@ _IDS = 2**48
 
 
 class PredictionRecord(msgspec.Struct, gc=False):
-    """One prediction; `x` holds the row's values in the order of the signature."""
+    """One prediction; `x` holds the row's values in the order of the signature.
+
+    `caller` is the id of who asked, and is left out where no key is needed.
+    """
 
     id: str
     time: float
@@ -23,6 +27,7 @@ class PredictionRecord(msgspec.Struct, gc=False):
     arm: str
     generation: int
     entity: str | None
+    caller: Caller
     x: Sequence[Any]
     p: float | None
     label: str | int | float | bool | None
@@ -64,6 +69,7 @@ class AnswerRecord(msgspec.Struct, gc=False):
     arm: str
     generation: int
     entities: Sequence[str | None] | None
+    caller: Caller
     columns: Sequence[str] | None
     x: msgspec.Raw | Sequence[Sequence[Any]]
     p: msgspec.Raw
@@ -90,13 +96,19 @@ class FailureRecord(PredictionRecord, gc=False):
 
 
 class LabelRecord(msgspec.Struct, gc=False):
-    """What turned out, for a prediction id, or for an entity at a time."""
+    """What turned out, for a prediction id, or for an entity at a time.
+
+    `caller` is the id of who handed it in; with `own` it counts only for predictions
+    that this caller asked for. Both are left out where no key is needed.
+    """
 
     id: str | None
     entity: str | None
     time: float | None
     label: str | int | float | bool
     received: float
+    caller: Caller = msgspec.UNSET
+    own: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 def encode(records: Sequence[msgspec.Struct]) -> bytes:

@@ -48,7 +48,7 @@ class PredictionLog:
         self._lost_at = 0.0
 
     def append(self, data: bytes, records: int) -> None:
-        """Write the records of one request; if that fails, count them as lost."""
+        """Write records with one write; if that fails, count all of them as lost."""
         try:
             self.predictions.append(data, records)
         except OSError as error:

@@ -65,7 +65,7 @@ class Metrics(Collector):
     model_queues : callable
         How many requests for slow answers each model has.
     library_processes : callable
-        How many processes answer for versions that are not compiled.
+        How many processes answer for versions that are not compiled, and long requests.
     library_replaced : dict of str to int
         How many of them were replaced, by the reason.
     shadow_rows : callable

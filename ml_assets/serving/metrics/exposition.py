@@ -19,6 +19,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, start_http_se
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from ml_assets.core.decoding import from_json
+
 PATIENCE_SECONDS = 2.0
 _CHUNK = 2**16
 
@@ -152,7 +154,7 @@ def _ask(path: Path) -> list[Family] | None:
             connection.connect(str(path))
             while part := connection.recv(_CHUNK):
                 parts.append(part)
-        return msgspec.json.decode(b"".join(parts), type=list[Family])
+        return from_json(b"".join(parts), list[Family])
     except (OSError, msgspec.DecodeError):
         # It is starting, ending or stuck: `ml_assets_worker_up` is 0.
         return None

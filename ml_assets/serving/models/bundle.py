@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.digests import BundleError, digests, read_verified, verify_bundle
 from ml_assets.core.files import write_bytes
 from ml_assets.core.model_files import MODEL, dump_model, load_model
@@ -257,7 +258,7 @@ def _decode(
 ) -> Any:
     data = read_verified(directory, name, files)
     try:
-        return msgspec.json.decode(data, type=kind)
+        return from_json(data, kind)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise BundleError(f"{directory / name}: {error}") from error
 

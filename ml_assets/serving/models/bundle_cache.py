@@ -11,6 +11,7 @@ import functools
 import hashlib
 import os
 import shutil
+import threading
 import time
 from collections.abc import Mapping
 from logging import WARNING
@@ -28,6 +29,8 @@ from ml_assets.serving.logs import log
 KEPT = 100
 # What a process was writing when it was killed is no longer written after so long.
 _ABANDONED_SECONDS = 3600
+# Several threads fetch at once: what a process has one of is made by one of them.
+_MAKING = threading.Lock()
 
 
 class MissingBundleError(BundleError):
@@ -183,11 +186,13 @@ def _bundles() -> Path:
 
 
 def _locks() -> IO[bytes]:
-    return _opened(cache_directory(), os.getpid())
+    with _MAKING:
+        return _opened(cache_directory(), os.getpid())
 
 
 def _used() -> dict[str, set[str]]:
-    return _used_by(cache_directory(), os.getpid())
+    with _MAKING:
+        return _used_by(cache_directory(), os.getpid())
 
 
 @functools.lru_cache(maxsize=8)

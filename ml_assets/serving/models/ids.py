@@ -35,8 +35,7 @@ class PredictionIds:
         self._millisecond = 0
         self._counter = _END
         self._prefix = ""
-        self._random = ""
-        self._position = 0
+        self._tails: list[str] = []
 
     def one(self) -> str:
         """The next id."""
@@ -45,7 +44,13 @@ class PredictionIds:
             now = time.time_ns() // 1_000_000
             if not 0 <= self._millisecond - now <= _BACK_MILLISECONDS:
                 self._start(now)
-            return self._next()
+            elif self._counter == _END:
+                self._start(self._millisecond + 1)
+            if not self._tails:
+                self._tails = _tails(_POOL)
+            counter = self._counter
+            self._counter = counter + 1
+            return f"{self._prefix}{_COUNTERS[counter - _FIRST]}-{self._tails.pop()}"
 
     def take(self, count: int) -> list[str]:
         """The next `count` ids, in ascending order."""
@@ -64,19 +69,6 @@ class PredictionIds:
         text = f"{millisecond:012x}"
         self._prefix = f"{text[:8]}-{text[8:]}-7{start >> 20:03x}-"
 
-    def _next(self) -> str:
-        counter = self._counter
-        if counter == _END:
-            self._start(self._millisecond + 1)
-            counter = self._counter
-        self._counter = counter + 1
-        position = self._position
-        if position == len(self._random):
-            self._random = os.urandom(_TAIL_BYTES * _POOL).hex()
-            position = 0
-        self._position = position + 2 * _TAIL_BYTES
-        return f"{self._prefix}{counter:x}-{self._random[position:self._position]}"
-
     def _run(self, count: int) -> list[str]:
         """At most `count` ids, as many as the counter still gives."""
         if self._counter == _END:
@@ -84,9 +76,13 @@ class PredictionIds:
         first, prefix = self._counter, self._prefix
         self._counter = end = min(first + count, _END)
         count = end - first
-        tails = os.urandom(_TAIL_BYTES * count).hex("-", _TAIL_BYTES).split("-")
         counters = _COUNTERS[first - _FIRST : end - _FIRST]
         return [
             f"{prefix}{counter}-{tail}"
-            for counter, tail in zip(counters, tails, strict=True)
+            for counter, tail in zip(counters, _tails(count), strict=True)
         ]
+
+
+def _tails(count: int) -> list[str]:
+    """The random ends of so many ids."""
+    return os.urandom(_TAIL_BYTES * count).hex("-", _TAIL_BYTES).split("-")

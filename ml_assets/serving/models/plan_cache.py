@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.files import TEMPORARY, below, is_name
 from ml_assets.records.plan import ServingPlan
 from ml_assets.serving.logs import log
@@ -47,7 +48,7 @@ class PlanCache:
         """The plan that was kept under `key`: a pin, or the one that was active."""
         path = self._path(model, key)
         try:
-            return msgspec.json.decode(path.read_bytes(), type=CachedPlan)
+            return from_json(path.read_bytes(), CachedPlan)
         except FileNotFoundError:
             return None
         except (OSError, msgspec.MsgspecError) as error:

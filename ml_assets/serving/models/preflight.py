@@ -7,8 +7,7 @@ and with 2 when the storage did not answer. The reason is a line on standard err
 
 import sys
 
-import msgspec
-
+from ml_assets.core.decoding import from_json
 from ml_assets.core.digests import BundleError
 from ml_assets.core.storage import Storage, StorageUnavailableError
 from ml_assets.records.plan import Arm
@@ -21,7 +20,7 @@ UNREACHABLE = 2
 def main() -> int:
     """Run the check; the process's exit code."""
     try:
-        arm = msgspec.json.decode(sys.stdin.buffer.read(), type=Arm)
+        arm = from_json(sys.stdin.buffer.read(), Arm)
         load_runtime(fetch(Storage(sys.argv[1]), arm), arm.files)
     except StorageUnavailableError as error:
         print(error, file=sys.stderr)

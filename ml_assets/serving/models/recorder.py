@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 from time import perf_counter
-from typing import NamedTuple
 
 import msgspec
 
 from ml_assets.serving.log.log_records import (
     AnswerRecord,
+    Caller,
     FailureRecord,
     encode,
     now,
@@ -15,12 +15,14 @@ from ml_assets.serving.log.log_records import (
 from ml_assets.serving.log.prediction_log import PredictionLog
 from ml_assets.serving.models.arms import Scored, ServedArm
 from ml_assets.serving.requests.batch import Batch, Value
+from ml_assets.serving.requests.held_records import HeldRecords
 
 
-class Origin(NamedTuple):
-    """Where predictions come from: their request, ids and entities.
+class Origin(msgspec.Struct, frozen=True, gc=False):
+    """Where predictions come from: their request, ids, entities, and who asked.
 
-    ``received`` is the `time.perf_counter` of the request's headers.
+    ``received`` is the `time.perf_counter` of the request's headers, and ``held`` takes
+    the records until their answer leaves; None where they are written at once.
     """
 
     request_id: str
@@ -28,6 +30,8 @@ class Origin(NamedTuple):
     received: float
     ids: Sequence[str]
     entities: Sequence[str | None] | None
+    caller: Caller = msgspec.UNSET
+    held: HeldRecords | None = None
 
 
 class Recorder:
@@ -37,7 +41,7 @@ class Recorder:
         self.log = log
 
     def keep(self, scored: Scored, origin: Origin) -> None:
-        """Write the records of one answer."""
+        """Write the records of one answer, or have them held."""
         us = round(1e6 * (perf_counter() - origin.received))
         arm, batch = scored.arm, scored.batch
         if batch.row is not None:
@@ -50,10 +54,11 @@ class Recorder:
                 arm.mode,
                 origin.generation,
                 origin.entities[0] if origin.entities else None,
+                origin.caller,
                 arm.values(batch.row),
             )
             record = arm.task.record(head, scored.answers[0], us)
-            self.log.append(encode((record,)), 1)
+            self._append(encode((record,)), 1, origin.held)
             return
         if scored.arms is None:
             answers = [_answer(arm, scored, origin, us, None)]
@@ -62,7 +67,7 @@ class Recorder:
                 _answer(arm, scored, origin, us, rows)
                 for arm, rows in _rows_by_arm(scored.arms).items()
             ]
-        self.log.append(encode(answers), batch.size)
+        self._append(encode(answers), batch.size, origin.held)
 
     def failed(
         self,
@@ -84,6 +89,7 @@ class Recorder:
                 arm.mode,
                 origin.generation,
                 origin.entities[index] if origin.entities else None,
+                origin.caller,
                 row,
                 None,
                 None,
@@ -92,7 +98,13 @@ class Recorder:
             )
             for index, (id_, row) in enumerate(zip(origin.ids, rows, strict=True))
         ]
-        self.log.append(encode(records), len(records))
+        self._append(encode(records), len(records), origin.held)
+
+    def _append(self, data: bytes, records: int, held: HeldRecords | None) -> None:
+        if held is None:
+            self.log.append(data, records)
+        else:
+            held.add(self.log, data, records)
 
 
 def _rows_by_arm(arms: Sequence[ServedArm]) -> dict[ServedArm, list[int]]:
@@ -134,6 +146,7 @@ def _answer(
         arm.mode,
         origin.generation,
         entities,
+        origin.caller,
         columns,
         x,
     )

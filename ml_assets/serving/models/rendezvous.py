@@ -17,6 +17,7 @@ from typing import Literal
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.files import TEMPORARY, below, home, is_locked, is_name
 from ml_assets.records.plan import ServingPlan, encode
 
@@ -71,7 +72,7 @@ class Rendezvous:
             data = below(self._proposals, f"{model}.json").read_bytes()
         except FileNotFoundError:
             return None
-        return msgspec.json.decode(data, type=ServingPlan)
+        return from_json(data, ServingPlan)
 
     def withdraw(self, model: str) -> None:
         """Drop the plan under preparation."""
@@ -91,7 +92,7 @@ class Rendezvous:
             except FileNotFoundError:
                 found.append(None)
                 continue
-            found.append(msgspec.json.decode(data, type=ServerReport))
+            found.append(from_json(data, ServerReport))
         return found
 
     def handoff_mark(self, server: str) -> Path:

@@ -1,9 +1,13 @@
 """A loaded plan: which arm answers a row, what is kept and what is counted of it."""
 
+import copy
 from collections import Counter
 from collections.abc import Sequence
 from time import perf_counter
 from typing import Any
+
+from msgspec import UNSET
+from msgspec.structs import replace
 
 from ml_assets.records.assignment import Assignment
 from ml_assets.records.plan import ServingPlan
@@ -18,6 +22,10 @@ from ml_assets.serving.requests.messages import JSON, Request, Response
 from ml_assets.serving.requests.problems import Problem, VersionFault
 
 __all__ = ["ArmError", "ArmSeries", "LongAnswer", "Scored", "ServedArm", "ServedModel"]
+
+
+# The route that smoke requests count as, whichever they ask.
+SMOKE = "smoke"
 
 
 class ArmError(Exception):
@@ -71,7 +79,7 @@ class ServedModel:
         self.inline_rows = min(arm.inline_rows for arm in self.answering)
         self.inline_bytes = min(arm.inline_bytes for arm in self.answering)
         self._shadow_arms = [arm for arm in arms if arm.mode == "shadow"]
-        self._shadows = shadows
+        self._shadows = shadows if self._shadow_arms else None
         self._recorder = recorder
         self._assignment: Assignment | None = None
         if len(self.answering) > 1:
@@ -81,6 +89,12 @@ class ServedModel:
     def is_split(self) -> bool:
         """Whether rows may go to several arms."""
         return self._assignment is not None
+
+    def unlogged(self) -> "ServedModel":
+        """The same, whose predictions are not kept, and not seen by shadows."""
+        found = copy.copy(self)
+        found._recorder = None
+        return found
 
     def answer(
         self, batch: Batch, request: Request, only: ServedArm | None = None
@@ -102,11 +116,19 @@ class ServedModel:
         """
         if request.on_loop and batch.size > self.inline_rows:
             raise LongAnswer
-        decoded = perf_counter() - request.received
+        decoded = perf_counter() - request.received if self._shadows else 0.0
         ids = self.live.ids.take(batch.size)
         entities = entities_of(batch, request.entity)
+        caller = request.caller
         origin = Origin(
-            request.request_id, self.plan.generation, request.received, ids, entities
+            request.request_id,
+            self.plan.generation,
+            request.received,
+            ids,
+            entities,
+            UNSET if caller is None else caller.id,
+            # The shadows' records come behind those of the answer.
+            None if self._shadows else request.held,
         )
         arms = None if only else self._arms(ids, entities)
         recorder = None if only and self.is_split else self._recorder
@@ -177,6 +199,7 @@ class ArmSeries:
         }
         self.live = self._of[model.live]
         self._metrics, self._model = metrics, model.name
+        self._counts_unseen = route != SMOKE
         for column in model.live.signature.columns:
             if column.open and column.categories:
                 metrics.count_unseen(model.name, column.name, 0)
@@ -195,7 +218,8 @@ class ArmSeries:
         """The answer, which counts for every arm that gave a part of it."""
         first = self._of[scored.arm]
         for item in scored.batch.unseen:
-            self._metrics.count_unseen(self._model, item.column, len(item.rows))
+            if self._counts_unseen:
+                self._metrics.count_unseen(self._model, item.column, len(item.rows))
         if scored.arms is None or scored.batch.size == 1:
             size = scored.batch.size
             return Response(body, 200, content_type, size, first, headers)
@@ -242,7 +266,8 @@ def _keep_failure(
     """Log the rows that the arm failed on."""
     rows = [row for row in range(batch.size) if arms is None or arms[row] is error.arm]
     ids, entities = origin.ids, origin.entities
-    part = origin._replace(
+    part = replace(
+        origin,
         ids=[ids[row] for row in rows],
         entities=entities and [entities[row] for row in rows],
     )

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from time import perf_counter, sleep
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from ml_assets.serving.logs import log
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.arms import Scored, ServedArm
@@ -160,7 +162,7 @@ class ShadowQueue:
         else:
             ids = list(origin.ids)
             scored = Scored(arm, origin.request_id, batch, ids, answers)
-            job.recorder.keep(scored, origin._replace(received=since))
+            job.recorder.keep(scored, replace(origin, received=since))
             series.observe(200, perf_counter() - since, batch.size)
         return perf_counter() - started
 

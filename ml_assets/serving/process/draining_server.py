@@ -16,8 +16,8 @@ from ml_assets.serving.http.fast_path import FastPathProtocol
 from ml_assets.serving.http.guard import GuardedProtocol
 from ml_assets.serving.http.header_cache import HeaderCache
 from ml_assets.serving.logs import log
+from ml_assets.serving.process.accepting import close_behind_all, server_of
 from ml_assets.serving.process.handoff_client import HandoffClient
-from ml_assets.serving.process.sockets import BACKLOG
 
 
 class Inherited(NamedTuple):
@@ -80,7 +80,6 @@ class DrainingServer(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                backlog=BACKLOG,
                 timeout_keep_alive=settings.keep_alive_seconds,
                 timeout_graceful_shutdown=settings.shutdown_seconds,
             )
@@ -92,12 +91,16 @@ class DrainingServer(uvicorn.Server):
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Listen, also to the hand-off as soon as the plan is loaded."""
-        await super().startup(sockets)
+        # uvicorn makes servers that accept one connection a turn.
+        await super().startup([])
+        self._listeners = sockets or []
+        for listener in self._listeners:
+            self.servers.append(await server_of(listener, self._protocol))
         if self._handoff_client is not None:
             self._handoff_client.open(self._protocol)
 
     def _protocol(self) -> asyncio.Protocol:
-        """One connection that came through the hand-off."""
+        """One connection."""
         return self.config.http_protocol_class(  # type: ignore[call-arg]
             config=self.config,
             server_state=self.server_state,
@@ -136,8 +139,8 @@ class DrainingServer(uvicorn.Server):
         self._app.is_draining = True
         if self._handoff_client is not None:
             await self._handoff_client.leave()
-        for server in self.servers:
-            server.close()
+        for server, listener in zip(self.servers, self._listeners, strict=True):
+            await close_behind_all(server, listener, self._protocol)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + self._app.settings.drain_seconds
         while self.server_state.connections and loop.time() < deadline:

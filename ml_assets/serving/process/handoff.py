@@ -9,24 +9,22 @@ lost, and none passes through a proxy.
 Only while no server is connected does the hand-off answer, with 503.
 """
 
-import contextlib
 import os
 import selectors
 import signal
 import socket
 import time
 from pathlib import Path
-from uuid import uuid4
 
 from ml_assets.serving import logs
 from ml_assets.serving.logs import log
+from ml_assets.serving.process.refused_clients import RefusedClients
 from ml_assets.serving.process.sockets import BACKLOG, listen
-from ml_assets.serving.requests.problems import Problem
 
 # A server that crashed is back by then; until then its clients wait in the queue.
 GRACE_SECONDS = 10.0
 _TICK_SECONDS = 0.25
-_CLIENT_SECONDS = 0.5
+_GREETING_SECONDS = 0.5
 _GREETING = b"handoff"
 
 
@@ -56,6 +54,7 @@ class SocketHandoff:
         self._control = _unix_listener(path)
         self._selector = selectors.DefaultSelector()
         self._selector.register(self._control, selectors.EVENT_READ, "control")
+        self._clients = RefusedClients(self._selector)
         self._servers: set[socket.socket] = set()
         self._unserved_since = time.monotonic()
         self._is_answering = False
@@ -69,11 +68,15 @@ class SocketHandoff:
                 if key.data == "control":
                     self._pass_listener()
                 elif key.data == "client":
-                    self._answer_client()
+                    self._clients.accept(self._listener)
                 elif isinstance(key.fileobj, socket.socket):
-                    self._forget(key.fileobj)
+                    is_server = key.data == "server"
+                    act = self._forget if is_server else self._clients.receive
+                    act(key.fileobj)
+            self._clients.expire()
             self._answer_if_unserved()
         self._path.unlink(missing_ok=True)
+        self._clients.close()
         for item in (self._control, self._listener, *self._servers):
             item.close()
 
@@ -116,14 +119,6 @@ class SocketHandoff:
             self._is_answering = False
             self._selector.unregister(self._listener)
 
-    def _answer_client(self) -> None:
-        """Answer one client with 503, whatever it asks; it may be gone already."""
-        with contextlib.suppress(OSError), self._listener.accept()[0] as client:
-            client.settimeout(_CLIENT_SECONDS)
-            client.recv(65536)
-            client.sendall(_refusal())
-            client.shutdown(socket.SHUT_WR)
-
 
 def _unix_listener(path: Path) -> socket.socket:
     """A socket that listens at `path`, for processes of this user only."""
@@ -140,18 +135,6 @@ def _unix_listener(path: Path) -> socket.socket:
     return listener
 
 
-def _refusal() -> bytes:
-    request_id = str(uuid4())
-    problem = Problem(503, "no-plan", "no server of the model is running")
-    body = problem.body(request_id)
-    return (
-        b"HTTP/1.1 503 Service Unavailable\r\n"
-        b"content-type: application/problem+json\r\nretry-after: 5\r\n"
-        b"connection: close\r\nx-request-id: %b\r\ncontent-length: %d\r\n\r\n"
-        % (request_id.encode(), len(body))
-    ) + body
-
-
 def connect(path: Path) -> tuple[socket.socket, socket.socket]:
     """Connect to the hand-off at `path`: its listening socket, and the connection.
 
@@ -164,7 +147,7 @@ def connect(path: Path) -> tuple[socket.socket, socket.socket]:
     """
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        connection.settimeout(_CLIENT_SECONDS)
+        connection.settimeout(_GREETING_SECONDS)
         connection.connect(str(path))
         greeting, descriptors, _, _ = socket.recv_fds(connection, len(_GREETING), 1)
     except OSError:

@@ -7,11 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ml_assets.serving.logs import log
+from ml_assets.serving.process.accepting import Protocols, server_of
 from ml_assets.serving.process.handoff import connect
 
 _RETRY_SECONDS = 0.1
-
-Protocols = Callable[[], asyncio.Protocol]
 
 
 class HandoffClient:
@@ -64,7 +63,7 @@ class HandoffClient:
     ) -> None:
         """Accept connections until the hand-off is gone, or this task is cancelled."""
         loop = asyncio.get_running_loop()
-        server = await loop.create_server(protocols, sock=listener)
+        server = await server_of(listener, protocols)
         try:
             self._mark.touch()
             log("behind the hand-off", handoff=str(self._handoff))

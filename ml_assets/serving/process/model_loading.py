@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Arm, ServingPlan
+from ml_assets.serving.library.divided import DividedRuntime
 from ml_assets.serving.library.fair_queue import Flow
 from ml_assets.serving.library.pool import LibraryPool
 from ml_assets.serving.library.remote import LibraryRuntime
@@ -19,10 +20,14 @@ from ml_assets.serving.models.bundle import (
     load_runtime,
 )
 from ml_assets.serving.models.ids import PredictionIds
-from ml_assets.serving.models.probe import speed_of
+from ml_assets.serving.models.probe import Speed, speed_of
 from ml_assets.serving.models.recorder import Recorder
 from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.models.shadow import ShadowQueue
+from ml_assets.serving.runtime.protocol import Runtime
+
+# A compiled version computes no longer in this process, beside the event loop.
+_HERE_SECONDS = 0.002
 
 
 class ModelLoading:
@@ -41,7 +46,8 @@ class ModelLoading:
     shadows
         Where batches wait for shadow arms; None where there are none.
     library
-        Processes that answer for versions that are not compiled; None for this one.
+        Processes that answer for versions that are not compiled, and long requests of
+        those that are; None for this one.
     """
 
     def __init__(
@@ -88,6 +94,7 @@ class ModelLoading:
             speed = None
             if runtime.kind == "compiled":
                 speed = speed_of(runtime, load_probe(directory, arm.files))
+                runtime = self._divided(plan, arm, directory, runtime, speed)
             return ServedArm(plan.model, arm, runtime, self._max_rows, self._ids, speed)
 
         arms = [*map(served, plan.arms, bundles)]
@@ -106,9 +113,28 @@ class ModelLoading:
             arms = (arm for model in loaded for arm in model.plan.arms)
             self._library.retain({str(bundle_cache.directory_of(arm)) for arm in arms})
 
+    def _divided(
+        self,
+        plan: ServingPlan,
+        arm: Arm,
+        directory: Path,
+        runtime: Runtime,
+        speed: Speed,
+    ) -> Runtime:
+        """A compiled version, whose long requests are answered in processes."""
+        rows = speed.rows_within(_HERE_SECONDS)
+        if self._library is None or rows >= self._max_rows:
+            return runtime
+        flow = _flow(plan, arm)
+        remote = partial(LibraryRuntime, self._library, flow, directory, arm.files)
+        return DividedRuntime(runtime, rows, remote)
+
     def _loader(self, plan: ServingPlan, arm: Arm) -> LibraryLoader:
         """Loads what is not compiled."""
         if self._library is None:
             return load_library
-        flow = Flow(plan.model, arm.mode == "shadow")
-        return partial(LibraryRuntime, self._library, flow)
+        return partial(LibraryRuntime, self._library, _flow(plan, arm))
+
+
+def _flow(plan: ServingPlan, arm: Arm) -> Flow:
+    return Flow(plan.model, arm.mode == "shadow")

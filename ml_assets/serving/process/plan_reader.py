@@ -1,7 +1,7 @@
 """Which plan each model of a server ought to serve, as the storage says or has said."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from ml_assets.core.storage import StorageUnavailableError
@@ -30,8 +30,9 @@ class PlanReader:
         The plans that were served here before.
     model
         The only model; all where empty.
-    pin
-        The only plan of that model; whichever is active where empty.
+    pins
+        Model to the only plan of it; whichever is active where empty. No other models
+        are served then.
 
     Attributes
     ----------
@@ -48,12 +49,16 @@ class PlanReader:
     """
 
     def __init__(
-        self, plans: PublishedPlans, cache: PlanCache, model: str = "", pin: str = ""
+        self,
+        plans: PublishedPlans,
+        cache: PlanCache,
+        model: str = "",
+        pins: Mapping[str, str] | None = None,
     ) -> None:
         self._plans = plans
         self._cache = cache
         self._model = model
-        self._pin = pin
+        self._pins = pins or {}
         self._tags: dict[str, str | None] = {}
         self._active: dict[str, ServingPlan] = {}
         self.wanted: dict[str, ServingPlan] = {}
@@ -71,8 +76,8 @@ class PlanReader:
             Whether to ask, of a pinned plan, if it is active; else it is read once.
         """
         try:
-            if self._pin:
-                self._read_pinned(awaits_activation)
+            if self._pins:
+                self._read_pins(awaits_activation)
             elif self._model:
                 self._read_one(self._model)
             else:
@@ -101,8 +106,8 @@ class PlanReader:
 
     def loaded(self, plan: ServingPlan) -> None:
         """Keep a plan that was loaded, for when the storage is away."""
-        if self._pin:
-            self._cache.keep(plan.model, CachedPlan(plan), self._pin)
+        if self._pins:
+            self._cache.keep(plan.model, CachedPlan(plan), self._pins[plan.model])
         elif self._active.get(plan.model) == plan:
             self._keep_active(plan.model)
 
@@ -149,9 +154,19 @@ class PlanReader:
         with ThreadPoolExecutor(_READERS) as readers:
             return [*zip(models, readers.map(get, models), strict=True)]
 
-    def _read_pinned(self, awaits_activation: bool) -> None:
-        model, pin = self._model, self._pin
-        self.models = {model}
+    def _read_pins(self, awaits_activation: bool) -> None:
+        self.models = {*self._pins}
+        away = None
+        for model, pin in self._pins.items():
+            try:
+                self._read_pinned(model, pin, awaits_activation)
+            except StorageUnavailableError as error:
+                # This machine may have the plans of others.
+                away = error
+        if away is not None:
+            raise away
+
+    def _read_pinned(self, model: str, pin: str, awaits_activation: bool) -> None:
         if model not in self.wanted:
             kept = self._cache.get(model, pin)
             plan = kept.plan if kept else None
@@ -185,7 +200,7 @@ class PlanReader:
             self._active[model] = kept.plan
             if not kept.plan.arms:
                 self.retired.add(model)
-            elif not self._pin:
+            elif not self._pins:
                 self.wanted[model] = kept.plan
 
     def _take(self, model: str, found: PublishedPlan, tag: str | None) -> None:
@@ -219,7 +234,7 @@ class PlanReader:
     def _unreachable(self, error: StorageUnavailableError) -> None:
         if self._model:
             self._remember(self._model)
-        else:
+        elif not self._pins:
             for model in self._cache.models():
                 self._remember(model)
         if self.is_reachable:

@@ -19,8 +19,9 @@ from ml_assets.core.tracing.sampling import Parent, Sampler, parent_of
 from ml_assets.core.tracing.spans import Attribute, Span, SpanQueue
 from ml_assets.serving.http.app import ModelServer, Scope, Send
 from ml_assets.serving.http.body import Receive
-from ml_assets.serving.http.fast_path import FastPathProtocol, FastRequest
+from ml_assets.serving.http.fast_path import FastPathProtocol
 from ml_assets.serving.http.header_cache import RequestHead
+from ml_assets.serving.http.held_answers import Answer
 from ml_assets.serving.http.routes import Route
 from ml_assets.serving.logs import log, logger
 from ml_assets.serving.metrics.collector import Metrics
@@ -101,14 +102,14 @@ class TracedServer(ModelServer):
     @override
     def answer_at_once(
         self, route: Route, head: RequestHead, body: bytes, started: float
-    ) -> tuple[Response, bytes] | None:
+    ) -> Answer | None:
         """Answer a prediction, and record what its span needs."""
         answer = super().answer_at_once(route, head, body, started)
         trace = self._fast_trace
         if trace is not None and answer is not None:
-            response, request_id = answer
-            trace.route, trace.response = route, response
-            trace.status, trace.request_id = response.status, request_id
+            trace.route, trace.response = route, answer.response
+            trace.status = answer.response.status
+            trace.request_id = answer.request_id.encode()
         return answer
 
     def trace_of(self, headers: Iterable[tuple[bytes, bytes]]) -> RequestTrace | None:
@@ -160,14 +161,16 @@ class TracedProtocol(FastPathProtocol):
     """One connection, whose predictions are traced on the fast path too."""
 
     @override
-    def _answer_fast(self, request: FastRequest) -> bool:
+    def _answer_fast(
+        self, route: Route, head: RequestHead, body: bytes, started: float
+    ) -> bool:
         app = self.server_app
         if isinstance(app, TracedServer):
-            trace = app.trace_of(request.head.raw_headers)
+            trace = app.trace_of(head.raw_headers)
             if trace is not None:
                 with app.fast_traced(trace):
-                    return super()._answer_fast(request)
-        return super()._answer_fast(request)
+                    return super()._answer_fast(route, head, body, started)
+        return super()._answer_fast(route, head, body, started)
 
 
 def _sampler() -> Sampler:

@@ -4,6 +4,10 @@ import logging
 import re
 from typing import Any
 
+from msgspec import UNSET, UnsetType
+from msgspec.structs import replace
+
+from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.log.log_records import LabelRecord, encode, now
 from ml_assets.serving.log.prediction_log import PredictionLog
 from ml_assets.serving.logs import log
@@ -38,8 +42,17 @@ def parse(request: Request) -> dict[str, Any]:
     return require_object(loads(request.body), ("model", "labels"))
 
 
-def keep(model: ServedModel, payload: dict[str, Any], log_: PredictionLog) -> Response:
+def keep(
+    model: ServedModel,
+    payload: dict[str, Any],
+    log_: PredictionLog,
+    caller: Caller | None = None,
+) -> Response:
     """Keep the labels of one request: all of them, or none with the reasons.
+
+    Those of a `caller` whose key does not name the route count for the predictions
+    that it asked for itself, which is found out where labels are joined: a prediction
+    may still be on another machine.
 
     Raises
     ------
@@ -52,7 +65,7 @@ def keep(model: ServedModel, payload: dict[str, Any], log_: PredictionLog) -> Re
         error = FieldError(column="labels", expected="an array of labels", found=text)
         raise invalid([error])
     check_size(len(labels), model.live.decoder.max_rows)
-    checker = _Checker(model)
+    checker = _Checker(model, caller)
     records = [checker.record(row, item) for row, item in enumerate(labels)]
     if checker.errors:
         raise invalid(checker.errors[:MAX_ERRORS])
@@ -67,14 +80,19 @@ def keep(model: ServedModel, payload: dict[str, Any], log_: PredictionLog) -> Re
         ) from error
     by_id = sum(record.id is not None for record in kept)
     counts = {"accepted": len(kept), "by_id": by_id, "by_entity": len(kept) - by_id}
-    return json_response({"model": model.name, **counts}, 202)._replace(rows=len(kept))
+    response = json_response({"model": model.name, **counts}, 202)
+    return replace(response, rows=len(kept))
 
 
 class _Checker:
     """Turns what callers send into records, and collects what is wrong with it."""
 
-    def __init__(self, model: ServedModel) -> None:
+    def __init__(self, model: ServedModel, caller: Caller | None) -> None:
         self.errors: list[FieldError] = []
+        self._from: tuple[str | UnsetType, bool | UnsetType] = (UNSET, UNSET)
+        if caller is not None:
+            is_own = not caller.has("feedback", model.name)
+            self._from = caller.id, is_own or UNSET
         self._received = now()
         self._task = model.live.task
 
@@ -95,7 +113,8 @@ class _Checker:
         if label is None or len(self.errors) > before:
             return None
         return LabelRecord(
-            given.get("id"), given.get("entity"), time, label, self._received
+            *(given.get("id"), given.get("entity"), time, label, self._received),
+            *self._from,
         )
 
     def _label(self, row: int, value: object) -> str | int | float | bool | None:

@@ -1,10 +1,11 @@
 """``GET /predictions/{id}``: an answer that was given, and what it was given for."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Signature
 from ml_assets.serving.access.callers import Caller
@@ -13,6 +14,9 @@ from ml_assets.serving.models.router import ServedModel
 from ml_assets.serving.requests.messages import Response, json_response
 from ml_assets.serving.requests.problems import Problem
 from ml_assets.serving.tasks import answers_of
+
+if TYPE_CHECKING:
+    from ml_assets.prediction_log.lookup import Logged
 
 
 def find(
@@ -23,7 +27,8 @@ def find(
 ) -> Response:
     """The prediction, from this machine's segments or from the storage.
 
-    One of a model that the `caller` may not see is answered as if there was none.
+    One that the `caller` may not see is answered as if there was none: of another
+    model, or, where it may look up its own alone, one that another asked for.
 
     Raises
     ------
@@ -38,7 +43,7 @@ def find(
     except (ValueError, OverflowError):
         detail = "expected the id of a prediction, which is a UUID of version 7"
         raise Problem(404, "unknown-prediction", detail) from None
-    if logged is None or (caller is not None and not caller.sees(logged.model)):
+    if logged is None or not _may_see(caller, logged):
         detail = (
             "no log has this prediction: it was never made, is not sampled, is still"
             " on another machine, or has expired"
@@ -57,11 +62,19 @@ def find(
         "time": answer["time"],
         "request_id": answer["request"],
         "entity": answer.get("entity"),
+        **({"caller": answer["caller"]} if answer.get("caller") else {}),
         "input": _named(answer, signatures),
         "latency_us": answer["us"],
         "shadows": [_outcome(record, signatures) for record in shadows],
     }
     return json_response(found)
+
+
+def _may_see(caller: Caller | None, logged: "Logged") -> bool:
+    if caller is None or caller.has("lookup", logged.model):
+        return True
+    is_own = logged.records[0].get("caller") == caller.id
+    return is_own and caller.may("lookup", logged.model)
 
 
 _Signatures = Mapping[str, Signature | None]
@@ -101,7 +114,7 @@ def _signature(
         return known[0]
     try:
         data = storage.get(f"versions/{model}/{version}/bundle/signature.json") or b""
-        return msgspec.json.decode(data, type=Signature)
+        return from_json(data, Signature)
     except (OSError, ValueError, msgspec.MsgspecError):
         return None
 

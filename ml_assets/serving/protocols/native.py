@@ -27,7 +27,7 @@ def predict(model: ServedModel, series: ArmSeries, request: Request) -> Response
     if form.is_arrow:
         batch = arrow.decode(decoder.signature, request.body, decoder.max_rows)
     else:
-        batch = decoder.decode(request.body)
+        batch = decoder.decode(request.body, in_turns=not request.on_loop)
     scored = model.answer(batch, request)
     if form.wants_arrow:
         return series.response(scored, arrow.encode(scored), ARROW)

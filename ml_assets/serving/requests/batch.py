@@ -5,8 +5,6 @@ from typing import NamedTuple
 
 import msgspec
 
-from ml_assets.records.plan import Column
-
 Value = float | int | str | bool | None
 
 
@@ -56,25 +54,3 @@ def of_rows(rows: Sequence[Sequence[Value]]) -> Batch:
     if len(rows) == 1:
         return Batch(1, rows[0], ())
     return Batch(len(rows), None, list(zip(*rows, strict=True)), rows)
-
-
-def unseen_categories(
-    columns: Sequence[Column], values: Sequence[Sequence[Value]]
-) -> list[UnseenCategory]:
-    """The categories among checked columns that an open list does not have.
-
-    Examples
-    --------
-    >>> plan = Column(name="plan", kind="string", categories=("a", "b"), open=True)
-    >>> unseen_categories([plan], [["a", "z", None]])
-    [UnseenCategory(column='plan', rows=[1])]
-    """
-    found = []
-    for column, cells in zip(columns, values, strict=True):
-        # A column without a list takes any text, and none of them is unseen.
-        if column.open and column.categories:
-            unseen = {*cells}.difference(column.categories, (None,))
-            if unseen:
-                rows = [row for row, cell in enumerate(cells) if cell in unseen]
-                found.append(UnseenCategory(column.name, rows))
-    return found

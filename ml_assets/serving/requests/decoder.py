@@ -1,16 +1,18 @@
 """From the bytes of a request to checked rows, as fast as Python can."""
 
-import sys
-from collections.abc import Callable, Sequence
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import msgspec
 import numpy as np
 
-from ml_assets.records.plan import Column, Signature
+from ml_assets.records.plan import Signature
 from ml_assets.serving.requests.batch import Batch, of_columns
-from ml_assets.serving.requests.entities import ENTITY, check_entities
+from ml_assets.serving.requests.body_types import BodyDecoder, body_decoder
+from ml_assets.serving.requests.entities import check_entities
 from ml_assets.serving.requests.problems import FieldError, Problem, invalid
+from ml_assets.serving.requests.turns import TURN_BYTES, split_rows, transposed, turn
+from ml_assets.serving.requests.unseen import OpenColumns
 from ml_assets.serving.requests.validation import (
     check_columns,
     check_rows,
@@ -20,8 +22,10 @@ from ml_assets.serving.requests.validation import (
 )
 from ml_assets.serving.requests.values import found
 
-_INTEGER = Annotated[int, msgspec.Meta(ge=-(2**63), le=2**63 - 1)]
 _LONG = 4096
+_Rows = list[tuple[Any, ...]]
+_UNSET = msgspec.UNSET
+_values = msgspec.structs.astuple
 _SHAPE = '{"rows": [{...}, ...]} or {"columns": {"name": [...], ...}}'
 _FORMS = (["rows"], ["columns"], ["entities", "rows"], ["columns", "entities"])
 
@@ -38,6 +42,7 @@ class RowDecoder:
 
     Examples
     --------
+    >>> from ml_assets.records.plan import Column
     >>> age = Column(name="age", kind="number")
     >>> sex = Column(name="sex", kind="string", categories=("Female", "Male"))
     >>> signature = Signature(
@@ -51,7 +56,9 @@ class RowDecoder:
     def __init__(self, signature: Signature, max_rows: int) -> None:
         self.signature = signature
         self.max_rows = max_rows
-        self._decode = _fast_decoder(signature.columns)
+        self._decoder = body_decoder(signature.columns)
+        self._unseen_decoder = body_decoder(signature.columns, takes_unseen=True)
+        self._open = OpenColumns(signature.columns)
         self.names = tuple(column.name for column in signature.columns)
         self._key_colons = sum(1 + name.count(":") for name in self.names)
         self._texts = [
@@ -62,94 +69,143 @@ class RowDecoder:
                 item.categories is None or any(":" in text for text in item.categories)
             )
         ]
+        self._open_texts = [
+            index
+            for index, item in enumerate(signature.columns)
+            if item.open and index not in self._texts
+        ]
         self._may_lack = any(column.optional for column in signature.columns)
         self._plain_names = not any(":" in item.name for item in signature.columns)
 
-    def decode(self, body: bytes) -> Batch:
-        """The rows of `body`.
+    def decode(self, body: bytes, in_turns: bool = False) -> Batch:
+        """The rows of `body`, if long in turns that leave the event loop its own.
 
         Raises
         ------
         Problem
             400, 413 or 422, with the row, the column, what was expected and found.
         """
+        in_turns = in_turns and len(body) > TURN_BYTES
         try:
-            parsed = self._decode(body)
+            batch = self._decoded(self._decoder, body, in_turns)
         except (msgspec.MsgspecError, RecursionError):
-            return self._validated(body)
-        given = parsed.rows, parsed.columns
-        if given.count(msgspec.UNSET) != 1:
-            return self._validated(body)
-        found = self._of_rows(body, parsed) or self._of_columns(body, parsed)
-        return self._validated(body) if found is None else found
+            batch = self._of_unseen(body, in_turns) if self._open else None
+        return self._validated(body) if batch is None else batch
 
-    def _of_rows(self, body: bytes, parsed: Any) -> Batch | None:
-        """The batch of decoded rows; None where they need the full validation."""
-        rows, entities = parsed.rows, parsed.entities
-        if rows is msgspec.UNSET:
+    def _of_unseen(self, body: bytes, in_turns: bool) -> Batch | None:
+        """The batch of a body of which some categories may be none that is known."""
+        try:
+            batch = self._decoded(self._unseen_decoder, body, in_turns)
+        except (msgspec.MsgspecError, RecursionError):
             return None
+        return None if batch is None else self._open.with_unseen(batch)
+
+    def _decoded(
+        self, decoder: BodyDecoder, body: bytes, in_turns: bool
+    ) -> Batch | None:
+        """The batch of a body; None where it needs the full validation."""
+        first: _Rows = []
+        if in_turns:
+            first, parsed = self._decoded_in_turns(decoder, body)
+        else:
+            parsed = decoder.body(body)
+        rows, columns = parsed.rows, parsed.columns
+        if rows is _UNSET:
+            if columns is _UNSET:
+                return None
+            return self._of_columns(body, columns, parsed.entities)
+        if columns is not _UNSET:
+            return None
+        size = len(first) + len(rows)
         # Here, because the full validation would decode all of them once more.
-        check_size(len(rows), self.max_rows)
-        size = len(rows)
-        values = [*map(msgspec.structs.astuple, rows)]
+        check_size(size, self.max_rows)
+        values = [*first, *map(_values, rows)]
+        return self._of_rows(body, values, parsed.entities, in_turns)
+
+    def _decoded_in_turns(self, decoder: BodyDecoder, body: bytes) -> tuple[_Rows, Any]:
+        """The first rows of a long body, and its rest as an object."""
+        (*parts, last), start = split_rows(body)
+        first: _Rows = []
+        rest = start + last if parts else body
+        try:
+            for part in parts:
+                with turn():
+                    first += map(_values, decoder.rows(b"".join((b"[", part, b"]"))))
+                check_size(len(first), self.max_rows, "at least ")
+        except msgspec.ValidationError:
+            # Decoded whole, the body would be refused for the same value.
+            raise
+        except msgspec.MsgspecError:
+            # It is malformed, or a text holds what may stand between two rows.
+            first, rest = [], body
+        with turn():
+            return first, decoder.body(rest)
+
+    def _of_rows(
+        self, body: bytes, values: _Rows, entities: Any, in_turns: bool
+    ) -> Batch | None:
+        """The batch of decoded rows; None where they need the full validation."""
+        size = len(values)
         left_out = sum(map(_left_out, values)) if self._may_lack else 0
         if left_out:
             values = [*map(_filled, values)]
-        columns = [] if size == 1 else list(zip(*values))
         keys = size * self._key_colons - left_out
-        texts = columns or [(value,) for value in values[0]]
-        if not self._has_each_key_once(body, keys, left_out, texts, entities):
-            return None
+        surplus = _colons(body) - keys - _keys_beside(entities)
+        columns: Sequence[Sequence[Any]] = []
+        if size > 1:
+            columns = transposed(values, len(body)) if in_turns else [*zip(*values)]
+        if surplus or not self._plain_names:
+            texts = columns or [*zip(*values)]
+            if not self._is_of_texts(surplus, body, left_out, texts, entities):
+                return None
         if size == 1:
             batch = Batch(1, values[0], ())
         else:
             # Rows that lack a key are no text from which each column can be read.
             text = None if left_out or b"\n" in body else _array(body)
             batch = Batch(size, None, columns, values, None, text)
-        return _about(batch, entities)
+        return batch if entities is _UNSET else _about(batch, entities)
 
-    def _of_columns(self, body: bytes, parsed: Any) -> Batch | None:
+    def _of_columns(self, body: bytes, given: Any, entities: Any) -> Batch | None:
         """The same of decoded columns."""
-        if parsed.columns is msgspec.UNSET:
-            return None
-        columns = list(msgspec.structs.astuple(parsed.columns))
-        left_out = columns.count(msgspec.UNSET)
-        sizes = {len(column) for column in columns if column is not msgspec.UNSET}
+        columns = list(_values(given))
+        left_out = columns.count(_UNSET)
+        sizes = {len(column) for column in columns if column is not _UNSET}
         if len(sizes) != 1:
             return None
         check_size(min(sizes), self.max_rows)
         if left_out:
             nothing = [None] * min(sizes)
-            columns = [nothing if item is msgspec.UNSET else item for item in columns]
+            columns = [nothing if item is _UNSET else item for item in columns]
         keys = self._key_colons - left_out
-        if not self._has_each_key_once(body, keys, left_out, columns, parsed.entities):
-            return None
-        return _about(of_columns(columns), parsed.entities)
+        surplus = _colons(body) - keys - _keys_beside(entities)
+        if surplus or not self._plain_names:
+            if not self._is_of_texts(surplus, body, left_out, columns, entities):
+                return None
+        batch = of_columns(columns)
+        return batch if entities is _UNSET else _about(batch, entities)
 
-    def _has_each_key_once(
+    def _is_of_texts(
         self,
+        surplus: int,
         body: bytes,
-        keys: int,
         left_out: int,
         columns: Sequence[Sequence[Any]],
         entities: Any,
     ) -> bool:
-        """Whether no key stands twice in a body, of which msgspec takes the last.
+        """Whether `surplus` colons beside those of keys are in the strings found.
 
-        Each of the keys that were found has a colon, as many as `keys` together; every
-        other colon must be one of the strings that were found.
+        Else a key may stand twice in a body, of which msgspec takes the last.
         """
-        surplus = _colons(body) - keys - 1
-        names = [] if entities is msgspec.UNSET else entities
-        if entities is not msgspec.UNSET:
-            surplus -= 1
-        if not surplus and self._plain_names:
-            return True
         # A colon may be escaped, and then the body has none for it.
         if b"\\u003" in body or (left_out and not self._plain_names):
             return False
-        texts = [columns[index] for index in self._texts] + [names]
-        return surplus == sum("".join(filter(None, text)).count(":") for text in texts)
+        names = [] if entities is _UNSET else entities
+        surplus -= _colons_of([columns[index] for index in self._texts] + [names])
+        # Only an unseen category can have one where none of the categories has.
+        return not surplus or (
+            surplus == _colons_of(columns[index] for index in self._open_texts)
+        )
 
     def _validated(self, body: bytes) -> Batch:
         """The rows of a body that the fast decoder does not accept, or its refusal."""
@@ -194,11 +250,19 @@ def require_object(payload: object, keys: tuple[str, ...]) -> dict[str, Any]:
 
 def _about(batch: Batch, entities: Any) -> Batch | None:
     """The batch with whom its rows are about; None if those are not as many."""
-    if entities is msgspec.UNSET:
-        return batch
     if len(entities) != batch.size:
         return None
     return batch._replace(entities=entities, text=None)
+
+
+def _colons_of(columns: Iterable[Sequence[str | None]]) -> int:
+    """How many colons the texts of some columns have."""
+    return sum("".join(filter(None, texts)).count(":") for texts in columns)
+
+
+def _keys_beside(entities: Any) -> int:
+    """How many keys a body has beside those of its columns."""
+    return 1 if entities is _UNSET else 2
 
 
 def _array(body: bytes) -> bytes:
@@ -214,70 +278,9 @@ def _colons(body: bytes) -> int:
     return int(np.count_nonzero(np.frombuffer(body, np.uint8) == ord(":")))
 
 
-def _fast_decoder(columns: tuple[Column, ...]) -> Callable[[bytes], Any]:
-    try:
-        return msgspec.json.Decoder(_body_type(columns)).decode
-    except ValueError:
-        # msgspec takes no name with a quote or a backslash.
-        return _decode_nothing
-
-
-def _decode_nothing(_: bytes) -> Any:
-    raise msgspec.DecodeError
-
-
-def _body_type(columns: tuple[Column, ...]) -> type[msgspec.Struct]:
-    names = {f"c{index}": column.name for index, column in enumerate(columns)}
-    row: Any = msgspec.defstruct(
-        "Row",
-        [(f"c{index}", *_field(column)) for index, column in enumerate(columns)],
-        # Else the optional ones would have to be the last.
-        kw_only=True,
-        rename=names,
-        forbid_unknown_fields=True,
-        gc=False,
-    )
-    lists: Any = msgspec.defstruct(
-        "Columns",
-        [
-            (f"c{index}", *_field(column, is_list=True))
-            for index, column in enumerate(columns)
-        ],
-        kw_only=True,
-        rename=names,
-        forbid_unknown_fields=True,
-    )
-    return msgspec.defstruct(
-        "Body",
-        [
-            ("rows", list[row] | msgspec.UnsetType, msgspec.UNSET),
-            ("columns", lists | msgspec.UnsetType, msgspec.UNSET),
-            ("entities", list[ENTITY | None] | msgspec.UnsetType, msgspec.UNSET),
-        ],
-        forbid_unknown_fields=True,
-    )
-
-
 def _left_out(row: tuple[Any, ...]) -> int:
     return row.count(msgspec.UNSET)
 
 
 def _filled(row: tuple[Any, ...]) -> tuple[Any, ...]:
     return tuple(None if value is msgspec.UNSET else value for value in row)
-
-
-def _field(column: Column, is_list: bool = False) -> tuple[Any, ...]:
-    """The type of a field, and what it is where a row leaves it out, if it may."""
-    kind: Any = list[_type(column)] if is_list else _type(column)  # type: ignore[misc]
-    if not column.optional:
-        return (kind,)
-    return (kind | msgspec.UnsetType, msgspec.UNSET)
-
-
-def _type(column: Column) -> Any:
-    kinds = {"number": float, "integer": _INTEGER, "boolean": bool, "string": str}
-    kind: Any = kinds[column.kind]
-    if column.categories:
-        # The same objects as the keys that the runtime looks them up by.
-        kind = Literal[tuple(map(sys.intern, column.categories))]
-    return kind | None if column.nullable else kind

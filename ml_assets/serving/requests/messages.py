@@ -7,6 +7,7 @@ import msgspec
 
 from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.metrics.collector import Series
+from ml_assets.serving.requests.held_records import HeldRecords
 
 JSON = b"application/json"
 CSV = b"text/csv"
@@ -28,13 +29,14 @@ class Form(NamedTuple):
 PLAIN = Form()
 
 
-class Request(NamedTuple):
+class Request(msgspec.Struct, frozen=True, gc=False):
     """One HTTP request, with its body read.
 
     ``received`` is the `time.perf_counter` of its headers, ``entity`` the header that
     names whom it is about, ``caller`` who asks, None where no key is needed, and
     ``media`` what the body is; ``on_loop`` is set while the event loop waits for the
-    answer.
+    answer. ``held`` takes the records where it takes the answer as well; None where
+    they are written at once.
     """
 
     request_id: str
@@ -46,9 +48,10 @@ class Request(NamedTuple):
     form: Form = PLAIN
     media: bytes = JSON
     on_loop: bool = False
+    held: HeldRecords | None = None
 
 
-class Response(NamedTuple):
+class Response(msgspec.Struct, frozen=True, gc=False):
     """An answer with status 200, or another where nothing is wrong with the request.
 
     ``rows`` are counted in ``series``; ``others`` counts the rows of further arms.

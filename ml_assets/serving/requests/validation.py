@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ml_assets.records.plan import Column, Signature
-from ml_assets.serving.requests.batch import Batch, of_columns, unseen_categories
+from ml_assets.serving.requests.batch import Batch, of_columns
 from ml_assets.serving.requests.problems import FieldError, Problem, invalid
+from ml_assets.serving.requests.unseen import OpenColumns
 from ml_assets.serving.requests.values import BAD, clean, expected, found
 
 MAX_ERRORS = 20
@@ -55,12 +56,12 @@ def shown(name: str) -> str:
     return ascii(short)
 
 
-def check_size(size: int, max_rows: int) -> None:
-    """Refuse no rows, and more than `max_rows`."""
+def check_size(size: int, max_rows: int, least: str = "") -> None:
+    """Refuse no rows, and more than `max_rows`; `least` stands before the number."""
     if size == 0:
         raise invalid([FieldError(expected="at least one row", found="none")])
     if size > max_rows:
-        detail = f"expected at most {max_rows} rows, found {size}"
+        detail = f"expected at most {max_rows} rows, found {least}{size}"
         raise Problem(413, "too-many-rows", detail)
 
 
@@ -91,7 +92,7 @@ def check_rows(signature: Signature, rows: object, max_rows: int) -> Batch:
 
 
 def _batch(columns: Sequence[Column], values: Sequence[Sequence[Any]]) -> Batch:
-    return of_columns(values)._replace(unseen=unseen_categories(columns, values))
+    return of_columns(values)._replace(unseen=OpenColumns(columns).unseen(values))
 
 
 def _absent(column: Column) -> Any:

@@ -59,13 +59,15 @@ class _JointTable(dict[Any, int]):
     """Values of several columns to their code."""
 
     def __init__(self, parts: Sequence[CodeTable]) -> None:
-        self._parts = parts
+        self._parts = [(part.get, part.unknown) for part in parts]
         super().__init__({key: self[key] for key in product(*parts)})
 
     def __missing__(self, key: tuple[Any, ...]) -> int:
         # Unknown values are not remembered: there is no end of them.
-        pairs = zip(self._parts, key, strict=True)
-        return sum(part[value] for part, value in pairs)
+        code = 0
+        for (code_of, unknown), value in zip(self._parts, key, strict=True):
+            code += code_of(value, unknown)
+        return code
 
 
 def joined(sources: Sequence[CategorySource], most: int) -> list[Joint]:

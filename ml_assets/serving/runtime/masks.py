@@ -34,24 +34,29 @@ class MaskKernel:
         self._sum = LeafSums(program)
         self._outputs = program.outputs
         self._table = tables.take("table", "i4 i8", 2)
+        self._dtype = self._table.dtype
         values = tables.take("values", "f4 f8", 2 + program.vectors, finite=True)
         cuts = tables.take("cuts", "f8", 1)
         counts = tables.take("cut_counts", "i8", 1)
         sizes = _check_sizes(program, self._table, values, cuts, counts)
         self._trees, self._width = values.shape[:2]
         self._values = values.reshape(self._trees * self._width, *values.shape[2:])
-        is_narrow = self._table.dtype.itemsize == 4
-        self._float: Any = np.float32 if is_narrow else np.float64
-        self._shift, bias = (23, 127) if is_narrow else (52, 1023)
-        offsets = np.arange(self._trees) * self._width - bias
-        self._offsets = offsets.astype(self._table.dtype)
+        self._row_bytes = self._trees * self._dtype.itemsize
+        is_narrow = self._dtype.itemsize == 4
+        self._float: Any = np.dtype("f4" if is_narrow else "f8")
+        shift, bias = (23, 127) if is_narrow else (52, 1023)
+        # As an array, of which numpy need not find out the type for each row.
+        self._shift = np.array(shift, self._dtype)
+        starts = np.arange(self._trees) * self._width
+        self._offsets = (starts - bias).astype(self._dtype)
+        # Of one row in 64 bits, which numpy need not convert to take the leaves.
+        self._long_shift, self._long_offsets = np.array(52), starts - 1023
         self._split(program, np.split(cuts, np.cumsum(counts)[:-1]), sizes)
 
     def _split(self, program: Program, cuts: list[Floats], sizes: list[int]) -> None:
         blocks = np.split(self._table, np.cumsum(sizes)[:-1])
         numeric = len(program.numeric)
-        row_bytes = self._trees * self._table.itemsize
-        self._joints = joined(program.category, CHUNK_BYTES // row_bytes)
+        self._joints = joined(program.category, CHUNK_BYTES // self._row_bytes)
         blocks[numeric:] = [
             _combined([blocks[numeric + number] for number in joint.numbers])
             for joint in self._joints
@@ -99,16 +104,15 @@ class MaskKernel:
                 word &= masks[bisect_left(cuts, value) if value == value else -1]
         if not word & 1:
             raise Refused(refusal(0))
-        table = self._table
-        data = word.to_bytes(self._trees * table.itemsize, "little")
-        found = np.frombuffer(data, table.dtype).astype(self._float).view(table.dtype)
-        found >>= self._shift
-        found += self._offsets
+        data = word.to_bytes(self._row_bytes, "little")
+        found = np.frombuffer(data, self._dtype).astype(np.float64).view(np.int64)
+        found >>= self._long_shift
+        found += self._long_offsets
         if self._outputs > 1:
             leaves = self._values.take(found.reshape(-1, 1), axis=0)
             return self._link.one(self._sum(leaves))
         # Accumulated, because a plain sum adds in pairs and rounds otherwise.
-        return self._link.one(float(np.add.accumulate(self._values.take(found))[-1]))
+        return self._link.one(np.add.accumulate(self._values.take(found)).item(-1))
 
     def many(self, columns: Sequence[Sequence[Any]]) -> Floats:
         """The answers for request columns."""
@@ -116,7 +120,7 @@ class MaskKernel:
         bins += [joint.codes(columns) for joint in self._joints]
         rows = len(columns[0])
         totals = empty_totals(rows, self._outputs, self._values.dtype)
-        chunk = max(16, CHUNK_BYTES // (self._trees * self._table.itemsize))
+        chunk = max(16, CHUNK_BYTES // self._row_bytes)
         for start in range(0, rows, chunk):
             part = bins
             if rows > chunk:

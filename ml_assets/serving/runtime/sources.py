@@ -139,17 +139,17 @@ class CodeTable(dict[Any, int]):
             for value in (*source.categories, None)
         ]
         super().__init__({value: code * step for code, value in enumerate(values)})
-        self._unknown = len(values) * step
+        self.unknown = len(values) * step
         self._known = dict(self)
 
     def __missing__(self, key: Any) -> int:
-        return self._unknown
+        return self.unknown
 
     def codes(self, values: Sequence[Any]) -> Codes:
         """The code of each value."""
         if isinstance(values, ColumnArray):
             return self._codes_of_distinct(values)
-        if self._unknown >= BYTE_CODES:
+        if self.unknown >= BYTE_CODES:
             return np.fromiter(map(self.__getitem__, values), np.intp, len(values))
         try:
             # Half of the time of asking for each, and fails for an unknown one.
@@ -162,7 +162,7 @@ class CodeTable(dict[Any, int]):
     def _codes_of_distinct(self, values: ColumnArray) -> Codes:
         """The code of each value, which is asked for once a distinct value."""
         distinct, codes = values.coded()
-        kind = np.uint8 if self._unknown < BYTE_CODES else np.intp
+        kind = np.uint8 if self.unknown < BYTE_CODES else np.intp
         found: Codes = np.fromiter(map(self.__getitem__, distinct), kind, len(distinct))
         return found.take(codes)
 

@@ -8,15 +8,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.records.plan import Label
-from ml_assets.serving.log.log_records import AnswerRecord, PredictionRecord
+from ml_assets.serving.log.log_records import AnswerRecord, Caller, PredictionRecord
 
 # The first fields of a `PredictionRecord`, up to its row.
-Head: TypeAlias = tuple[str, float, str, str, str, str, int, str | None, Sequence[Any]]
+Head: TypeAlias = tuple[
+    *tuple[str, float, str, str, str, str, int],
+    str | None,
+    Caller,
+    Sequence[Any],
+]
 # Those of an `AnswerRecord`, up to its rows.
 AnswerHead: TypeAlias = tuple[
     Sequence[str],
     *tuple[float, str, str, str, str, int],
     Sequence[str | None] | None,
+    Caller,
     Sequence[str] | None,
     msgspec.Raw | Sequence[Sequence[Any]],
 ]

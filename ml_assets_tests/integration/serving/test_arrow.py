@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from ml_assets_tests.kits.patience import PATIENCE
 from ml_assets_tests.kits.plans import published
-from ml_assets_tests.kits.serving import PATIENCE, Server, plan
+from ml_assets_tests.kits.serving import Server, plan
 from ml_assets_tests.kits.task_versions import (
     CLASSES,
     DEMAND,

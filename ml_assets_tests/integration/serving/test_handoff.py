@@ -11,11 +11,13 @@ import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from ml_assets.serving.process.handoff import SocketHandoff, connect
+from ml_assets_tests.kits.patience import PATIENCE
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Load, Server
 
@@ -144,6 +146,30 @@ def test_the_handoff_answers_503_itself_only_while_nobody_is_behind_it(
         handoff.close()
         thread.join()
     assert not (tmp_path / "handoff.sock").exists()
+
+
+def test_clients_read_that_nobody_is_behind_the_handoff_while_they_send(tmp_path):
+    handoff = SocketHandoff("127.0.0.1", 0, tmp_path / "handoff.sock", grace=0.0)
+    thread = threading.Thread(target=handoff.run)
+    thread.start()
+    head = b"POST /models/census/predict HTTP/1.1\r\nhost: a\r\n"
+    # More than the system takes for the client.
+    request = head + b"content-length: 8000000\r\n\r\n" + b"a" * 8_000_000
+    address = ("127.0.0.1", handoff.port)
+
+    def ask(_: int) -> bytes:
+        with socket.create_connection(address, timeout=PATIENCE) as client:
+            client.sendall(request)
+            return b"".join(iter(lambda: client.recv(1000), b""))
+
+    try:
+        # One that sends nothing holds up nobody.
+        with socket.create_connection(address), ThreadPoolExecutor(20) as pool:
+            answers = [*pool.map(ask, range(20))]
+    finally:
+        handoff.close()
+        thread.join()
+    assert {answer.split()[1] for answer in answers} == {b"503"}
 
 
 def test_only_the_same_user_may_ask_for_the_port(stand):

@@ -14,9 +14,10 @@ from typing import Any, NamedTuple
 import pytest
 
 from ml_assets_tests.kits.disturbed import TRUSTED, write_disturbed
+from ml_assets_tests.kits.patience import PATIENCE
 from ml_assets_tests.kits.plans import published
 from ml_assets_tests.kits.processes import await_true
-from ml_assets_tests.kits.serving import PATIENCE, Server, plan
+from ml_assets_tests.kits.serving import Server, plan
 
 pytestmark = pytest.mark.slow
 

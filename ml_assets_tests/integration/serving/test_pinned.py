@@ -64,6 +64,24 @@ def test_a_server_of_one_model_leaves_the_others_alone(storage, versions):
         server.wait_for("plan loaded", model="churn", generation=2)
 
 
+def test_a_server_of_the_shared_pool_serves_each_model_by_its_own_pin(
+    storage, versions
+):
+    _, arms, given, expected = versions
+    with Server(storage, "--generation", "census=1,churn=2") as server:
+        server.wait_for("plan loaded", model="census", generation=1)
+        assert server.get("/v2/health/ready")[0] == 503
+        server.plans.pin(plan(arms["b"], 2, model="churn"))
+        server.wait_for("plan loaded", model="churn", generation=2)
+        assert server.get("/v2/health/ready")[0] == 200
+        server.plans.publish(plan(arms["a"], 1, model="telco"))
+        server.plans.publish(plan(arms["b"], 2))
+        found = [item["probability"] for item in server.predict(given)["predictions"]]
+        assert found == expected["a"]
+        assert server.get("/models/churn")[0] == 200
+        assert server.get("/models/telco")[0] == 404
+
+
 def test_a_proposed_plan_gets_no_request_of_the_handoff_before_it_is_active(
     storage, versions, tmp_path
 ):
@@ -88,5 +106,10 @@ def test_a_proposed_plan_gets_no_request_of_the_handoff_before_it_is_active(
 def test_a_plan_without_its_model_is_refused():
     with pytest.raises(ValueError, match="generation is 3 and model is missing"):
         ServerSettings.load({}, {"ML_ASSETS_GENERATION": "3"})
+    both = {"ML_ASSETS_MODEL": "iris", "ML_ASSETS_GENERATION": "iris=2,churn=3"}
+    with pytest.raises(ValueError, match="iris=2,churn=3 and model is iris, expected"):
+        ServerSettings.load({}, both)
+    found = ServerSettings.load({}, {"ML_ASSETS_GENERATION": "iris=2,churn=3"})
+    assert found.pins() == {"iris": "2", "churn": "3"}
     # The annotation that is not there yet gives an empty variable.
     assert ServerSettings.load({}, {"ML_ASSETS_GENERATION": ""}).generation == ""

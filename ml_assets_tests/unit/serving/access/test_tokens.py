@@ -139,8 +139,19 @@ def test_a_token_may_ask_what_one_of_its_grants_allows(provider, tmp_path):
     access = {"roles": ["reader", "scorer", "other"]}
     caller = of(followed, provider.token(realm_access=access))
     assert caller.may("predict", "churn_eu") and not caller.may("predict", "fraud")
-    assert caller.may("metadata", "fraud") and not caller.may("feedback", "churn_eu")
+    assert caller.may("metadata", "fraud") and not caller.has("feedback", "churn_eu")
+    assert caller.may("feedback", "churn_eu") and not caller.may("feedback", "fraud")
     assert caller.sees("fraud") and caller.bucket.rate == 9
+
+
+def test_a_token_that_names_nobody_is_refused_and_a_long_name_is_bounded(
+    provider, tmp_path
+):
+    file = write_keys(tmp_path / "keys.json", issuers=[provider.issuer()])
+    followed = fetched(FollowedKeys(file, {}))
+    assert of(followed, provider.token(sub=None)) is None
+    long, other = (of(followed, provider.token(sub="a" * 300 + end)) for end in "bc")
+    assert long.id != other.id and len(long.id) < 150
 
 
 def test_the_rate_of_somebody_goes_on_with_the_next_token(provider, tmp_path):

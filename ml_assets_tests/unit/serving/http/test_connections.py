@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import threading
 import zlib
 
 import pytest
@@ -11,6 +12,7 @@ from ml_assets_tests.kits.connections import (
     BODY,
     INFER,
     RECORDS,
+    Connection,
     Site,
     parsed,
     request,
@@ -31,6 +33,8 @@ POSTS = {
     "/invocations?model=a": RECORDS,
     "/models/a/feedback": b'{"labels": []}',
 }
+# A body that is longer than `Site` takes.
+LONG = 1_200_000
 
 
 FIRSTS = [(path, None, False, "") for path in GETS] + [
@@ -108,7 +112,7 @@ def test_a_head_behind_another_request_has_its_own_deadline() -> None:
         await connection.answers(1)
         connection.protocol.expire(connection.protocol.since + 10.5)
         statuses = [status for status, _, _ in parsed(connection.transport.written)]
-        assert statuses == [200, 408] and connection.transport.closed
+        assert statuses == [200, 408] and connection.transport.ended
 
     run(scenario)
 
@@ -117,9 +121,9 @@ def test_a_connection_without_a_byte_is_closed_without_an_answer() -> None:
     async def scenario(site: Site) -> None:
         connection = site.connect()
         connection.protocol.expire(connection.protocol.since + 600)
-        assert not connection.transport.closed
+        assert not connection.transport.ended
         connection.protocol.expire(connection.protocol.since + 630)
-        assert connection.transport.closed and connection.transport.written == b""
+        assert connection.transport.ended and connection.transport.written == b""
 
     run(scenario)
 
@@ -197,7 +201,7 @@ def test_a_refused_head_has_a_request_id_and_is_counted(
         connection = site.connect()
         await connection.send(data.encode())
         ((found, headers, body),) = await connection.answers(1)
-        assert found == status and connection.transport.closed
+        assert found == status and connection.transport.ended
         assert headers["x-request-id"] == json.loads(body)["request_id"]
         assert wanted is None or headers["x-request-id"] == wanted
         assert site.app.metrics.series("unknown").statuses == {status: 1}
@@ -228,6 +232,7 @@ def zipped(text: bytes) -> bytes:
         ("GZIP", zipped(BODY), 200),
         ("x-gzip", zipped(BODY[:9]) + zipped(BODY[9:]), 200),
         ("deflate", zlib.compress(BODY), 200),
+        ("gzip", zipped(b"") * 20_000 + zipped(BODY), 200),
         ("gzip", zipped(BODY)[:-9], 400),
         ("gzip", zipped(BODY) + b"surplus", 400),
         ("gzip", zipped(b" " * 50_000_000), 413),
@@ -235,7 +240,15 @@ def zipped(text: bytes) -> bytes:
         ("gzip", zipped(b" " * 1_000_000), 400),
     ],
     ids=[
-        *("gzip", "upper case", "two members", "deflate", "torn", "surplus"),
+        *(
+            "gzip",
+            "upper case",
+            "two members",
+            "deflate",
+            "many members",
+            "torn",
+            "surplus",
+        ),
         *("a bomb", "one byte too long", "just long enough and no JSON"),
     ],
 )
@@ -271,7 +284,7 @@ def test_a_refused_request_is_not_the_answer_to_the_one_before() -> None:
         connection.protocol.data_received(chunked + b"nonsense\r\n\r\n")
         found = await connection.answers(1)
         await connection.send(b"")
-        assert [item[0] for item in found] == [200] and connection.transport.closed
+        assert [item[0] for item in found] == [200] and connection.transport.ended
 
     run(scenario)
 
@@ -298,6 +311,112 @@ def test_bodies_are_reserved_until_their_answers_are_sent() -> None:
         again = site.connect()
         await again.send(request("/models/a/predict", "x", large))
         assert (await again.answers(1))[0][0] == 400
+
+    run(scenario)
+
+
+def test_a_bound_below_that_of_short_bodies_holds() -> None:
+    short = request("/models/a/predict", "who", BODY)
+    long = request("/models/a/predict", "who", BODY + b" ")
+
+    async def scenario(site: Site) -> None:
+        for body, status in ((short, 200), (long, 413), (long, 413)):
+            client = site.connect()
+            await client.send(body)
+            assert [found for found, _, _ in await client.answers(1)] == [status]
+
+    run(scenario, max_body_bytes=len(BODY))
+
+
+async def until_read(connection: Connection) -> None:
+    """Wait until the connection is read again."""
+    transport = connection.transport
+    while not transport.is_read:
+        transport.changed.clear()
+        await asyncio.wait_for(transport.changed.wait(), 60)
+
+
+def test_a_body_that_is_dropped_is_read_a_part_at_a_time() -> None:
+    first = request("/models/a/predict", "first", b" " * LONG)
+    second = request("/models/a/predict", "second", BODY)
+
+    async def scenario(site: Site) -> None:
+        client = site.connect()
+        await client.send(first[:400])
+        assert [status for status, _, _ in await client.answers(1)] == [413]
+        assert client.transport.is_read
+        for start in range(400, LONG * 3 // 4, LONG // 4):
+            await client.send(first[start : start + LONG // 4])
+            # Others have their turns before the next part.
+            assert not client.transport.is_read
+            await until_read(client)
+        await client.send(first[start + LONG // 4 :] + second)
+        assert client.transport.is_read
+        refused, answered = await client.answers(2)
+        assert (refused[0], answered[0]) == (413, 200)
+        assert answered[1]["x-request-id"] == "second"
+
+    run(scenario)
+
+
+def test_what_must_wait_behind_too_many_is_refused_before_its_body_is_sent() -> None:
+    body = BODY + b" " * 300_000
+    head = request("/models/a/predict", "who", body, extra="Expect: 100-continue\r\n")
+    head = head.removesuffix(body)
+
+    async def scenario(site: Site) -> None:
+        route = site.app.state.routes["/models/a/predict"]
+        go = threading.Event()
+        slow = route._replace(
+            handler=lambda asked: go.wait(60) and route.handler(asked)
+        )
+        site.app.state.routes["/models/a/predict"] = slow
+        first, second = site.connect(), site.connect()
+        await first.send(head)
+        assert first.transport.written == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await first.send(body)
+        while not site.app.metrics.queues["slow"]():
+            await asyncio.sleep(0.01)
+        await second.send(head)
+        assert second.transport.written.startswith(b"HTTP/1.1 503 ")
+        go.set()
+        assert [status for status, _, _ in await first.answers(1)] == [200]
+
+    run(scenario, max_queue=1)
+
+
+def test_a_long_body_in_many_packets_is_what_its_client_sent() -> None:
+    row = json.loads(BODY)["rows"][0]
+    body = json.dumps({"rows": [{**row, "age": age} for age in range(90)]}).encode()
+    spaces = b" " * 600_000
+    packets = request("/models/a/predict", "who", body.replace(b"[", b"[" + spaces))
+
+    async def scenario(site: Site) -> None:
+        whole, long = site.connect(), site.connect()
+        await whole.send(request("/models/a/predict", "who", body))
+        for start in range(0, len(packets), 70_000):
+            await long.send(packets[start : start + 70_000])
+        answers = [*await whole.answers(1), *await long.answers(1)]
+        short, found = [
+            [item["probability"] for item in json.loads(answer)["predictions"]]
+            for _, _, answer in answers
+        ]
+        assert len(found) == 90
+        assert found == short
+
+    run(scenario)
+
+
+def test_a_client_that_leaves_while_its_body_is_dropped_is_not_read_again() -> None:
+    body = request("/models/a/predict", "who", b" " * LONG)
+
+    async def scenario(site: Site) -> None:
+        client, other = site.connect(), site.connect()
+        for connection in (client, other):
+            await connection.send(body[:400], body[400:800])
+        client.transport.close()
+        await until_read(other)
+        assert not client.transport.is_read
 
     run(scenario)
 

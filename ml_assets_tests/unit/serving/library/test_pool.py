@@ -1,6 +1,5 @@
 """Library processes that are borrowed and given back, whatever happens meanwhile."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,19 +11,6 @@ from ml_assets.serving.library.pool import LibraryPool
 from ml_assets.serving.metrics.collector import Metrics
 
 FLOW = Flow("churn")
-
-
-@pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
-
-
-@pytest.fixture
-def pool(metrics: Metrics) -> Iterator[LibraryPool]:
-    """A single process, so that one which is lost is missed."""
-    found = LibraryPool(1, 60.0, 2**31, metrics)
-    yield found
-    found.close()
 
 
 def test_a_request_that_cannot_be_sent_costs_no_process(

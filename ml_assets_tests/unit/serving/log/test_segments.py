@@ -323,10 +323,11 @@ def test_a_line_is_json_of_the_documented_keys(tmp_path):
 
     record = log_records.FailureRecord(
         "019aae2f-a000-7000-8000-000000000000", 1.5, "r", "census", "v1", "live", 7,
-        None, (1.0, None, "a\n"), None, None, 12, "KeyError",
+        None, "web", (1.0, None, "a\n"), None, None, 12, "KeyError",
     )  # fmt: skip
     path = tmp_path / "s.jsonl"
     path.write_bytes(log_records.encode([record]))
     assert json.loads(path.read_bytes())["x"] == [1.0, None, "a\n"]
     parsed = parse([path.read_bytes()], "predictions").by_day["2025-11-23"]
     assert isinstance(parsed[0], PredictionRecord) and parsed[0].error == "KeyError"
+    assert parsed[0].caller == "web"

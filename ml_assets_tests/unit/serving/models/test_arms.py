@@ -119,7 +119,7 @@ def test_a_line_holds_the_answer_and_its_input(tmp_path):
         "id": prediction["id"], "request": "r", "model": "census", "version": "a",
         "arm": "live", "generation": 7, "entity": "p1",
         "x": [41.0, 40, True, "Male", "x"], "p": 0.41, "label": "<=50K",
-        "error": None, "probabilities": None, "value": None,
+        "error": None, "probabilities": None, "value": None, "caller": None,
     }  # fmt: skip
     assert (shadow["id"], shadow["arm"], shadow["version"]) == (
         prediction["id"],

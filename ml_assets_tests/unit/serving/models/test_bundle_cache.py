@@ -4,6 +4,7 @@ import hashlib
 import multiprocessing
 import os
 import shutil
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -189,6 +190,28 @@ class TestBound:
         process.join()
         trim(keep=1)
         assert not directory.exists()
+
+    def test_what_threads_fetch_first_and_at_once_stays(
+        self, other_process: Any
+    ) -> None:
+        bundles = [distinct(number) for number in range(100, 108)]
+        barrier = threading.Barrier(len(bundles))
+        found: list[Path] = []
+
+        def work(made: Made) -> None:
+            barrier.wait()
+            found.append(fetch(storage(), made))
+
+        threads = [threading.Thread(target=work, args=(made,)) for made in bundles]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        trim(keep=0)
+        process = other_process(trim, 0)
+        process.join()
+        assert process.exitcode == 0
+        assert len(found) == len(bundles) and all(path.exists() for path in found)
 
     def test_versions_of_the_same_files_are_used_each(self) -> None:
         first, second = put("1"), put("2")

@@ -1,5 +1,6 @@
 """Which plan a server ought to serve, with a storage that comes and goes."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +22,12 @@ class Site:
         self.storage = directory / "storage"
         self.plans = PublishedPlans(Storage(str(self.storage)))
 
-    def start(self, model: str = "", pin: str = "") -> PlanReader:
+    def start(
+        self, model: str = "", pin: str = "", pins: Mapping[str, str] | None = None
+    ) -> PlanReader:
         plans = PublishedPlans(Storage(str(self.storage)))
         cache = PlanCache(self.directory / "cache", plans.storage.url)
-        return PlanReader(plans, cache, model, pin)
+        return PlanReader(plans, cache, model, {model: pin} if pin else pins)
 
     def serve(self, reader: PlanReader, **options: bool) -> dict[str, ServingPlan]:
         """Read, and load whatever is to be served."""
@@ -162,6 +165,28 @@ def test_a_pinned_server_asks_for_its_plan_once(site: Site) -> None:
     # So does one that starts now.
     again = site.start("churn", pin_of(pinned))
     assert site.serve(again) == {"churn": pinned} and again.is_reachable
+
+
+def test_a_server_that_is_pinned_to_several_plans_serves_these_models_only(
+    site: Site,
+) -> None:
+    wanted = {model: plan(1, model=model) for model in ("iris", "telco", "wine")}
+    pins = {model: pin_of(found) for model, found in wanted.items()}
+    for model in ("iris", "wine", "other"):
+        site.plans.publish(plan(1, model=model))
+    reader = site.start(pins=pins)
+    assert {*site.serve(reader)} == {"iris", "wine"}
+    # One that is missing keeps the server from being ready.
+    assert reader.models == {*pins}
+    site.take_away()
+    # So does one that starts without the storage, and serves what it has.
+    again = site.start(pins=pins)
+    assert {*site.serve(again)} == {"iris", "wine"} and not again.is_reachable
+    assert again.models == {*pins}
+    site.bring_back()
+    site.plans.pin(wanted["telco"])
+    site.plans.publish(plan(2, model="iris"))
+    assert site.serve(again) == wanted and again.is_reachable
 
 
 def test_a_pinned_plan_is_active_once_it_was_committed(site: Site) -> None:

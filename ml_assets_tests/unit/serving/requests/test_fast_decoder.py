@@ -109,3 +109,51 @@ def test_a_name_with_a_colon_may_be_spelt_in_any_way():
 def test_columns_that_do_not_fit_are_refused(decoder, body):
     with pytest.raises(Problem):
         decoder.decode(body.encode())
+
+
+OPEN = Signature(
+    columns=(
+        Column(name="plan", kind="string", categories=("1", "b"), open=True),
+        Column(name="city", kind="string", categories=("a:b",), open=True),
+        Column(name="age", kind="number"),
+    ),
+    target="t",
+    negative="n",
+    positive="y",
+)
+SEEN = {"plan": "b", "city": "a:b", "age": 1.0}
+NEW = {"plan": "new", "city": "at: sea", "age": 1.0}
+
+
+def of(form, rows):
+    if form == "columns":
+        rows = {name: [row[name] for row in rows] for name in rows[0]}
+    return json.dumps({form: rows}).encode()
+
+
+@pytest.mark.parametrize("form", ["rows", "columns"])
+@pytest.mark.parametrize("rows", [[NEW], [SEEN, NEW], [NEW, SEEN, NEW]])
+def test_categories_that_training_did_not_see_are_decoded_fast(form, rows, monkeypatch):
+    slow = RowDecoder(OPEN, max_rows=10)._validated(of(form, rows))
+    fast = RowDecoder(OPEN, max_rows=10)
+    monkeypatch.setattr(fast, "_validated", lambda _: pytest.fail("it was slow"))
+    found = fast.decode(of(form, rows))
+    assert [*map(tuple, found.rows)] == [*map(tuple, slow.rows)]
+    assert found.unseen == slow.unseen != []
+
+
+@pytest.mark.parametrize("plan", ["1.0", " 1", 1, True, "x" * 100, "1" + " " * 100])
+def test_a_category_in_another_notation_is_the_known_one(plan):
+    decoder = RowDecoder(OPEN, max_rows=10)
+    for rows in ([SEEN | {"plan": plan}], [NEW, SEEN | {"plan": plan}]):
+        body = of("rows", rows)
+        found, slow = decoder.decode(body), decoder._validated(body)
+        assert [*map(tuple, found.rows)] == [*map(tuple, slow.rows)]
+        assert found.unseen == slow.unseen
+
+
+def test_a_key_that_stands_twice_beside_an_unseen_category_is_refused():
+    decoder = RowDecoder(OPEN, max_rows=10)
+    body = b'{"rows": [{"plan": "z", "city": "a:b", "age": 1, "age": 2}]}'
+    with pytest.raises(Problem):
+        decoder.decode(body)
