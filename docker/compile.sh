@@ -8,7 +8,7 @@ compile() {
         --constraints requirements.lock --no-annotate --no-header "$@"
 }
 
-compile pyproject.toml --extra serve --extra kubernetes --extra docker --extra postgres --extra s3 \
+compile pyproject.toml --extra serve --extra kubernetes --extra docker --extra postgres --extra delivery --extra s3 \
     --output-file docker/base.txt
 compile docker/serve.in --output-file docker/serve.txt
 # Not in requirements.lock, so its list carries hashes of its own; what the image has

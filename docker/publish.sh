@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# publish.sh build|sign|verify|tag|list: the three images of one commit, to a registry.
+# publish.sh build|sign|verify|tag|chart|list: the three images of one commit, and the
+# chart of a version, to a registry.
 #
 #   IMAGE      the repository, such as ghcr.io/owner/name
 #   REVISION   the commit, all 40 digits
@@ -10,7 +11,8 @@
 # A commit is built once, when it is on main: what sha-<commit>-<target> names already is
 # used again, and a version is the very image that was tried in staging. An image is
 # pushed by its digest, then signed, and only then named; no tag leads to an unsigned one.
-# `main` moves only forward, and a version never moves.
+# `main` moves only forward, and a version never moves. Its chart is
+# <repository>/charts/ml-assets, and names the images by their digests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -23,13 +25,22 @@ fail() {
   exit 1
 }
 
-digest_of() { # the digest that a tag leads to, or nothing
-  if ! docker buildx imagetools inspect --format '{{.Manifest.Digest}}' "$repository:$1" \
-    2>"$errors"; then
-    # An outage must not pass for an image that was never built.
-    grep -qF "$repository:$1: not found" "$errors" ||
-      fail "$repository:$1 cannot be looked up: $(cat "$errors")"
+look_up() { # what the registry has below a name, or nothing; the options come first
+  local ref=${*: -1}
+  if ! docker buildx imagetools inspect "$@" 2>"$errors"; then
+    # An outage must not pass for what was never pushed.
+    grep -qF "$ref: not found" "$errors" ||
+      fail "$ref cannot be looked up: $(cat "$errors")"
   fi
+}
+
+digest_of() { # the digest that a tag leads to, or nothing
+  look_up --format '{{.Manifest.Digest}}' "$repository:$1"
+}
+
+chart_of() { # the digest of a version's chart, which is no image, or nothing
+  look_up --raw "$charts/ml-assets:$1" >"$manifest"
+  if [[ -s $manifest ]]; then echo "sha256:$(sha256sum <"$manifest" | cut -d ' ' -f 1)"; fi
 }
 
 kept() { # the digest of a target that `build` or `verify` wrote down
@@ -141,16 +152,55 @@ tag() {
   esac
 }
 
+pin() { # let the values of a chart name an image by its digest
+  sed -i "/^  $1:\$/,/^    digest:/{
+    s|^    repository:.*|    repository: $repository|
+    s|^    digest:.*|    digest: $(kept "$2")|
+  }" "$3/values.yaml"
+}
+
+chart() { # push the chart of a version, and sign it
+  [[ ${NAME:-} == v* ]] || fail "NAME is '${NAME:-}', expected a version: only it has a chart"
+  local version=${NAME#v} target found folder
+  for target in "${targets[@]}"; do kept "$target" >/dev/null; done
+  found=$(chart_of "$version")
+  if [[ $found ]]; then
+    echo "chart $version was pushed before, and does not move: $found"
+  else
+    folder=$(mktemp --directory)
+    cp --recursive helm/ml-assets "$folder"
+    pin server production "$folder/ml-assets"
+    pin base base "$folder/ml-assets"
+    pin observability observability "$folder/ml-assets"
+    [[ $(grep -c '^    digest: sha256:' "$folder/ml-assets/values.yaml") == 3 ]] ||
+      fail "values.yaml does not name the images as expected"
+    helm package "$folder/ml-assets" --version "$version" --app-version "$version" \
+      --destination "$folder"
+    helm push "$folder/ml-assets-$version.tgz" "oci://$charts" \
+      --registry-config "${DOCKER_CONFIG:-$HOME/.docker}/config.json"
+    rm -r "$folder"
+    found=$(chart_of "$version")
+    [[ $found ]] || fail "$charts/ml-assets:$version was pushed, and is not there"
+  fi
+  # Again where a run before ended between the two.
+  cosign sign --yes "$charts/ml-assets@$found"
+  echo "$found" >"$digests/chart"
+}
+
 list() {
   local target
   echo "repository=$repository"
   for target in "${targets[@]}"; do echo "$target=$(kept "$target")"; done
+  if [[ -f $digests/chart ]]; then
+    echo "charts=$charts/ml-assets"
+    echo "chart=$(kept chart)"
+  fi
 }
 
 case ${1:-} in
-  build | sign | verify | tag | list) ;;
+  build | sign | verify | tag | chart | list) ;;
   *)
-    sed -n '2,13s/^# \{0,1\}//p' "$0" >&2
+    sed -n '2,15s/^# \{0,1\}//p' "$0" >&2
     exit 2
     ;;
 esac
@@ -165,8 +215,10 @@ if [[ ! ${NAME:-main} =~ ^(main|v$number\.$number\.$number(-[0-9A-Za-z.-]+)?)$ ]
 fi
 # A registry wants small letters; the owner of a repository may have others.
 repository=${IMAGE,,}
+charts=$repository/charts
 digests=reports/images/$REVISION
 mkdir -p "$digests"
 errors=$(mktemp)
-trap 'rm -f "$errors"' EXIT
+manifest=$(mktemp)
+trap 'rm -f "$errors" "$manifest"' EXIT
 "$1"

@@ -87,9 +87,10 @@ def _staging() -> dg.AssetsDefinition:
         from ml_assets.delivery.releases import find
 
         def act() -> Any:
-            release = find(repository(), config.release)
+            registry = repository()
+            release = find(registry, config.release)
             who, run_id = who_runs(context), context.run.run_id
-            return stage(release, who, run_id, config.again)
+            return stage(registry, release, who, run_id, config.again)
 
         yield from _events(context, "staging", act)
 

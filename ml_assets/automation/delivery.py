@@ -9,7 +9,7 @@ from ml_assets.assets import delivery as assets
 from ml_assets.assets import release_smoke
 from ml_assets.assets.common import who_runs
 from ml_assets.assets.delivery import release_key, retrying_outages
-from ml_assets.lifecycle.run_events import DELIVERY_TAG
+from ml_assets.lifecycle.run_events import DELIVERY_TAG, UNFINISHED
 from ml_assets.spec.reserved import RELEASE
 
 STAGING_SECONDS = 60
@@ -17,12 +17,6 @@ PRODUCTION_SECONDS = 30
 MAX_SECONDS = 2 * 3600
 # So many runs are asked for until one writes into the ledger how it ended.
 TRIES = 3
-FINISHED = {
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-}
-UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
 # Key of what a run is for to the options of its asset.
 Wanted = dict[str, dict[str, Any]]
 

@@ -2,7 +2,7 @@
 
 import click
 
-from ml_assets.cli.context import who
+from ml_assets.cli.context import user, who
 from ml_assets.cli.output import (
     EXIT_CODES,
     echo_json,
@@ -15,11 +15,13 @@ from ml_assets.cli.output import (
 @click.command("approve", epilog=EXIT_CODES)
 @click.argument("tag")
 @click.option("--reason", required=True, help="Why, for the ledger.")
+@click.option("--who", "person", help="Who approves; by default the user here.")
 @json_option
-def command(tag: str, reason: str, as_json: bool) -> None:
+def command(tag: str, reason: str, person: str | None, as_json: bool) -> None:
     """Let what TAG points at in the registry into production.
 
-    The ledger of releases keeps who, when and why. A sensor deploys the version
+    The ledger of releases keeps who, when and why; a shared account such as root is
+    no person. A sensor deploys the version
     when it has passed in staging. An approval is used once: after a failure, another
     one is needed.
 
@@ -36,7 +38,7 @@ def command(tag: str, reason: str, as_json: bool) -> None:
     from ml_assets.delivery.errors import ReleaseError
 
     with reporting_errors(ReleaseError):
-        done = approve(repository(), tag, who(), reason)
+        done = approve(repository(), tag, _named(person), reason)
     entry = done.entry
     if as_json:
         echo_json(
@@ -54,3 +56,8 @@ def command(tag: str, reason: str, as_json: bool) -> None:
         f" {entry.evidence['name']}, {entry.version}"
     )
     click.echo(done.staging)
+
+
+def _named(person: str | None) -> str:
+    """Who approves; beside another name the user here stays in the ledger."""
+    return who() if person is None else f"user {person}, run by {user()}"

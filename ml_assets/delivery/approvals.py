@@ -1,5 +1,6 @@
 """Letting a release into production: who, when and why, once in the ledger."""
 
+import re
 from typing import NamedTuple
 
 from ml_assets.delivery.errors import RefusedError
@@ -16,6 +17,11 @@ from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 
+# Accounts that no person has of their own; a container's user has a number only.
+_SHARED = re.compile(
+    r"|root|admin|administrator|anonymous|nobody|unknown|none|dagster|user|uid \d+"
+)
+
 
 class Approved(NamedTuple):
     """The entry of an approval, and the outcome of the release in staging so far."""
@@ -27,12 +33,13 @@ class Approved(NamedTuple):
 def approve(repository: Repository, name: str, who: str, why: str) -> Approved:
     """Let what the tag `name` points at now into production.
 
-    An approval that was not used yet is not made again.
+    An approval that was not used yet is not made again. `who` is ``user`` and the name
+    of a person, as `ml_assets.cli.context.who` makes it.
 
     Raises
     ------
     RefusedError
-        If it is no version, or no reason is given.
+        If it is no version, no reason is given, or `who` names no person.
     UnknownReleaseError, IncompleteError
         If the registry has no such tag, or not all of its images.
     """
@@ -42,6 +49,12 @@ def approve(repository: Repository, name: str, who: str, why: str) -> Approved:
         )
     if not why.strip():
         raise RefusedError(f"an approval of {name} needs a reason")
+    person = who.removeprefix("user ").partition(", run ")[0].strip()
+    if _SHARED.fullmatch(person.lower()):
+        raise RefusedError(
+            f"an approval of {name} needs the name of a person, found '{person}': name"
+            " one with `--who` or in the launchpad"
+        )
     release = resolve(repository, name)
     verdict, before = staging_verdict(release.digest), approvals(release.digest)
     if before and use_of(before[-1]) is None:

@@ -14,6 +14,7 @@ import msgspec
 from sqlalchemy import Connection, select
 from sqlalchemy.exc import IntegrityError
 
+from ml_assets.core.decoding import from_json
 from ml_assets.delivery.errors import ReleaseError
 from ml_assets.records.ledger_entry import Entry, Kind
 from ml_assets.records.plan import encode
@@ -166,4 +167,4 @@ def _update(attempt: Attempt) -> Any:
 
 
 def _attempt(row: Any) -> Attempt:
-    return msgspec.json.decode(row.attempt, type=Attempt)
+    return from_json(row.attempt, Attempt)

@@ -21,6 +21,7 @@ from ml_assets.delivery.releases import (
     UnknownReleaseError,
     resolve,
 )
+from ml_assets.delivery.signer import configured_signer
 from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
@@ -67,6 +68,8 @@ def poll_registry() -> RegistryPoll:
 
 
 def _poll(registry: Repository) -> RegistryPoll:
+    # Without it every run would fail.
+    configured_signer(registry)
     store = Releases()
     before = store.polled()
     newest = image_tags.newest_version(registry.tags())
@@ -103,7 +106,9 @@ def _untried(store: Releases, polled: dict[str, Release]) -> list[Release]:
 def open_approval() -> OpenApproval | str:
     """What an approval leads to now, or why there is nothing."""
     try:
-        candidate = production_candidate(repository(), None)
+        registry = repository()
+        configured_signer(registry)
+        candidate = production_candidate(registry, None)
     except (AlreadyDoneError, ReleaseError) as error:
         return str(error)
     decision = decide(candidate.facts)

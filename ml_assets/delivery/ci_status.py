@@ -15,6 +15,7 @@ from urllib.parse import quote
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.retry import Retry
 from ml_assets.core.storage import Storage, storage
 from ml_assets.delivery.ci_runs import (
@@ -227,7 +228,7 @@ def _results(session: GitHubSession, actions: str, item: ArtifactAnswer) -> Resu
 def _known(kept: Storage, name: str) -> Snapshot:
     """What an earlier read left; nothing where another release wrote it otherwise."""
     try:
-        return msgspec.json.decode(kept.get(name) or b"{}", type=Snapshot)
+        return from_json(kept.get(name) or b"{}", Snapshot)
     except msgspec.ValidationError:
         return Snapshot()
 

@@ -18,6 +18,7 @@ import contextlib
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from ml_assets.core.extras import MissingExtraError, require_extra
 from ml_assets.delivery.errors import ReleaseError
 from ml_assets.delivery.release_ledger import PRODUCTION, STAGING, Environment
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from ml_assets.targets.clusters import Cluster
 
 _PREFIXES: dict[Environment, str] = {STAGING: "STAGING", PRODUCTION: "PROD"}
+RELEASE_REPOSITORY = "ML_ASSETS_RELEASE_REPOSITORY"
 CODE_LOCATION_DEPLOYMENT = "dagster-dagster-user-deployments-ml-assets"
 CODE_LOCATION = "ml-assets"
 P99_MILLISECONDS = 250.0
@@ -66,17 +68,16 @@ def repository() -> "Repository":
     Raises
     ------
     SettingsError
-        If it is not set.
+        If it is not set, or the extra `delivery` is not installed.
     RegistryRefusedError
         If it is no repository.
     """
     from ml_assets.delivery.oci_repository import Repository
 
-    image = _get("ML_ASSETS_RELEASE_REPOSITORY")
+    image = variable(RELEASE_REPOSITORY)
     if image is None:
-        raise SettingsError(
-            "ML_ASSETS_RELEASE_REPOSITORY is not set: nothing is delivered"
-        )
+        raise SettingsError(f"{RELEASE_REPOSITORY} is not set: nothing is delivered")
+    _require_packages()
     return Repository(image)
 
 
@@ -93,9 +94,9 @@ def settings(name: Environment) -> Settings:
         name=name,
         webserver=_required(f"ML_ASSETS_{prefix}_WEBSERVER", name).rstrip("/"),
         models=_required(f"ML_ASSETS_{prefix}_MODELS", name).rstrip("/"),
-        deployment=_get("ML_ASSETS_CODE_LOCATION_DEPLOYMENT")
+        deployment=variable("ML_ASSETS_CODE_LOCATION_DEPLOYMENT")
         or CODE_LOCATION_DEPLOYMENT,
-        location=_get("ML_ASSETS_CODE_LOCATION") or CODE_LOCATION,
+        location=variable("ML_ASSETS_CODE_LOCATION") or CODE_LOCATION,
         p99_ms=_number("ML_ASSETS_RELEASE_P99_MS", P99_MILLISECONDS),
         patience=_number("ML_ASSETS_RELEASE_PATIENCE", PATIENCE_SECONDS),
     )
@@ -108,8 +109,10 @@ def cluster(name: Environment) -> "Cluster":
     ------
     SettingsError
         If no variable names one and we run in none, or if it is that of the other
-        environment as well: what is tried in staging would be in production.
+        environment as well: what is tried in staging would be in production. Also if
+        the extra `delivery` is not installed.
     """
+    _require_packages()
     from ml_assets.targets.clusters import Cluster, ClusterError, connect
 
     try:
@@ -129,30 +132,41 @@ def cluster(name: Environment) -> "Cluster":
 
 
 def models() -> dict[str, str]:
-    """Model to the Deployment of its servers, by the YAML files of this code."""
+    """Model to the Deployment of its servers, by the YAML files of this code.
+
+    The shared pool is among them, under its own name.
+    """
     from ml_assets.spec.catalogue import specs
-    from ml_assets.targets.kubernetes import deployment_name
+    from ml_assets.targets.model_servers import POOL, deployment_name
 
-    return {name: deployment_name(name) for name in specs()}
-
-
-def _get(variable: str) -> str | None:
-    return os.environ.get(variable, "").strip() or None
+    return {name: deployment_name(name) for name in [*specs(), POOL]}
 
 
-def _required(variable: str, name: str) -> str:
-    value = _get(variable)
+def _require_packages() -> None:
+    try:
+        require_extra("delivery", "the delivery of releases")
+    except MissingExtraError as error:
+        raise SettingsError(str(error)) from None
+
+
+def variable(name: str) -> str | None:
+    """The value of an environment variable; None where it is unset or empty."""
+    return os.environ.get(name, "").strip() or None
+
+
+def _required(key: str, name: str) -> str:
+    value = variable(key)
     if value is None:
-        raise SettingsError(f"{variable} is not set; {name} needs it")
+        raise SettingsError(f"{key} is not set; {name} needs it")
     return value
 
 
-def _number(variable: str, default: float) -> float:
-    value = _get(variable)
+def _number(key: str, default: float) -> float:
+    value = variable(key)
     try:
         found = default if value is None else float(value)
     except ValueError:
         found = 0.0
     if not found > 0.0:
-        raise SettingsError(f"{variable} is '{value}', expected a positive number")
+        raise SettingsError(f"{key} is '{value}', expected a positive number")
     return found

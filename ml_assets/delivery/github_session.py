@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import requests
 
+from ml_assets.core.decoding import from_builtins, from_json
 from ml_assets.core.retry import PassingFault, Retry
 from ml_assets.core.transfer import retry_after
 from ml_assets.delivery.errors import ReleaseError
@@ -197,8 +198,8 @@ def listed(content: bytes, name: str, kind: type[T]) -> list[T]:
     [3]
     """
     try:
-        found = msgspec.json.decode(content, type=dict[str, Any])[name]
-        return msgspec.convert(found, list[kind])  # type: ignore[valid-type]
+        found = from_json(content, dict[str, Any])[name]
+        return from_builtins(found, list[kind])  # type: ignore[valid-type]
     except (msgspec.MsgspecError, KeyError) as error:
         raise NotGivenError(
             f"GitHub's answer has no list of {name}: {error}"

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import select
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.files import read_json
 from ml_assets.delivery.attempts import Attempt
 from ml_assets.delivery.releases import Release
@@ -91,7 +91,7 @@ def migrate(source: Path, dry_run: bool = False) -> Moved:
 
 def _releases(directory: Path) -> Iterator[Values]:
     for path in sorted(directory.glob("*.json")):
-        release = msgspec.json.decode(path.read_bytes(), type=Release)
+        release = from_json(path.read_bytes(), Release)
         yield {"digest": release.digest, "release": encode(release).decode()}
 
 
@@ -99,7 +99,7 @@ def _attempts(directory: Path) -> Iterator[Values]:
     for path in sorted(directory.glob("*.json")):
         if not path.stem.isdigit():
             continue
-        attempt = msgspec.json.decode(path.read_bytes(), type=Attempt)
+        attempt = from_json(path.read_bytes(), Attempt)
         failure = read_json(path.with_suffix(".failed.json"))
         yield {
             "environment": attempt.environment,

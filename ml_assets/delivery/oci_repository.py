@@ -1,7 +1,7 @@
-"""A repository of an OCI registry: its tags, manifests, and the labels of its images.
+"""A repository of an OCI registry: tags, manifests, referrers, and labels of images.
 
 Reads with the four requests of the distribution API that it needs: tags, a manifest by
-tag or digest, and the blob of an image's configuration. Everything that has a digest is
+tag or digest, what refers to a digest, and a blob. Everything that has a digest is
 compared with it.
 """
 
@@ -118,14 +118,46 @@ class Repository:
             raise RegistryRefusedError(
                 f"{self.name}@{manifest.digest} is no image: it has no configuration"
             )
-        body = self.session.get(f"/v2/{self.path}/blobs/{config}", "*/*").body
-        if _digest(body) != config:
-            raise RegistryRefusedError(
-                f"{self.name}: the blob {config} has the digest {_digest(body)}"
-            )
+        body = self.blob(config)
         found = self._parse(body, f"configuration {config}").get("config") or {}
         labels = found.get("Labels") or {}
         return {str(name): str(value) for name, value in labels.items()}
+
+    def blob(self, digest: str) -> bytes:
+        """The bytes of a blob.
+
+        Raises
+        ------
+        RegistryRefusedError
+            If there is none, or the bytes are not those of the digest.
+        """
+        if not _DIGEST.fullmatch(digest):
+            raise RegistryRefusedError(f"{ascii(digest[:80])} is no digest of a blob")
+        body = self.session.get(f"/v2/{self.path}/blobs/{digest}", "*/*").body
+        if _digest(body) != digest:
+            raise RegistryRefusedError(
+                f"{self.name}: the blob {digest} has the digest {_digest(body)}"
+            )
+        return body
+
+    def referrers(self, digest: str) -> list[dict[str, Any]]:
+        """Descriptors of the manifests that refer to a digest, such as signatures.
+
+        They come from the referrers API (OCI distribution specification 1.1). Where a
+        registry does not have it, clients keep them in an index under the tag
+        ``sha256-<digits>``, which is read then. Only the first page is read.
+        """
+        try:
+            answer = self.session.get(f"/v2/{self.path}/referrers/{digest}", INDEXES[0])
+            content = self._parse(answer.body, f"referrers of {digest}")
+        except RegistryRefusedError:
+            try:
+                content = self.manifest(digest.replace(":", "-")).content
+            except NotInRegistryError:
+                return []
+        listed = content.get("manifests")
+        items = listed if isinstance(listed, list) else []
+        return [item for item in items if isinstance(item, dict)]
 
     def _of_platform(self, index: Manifest) -> str:
         """Our platform's image in an index, else the only one that is an image."""

@@ -1,12 +1,13 @@
 """A release into staging, into production, and production back to an earlier one."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from ml_assets.delivery import checks
-from ml_assets.delivery.candidates import ProductionCandidate, production_candidate
-from ml_assets.delivery.decision import Decision, decide
+from ml_assets.delivery.candidates import production_candidate
+from ml_assets.delivery.decision import decide
 from ml_assets.delivery.deploy import (
     DeliveryResult,
     deploy,
@@ -20,10 +21,12 @@ from ml_assets.delivery.environment_session import (
     acquire,
 )
 from ml_assets.delivery.errors import AlreadyDoneError, RefusedError
+from ml_assets.delivery.image_signatures import UnverifiedImageError, verify_release
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.release_ledger import (
     PRODUCTION,
     STAGING,
+    Environment,
     images_of,
     production_entries,
     production_key,
@@ -35,10 +38,21 @@ from ml_assets.records.ledger_entry import Entry
 from ml_assets.spec.reserved import RELEASE
 
 
+class Refusal(NamedTuple):
+    """A release that may not run in an environment, and why."""
+
+    environment: Environment
+    digest: str
+    name: str
+    why: str
+
+
 def stage(
-    release: Release, who: str, run_id: str, again: bool = False
+    registry: Repository, release: Release, who: str, run_id: str, again: bool = False
 ) -> DeliveryResult:
     """Deploy a release in staging and check it; else what ran before runs again.
+
+    Its images are verified first: what is not signed as it must be changes nothing.
 
     Parameters
     ----------
@@ -49,17 +63,25 @@ def stage(
     ------
     AlreadyDoneError
         If it passed before, or it failed before and is not to be tried again.
+    RefusedError
+        If its images are not signed as they must be; the ledger has the reason.
     """
     with acquire(STAGING) as session:
         verdicts = staging_verdicts(release.digest)
-        if verdicts and not (again and verdicts[-1].kind == "release_failure"):
+        if verdicts and not (again and verdicts[-1].kind != "release_staging"):
             raise AlreadyDoneError(
                 f"{release.name} ({release.short}) was tried in staging, entry"
                 f" {verdicts[-1].seq}: {verdicts[-1].why}",
                 verdicts[-1],
             )
         key = f"{STAGING}:{release.digest}:{len(verdicts)}"
-        why = f"{release.name} points at it; commit {release.commit[:12]}"
+        try:
+            signed = verify_release(registry, release)
+        except UnverifiedImageError as error:
+            refusal = Refusal(STAGING, release.digest, release.name, str(error))
+            _refuse(session, refusal, who, key)
+            raise
+        why = f"{release.name} points at it; commit {release.commit[:12]}; {signed}"
         request = DeliveryRequest(release, "release", key, who, why, run_id)
         return deploy(session, request, checks.run)
 
@@ -86,12 +108,23 @@ def promote(
         facts, decision = candidate.facts, decide(candidate.facts)
         if decision.verdict == "done":
             raise AlreadyDoneError(decision.reason, candidate.used_by)
-        if decision.verdict != "go" or candidate.approval is None:
-            _refuse(session, candidate, decision, who, run_id)
+        approval = candidate.approval
+        # Of refusals that do not use the approval each run has one.
+        key = f"refusal:{run_id}"
+        if approval is not None and decision.verdict in ("go", "refuse"):
+            key = production_key(approval)
+        refusal = Refusal(PRODUCTION, facts.digest, facts.name, decision.reason)
+        if decision.verdict != "go" or approval is None:
+            _refuse(session, refusal, who, key)
             raise RefusedError(decision.reason)
         seen = Releases().get(facts.digest)
         release = msgspec.structs.replace(seen, name=facts.name)
-        key, why = production_key(candidate.approval), decision.reason
+        try:
+            signed = verify_release(registry, release)
+        except UnverifiedImageError as error:
+            _refuse(session, refusal._replace(why=str(error)), who, key)
+            raise
+        why = f"{decision.reason}; {signed}"
         request = DeliveryRequest(release, "release", key, who, why, run_id)
         return deploy(session, request, checks.run)
 
@@ -122,17 +155,8 @@ def roll_back(
         return deploy(session, request, lambda context: [])
 
 
-def _refuse(
-    session: EnvironmentSession,
-    candidate: ProductionCandidate,
-    decision: Decision,
-    who: str,
-    run_id: str,
-) -> None:
-    """Write a refusal down; one that is final uses the approval, if there is one."""
-    facts, approval = candidate.facts, candidate.approval
-    is_final = decision.verdict == "refuse"
-    key = production_key(approval) if approval and is_final else None
+def _refuse(session: EnvironmentSession, refusal: Refusal, who: str, key: str) -> None:
+    """Write a refusal down; with the key of an attempt it takes the attempt's place."""
     unfinished = session.attempts.unfinished()
     if unfinished is not None and unfinished.key == key:
         # A run died in the middle, and meanwhile it may not go on.
@@ -140,13 +164,12 @@ def _refuse(
     session.ledger.append(
         RELEASE,
         "refusal",
-        facts.digest or facts.name,
+        refusal.digest or refusal.name,
         None,
         who=who,
-        why=decision.reason,
-        evidence={"environment": PRODUCTION, "name": facts.name},
-        # Of others each run has one.
-        key=key or f"refusal:{run_id}",
+        why=refusal.why,
+        evidence={"environment": refusal.environment, "name": refusal.name},
+        key=key,
     )
 
 

@@ -10,7 +10,8 @@ kind                   what happened
 ``release_failure``    it failed, and the environment is back where it was;
                        ``evidence.environment`` names it
 ``approval``           a person lets the digest into production
-``refusal``            production was asked for and refused
+``refusal``            it was asked for and refused, in the environment that
+                       ``evidence.environment`` names
 ``release_production`` it runs in production and passed its checks there
 ``rollback``           production returned to an earlier release
 ====================== =======================================================
@@ -33,7 +34,7 @@ PRODUCTION: Final = "production"
 
 def staging_verdicts(digest: str) -> list[Entry]:
     """The entries with the outcome of a release in staging, oldest first."""
-    kinds = ("release_staging", "release_failure")
+    kinds = ("release_staging", "release_failure", "refusal")
     found = Ledger().entries(RELEASE, kinds, version=digest)
     return [
         entry

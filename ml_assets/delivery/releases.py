@@ -7,6 +7,7 @@ names it, and never changes.
 import msgspec
 from sqlalchemy import Connection, delete, select
 
+from ml_assets.core.decoding import from_json
 from ml_assets.delivery import image_tags
 from ml_assets.delivery.errors import ReleaseError
 from ml_assets.delivery.oci_repository import Manifest, Repository
@@ -107,7 +108,7 @@ def _find(connection: Connection, digest: str) -> Release | None:
     found = connection.scalar(
         select(releases.c.release).where(releases.c.digest == digest)
     )
-    return None if found is None else msgspec.json.decode(found, type=Release)
+    return None if found is None else from_json(found, Release)
 
 
 def find(repository: Repository, release: str) -> Release:

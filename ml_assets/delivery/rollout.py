@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 
 from ml_assets.delivery.attempts import Attempt
+from ml_assets.records.pins import split_pins
 from ml_assets.state.locks import deployer_lock
 from ml_assets.targets.clusters import (
     Cluster,
@@ -27,8 +28,8 @@ from ml_assets.targets.clusters import (
     annotation,
     roll_out,
 )
-from ml_assets.targets.kubernetes import ANNOTATION as PLAN
-from ml_assets.targets.model_objects import RELEASE
+from ml_assets.targets.model_servers import ANNOTATION as PLAN
+from ml_assets.targets.model_template import RELEASE
 
 ANNOTATION = RELEASE
 # The owner of that field and of the images.
@@ -72,22 +73,27 @@ class Fleet:
 
     def running(self) -> dict[str, str]:
         """Deployment to the image that it runs, in the order in which they change."""
-        found = {
-            name: _container(template)["image"]
+        servers = {
+            name: _container(found["template"])["image"]
             for name in self._models.values()
-            if (template := self._find(name)) is not None
+            if (found := self._find(name)) is not None
         }
         own = self._deployment(self.code_location).read()["spec"]["template"]
-        return {**found, self.code_location: _container(own)["image"]}
+        return {**servers, self.code_location: _container(own)["image"]}
 
     def serving(self) -> dict[str, str]:
-        """Model to Deployment, of the models that have a plan in service."""
-        return {
-            model: name
-            for model, name in self._models.items()
-            if (template := self._find(name)) is not None
-            and annotation(template, PLAN) is not None
-        }
+        """Model to Service, of the models that have a plan in service, and servers.
+
+        A Service has the name of the model's own Deployment, also where the servers are
+        those of the shared pool. One that is scaled to zero has none while nobody asks.
+        """
+        served: list[str] = []
+        for model, name in self._models.items():
+            found = self._find(name)
+            pin = annotation(found["template"], PLAN) if found else None
+            if found and pin is not None and found.get("replicas", 1) > 0:
+                served += split_pins(pin) or [model]
+        return {model: name for model, name in self._models.items() if model in served}
 
     def deploy(self, attempt: Attempt) -> None:
         """Bring every Deployment to the images of an attempt; again is allowed.
@@ -168,7 +174,7 @@ class Fleet:
 
     def _find(self, name: str) -> Object | None:
         try:
-            found: Object = self._deployment(name).read()["spec"]["template"]
+            found: Object = self._deployment(name).read()["spec"]
         except ClusterError as error:
             if error.status in ABSENT:
                 return None

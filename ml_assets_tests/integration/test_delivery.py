@@ -14,6 +14,7 @@ from ml_assets_tests.kits.delivery_daemon import DeliveryDaemon
 from ml_assets_tests.kits.environment import FIRST, environments
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.real_registry import real_registry
+from ml_assets_tests.kits.sigstore import signing
 from ml_assets_tests.kits.slack import slack_double
 
 pytestmark = pytest.mark.slow
@@ -33,6 +34,7 @@ def site(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[DeliveryDaemon
         monkeypatch.setenv("DAGSTER_HOME", str(home / "dagster"))
         monkeypatch.setenv("SLACK_WEBHOOK", slack.url)
         monkeypatch.setenv("ML_ASSETS_RELEASE_REPOSITORY", registry.image)
+        signing(registry, monkeypatch, home)
         found = DeliveryDaemon(home, registry, (staging, production), slack)
         found.start()
         found.await_ticks("notifications", 1)

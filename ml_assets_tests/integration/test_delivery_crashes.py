@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ml_assets.delivery.environments import repository
 from ml_assets.delivery.oci_repository import Repository
 from ml_assets.delivery.promotion import stage
 from ml_assets.delivery.releases import Releases, resolve
@@ -16,6 +17,7 @@ from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits.environment import FIRST, environments
 from ml_assets_tests.kits.oci import COMMITS, build, registry_double
 from ml_assets_tests.kits.processes import CONTEXT
+from ml_assets_tests.kits.sigstore import signing
 
 pytestmark = pytest.mark.slow
 
@@ -26,7 +28,7 @@ def deliver(home: Path, digest: str, environ: dict[str, str]) -> None:
     """One run; what it prints of an error that ends it is of no interest here."""
     os.environ.clear()
     os.environ.update(environ)
-    stage(Releases().get(digest), "sensor release", "run")
+    stage(repository(), Releases().get(digest), "sensor release", "run")
 
 
 def run(home: Path, digest: str, seconds: float) -> Any:
@@ -46,6 +48,8 @@ def test_a_release_ends_once_however_often_its_process_is_killed(
     staging, _ = environments(monkeypatch)
     chance, ledger = random.Random(SEED), Ledger()
     with staging.running(), registry_double() as registry:
+        monkeypatch.setenv("ML_ASSETS_RELEASE_REPOSITORY", registry.image)
+        signing(registry, monkeypatch, home)
         images = build(COMMITS["a"])
         digest = registry.push(images, "main")
         staging.commits[digest] = COMMITS["a"]

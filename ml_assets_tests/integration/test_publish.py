@@ -73,6 +73,52 @@ def test_a_version_is_the_image_that_main_built(clone: PublishingClone) -> None:
     assert clone.builds() == 6
 
 
+def test_a_version_has_a_signed_chart_that_names_its_images_by_digest(
+    clone: PublishingClone,
+) -> None:
+    commit = clone.commit()
+    clone.publish(commit)
+    code, printed = clone.name(commit, "v1.2.3-rc.1")
+    assert code == 0, printed
+    listed = dict(line.split("=", 1) for line in printed.splitlines() if "=" in line)
+    assert listed["charts"] == f"{clone.image}/charts/ml-assets"
+    signed = clone.log.with_name("signed").read_text()
+    assert f"{listed['charts']}@{listed['chart']} " in signed
+    images = clone.digests("v1.2.3-rc.1")
+    values = {"storage": {"url": "s3://b"}, "exporter": {"enabled": True}}
+    with clone.chart("1.2.3-rc.1") as chart:
+        assert chart.metadata["appVersion"] == "1.2.3-rc.1"
+        rendered = "".join(chart.render(values, name="a", namespace="b").values())
+    for digest in images.values():
+        assert f"image: {clone.image}@{digest}" in rendered
+    assert ":v" not in "".join(
+        line for line in rendered.splitlines() if line.strip().startswith("image:")
+    )
+
+
+def test_the_chart_of_a_version_does_not_move(clone: PublishingClone) -> None:
+    commit = clone.commit()
+    clone.publish(commit)
+    first, again = (clone.name(commit, "v1.2.3") for _ in range(2))
+    assert first[0] == again[0] == 0
+    assert first[1].splitlines()[-1] == again[1].splitlines()[-1]
+    assert "does not move" in again[1]
+    assert clone.log.read_text().count("helm push") == 1
+
+
+def test_only_a_version_whose_images_were_verified_has_a_chart(
+    clone: PublishingClone,
+) -> None:
+    commit = clone.commit()
+    assert clone.run(commit, "main", "build", "sign", "tag")[0] == 0
+    code, printed = clone.run(commit, "main", "chart")
+    assert code == 1 and "NAME is 'main', expected a version" in printed
+    other = clone.commit()
+    code, _ = clone.run(other, "v1.2.3", "chart")
+    assert code != 0
+    assert "helm push" not in clone.log.read_text()
+
+
 def test_a_version_of_a_commit_that_main_did_not_publish_is_refused(
     clone: PublishingClone,
 ) -> None:

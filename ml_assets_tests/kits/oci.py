@@ -4,7 +4,7 @@ import base64
 import contextlib
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -32,6 +32,7 @@ class Built:
     """An image as a build makes it: an index of one platform, and an attestation."""
 
     def __init__(self, target: str, commit: str, **labels: str) -> None:
+        self.commit = commit
         layer = f"{target} of {commit} {labels}".encode()
         names = {"org.opencontainers.image.revision": commit} if commit else {}
         config = json.dumps(
@@ -73,8 +74,10 @@ class RegistryDouble(ThreadingHTTPServer):
 
     With a `secret` it answers 401 and demands a token, which ``robot`` gets with that
     password; `faults` are statuses for the next requests, and `tokens` counts those
-    that were given. `next_link` replaces the link to the next page of tags, and
-    `authorizations` are the headers of all requests that had one.
+    that were given. `sign` is called with each image that is pushed, and
+    `has_referrers` is false for a registry without that API. `next_link` replaces the
+    link to the next page of tags, and `authorizations` are the headers of all requests
+    that had one.
     """
 
     daemon_threads = True
@@ -90,6 +93,8 @@ class RegistryDouble(ThreadingHTTPServer):
         self.requests: list[str] = []
         self.authorizations: list[str] = []
         self.next_link = ""
+        self.has_referrers = True
+        self.sign: Callable[[RegistryDouble, Built], None] | None = None
         self.scheme = "Bearer"
         self.realm = f"{self.url}/token"
 
@@ -107,7 +112,19 @@ class RegistryDouble(ThreadingHTTPServer):
             self.manifests[digest_of(image.manifest)] = (image.manifest, MANIFEST)
             for reference in (image.digest, *(f"{name}-{target}" for name in names)):
                 self.manifests[reference] = (image.index, INDEX)
+            if self.sign is not None:
+                self.sign(self, image)
         return images["base"].digest
+
+    def put_blob(self, data: bytes) -> None:
+        self.blobs[digest_of(data)] = data
+
+    def put_manifest(self, reference: str, body: bytes, kind: str) -> None:
+        self.manifests[reference] = (body, kind)
+
+    def find_manifest(self, reference: str) -> bytes | None:
+        found = self.manifests.get(reference)
+        return found and found[0]
 
     def tag(self, image: Built, name: str) -> None:
         self.manifests[name] = (image.index, INDEX)
@@ -148,6 +165,10 @@ class _Handler(BaseHTTPRequestHandler):
             body, kind = registry.manifests[parts[1]]
             headers = {"Content-Type": kind, "Docker-Content-Digest": digest_of(body)}
             self._answer(200, body, headers)
+        elif parts[0] == "referrers" and registry.has_referrers:
+            empty = (b'{"schemaVersion": 2, "manifests": []}', INDEX)
+            body, kind = registry.manifests.get(parts[1].replace(":", "-"), empty)
+            self._answer(200, body, {"Content-Type": kind})
         elif parts[0] == "blobs" and parts[1] in registry.blobs:
             self._answer(200, registry.blobs[parts[1]], {})
         else:

@@ -10,8 +10,10 @@ import urllib.request
 import uuid
 from pathlib import Path
 
+import helm_python
+
 ROOT = Path(__file__).parents[2]
-STANDIN = Path(__file__).parent / "standins" / "buildx.py"
+STANDINS = Path(__file__).parent / "standins"
 TARGETS = ("base", "production", "observability")
 SIGNER = "https://github.com/Owner/Name/.github/workflows/cd.yml@refs/heads/main"
 
@@ -28,10 +30,12 @@ class PublishingClone:
         self.commits: list[str] = []
         (self.directory / "docker").mkdir(parents=True)
         shutil.copy(ROOT / "docker" / "publish.sh", self.directory / "docker")
+        shutil.copytree(ROOT / "helm" / "ml-assets", self.directory / "helm/ml-assets")
         programs = directory / "bin"
         programs.mkdir()
-        for name in ("docker", "cosign"):
-            script = f'#!/bin/sh\nexec {sys.executable} -I -S {STANDIN} "$@"\n'
+        bare, helm = f"-I -S {STANDINS / 'buildx.py'}", f"-I {STANDINS / 'helm.py'}"
+        for name, called in (("docker", bare), ("cosign", bare), ("helm", helm)):
+            script = f'#!/bin/sh\nexec {sys.executable} {called} "$@"\n'
             (programs / name).write_text(script)
             (programs / name).chmod(0o755)
         self.environment = {
@@ -89,7 +93,7 @@ class PublishingClone:
 
     def name(self, commit: str, version: str) -> tuple[int, str]:
         """What the job of a version does."""
-        return self.run(commit, version, "verify", "tag", "list")
+        return self.run(commit, version, "verify", "tag", "chart", "list")
 
     def tags(self) -> set[str]:
         try:
@@ -114,6 +118,17 @@ class PublishingClone:
         )
         with urllib.request.urlopen(request, timeout=10) as answer:
             return str(answer.headers["Docker-Content-Digest"])
+
+    def chart(self, version: str) -> helm_python.Chart:
+        """The chart of a version, pulled as Helm pulls it."""
+        folder = self.log.parent
+        helm_python.pull(
+            f"oci://{self.image}/charts/ml-assets",
+            version=version,
+            destination=folder,
+            plain_http=True,
+        )
+        return helm_python.Chart.load(folder / f"ml-assets-{version}.tgz")
 
     def builds(self) -> int:
         """How many images were built so far."""

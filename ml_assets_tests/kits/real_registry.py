@@ -6,8 +6,9 @@ import os
 import shutil
 import socket
 import subprocess
+import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ class RealRegistry:
         }
         self.config.write_text(json.dumps(config))
         self.process: subprocess.Popen[bytes] | None = None
+        self.sign: Callable[[Any, Built], None] | None = None
 
     @property
     def image(self) -> str:
@@ -67,31 +69,43 @@ class RealRegistry:
         """Push the images of a commit under names; the digest of the release."""
         for target, image in images.items():
             for blob in image.blobs:
-                self._push_blob(blob)
-            self._put_manifest(digest_of(image.manifest), image.manifest, MANIFEST)
+                self.put_blob(blob)
+            self.put_manifest(digest_of(image.manifest), image.manifest, MANIFEST)
+            self.put_manifest(image.digest, image.index, INDEX)
+            if self.sign is not None:
+                self.sign(self, image)
         # A name is given when all images are there, the code location's last.
         for name in names:
             for target in reversed(images):
                 index = images[target].index
-                self._put_manifest(f"{name}-{target}", index, INDEX)
+                self.put_manifest(f"{name}-{target}", index, INDEX)
         return images["base"].digest
 
-    def _push_blob(self, blob: bytes) -> None:
+    def put_blob(self, blob: bytes) -> None:
         with self._ask("POST", f"/v2/{PATH}/blobs/uploads/") as answer:
             upload = answer.headers["Location"]
         upload += f"{'&' if '?' in upload else '?'}digest={digest_of(blob)}"
         path = upload.removeprefix(f"http://127.0.0.1:{self.port}")
         self._ask("PUT", path, blob, "application/octet-stream").close()
 
-    def _put_manifest(self, reference: str, body: bytes, kind: str) -> None:
+    def put_manifest(self, reference: str, body: bytes, kind: str) -> None:
         self._ask("PUT", f"/v2/{PATH}/manifests/{reference}", body, kind).close()
+
+    def find_manifest(self, reference: str) -> bytes | None:
+        try:
+            with self._ask("GET", f"/v2/{PATH}/manifests/{reference}") as answer:
+                return bytes(answer.read())
+        except urllib.error.HTTPError as error:
+            if error.code != 404:
+                raise
+            return None
 
     def _ask(self, method: str, path: str, body: bytes = b"", kind: str = "") -> Any:
         request = urllib.request.Request(
             f"http://127.0.0.1:{self.port}{path}",
             data=body if method != "GET" else None,
             method=method,
-            headers={"Content-Type": kind} if kind else {},
+            headers={"Content-Type": kind} if kind else {"Accept": INDEX},
         )
         return urllib.request.urlopen(request, timeout=10)
 

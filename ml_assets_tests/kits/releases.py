@@ -12,6 +12,7 @@ from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets_tests.kits.environment import Environment
 from ml_assets_tests.kits.oci import COMMITS, RegistryDouble, build
+from ml_assets_tests.kits.sigstore import PrivateSigstore
 
 
 class ReleaseSite:
@@ -22,10 +23,12 @@ class ReleaseSite:
         home: Path,
         registry: RegistryDouble,
         environments: tuple[Environment, Environment],
+        sigstore: PrivateSigstore,
     ) -> None:
         self.home, self.registry = home, registry
         self.repository = Repository(registry.image)
         self.staging, self.production = environments
+        self.sigstore = sigstore
         self.ledger = Ledger()
         self.number = 0
 
@@ -46,7 +49,7 @@ class ReleaseSite:
         return resolve(self.repository, "main")
 
     def stage(self, release: Release, again: bool = False) -> DeliveryResult:
-        return stage(release, "sensor release", self.run_id, again)
+        return stage(self.repository, release, "sensor release", self.run_id, again)
 
     def passed(self, commit: str, name: str) -> str:
         """A version that passed in staging, by the ledger alone."""

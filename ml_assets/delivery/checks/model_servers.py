@@ -6,7 +6,7 @@ from typing import Any
 
 import requests
 
-from ml_assets.core.api_key import credentials
+from ml_assets.core.api_key import SMOKE, SMOKE_HEADER, credentials
 from ml_assets.delivery.checks import CheckContext, CheckResult
 
 CONTRACT, LATENCY = "model_contract", "latency"
@@ -22,12 +22,14 @@ class ContractError(Exception):
 def check(context: CheckContext) -> list[CheckResult]:
     """Ask each model for predictions; a row is made from its columns."""
     slowest: dict[str, float] = {}
+    logged: list[str] = []
     with requests.Session() as session:
-        session.headers.update(credentials())
+        session.headers.update(credentials() | SMOKE)
         for model, deployment in context.models.items():
             url = context.settings.models.format(model=model, deployment=deployment)
             try:
-                slowest[model] = _ask(session, f"{url}/models/{model}")
+                slowest[model], is_logged = _ask(session, f"{url}/models/{model}")
+                logged += [model] if is_logged else []
             except ContractError as error:
                 return [CheckResult(CONTRACT, False, f"{model}: {error}")]
             except requests.RequestException as error:
@@ -38,6 +40,11 @@ def check(context: CheckContext) -> list[CheckResult]:
     listed = ", ".join(f"{name} {value:.1f} ms" for name, value in slowest.items())
     sentence = f"p99 of {REQUESTS} requests: {listed or 'no model'}; bound {bound:g} ms"
     contract = f"{len(slowest)} model(s) answer by their schema"
+    if logged:
+        contract += (
+            f"; the requests were logged as any caller's by {', '.join(logged)}:"
+            " the API key lacks the route smoke, or the server is of an older release"
+        )
     return [
         CheckResult(CONTRACT, True, contract, {"models": sorted(slowest)}),
         CheckResult(
@@ -46,17 +53,20 @@ def check(context: CheckContext) -> list[CheckResult]:
     ]
 
 
-def _ask(session: requests.Session, url: str) -> float:
-    """The 99th percentile of the times of answers that fit, in milliseconds."""
+def _ask(session: requests.Session, url: str) -> tuple[float, bool]:
+    """The 99th percentile of the times of answers, in ms; whether any was logged."""
     description = _json(session.get(url, timeout=TIMEOUT))
     body = {"rows": [_row(description)]}
     seconds: list[float] = []
+    is_logged = False
     for _ in range(WARM_UP + REQUESTS):
         began = time.perf_counter()
-        answer = _json(session.post(f"{url}/predict", json=body, timeout=TIMEOUT))
+        response = session.post(f"{url}/predict", json=body, timeout=TIMEOUT)
+        answer = _json(response)
         seconds.append(time.perf_counter() - began)
+        is_logged = is_logged or SMOKE_HEADER not in response.headers
         _check_answer(answer, description)
-    return percentile(seconds[WARM_UP:], 99) * 1000.0
+    return percentile(seconds[WARM_UP:], 99) * 1000.0, is_logged
 
 
 def _row(description: dict[str, Any]) -> dict[str, Any]:

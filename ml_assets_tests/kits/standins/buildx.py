@@ -33,6 +33,8 @@ def main(arguments: list[str]) -> None:
             ref,
         ]:
             print(digest_of(fetch(ref)))
+        case ["buildx", "imagetools", "inspect", "--raw", ref]:
+            sys.stdout.buffer.write(fetch(ref))
         case ["buildx", "imagetools", "create", "--tag", tag, source]:
             put(tag, fetch(source), INDEX)
         case ["buildx", "build", ".", *options]:
@@ -94,7 +96,7 @@ def push(repository: str, blob: bytes) -> dict[str, Any]:
 
 def fetch(ref: str) -> bytes:
     try:
-        answer = ask("GET", place(ref), kind=INDEX)
+        answer = ask("GET", place(ref), kind=f"{INDEX}, {MANIFEST}")
     except urllib.error.HTTPError as error:
         text = "not found" if error.code == 404 else f"unexpected status: {error.code}"
         sys.exit(f"ERROR: {ref}: {text}")

@@ -20,6 +20,7 @@ from ml_assets_tests.kits.github import (
 )
 from ml_assets_tests.kits.oci import RegistryDouble, registry_double
 from ml_assets_tests.kits.releases import ReleaseSite
+from ml_assets_tests.kits.sigstore import signing
 
 
 @pytest.fixture
@@ -50,10 +51,11 @@ def connect(registry: RegistryDouble, waits: list[float]) -> Callable[..., Repos
 def site(
     home: Path, registry: RegistryDouble, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ReleaseSite]:
+    sigstore = signing(registry, monkeypatch, home)
     staging, production = environments(monkeypatch)
     monkeypatch.setenv("ML_ASSETS_RELEASE_REPOSITORY", registry.image)
     with staging.running(), production.running():
-        yield ReleaseSite(home, registry, (staging, production))
+        yield ReleaseSite(home, registry, (staging, production), sigstore)
 
 
 @pytest.fixture

@@ -42,13 +42,17 @@ def test_the_command_approves_and_the_ledger_command_shows_it(
 ) -> None:
     digest = site.passed("a", "v1.0.0")
     runner = CliRunner()
-    done = runner.invoke(main, ["approve", "v1.0.0", "--reason", "tested"])
+    done = runner.invoke(
+        main, ["approve", "v1.0.0", "--reason", "tested", "--who", "ann"]
+    )
     assert done.exit_code == 0, done.output
     assert f"approval of v1.0.0, {digest}" in done.output
     assert "it passed in staging" in done.output
     shown = runner.invoke(main, ["ledger", "release"])
     assert shown.exit_code == 0 and "tested" in shown.output
-    refused = runner.invoke(main, ["approve", "main", "--reason", "tested"])
+    refused = runner.invoke(
+        main, ["approve", "main", "--reason", "tested", "--who", "ann"]
+    )
     assert refused.exit_code == 1 and "main is no version" in refused.output
     forge("tested", "forged", RELEASE)
     broken = runner.invoke(main, ["ledger", "release"])
@@ -59,6 +63,16 @@ def test_the_command_names_what_is_not_set(
     site: ReleaseSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ML_ASSETS_RELEASE_REPOSITORY")
-    done = CliRunner().invoke(main, ["approve", "v1.0.0", "--reason", "tested"])
+    done = CliRunner().invoke(
+        main, ["approve", "v1.0.0", "--reason", "tested", "--who", "ann"]
+    )
     assert done.exit_code == 1
     assert "ML_ASSETS_RELEASE_REPOSITORY is not set" in done.output
+
+
+@pytest.mark.parametrize("who", ["user ", "user root", "user uid 1000", "Anonymous"])
+def test_an_approval_is_by_a_named_person(site: ReleaseSite, who: str) -> None:
+    site.passed("a", "v1.0.0")
+    with pytest.raises(RefusedError, match="needs the name of a person, found"):
+        approve(site.repository, "v1.0.0", f"{who}, run 1", "tested")
+    assert site.kinds() == ["release_staging"]

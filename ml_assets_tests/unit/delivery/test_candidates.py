@@ -18,7 +18,7 @@ def test_a_poll_returns_what_moved_and_what_was_not_tried(site: ReleaseSite) -> 
     assert [image.digest for image in seen.untried] == [first]
     # Nothing moved, and it is still untried.
     assert poll_registry() == ({}, seen.untried, None)
-    stage(seen.untried[0], "sensor", site.run_id)
+    stage(site.repository, seen.untried[0], "sensor", site.run_id)
     assert poll_registry().untried == []
     # The newest version is tried as well, and an older one once it is approved.
     older, newest = site.push("b", "v1.0.0"), site.push("c", "v1.1.0")

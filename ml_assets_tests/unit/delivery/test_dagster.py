@@ -19,6 +19,7 @@ from ml_assets.state.ledger import Ledger
 from ml_assets_tests.conftest import failure_of
 from ml_assets_tests.kits.environment import FIRST, Environment, environments
 from ml_assets_tests.kits.oci import COMMITS, RegistryDouble, build
+from ml_assets_tests.kits.sigstore import signing
 
 pytestmark = pytest.mark.slow
 
@@ -107,6 +108,7 @@ def site(
     monkeypatch.setattr(assets, "WAIT_SECONDS", 0)
     with staging.running(), production.running():
         monkeypatch.setenv("ML_ASSETS_RELEASE_REPOSITORY", registry.image)
+        signing(registry, monkeypatch, home)
         yield Site(home, instance, registry, (staging, production))
 
 
