@@ -10,6 +10,7 @@ import msgspec
 from ml_assets.assets.training import DRIFT
 from ml_assets.automation import new_events
 from ml_assets.automation.over_models import each_model, model_sensor, tick_result
+from ml_assets.core.decoding import from_json
 from ml_assets.lifecycle.drift_reports import DRIFTED_COLUMNS
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.versions import Versions
@@ -74,7 +75,7 @@ def tick(
     context: dg.SensorEvaluationContext, specs: Mapping[str, ModelSpec]
 ) -> dg.SensorResult:
     """Decide on every report that is new."""
-    before = msgspec.json.decode(context.cursor or "{}", type=Progress)
+    before = from_json(context.cursor or "{}", Progress)
     news = new_events.fetch(context.instance, "drift", specs, before.events)
 
     def decide(model: str) -> Decision:

@@ -16,6 +16,7 @@ from ml_assets.assets.common import key
 from ml_assets.assets.retries import is_settled, next_attempt
 from ml_assets.automation import new_events
 from ml_assets.automation.over_models import each_model, model_sensor, tick_result
+from ml_assets.core.decoding import from_json
 from ml_assets.lifecycle.plan_transitions import challenger
 from ml_assets.ml.gate import Gate
 from ml_assets.ml.gate_figures import GateFigures
@@ -74,7 +75,7 @@ def tick(
 ) -> dg.SensorResult:
     """Decide on every evaluation that is new, and on what was left open."""
     instance = context.instance
-    before = msgspec.json.decode(context.cursor or "{}", type=Progress)
+    before = from_json(context.cursor or "{}", Progress)
     news = new_events.fetch(instance, "evaluation", specs, before.events)
     models = {*news.events, *before.open} & specs.keys()
 

@@ -1,4 +1,7 @@
-"""The sensor that rolls back a plan which no running server can load."""
+"""The sensor that rolls back a plan which no running server can load.
+
+It also has the objects of models follow a change of the chart's template.
+"""
 
 import datetime as dt
 from collections.abc import Mapping, Sequence
@@ -9,6 +12,12 @@ import dagster as dg
 from ml_assets.assets.retries import next_attempt
 from ml_assets.assets.rollback import op_name
 from ml_assets.automation.over_models import each_model, model_sensor, tick_result
+from ml_assets.automation.template_changes import (
+    TemplateChange,
+    follow_template,
+    read_template,
+)
+from ml_assets.core.decoding import from_json
 from ml_assets.serving.models.rendezvous import rendezvous
 from ml_assets.spec.model import ModelSpec
 from ml_assets.state.plans import Plans, publish
@@ -25,7 +34,7 @@ def health_sensor(
     Parameters
     ----------
     jobs : sequence of jobs
-        Which roll back a model, one of each model.
+        Which roll back a model, and which deploy it, of each model.
     """
     description = "Rolls a model back when no server can serve its plan."
     return model_sensor(name, tick, specs, jobs, SENSOR_SECONDS, description)
@@ -34,7 +43,10 @@ def health_sensor(
 def tick(
     context: dg.SensorEvaluationContext, specs: Mapping[str, ModelSpec]
 ) -> dg.SensorResult:
-    """Publish what is late, and see what the running servers report of each model."""
+    """Publish what is late, and see what the running servers report of each model.
+
+    Its cursor is a `TemplateChange`.
+    """
     unpublished = Plans().unpublished()
 
     def decide(model: str) -> dg.RunRequest | str:
@@ -47,8 +59,14 @@ def tick(
     found = [*decisions.values()]
     requests = [item for item in found if isinstance(item, dg.RunRequest)]
     reasons = [item for item in found if isinstance(item, str) and item]
+    last = from_json(context.cursor or "{}", TemplateChange)
+    active = Plans().active() if read_template() else {}
+    in_service = [specs[model] for model in sorted(specs.keys() & active.keys())]
+    now = dt.datetime.now(dt.UTC)
+    request, change = follow_template(context.instance, last, in_service, now)
+    requests += [request] if request else []
     nothing = "each plan is served, or no server runs"
-    return tick_result(requests, reasons, failed, nothing)
+    return tick_result(requests, reasons, failed, nothing, change)
 
 
 def _decide(instance: dg.DagsterInstance, model: str) -> dg.RunRequest | str:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import dagster as dg
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.observability.notifications import event_sources
 from ml_assets.observability.notifications.messages import Notification
 from ml_assets.observability.notifications.notifier import Notifier
@@ -75,7 +76,7 @@ def tick(context: dg.SensorEvaluationContext) -> dg.SensorResult:
     now = time.time()
     if context.cursor in (None, "", OFF):
         return _result("it begins with what happens from now on", _begin(context))
-    before = msgspec.json.decode(str(context.cursor), type=Progress)
+    before = from_json(str(context.cursor), Progress)
     if now < before.wait_until:
         wait = before.wait_until - now
         return _result(f"Slack is tried again in {wait:.0f} s", before)

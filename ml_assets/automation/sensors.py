@@ -8,24 +8,24 @@ import dagster as dg
 from ml_assets.automation import drift_sensor, gate_sensor, health_sensor
 from ml_assets.spec.model import ModelSpec
 
-# A sensor, its name, the job that it starts, and the models for which it does.
-_KINDS: list[tuple[Any, str, str, Any]] = [
+# A sensor, its name, the jobs that it starts, and the models for which it does.
+_KINDS: list[tuple[Any, str, tuple[str, ...], Any]] = [
     (
         gate_sensor.gate_sensor,
         gate_sensor.NAME,
-        "deploy",
+        ("deploy",),
         lambda spec: spec.automation.gate,
     ),
     (
         drift_sensor.drift_sensor,
         drift_sensor.NAME,
-        "train",
+        ("train",),
         lambda spec: spec.monitoring.retrain,
     ),
     (
         health_sensor.health_sensor,
         health_sensor.NAME,
-        "rollback",
+        ("rollback", "deploy"),
         lambda spec: spec.automation.health,
     ),
 ]
@@ -45,9 +45,10 @@ def build(
     """
     named = {job.name: job for job in jobs}
     found = []
-    for sensor, name, job, wants in _KINDS:
-        own = [s for s in specs if wants(s) and f"{s.name}_{job}" in named]
+    for sensor, name, kinds, wants in _KINDS:
+        own = [s for s in specs if wants(s) and f"{s.name}_{kinds[0]}" in named]
         if own:
-            targets = [named[f"{spec.name}_{job}"] for spec in own]
+            jobs_of = [f"{spec.name}_{kind}" for kind in kinds for spec in own]
+            targets = [named[job] for job in jobs_of if job in named]
             found.append(sensor(own, targets, f"{prefix}{name}"))
     return dg.Definitions(sensors=found)

@@ -2,37 +2,25 @@
 
 The chart renders, into a ConfigMap, what it would make for a model of its values. Of
 that the deployer makes the Deployment of any other model, its Service, autoscaler,
-disruption budget and Ingress, by server-side apply under a field manager of its own.
-The ConfigMap owns them, so that they go when the release is uninstalled.
+disruption budget, and Ingress or HTTPRoute, by server-side apply under a field manager
+of its own. The ConfigMap owns them, so that they go when the release is uninstalled.
 
 A model that the values name stays Helm's, and nothing here touches its objects.
 """
 
-import copy
 import os
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping
 
-import msgspec
-
-from ml_assets.spec.operation import PodResourcesSpec, ReplicasSpec, ServingSpec
-from ml_assets.targets.clusters import Cluster, ClusterError, Object, annotation
+from ml_assets.spec.operation import ServingSpec
+from ml_assets.targets.clusters import Cluster, ClusterError, Object
 from ml_assets.targets.clusters.objects import ForbiddenError, Objects
+from ml_assets.targets.model_template import PARTS, WAYS_IN, objects_of, parts_of
 
 # The field manager of what a deployment writes, and who manages objects made here.
 MANAGER = "ml-assets-deployer"
 MANAGED_BY = "app.kubernetes.io/managed-by"
-# A release of the platform sets it with the image, which is its own from then on.
-RELEASE = "ml-assets.dev/release"
-# What stands in the template for the name of a model, and for its part of a DNS name.
-MODEL, DNS_MODEL = "__MODEL__", "--MODEL--"
-# In this order: when the Deployment is there, everything is.
-PARTS = {
-    "service": "Service",
-    "ingress": "Ingress",
-    "budget": "PodDisruptionBudget",
-    "autoscaler": "HorizontalPodAutoscaler",
-    "deployment": "Deployment",
-}
+# Names the ConfigMap.
+VARIABLE = "ML_ASSETS_MODEL_TEMPLATE"
 SWITCH = "set modelTemplate.enabled in the values of the chart ml-assets"
 
 
@@ -46,7 +34,13 @@ class ModelObjects:
         self._objects = Objects(cluster)
         self._namespace = cluster.namespace
 
-    def ensure(self, model: str, name: str, serving: ServingSpec | None) -> None:
+    def ensure(
+        self,
+        model: str,
+        name: str,
+        serving: ServingSpec | None,
+        without: Collection[str] = (),
+    ) -> None:
         """Apply the objects of `model` as the template has them now.
 
         It may be repeated: whoever follows a process that died finishes its work. The
@@ -60,6 +54,8 @@ class ModelObjects:
         serving : ServingSpec, optional
             With the replicas and resources of the YAML; None where there is no YAML,
             and then what is there is left as it is.
+        without : collection of str
+            Keys of the template that are left as they are.
 
         Raises
         ------
@@ -68,28 +64,50 @@ class ModelObjects:
         ClusterError
             If there is no template, or a right is lacking, with the value to set.
         """
-        live = self._objects.read("Deployment", name)
+        live = self.read(name)
         if live is not None and (serving is None or not is_ours(live)):
             return
-        source = self._template(name, live)
-        if source is None:
+        if live is not None and not os.environ.get(VARIABLE):
             return
+        source = self.template(name)
         wanted = objects_of(source, model, serving or ServingSpec(), live)
-        for part, kind in PARTS.items():
-            try:
-                if part in wanted:
-                    self._objects.apply(wanted[part], MANAGER)
-                elif live is not None and part != "ingress":
-                    self._objects.delete(kind, name)
-            except ForbiddenError as error:
-                raise _lacking(error) from error
+        self.bring(name, source, wanted, live, without)
+
+    def bring(
+        self,
+        name: str,
+        source: Object,
+        wanted: Mapping[str, Object],
+        live: Object | None,
+        without: Collection[str] = (),
+    ) -> None:
+        """Apply what a template makes, and delete what it makes no more.
+
+        Parameters
+        ----------
+        name : str
+            That of each object.
+        source : dict
+            The template.
+        wanted : mapping of str to dict
+            The objects, as `objects_of` makes them.
+        live : dict, optional
+            The Deployment as it is.
+        without : collection of str
+            Keys of the template that are left as they are.
+        """
+        unwanted = {*parts_of(source)} - {*wanted} - WAYS_IN
+        if live is not None and unwanted:
+            # First: KEDA refuses a ScaledObject beside an autoscaler.
+            self.delete(name, unwanted)
+        self.apply({part: wanted[part] for part in wanted if part not in without})
 
     def remove(self, name: str) -> str:
         """Delete what `ensure` made under this name; what was done or is left to do.
 
         The Deployment goes last: while it is there, so may be the rest.
         """
-        live = self._objects.read("Deployment", name)
+        live = self.read(name)
         if live is None:
             return f"there is no Deployment {self._namespace}/{name}"
         if not is_ours(live):
@@ -97,33 +115,70 @@ class ModelObjects:
                 f"Deployment {self._namespace}/{name} is Helm's, and serves on: take"
                 " the model out of `models` in the values of the chart ml-assets"
             )
+        kinds = self.delete(name, PARTS)
+        return f"deleted {', '.join(kinds)} {self._namespace}/{name}"
+
+    def read(self, name: str) -> Object | None:
+        """The Deployment of this name; None where there is none."""
+        return self._objects.read("Deployment", name)
+
+    def apply(self, wanted: Mapping[str, Object]) -> None:
+        """Apply objects, by the key of their template; the Deployment last."""
         try:
-            for kind in PARTS.values():
+            for part in PARTS:
+                if part in wanted:
+                    self._objects.apply(wanted[part], MANAGER)
+        except ForbiddenError as error:
+            raise _lacking(error) from error
+
+    def delete(self, name: str, parts: Iterable[str]) -> list[str]:
+        """Delete the objects of this name; their kinds, as far as the chart has them.
+
+        Parameters
+        ----------
+        name : str
+        parts : iterable of str
+            Keys of the template.
+        """
+        try:
+            known = parts_of(self._configured())
+            kinds = [PARTS[part] for part in known if part in {*parts}]
+            for kind in kinds:
                 self._objects.delete(kind, name)
         except ForbiddenError as error:
             raise _lacking(error) from error
-        return f"deleted {', '.join(PARTS.values())} {self._namespace}/{name}"
+        return kinds
 
-    def _template(self, name: str, live: Object | None) -> Object | None:
-        source = os.environ.get("ML_ASSETS_MODEL_TEMPLATE")
-        missing = f"Deployment {self._namespace}/{name} is missing"
+    def template(self, name: str) -> Object:
+        """The ConfigMap of which the Deployment `name` is made.
+
+        Raises
+        ------
+        ClusterError
+            If none is named or there, or may be read.
+        """
+        source = os.environ.get(VARIABLE)
         if not source:
-            if live is not None:
-                return None
             raise ClusterError(
-                f"{missing}, and ML_ASSETS_MODEL_TEMPLATE names no ConfigMap to make it"
-                f" of: {SWITCH}, or name the model among its `models`"
+                f"Deployment {self._namespace}/{name} is missing, and {VARIABLE} names"
+                f" no ConfigMap to make it of: {SWITCH}, or"
+                " name the model among its `models`"
             )
         try:
-            found = self._objects.read("ConfigMap", source)
+            found = self._configured()
         except ForbiddenError as error:
             raise _lacking(error) from error
         if found is None:
             raise ClusterError(
-                f"ConfigMap {self._namespace}/{source}, which ML_ASSETS_MODEL_TEMPLATE"
-                " names, is missing: it is of the chart ml-assets"
+                f"ConfigMap {self._namespace}/{source}, which {VARIABLE} names, is"
+                " missing: it is of the chart ml-assets"
             )
         return found
+
+    def _configured(self) -> Object | None:
+        """The ConfigMap with the template, where one is named and there."""
+        source = os.environ.get(VARIABLE)
+        return self._objects.read("ConfigMap", source) if source else None
 
 
 def is_ours(item: Object) -> bool:
@@ -135,70 +190,6 @@ def is_ours(item: Object) -> bool:
     False
     """
     return bool((item["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER)
-
-
-def objects_of(
-    source: Object, model: str, serving: ServingSpec, live: Object | None = None
-) -> dict[str, Object]:
-    """The objects to apply, by the key of their template.
-
-    Parameters
-    ----------
-    source : dict
-        The ConfigMap with a template of each, as YAML, and the usual ``replicas``.
-    model : str
-    serving : ServingSpec
-    live : dict, optional
-        The Deployment as it is; the image that a release of the platform has put there
-        is kept.
-    """
-    data, meta = source["data"], source["metadata"]
-    least, most = _replicas(serving.replicas, msgspec.json.decode(data["replicas"]))
-    owner = {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "name": meta["name"],
-        "uid": meta["uid"],
-    }
-    found = {}
-    for part in PARTS:
-        if part not in data:
-            continue
-        text = data[part].replace(MODEL, model)
-        item = msgspec.yaml.decode(text.replace(DNS_MODEL, model.replace("_", "-")))
-        item["metadata"]["ownerReferences"] = [owner]
-        found[part] = item
-    if least == most:
-        found["deployment"]["spec"]["replicas"] = least
-        del found["autoscaler"]
-    else:
-        found["autoscaler"]["spec"].update(minReplicas=least, maxReplicas=most)
-    if least == 1:
-        # A budget over a single pod would stop a node from ever being drained.
-        del found["budget"]
-    template = found["deployment"]["spec"]["template"]
-    container, *_ = template["spec"]["containers"]
-    container["resources"] = _resources(container["resources"], serving.resources)
-    running = live["spec"]["template"] if live is not None else {}
-    if annotation(running, RELEASE) is not None:
-        container["image"] = running["spec"]["containers"][0]["image"]
-    return found
-
-
-def _replicas(own: ReplicasSpec | None, usual: Any) -> tuple[int, int]:
-    if own is not None:
-        return own.min, own.max or own.min
-    if isinstance(usual, int):
-        return usual, usual
-    return usual["min"], usual["max"]
-
-
-def _resources(usual: Object, own: PodResourcesSpec) -> Object:
-    found = copy.deepcopy(usual)
-    for name, amounts in own.model_dump(exclude_none=True).items():
-        if amounts:
-            found[name] = {**found.get(name, {}), **amounts}
-    return found
 
 
 def _lacking(error: ForbiddenError) -> ClusterError:

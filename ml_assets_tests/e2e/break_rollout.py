@@ -8,27 +8,33 @@ import sys
 
 import msgspec
 
-from ml_assets.state.plans import Plans
+from ml_assets.state import plans
+from ml_assets.state.engine import writing
 from ml_assets.targets import RolloutError, configured_target, kubernetes
-from ml_assets_tests.kits.plans import apply
+
+
+def commit(plan):
+    with writing(plan.model) as connection:
+        plans.commit(connection, plan)
+    plans.publish(plan.model)
 
 
 def main(model):
-    kubernetes.preflight = lambda root, arm, timeout: None
+    kubernetes.preflight = lambda arm, timeout: None
     chosen = configured_target()
     with chosen.lock(model):
-        before = Plans().current(model)
+        before = plans.Plans().current(model)
         files = {name: "0" * 64 for name in before.live.files}
         arm = msgspec.structs.replace(before.live, files=files)
         plan = msgspec.structs.replace(
             before, arms=(arm,), generation=before.generation + 1, reason="broken"
         )
         try:
-            apply(chosen, plan)
+            chosen.apply(plan, lambda: commit(plan))
         except RolloutError as error:
             print(error, flush=True)
             is_back = "run the former template" in str(error)
-            return 0 if is_back and Plans().current(model) == before else 1
+            return 0 if is_back and plans.Plans().current(model) == before else 1
     print("the broken plan became active", flush=True)
     return 1
 

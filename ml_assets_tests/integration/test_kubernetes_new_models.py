@@ -1,22 +1,31 @@
 """Models that the chart does not name: their objects made, upgraded and removed."""
 
-from collections.abc import Iterator
+import re
+import threading
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from ml_assets.lifecycle.activation import roll_out_again
 from ml_assets.lifecycle.retirement import RetirementError, retire
 from ml_assets.records.plan import Arm, pin_of
 from ml_assets.spec.operation import ServingSpec
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.plans import Plans, publish
-from ml_assets.targets import RolloutError, kubernetes
+from ml_assets.targets import Rollout, RolloutError
 from ml_assets.targets.clusters.objects import KINDS
 from ml_assets.targets.kubernetes import ANNOTATION, KubernetesTarget
-from ml_assets.targets.model_objects import MANAGER, RELEASE, ModelObjects
+from ml_assets.targets.model_objects import MANAGER, ModelObjects
+from ml_assets.targets.model_template import RELEASE
 from ml_assets_tests.kits.chart import EVERYTHING, Object, pick, render
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
+from ml_assets_tests.kits.kubernetes_chart import (
+    TEMPLATE,
+    Serving,
+    chart,
+    upgrade,
+    yaml_of_model,
+)
 from ml_assets_tests.kits.kubernetes_site import (
     NAME,
     a,
@@ -32,48 +41,12 @@ from ml_assets_tests.kits.kubernetes_site import (
 from ml_assets_tests.kits.plans import apply
 from ml_assets_tests.kits.serving import plan
 
-__all__ = ["a", "api", "b", "root", "storage", "target", "url"]
+__all__ = [
+    "a", "api", "b", "chart", "root", "storage", "target", "url", "yaml_of_model",
+]  # fmt: skip
 
-TEMPLATE = "ml-assets-model-template"
 FOUR = {"Service", "PodDisruptionBudget", "HorizontalPodAutoscaler", "Deployment"}
 IMAGE = ("template", "spec", "containers", "[model-server]", "image")
-
-
-def upgrade(api: KubernetesApi, **values: Any) -> None:
-    """Helm 4 applies those objects of the chart that the cluster double keeps."""
-    for item in render(values):
-        if item["kind"] in KINDS:
-            api.objects.apply(item, "helm")
-
-
-class Serving:
-    """The key `serving` of the model's YAML; None where there is no YAML."""
-
-    def __init__(self) -> None:
-        self.of: ServingSpec | None = ServingSpec()
-
-    @property
-    def serving(self) -> ServingSpec:
-        assert self.of is not None
-        return self.of
-
-
-@pytest.fixture
-def yaml_of_model(monkeypatch: pytest.MonkeyPatch) -> Serving:
-    found = Serving()
-    monkeypatch.setattr(kubernetes, "find", lambda model: found if found.of else None)
-    return found
-
-
-@pytest.fixture
-def chart(
-    api: KubernetesApi, yaml_of_model: Serving, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[KubernetesApi]:
-    """The chart is installed, and does not name the model."""
-    api.delete(NAME)
-    monkeypatch.setenv("ML_ASSETS_MODEL_TEMPLATE", TEMPLATE)
-    upgrade(api)
-    yield api
 
 
 def test_a_new_model_is_deployed_without_an_upgrade_of_the_chart(
@@ -164,6 +137,55 @@ def test_the_image_that_a_release_of_the_platform_put_there_stays(
     assert chart.annotation(NAME, RELEASE) == "4"
 
 
+@pytest.mark.parametrize("models", [{}, {"census": {}}], ids=["made", "named"])
+def test_upgrades_deliveries_and_deployments_in_any_order_lose_no_field(
+    chart: KubernetesApi,
+    target: KubernetesTarget,
+    a: Arm,
+    b: Arm,
+    models: Object,
+) -> None:
+    released: list[str] = []
+
+    def upgrades(digit: str) -> None:
+        # What Helm looks up where a release was: it leaves the image to it.
+        digest = {"digest": f"sha256:{digit * 64}"}
+        limits = {"limits": {"cpu": digit, "memory": "1Gi"}}
+        for item in render(
+            {
+                "models": models,
+                "images": {"server": digest},
+                "modelServer": {"resources": limits},
+            }
+        ):
+            if item["kind"] == "Deployment" and released:
+                (container,) = item["spec"]["template"]["spec"]["containers"]
+                container["image"] = "theirs"
+            if item["kind"] in KINDS:
+                chart.objects.apply(item, "helm")
+
+    def release(found: Object) -> None:
+        template = found["spec"]["template"]
+        template["metadata"]["annotations"][RELEASE] = "4"
+        template["spec"]["containers"][0]["image"] = "theirs"
+        released.append("theirs")
+
+    upgrades("3")
+    apply(target, plan(a, 1))
+    upgrades("4")
+    chart.edit(NAME, release, "ml-assets-delivery")
+    upgrades("5")
+    apply(target, plan(b, 2))
+    upgrades("6")
+    apply(target, plan(b, 2))
+    assert chart.annotation(NAME, ANNOTATION) == pin_of(plan(b, 2))
+    assert chart.annotation(NAME, RELEASE) == "4"
+    (container,) = chart.template(NAME)["spec"]["containers"]
+    assert container["image"] == "theirs"
+    assert container["resources"]["limits"] == {"cpu": "6", "memory": "1Gi"}
+    assert "ml-assets-delivery" in chart.owners[NAME].managers(IMAGE)
+
+
 def test_what_somebody_else_set_is_not_written_over(
     chart: KubernetesApi, target: KubernetesTarget, a: Arm, b: Arm
 ) -> None:
@@ -197,7 +219,12 @@ def test_a_right_that_is_lacking_is_named_with_the_value_that_gives_it(
     chart.objects.forbid(verb, kind)
     with pytest.raises(RolloutError) as caught:
         apply(target, plan(a, 1))
-    assert f"{kind} ml/" in str(caught.value)
+    resource, name = f"{kind.lower()}s", TEMPLATE if kind == "ConfigMap" else NAME
+    assert f"{kind} ml/{name}: 403" in str(caught.value)
+    right = (
+        f'cannot {verb} resource "{resource}" in API group "[a-z]*" in the namespace'
+    )
+    assert re.search(f'"{name}" is forbidden: .*{right} "ml"', str(caught.value))
     assert "set modelTemplate.enabled" in str(caught.value)
     chart.objects.forbidden.clear()
     apply(target, plan(a, 1))
@@ -250,6 +277,21 @@ def test_an_uninstalled_chart_takes_the_models_with_it(
 ) -> None:
     apply(target, plan(a, 1))
     chart.objects.delete("ConfigMap", TEMPLATE)
+    assert chart.objects.names(NAME) == set()
+
+
+def test_a_model_has_a_route_of_its_own_behind_a_gateway(
+    chart: KubernetesApi, target: KubernetesTarget, a: Arm
+) -> None:
+    upgrade(chart, gateway={"enabled": True, "parentRefs": [{"name": "public"}]})
+    apply(target, plan(a, 1))
+    spec = chart.objects.of["HTTPRoute", NAME]["spec"]
+    assert spec["parentRefs"] == [{"name": "public"}]
+    (rule,) = spec["rules"]
+    assert rule["backendRefs"] == [{"name": NAME, "port": 8080}]
+    values = [match["path"]["value"] for match in rule["matches"]]
+    assert values == ["/models/census", "/v2/models/census"]
+    ModelObjects(chart.cluster()).remove(NAME)
     assert chart.objects.names(NAME) == set()
 
 
@@ -353,3 +395,37 @@ def test_a_failed_rollout_after_a_retirement_brings_the_retired_plan_not_back(
         apply(short, plan(b, 2))
     assert Plans().is_retired("census")
     assert chart.annotation(NAME, ANNOTATION) is None
+
+
+def test_a_changed_template_is_applied_by_a_rollout_again_once_nobody_deploys(
+    chart: KubernetesApi, target: KubernetesTarget, a: Arm
+) -> None:
+    apply(target, plan(a, 1))
+    upgrade(chart, modelServer={"progressDeadlineSeconds": 77})
+    done: list[Rollout] = []
+    other = KubernetesTarget(chart.cluster())
+    thread = threading.Thread(
+        target=lambda: done.append(roll_out_again(other, "census"))
+    )
+    with target.lock("census"):
+        thread.start()
+        thread.join(0.5)
+        # Whoever deploys is left alone.
+        assert done == []
+        assert chart.deployments[NAME]["spec"]["progressDeadlineSeconds"] == 300
+    thread.join()
+    assert done[0].plan == plan(a, 1)
+    assert chart.deployments[NAME]["spec"]["progressDeadlineSeconds"] == 77
+    requests = len(chart.patches)
+    roll_out_again(other, "census")
+    assert len(chart.patches) == requests and len(Plans().history("census")) == 1
+
+
+def test_a_retired_model_is_not_rolled_out_again(
+    chart: KubernetesApi, target: KubernetesTarget, a: Arm
+) -> None:
+    apply(target, plan(a, 1))
+    retire(target, "census", "user ada", "no use")
+    with pytest.raises(RolloutError, match="census is not in service"):
+        roll_out_again(target, "census")
+    assert chart.objects.names(NAME) == set()

@@ -2,27 +2,31 @@
 
 import json
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import helm_python
 from kubernetes import client, config, utils
 
-from ml_assets_tests.kits.chart import CHART, Object
+from ml_assets_tests.kits.chart import CHART, Object, merge
 from ml_assets_tests.kits.cluster_values import (
     PASSWORD,
     dagster_values,
     ml_assets_values,
     pod_of_script,
     postgres_objects,
+    reference,
     store_objects,
 )
 from ml_assets_tests.kits.compose import FINISHED, LAUNCH, RUNS
+from ml_assets_tests.kits.docker import docker
 from ml_assets_tests.kits.processes import await_true
 
 DAGSTER_REPOSITORY = "https://dagster-io.github.io/helm"
 DAGSTER_VERSION = "1.13.27"
-WEBSERVER = "dagster-dagster-webserver:3000"
+WEBSERVER = "dagster-dagster-webserver"
 LOCATION = "ml-assets"
 SCRIPTS = Path(__file__).parents[1] / "e2e"
 PATIENCE = 900.0
@@ -78,9 +82,20 @@ class Site:
 
     def install(self) -> None:
         """Both charts, as on one machine."""
-        self.helm.install(
-            CHART, "ml-assets", ml_assets_values(), namespace=self.namespace
+        self._release(self.helm.install, ml_assets_values(), dagster_values())
+
+    def upgrade(self, ml_assets: Object, dagster: Object) -> None:
+        """Both charts once more, with these values over those of the installation."""
+        self._release(
+            self.helm.upgrade,
+            merge(ml_assets_values(), ml_assets),
+            merge(dagster_values(), dagster),
         )
+
+    def _release(
+        self, act: Callable[..., object], ml_assets: Object, dagster: Object
+    ) -> None:
+        act(CHART, "ml-assets", ml_assets, namespace=self.namespace)
         chart = os.environ.get("ML_ASSETS_E2E_DAGSTER_CHART")
         source: dict[str, str] = (
             {}
@@ -90,14 +105,8 @@ class Site:
                 "chart_version": DAGSTER_VERSION,
             }
         )
-        self.helm.install(
-            chart or "dagster",
-            "dagster",
-            dagster_values(),
-            namespace=self.namespace,
-            **source,
-        )
-        for name in ("dagster-dagster-webserver", "dagster-daemon", "ml-assets-mlflow"):
+        act(chart or "dagster", "dagster", dagster, namespace=self.namespace, **source)
+        for name in (WEBSERVER, "dagster-daemon", "ml-assets-mlflow"):
             self.await_available(name)
 
     def uninstall(self) -> None:
@@ -119,7 +128,8 @@ class Site:
     def graphql(self, query: str, **variables: Any) -> Any:
         """The data that the webserver answers, asked through the API server."""
         answer = self.api.call_api(
-            f"/api/v1/namespaces/{self.namespace}/services/{WEBSERVER}/proxy/graphql",
+            f"/api/v1/namespaces/{self.namespace}/services/{WEBSERVER}:3000"
+            "/proxy/graphql",
             "POST",
             header_params={"Content-Type": "application/json"},
             body={"query": query, "variables": variables},
@@ -134,6 +144,10 @@ class Site:
 
     def launch(self, job: str, **ops: Any) -> None:
         """Run a job in a run pod, and wait for its good end."""
+        self.await_success(job, self.submit(job, **ops))
+
+    def submit(self, job: str, **ops: Any) -> str:
+        """Have a job run in a run pod; returns the run's identifier."""
         selector = {
             "repositoryLocationName": LOCATION,
             "repositoryName": "__repository__",
@@ -143,7 +157,9 @@ class Site:
         given = {"selector": selector, "runConfigData": options, "mode": "default"}
         found = self.graphql(LAUNCH, given=given)["launchRun"]
         assert found["__typename"] == "LaunchRunSuccess", found
-        run_id = found["run"]["runId"]
+        return str(found["run"]["runId"])
+
+    def await_success(self, job: str, run_id: str) -> None:
         assert self.await_end(job, run_id) == "SUCCESS", self.logs_of_run(run_id)
 
     def await_end(self, job: str, run_id: str) -> str:
@@ -187,10 +203,56 @@ class Site:
 
         return str(await_true(phase, f"pod {pod} is {phases}", PATIENCE))
 
-    def stop(self, name: str) -> None:
-        self.core.delete_namespacedpod_of_script(
-            name, self.namespace, grace_period_seconds=0
+    def evict(self, pod: str) -> bool:
+        """Ask as a drain of the node does; False where a disruption budget refuses."""
+        meta = {"name": pod, "namespace": self.namespace}
+        try:
+            self.core.create_namespaced_pod_eviction(
+                pod, self.namespace, {"metadata": meta}
+            )
+        except client.ApiException as error:
+            if error.status == 429:
+                return False
+            raise
+        return True
+
+    def pods(self, selector: str) -> set[str]:
+        """Names of the pods with these labels that are not on their way out."""
+        found = self.core.list_namespaced_pod(self.namespace, label_selector=selector)
+        return {
+            pod.metadata.name
+            for pod in found.items
+            if pod.metadata.deletion_timestamp is None
+        }
+
+    def await_pod(self, selector: str) -> str:
+        found = await_true(
+            lambda: self.pods(selector), f"a pod with {selector}", PATIENCE
         )
+        return str(min(found))
+
+    def await_gone(self, pod: str) -> None:
+        def gone() -> bool:
+            try:
+                self.core.read_namespaced_pod(pod, self.namespace)
+            except client.ApiException as error:
+                if error.status != 404:
+                    raise
+                return True
+            return False
+
+        await_true(gone, f"pod {pod} is gone", PATIENCE)
+
+    def run(self, name: str, script: str, *arguments: str) -> str:
+        """Run a script of the end-to-end tests as the deployer; returns its log."""
+        self.start(name, reference("base"), script, *arguments)
+        phase, log = self.await_phase(name, "Succeeded", "Failed"), self.log(name)
+        self.stop(name)
+        assert phase == "Succeeded", log
+        return log
+
+    def stop(self, name: str) -> None:
+        self.core.delete_namespaced_pod(name, self.namespace, grace_period_seconds=0)
         self.core.delete_namespaced_config_map(name, self.namespace)
 
     def load(self, pod: str) -> Object:
@@ -198,3 +260,20 @@ class Site:
         lines = self.log(pod).splitlines()
         found: Object = json.loads(lines[-1]) if lines else {}
         return found
+
+
+@contextmanager
+def stopped(program: str, node: str) -> Iterator[None]:
+    """Stop a program in a node of kind, a container; it goes on at the end."""
+
+    def signal(name: str) -> None:
+        # By the shell alone: an image of a node need not have pkill.
+        found = "for p in /proc/[0-9]*; do read -r name < $p/comm || continue; "
+        act = f'if [ "$name" = {program} ]; then kill -{name} "${{p#/proc/}}"; fi; done'
+        docker("exec", node, "sh", "-c", found + act)
+
+    signal("STOP")
+    try:
+        yield
+    finally:
+        signal("CONT")

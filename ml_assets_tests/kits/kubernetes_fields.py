@@ -67,7 +67,8 @@ class Owners:
         result = copy.deepcopy(live)
         for path, value in wanted.items():
             put(result, path, value)
-        for path in given_up:
+        # By its name an item is found: that goes last.
+        for path in sorted(given_up, key=lambda path: path[-1] == "name"):
             if not self.managers(path):
                 remove(result, path)
         return result
@@ -93,10 +94,14 @@ def put(target: Any, path: Path, value: Any) -> None:
 
 
 def remove(target: Any, path: Path) -> None:
-    """Remove a field."""
-    for key in path[:-1]:
-        target = _item(target, key, {})
-    target.pop(path[-1], None)
+    """Remove a field, and the item of a list of which it was the last."""
+    *above, last = path
+    around = target
+    for key in above:
+        around, target = target, _item(target, key, {})
+    target.pop(last, None)
+    if not target and isinstance(around, list):
+        around.remove(target)
 
 
 def _item(target: Any, key: str, default: Any) -> Any:

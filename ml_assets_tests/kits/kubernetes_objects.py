@@ -24,6 +24,8 @@ RESOURCES = {
     "/apis/autoscaling/v2/horizontalpodautoscalers": "HorizontalPodAutoscaler",
     "/apis/policy/v1/poddisruptionbudgets": "PodDisruptionBudget",
     "/apis/networking.k8s.io/v1/ingresses": "Ingress",
+    "/apis/gateway.networking.k8s.io/v1/httproutes": "HTTPRoute",
+    "/apis/keda.sh/v1alpha1/scaledobjects": "ScaledObject",
 }
 VERBS = {"GET": "get", "PATCH": "patch", "DELETE": "delete"}
 
@@ -55,10 +57,10 @@ class Objects:
         self.before(verb, kind, name)
         with self._api.changed:
             is_new = self._find(kind, name) is None
-            needed = {verb, "create"} if verb == "patch" and is_new else {verb}
-            if any((item, kind) in self.forbidden for item in needed):
-                text = f'{kind} "{name}" is forbidden: cannot {verb} in {NAMESPACE}'
-                return 403, status_of(403, text)
+            needed = [verb, "create"] if verb == "patch" and is_new else [verb]
+            for right in needed:
+                if (right, kind) in self.forbidden:
+                    return 403, status_of(403, forbidden(right, kind, name))
             if verb == "patch":
                 return self._apply(kind, name, body, query)
             found = self._find(kind, name)
@@ -130,6 +132,19 @@ class Objects:
         if kind == "Deployment":
             return self._api.deployments.get(name)
         return self.of.get((kind, name))
+
+
+def forbidden(verb: str, kind: str, name: str) -> str:
+    """The message of the API's authorizer."""
+    path = next(path for path, item in RESOURCES.items() if item == kind)
+    _, *group, _, resource = path.strip("/").split("/")
+    group_name = group[0] if group else ""
+    user = f"system:serviceaccount:{NAMESPACE}:ml-assets-runs"
+    full = f"{resource}.{group_name}".rstrip(".")
+    return (
+        f'{full} "{name}" is forbidden: User "{user}" cannot {verb} resource'
+        f' "{resource}" in API group "{group_name}" in the namespace "{NAMESPACE}"'
+    )
 
 
 def kind_and_name(path: str) -> tuple[str, str]:

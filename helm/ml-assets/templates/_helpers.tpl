@@ -93,10 +93,12 @@ helm.sh/chart: {{ printf "%s-%s" .root.Chart.Name .root.Chart.Version | replace 
 {{/* One security context for every pod, as Pod Security "restricted" wants it. */}}
 {{- define "ml-assets.podSecurityContext" -}}
 runAsNonRoot: true
+{{- if not .Values.openshift }}
 runAsUser: {{ .Values.user }}
 runAsGroup: {{ .Values.user }}
 fsGroup: {{ .Values.user }}
 fsGroupChangePolicy: OnRootMismatch
+{{- end }}
 seccompProfile:
   type: RuntimeDefault
 {{- end }}
@@ -120,6 +122,58 @@ automountServiceAccountToken: false
 enableServiceLinks: false
 securityContext:
   {{- include "ml-assets.podSecurityContext" . | nindent 2 }}
+{{- end }}
+
+{{/* Where the pods of a part run: pass its values. */}}
+{{- define "ml-assets.placement" -}}
+{{- with .priorityClassName }}
+priorityClassName: {{ . }}
+{{- end }}
+{{- range $key := list "nodeSelector" "tolerations" "affinity" }}
+{{- with get $ $key }}
+{{ $key }}:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* Labels or annotations of several sources, of which the first wins: pass a list of maps. */}}
+{{- define "ml-assets.strings" -}}
+{{- $all := dict -}}
+{{- range . }}{{- $all = merge $all (default dict .) }}{{- end }}
+{{- with $all }}{{ toYaml . }}{{- end }}
+{{- end }}
+
+{{/* The environment of a container. Pass a dict of own, the text of what the chart sets; values,
+     what the values add; and path, the name of these values. Two variables of one name
+     would be refused by server-side apply. */}}
+{{- define "ml-assets.environment" -}}
+{{- .own | trim }}
+{{- $names := list }}
+{{- range fromYamlArray .own }}
+{{- if has .name $names }}
+{{- fail (printf "storage.environment.%s is set by the chart itself: leave it out" .name) }}
+{{- end }}
+{{- $names = append $names .name }}
+{{- end }}
+{{- range $name, $value := .values }}
+{{- if has $name $names }}
+{{- fail (printf "%s.%s is set by the chart itself: leave it out" $.path $name) }}
+{{- end }}
+- name: {{ $name }}
+{{- if kindIs "string" $value }}
+  value: {{ $value | quote }}
+{{- else }}
+  valueFrom:
+    {{- toYaml $value | nindent 4 }}
+{{- end }}
+{{- end }}
+{{- end }}
+
+{{/* The whole DNS name of a Service, which resolvers without a search list know, too: pass a
+     dict of root and name. */}}
+{{- define "ml-assets.host" -}}
+{{ .name }}.{{ .root.Release.Namespace }}.svc.{{ .root.Values.clusterDomain }}
 {{- end }}
 
 {{/* A place to write: pass the size. */}}

@@ -19,9 +19,14 @@ from ml_assets.targets.clusters.rollout import (
     roll_out,
     roll_out_or_undo,
 )
-from ml_assets.targets.clusters.rollout_status import OvertakenError, StuckError
+from ml_assets.targets.clusters.rollout_status import (
+    Check,
+    OvertakenError,
+    StuckError,
+)
 
 __all__ = [
+    "Check",
     "Cluster",
     "ClusterError",
     "ConflictError",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.retry import PassingFault, Retry
 from ml_assets.core.transfer import retry_after
 from ml_assets.targets.clusters.connection import ClusterError, Connection
@@ -34,7 +35,7 @@ class ConflictError(ClusterError):
 
 
 def _object_of(answer: bytes) -> Object:
-    found: Object = msgspec.json.decode(answer, type=Object)
+    found: Object = from_json(answer, Object)
     return found
 
 
@@ -67,7 +68,7 @@ class Cluster:
     def deployment(self, name: str) -> Object:
         """The Deployment `name` as it is now."""
         found: Object = self.ask(
-            f"read Deployment {name}",
+            f"read Deployment {self.namespace}/{name}",
             self._apps.read_namespaced_deployment,
             name=name,
         )
@@ -89,7 +90,7 @@ class Cluster:
             If the Deployment has another ``resourceVersion`` by now.
         """
         found: Object = self.ask(
-            f"patch Deployment {name}",
+            f"patch Deployment {self.namespace}/{name}",
             self._apps.patch_namespaced_deployment,
             name=name,
             body=patch,
@@ -102,14 +103,16 @@ class Cluster:
         """The pods that have all of these labels."""
         selector = ",".join(f"{name}={value}" for name, value in labels.items())
         found: list[Object] = self.ask(
-            "list pods", self._core.list_namespaced_pod, label_selector=selector
+            f"list pods of {self.namespace}",
+            self._core.list_namespaced_pod,
+            label_selector=selector,
         )["items"]
         return found
 
     def events(self, pod: str) -> list[Object]:
         """The events of a pod, oldest first."""
         found: list[Object] = self.ask(
-            f"list events of pod {pod}",
+            f"list events of pod {self.namespace}/{pod}",
             self._core.list_namespaced_event,
             field_selector=f"involvedObject.kind=Pod,involvedObject.name={pod}",
         )["items"]
@@ -118,7 +121,7 @@ class Cluster:
     def log(self, pod: str, container: str, lines: int) -> str:
         """The last lines that a container has printed."""
         found: str = self.ask(
-            f"read the log of pod {pod}",
+            f"read the log of pod {self.namespace}/{pod}",
             self._core.read_namespaced_pod_log,
             _text_of,
             name=pod,
@@ -143,6 +146,7 @@ class Cluster:
         from kubernetes.watch import Watch
         from urllib3.exceptions import HTTPError
 
+        what = f"watch Deployment {self.namespace}/{name}"
         try:
             events = Watch(return_type="object").stream(
                 self._apps.list_namespaced_deployment,
@@ -157,11 +161,11 @@ class Cluster:
             # None stands for a line that is no JSON.
             yield from filter(None, events)
         except ApiException as error:
-            raise self._refusal(f"watch Deployment {name}", error) from error
+            raise self._refusal(what, error) from error
         except (LookupError, TypeError) as error:
             raise ClusterError(
-                f"{self.server}: watch Deployment {name}: the event is none of the"
-                f" Kubernetes API: {error!r}"
+                f"{self.server}: {what}: the event is none of the Kubernetes API:"
+                f" {error!r}"
             ) from error
         except (HTTPError, OSError, ConfigException):
             return
@@ -249,7 +253,7 @@ def _text(what: str, error: "ApiException") -> str:
         message = f"a redirect to {location}, expected an answer of the server itself"
     else:
         try:
-            message = msgspec.json.decode(error.body, type=Object)["message"]
+            message = from_json(error.body, Object)["message"]
         except (msgspec.DecodeError, KeyError, TypeError):
             message = error.reason
     return f"{what}: {error.status}: {message}"

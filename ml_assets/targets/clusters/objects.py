@@ -1,5 +1,6 @@
 """Objects of a few kinds by name: read, applied on the server, and deleted."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,21 @@ KINDS = {
     "PodDisruptionBudget": ("PolicyV1Api", "pod_disruption_budget"),
     "Ingress": ("NetworkingV1Api", "ingress"),
 }
+# Kinds of others, which the client has no class for.
+CUSTOM = {
+    "HTTPRoute": {
+        "group": "gateway.networking.k8s.io",
+        "version": "v1",
+        "plural": "httproutes",
+    },
+    "ScaledObject": {
+        "group": "keda.sh",
+        "version": "v1alpha1",
+        "plural": "scaledobjects",
+    },
+}
+# What the client calls a verb for them.
+_CUSTOM_VERBS = {"read": "get", "patch": "patch", "delete": "delete"}
 
 
 class ForbiddenError(ClusterError):
@@ -23,7 +39,7 @@ class ForbiddenError(ClusterError):
 
 
 class Objects:
-    """Objects of the cluster's namespace, of the kinds in `KINDS`.
+    """Objects of the cluster's namespace, of the kinds in `KINDS` and `CUSTOM`.
 
     Every method raises `ForbiddenError` where the account lacks the right, and
     `ClusterError` where the cluster refuses otherwise, or does not answer.
@@ -79,6 +95,10 @@ class Objects:
     def _call(self, verb: str, kind: str) -> Callable[..., Any]:
         from kubernetes import client
 
+        if kind in CUSTOM:
+            custom = client.CustomObjectsApi(self.cluster.client)
+            named = getattr(custom, f"{_CUSTOM_VERBS[verb]}_namespaced_custom_object")
+            return functools.partial(named, **CUSTOM[kind])
         api, noun = KINDS[kind]
         method = f"{verb}_namespaced_{noun}"
         found: Callable[..., Any] = getattr(

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.targets.clusters.api import Object
 from ml_assets.targets.clusters.connection import ClusterError
 from ml_assets.targets.clusters.deployment import Deployment
@@ -28,7 +29,7 @@ def lines_of_unready(deployment: Deployment, found: Object) -> Iterator[Object]:
             continue
         for line in reversed(text.splitlines()):
             try:
-                yield msgspec.json.decode(line, type=Object)
+                yield from_json(line, Object)
             except msgspec.DecodeError:
                 # Somebody else's line, or the first, of which a part was cut off.
                 continue

@@ -96,10 +96,13 @@ def roll_out_or_undo(
         raise
 
 
-def roll_out(deployment: Deployment, edit: Edit, timeout: float) -> Object:
+def roll_out(
+    deployment: Deployment, edit: Edit, timeout: float, check: Check = _nothing
+) -> Object:
     """Change the pod template and wait for the rollout; a failure is left as it is.
 
-    For a change of several Deployments, which are taken back together.
+    For a change of several Deployments, which are taken back together, and for one that
+    has nothing to return to. `check` is that of `roll_out_or_undo`.
 
     Raises
     ------
@@ -112,7 +115,7 @@ def roll_out(deployment: Deployment, edit: Edit, timeout: float) -> Object:
     """
     changed = deployment.change(edit)
     try:
-        return await_rollout(deployment, changed, timeout, _nothing)
+        return await_rollout(deployment, changed, timeout, check)
     except StuckError as error:
         causes = [str(error), *reasons(deployment.cluster, changed)]
         raise StuckError(

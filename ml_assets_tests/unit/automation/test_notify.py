@@ -171,7 +171,7 @@ def test_ledger_entries_are_notified(
         ("release_production", ":package: *release v1.2.0 (12ab) runs in production*"),
         ("release_failure", ":package: *release v1.2.0 (12ab) failed in staging*"),
         ("approval", ":package: *release v1.2.0 (12ab) was approved for production*"),
-        ("refusal", ":package: *release v1.2.0 (12ab) was refused for production*"),
+        ("refusal", ":package: *release v1.2.0 (12ab) was refused for staging*"),
         ("rollback", ":package: *release v1.2.0 (12ab) runs in production again*"),
     ],
 )

@@ -1,4 +1,4 @@
-"""How the objects of the chart work together: rollouts, rights, traffic."""
+"""How the objects of the chart work together: rollouts, rights, routes."""
 
 from itertools import chain
 from typing import Any
@@ -8,7 +8,7 @@ import yaml
 
 from ml_assets.delivery.environments import CODE_LOCATION_DEPLOYMENT
 from ml_assets.serving.settings import ServerSettings
-from ml_assets.targets.model_objects import PARTS
+from ml_assets.targets.model_template import PARTS
 from ml_assets_tests.kits.chart import (
     EVERYTHING,
     Object,
@@ -21,6 +21,10 @@ from ml_assets_tests.kits.chart import (
 )
 
 NAME = "ml-assets-breast-cancer"
+SCALERS = {"autoscaler", "scaledobject"}
+KEDA = {
+    "autoscaling": {"keda": {"enabled": True, "prometheusUrl": "http://prometheus"}}
+}
 READING = {"get", "list", "watch"}
 
 
@@ -180,8 +184,14 @@ def test_new_models_may_be_made_where_the_values_let_the_deployer() -> None:
         ["ml-assets-model-template"],
         ["get"],
     )
-    template = pick(everything(), "ConfigMap", "ml-assets-model-template")["data"]
-    made = {yaml.safe_load(template[part])["kind"] for part in PARTS}
+    gateway = {"gateway": {"enabled": True, "parentRefs": [{"name": "public"}]}}
+    made = set()
+    for values in (EVERYTHING, merge(gateway, {"modelServer": KEDA})):
+        template = _template(render(values))
+        parts = PARTS.keys() & template.keys()
+        # The one scaler that there is has the name of its part.
+        assert SCALERS - parts == SCALERS - {template["scaler"]}
+        made |= {yaml.safe_load(template[part])["kind"] for part in parts}
     assert made == {*PARTS.values()}
     granted = {rule["resources"][0]: {*rule["verbs"]} for rule in written}
     plural = {f"{kind.lower()}s".replace("ingresss", "ingresses") for kind in made}
@@ -224,37 +234,6 @@ def test_only_who_needs_job_rights_gets_them() -> None:
     assert pick(everything(), "Role", "ml-assets-steps")["rules"]
 
 
-def test_everything_is_denied_unless_a_policy_allows_it() -> None:
-    deny = pick(render(), "NetworkPolicy", "ml-assets-deny")["spec"]
-    assert deny["policyTypes"] == ["Ingress", "Egress"]
-    assert "ingress" not in deny and "egress" not in deny
-    wanted = deny["podSelector"]["matchLabels"].items()
-    assert all(wanted <= _labels(pod) for pod in pods(everything()))
-
-
-def test_only_prometheus_reads_metrics() -> None:
-    monitoring = [
-        {
-            "namespaceSelector": {
-                "matchLabels": {"kubernetes.io/metadata.name": "monitoring"}
-            }
-        }
-    ]
-    for policy in (item for item in everything() if item["kind"] == "NetworkPolicy"):
-        for rule in policy["spec"].get("ingress", []):
-            if any(port["port"] == 8000 for port in rule.get("ports", [])):
-                assert rule["from"] == monitoring, label(policy)
-
-
-def test_predictions_are_open_to_the_ingress_only_where_there_is_one() -> None:
-    def peers(overrides: Object) -> int:
-        policy = pick(render(overrides), "NetworkPolicy", "ml-assets-model-servers")
-        return len(policy["spec"]["ingress"][0]["from"])
-
-    assert peers({}) == 1
-    assert peers({"ingress": EVERYTHING["ingress"]}) == 2
-
-
 def test_the_ingress_leads_each_model_to_its_own_service() -> None:
     (rule,) = pick(everything(), "Ingress", "ml-assets")["spec"]["rules"]
     routes = {
@@ -292,6 +271,13 @@ def test_switches_turn_whole_parts_off() -> None:
 def test_a_long_release_name_still_makes_names_of_kubernetes() -> None:
     objects = render(merge(EVERYTHING, {"fullnameOverride": "x" * 60}))
     assert all(len(item["metadata"]["name"]) <= 63 for item in objects)
+
+
+def _template(objects: list[Object]) -> dict[str, str]:
+    data: dict[str, str] = pick(objects, "ConfigMap", "ml-assets-model-template")[
+        "data"
+    ]
+    return data
 
 
 def _labels(pod: Any) -> Any:

@@ -144,7 +144,7 @@ BROKEN = [
     ("mlflow", args(("basic-auth", "basic")), "basic"),
     ("mlflow", args(("--allowed-hosts", "--allow-hosts")), "No such option"),
     ("mlflow", probe("httpGet", path="/healthz", port="http"), "served at /healthz"),
-    ("Pod/ml-assets-test", args(("predict.py", "ask.py")), "is not in the container"),
+    ("Pod/ml-assets-test", args(("serving.py", "ask.py")), "is not in the container"),
     (
         "Pod/ml-assets-test",
         lambda container: container["args"].append("more"),

@@ -16,6 +16,7 @@ from dagster_k8s.job import (
 from kubernetes.client import ApiClient
 
 import ml_assets
+from ml_assets.cli.init.project import contents
 from ml_assets_tests.kits.chart import (
     CHART,
     ROOT,
@@ -29,6 +30,8 @@ from ml_assets_tests.kits.chart import (
 )
 from ml_assets_tests.kits.pod_security import violations
 
+# The values of a project that `ml-assets init` makes, which has no file of ours below.
+MADE = "init"
 FOLDER = ROOT / "helm" / "dagster"
 # The chart's names of what the run launcher calls otherwise.
 SECTIONS = {
@@ -39,8 +42,11 @@ SECTIONS = {
 }
 
 
-@pytest.fixture(scope="module", params=VALUES_FILES)
+@pytest.fixture(scope="module", params=[*VALUES_FILES, MADE])
 def values(request: pytest.FixtureRequest) -> Object:
+    if request.param == MADE:
+        made: Object = yaml.safe_load(contents("shop")["helm/dagster-values.yaml"])
+        return made
     overlay = yaml.safe_load((FOLDER / f"{request.param}.yaml").read_text())
     base = yaml.safe_load((FOLDER / "values.yaml").read_text())
     return merge(base, overlay)
@@ -232,13 +238,14 @@ def test_the_command_of_the_code_location_is_one_that_dagster_has(
     port = str(location["port"])
     arguments = ["-h", "0.0.0.0", "-p", port, *location["dagsterApiGrpcArgs"]]
     context = command.make_context("grpc", arguments)
-    assert "ml_assets.definitions" in str(context.params["module_name"])
+    package = location["name"].replace("-", "_")
+    assert f"{package}.definitions" in str(context.params["module_name"])
 
 
-def test_the_probes_of_the_code_location_run_what_its_image_has(
-    location: Object,
-) -> None:
+def test_the_probes_of_the_code_location_run_what_its_image_has() -> None:
     """Its start-up probe makes it ready, and its liveness probe costs little."""
+    given = yaml.safe_load((FOLDER / "values.yaml").read_text())
+    (location,) = given["dagster-user-deployments"]["deployments"]
     assert location["readinessProbe"] == {"enabled": False}
     for name in ("startupProbe", "livenessProbe"):
         command = location[name]["exec"]["command"]

@@ -24,7 +24,7 @@ from ml_assets.delivery.rollout import Fleet
 from ml_assets.targets.clusters import Deployment
 from ml_assets.targets.kubernetes import ANNOTATION as PLAN
 from ml_assets.targets.kubernetes import MANAGER as DEPLOYER
-from ml_assets.targets.kubernetes import _pin_to
+from ml_assets.targets.model_servers import pin_to
 from ml_assets_tests.kits import dagster_chart
 from ml_assets_tests.kits.chart import CHART, ROOT, STORAGE, Object, merge, pick
 from ml_assets_tests.kits.kubernetes_api import KubernetesApi
@@ -119,7 +119,7 @@ def api() -> Iterator[KubernetesApi]:
 
 def deploys(api: KubernetesApi, root: Path, name: str, number: int) -> None:
     """The deployer pins the Deployment to a plan."""
-    Deployment(api.cluster(), name, DEPLOYER).change(_pin_to(f"{number}-abc"))
+    Deployment(api.cluster(), name, DEPLOYER).change(pin_to(f"{number}-abc"))
 
 
 def delivers(api: KubernetesApi, root: Path, name: str, number: int) -> None:

@@ -80,9 +80,8 @@ def at(
 
 
 def test_a_refusal_is_raised_at_once_with_server_and_reason(api: KubernetesApi) -> None:
-    message = (
-        f'{api.url}: read Deployment nobody: 404: deployments.apps "nobody" not found'
-    )
+    absent = 'deployments.apps "nobody" not found'
+    message = f"{api.url}: read Deployment ml/nobody: 404: {absent}"
     with pytest.raises(ClusterError, match=message) as caught:
         Deployment(api.cluster(), "nobody", "tests").read()
     assert caught.value.status == 404
