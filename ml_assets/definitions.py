@@ -7,7 +7,7 @@ import dagster as dg
 from ml_assets.assets import runs
 from ml_assets.automation import ci, delivery
 from ml_assets.automation import notify as automation_notify
-from ml_assets.components.tabular_model import with_shared
+from ml_assets.components.stages import with_shared
 from ml_assets.spec import component_tree
 from ml_assets.spec.catalogue import SHIPPED, folder_of, folders
 from ml_assets.spec.loading import is_run_process

@@ -25,6 +25,7 @@ COMMANDS = {
     "feedback": ("feedback", "Hand in what turned out, for past predictions."),
     "handoff": ("handoff", "Hold a port for servers that come and go."),
     "hold": ("hold:hold_command", "Keep a version from being deployed."),
+    "init": ("init", "Make a project with one model."),
     "keys": ("keys", "Make the keys that sign, and the API keys of callers."),
     "ledger": ("ledger", "Show and verify what was decided on a model."),
     "lineage": ("lineage", "Show where an answer came from."),

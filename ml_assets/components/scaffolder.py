@@ -25,9 +25,14 @@ class _ModelScaffolder(dg.Scaffolder[Any]):
                 f"'{name}' cannot name a model: use lower-case letters, digits and _,"
                 " beginning with a letter"
             )
-        template = Template((FOLDER / self.template).read_text(encoding="utf-8"))
-        content = template.substitute(type=request.type_name, name=name)
+        content = self.content(request.type_name, name)
         (request.target_path / "defs.yaml").write_text(content, encoding="utf-8")
+
+    @classmethod
+    def content(cls, type_name: str, model: str) -> str:
+        """The text of the file for a component type and the model's name."""
+        template = Template((FOLDER / cls.template).read_text(encoding="utf-8"))
+        return template.substitute(type=type_name, name=model)
 
 
 class TabularClassifierScaffolder(_ModelScaffolder):

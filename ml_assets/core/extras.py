@@ -8,6 +8,7 @@ MODULES = {
     "kubernetes": ("kubernetes",),
     "docker": ("docker",),
     "postgres": ("psycopg2",),
+    "delivery": ("kubernetes", "sigstore"),
 }
 
 

@@ -16,6 +16,8 @@ from ml_assets_tests.kits.host import make_host
 MODELS = ("first_model", "second_model")
 KINDS = {"gate": "deploy", "drift": "train", "health": "rollback"}
 HEAVY = ("mlflow", "great_expectations", "sklearn", "xgboost", "lightgbm", "catboost")
+# What models alone need.
+OF_MODELS = ("ml_assets.assets", "ml_assets.state", "ml_assets.automation")
 LOAD = """
 import sys
 from ml_assets import components
@@ -49,7 +51,10 @@ def test_the_models_bring_what_runs_them(load: Callable[..., dg.Definitions]) ->
     for model in MODELS:
         for name, job in KINDS.items():
             sensor = repository.get_sensor_def(f"{model}_{name}")
-            assert [item.job_name for item in sensor.targets] == [f"{model}_{job}"]
+            # Health has the servers follow the chart's template as well.
+            jobs_of = [job, "deploy"] if name == "health" else [job]
+            expected = [f"{model}_{item}" for item in jobs_of]
+            assert [item.job_name for item in sensor.targets] == expected
             assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
     scheduled = {schedule.name for schedule in repository.schedule_defs}
     assert scheduled >= {f"{model}_schedule" for model in MODELS}
@@ -100,13 +105,14 @@ def test_a_command_finds_the_job_of_a_model(
 
 
 @pytest.mark.parametrize("models", [(), MODELS[:1]])
-def test_loading_imports_no_library_of_models(
+def test_loading_imports_only_what_it_needs(
     tmp_path: Path, models: tuple[str, ...]
 ) -> None:
     name = f"light_host_{len(models)}"
     root = make_host(tmp_path, name, *models)
     script = f"import sys; sys.path.insert(0, {str(root / 'src')!r})"
-    script += LOAD.format(name=name, heavy=HEAVY)
+    unwanted = HEAVY if models else HEAVY + OF_MODELS
+    script += LOAD.format(name=name, heavy=unwanted)
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
