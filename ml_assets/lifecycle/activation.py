@@ -97,6 +97,25 @@ def reapply(target: Target, plan: ServingPlan) -> Rollout:
     return target.apply(plan, commit)
 
 
+def roll_out_again(target: Target, model: str) -> Rollout:
+    """Roll the active plan of `model` out again, as its servers ought to be today.
+
+    Makes no new plan and no entry. It waits for whoever deploys the model now, and may
+    be repeated.
+
+    Raises
+    ------
+    RolloutError
+        If the model is not in service, or its servers cannot be brought to the plan.
+    """
+    with target.lock(model):
+        plan = plans.Plans().active().get(model)
+        if plan is None:
+            raise RolloutError(f"{model} is not in service")
+        plans.publish(model)
+        return reapply(target, plan)
+
+
 def evidence_of(record: VersionRecord) -> dict[str, Any]:
     """A version as evidence: figures, clauses, data, and SHA-256 of its files."""
     store = Versions()

@@ -99,8 +99,8 @@ def _explained(logged: Logged, record: VersionRecord) -> dict[str, Any]:
 
 
 def _answer(line: Mapping[str, Any]) -> dict[str, Any]:
-    # Of several classes, and of a regression.
-    more = {name: line.get(name) for name in ("probabilities", "value")}
+    # Of several classes, of a regression, and where keys are needed.
+    more = {name: line.get(name) for name in ("probabilities", "value", "caller")}
     return {name: found for name, found in more.items() if found is not None} | {
         "label": line.get("label"),
         "probability": line.get("p"),

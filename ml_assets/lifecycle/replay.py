@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.prediction_log.segments import label_text
 from ml_assets.records.plan import Arm, encode
 
@@ -97,7 +98,7 @@ def replay(
 
 def _parsed(output: bytes | None) -> list[Answer]:
     lines = (output or b"").split(b"\n")[:-1]
-    return [msgspec.json.decode(line, type=Answer) for line in lines]
+    return [from_json(line, Answer) for line in lines]
 
 
 def main() -> int:
@@ -107,7 +108,7 @@ def main() -> int:
     from ml_assets.serving.requests.decoder import RowDecoder
 
     bundle, rows = Path(sys.argv[1]), Path(sys.argv[2])
-    arm = msgspec.json.decode(sys.stdin.buffer.read(), type=Arm)
+    arm = from_json(sys.stdin.buffer.read(), Arm)
     try:
         runtime = load_runtime(bundle, arm.files)
     except BundleError as error:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ml_assets.spec.operation import RetentionSpec
+from ml_assets.state.tables import Pointer
 from ml_assets.state.validations import data_version_of
 
 Kind = Literal[
@@ -62,15 +63,6 @@ class Table(NamedTuple):
     version: str
 
 
-class Pointer(NamedTuple):
-    """Which table a run made of a stage, and the raw data of which it made it."""
-
-    stage: str
-    run_id: str
-    table: Table
-    made_of: str | None = None
-
-
 @dataclass(frozen=True)
 class Snapshot:
     """Everything that is stored of one model; times are unix seconds.
@@ -101,7 +93,7 @@ class Snapshot:
     labels: Mapping[str, float] = field(default_factory=dict)
     tables: Mapping[Table, float] = field(default_factory=dict)
     current: frozenset[Table] = frozenset()
-    pointers: Mapping[Pointer, float] = field(default_factory=dict)
+    pointers: list[Pointer] = field(default_factory=list)
     reports: Mapping[str, float] = field(default_factory=dict)
     steps: Mapping[str, float] = field(default_factory=dict)
     leftovers: Mapping[str, float] = field(default_factory=dict)
@@ -134,7 +126,7 @@ def plan_retention(
     marks = marked(snapshot, policy, now)
     kept = [version for version in snapshot.versions if version.name in marks]
     oldest = now - policy.days * DAY
-    pointers = {p for p, made in snapshot.pointers.items() if made < oldest}
+    pointers = [p for p in snapshot.pointers if p.made < oldest]
     needed = _needed_tables(snapshot, kept, pointers)
     tables = {
         table
@@ -149,9 +141,7 @@ def plan_retention(
             if version.name not in marks
         ),
         *(
-            Deletion(
-                "pointer", f"{p.stage}/{p.run_id}", _age(snapshot.pointers[p], now)
-            )
+            Deletion("pointer", f"{p.stage}/{p.run}", _age(p.made, now))
             for p in sorted(pointers)
         ),
         *(
@@ -159,21 +149,21 @@ def plan_retention(
             for t in sorted(tables)
         ),
         *(
-            Deletion("report", path, _age(made, now))
-            for path, made in sorted(snapshot.reports.items())
-            if made < oldest and not _is_about(path, needed)
+            item
+            for item in _older("report", snapshot.reports, oldest, now)
+            if not _is_about(item.name, needed)
         ),
-        *(
-            Deletion("steps", path, _age(made, now))
-            for path, made in sorted(snapshot.steps.items())
-            if made < oldest
-        ),
-        *(
-            Deletion("leftover", path, _age(made, now))
-            for path, made in sorted(snapshot.leftovers.items())
-            if made < now - LEFTOVER_SECONDS
-        ),
+        *_older("steps", snapshot.steps, oldest, now),
+        *_older("leftover", snapshot.leftovers, now - LEFTOVER_SECONDS, now),
     ]
+
+
+def _older(
+    kind: Kind, made: Mapping[str, float], oldest: float, now: float
+) -> Iterator[Deletion]:
+    for name, moment in sorted(made.items()):
+        if moment < oldest:
+            yield Deletion(kind, name, _age(moment, now))
 
 
 def marked(snapshot: Snapshot, policy: RetentionSpec, now: float) -> dict[str, str]:
@@ -227,17 +217,16 @@ def _predictions(
     for batch in snapshot.batches:
         if _has_expired(batch.end, policy, now):
             yield Deletion("predictions", batch.name, _age(batch.end, now))
-    for name, received in sorted(snapshot.labels.items()):
-        if _has_expired(received, policy, now):
-            yield Deletion("labels", name, _age(received, now))
+    oldest = now - policy.predictions_days * DAY
+    yield from _older("labels", snapshot.labels, oldest, now)
 
 
 def _needed_tables(
-    snapshot: Snapshot, kept: list[Version], leaving: set[Pointer]
+    snapshot: Snapshot, kept: list[Version], leaving: list[Pointer]
 ) -> set[Table]:
     needed = {*snapshot.current}
-    for pointer in snapshot.pointers.keys() - leaving:
-        needed.add(pointer.table)
+    for pointer in {*snapshot.pointers}.difference(leaving):
+        needed.add(Table(pointer.stage, pointer.data_version))
         if pointer.made_of is not None:
             needed.add(Table("raw", pointer.made_of))
     for version in kept:

@@ -13,6 +13,13 @@ _KINDS = {
     dg.DagsterEventType.ASSET_CHECK_EVALUATION,
 }
 _EVENTS = 10_000
+# Statuses of runs that are over, and of all others.
+FINISHED = [
+    dg.DagsterRunStatus.SUCCESS,
+    dg.DagsterRunStatus.FAILURE,
+    dg.DagsterRunStatus.CANCELED,
+]
+UNFINISHED = [status for status in dg.DagsterRunStatus if status not in FINISHED]
 # A run that carries it tries to deliver what the value names.
 DELIVERY_TAG = "ml_assets/delivery"
 

@@ -15,6 +15,7 @@ import dagster as dg
 from ml_assets.lifecycle.retention import DAY
 from ml_assets.lifecycle.run_events import (
     DELIVERY_TAG,
+    FINISHED,
     NewestEvents,
     remove,
     remove_remains,
@@ -31,11 +32,6 @@ MOST = 2_000
 PAGE = 100
 # Dagster's tag with the code location of a run.
 REPOSITORY = ".dagster/repository"
-ENDED = [
-    dg.DagsterRunStatus.SUCCESS,
-    dg.DagsterRunStatus.FAILURE,
-    dg.DagsterRunStatus.CANCELED,
-]
 
 
 class Owner(NamedTuple):
@@ -82,7 +78,7 @@ def purge(
     remove_remains(instance, now - DAY)
     needed = Needed(instance)
     before = dt.datetime.fromtimestamp(now - days * DAY, dt.UTC)
-    wanted = dg.RunsFilter(statuses=ENDED, updated_before=before)
+    wanted = dg.RunsFilter(statuses=FINISHED, updated_before=before)
     removed = kept = 0
     cursor: str | None = None
     while page := instance.get_runs(wanted, cursor, PAGE, ascending=True):

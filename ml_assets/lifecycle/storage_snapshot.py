@@ -11,7 +11,6 @@ from ml_assets.lifecycle.plan_transitions import previous_version
 from ml_assets.lifecycle.retention import (
     DAY,
     Batch,
-    Pointer,
     Service,
     Snapshot,
     Table,
@@ -57,11 +56,8 @@ def take_snapshot(model: str, now: float) -> Snapshot:
     history = Plans().history(model)
     holds = Ledger().held(model)
     gone = {plan.live.version for plan in history} - {*versions.names(model)}
-    pointers = [
-        (Pointer(p.stage, p.run, Table(p.stage, p.data_version), p.made_of), p.made)
-        for p in Tables().pointers(model)
-    ]
-    last = [item for item, _ in pointers if item.run_id in (CURRENT, NEWEST)]
+    pointers = Tables().pointers(model)
+    last = [item for item in pointers if item.run in (CURRENT, NEWEST)]
     origins = [Table("raw", item.made_of) for item in last if item.made_of]
     return Snapshot(
         versions=[
@@ -80,8 +76,8 @@ def take_snapshot(model: str, now: float) -> Snapshot:
         labels={file.name: file.newest for file in Batches().files(model, "labels")},
         tables=tables,
         # The newest may wait for its checks.
-        current=frozenset([*(item.table for item in last), *origins]),
-        pointers={item: at for item, at in pointers if item not in last},
+        current=frozenset([*(Table(p.stage, p.data_version) for p in last), *origins]),
+        pointers=[item for item in pointers if item not in last],
         reports=reports,
         steps={item.run: item.made for item in StepValues().runs(model)},
         leftovers=leftovers,

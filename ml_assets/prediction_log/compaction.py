@@ -178,6 +178,7 @@ def _predictions(lines: list[PredictionRecord], now: float) -> "pa.Table":
             pa.list_(pa.float64()),
         ),
         "value": ([line.value for line in lines], pa.float64()),
+        "caller": ([line.caller for line in lines], pa.string()),
     }
     return pa.table({name: pa.array(*given) for name, given in columns.items()})
 
@@ -192,6 +193,8 @@ def _labels(lines: list[LabelRecord], now: float) -> "pa.Table":
         "label": ([_text(line.label) for line in lines], pa.string()),
         "value": ([_number(line.label) for line in lines], pa.float64()),
         "received": ([min(line.received, now) for line in lines], pa.float64()),
+        "caller": ([line.caller for line in lines], pa.string()),
+        "own": ([line.own for line in lines], pa.bool_()),
     }
     return pa.table({name: pa.array(*given) for name, given in columns.items()})
 

@@ -46,11 +46,13 @@ def resolve(
 
     Parameters
     ----------
-    labels : DataFrame of shape (n_labels, 5)
+    labels : DataFrame of shape (n_labels, 5) or (n_labels, 7)
         ``id``, ``entity``, ``time`` (unix seconds), ``label``, ``received`` (unix
-        seconds), in the order in which they came.
-    answers : DataFrame of shape (n_predictions, 3)
-        ``id``, ``entity`` and ``time`` of each prediction that a caller got.
+        seconds), in the order in which they came. Where there is ``own``, a label that
+        has it true is about predictions of its ``caller`` only.
+    answers : DataFrame of shape (n_predictions, 3) or (n_predictions, 4)
+        ``id``, ``entity`` and ``time`` of each prediction that a caller got, and beside
+        ``own`` the ``caller``.
 
     Returns
     -------
@@ -77,10 +79,19 @@ def resolve(
     1
     """
     found = labels.reset_index(drop=True)
-    by_entity = _by_entity(found, answers, horizon_days)
+    by_entity = _by_entity(found, answers, ["entity"], horizon_days)
+    nobody = pd.Series(False, index=found.index)
+    own = found["own"].eq(True) if "own" in found else nobody
+    if own.any():
+        of_caller = _by_entity(found[own], answers, ["entity", "caller"], horizon_days)
+        by_entity[own] = of_caller
     ids = found["id"].astype(object).where(found["id"].notna(), by_entity)
     found = found.assign(id=ids)
     known = found[found["id"].isin(answers["id"])]
+    if own.any():
+        asked_by = answers.drop_duplicates("id").set_index("id")["caller"]
+        is_of_caller = known["id"].map(asked_by) == known["caller"]
+        known = known[is_of_caller | ~own[known.index]]
     known = known.sort_values("received", kind="stable")
     before = known.groupby("id", sort=False)["label"].shift()
     later = before.notna()
@@ -97,23 +108,26 @@ def resolve(
 
 
 def _by_entity(
-    labels: pd.DataFrame, answers: pd.DataFrame, horizon_days: float
+    labels: pd.DataFrame, answers: pd.DataFrame, by: list[str], horizon_days: float
 ) -> "pd.Series[Any]":
-    """Prediction id of each label that names an entity and a time; None elsewhere."""
+    """Prediction id of each label that names an entity and a time; None elsewhere.
+
+    `by` are the columns that are equal in a label and its prediction.
+    """
     ids = pd.Series([None] * len(labels), index=labels.index, dtype=object)
     asked = labels["id"].isna() & labels["entity"].notna() & labels["time"].notna()
-    wanted = labels.loc[asked, ["entity", "time"]].astype({"time": np.float64})
-    known = answers[answers["entity"].notna()]
+    wanted = labels.loc[asked, [*by, "time"]].astype({"time": np.float64})
+    known = answers[answers[by].notna().all(axis=1)]
     if wanted.empty or known.empty:
         return ids
-    wanted = wanted.assign(at=wanted.index).astype({"entity": object})
-    known = known[["entity", "time", "id"]].astype({"entity": object})
+    wanted = wanted.assign(at=wanted.index).astype(dict.fromkeys(by, object))
+    known = known[[*by, "time", "id"]].astype(dict.fromkeys(by, object))
     tolerance: Any = horizon_days * 86_400.0
     latest = pd.merge_asof(
         wanted.sort_values("time", kind="stable"),
         known.sort_values(["time", "id"], kind="stable"),
         on="time",
-        by="entity",
+        by=by,
         tolerance=tolerance,
     )
     ids.loc[latest["at"].to_numpy()] = latest["id"].to_numpy(dtype=object)

@@ -32,6 +32,7 @@ from ml_assets.prediction_log.segments import (
 SLACK_SECONDS = 300.0
 COLUMNS = (
     "time request version arm generation entity p label us error x probabilities value"
+    " caller"
 ).split()
 # The storage is asked about so many models at once.
 THREADS = 16

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 from typing import IO, TYPE_CHECKING, Any
 
-import msgspec
-
+from ml_assets.core.decoding import decoder
 from ml_assets.records.plan import Signature
 
 if TYPE_CHECKING:
@@ -26,7 +25,12 @@ def read_table(
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {"probabilities": pa.list_(pa.float64()), "value": pa.float64()}
+    types = {
+        "probabilities": pa.list_(pa.float64()),
+        "value": pa.float64(),
+        "caller": pa.string(),
+        "own": pa.bool_(),
+    }
     known = set(pq.read_schema(stream).names)
     stream.seek(0)
     wanted = [name for name in columns if name in known or name not in types]
@@ -41,7 +45,7 @@ def inputs(texts: Sequence[str], signature: Signature) -> "pd.DataFrame":
     """The rows that the column ``x`` holds, typed by the signature."""
     import pandas as pd
 
-    decode = msgspec.json.Decoder(list[Any]).decode
+    decode = decoder(list[Any]).decode
     rows = [decode(text) for text in texts]
     frame = pd.DataFrame(rows, columns=[item.name for item in signature.columns])
     for column in signature.columns:

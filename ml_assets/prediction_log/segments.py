@@ -15,6 +15,7 @@ from typing import Any, Literal, NamedTuple
 import msgspec
 
 from ml_assets.core.canonical import as_boolean, canonical_text
+from ml_assets.core.decoding import decoder
 from ml_assets.core.storage import Info, Storage
 from ml_assets.records.plan import HALF
 
@@ -32,6 +33,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     ``p`` is the probability of the positive class. Of several classes it is that of the
     label, and ``probabilities`` are those of all, in the order of the signature; a
     number that was predicted is the ``value``, and has neither ``p`` nor ``label``.
+    ``caller`` is who asked; None where no key was needed, or by an older release.
     """
 
     id: str
@@ -49,6 +51,7 @@ class PredictionRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     error: str | None = None
     probabilities: list[float] | None = None
     value: float | None = None
+    caller: str | None = None
 
 
 class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -69,6 +72,7 @@ class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     us: int
     values: list[float] | None = None
     threshold: float = HALF
+    caller: str | None = None
 
     def predictions(self) -> Iterator[PredictionRecord]:
         """Each prediction, as it would be logged alone.
@@ -94,6 +98,7 @@ class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
                 entity=entity,
                 x=row if self.columns is None else _in_order(row, self.columns),
                 us=self.us,
+                caller=self.caller,
                 **outcome,
             )
 
@@ -113,16 +118,22 @@ class AnswerRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class LabelRecord(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """What turned out, by prediction id, or by entity and the time it is about."""
+    """What turned out, by prediction id, or by entity and the time it is about.
+
+    ``caller`` is who handed it in; with ``own`` it counts for that caller's predictions
+    only.
+    """
 
     label: Label
     received: float
     id: str | None = None
     entity: str | None = None
     time: float | None = None
+    caller: str | None = None
+    own: bool = False
 
 
-_decode_row = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_row = decoder(dict[str, msgspec.Raw]).decode
 
 
 def _in_order(row: msgspec.Raw, columns: list[str]) -> msgspec.Raw:
@@ -138,9 +149,9 @@ def _in_order(row: msgspec.Raw, columns: list[str]) -> msgspec.Raw:
 _NULL = msgspec.Raw(b"null")
 # The first key that the server writes distinguishes the records of answers.
 _ANSWER = b'{"ids":'
-_decode_answer = msgspec.json.Decoder(AnswerRecord).decode
-_decode_prediction = msgspec.json.Decoder(PredictionRecord).decode
-_decode_label = msgspec.json.Decoder(LabelRecord).decode
+_decode_answer = decoder(AnswerRecord).decode
+_decode_prediction = decoder(PredictionRecord).decode
+_decode_label = decoder(LabelRecord).decode
 
 
 class Parsed(NamedTuple):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.storage import Storage
 from ml_assets.prediction_log.segments import LABELS, Kind
 
@@ -56,7 +57,7 @@ def missing(storage: Storage) -> Iterator[Missing]:
         if not SILENT_SECONDS < silent < REPORTED_DAYS * 86_400:
             continue
         # Withdrawn since it was listed where there is none.
-        reported = msgspec.json.decode(storage.get(info.name) or b"{}", type=Names)
+        reported = from_json(storage.get(info.name) or b"{}", Names)
         for model, names in reported.items():
             left = [name for name in names if _is_missing(storage, model, name)]
             for kind in ("labels", "predictions"):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from ml_assets.core.decoding import from_builtins, from_json
 from ml_assets.core.signing import SIGNING, VERIFY, Keys, SigningKeyError, keys
 from ml_assets.records.ledger_entry import canonical
 from ml_assets.records.plan import ServingPlan, encode
@@ -70,9 +71,9 @@ def unseal(
         If it is no plan, one of another model, or is not signed by one of the keys.
     """
     try:
-        body = msgspec.json.decode(data, type=dict[str, Any])
+        body = from_json(data, dict[str, Any])
         signature = body.pop(_MEMBER, None)
-        plan = msgspec.convert(body, ServingPlan)
+        plan = from_builtins(body, ServingPlan)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         of = f" of {model}" if model else ""
         raise UntrustedPlanError(f"the plan{of} is not readable: {error}") from error

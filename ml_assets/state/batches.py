@@ -5,7 +5,7 @@ its segments are compacted, or neither is. A segment that is shipped again later
 server that never heard that it was there, is known by its number.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, select
@@ -16,16 +16,15 @@ from ml_assets.state.engine import reading, writing
 from ml_assets.state.rows import (
     fields,
     matching,
+    parts,
+    present,
     read_rows,
     read_value,
-    read_values,
     replace,
 )
 from ml_assets.state.schema import log_files, log_segments
 
 Ranges = list[list[int]]
-# SQLite and Postgres take more, but not without end.
-PARAMETERS = 500
 
 
 class Batches:
@@ -80,23 +79,13 @@ class Batches:
 
     def known(self, names: Iterable[str]) -> set[str]:
         """Those of `names` that are files that count."""
-        name, found = log_files.c.name, set[str]()
-        for part in _parts(names):
-            found |= {*read_values(select(name).where(name.in_(part)))}
-        return found
+        return present(log_files.c.name, names)
 
     def remove(self, model: str, names: Sequence[str]) -> None:
         """Let files count no more, before their objects are removed."""
         with writing(f"log {model}") as connection:
-            for part in _parts(names):
+            for part in parts(names):
                 connection.execute(delete(log_files).where(log_files.c.name.in_(part)))
-
-
-def _parts(names: Iterable[str]) -> Iterator[list[str]]:
-    """As many names at once as a statement takes."""
-    found = [*names]
-    for at in range(0, len(found), PARAMETERS):
-        yield found[at : at + PARAMETERS]
 
 
 def _files(**values: Any) -> Any:
@@ -114,7 +103,7 @@ def _ranges(
     connection: Connection, model: str, kind: Kind, servers: Iterable[str]
 ) -> dict[str, Ranges]:
     found: dict[str, Ranges] = {}
-    for part in _parts(servers):
+    for part in parts(servers):
         wanted = select(log_segments.c.server, log_segments.c.numbers).where(
             matching(log_segments, model=model, kind=kind),
             log_segments.c.server.in_(part),

@@ -5,8 +5,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from ml_assets.core.decoding import from_json
 from ml_assets.core.digests import BundleError, digest_of, verify_bundle
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import Signature
@@ -121,4 +120,4 @@ def read_file(bundle: Bundle, name: str, kind: type[Any]) -> Any:
         raise BundleError(
             f"{item} was altered: its SHA-256 is {found}, expected {expected}"
         )
-    return msgspec.json.decode(data, type=kind)
+    return from_json(data, kind)

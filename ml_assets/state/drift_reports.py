@@ -9,6 +9,7 @@ from sqlalchemy import func, select
 from ml_assets.core.storage import storage
 from ml_assets.state.engine import writing
 from ml_assets.state.rows import (
+    delete_rows,
     fields,
     matching,
     read_row,
@@ -96,9 +97,7 @@ class DriftReports:
 
     def remove(self, model: str, report: str) -> None:
         """Forget a report and remove its object."""
-        same = matching(drift_reports, model=model, report=report)
-        with writing(model) as connection:
-            connection.execute(drift_reports.delete().where(same))
+        delete_rows(model, drift_reports, model=model, report=report)
         storage().remove([object_name(model, report)])
 
 

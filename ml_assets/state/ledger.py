@@ -18,6 +18,7 @@ from typing import Any
 import msgspec
 from sqlalchemy import Connection, Row, func, select
 
+from ml_assets.core.decoding import from_builtins
 from ml_assets.core.signing import keys
 from ml_assets.records.ledger_entry import (
     KINDS,
@@ -94,7 +95,7 @@ def append(
     else:
         place = ledger_heads.update().where(ledger_heads.c.model == model)
         connection.execute(place.values(**made._asdict()))
-    return msgspec.convert({**body, "hash": digest, "signature": signature}, Entry)
+    return from_builtins({**body, "hash": digest, "signature": signature}, Entry)
 
 
 class Ledger:
@@ -104,12 +105,6 @@ class Ledger:
         """Add an entry in a transaction of its own; see `append`."""
         with writing(model) as connection:
             return append(connection, model, kind, *given, **named)
-
-    def head(self, model: str) -> tuple[int, str] | None:
-        """The number and hash of the last entry; None where there is none."""
-        with reading() as connection:
-            found = _head(connection, model)
-        return None if found is None else (found.seq, found.hash)
 
     def newest(self) -> dict[str, tuple[int, str]]:
         """The number and hash of the last entry of every ledger."""

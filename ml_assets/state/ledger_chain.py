@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import msgspec
 from sqlalchemy import Row
 
+from ml_assets.core.decoding import decoder
 from ml_assets.core.signing import Keys, is_public
 from ml_assets.records.ledger_entry import (
     START,
@@ -16,7 +17,7 @@ from ml_assets.records.ledger_entry import (
     misplaced,
 )
 
-_DECODER = msgspec.json.Decoder(Entry)
+_DECODER = decoder(Entry)
 
 
 class Head(NamedTuple):

@@ -3,8 +3,9 @@
 A prediction has the columns ``id``, ``time``, ``request``, ``version``, ``arm``,
 ``generation``, ``entity``, ``p``, ``label``, ``us``, ``error``, ``x`` (the row, as JSON
 text in the order of the version's signature), ``probabilities`` (of several classes, in
-the signature's order) and ``value`` (of a regression); a label has ``value`` where it
-is a number.
+the signature's order), ``value`` (of a regression) and ``caller`` (who asked, where
+keys are needed); a label has ``value`` where it is a number, ``caller``, who handed it
+in, and ``own``, whether it counts for that caller's predictions only.
 """
 
 import time
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from ml_assets.prediction_log.labels import Counts
 
-ANSWER = ("id", "entity", "time", "arm")
+ANSWER = ("id", "entity", "time", "arm", "caller")
 JOINED = (
     *ANSWER, "request", "version", "generation", "p", "label", "error", "probabilities",
     "value",
@@ -91,7 +92,7 @@ def labels(model: str, since: float = 0.0) -> "pd.DataFrame":
     """Labels received at or after `since`, in the order in which they came."""
     import pandas as pd
 
-    wanted = ["id", "entity", "time", "label", "received"]
+    wanted = ["id", "entity", "time", "label", "received", "caller", "own"]
     files = Batches().files(model, "labels", since)
     parts = [_read(file, wanted, [("received", ">=", since)]) for file in files]
     rows = _together(parts, "received")

@@ -116,15 +116,12 @@ def _read(kind: str, spec: ModelSpec) -> dict[str, Any] | None:
 
 def _fix(
     kind: str, spec: ModelSpec, fixed: dict[str, Any], instead_of: Any = None
-) -> dict[str, Any]:
-    """Write what a training fixes; what counts, if another one was first."""
+) -> None:
+    """Write what a training fixes, unless another one was first."""
     with writing(spec.name) as connection:
-        known = _fixed(connection, kind, spec)
-        if known is not None and known != instead_of:
-            return known
-        key = {"model": spec.name, "kind": kind, "target": spec.target}
-        replace(connection, first_trainings, **key, fixed=fixed)
-    return fixed
+        if _fixed(connection, kind, spec) in (None, instead_of):
+            key = {"model": spec.name, "kind": kind, "target": spec.target}
+            replace(connection, first_trainings, **key, fixed=fixed)
 
 
 def _fixed(connection: Connection, kind: str, spec: ModelSpec) -> dict[str, Any] | None:

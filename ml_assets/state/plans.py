@@ -7,10 +7,10 @@ again wherever it is late.
 
 from typing import Any
 
-import msgspec
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import IntegrityError
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import ServingPlan, digest, encode
 from ml_assets.serving.models.published_plans import PublishedPlans, StalePlanError
@@ -189,7 +189,7 @@ def _newest(connection: Connection, model: str) -> int:
 
 
 def _plan(text: str) -> ServingPlan:
-    return msgspec.json.decode(text, type=ServingPlan)
+    return from_json(text, ServingPlan)
 
 
 def _stale(plan: ServingPlan, newest: int) -> StalePlanError:

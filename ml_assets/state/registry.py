@@ -83,9 +83,11 @@ class Registry:
         except MlflowException as error:
             # MLflow repeats the address, and an address may hold a password.
             fault = hide_password(str(error))
+        other = f"is of another MLflow than {version('mlflow')}, which runs here"
+        found = other if "database schema" in fault else "cannot be reached"
         raise RegistryError(
-            f"the model registry at {hide_password(tracking_uri())} cannot be reached:"
-            f" {fault}; check MLFLOW_TRACKING_URI, or run `ml-assets doctor`"
+            f"the model registry at {hide_password(tracking_uri())} {found}: {fault};"
+            " check MLFLOW_TRACKING_URI, or run `ml-assets doctor`"
         )
 
     def save_model(

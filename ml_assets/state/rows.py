@@ -1,13 +1,15 @@
 """Statements that several stores need, and what one alone reads."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Select, Table, and_, select, true
 
-from ml_assets.state.engine import reading
+from ml_assets.state.engine import reading, writing
 
 Values = Mapping[str, Any]
+# SQLite and Postgres take more, but not without end.
+PARAMETERS = 500
 
 
 def read_rows(statement: Select[Any]) -> Sequence[Any]:
@@ -34,6 +36,23 @@ def read_value(statement: Select[Any]) -> Any:
         return connection.scalar(statement)
 
 
+def parts(values: Iterable[Any]) -> Iterator[list[Any]]:
+    """As many values at once as a statement takes."""
+    found = [*values]
+    for at in range(0, len(found), PARAMETERS):
+        yield found[at : at + PARAMETERS]
+
+
+def present(column: ColumnElement[str], values: Iterable[str]) -> set[str]:
+    """Those of `values` that a row has in `column`."""
+    with reading() as connection:
+        return {
+            found
+            for part in parts(values)
+            for found in connection.scalars(select(column).where(column.in_(part)))
+        }
+
+
 def matching(table: Table, **values: Any) -> ColumnElement[bool]:
     """The condition that columns of a row have these values."""
     return and_(true(), *(table.c[name] == value for name, value in values.items()))
@@ -49,6 +68,12 @@ def replace(connection: Connection, table: Table, **row: Any) -> None:
     key = {column.name: row[column.name] for column in table.primary_key}
     connection.execute(table.delete().where(matching(table, **key)))
     connection.execute(table.insert().values(row))
+
+
+def delete_rows(subject: str, table: Table, **values: Any) -> None:
+    """Delete the rows with these values, in a transaction of `writing(subject)`."""
+    with writing(subject) as connection:
+        connection.execute(table.delete().where(matching(table, **values)))
 
 
 def add_missing(

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import func, select
 
 from ml_assets.state.engine import writing
-from ml_assets.state.rows import matching, read_rows, read_value, replace
+from ml_assets.state.rows import delete_rows, matching, read_rows, read_value, replace
 from ml_assets.state.schema import step_values
 
 
@@ -64,6 +64,4 @@ class StepValues:
 
     def remove(self, model: str, run: str) -> None:
         """Remove the values of a run."""
-        same = matching(step_values, model=model, run=run)
-        with writing(model) as connection:
-            connection.execute(step_values.delete().where(same))
+        delete_rows(model, step_values, model=model, run=run)

@@ -20,7 +20,7 @@ from ml_assets.core.files import below
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import Kind
 from ml_assets.state.engine import writing
-from ml_assets.state.rows import fields, matching, read_rows, replace
+from ml_assets.state.rows import delete_rows, fields, matching, read_rows, replace
 from ml_assets.state.schema import CURRENT, NEWEST, table_pointers
 
 if TYPE_CHECKING:
@@ -212,9 +212,7 @@ class Tables:
 
     def forget(self, model: str, stage: str, run_id: str) -> None:
         """Remove the row of a run, which leaves the table where it is."""
-        same = matching(table_pointers, model=model, stage=stage, run=run_id)
-        with writing(model) as connection:
-            connection.execute(table_pointers.delete().where(same))
+        delete_rows(model, table_pointers, model=model, stage=stage, run=run_id)
 
     def remove(self, model: str, stage: str, version: str) -> bool:
         """Remove a table unless a row refers to it; whether it is gone."""

@@ -12,7 +12,7 @@ from sqlalchemy import select
 
 from ml_assets.core.storage import storage
 from ml_assets.state.engine import writing
-from ml_assets.state.rows import matching, read_row, replace
+from ml_assets.state.rows import delete_rows, matching, read_row, replace
 from ml_assets.state.schema import validations
 
 
@@ -57,8 +57,7 @@ class Validations:
         """Remove a report, after the row that names it."""
         key = {"model": model, "data_version": data_version_of(name)}
         same = matching(validations, **key, report=name)
-        with writing(model) as connection:
-            connection.execute(validations.delete().where(same))
+        delete_rows(model, validations, **key, report=name)
         with writing(model) as connection:
             if connection.scalar(select(validations.c.report).where(same)) is None:
                 storage().remove([name])

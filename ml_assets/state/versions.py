@@ -12,16 +12,18 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from typing import Any, cast
 
-import msgspec
 from sqlalchemy import func, select, tuple_
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.files import is_name
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import STAMP, encode
 from ml_assets.records.version import VersionRecord, object_name
 from ml_assets.state.engine import reading, writing
 from ml_assets.state.rows import (
+    delete_rows,
     matching,
+    parts,
     read_row,
     read_rows,
     read_value,
@@ -32,8 +34,6 @@ from ml_assets.state.schema import versions
 PROFILE = "profile.json"
 SPEC = "spec.json"
 VALIDATION = "validation.json"
-# Versions that one query names.
-PAGE = 500
 _IS_RECORDED = versions.c.record.is_not(None)
 
 
@@ -95,8 +95,7 @@ class Versions:
 
     def remove(self, model: str, version: str) -> None:
         """Let the version exist no more; its objects are removed by the caller."""
-        with writing(model) as connection:
-            connection.execute(versions.delete().where(_is(model, version)))
+        delete_rows(model, versions, model=model, version=version)
 
     def unfinished(self, model: str) -> dict[str, float]:
         """Reserved versions without a record, and the Unix seconds of that."""
@@ -180,8 +179,7 @@ class Versions:
         with reading() as connection:
             found = [(row.model, row.version) for row in connection.execute(newest)]
             named = sorted({*found, *others})
-            for start in range(0, len(named), PAGE):
-                names = named[start : start + PAGE]
+            for names in parts(named):
                 several = select(versions.c.record, versions.c.evaluation)
                 is_named = tuple_(*columns).in_(names)
                 for row in connection.execute(several.where(_IS_RECORDED, is_named)):
@@ -272,7 +270,7 @@ def _newest(wanted: Any, count: int | None = 1) -> Any:
 
 
 def _record(text: str) -> VersionRecord:
-    return msgspec.json.decode(text, type=VersionRecord)
+    return from_json(text, VersionRecord)
 
 
 def _json(value: Any) -> str:

@@ -1,5 +1,8 @@
 """What somebody deletes in MLflow stops no training."""
 
+import contextlib
+import shutil
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +12,7 @@ import pytest
 
 from ml_assets.cli.checks import registry as checks
 from ml_assets.components import TabularClassifier
-from ml_assets.state.registry import Registry
+from ml_assets.state.registry import Registry, RegistryError
 from ml_assets.state.versions import Versions
 
 pytestmark = pytest.mark.slow
@@ -62,3 +65,17 @@ def test_a_registry_that_takes_no_run_is_found_out_before_fitting(
     monkeypatch.setattr("mlflow.store.db.utils.MAX_RETRY_COUNT", 1)
     assert not run_job(make_spec(), "train").success
     assert fitted == []
+
+
+def test_a_registry_of_another_mlflow_is_not_called_out_of_reach(
+    home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where two code locations that share it have other locks."""
+    assert Registry().client is not None
+    newer = home / "newer.db"
+    shutil.copy(home / "mlflow.db", newer)
+    with contextlib.closing(sqlite3.connect(newer)) as database, database:
+        database.execute("UPDATE alembic_version SET version_num = 'c0ffee'")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{newer}")
+    with pytest.raises(RegistryError, match=r"newer\.db is of another MLflow than 3\."):
+        Registry().aliases("churn")

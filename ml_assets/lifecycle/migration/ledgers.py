@@ -8,9 +8,9 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
 from sqlalchemy import Connection, func, select
 
+from ml_assets.core.decoding import from_json
 from ml_assets.core.files import is_name, read_json
 from ml_assets.core.signing import keys
 from ml_assets.records.ledger_entry import START, canonical
@@ -18,6 +18,7 @@ from ml_assets.records.plan import ServingPlan, digest
 from ml_assets.state import ledger as ledgers
 from ml_assets.state import plans
 from ml_assets.state.engine import writing
+from ml_assets.state.ledger_chain import Head, head_text
 from ml_assets.state.schema import alias_syncs, ledger, ledger_heads
 from ml_assets.state.schema import plans as plan_rows
 
@@ -62,7 +63,7 @@ def read(source: Path, subject: str) -> History:
     paths = sorted((source / "plans" / subject).glob("[0-9]*.json"))
     return History(
         bodies,
-        [msgspec.json.decode(item.read_bytes(), type=ServingPlan) for item in paths],
+        [from_json(item.read_bytes(), ServingPlan) for item in paths],
         read_json(directory / f"{subject}.pending.json"),
         not (directory / f"{subject}.unlabelled.json").exists(),
     )
@@ -146,15 +147,10 @@ def _copy(connection: Connection, subject: str, old: History) -> bool:
         )
     if old.bodies:
         last = old.bodies[-1]
-        head = f"head {last['seq']} {last['hash']}"
-        connection.execute(
-            ledger_heads.insert().values(
-                model=subject,
-                seq=last["seq"],
-                hash=last["hash"],
-                signature=keys().sign(head),
-            )
-        )
+        end = last["seq"], last["hash"]
+        head = Head(*end, keys().sign(head_text(*end)))
+        row = {"model": subject, **head._asdict()}
+        connection.execute(ledger_heads.insert().values(row))
     for plan in old.plans:
         plans.commit(connection, plan)
     _finish(connection, subject, old)

@@ -8,8 +8,7 @@ import datetime as dt
 from collections.abc import Iterator
 from pathlib import Path
 
-import msgspec
-
+from ml_assets.core.decoding import from_json
 from ml_assets.core.files import TEMPORARY, is_name, read_json
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import STAMP
@@ -104,7 +103,7 @@ def _versions(source: Path, model: str) -> Iterator[Values]:
         )
         known = None
         if record is not None:
-            known = msgspec.json.decode(record, type=VersionRecord)
+            known = from_json(record, VersionRecord)
         moment = dt.datetime.strptime(path.name, STAMP).replace(tzinfo=dt.UTC)
         yield {
             "model": model,

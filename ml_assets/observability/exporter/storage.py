@@ -18,7 +18,7 @@ from ml_assets.observability.exporter.metric_families import (
 from ml_assets.observability.exporter.prediction_log import missing_segments
 from ml_assets.observability.exporter.versions import (
     NEWEST,
-    Gates,
+    Configurations,
     PlanMetrics,
     VersionMetrics,
 )
@@ -42,7 +42,7 @@ class StorageSource:
         verify_seconds: float = VERIFY_SECONDS,
     ) -> None:
         self._ledgers = LedgerMetrics(folded, verify_seconds)
-        self._drift, self._gates = DriftMetrics(), Gates()
+        self._drift, self._configurations = DriftMetrics(), Configurations()
         self._folded = folded
 
     def poll(self, stop: threading.Event) -> Sequence[Metric]:
@@ -59,10 +59,10 @@ class StorageSource:
             versions.add(record, evaluation)
             last = newest.get(record.model, "")
             newest[record.model] = max(last, record.version)
-        gates = self._gates.of(newest)
+        configurations = self._configurations.of(newest)
         models = sorted({*active, *newest, *Ledger().models()} - {RELEASE})
         for model in models:
-            plans.add(model, active.get(model), gates.get(model))
+            plans.add(model, active.get(model), configurations.get(model))
         families = (
             plans.metrics(),
             versions.metrics(),

@@ -1,7 +1,7 @@
 """Versions of each model: those in its active plan, and the newest ones."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from prometheus_client.core import Metric
 
@@ -15,27 +15,39 @@ from ml_assets.state.versions import SPEC, Versions
 NEWEST = 5
 
 
-class Gates:
-    """The gate in the configuration of each model's newest version.
+class Configuration(NamedTuple):
+    """What series need of a model's configuration."""
 
-    A configuration that was read is not read again: it never changes.
+    gate: GateSpec
+    scales_to_zero: bool
+
+
+class Configurations:
+    """The configuration of each model's newest version.
+
+    One that was read is not read again: it never changes.
     """
 
     def __init__(self) -> None:
         self._store = Versions()
-        self._read: dict[tuple[str, str], GateSpec | None] = {}
+        self._read: dict[tuple[str, str], Configuration | None] = {}
 
-    def of(self, newest: Mapping[str, str]) -> dict[str, GateSpec]:
-        """Model to gate, by each model's newest version."""
+    def of(self, newest: Mapping[str, str]) -> dict[str, Configuration]:
+        """Model to configuration, by each model's newest version."""
         self._read = {
-            name: self._read[name] if name in self._read else self._gate(*name)
+            name: self._read[name] if name in self._read else self._load(*name)
             for name in newest.items()
         }
-        return {model: gate for (model, _), gate in self._read.items() if gate}
+        return {model: found for (model, _), found in self._read.items() if found}
 
-    def _gate(self, model: str, version: str) -> GateSpec | None:
+    def _load(self, model: str, version: str) -> Configuration | None:
         spec = self._store.document(model, version, SPEC)
-        return None if spec is None else GateSpec.model_validate(spec.get("gate", {}))
+        if spec is None:
+            return None
+        scales_to_zero = bool(spec.get("serving", {}).get("scale_to_zero", False))
+        return Configuration(
+            GateSpec.model_validate(spec.get("gate", {})), scales_to_zero
+        )
 
 
 class PlanMetrics:
@@ -57,11 +69,20 @@ class PlanMetrics:
             "Threshold of the gate for the newest version.",
             ("model", "metric"),
         )
+        self._to_zero = GaugeFamily(
+            "ml_assets_model_scales_to_zero",
+            "1 if the model may have no server, by its newest version.",
+            ("model",),
+        )
 
-    def add(self, model: str, plan: ServingPlan | None, gate: GateSpec | None) -> None:
+    def add(
+        self, model: str, plan: ServingPlan | None, found: Configuration | None
+    ) -> None:
         """Add the series of one model."""
-        for metric, least in (gate.demands if gate else {}).items():
-            self._threshold.set(model, metric, value=least)
+        if found is not None:
+            for metric, least in found.gate.demands.items():
+                self._threshold.set(model, metric, value=least)
+            self._to_zero.set(model, value=float(found.scales_to_zero))
         if plan is None:
             return
         for arm in plan.arms:
@@ -72,7 +93,7 @@ class PlanMetrics:
 
     def metrics(self) -> Iterator[Metric]:
         """The families."""
-        for family in (self._info, self._at, self._threshold):
+        for family in (self._info, self._at, self._threshold, self._to_zero):
             yield family.metric()
 
 

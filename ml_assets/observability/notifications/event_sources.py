@@ -32,7 +32,7 @@ RELEASE_ENTRIES = {
     "release_production": ("runs in production", "production"),
     "release_failure": ("failed in {environment}", "{environment}"),
     "approval": ("was approved for production", "approval"),
-    "refusal": ("was refused for production", "production"),
+    "refusal": ("was refused for {environment}", "{environment}"),
     "rollback": ("runs in production again", "production"),
 }
 

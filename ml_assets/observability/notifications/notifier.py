@@ -17,14 +17,13 @@ from ml_assets.observability.notifications.messages import (
     ui_address,
 )
 from ml_assets.observability.notifications.slack import Outcome, Slack
-from ml_assets.state.engine import reading, writing
+from ml_assets.state.engine import writing
+from ml_assets.state.rows import present, read_rows, read_value
 from ml_assets.state.schema import notification_counts as counts
 from ml_assets.state.schema import notifications
 
 # Of events that are older than a day nothing is sent.
 KEPT_SECONDS = 7 * 86_400.0
-# Keys of one query; databases limit how many there may be.
-BATCH = 500
 _SUBJECT = "notifications"
 
 
@@ -52,21 +51,14 @@ class Notifier:
 
     def unsent(self, found: Sequence[Notification]) -> list[Notification]:
         """Those that were not sent, and that no other process is about to send."""
-        known: set[str] = set()
-        with reading() as connection:
-            for start in range(0, len(found), BATCH):
-                keys = [item.key for item in found[start : start + BATCH]]
-                rows = select(notifications.c.key).where(notifications.c.key.in_(keys))
-                known.update(connection.scalars(rows))
+        known = present(notifications.c.key, [item.key for item in found])
         return [item for item in found if item.key not in known]
 
     def forget_old(self, now: float) -> int:
         """Remove what was sent more than a week before `now`, in Unix seconds."""
         is_old = notifications.c.claimed_at < now - KEPT_SECONDS
-        with reading() as connection:
-            oldest = select(notifications.c.key).where(is_old).limit(1)
-            if connection.scalar(oldest) is None:
-                return 0
+        if read_value(select(notifications.c.key).where(is_old).limit(1)) is None:
+            return 0
         with writing(_SUBJECT) as connection:
             return connection.execute(delete(notifications).where(is_old)).rowcount
 
@@ -86,7 +78,6 @@ def read_counts() -> dict[str, dict[str, int]]:
     ``unknown`` (it is not).
     """
     found: dict[str, dict[str, int]] = {}
-    with reading() as connection:
-        for row in connection.execute(select(counts)):
-            found.setdefault(row.kind, {})[row.result] = row.number
+    for row in read_rows(select(counts)):
+        found.setdefault(row.kind, {})[row.result] = row.number
     return found

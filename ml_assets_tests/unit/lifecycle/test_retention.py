@@ -25,7 +25,6 @@ from ml_assets.lifecycle.retention import (
     DAY,
     Batch,
     Deletion,
-    Pointer,
     Service,
     Snapshot,
     Table,
@@ -39,7 +38,7 @@ from ml_assets.spec.operation import RetentionSpec
 from ml_assets.state.batches import Batches
 from ml_assets.state.registry import Registry, RegistryError
 from ml_assets.state.steps import StepValues
-from ml_assets.state.tables import Tables
+from ml_assets.state.tables import Pointer, Tables
 from ml_assets.state.validations import Validations
 from ml_assets.state.versions import Versions
 from ml_assets.targets.local import LocalTarget
@@ -86,13 +85,13 @@ def happen(
         names.append(name)
         raw, features = f"r{draw(st.integers(0, 3))}", f"f{draw(st.integers(0, 5))}"
         pair = (Table("raw", raw), Table("features", features))
-        run = {Pointer(t.stage, name, t): moment for t in pair}
+        run = [Pointer(t.stage, name, t.version, None, moment) for t in pair]
         return replace(
             snapshot,
             versions=[*snapshot.versions, Version(name, moment, raw, features)],
             # A table that is there already is not written again.
             tables={**{t: moment for t in pair}, **snapshot.tables},
-            pointers={**snapshot.pointers, **run},
+            pointers=[*snapshot.pointers, *run],
             reports={**snapshot.reports, f"reports/m/validation/{raw}.json": moment},
             current=frozenset(pair),
         )
@@ -128,11 +127,7 @@ def without(snapshot: Snapshot, item: Deletion) -> Snapshot:
             snapshot, versions=[v for v in snapshot.versions if v.name != item.name]
         )
     if item.kind == "pointer":
-        left = {
-            p: at
-            for p, at in snapshot.pointers.items()
-            if f"{p.stage}/{p.run_id}" != item.name
-        }
+        left = [p for p in snapshot.pointers if f"{p.stage}/{p.run}" != item.name]
         return replace(snapshot, pointers=left)
     if item.kind == "table":
         kept = {
@@ -155,7 +150,10 @@ def dangling(snapshot: Snapshot, now: float) -> list[str]:
     for batch in snapshot.batches:
         if batch.end >= now - POLICY.predictions_days * DAY:
             wanted |= batch.versions
-    tables = {*snapshot.current, *(pointer.table for pointer in snapshot.pointers)}
+    tables = {
+        *snapshot.current,
+        *(Table(p.stage, p.data_version) for p in snapshot.pointers),
+    }
     for version in snapshot.versions:
         tables |= {
             Table("raw", version.raw_version),

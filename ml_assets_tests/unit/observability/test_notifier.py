@@ -10,12 +10,12 @@ import pytest
 
 from ml_assets.observability.notifications.messages import Notification, message
 from ml_assets.observability.notifications.notifier import (
-    BATCH,
     KEPT_SECONDS,
     Notifier,
     read_counts,
 )
 from ml_assets.observability.notifications.slack import Slack
+from ml_assets.state.rows import PARAMETERS
 from ml_assets_tests.kits.slack import SlackDouble, slack_double
 
 NOTIFICATION = Notification("drift:churn:1", "drift", 1.0, "churn drifts", "age moved")
@@ -111,7 +111,7 @@ def test_a_process_that_dies_sends_it_once_or_not_at_all(
 
 
 def test_many_are_looked_up_at_once(notifier: Notifier) -> None:
-    many = [NOTIFICATION._replace(key=f"drift:{n}") for n in range(BATCH + 2)]
+    many = [NOTIFICATION._replace(key=f"drift:{n}") for n in range(PARAMETERS + 2)]
     for sent in (many[0], many[-1]):
         notifier.notify(sent)
     assert notifier.unsent(many) == many[1:-1]

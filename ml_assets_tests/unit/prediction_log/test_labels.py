@@ -17,6 +17,7 @@ ANSWERS = pd.DataFrame(
     ],
     columns=["id", "entity", "time"],
 )
+ASKED = ANSWERS.assign(caller=["web", "app", "app", None])
 Given = tuple[str | None, str | None, float | None, str, float]
 
 
@@ -114,3 +115,28 @@ def test_a_pending_label_joins_when_its_prediction_arrives() -> None:
     given = labels(("p4", None, None, "a", 3.0))
     assert resolve(given, ANSWERS[:3])[1].pending == 1
     assert resolve(given, ANSWERS)[1].joined == 1
+
+
+@pytest.mark.parametrize(
+    "given, joined",
+    [
+        (("p1", None, None, "yes", 500.0, "web", True), {"p1": "yes"}),
+        (("p1", None, None, "yes", 500.0, "app", True), {}),
+        (("p1", None, None, "yes", 500.0, "app", False), {"p1": "yes"}),
+        (("p1", None, None, "yes", 500.0, None, None), {"p1": "yes"}),
+        # Nobody knows who asked.
+        (("p4", None, None, "yes", 500.0, "web", True), {}),
+        # The latest that it asked for, and not the latest of all.
+        ((None, "anna", 350.0, "yes", 500.0, "web", True), {"p1": "yes"}),
+        ((None, "anna", 350.0, "yes", 500.0, "web", False), {"p3": "yes"}),
+        ((None, "otto", 350.0, "yes", 500.0, "web", True), {}),
+    ],
+)
+def test_a_label_of_a_caller_of_its_own_is_about_what_it_asked_for(
+    given: tuple[Any, ...], joined: dict[str, str]
+) -> None:
+    names = ["id", "entity", "time", "label", "received", "caller", "own"]
+    # One beside it, so that a rule for some labels leaves others alone.
+    other = (None, "otto", 210.0, "no", 501.0, "desk", False)
+    rows, _ = resolve(pd.DataFrame([given, other], columns=names), ASKED)
+    assert dict(zip(rows["id"], rows["label"], strict=True)) == {"p2": "no"} | joined
