@@ -6,6 +6,8 @@ import sys
 NAMES = (
     "serving",
     "boosters",
+    "floor",
+    "access",
     "cliffs",
     "fairness",
     "log",

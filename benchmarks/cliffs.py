@@ -1,10 +1,10 @@
 """What requests cost that are not the plainest: ``python -m benchmarks.cliffs``.
 
-A colon in a string, entities, the form of columns, and an id that a proxy gives each
-request, beside plain requests of the same rows: processor time to answer in this
-process without a log, and that of a server per request over one connection. The least
-of several loads counts, which take turns. Ends with 1 if one of them costs more than
-1.5 times the plain request.
+A colon in a string, entities, the form of columns, categories that training did not
+see, and an id that a proxy gives each request, beside plain requests of the same size:
+processor time to answer in this process without a log, and that of a server per request
+over one connection. The least of several loads counts, which take turns. Ends with 1 if
+one of them costs more than 1.5 times the plain request.
 """
 
 import argparse
@@ -34,6 +34,7 @@ from ml_assets.serving.settings import ServerSettings
 
 BOUND = 1.5
 LOADS = 5
+UNSEEN = 3
 PATH = "/models/adult/predict"
 Row = dict[str, Any]
 
@@ -43,6 +44,7 @@ def cases(plain: list[Row], colons: list[Row]) -> dict[str, tuple[Row, list[str]
     size, varying = len(plain), ["X-Request-Id: {0}", "traceparent: 00-{0}-{0:.16}-01"]
     columns = {name: [row[name] for row in plain] for name in plain[0]}
     names = [f"person-{row}" for row in range(size)]
+    strange = dict.fromkeys([*CATEGORIES][:UNSEEN], "of tomorrow")
     return {
         "plain": ({"rows": plain}, []),
         "a colon in a string": ({"rows": colons}, []),
@@ -52,6 +54,11 @@ def cases(plain: list[Row], colons: list[Row]) -> dict[str, tuple[Row, list[str]
             [],
         ),
         "columns": ({"columns": columns}, []),
+        "one unseen category": (
+            {"rows": [*plain[:-1], plain[-1] | dict(list(strange.items())[:1])]},
+            [],
+        ),
+        f"unseen in {UNSEEN} columns": ({"rows": [r | strange for r in plain]}, []),
         "ids of a proxy": ({"rows": plain}, varying),
     }
 

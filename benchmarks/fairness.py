@@ -1,12 +1,16 @@
 """What a slow model costs another: its p99 alone, and beside a full queue.
 
 ``python -m benchmarks.fairness`` serves a small boosting, a forest of 300 trees and the
-forest's library as three models. It asks the first one after the other, alone and while
-the queue of another is full, and prints the ratios of its 99th percentiles. It ends
-with 1 if one is above its bound.
+forest's library as three models. It asks the first one after the other, alone, and
+beside 200 slow connections while the queue of another is full, and prints the ratios of
+its 99th percentiles. The others' clients are a process of their own: their waits for
+one interpreter would count as the server's. It ends with 1 if one is above its bound.
 """
 
 import http.client
+import multiprocessing
+import os
+import socket
 import statistics
 import sys
 import tempfile
@@ -18,23 +22,22 @@ from typing import Any
 import msgspec
 import numpy as np
 import pandas as pd
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 from sklearn.pipeline import Pipeline
-from sklearn.preprocessing import FunctionTransformer
 
-from benchmarks.serving_process import free_port, running
+from benchmarks.serving_process import SERVER_CORE, free_port, running
 from ml_assets.core.storage import Storage
 from ml_assets.records.plan import Arm, Column, ServingPlan, Signature
 from ml_assets.serving.models.bundle import PROGRAM, TABLES, write_bundle
 from ml_assets.serving.models.published_plans import PublishedPlans
 
-# Compiled, in a thread of the server; and by its library, in processes.
+# Compiled, and by its library: both compute in processes of the server.
 SLOW = ("forest", "library")
 MOST = 2.0
-ROWS, CLIENTS = 1_500, 8
-REQUESTS, ROUNDS = 1_000, 3
-_COLUMNS = tuple(Column(name=f"x{number}", kind="number") for number in range(8))
-SIGNATURE = Signature(columns=_COLUMNS, target="y", negative=0, positive=1)
+ROWS, CLIENTS, CONNECTIONS = 1_500, 8, 200
+REQUESTS, ROUNDS = 5_000, 3
+COLUMNS = 8
 
 
 def main() -> int:
@@ -50,6 +53,9 @@ def main() -> int:
         ]
         one, many = body_of(frame.head(1)), body_of(frame.head(ROWS))
         with running(command, ports[0], "/models/library/predict", one):
+            # The clients have the other cores.
+            os.sched_setaffinity(0, os.sched_getaffinity(0) - {int(SERVER_CORE)} or {0})
+            _await_models(ports[0], many)
             _p99(ports[0], one)
             failed = False
             for slow in SLOW:
@@ -62,11 +68,18 @@ def main() -> int:
 
 
 def write_models(
-    root: Path, names: tuple[str, ...] = ("small", "forest", "library")
+    root: Path,
+    names: tuple[str, ...] = ("small", "forest", "library"),
+    count: int = COLUMNS,
 ) -> pd.DataFrame:
-    """Models, each with a plan of its own, in a storage; the rows that they take."""
+    """Models, each with a plan of its own, in a storage; the rows that they take.
+
+    A row has `count` numbers.
+    """
     rng = np.random.default_rng(0)
-    columns = [column.name for column in _COLUMNS]
+    columns = [f"x{number}" for number in range(count)]
+    numbers = tuple(Column(name=name, kind="number") for name in columns)
+    signature = Signature(columns=numbers, target="y", negative=0, positive=1)
     frame = pd.DataFrame(rng.normal(size=(4_000, len(columns))), columns=columns)
     target = (frame.sum(axis=1) + rng.normal(size=len(frame)) > 0).astype(int)
     forest = RandomForestClassifier(300, min_samples_leaf=5, random_state=0)
@@ -74,10 +87,13 @@ def write_models(
     small = HistGradientBoostingClassifier(max_iter=20)
     for name in names:
         estimator = small if name == "small" else forest
-        steps = [("encode", FunctionTransformer()), ("estimator", estimator)]
+        encode = ColumnTransformer([("numbers", "passthrough", columns)])
+        steps = [("encode", encode), ("estimator", estimator)]
         pipeline = Pipeline(steps).fit(frame, target)
         bundle = root / "bundles" / name
-        manifest = write_bundle(bundle, pipeline, SIGNATURE, frame.head(200))
+        manifest = write_bundle(bundle, pipeline, signature, frame.head(200))
+        if manifest.reason:
+            raise AssertionError(f"{name} is not compiled: {manifest.reason}")
         files = dict(manifest.files)
         if name == "library":
             for file in (PROGRAM, TABLES):
@@ -96,22 +112,48 @@ def write_models(
     return frame
 
 
+def _await_models(port: int, many: bytes) -> None:
+    """Wait until each model is loaded, and the processes for long requests run."""
+    client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
+    for model in ("small", *SLOW):
+        while _ask(client, model, many) != 200:
+            time.sleep(0.1)
+    client.close()
+
+
 def _ratio(port: int, one: bytes, slow: str, many: bytes) -> float:
     """p99 of the small model beside a slow one, as a multiple of alone."""
     alone = _p99(port, one)
-    stop = threading.Event()
-    threads = [
-        threading.Thread(target=_repeat, args=(port, slow, many, stop))
-        for _ in range(CLIENTS)
-    ]
-    for thread in threads:
-        thread.start()
-    time.sleep(0.5)
+    is_full = multiprocessing.Event()
+    others = multiprocessing.Process(target=_crowd, args=(port, slow, many, is_full))
+    others.start()
+    is_full.wait()
     beside = _p99(port, one)
-    stop.set()
-    for thread in threads:
-        thread.join()
+    others.terminate()
+    others.join()
+    print(f"p99 {1e3 * alone:.2f} ms alone, {1e3 * beside:.2f} ms beside {slow}")
     return beside / alone
+
+
+def _crowd(port: int, slow: str, many: bytes, is_full: Any) -> None:
+    """Fill the queue of a model, and send requests byte by byte, until terminated."""
+    for _ in range(CLIENTS):
+        threading.Thread(target=_repeat, args=(port, slow, many)).start()
+    head = (
+        f"POST /models/{slow}/predict HTTP/1.1\r\nhost: a\r\n"
+        "content-type: application/json\r\ncontent-length: 1000\r\n\r\n"
+    )
+    connections = [
+        socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)
+    ]
+    for connection in connections:
+        connection.sendall(head.encode())
+    time.sleep(1.0)
+    is_full.set()
+    while True:
+        time.sleep(0.5)
+        for connection in connections:
+            connection.sendall(b" ")
 
 
 def _p99(port: int, body: bytes) -> float:
@@ -126,12 +168,11 @@ def _p99(port: int, body: bytes) -> float:
     return float(np.quantile(found, 0.99))
 
 
-def _repeat(port: int, model: str, body: bytes, stop: threading.Event) -> None:
+def _repeat(port: int, model: str, body: bytes) -> None:
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    while not stop.is_set():
+    while True:
         if _ask(client, model, body) == 503:
             time.sleep(0.05)
-    client.close()
 
 
 def _ask(client: http.client.HTTPConnection, model: str, body: bytes) -> int:

@@ -36,7 +36,7 @@ def assets(table: Path) -> None:
     from ml_assets.assets.common import TABLES
     from ml_assets.assets.io_managers import TableIOManager
     from ml_assets.components import TabularClassifier
-    from ml_assets.components.tabular_model import STAGES
+    from ml_assets.components.stages import STAGES
 
     spec = TabularClassifier.model_validate(
         {

@@ -67,7 +67,8 @@ class Client:
         task = self.arm.task
         head = (
             *(scored.ids[0], now(), "request", self.arm.model, self.arm.version),
-            *("live", self.plan.generation, None, self.arm.values(scored.batch.row)),
+            *("live", self.plan.generation, None, msgspec.UNSET),
+            self.arm.values(scored.batch.row),
         )
         record = task.record(head, scored.answers[0], 180)
         return Answered(record, scored.ids[0], task.labels(scored.answers)[0])

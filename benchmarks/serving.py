@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -65,14 +65,21 @@ class Floor(NamedTuple):
 
 
 def ask(
-    pid: int, port: int, path: str, bodies: Path, connections: int, seconds: int
+    pid: int,
+    port: int,
+    path: str,
+    bodies: Path,
+    connections: int,
+    seconds: int,
+    headers: Sequence[str] = (),
 ) -> Figures:
-    """Load a server from the other core."""
+    """Load a server from the other core, with further headers in each request."""
     before = processor(pid)
     done = subprocess.run(
         [
             *("taskset", "-c", CLIENT_CORE, "wrk", "-t1", f"-c{connections}"),
             *(f"-d{seconds}s", "--timeout", "30s", "-s", str(LUA)),
+            *(word for header in headers for word in ("-H", header)),
             f"http://127.0.0.1:{port}{path}",
         ],
         env={**os.environ, "BODIES": str(bodies)},

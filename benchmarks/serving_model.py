@@ -143,6 +143,7 @@ def _signature(rows: pd.DataFrame) -> Signature:
             kind="string",
             nullable=bool(rows[name].isna().any()),
             categories=tuple(sorted(rows[name].dropna().unique())),
+            open=True,
         )
         for name in CATEGORIES
     ]

@@ -24,8 +24,13 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(command: list[str], port: int, path: str, body: bytes) -> Iterator[Any]:
-    """Run a server on its core; gives the process and the seconds to a first answer."""
+def running(
+    command: list[str], port: int, path: str, body: bytes, key: str = ""
+) -> Iterator[Any]:
+    """Run a server on its core; gives the process and the seconds to a first answer.
+
+    `key` is the API key that it needs, if any.
+    """
     started = time.perf_counter()
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -36,7 +41,7 @@ def running(command: list[str], port: int, path: str, body: bytes) -> Iterator[A
             start_new_session=True,
         )
         try:
-            while not _answers(port, path, body):
+            while not _answers(port, path, body, key):
                 if (
                     process.poll() is not None
                     or time.perf_counter() > started + PATIENCE
@@ -56,10 +61,11 @@ def _search_path() -> str:
     return os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 
 
-def _answers(port: int, path: str, body: bytes) -> bool:
+def _answers(port: int, path: str, body: bytes, key: str) -> bool:
     client = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    headers = {"content-type": "application/json"} | ({"x-api-key": key} if key else {})
     try:
-        client.request("POST", path, body, {"content-type": "application/json"})
+        client.request("POST", path, body, headers)
         return client.getresponse().status == 200
     except OSError:
         return False
