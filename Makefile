@@ -17,7 +17,8 @@ unexport PYTHONDONTWRITEBYTECODE
 .DEFAULT_GOAL := help
 .PHONY: help setup demo dev test test-slow lint format bench docs pictures lock image clean
 .PHONY: ci packages tools audit-online data-quality chart test-processes test-containers
-.PHONY: cluster test-cluster publish-build publish-sign publish-verify publish-tag publish-list
+.PHONY: cluster test-cluster publish-build publish-sign publish-verify publish-tag
+.PHONY: publish-chart publish-list
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*?## ' $(MAKEFILE_LIST) | awk -F ':.*?## ' '{printf "  %-15s %s\n", $$1, $$2}'
@@ -85,7 +86,7 @@ SLOW = $(BIN)/python -m pytest $(TWO) -rs -m slow --junitxml=reports/junit-$@.xm
 	$(CHOSEN)
 AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
 	--last-failed --last-failed-no-failures none $(CHOSEN)
-CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py compose.py docker_target.py)
+CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py init_image.py compose.py docker_target.py)
 CHART_TESTS := $(wildcard ml_assets_tests/unit/helm/test_*.py)
 # They have more dependencies than the project, so they stand apart.
 VERSION_IN = $(shell sed -n 's/^VERSION = "\(.*\)"/\1/p' $(1))
@@ -141,7 +142,7 @@ pictures: $(READY) ## Draw the dashboards for the docs (needs prometheus and fak
 	$(BIN)/python -m docs.pictures
 
 # The platform is all of them.
-EXTRAS = dev serve kubernetes docker postgres s3 ray
+EXTRAS = dev serve kubernetes docker postgres delivery s3 ray
 
 lock: ## Resolve the dependencies again
 	$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes $(addprefix --extra ,$(EXTRAS)) --no-header --output-file requirements.lock pyproject.toml
@@ -168,12 +169,12 @@ cluster: ## A cluster of kind with the images of `make image`
 	kind load docker-image --name $(CLUSTER) ml-assets:base ml-assets:production
 
 test-cluster: $(READY) ## The whole platform on the cluster of `make cluster`
-	KUBECONFIG=$(KUBECONFIG_E2E) \
+	KUBECONFIG=$(KUBECONFIG_E2E) ML_ASSETS_E2E_NODE=$(CLUSTER)-control-plane \
 	ML_ASSETS_E2E_IMAGE=ml-assets:base ML_ASSETS_E2E_SERVER_IMAGE=ml-assets:production \
 		$(BIN)/python -m pytest -rs -m e2e ml_assets_tests/e2e --junitxml=reports/junit-e2e.xml
 
 # docker/publish.sh says what each does, and which variables it reads.
-publish-build publish-sign publish-verify publish-tag publish-list:
+publish-build publish-sign publish-verify publish-tag publish-chart publish-list:
 	@docker/publish.sh $(@:publish-%=%)
 
 clean: ## Remove everything that was made here

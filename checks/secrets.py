@@ -32,6 +32,8 @@ EXCLUDED_LINES = [
     # The name of a Kubernetes Secret, and never what is in it.
     r"\b(secret|tlsSecret|postgresqlSecret)Name: \"?[a-z0-9-]+\"?\}*$",
     r"\b(existing|backendStore|dagsterPostgresql)Secret: \"?[a-z0-9-]+\"?$",
+    # Whether there shall be one, as YAML or, in a template, as an INI file has it.
+    r"Secret\W+(true|false)\W*$",
     # The id of a trace, as a log line shows it.
     r'"trace\.id": "[0-9a-f]{32}"',
 ]

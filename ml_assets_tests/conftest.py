@@ -200,7 +200,7 @@ def another(spec: Any) -> Any:
 
 def definitions_of(*specs: Any) -> dg.Definitions:
     """The code location as if its YAML files were `specs`."""
-    from ml_assets.components.tabular_model import definitions_of as models_of
+    from ml_assets.components.stages import definitions_of as models_of
 
     return models_of(specs)
 

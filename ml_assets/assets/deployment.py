@@ -15,6 +15,7 @@ from ml_assets.assets.common import (
     who_runs,
 )
 from ml_assets.assets.retries import retrying, verdict
+from ml_assets.lifecycle.activation import roll_out_again
 from ml_assets.lifecycle.audit import audit
 from ml_assets.lifecycle.deployment import DoneError, RefusedError, deploy
 from ml_assets.lifecycle.plan_transitions import newest_version
@@ -37,6 +38,9 @@ class DeploymentConfig(dg.Config):
     accept_interface_change: bool = Field(
         False, description="also a version that refuses requests that are answered now"
     )
+    reapply: bool = Field(
+        False, description="the active plan once more, and no other version"
+    )
 
 
 def build(spec: ModelSpec) -> dg.Definitions:
@@ -54,6 +58,10 @@ def build(spec: ModelSpec) -> dg.Definitions:
         run_id, who = context.run.run_id, who_runs(context)
         try:
             with retrying(context):
+                if config.reapply:
+                    again = roll_out_again(configured_target(), spec.name)
+                    yield skipped(spec, "deployment", _describe_again(again))
+                    return
                 overruled = [INTERFACE] if config.accept_interface_change else []
                 rollout = deploy(
                     spec, configured_target(), config.version, run_id, who, overruled
@@ -101,6 +109,11 @@ def _ledger_check(spec: ModelSpec) -> dg.AssetChecksDefinition:
         )
 
     return ledger
+
+
+def _describe_again(rollout: Rollout) -> str:
+    plan, servers = rollout
+    return f"plan {plan.generation} is rolled out again, on {servers} server(s)"
 
 
 def describe(rollout: Rollout) -> dict[str, Any]:

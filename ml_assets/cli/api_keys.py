@@ -64,7 +64,7 @@ def _rights(
     default="predict",
     show_default=True,
     callback=_rights,
-    help="Of predict, feedback, lookup, metadata; admin is all of them. By commas.",
+    help="Of predict, feedback, lookup, metadata, smoke; admin is all. By commas.",
 )
 @click.option("--expires", default="", help="A date or time, such as 2027-01-01.")
 @click.option(

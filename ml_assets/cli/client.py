@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import click
 
 from ml_assets.cli.output import Failed, reporting_errors
-from ml_assets.core.api_key import credentials
+from ml_assets.core.api_key import SMOKE, credentials
 
 TIMEOUT_SECONDS = 60.0
 
@@ -81,14 +81,16 @@ class ServerClient:
 
     def get(self, path: str) -> Answer:
         """GET `path`."""
-        return self._ask("GET", path, None)
+        return self._ask("GET", path, None, {})
 
-    def post(self, path: str, body: bytes) -> Answer:
-        """POST the JSON `body` to `path`."""
-        return self._ask("POST", path, body)
+    def post(self, path: str, body: bytes, is_smoke: bool = False) -> Answer:
+        """POST the JSON `body` to `path`; as a smoke request it is not logged."""
+        return self._ask("POST", path, body, SMOKE if is_smoke else {})
 
-    def _ask(self, method: str, path: str, body: bytes | None) -> Answer:
-        headers = dict(self._credentials)
+    def _ask(
+        self, method: str, path: str, body: bytes | None, more: dict[str, str]
+    ) -> Answer:
+        headers = self._credentials | more
         if body is not None:
             headers["content-type"] = "application/json"
         try:

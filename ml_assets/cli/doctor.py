@@ -22,7 +22,8 @@ def command(url: str | None, repair: bool, as_json: bool) -> None:
     """Check this installation: each line is ok, a warning or a problem.
 
     Checks Python and its packages, the storage, the models and their YAML, the
-    registry, the Dagster instance, and the model server.
+    registry, the Dagster instance, the model server, and who must have signed the
+    images that are delivered.
 
     \b
     Examples:
@@ -59,7 +60,7 @@ def command(url: str | None, repair: bool, as_json: bool) -> None:
 
 def diagnose(url: str | None, repair: bool = False) -> Iterator[Finding]:
     """Run every check, those that need heavy libraries last."""
-    from ml_assets.cli.checks import instance, models, registry, serving
+    from ml_assets.cli.checks import delivery, instance, models, registry, serving
 
     checks: dict[str, Check] = {
         "installation": installation.check,
@@ -69,6 +70,7 @@ def diagnose(url: str | None, repair: bool = False) -> Iterator[Finding]:
         "dagster": instance.check,
         "models": models.check,
         "registry": registry.check,
+        "delivery": delivery.check,
     }
     for name, check in checks.items():
         yield from guarded(name, check)

@@ -55,6 +55,7 @@ def summary(found: dict[str, Any]) -> list[tuple[str, str]]:
     return [
         ("answer", f"{answer['label']}, probability {answer['probability']}"),
         ("given", f"{moment:%Y-%m-%d %H:%M:%S} UTC in {answer['microseconds']} us"),
+        *([("caller", answer["caller"])] if "caller" in answer else []),
         ("input", ", ".join(f"{k}={v!r}" for k, v in found["input"].items())),
         ("version", f"{version['version']} of {found['model']}, arm {answer['arm']}"),
         ("estimator", f"{version['estimator']} ({version['runtime']} runtime)"),

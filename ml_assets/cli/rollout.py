@@ -21,8 +21,7 @@ def command(models: tuple[str, ...]) -> None:
       ml-assets rollout
       ml-assets rollout breast_cancer
     """
-    from ml_assets.lifecycle.activation import reapply
-    from ml_assets.state.plans import publish
+    from ml_assets.lifecycle.activation import roll_out_again
     from ml_assets.targets import RolloutError
 
     target = chosen_target()
@@ -34,14 +33,11 @@ def command(models: tuple[str, ...]) -> None:
         )
     rows, failed = [], []
     for model in models or known:
-        with target.lock(model):
-            publish(model)
-            plan = Plans().history(model)[-1]
-            try:
-                servers = reapply(target, plan).servers
-            except RolloutError as error:
-                failed.append(f"{model}: {error}")
-                continue
+        try:
+            plan, servers = roll_out_again(target, model)
+        except RolloutError as error:
+            failed.append(f"{model}: {error}")
+            continue
         rows.append([model, plan.live.version, str(plan.generation), str(servers)])
     if rows:
         table(["model", "version", "plan", "servers"], rows)

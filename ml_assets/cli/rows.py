@@ -13,6 +13,7 @@ import msgspec
 
 from ml_assets.cli.output import Failed
 from ml_assets.cli.record_batches import ARROW_FILE, FORMATS, record_batches
+from ml_assets.core.decoding import from_json
 from ml_assets.records.plan import Column
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _json_lines(stream: BinaryIO) -> Iterator[Row]:
         if not line.strip():
             continue
         try:
-            yield msgspec.json.decode(line, type=dict[str, Any])
+            yield from_json(line, dict[str, Any])
         except msgspec.MsgspecError as error:
             raise Failed(f"line {number} is not a JSON object: {error}") from error
 

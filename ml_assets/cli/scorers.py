@@ -10,6 +10,7 @@ import msgspec
 from ml_assets.cli.client import Answer, ServerClient
 from ml_assets.cli.output import Failed
 from ml_assets.cli.rows import Row
+from ml_assets.core.decoding import from_builtins
 from ml_assets.core.storage import storage
 from ml_assets.records.plan import Arm, Column, Kind, Label, Task
 from ml_assets.serving.requests.problems import FieldError, Problem
@@ -144,7 +145,7 @@ class ServerScorer:
         found = _value(client.get(f"/models/{model}"))
         self.model, self.version = model, str(found["version"])
         self.columns = tuple(_column(item) for item in found["columns"])
-        self.task = msgspec.convert(found.get("task", "binary"), Task)
+        self.task = from_builtins(found.get("task", "binary"), Task)
         self.has_interval = found.get("interval") is not None
         self.unseen: Counter[str] = Counter()
 
@@ -178,7 +179,7 @@ def _value(answer: Answer) -> Any:
     detail = str(problem.get("detail") or f"status {answer.status}")
     if answer.status in (413, 422):
         found = problem.get("errors", [])
-        raise Refusal(detail, msgspec.convert(found, list[FieldError]))
+        raise Refusal(detail, from_builtins(found, list[FieldError]))
     raise Failed(f"the model server says: {detail}")
 
 
@@ -186,7 +187,7 @@ def _column(item: dict[str, Any]) -> Column:
     categories = item.get("categories")
     return Column(
         name=item["name"],
-        kind=msgspec.convert(item["kind"], Kind),
+        kind=from_builtins(item["kind"], Kind),
         nullable=item["nullable"],
         categories=None if categories is None else tuple(categories),
     )

@@ -18,7 +18,8 @@ HELP = {
     "home": "Directory of the prediction log (default: the home directory).",
     "cache": "Directory of plans and bundles that were served (default: HOME/cache).",
     "model": "The only model to serve (default: all).",
-    "generation": "The only plan of that model to serve (default: the one active).",
+    "generation": "The only plan of that model to serve (default: the one active), or"
+    " MODEL=GENERATION,... for the only models and plans.",
     "keys_file": "File of the API keys that callers need (default: none is needed).",
     "handoff": "Unix socket of the hand-off behind which requests are accepted too.",
     "workers": "Processes that share the port.",
@@ -28,7 +29,7 @@ HELP = {
     "max_in_flight": "Requests in flight per worker; beyond it the answer is 503.",
     "max_queue": "Slow requests of a model that wait; beyond it the answer is 503.",
     "answer_seconds": "Time a slow answer may take; beyond it the answer is 504.",
-    "library_processes": "Processes per worker for versions that are not compiled.",
+    "library_processes": "Processes per worker for slow versions and long requests.",
     "library_bytes": "Memory that one of those processes may allocate.",
     "max_connections": "Open connections per worker.",
     "header_seconds": "Time a client has to send its headers.",

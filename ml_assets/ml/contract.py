@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator
 import msgspec
 import pandas as pd
 
+from ml_assets.core.decoding import from_json
 from ml_assets.ml.column_contract import ColumnContract, Violation, percent
 from ml_assets.records.plan import encode
 
@@ -96,7 +97,7 @@ class Contract(msgspec.Struct, frozen=True, kw_only=True):
     @classmethod
     def from_json(cls, text: str | bytes) -> "Contract":
         """The contract that `to_json` wrote."""
-        return msgspec.json.decode(text, type=cls)
+        return from_json(text, cls)
 
     def _violations(
         self, frame: pd.DataFrame, dropped: Collection[str], keys: Collection[str]

@@ -19,6 +19,8 @@ from ml_assets.spec.model import ModelSpec
 NAMES = ("defs.yaml", "defs.yml", "component.yaml")
 # The components that are models, and what each predicts.
 TYPES: dict[str, Kind] = {
+    "ml_assets.TabularClassifier": "classification",
+    "ml_assets.TabularRegressor": "regression",
     "ml_assets.components.TabularClassifier": "classification",
     "ml_assets.components.tabular_classifier.TabularClassifier": "classification",
     "ml_assets.components.TabularRegressor": "regression",
@@ -28,7 +30,6 @@ FOLDER = "dagster.DefsFolderComponent"
 # Pydantic's errors on keys, in words for who writes YAML.
 SURPLUS, ABSENT = "there is no such key", "is missing"
 MESSAGES = {"extra_forbidden": SURPLUS, "missing": ABSENT}
-
 
 # Written in C where that is installed, which is ten times as fast.
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)

@@ -121,10 +121,21 @@ class ServingSpec(BaseSpec):
     slow_ms: float = Field(
         50.0, gt=0, description="an answer that takes longer counts as slow"
     )
+    pool: Literal["own", "shared"] = Field(
+        "own",
+        description="Kubernetes, of a model that the chart's `models` does not name:"
+        " servers of its own, or those of the shared pool, which serve every model that"
+        " says so",
+    )
     replicas: ReplicasSpec | None = Field(
         None,
         description="Kubernetes, of a model that the chart's `models` does not name:"
         " its servers; by default as many as modelServer says",
+    )
+    scale_to_zero: bool = Field(
+        False,
+        description="Kubernetes with KEDA, of such a model: no server while nobody asks"
+        " for answers; the first requests after that wait for one, or fail",
     )
     resources: PodResourcesSpec = Field(
         default_factory=PodResourcesSpec,
@@ -139,6 +150,18 @@ class ServingSpec(BaseSpec):
         if not all(low < high for low, high in zip(bounds, bounds[1:])):
             raise ValueError(f"must grow between 0 and 1, found {value}")
         return value
+
+    @model_validator(mode="after")
+    def _sizes_are_of_own_servers(self) -> "ServingSpec":
+        sizes = ("replicas", "scale_to_zero", "resources")
+        given = [name for name in sizes if name in self.model_fields_set]
+        if self.pool == "shared" and given:
+            message = (
+                "is of servers of the model's own, and pool is shared, whose size is"
+                " modelTemplate.sharedPool in the values of the chart ml-assets"
+            )
+            raise_faults([((name,), message) for name in given])
+        return self
 
     @model_validator(mode="after")
     def _design_has_an_experiment(self) -> "ServingSpec":

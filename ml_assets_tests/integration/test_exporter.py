@@ -17,8 +17,8 @@ import pytest
 
 from ml_assets_tests.kits import exporter as kit
 from ml_assets_tests.kits import postgres_instance as postgres_kit
+from ml_assets_tests.kits.patience import PATIENCE
 
-PATIENCE = 60.0
 DOCS = Path(__file__).parents[2] / "docs" / "observability.md"
 
 

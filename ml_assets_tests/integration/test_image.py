@@ -249,13 +249,24 @@ def test_a_prediction_comes_out_of_the_server_image(
     with running(images["production"], options=options) as container:
         container.await_health("healthy")
         # The script of `helm test`, from outside.
-        script = runpy.run_path(str(CHART / "files" / "predict.py"))
+        script = runpy.run_path(str(CHART / "files" / "serving.py"))
         assert script["main"](container.address(8080), MODEL) == 0
         answer = capsys.readouterr().out
         version = run_once(
             images["base"], "ml-assets", "models", "--json", options=options[:1]
         )
         assert answer.split()[1] in version
+        with urllib.request.urlopen(f"{container.address(8080)}/openapi.json") as found:
+            route = json.load(found)["paths"][f"/models/{MODEL}/predict"]["post"]
+        example = route["requestBody"]["content"]["application/json"]["example"]
+        request = urllib.request.Request(
+            f"{container.address(8080)}/models/{MODEL}/predict",
+            json.dumps(example).encode(),
+            {"content-type": "application/json"},
+        )
+        with urllib.request.urlopen(request) as predicted:
+            (prediction,) = json.load(predicted)["predictions"]
+        assert 0.0 <= prediction["probability"] <= 1.0
         with urllib.request.urlopen(f"{container.address(8000)}/metrics") as metrics:
             assert b"# HELP" in metrics.read()
         docker("stop", "--time=20", container.id)

@@ -23,7 +23,8 @@ from ml_assets.state.plans import Plans
 from ml_assets.state.versions import Versions
 from ml_assets.targets import local
 from ml_assets.targets.local import LocalTarget
-from ml_assets_tests.kits.processes import CONTEXT, MODEL, PATIENCE
+from ml_assets_tests.kits.patience import PATIENCE
+from ml_assets_tests.kits.processes import CONTEXT, MODEL
 from ml_assets_tests.kits.strikes import die_at
 
 CANARY = ServingSpec(strategy="canary")

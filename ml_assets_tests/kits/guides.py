@@ -12,7 +12,6 @@ from typing import NamedTuple
 from ml_assets_tests.kits.docs import Block, read
 from ml_assets_tests.kits.processes import await_true, processes_with
 
-PATIENCE = 300.0
 # What is another one for each reader: versions, ids of predictions and runs, keys.
 OWN = re.compile(
     r"\d{8}T\d{6}Z|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{16}\b"
@@ -102,7 +101,6 @@ class Terminal:
         await_true(
             lambda: self.is_over or ended.search(self.output(begin)),
             f"this block had ended:\n{text}",
-            PATIENCE,
         )
         output = self.output(begin)
         found = ended.search(output)

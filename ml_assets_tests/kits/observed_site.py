@@ -41,7 +41,6 @@ needs_faketime = pytest.mark.skipif(
 )
 needs_all = (needs_prometheus, needs_faketime)
 
-PATIENCE = 120.0
 DAYS_AGO = 40
 # Slow requests that wait for their turn: enough that it takes longer than it may.
 QUEUE = 24
@@ -73,7 +72,7 @@ import dagster as dg
 from ml_assets.automation import notify as automation_notify
 from ml_assets.assets.common import TABLES
 from ml_assets.spec.catalogue import read_specs
-from ml_assets.components.tabular_model import STAGES
+from ml_assets.components.stages import STAGES
 from ml_assets.assets.io_managers import TableIOManager
 
 HOME = Path(os.environ["ML_ASSETS_HOME"])
@@ -185,7 +184,6 @@ class Site:
         await_true(
             lambda: self.prometheus.value("min(timestamp(up))") > moment,
             "every target was scraped",
-            PATIENCE,
         )
         return moment
 
@@ -208,18 +206,16 @@ class Site:
             fires = self.prometheus.firing().get(name, [])
             return [item for item in fires if labels.items() <= item.items()]
 
-        self.fired[name] = await_true(found, f"{name} {labels} fired", PATIENCE)
+        self.fired[name] = await_true(found, f"{name} {labels} fired")
 
     def await_cleared(self, name: str) -> None:
         """Wait until an alert does not fire any more."""
         cleared = f"{name} cleared"
-        await_true(lambda: name not in self.prometheus.firing(), cleared, PATIENCE)
+        await_true(lambda: name not in self.prometheus.firing(), cleared)
 
     def await_value(self, expression: str, wanted: Callable[[float], bool]) -> None:
         """Wait until the value of an expression is as wanted."""
-        await_true(
-            lambda: wanted(self.prometheus.value(expression)), expression, PATIENCE
-        )
+        await_true(lambda: wanted(self.prometheus.value(expression)), expression)
 
     def kill(self, child: Child) -> None:
         """SIGKILL a process and what it started."""

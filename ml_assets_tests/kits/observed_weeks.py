@@ -9,9 +9,12 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from operator import eq
 
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from ml_assets.cli.demo import churn
@@ -20,12 +23,13 @@ from ml_assets.cli.output import Failed
 from ml_assets.cli.run_report import RunReport
 from ml_assets.prediction_log.unshipped import PREFIX, SILENT_SECONDS
 from ml_assets.records.ledger_entry import Kind
+from ml_assets.serving.requests.messages import ARROW
 from ml_assets.spec.reserved import RELEASE
 from ml_assets.state.ledger import Ledger
 from ml_assets.state.versions import Versions
 from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.ledger_rows import rewrite, tampered
-from ml_assets_tests.kits.observed_site import PATIENCE, QUEUE, Site
+from ml_assets_tests.kits.observed_site import QUEUE, Site
 from ml_assets_tests.kits.observed_workflows import watch_workflows
 from ml_assets_tests.kits.processes import await_true
 
@@ -184,9 +188,12 @@ def _releases(site: Site) -> None:
 
 
 def _overload(site: Site) -> None:
-    """More large requests than one thread answers: they wait, and some are refused."""
+    """More large requests than are answered in time: they wait, or are refused."""
     with _clients(_request(site, 10_000)):
         site.await_alert("MlAssetsLatencyHigh", model=MODEL)
+    # JSON of that length waits to be decoded, one body at a time, and so may never
+    # fill the queue; a stream is read at once.
+    with _clients(_stream(site, 10_000)):
         site.await_alert("MlAssetsErrorsHigh", model=MODEL)
 
 
@@ -232,7 +239,7 @@ def _server(site: Site) -> None:
     reports = site.home / PREFIX
     with _no_segments(site):
         urllib.request.urlopen(_request(site, 40), timeout=60).close()
-        await_true(lambda: any(reports.glob("*.json")), "unshipped segments", PATIENCE)
+        await_true(lambda: any(reports.glob("*.json")), "unshipped segments")
         site.kill(site.server)
     site.await_alert("MlAssetsServerDown", model=MODEL)
     silent = time.time() - SILENT_SECONDS - 60
@@ -262,14 +269,27 @@ def _monitor(site: Site) -> RunReport:
 
 
 def _request(site: Site, rows: int) -> urllib.request.Request:
-    """A request for predictions."""
-    frame = churn.customers(rows, seed=9).drop(columns=churn.TARGET)
-    body = {"rows": json.loads(frame.to_json(orient="records"))}
-    return urllib.request.Request(
-        f"{site.ports.url}/models/{MODEL}/predict",
-        json.dumps(body).encode(),
-        {"content-type": "application/json"},
-    )
+    """A request for predictions, as JSON."""
+    body = {"rows": json.loads(_customers(rows).to_json(orient="records"))}
+    return _post(site, json.dumps(body).encode(), "application/json")
+
+
+def _stream(site: Site, rows: int) -> urllib.request.Request:
+    """The same request as an Arrow stream."""
+    table = pa.Table.from_pandas(_customers(rows), preserve_index=False)
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return _post(site, sink.getvalue().to_pybytes(), ARROW.decode())
+
+
+def _customers(rows: int) -> pd.DataFrame:
+    return churn.customers(rows, seed=9).drop(columns=churn.TARGET)
+
+
+def _post(site: Site, body: bytes, content_type: str) -> urllib.request.Request:
+    url = f"{site.ports.url}/models/{MODEL}/predict"
+    return urllib.request.Request(url, body, {"content-type": content_type})
 
 
 @contextlib.contextmanager
@@ -286,12 +306,12 @@ def _clients(request: urllib.request.Request) -> Iterator[None]:
                 # As the answer asks for; less, since a minute is a second here.
                 stop.wait(0.2)
 
-    threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
+    with ThreadPoolExecutor(CLIENTS) as pool:
+        clients = [pool.submit(ask) for _ in range(CLIENTS)]
+        try:
+            yield
+        finally:
+            stop.set()
+            # One that ended early is why there was too little to refuse.
+            for client in clients:
+                client.result()

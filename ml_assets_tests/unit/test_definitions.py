@@ -14,7 +14,7 @@ from ml_assets.definitions import defs
 
 SNAPSHOT = Path(__file__).parents[1] / "snapshots" / "definitions.json"
 MODELS = ("breast_cancer", "census_income", "telco_churn")
-SENSORS = {"gate": "deploy", "drift": "train", "health": "rollback"}
+SENSORS = {"gate": ("deploy",), "drift": ("train",), "health": ("rollback", "deploy")}
 HEAVY = [
     "mlflow",
     "great_expectations",
@@ -88,11 +88,11 @@ def test_every_model_has_its_schedule_and_the_sensors_on(
         assert schedule.cron_schedule == "0 2 * * 0"
         assert schedule.execution_timezone == "UTC"
         assert schedule.default_status == dg.DefaultScheduleStatus.RUNNING
-    for name, job in SENSORS.items():
+    for name, jobs in SENSORS.items():
         sensor = location.resolve_sensor_def(name)
         assert sensor.default_status == dg.DefaultSensorStatus.RUNNING
         assert {target.job_name for target in sensor.targets} == {
-            f"{model}_{job}" for model in MODELS
+            f"{model}_{job}" for model in MODELS for job in jobs
         }
 
 

@@ -50,7 +50,8 @@ ALLOWED = {
         " lifecycle/migration/models.py lifecycle/migration/prediction_log.py"
     ),
     "what a person names, or asks for: data, keys, results, YAML": (
-        "cli/api_keys.py cli/bulk.py cli/checks/models.py cli/keys.py cli/predict.py"
+        "cli/api_keys.py cli/bulk.py cli/checks/models.py cli/init/project.py"
+        " cli/keys.py cli/predict.py"
         " components/scaffolder.py core/api_key.py core/signing.py core/user_code.py"
         " core/project.py"
         " ml/sources/files.py ml/sources/kaggle.py ml/sources/payload.py"
@@ -65,7 +66,9 @@ ALLOWED = {
         " cli/processes.py"
     ),
     "an archive in memory": "delivery/junit.py",
+    "a ConfigMap that is mounted": "automation/template_changes.py",
     "the account of a pod": "targets/clusters/connection.py",
+    "the public key that signs images": "delivery/signed_statements.py",
 }
 # Of `ml_assets.core.files`; the others only name paths.
 HELPERS = {

@@ -12,7 +12,7 @@ from ml_assets.cli.activity import activity, copy_of
 from ml_assets.cli.jobs import QUIET
 from ml_assets.cli.output import Failed
 from ml_assets.cli.run_report import RunReport
-from ml_assets.components.tabular_model import definitions_of
+from ml_assets.components.stages import definitions_of
 from ml_assets.spec.catalogue import read_specs
 
 if TYPE_CHECKING:

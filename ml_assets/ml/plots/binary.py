@@ -10,7 +10,14 @@ from sklearn.metrics import precision_recall_curve, roc_curve
 
 from ml_assets.ml.importance import Importance
 from ml_assets.ml.plots.costs import cost_curve
-from ml_assets.ml.plots.parts import importance_bars, thinned, undefined, unit_axes
+from ml_assets.ml.plots.parts import (
+    calibration_curve,
+    figures,
+    importance_bars,
+    thinned,
+    undefined,
+    unit_axes,
+)
 from ml_assets.ml.plots.style import BLUE, GREY, ORANGE, figure_of, png, short
 from ml_assets.ml.tasks.binary_metrics import BinaryEvaluation
 from ml_assets.ml.tasks.costs import Costs
@@ -70,7 +77,7 @@ def plots(
 def roc(y: Outcomes, probability: Floats, evaluation: BinaryEvaluation) -> bytes:
     """True positive rate against false positive rate."""
     value = evaluation.metrics["roc_auc"]
-    figure, axes = figure_of(f"ROC curve (area {_figures(value)})")
+    figure, axes = figure_of(f"ROC curve (area {figures(value)})")
     unit_axes(axes, "False positive rate", "True positive rate")
     if math.isnan(value):
         return undefined(figure, axes)
@@ -91,7 +98,7 @@ def precision_recall(
     """Precision against recall."""
     value = evaluation.metrics["average_precision"]
     figure, axes = figure_of(
-        f"Precision and recall (average precision {_figures(value)})"
+        f"Precision and recall (average precision {figures(value)})"
     )
     unit_axes(axes, "Recall", "Precision")
     if math.isnan(value):
@@ -110,21 +117,12 @@ def precision_recall(
 
 def calibration(evaluation: BinaryEvaluation) -> bytes:
     """Rate of positives against predicted probability, bin by bin."""
-    error = evaluation.metrics["calibration_error"]
-    figure, axes = figure_of(f"Calibration (expected error {_figures(error)})")
-    unit_axes(axes, "Mean predicted probability", "Share of positives")
-    bins = [item for item in evaluation.calibration if item.n]
-    if not bins:
-        return undefined(figure, axes)
-    x, height = zip(*((item.mean_probability, item.positive_rate) for item in bins))
-    most = max(item.n for item in bins)
-    sizes = [20 + 180 * item.n / most for item in bins]
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfect")
-    axes.plot(x, height, color=BLUE, linewidth=1.5)
-    label = "this version (area: rows)"
-    axes.scatter(x, height, sizes, color=BLUE, alpha=0.8, label=label, zorder=3)
-    axes.legend(loc="upper left", frameon=False, markerscale=0.6)
-    return png(figure)
+    return calibration_curve(
+        evaluation.calibration,
+        evaluation.metrics["calibration_error"],
+        "Mean predicted probability",
+        "Share of positives",
+    )
 
 
 def confusion(
@@ -187,7 +185,3 @@ def _mark(axes: Axes, x: float, y: float, evaluation: BinaryEvaluation) -> None:
     """The point of the version's threshold."""
     label = f"probability > {evaluation.threshold:.4g}"
     axes.plot([x], [y], "o", color=ORANGE, label=label)
-
-
-def _figures(value: float) -> str:
-    return "not defined" if math.isnan(value) else f"{value:.4f}"

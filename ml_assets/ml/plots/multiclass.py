@@ -8,7 +8,14 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_curve
 
 from ml_assets.ml.importance import Importance
-from ml_assets.ml.plots.parts import importance_bars, thinned, undefined, unit_axes
+from ml_assets.ml.plots.parts import (
+    calibration_curve,
+    figures,
+    importance_bars,
+    thinned,
+    undefined,
+    unit_axes,
+)
 from ml_assets.ml.plots.style import (
     BLUE,
     COLOURS,
@@ -66,7 +73,7 @@ def confusion(evaluation: MulticlassEvaluation) -> bytes:
     """Rows by true class and decision; colours are shares of the true class."""
     accuracy = evaluation.metrics["accuracy"]
     figure, axes = figure_of(
-        f"Confusion ({evaluation.n:,} rows, accuracy {_figures(accuracy)})"
+        f"Confusion ({evaluation.n:,} rows, accuracy {figures(accuracy)})"
     )
     axes.set_xlabel("Predicted")
     axes.set_ylabel("True")
@@ -104,7 +111,7 @@ def confusion(evaluation: MulticlassEvaluation) -> bytes:
 def classes(evaluation: MulticlassEvaluation) -> bytes:
     """Precision and recall of each class, the lowest F1 first."""
     figure, axes = figure_of(
-        f"Classes (macro F1 {_figures(evaluation.metrics['f1_macro'])})"
+        f"Classes (macro F1 {figures(evaluation.metrics['f1_macro'])})"
     )
     axes.set_xlabel("Precision and recall")
     rows = [row for row in evaluation.classes if row.n]
@@ -129,7 +136,7 @@ def classes(evaluation: MulticlassEvaluation) -> bytes:
 def roc(y: Outcomes, answers: Floats, evaluation: MulticlassEvaluation) -> bytes:
     """One class against all others: the classes with the smallest areas."""
     value = evaluation.metrics["roc_auc_ovr"]
-    figure, axes = figure_of(f"ROC of each class (mean area {_figures(value)})")
+    figure, axes = figure_of(f"ROC of each class (mean area {figures(value)})")
     unit_axes(axes, "False positive rate", "True positive rate")
     known = [
         (row.roc_auc, number)
@@ -151,21 +158,12 @@ def roc(y: Outcomes, answers: Floats, evaluation: MulticlassEvaluation) -> bytes
 
 def calibration(evaluation: MulticlassEvaluation) -> bytes:
     """How often the most probable class is true, against its probability."""
-    error = evaluation.metrics["calibration_error"]
-    figure, axes = figure_of(f"Calibration (expected error {_figures(error)})")
-    unit_axes(axes, "Mean probability of the most probable class", "Accuracy")
-    bins = [item for item in evaluation.calibration if item.n]
-    if not bins:
-        return undefined(figure, axes)
-    x, height = zip(*((item.mean_probability, item.positive_rate) for item in bins))
-    most = max(item.n for item in bins)
-    sizes = [20 + 180 * item.n / most for item in bins]
-    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfect")
-    axes.plot(x, height, color=BLUE, linewidth=1.5)
-    label = "this version (area: rows)"
-    axes.scatter(x, height, sizes, color=BLUE, alpha=0.8, label=label, zorder=3)
-    axes.legend(loc="upper left", frameon=False, markerscale=0.6)
-    return png(figure)
+    return calibration_curve(
+        evaluation.calibration,
+        evaluation.metrics["calibration_error"],
+        "Mean probability of the most probable class",
+        "Accuracy",
+    )
 
 
 def probabilities(y: Outcomes, answers: Floats) -> bytes:
@@ -184,7 +182,3 @@ def probabilities(y: Outcomes, answers: Floats) -> bytes:
     axes.set_ylabel("Right and wrong rows (%)")
     axes.legend(frameon=False, loc="upper left")
     return png(figure)
-
-
-def _figures(value: float) -> str:
-    return "not defined" if math.isnan(value) else f"{value:.4f}"

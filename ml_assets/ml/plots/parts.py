@@ -1,5 +1,6 @@
 """What plots of several tasks have: importance, calibration, and axes from 0 to 1."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from ml_assets.ml.importance import Importance
 from ml_assets.ml.plots.style import BLUE, GREY, figure_of, png, short
+from ml_assets.ml.tasks.calibration import CalibrationBin
 
 MAX_POINTS = 1_000
 MAX_BARS = 15
@@ -38,6 +40,31 @@ def importance_bars(importance: Sequence[Importance], what: str) -> bytes:
     axes.axvline(0, color="black", linewidth=0.8)
     axes.grid(False, axis="y")
     return png(figure)
+
+
+def calibration_curve(
+    bins: Sequence[CalibrationBin], error: float, x_label: str, y_label: str
+) -> bytes:
+    """How often what is probable happens against its probability, bin by bin."""
+    figure, axes = figure_of(f"Calibration (expected error {figures(error)})")
+    unit_axes(axes, x_label, y_label)
+    bins = [item for item in bins if item.n]
+    if not bins:
+        return undefined(figure, axes)
+    x, height = zip(*((item.mean_probability, item.positive_rate) for item in bins))
+    most = max(item.n for item in bins)
+    sizes = [20 + 180 * item.n / most for item in bins]
+    axes.plot([0, 1], [0, 1], color=GREY, linestyle="--", label="perfect")
+    axes.plot(x, height, color=BLUE, linewidth=1.5)
+    label = "this version (area: rows)"
+    axes.scatter(x, height, sizes, color=BLUE, alpha=0.8, label=label, zorder=3)
+    axes.legend(loc="upper left", frameon=False, markerscale=0.6)
+    return png(figure)
+
+
+def figures(value: float) -> str:
+    """A metric in a title, with four decimals."""
+    return "not defined" if math.isnan(value) else f"{value:.4f}"
 
 
 def unit_axes(axes: Axes, x: str, y: str) -> None:

@@ -14,7 +14,7 @@ DOCKERFILE = (ROOT / "Dockerfile").read_text()
 STAGES = re.findall(r"^FROM (\S+) AS (\S+)$", DOCKERFILE, re.MULTILINE)
 REMEDY = "run docker/compile.sh"
 # What the platform has beside what a library of its users has.
-PLATFORM = ("serve", "kubernetes", "docker", "postgres", "s3")
+PLATFORM = ("serve", "kubernetes", "docker", "postgres", "delivery", "s3")
 
 
 def pins(path: Path) -> dict[str, set[str]]:

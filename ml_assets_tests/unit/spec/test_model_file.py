@@ -292,6 +292,11 @@ WRONG: dict[str, tuple[str, str, str]] = {
         "serving.resources",
         "requests.memory is 2Gi, which is more than limits.memory, 1Gi",
     ),
+    "a size of servers that are not the model's own": (
+        "serving: {pool: shared, replicas: {min: 3}}",
+        "serving.replicas",
+        "is of servers of the model's own, and pool is shared",
+    ),
     "a design without an experiment": (
         "serving: {design: {labels: 5000}}",
         "serving.design",

@@ -20,9 +20,8 @@ BRANCHES = ["main", "develop"]
 READ = {"contents": "read"}
 # Who may do more than read.
 PERMISSIONS = {
-    (CD, "publish"): READ
-    | dict.fromkeys(("packages", "id-token", "attestations"), "write"),
-    (CD, "version"): READ | {"packages": "write"},
+    (CD, job): READ | dict.fromkeys(("packages", "id-token", "attestations"), "write")
+    for job in ("publish", "version")
 }
 PIN = re.compile(r"[\w.-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 DEPLOYS = re.compile(
@@ -144,23 +143,30 @@ def checkouts(files: Files) -> Iterator[str]:
 
 def publication(files: Files) -> Iterator[str]:
     """Built, signed, attested, and only then named; a version is not built again."""
-    order = [
-        target_of(step) or step.uses.rpartition("/")[2]
-        for step in steps_of(files, "publish")
-        if target_of(step) or "attest" in step.uses
-    ]
+    order = _order(files, "publish")
     attested = ["attest-build-provenance"] * 3
     made = ["publish-build", "publish-sign", "publish-list", *attested]
     if order != [*made, "publish-tag", "publish-list"]:
         yield f"publish does {order}"
-    order = [target_of(step) for step in steps_of(files, "version") if target_of(step)]
-    if order != ["publish-verify", "publish-tag", "publish-list"]:
+    named = ["publish-verify", "publish-tag", "publish-chart", "publish-list"]
+    order = _order(files, "version")
+    if order != [*named, "attest-build-provenance", "publish-list"]:
         yield f"version does {order}"
     subjects = {
         step.settings["subject-digest"]
-        for step in steps_of(files, "publish")
+        for job in ("publish", "version")
+        for step in steps_of(files, job)
         if "attest" in step.uses and step.settings.get("push-to-registry") is True
     }
-    targets = ("base", "production", "observability")
+    targets = ("base", "production", "observability", "chart")
     if subjects != {f"${{{{ steps.images.outputs.{name} }}}}" for name in targets}:
         yield f"attested are {sorted(subjects)}"
+
+
+def _order(files: Files, job: str) -> list[str]:
+    """What a job publishes and attests, step by step."""
+    return [
+        target_of(step) or step.uses.rpartition("/")[2]
+        for step in steps_of(files, job)
+        if target_of(step) or "attest" in step.uses
+    ]
