@@ -14,7 +14,7 @@ from ml_assets.cli.activity import activity, copy_of
 from ml_assets.cli.context import user
 from ml_assets.cli.instance import dagster_instance
 from ml_assets.cli.output import Failed, quiet_libraries
-from ml_assets.cli.processes import heed_termination
+from ml_assets.cli.processes import heeding_termination
 from ml_assets.cli.run_report import RunReport, print_line
 from ml_assets.core import progress
 
@@ -92,12 +92,11 @@ def _execute(
 ) -> Executed:
     import dagster as dg
 
-    # A stop must end the run's record as well as the process.
-    heed_termination()
     named = dg.build_reconstructable_job(__name__, "job_named", (job,))
     invocation = {INVOCATION: uuid.uuid4().hex}
     try:
-        with following(instance, invocation, report):
+        # A stop must end the run's record as well as the process.
+        with heeding_termination(), following(instance, invocation, report):
             result = dg.execute_job(
                 named,
                 instance=instance,

@@ -1,12 +1,13 @@
 """Processes that a command starts, watches, and leaves none of behind."""
 
+import contextlib
 import os
 import signal
 import subprocess  # nosec B404 # runs our own programs with fixed arguments only
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, TypeVar
@@ -17,6 +18,7 @@ T = TypeVar("T")
 
 POLL_SECONDS = 0.1
 STOP_SECONDS = 15.0
+REPEAT_SECONDS = 0.01
 SHOWN_LINES = 15
 # Leaves room for the name of a socket in its path.
 LONGEST_TMPDIR = 90
@@ -59,10 +61,40 @@ def heed_termination() -> None:
     # In the background of a shell it is ignored, and stays so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGALRM, _terminate)
+    sys.unraisablehook = _repeat_interruption
+
+
+@contextlib.contextmanager
+def heeding_termination() -> Iterator[None]:
+    """Do so while Dagster runs a job in this process, and afterwards."""
+    heed_termination()
+    try:
+        yield
+    finally:
+        # Dagster leaves SIGTERM as SIGINT is: ignored in the background of a shell.
+        heed_termination()
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
     raise Interrupted
+
+
+def _terminate(number: int, frame: FrameType | None) -> None:
+    signal.raise_signal(signal.SIGTERM)
+
+
+def _repeat_interruption(dropped: "sys.UnraisableHookArgs") -> None:
+    """Ask us to end once more, where Python dropped what a signal had raised.
+
+    It does so in callbacks of weak references and in finalizers, which take half of the
+    time of some imports.
+    """
+    if issubclass(dropped.exc_type, Exception):
+        sys.__unraisablehook__(dropped)
+    else:
+        # Here it would be dropped, too.
+        signal.setitimer(signal.ITIMER_REAL, REPEAT_SECONDS)
 
 
 class Child:

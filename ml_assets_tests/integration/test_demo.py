@@ -91,7 +91,7 @@ def test_the_demo_shows_the_whole_loop_and_leaves_nothing(
 
 @pytest.mark.parametrize(
     "message, number",
-    [(b"Dagster daemon start", signal.SIGTERM), (b"checking the rows", signal.SIGINT)],
+    [(b"sensor sees the eval", signal.SIGTERM), (b"checking the rows", signal.SIGINT)],
 )
 def test_a_demo_that_is_stopped_fails_and_leaves_nothing(
     home: Path, tmp_path: Path, message: bytes, number: signal.Signals

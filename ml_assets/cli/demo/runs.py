@@ -11,6 +11,7 @@ import dagster as dg
 from ml_assets.cli.activity import activity, copy_of
 from ml_assets.cli.jobs import QUIET
 from ml_assets.cli.output import Failed
+from ml_assets.cli.processes import heeding_termination
 from ml_assets.cli.run_report import RunReport
 from ml_assets.components.stages import definitions_of
 from ml_assets.spec.catalogue import read_specs
@@ -78,7 +79,11 @@ class Runs:
         is_implicit = job.name.startswith("__")
         doing = "materializing all" if is_implicit else f"running {job.name}"
         try:
-            with copy_of(sys.stdout) as out, activity(doing, out):
+            with (
+                heeding_termination(),
+                copy_of(sys.stdout) as out,
+                activity(doing, out),
+            ):
                 done = job.execute_in_process(
                     instance=self._instance,
                     run_config={**(config or {}), "loggers": QUIET},

@@ -15,6 +15,7 @@ from ml_assets.cli.demo.environment import MARKER, empty_home
 from ml_assets.cli.dev import require_free
 from ml_assets.cli.output import Failed
 from ml_assets.cli.processes import Children, script
+from ml_assets_tests.kits.patience import PATIENCE
 from ml_assets_tests.kits.processes import await_true
 
 SLEEP = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(600)"]
@@ -28,6 +29,31 @@ STUBBORN = [
     "print(child.pid, flush=True)\n"
     "time.sleep(600)\n",
 ]
+
+# Is asked to end in a callback of the garbage collector, whose exceptions are dropped,
+# by what the signal stands for while Dagster runs a job.
+INTERRUPTED_IN_A_CALLBACK = """
+import signal, sys, time, weakref
+from dagster import DagsterExecutionInterruptedError
+from dagster._utils.interrupts import raise_interrupts_as
+from ml_assets.cli.processes import heed_termination
+
+class Item: pass
+
+def interrupt(_):
+    signal.raise_signal(signal.Signals[sys.argv[1]])
+    print("goes on", flush=True)
+
+heed_termination()
+item = Item()
+reference = weakref.ref(item, interrupt)
+try:
+    with raise_interrupts_as(DagsterExecutionInterruptedError):
+        del item
+        time.sleep(float(sys.argv[2]))
+except DagsterExecutionInterruptedError:
+    print("ends")
+"""
 
 
 def is_alive(pid: int) -> bool:
@@ -152,3 +178,38 @@ def test_a_stop_takes_no_longer_than_the_process_needs(
         log = tmp_path / "log"
         children.start("sleeper", SLEEP, log)
         await_true(log.read_text, "it started")
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_no_interruption_is_dropped(name: str) -> None:
+    arguments = [INTERRUPTED_IN_A_CALLBACK, name, str(PATIENCE)]
+    done = subprocess.run(
+        [sys.executable, "-c", *arguments], capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("ends\n", "")
+
+
+# As a shell starts what it runs in the background.
+INTERRUPTED_AFTER_A_JOB = """
+import signal
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+from dagster._utils.interrupts import capture_interrupts
+from ml_assets.cli.processes import Interrupted, heeding_termination
+
+with heeding_termination(), capture_interrupts():
+    pass
+try:
+    signal.raise_signal(signal.SIGTERM)
+except Interrupted:
+    print("ends")
+"""
+
+
+def test_sigterm_is_heeded_after_a_job_that_ran_in_the_background() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED_AFTER_A_JOB],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "ends\n"
