@@ -140,12 +140,7 @@ class ModelServer:
             return None
         if not 0 < headers.length <= self._fast_bytes:
             return None
-        route = self.state.fast_routes.get(address)
-        if route is None or (
-            route.model is not None and headers.length > route.model.inline_bytes
-        ):
-            return None
-        return route
+        return self.state.fast_route(address, headers.length)
 
     def answer_at_once(
         self, route: Route, head: RequestHead, body: bytes, started: float
@@ -170,9 +165,18 @@ class ModelServer:
                     headers.credential, "predict", model, started
                 )
             media = media_type(headers.content_type, route.accepts)
+            entity, records = headers.entity, self.held.records
             request = Request(
-                *(request_id, body, started, headers.entity, "", caller, PLAIN),
-                *(media, True, self.held.records),
+                request_id,
+                body,
+                started,
+                entity,
+                "",
+                caller,
+                PLAIN,
+                media,
+                True,
+                records,
             )
             response = route.handler(request)
             series = response.series or series
@@ -186,8 +190,7 @@ class ModelServer:
         except Exception as error:
             path = head.address.decode("latin-1")
             response, series = failure(error, request_id, route, series, caller, path)
-        added = self._pages.headers(headers.origin)
-        if added:
+        if added := self._pages.headers(headers.origin):
             response = replace(response, headers=response.headers + added)
         return Answer(response, request_id, series, caller, started)
 

@@ -135,9 +135,11 @@ class FastPathProtocol(GuardedProtocol):
         if head is None:
             self.unknown_head = text
             return False
-        if len(data) != len(text) + head.headers.length or not self._is_free:
+        length = head.headers.length
+        if len(data) != len(text) + length or not self._is_free:
             return False
-        route = self.server_app.fast_route(head.address, head.headers)
+        # What else makes it short was so when the head was parsed.
+        route = self.server_app.state.fast_route(head.address, length)
         if route is None:
             return False
         self._unset_keepalive_if_required()

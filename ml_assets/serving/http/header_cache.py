@@ -60,9 +60,7 @@ class HeaderCache:
     def head_of(data: bytes) -> bytes:
         """The head that `data` begins with, blank line included; empty for none."""
         end = data.find(_END, 0, _MAX_BYTES)
-        if end < 0 or not data.startswith(b"POST "):
-            return b""
-        return data[: end + len(_END)]
+        return data[: end + len(_END)] if end >= 0 else b""
 
     def get(self, text: bytes) -> RequestHead | None:
         """The parsed head; None where these bytes are not in the cache."""

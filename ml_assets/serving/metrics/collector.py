@@ -18,6 +18,7 @@ from prometheus_client.core import (
 from prometheus_client.registry import Collector
 
 from ml_assets.records.plan import ServingPlan, trained_at
+from ml_assets.serving.metrics.unseen import Unseen
 
 SECONDS = (
     0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5,
@@ -90,7 +91,7 @@ class Metrics(Collector):
         self.shadow_dropped: dict[str, int] = {}
         self.labels: dict[str, int] = {}
         self.shipped: dict[str, int] = {}
-        self._unseen: dict[tuple[str, str], int] = {}
+        self._unseen: dict[str, Unseen] = {}
         self.shipping_errors = 0
         self.queues: dict[str, Callable[[], int]] = {}
         self.model_queues: Callable[[], Mapping[str, int]] = dict
@@ -113,11 +114,10 @@ class Metrics(Collector):
         """Count a plan of `model` that could not be loaded."""
         self.refusals[model] = self.refusals.get(model, 0) + 1
 
-    def count_unseen(self, model: str, column: str, rows: int) -> None:
-        """Count rows with a category of `column` that training did not see."""
-        labels = (model, column)
+    def unseen(self, model: str) -> Unseen:
+        """What is counted of the one model of this name."""
         with self._lock:
-            self._unseen[labels] = self._unseen.get(labels, 0) + rows
+            return self._unseen.setdefault(model, Unseen())
 
     def collect(self) -> Iterator[Metric]:
         """The metrics, for the Prometheus client."""
@@ -168,8 +168,9 @@ class Metrics(Collector):
             "Rows with a category that training did not see.",
             labels=["model", "column"],
         )
-        for labels, number in self._unseen.copy().items():
-            unseen.add_metric(labels, number)
+        for model, counted in self._unseen.copy().items():
+            for column, number in counted.rows.copy().items():
+                unseen.add_metric((model, column), number)
         yield unseen
 
     def _of_plans(self) -> Iterator[Metric]:

@@ -81,6 +81,7 @@ class ServedModel:
         self._shadow_arms = [arm for arm in arms if arm.mode == "shadow"]
         self._shadows = shadows if self._shadow_arms else None
         self._recorder = recorder
+        self._log_sample = plan.log_sample
         self._assignment: Assignment | None = None
         if len(self.answering) > 1:
             self._assignment = Assignment(plan.salt, _shares(self.answering))
@@ -118,8 +119,9 @@ class ServedModel:
             raise LongAnswer
         decoded = perf_counter() - request.received if self._shadows else 0.0
         ids = self.live.ids.take(batch.size)
-        entities = entities_of(batch, request.entity)
-        caller = request.caller
+        entities, caller = batch.entities, request.caller
+        if request.entity is not None:
+            entities = entities_of(batch, request.entity)
         origin = Origin(
             request.request_id,
             self.plan.generation,
@@ -130,18 +132,24 @@ class ServedModel:
             # The shadows' records come behind those of the answer.
             None if self._shadows else request.held,
         )
-        arms = None if only else self._arms(ids, entities)
+        arms = None
+        if self._assignment and not only:
+            arms = self._arms(self._assignment, ids, entities)
         recorder = None if only and self.is_split else self._recorder
-        if recorder and not is_logged(ids[0], self.plan.log_sample):
+        if recorder and not is_logged(ids[0], self._log_sample):
             recorder = None
+        default = only or self.live
         try:
-            answers = self._answers(batch, arms, only or self.live)
+            if arms is None:
+                answers = _predict(default, batch)
+            else:
+                answers = self._answers(batch, arms)
         except ArmError as error:
             if recorder:
                 _keep_failure(recorder, error, batch, origin, arms)
             raise
         scored = Scored(
-            arms[0] if arms else only or self.live,
+            arms[0] if arms else default,
             request.request_id,
             batch,
             ids,
@@ -158,12 +166,13 @@ class ServedModel:
         return scored
 
     def _arms(
-        self, ids: Sequence[str], entities: Sequence[str | None] | None
-    ) -> list[ServedArm] | None:
-        """The arm of each row; None where there is no choice."""
-        if self._assignment is None:
-            return None
-        arm_of, answering = self._assignment.arm_of, self.answering
+        self,
+        assignment: Assignment,
+        ids: Sequence[str],
+        entities: Sequence[str | None] | None,
+    ) -> list[ServedArm]:
+        """The arm of each row."""
+        arm_of, answering = assignment.arm_of, self.answering
         if entities is None:
             return [answering[arm_of(id_)] for id_ in ids]
         return [
@@ -171,12 +180,8 @@ class ServedModel:
             for id_, entity in zip(ids, entities, strict=True)
         ]
 
-    def _answers(
-        self, batch: Batch, arms: Sequence[ServedArm] | None, default: ServedArm
-    ) -> list[Any]:
-        """The answer to each row, by the arm that it goes to, else by the default."""
-        if arms is None:
-            return _predict(default, batch)
+    def _answers(self, batch: Batch, arms: Sequence[ServedArm]) -> list[Any]:
+        """The answer to each row, by the arm that it goes to."""
         if batch.size == 1:
             return _predict(arms[0], batch)
         found: list[Any] = [None] * batch.size
@@ -198,11 +203,11 @@ class ArmSeries:
             for arm in model.answering
         }
         self.live = self._of[model.live]
-        self._metrics, self._model = metrics, model.name
         self._counts_unseen = route != SMOKE
-        for column in model.live.signature.columns:
-            if column.open and column.categories:
-                metrics.count_unseen(model.name, column.name, 0)
+        columns = model.live.signature.columns
+        opened = [item.name for item in columns if item.open and item.categories]
+        self._unseen = metrics.unseen(model.name)
+        self._unseen.begin(opened)
 
     def of(self, arm: ServedArm) -> Series:
         """The series of one arm."""
@@ -217,19 +222,19 @@ class ArmSeries:
     ) -> Response:
         """The answer, which counts for every arm that gave a part of it."""
         first = self._of[scored.arm]
-        for item in scored.batch.unseen:
-            if self._counts_unseen:
-                self._metrics.count_unseen(self._model, item.column, len(item.rows))
+        unseen = scored.batch.unseen
+        if unseen and self._counts_unseen:
+            self._unseen.add(unseen)
         if scored.arms is None or scored.batch.size == 1:
             size = scored.batch.size
             return Response(body, 200, content_type, size, first, headers)
-        rows = Counter(scored.arms)
+        sizes = Counter(scored.arms)
         others = tuple(
             (self._of[arm], count)
-            for arm, count in rows.items()
+            for arm, count in sizes.items()
             if arm is not scored.arm
         )
-        count = rows[scored.arm]
+        count = sizes[scored.arm]
         return Response(body, 200, content_type, count, first, headers, others)
 
 

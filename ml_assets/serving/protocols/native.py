@@ -40,29 +40,27 @@ def encode(scored: Scored) -> bytes:
     Written out, because building dictionaries for an encoder takes three times as long.
     No text needs escaping but the labels, and those are escaped once per plan.
     """
-    arm, arms, task = scored.only_arm, scored.arms, scored.task
+    first, arms = scored.arm, scored.arms
+    arm = first if arms is None else scored.only_arm
     named = f'"{arm.version}","arm":"{arm.mode}"' if arm else 'null,"arm":null'
     head = (
-        f'{{"model":"{scored.arm.model}","version":{named},'
+        f'{{"model":"{first.model}","version":{named},'
         f'"request_id":"{scored.request_id}","predictions":['
     )
+    unseen = scored.batch.unseen
+    end = b'],"warnings":%b}' % msgspec.json.encode(unseen) if unseen else b"]}"
     if scored.batch.size == 1 and arms is None:
-        row = f'{{"id":"{scored.ids[0]}",{task.members(scored.answers[0])}}}'
-        return f"{head}{row}{_end(scored)}".encode()
+        members = first.task.members(scored.answers[0])
+        return f'{head}{{"id":"{scored.ids[0]}",{members}}}'.encode() + end
     start = '{"id":"'
     ends: str | list[str] = f"}},{start}"
     if arms is not None:
         ends = [
             f',"version":"{own.version}","arm":"{own.mode}"}},{start}' for own in arms
         ]
-    parts = task.parts(scored.answers, scored.texts, ends)
+    parts = scored.task.parts(scored.answers, scored.texts, ends)
     rows = joined_rows(scored.batch.size, scored.ids, *parts)
-    return f"{head}{start}{rows[:-len(start) - 1]}{_end(scored)}".encode()
-
-
-def _end(scored: Scored) -> str:
-    unseen = scored.batch.unseen
-    return f'],"warnings":{msgspec.json.encode(unseen).decode()}}}' if unseen else "]}"
+    return f"{head}{start}{rows[:-len(start) - 1]}".encode() + end
 
 
 def joined_rows(size: int, *parts: str | list[str]) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from ml_assets.core.column_arrays import CodedColumn, ColumnArray, NumberColumn
@@ -62,7 +63,7 @@ def read_table(signature: Signature, table: pa.Table, max_rows: int) -> Batch:
         unseen += _unseen(column, columns[-1])
     if errors:
         raise invalid(errors[:MAX_ERRORS])
-    return of_columns(columns)._replace(unseen=unseen)
+    return replace(of_columns(columns), unseen=unseen)
 
 
 def read_column(column: Column, array: pa.Array) -> ColumnArray:

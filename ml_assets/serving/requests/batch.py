@@ -1,7 +1,6 @@
 """The checked rows of a request."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import msgspec
 
@@ -17,7 +16,7 @@ class UnseenCategory(
     rows: list[int]
 
 
-class Batch(NamedTuple):
+class Batch(msgspec.Struct, frozen=True, gc=False):
     """Rows by column: `row` if there is one only, and else `columns`.
 
     Both are in the order of the signature; each column holds `size` values. `entities`

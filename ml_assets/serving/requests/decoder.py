@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from ml_assets.records.plan import Signature
 from ml_assets.serving.requests.batch import Batch, of_columns
@@ -59,6 +60,7 @@ class RowDecoder:
         self._decoder = body_decoder(signature.columns)
         self._unseen_decoder = body_decoder(signature.columns, takes_unseen=True)
         self._open = OpenColumns(signature.columns)
+        self._has_open = bool(self._open)
         self.names = tuple(column.name for column in signature.columns)
         self._key_colons = sum(1 + name.count(":") for name in self.names)
         self._texts = [
@@ -76,6 +78,9 @@ class RowDecoder:
         ]
         self._may_lack = any(column.optional for column in signature.columns)
         self._plain_names = not any(":" in item.name for item in signature.columns)
+        # So many has the body of one row whose texts have none, if it has no other key.
+        is_plain = self._plain_names and not self._may_lack
+        self._colons_of_one = self._key_colons + 1 if is_plain else -1
 
     def decode(self, body: bytes, in_turns: bool = False) -> Batch:
         """The rows of `body`, if long in turns that leave the event loop its own.
@@ -89,7 +94,7 @@ class RowDecoder:
         try:
             batch = self._decoded(self._decoder, body, in_turns)
         except (msgspec.MsgspecError, RecursionError):
-            batch = self._of_unseen(body, in_turns) if self._open else None
+            batch = self._of_unseen(body, in_turns) if self._has_open else None
         return self._validated(body) if batch is None else batch
 
     def _of_unseen(self, body: bytes, in_turns: bool) -> Batch | None:
@@ -110,6 +115,9 @@ class RowDecoder:
         else:
             parsed = decoder.body(body)
         rows, columns = parsed.rows, parsed.columns
+        if rows is not _UNSET and len(rows) == 1 and not first:
+            if body.count(b":") == self._colons_of_one:
+                return Batch(1, _values(rows[0]), ())
         if rows is _UNSET:
             if columns is _UNSET:
                 return None
@@ -223,7 +231,7 @@ class RowDecoder:
         if "entities" not in payload:
             return batch
         entities = check_entities(payload["entities"], batch.size)
-        return batch._replace(entities=entities)
+        return replace(batch, entities=entities)
 
     def check_columns(self, columns: object) -> Batch:
         """The rows of `columns`, one list of values per name."""
@@ -252,7 +260,7 @@ def _about(batch: Batch, entities: Any) -> Batch | None:
     """The batch with whom its rows are about; None if those are not as many."""
     if len(entities) != batch.size:
         return None
-    return batch._replace(entities=entities, text=None)
+    return replace(batch, entities=entities, text=None)
 
 
 def _colons_of(columns: Iterable[Sequence[str | None]]) -> int:

@@ -1,7 +1,6 @@
 """Whom a row is about: the name that keeps its answers on one arm."""
 
 import re
-from collections.abc import Sequence
 from typing import Annotated
 
 import msgspec
@@ -54,16 +53,14 @@ def is_entity(value: object) -> bool:
     return is_text(value) and 1 <= len(str(value)) <= ENTITY_LENGTH
 
 
-def entities_of(batch: Batch, header: bytes | None) -> Sequence[str | None] | None:
-    """The entity of each row, from the body or the header; None if neither names any.
+def entities_of(batch: Batch, header: bytes) -> list[str | None]:
+    """The entity of each row, from the header.
 
     Raises
     ------
     Problem
-        422 if both do, or the header is not what may name an entity.
+        422 if the body names some, or the header is not what may name an entity.
     """
-    if header is None:
-        return batch.entities
     if batch.entities is not None:
         raise Problem(422, "invalid-request", _TWICE)
     if not _IN_HEADER.fullmatch(header):

@@ -9,6 +9,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from msgspec.structs import replace
+
 from ml_assets.records.plan import Column, Signature
 from ml_assets.serving.requests.batch import Batch, of_columns
 from ml_assets.serving.requests.problems import FieldError, Problem, invalid
@@ -92,7 +94,7 @@ def check_rows(signature: Signature, rows: object, max_rows: int) -> Batch:
 
 
 def _batch(columns: Sequence[Column], values: Sequence[Sequence[Any]]) -> Batch:
-    return of_columns(values)._replace(unseen=OpenColumns(columns).unseen(values))
+    return replace(of_columns(values), unseen=OpenColumns(columns).unseen(values))
 
 
 def _absent(column: Column) -> Any:

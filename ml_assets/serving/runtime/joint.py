@@ -65,7 +65,7 @@ class _JointTable(dict[Any, int]):
     def __missing__(self, key: tuple[Any, ...]) -> int:
         # Unknown values are not remembered: there is no end of them.
         code = 0
-        for (code_of, unknown), value in zip(self._parts, key, strict=True):
+        for (code_of, unknown), value in zip(self._parts, key):
             code += code_of(value, unknown)
         return code
 

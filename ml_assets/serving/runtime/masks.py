@@ -23,6 +23,9 @@ from ml_assets.serving.runtime.sums import LeafSums
 
 # As many rows as keep the masks of a chunk inside the second-level cache.
 CHUNK_BYTES = 2**17
+# Looked up here once, which a row would spend a tenth of its time with.
+_DOUBLE, _LONG = np.dtype(np.float64), np.dtype(np.int64)
+_accumulate = np.add.accumulate
 
 
 class MaskKernel:
@@ -105,14 +108,14 @@ class MaskKernel:
         if not word & 1:
             raise Refused(refusal(0))
         data = word.to_bytes(self._row_bytes, "little")
-        found = np.frombuffer(data, self._dtype).astype(np.float64).view(np.int64)
+        found = np.frombuffer(data, self._dtype).astype(_DOUBLE).view(_LONG)
         found >>= self._long_shift
         found += self._long_offsets
         if self._outputs > 1:
-            leaves = self._values.take(found.reshape(-1, 1), axis=0)
+            leaves = self._values[found.reshape(-1, 1)]
             return self._link.one(self._sum(leaves))
         # Accumulated, because a plain sum adds in pairs and rounds otherwise.
-        return self._link.one(np.add.accumulate(self._values.take(found)).item(-1))
+        return self._link.one(_accumulate(self._values[found]).item(-1))
 
     def many(self, columns: Sequence[Sequence[Any]]) -> Floats:
         """The answers for request columns."""
