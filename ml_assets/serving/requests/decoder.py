@@ -60,7 +60,8 @@ class RowDecoder:
         self._decoder = body_decoder(signature.columns)
         self._unseen_decoder = body_decoder(signature.columns, takes_unseen=True)
         self._open = OpenColumns(signature.columns)
-        self._has_open = bool(self._open)
+        # Such requests seldom come alone, and what fails takes time as well.
+        self._expects_unseen = False
         self.names = tuple(column.name for column in signature.columns)
         self._key_colons = sum(1 + name.count(":") for name in self.names)
         self._texts = [
@@ -92,9 +93,12 @@ class RowDecoder:
         """
         in_turns = in_turns and len(body) > TURN_BYTES
         try:
-            batch = self._decoded(self._decoder, body, in_turns)
+            if self._expects_unseen:
+                batch = self._of_unseen(body, in_turns)
+            else:
+                batch = self._decoded(self._decoder, body, in_turns)
         except (msgspec.MsgspecError, RecursionError):
-            batch = self._of_unseen(body, in_turns) if self._has_open else None
+            batch = self._of_unseen(body, in_turns) if self._open else None
         return self._validated(body) if batch is None else batch
 
     def _of_unseen(self, body: bytes, in_turns: bool) -> Batch | None:
@@ -103,7 +107,9 @@ class RowDecoder:
             batch = self._decoded(self._unseen_decoder, body, in_turns)
         except (msgspec.MsgspecError, RecursionError):
             return None
-        return None if batch is None else self._open.with_unseen(batch)
+        batch = batch and self._open.with_unseen(batch)
+        self._expects_unseen = bool(batch and batch.unseen)
+        return batch
 
     def _decoded(
         self, decoder: BodyDecoder, body: bytes, in_turns: bool

@@ -152,6 +152,31 @@ def test_a_category_in_another_notation_is_the_known_one(plan):
         assert found.unseen == slow.unseen
 
 
+def test_what_came_before_changes_nothing():
+    rows = [SEEN, NEW, SEEN | {"plan": "1.0"}, NEW | {"city": "a:b"}]
+    bodies = [
+        of(form, [*some])
+        for form in ("rows", "columns")
+        for size in (1, 2)
+        for some in itertools.product(rows, repeat=size)
+    ]
+    bodies += [body.replace(b'"age": 1.0', b'"age": 1, "age": 2') for body in bodies]
+    alone = [decoded(RowDecoder(OPEN, max_rows=10), body) for body in bodies]
+    used = RowDecoder(OPEN, max_rows=10)
+    for pair in itertools.product(zip(bodies, alone), repeat=2):
+        for body, expected in pair:
+            assert decoded(used, body) == expected
+
+
+def decoded(decoder, body):
+    """The rows, and which are unseen, as they are in the log and the answer."""
+    try:
+        found = decoder.decode(body)
+    except Problem as problem:
+        return problem.detail
+    return [*map(tuple, found.rows)], [*found.unseen], found.text
+
+
 def test_a_key_that_stands_twice_beside_an_unseen_category_is_refused():
     decoder = RowDecoder(OPEN, max_rows=10)
     body = b'{"rows": [{"plan": "z", "city": "a:b", "age": 1, "age": 2}]}'
