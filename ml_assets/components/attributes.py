@@ -4,6 +4,7 @@
 evaluates each text, so that ``"-999"`` would become a number.
 """
 
+import json
 import sys
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
@@ -19,6 +20,8 @@ from ml_assets.spec.model_file import faults, has_template
 
 # The keyword of our own in the JSON schema, for what no other keyword can check.
 KEYWORD = "ml-assets-meaning"
+# The JSON schema of each class, which every caller may change for itself.
+_SCHEMAS: dict[type["Attributes"], str] = {}
 
 
 class Attributes(RootModel[dict[str, Any]]):
@@ -34,14 +37,27 @@ class Attributes(RootModel[dict[str, Any]]):
         return self
 
     @classmethod
-    def __get_pydantic_json_schema__(
-        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
-    ) -> JsonSchemaValue:
-        """The schema of the YAML, with its meaning where a validator can check it."""
+    def model_json_schema(cls, *arguments: Any, **named: Any) -> dict[str, Any]:
+        """The schema of the YAML, with its meaning where a validator can check it.
+
+        It is made once, for Dagster asks for it several times whenever it starts.
+        """
         if "jsonschema" in sys.modules:
             from ml_assets.components.dg_check import register_keyword
 
             register_keyword()
+        if arguments or named:
+            return super().model_json_schema(*arguments, **named)
+        if cls not in _SCHEMAS:
+            _SCHEMAS[cls] = json.dumps(super().model_json_schema())
+        found: dict[str, Any] = json.loads(_SCHEMAS[cls])
+        return found
+
+    @classmethod
+    def __get_pydantic_json_schema__(
+        cls, core_schema: CoreSchema, handler: GetJsonSchemaHandler
+    ) -> JsonSchemaValue:
+        """The schema of the YAML, with the keyword for its meaning."""
         schema = handler(ModelSpec.__pydantic_core_schema__)
         whole = handler.resolve_ref_schema(schema)
         kept = {k: v for k, v in whole["properties"].items() if k not in cls.WITHOUT}

@@ -10,6 +10,8 @@ from typing import Any
 import dagster as dg
 import pytest
 
+from ml_assets.components import TabularClassifier, TabularRegressor
+from ml_assets.components.tabular_model import TabularModel
 from ml_assets_tests.kits.cli import invoke
 from ml_assets_tests.kits.host import make_host
 
@@ -117,3 +119,15 @@ def test_loading_imports_only_what_it_needs(
         [sys.executable, "-c", script], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+def test_a_schema_is_each_callers_own(kind: type[TabularModel]) -> None:
+    schema = kind.model().model_json_schema()
+    again = kind.model().model_json_schema()
+    again["properties"].clear()
+    assert kind.model().model_json_schema() == schema
+    assert schema == kind.model().model_json_schema(by_alias=True)
+    assert schema["properties"].keys() & {"interval", "positive"} == {
+        "positive" if kind is TabularClassifier else "interval"
+    }
