@@ -73,19 +73,18 @@ MEASURED = --cov --cov-report=term --cov-report=xml:reports/coverage.xml \
 	--cov-report=html:reports/coverage
 
 # The tests of a file share what its fixtures made.
-TWO = -n 2 --dist loadfile --no-loadscope-reorder
+BY_FILE = --dist loadfile --no-loadscope-reorder
 
 # `make chart` runs those of the chart.
 test: $(READY) ## Run the quick tests; COVERAGE=1 also tells which lines ran
-	$(BIN)/python -m pytest $(TWO) -rs --durations=10 --junitxml=reports/junit.xml \
+	$(BIN)/python -m pytest -n 2 $(BY_FILE) -rs --durations=10 --junitxml=reports/junit.xml \
 		$(addprefix --ignore=,$(CHART_TESTS)) $(if $(COVERAGE),$(MEASURED))
 
 # Those of them that watch real processes have deadlines, which a loaded machine can
 # break: what failed is run once more, alone. They wait for a quarter of their time, so
 # that three keep two cores busy.
-THREE = $(patsubst 2,3,$(TWO))
-SLOW = $(BIN)/python -m pytest $(THREE) -rs -m slow --junitxml=reports/junit-$@.xml \
-	$(CHOSEN)
+SLOW = $(BIN)/python -m pytest -n 3 $(BY_FILE) -rs -m slow \
+	--junitxml=reports/junit-$@.xml $(CHOSEN)
 AGAIN = $(BIN)/python -m pytest -rs -m slow --junitxml=reports/junit-$@-again.xml \
 	--last-failed --last-failed-no-failures none $(CHOSEN)
 CONTAINER_TESTS := $(addprefix ml_assets_tests/integration/test_,image.py init_image.py compose.py docker_target.py)

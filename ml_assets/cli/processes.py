@@ -8,6 +8,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import IO, TypeVar
@@ -57,12 +58,15 @@ class Interrupted(KeyboardInterrupt):
 
 def heed_termination() -> None:
     """Let SIGTERM end us as Ctrl-C does: in order, with what we started."""
+    from dagster import DagsterExecutionInterruptedError
+
+    interruptions = (KeyboardInterrupt, DagsterExecutionInterruptedError)
     signal.signal(signal.SIGTERM, _interrupt)
     # In the background of a shell it is ignored, and stays so.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGALRM, _terminate)
-    sys.unraisablehook = _repeat_interruption
+    sys.unraisablehook = partial(_repeat_interruption, interruptions)
 
 
 @contextlib.contextmanager
@@ -84,17 +88,19 @@ def _terminate(number: int, frame: FrameType | None) -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-def _repeat_interruption(dropped: "sys.UnraisableHookArgs") -> None:
+def _repeat_interruption(
+    interruptions: tuple[type[BaseException], ...], dropped: "sys.UnraisableHookArgs"
+) -> None:
     """Ask us to end once more, where Python dropped what a signal had raised.
 
     It does so in callbacks of weak references and in finalizers, which take half of the
     time of some imports.
     """
-    if issubclass(dropped.exc_type, Exception):
-        sys.__unraisablehook__(dropped)
-    else:
+    if issubclass(dropped.exc_type, interruptions):
         # Here it would be dropped, too.
         signal.setitimer(signal.ITIMER_REAL, REPEAT_SECONDS)
+    else:
+        sys.__unraisablehook__(dropped)
 
 
 class Child:

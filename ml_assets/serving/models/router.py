@@ -81,7 +81,6 @@ class ServedModel:
         self._shadow_arms = [arm for arm in arms if arm.mode == "shadow"]
         self._shadows = shadows if self._shadow_arms else None
         self._recorder = recorder
-        self._log_sample = plan.log_sample
         self._assignment: Assignment | None = None
         if len(self.answering) > 1:
             self._assignment = Assignment(plan.salt, _shares(self.answering))
@@ -136,7 +135,7 @@ class ServedModel:
         if self._assignment and not only:
             arms = self._arms(self._assignment, ids, entities)
         recorder = None if only and self.is_split else self._recorder
-        if recorder and not is_logged(ids[0], self._log_sample):
+        if recorder and not is_logged(ids[0], self.plan.log_sample):
             recorder = None
         default = only or self.live
         try:

@@ -180,6 +180,31 @@ def test_a_stop_takes_no_longer_than_the_process_needs(
         await_true(log.read_text, "it started")
 
 
+# No signal had it raised.
+CANCELLED_IN_A_FINALIZER = """
+import asyncio, signal
+from ml_assets.cli.processes import heed_termination
+
+class Item:
+    def __del__(self):
+        raise asyncio.CancelledError
+
+heed_termination()
+Item()
+print(signal.getitimer(signal.ITIMER_REAL))
+"""
+
+
+def test_what_else_is_dropped_ends_nothing() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", CANCELLED_IN_A_FINALIZER],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "(0.0, 0.0)\n" and "CancelledError" in done.stderr
+
+
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_no_interruption_is_dropped(name: str) -> None:
     arguments = [INTERRUPTED_IN_A_CALLBACK, name, str(PATIENCE)]
