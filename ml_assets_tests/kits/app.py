@@ -31,6 +31,10 @@ SIGNATURE = Signature(
 ROW = {"age": 41, "hours-per-week": 40, "married": True, "sex": "Male", "note": "x"}
 
 
+# As in a server, whose predictions and requests have ids of one source.
+_IDS = PredictionIds()
+
+
 class FakeRuntime:
     """Answers age / 100, so that a test can choose the answer."""
 
@@ -52,13 +56,13 @@ def served(name: str = "census", runtime: Any = None, version: str = "v1"):
     plan = ServingPlan(
         model=name, generation=1, arms=(arm,), created_at="now", reason="test"
     )
-    loaded = ServedArm(name, arm, runtime or FakeRuntime(), 100, PredictionIds())
+    loaded = ServedArm(name, arm, runtime or FakeRuntime(), 100, _IDS)
     return ServedModel(plan, [loaded])
 
 
 def server(*models: ServedModel, missing: Sequence[str] = (), **settings: Any):
     settings = {"max_body_bytes": 100_000, "max_rows": 100, **settings}
-    app = ModelServer(ServerSettings(**settings), Metrics(), PredictionIds())
+    app = ModelServer(ServerSettings(**settings), Metrics(), _IDS)
     found = {model.name: model for model in models}
     app.state = ServedState(found, frozenset(missing), True, app.metrics)
     return app

@@ -100,6 +100,7 @@ class ModelServer:
             request = Request(
                 *(request_id, b"", started, headers.entity, path, caller),
                 headers.form,
+                made_id=headers.request_id is None,
             )
             response = await self._answer(
                 route, scope, headers, request, receive, reservation
@@ -177,6 +178,7 @@ class ModelServer:
                 media,
                 True,
                 records,
+                headers.request_id is None,
             )
             response = route.handler(request)
             series = response.series or series

@@ -5,8 +5,8 @@ import threading
 import time
 
 # The variant's two bits and a counter of 14.
-_FIRST, _END = 0x8000, 0xC000
-_COUNTERS = [f"{counter:x}" for counter in range(_FIRST, _END)]
+_COUNTERS = [f"{counter:x}" for counter in range(0x8000, 0xC000)]
+_END = len(_COUNTERS)
 _TAIL_BYTES = 6
 # A clock that is set back by more was wrong, and its date must not stay in the ids.
 _BACK_MILLISECONDS = 60_000
@@ -32,7 +32,8 @@ class PredictionIds:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._millisecond = 0
+        # Of the clock, and of the ids, which is later after the clock was set back.
+        self._clock = self._millisecond = 0
         self._counter = _END
         self._prefix = ""
         self._tails: list[str] = []
@@ -40,21 +41,25 @@ class PredictionIds:
     def one(self) -> str:
         """The next id."""
         with self._lock:
-            # A clock that is set back a little must not make ids go back.
             now = time.time_ns() // 1_000_000
-            if not 0 <= self._millisecond - now <= _BACK_MILLISECONDS:
-                self._start(now)
-            elif self._counter == _END:
-                self._start(self._millisecond + 1)
-            if not self._tails:
-                self._tails = _tails(_POOL)
+            if now != self._clock:
+                self._clock = now
+                # A clock that is set back a little must not make ids go back.
+                if not 0 <= self._millisecond - now <= _BACK_MILLISECONDS:
+                    self._start(now)
             counter = self._counter
+            if counter == _END:
+                self._start(self._millisecond + 1)
+                counter = self._counter
             self._counter = counter + 1
-            return f"{self._prefix}{_COUNTERS[counter - _FIRST]}-{self._tails.pop()}"
+            tails = self._tails
+            if not tails:
+                self._tails = tails = _tails(_POOL)
+            return f"{self._prefix}{_COUNTERS[counter]}-{tails.pop()}"
 
-    def take(self, count: int) -> list[str]:
-        """The next `count` ids, in ascending order."""
-        found = [self.one()]
+    def take(self, count: int, first: str | None = None) -> list[str]:
+        """The next `count` ids, in ascending order; `first` if it was made before."""
+        found = [first or self.one()]
         if count > 1:
             with self._lock:
                 while len(found) < count:
@@ -65,7 +70,7 @@ class PredictionIds:
         self._millisecond = millisecond
         start = int.from_bytes(os.urandom(4))
         # Half of the counter's range is left to count in.
-        self._counter = _FIRST + (start & 0x1FFF)
+        self._counter = start & 0x1FFF
         text = f"{millisecond:012x}"
         self._prefix = f"{text[:8]}-{text[8:]}-7{start >> 20:03x}-"
 
@@ -76,7 +81,7 @@ class PredictionIds:
         first, prefix = self._counter, self._prefix
         self._counter = end = min(first + count, _END)
         count = end - first
-        counters = _COUNTERS[first - _FIRST : end - _FIRST]
+        counters = _COUNTERS[first:end]
         return [
             f"{prefix}{counter}-{tail}"
             for counter, tail in zip(counters, _tails(count), strict=True)

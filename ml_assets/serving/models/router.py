@@ -117,7 +117,8 @@ class ServedModel:
         if request.on_loop and batch.size > self.inline_rows:
             raise LongAnswer
         decoded = perf_counter() - request.received if self._shadows else 0.0
-        ids = self.live.ids.take(batch.size)
+        made = request.request_id if request.made_id else None
+        ids = self.live.ids.take(batch.size, made)
         entities, caller = batch.entities, request.caller
         if request.entity is not None:
             entities = entities_of(batch, request.entity)

@@ -1,7 +1,6 @@
 """Requests whose body was read, and responses, as the handlers of routes see them."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import msgspec
 
@@ -14,7 +13,7 @@ CSV = b"text/csv"
 ARROW = b"application/vnd.apache.arrow.stream"
 
 
-class Form(NamedTuple):
+class Form(msgspec.Struct, frozen=True, gc=False):
     """How a body is written beside its media type, and what the caller takes.
 
     ``json_bytes`` is how much of the body is JSON, where tensors follow it.
@@ -36,7 +35,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     names whom it is about, ``caller`` who asks, None where no key is needed, and
     ``media`` what the body is; ``on_loop`` is set while the event loop waits for the
     answer. ``held`` takes the records where it takes the answer as well; None where
-    they are written at once.
+    they are written at once. ``made_id`` is set where the caller gave no id: the first
+    prediction has that of the request then.
     """
 
     request_id: str
@@ -49,6 +49,7 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     media: bytes = JSON
     on_loop: bool = False
     held: HeldRecords | None = None
+    made_id: bool = False
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):

@@ -39,6 +39,16 @@ def tensors(**changes):
     ]
 
 
+@pytest.mark.parametrize("rows", [1, 3])
+@pytest.mark.parametrize("sent", [None, "mine"])
+def test_a_request_without_an_id_has_that_of_its_first_prediction(rows, sent):
+    headers = {"x-request-id": sent} if sent else {}
+    answer = ask(server(served()), PREDICT, {"rows": [ROW] * rows}, headers=headers)
+    ids = [item["id"] for item in answer.json["predictions"]]
+    assert len({*ids}) == rows and ids == sorted(ids)
+    assert answer.headers["x-request-id"] == (sent or ids[0])
+
+
 def test_an_answer_names_model_version_arm_and_a_prediction_id_per_row():
     answer = ask(server(served()), PREDICT, {"rows": [ROW, {**ROW, "age": 60}]})
     assert answer.status == 200
