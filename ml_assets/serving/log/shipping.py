@@ -4,12 +4,13 @@ A segment ``<home>/log/<model>/<server>/<number>.jsonl`` becomes the object
 ``segments/<model>/<server>-<number>.jsonl``, and goes locally only when it is there.
 """
 
+import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
-from ml_assets.core.files import is_locked, is_name, locked
+from ml_assets.core.files import is_locked, is_name, locked, sync_directory
 from ml_assets.core.storage import Storage, StorageUnavailableError
 from ml_assets.prediction_log import unshipped
 from ml_assets.serving.log.retired_segment import CLOSED, OPEN, close_orphan
@@ -42,12 +43,27 @@ def ship(segment: Path, storage: Storage) -> str:
     """
     server, model = segment.parent.name, segment.parent.parent.name
     name = f"segments/{model}/{server}-{segment.name}"
-    if not storage.create(name, segment.read_bytes()):
+    is_there = _is_linked(segment, storage.local(name))
+    if not is_there and not storage.create(name, segment.read_bytes()):
         raise FileExistsError(
             f"{name} in the storage {storage.url} is not what {segment} holds"
         )
     segment.unlink()
     return name
+
+
+def _is_linked(segment: Path, target: Path | None) -> bool:
+    """Whether the object is the segment itself now: on one disk nothing is copied."""
+    if target is None:
+        return False
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        os.link(segment, target)
+    except OSError:
+        # On another disk, or there before: the storage knows what to do, and to say.
+        return False
+    sync_directory(target.parent)
+    return True
 
 
 def ship_all(directory: Path, storage: Storage) -> Shipped:

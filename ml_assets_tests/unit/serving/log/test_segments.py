@@ -168,6 +168,24 @@ def test_a_segment_that_is_shipped_again_is_the_same_object(tmp_path):
     assert storage.get(name) == b"1\n" and not segment.exists()
 
 
+@pytest.mark.parametrize("is_one_disk", [True, False])
+def test_a_segment_is_moved_and_copied_to_another_disk(
+    tmp_path, monkeypatch, is_one_disk
+):
+    home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
+    segment = orphan(home) / "00000001.jsonl"
+    number = segment.stat().st_ino
+
+    def refused(*_):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    if not is_one_disk:
+        monkeypatch.setattr(os, "link", refused)
+    name = ship(segment, storage)
+    assert storage.get(name) == b"1\n" and not segment.exists()
+    assert (storage.local(name).stat().st_ino == number) == is_one_disk
+
+
 def test_a_segment_is_not_removed_where_another_has_its_name(tmp_path):
     home, storage = tmp_path / "home", Storage(str(tmp_path / "storage"))
     segment = orphan(home) / "00000001.jsonl"
