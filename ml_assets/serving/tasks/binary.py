@@ -14,7 +14,7 @@ from ml_assets.serving.log.log_records import (
     PredictionRecord,
 )
 from ml_assets.serving.tasks.classes import Labels
-from ml_assets.serving.tasks.protocol import AnswerHead, Head, Output
+from ml_assets.serving.tasks.protocol import AnswerHead, Head, Output, json_text
 
 PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 
@@ -60,9 +60,8 @@ class BinaryAnswers:
 
     def members(self, answer: float) -> str:
         """``probability`` and ``label``."""
-        return (
-            f'"probability":{answer!r},"label":{self._texts[answer > self.threshold]}'
-        )
+        label = self._texts[answer > self.threshold]
+        return f'"probability":{json_text(answer)},"label":{label}'
 
     def parts(
         self, answers: list[float], texts: list[str], ends: str | list[str]

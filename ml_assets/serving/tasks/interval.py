@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ml_assets.records.plan import Interval, Signature
-from ml_assets.serving.tasks.protocol import Output, json_texts, with_ends
+from ml_assets.serving.tasks.protocol import Output, json_text, json_texts, with_ends
 from ml_assets.serving.tasks.regression import RegressionAnswers
 
 LIMITS = ("lower", "upper")
@@ -43,8 +43,9 @@ class IntervalAnswers(RegressionAnswers):
 
     def members(self, answer: float) -> str:
         """``value``, ``lower`` and ``upper``."""
-        half = self.half_width
-        return f'"value":{answer!r},"lower":{answer - half!r},"upper":{answer + half!r}'
+        lower = json_text(answer - self.half_width)
+        upper = json_text(answer + self.half_width)
+        return f'"value":{json_text(answer)},"lower":{lower},"upper":{upper}'
 
     def parts(
         self, answers: list[float], texts: list[str], ends: str | list[str]

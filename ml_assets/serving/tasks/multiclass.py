@@ -15,7 +15,13 @@ from ml_assets.serving.log.log_records import (
 )
 from ml_assets.serving.tasks.binary import PROBABILITY
 from ml_assets.serving.tasks.classes import Labels
-from ml_assets.serving.tasks.protocol import AnswerHead, Head, Output, with_ends
+from ml_assets.serving.tasks.protocol import (
+    AnswerHead,
+    Head,
+    Output,
+    json_texts,
+    with_ends,
+)
 
 
 class MulticlassAnswers:
@@ -71,12 +77,13 @@ class MulticlassAnswers:
 
     def members(self, answer: list[float]) -> str:
         """``probability`` of the label, ``label``, and the ``probabilities`` of all."""
-        most = max(answer)
+        best = answer.index(max(answer))
+        texts = json_texts(answer)
         each = ",".join(
-            f"{key}:{value!r}" for key, value in zip(self._keys, answer, strict=True)
+            f"{key}:{text}" for key, text in zip(self._keys, texts, strict=True)
         )
         return (
-            f'"probability":{most!r},"label":{self._texts[answer.index(most)]},'
+            f'"probability":{texts[best]},"label":{self._texts[best]},'
             f'"probabilities":{{{each}}}'
         )
 

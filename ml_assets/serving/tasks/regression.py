@@ -15,7 +15,13 @@ from ml_assets.serving.log.log_records import (
     RegressionRecord,
     ValuesRecord,
 )
-from ml_assets.serving.tasks.protocol import AnswerHead, Head, Output, with_ends
+from ml_assets.serving.tasks.protocol import (
+    AnswerHead,
+    Head,
+    Output,
+    json_text,
+    with_ends,
+)
 
 _NULL = msgspec.Raw(b"null")
 
@@ -49,7 +55,7 @@ class RegressionAnswers:
 
     def members(self, answer: float) -> str:
         """``value``."""
-        return f'"value":{answer!r}'
+        return f'"value":{json_text(answer)}'
 
     def parts(
         self, answers: list[float], texts: list[str], ends: str | list[str]
