@@ -6,6 +6,7 @@ from collections.abc import Callable, Coroutine
 from typing import Any
 
 import uvicorn
+from msgspec.structs import replace
 from uvicorn.server import ServerState
 
 from ml_assets.serving.http.fast_path import FastPathProtocol
@@ -116,7 +117,7 @@ class Site:
             self.seen.append((request.request_id, path, request.entity))
             return route.handler(request)
 
-        return route._replace(handler=handler)
+        return replace(route, handler=handler)
 
     def connect(self) -> "Connection":
         transport = Transport()

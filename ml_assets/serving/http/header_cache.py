@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ml_assets.serving.http.request_head import Headers, sane_request_id
 
@@ -18,7 +20,7 @@ _VARYING = re.compile(
 )
 
 
-class RequestHead(NamedTuple):
+class RequestHead(Struct, frozen=True, gc=False):
     """A parsed head, of a prediction that can be answered as soon as it is read."""
 
     address: bytes
@@ -32,9 +34,9 @@ class RequestHead(NamedTuple):
         for name, value in lines:
             if name == b"x-request-id":
                 given = sane_request_id(value) or headers.request_id
-                headers = headers._replace(request_id=given)
+                headers = replace(headers, request_id=given)
         raw = [*self.raw_headers, *lines]
-        return self._replace(headers=headers, raw_headers=raw)
+        return replace(self, headers=headers, raw_headers=raw)
 
 
 class HeaderCache:
@@ -89,8 +91,8 @@ class HeaderCache:
         if len(kept) != len(head.raw_headers) - count:
             return
         if lines:
-            headers = head.headers._replace(request_id=None)
-            head = head._replace(raw_headers=kept, headers=headers)
+            headers = replace(head.headers, request_id=None)
+            head = replace(head, raw_headers=kept, headers=headers)
         if len(self._entries) >= _MAX_ENTRIES:
             self._entries.clear()
         self._entries[key] = head

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from ml_assets.core.api_key import SMOKE_HEADER
 from ml_assets.serving.requests.messages import ARROW, JSON, PLAIN, Form
@@ -23,7 +25,7 @@ _SANE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
 RawHeaders = Sequence[tuple[bytes, bytes]]
 
 
-class Headers(NamedTuple):
+class Headers(Struct, frozen=True, gc=False):
     """The headers that the server reads."""
 
     request_id: str | None
@@ -68,9 +70,9 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         elif name in _CREDENTIALS:
             credential = _credential(name, value, credential)
         elif name == b"accept" and ARROW in value.lower():
-            form = form._replace(wants_arrow=True)
+            form = replace(form, wants_arrow=True)
         elif name == _JSON_BYTES and value.isdigit():
-            form = form._replace(json_bytes=int(value))
+            form = replace(form, json_bytes=int(value))
         elif name == b"origin":
             origin = value
         elif name == SMOKE:
@@ -79,7 +81,7 @@ def read_headers(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
         content_type != JSON
         and content_type.lower().partition(b";")[0].strip() == ARROW
     ):
-        form = form._replace(is_arrow=True)
+        form = replace(form, is_arrow=True)
     return Headers(
         *(request_id, content_type, length, model, entity, encoding, credential),
         *(form, origin, is_smoke),

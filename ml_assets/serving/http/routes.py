@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
 
+from msgspec import Struct
 from msgspec.structs import replace
 
 from ml_assets.core.api_key import SMOKE_HEADER
@@ -32,7 +32,7 @@ _PREDICT_MEDIA = (JSON, ARROW)
 _INFER_MEDIA = (JSON, b"", b"application/octet-stream")
 
 
-class Route(NamedTuple):
+class Route(Struct, frozen=True, gc=False):
     """What one address does; POST takes a body of one of the media types `accepts`.
 
     ``model`` answers predictions and ``arms`` counts them; ``uses_files`` is set where
@@ -116,7 +116,7 @@ def smoke_route(metrics: Metrics, model: ServedModel, path: str) -> Route:
         response = route.handler(request)
         return replace(response, headers=(*response.headers, _MARK))
 
-    return route._replace(handler=marked)
+    return replace(route, handler=marked)
 
 
 def _get(

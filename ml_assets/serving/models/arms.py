@@ -192,7 +192,8 @@ class ServedArm:
         """
         try:
             if batch.row is not None:
-                answer = self.runtime.predict_one(self.values(batch.row))
+                row = batch.row if self._order is None else self.values(batch.row)
+                answer = self.runtime.predict_one(row)
                 return [self.task.checked_one(answer)]
             columns = batch.columns
             if self._order is not None:

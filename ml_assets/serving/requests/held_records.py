@@ -31,7 +31,10 @@ class HeldRecords:
 
     def add(self, log: Log, data: bytes, records: int) -> None:
         """Hold `records` whole records for `log`."""
-        parts, counts = self._of.setdefault(log, ([], []))
+        found = self._of.get(log)
+        if found is None:
+            found = self._of[log] = [], []
+        parts, counts = found
         parts.append(data)
         counts.append(records)
 

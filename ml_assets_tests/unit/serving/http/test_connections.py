@@ -7,6 +7,7 @@ import threading
 import zlib
 
 import pytest
+from msgspec.structs import replace
 
 from ml_assets_tests.kits.connections import (
     BODY,
@@ -367,8 +368,8 @@ def test_what_must_wait_behind_too_many_is_refused_before_its_body_is_sent() -> 
     async def scenario(site: Site) -> None:
         route = site.app.state.routes["/models/a/predict"]
         go = threading.Event()
-        slow = route._replace(
-            handler=lambda asked: go.wait(60) and route.handler(asked)
+        slow = replace(
+            route, handler=lambda asked: go.wait(60) and route.handler(asked)
         )
         site.app.state.routes["/models/a/predict"] = slow
         first, second = site.connect(), site.connect()
