@@ -154,7 +154,7 @@ class ModelServer:
         Its records are held, and the answer is to be.
         """
         headers = head.headers
-        request_id = headers.request_id or self._ids.one()
+        id_ = headers.request_id or self._ids.one()
         series = route.series
         caller = None
         try:
@@ -166,19 +166,10 @@ class ModelServer:
                     headers.credential, "predict", model, started
                 )
             media = media_type(headers.content_type, route.accepts)
-            entity, records = headers.entity, self.held.records
+            entity, held = headers.entity, self.held.records
+            made = headers.request_id is None
             request = Request(
-                request_id,
-                body,
-                started,
-                entity,
-                "",
-                caller,
-                PLAIN,
-                media,
-                True,
-                records,
-                headers.request_id is None,
+                id_, body, started, entity, "", caller, PLAIN, media, True, held, made
             )
             response = route.handler(request)
             series = response.series or series
@@ -188,13 +179,13 @@ class ModelServer:
                 caller.bucket.give_back()
             return None
         except Problem as problem:
-            response = refusal(problem, request_id, head.address.decode("latin-1"))
+            response = refusal(problem, id_, head.address.decode("latin-1"))
         except Exception as error:
             path = head.address.decode("latin-1")
-            response, series = failure(error, request_id, route, series, caller, path)
+            response, series = failure(error, id_, route, series, caller, path)
         if added := self._pages.headers(headers.origin):
             response = replace(response, headers=response.headers + added)
-        return Answer(response, request_id, series, caller, started)
+        return Answer(response, id_, series, caller, started)
 
     def refuse(self, problem: Problem, headers: Headers, path: str) -> Response:
         """The answer to what never became a request, which is counted.
@@ -253,7 +244,8 @@ class ModelServer:
         plain = headers.form is PLAIN
         if route.method == "POST":
             media = media_type(headers.content_type, route.accepts)
-            if model is not None and not (plain and _is_short(headers.length, model)):
+            is_short = model and plain and _is_short(headers.length, model)
+            if model and not is_short and headers.length <= self.bodies.max_bytes:
                 # Before its body is read, which nobody would look at.
                 self._slow.of(model.name).require_room()
             body = await self.bodies.read(
