@@ -2,7 +2,8 @@
 
 A dot product is added up in another order for one row than for a batch, by another
 BLAS, or on another processor, and `exp` may differ by an ulp between two processors.
-The compiler, packaging, the loader and the check of a pipeline before fitting use it.
+Answers that one process gave are compared by `is_close`: by the compiler, at packaging
+and before fitting. Answers of two machines are compared by `is_repeated`.
 """
 
 import numpy as np
@@ -11,6 +12,9 @@ from numpy.typing import ArrayLike, NDArray
 RELATIVE = 1e-10
 # Of a probability next to zero, whose relative error grows with its logit.
 ABSOLUTE = 1e-12
+# Some models add up in float32, of which this is eight ulps: XGBoost's, and those of
+# scikit-learn that start from another estimator.
+ELSEWHERE = 2.0**-20
 
 
 def is_close(
@@ -40,6 +44,28 @@ def is_close(
     if same.ndim == 2:
         same = np.all(same, axis=1)
     return same
+
+
+def is_repeated(
+    found: ArrayLike, stored: ArrayLike, largest: float
+) -> NDArray[np.bool_]:
+    """For each answer whether it is the stored one, maybe of another machine.
+
+    Parameters
+    ----------
+    found, stored : array-like of shape (n,) or (n, k)
+    largest : float
+        Of the absolute values of all answers: those near zero come of terms of its
+        size, whose sum has as much of an error.
+
+    Examples
+    --------
+    >>> is_repeated([0.25, 1e-9, 0.25], [0.2500001, 0.0, 0.2501], 0.25).tolist()
+    [True, True, False]
+    """
+    absolute = max(ABSOLUTE, ELSEWHERE * largest)
+    same: NDArray[np.bool_] = np.isclose(found, stored, rtol=ELSEWHERE, atol=absolute)
+    return np.all(same, axis=1) if same.ndim == 2 else same
 
 
 def scale_of(answers: ArrayLike) -> float:

@@ -2,10 +2,12 @@
 
 Inputs and borders are float32, sums and links float64. A row goes right where its
 feature is above the border; in an oblivious tree, which is the usual one, all nodes of
-a level ask the same question. The bias is added after the trees.
+a level ask the same question. The bias is added after the trees. Its own exponential
+is written for x86 alone: on other processors it takes that of the C library.
 """
 
 import json
+import platform
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple, TypeAlias
@@ -26,6 +28,11 @@ _VALUES: dict[str, LinkName] = {
     **dict.fromkeys(("Huber", "LogCosh", "Lq"), "identity"),
     **dict.fromkeys(("Poisson", "Tweedie"), "exp_by_table"),
 }
+_WITHOUT_TABLE: dict[LinkName, LinkName] = {
+    "softmax_by_table": "softmax_by_libm",
+    "exp_by_table": "exp_by_libm",
+}
+_X86 = {"x86_64", "AMD64"}
 _OTHER_FEATURES = ("categorical_features", "text_features", "embedding_features")
 # Of the model's float features by their number.
 Features: TypeAlias = dict[int, dict[str, Any]]
@@ -83,7 +90,8 @@ def _link(info: dict[str, Any], columns: list[int]) -> LinkName:
     links = (_CLASSES if len(columns) > 2 else _BINARY) if columns else _VALUES
     if loss not in links:
         raise NotCompiled(f"CatBoost's loss function {loss} is not compiled")
-    return links[loss]
+    link = links[loss]
+    return link if platform.machine() in _X86 else _WITHOUT_TABLE.get(link, link)
 
 
 class _Nodes(NamedTuple):

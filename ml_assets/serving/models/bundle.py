@@ -28,7 +28,7 @@ from ml_assets.core.user_code import source_digests, trusted_packages
 from ml_assets.records.plan import Signature, encode
 from ml_assets.serving.logs import log
 from ml_assets.serving.models.probe import Probe as Probe
-from ml_assets.serving.models.probe import probe_fault
+from ml_assets.serving.models.probe import probe_fault, this_machine
 from ml_assets.serving.models.reference import reference, request_columns
 from ml_assets.serving.runtime.protocol import Runtime
 
@@ -104,13 +104,14 @@ def write_bundle(
     directory.mkdir(parents=True, exist_ok=True)
     rows = request_columns(signature, probe)
     rows, answers = reference(pipeline, signature, probe, rows)
+    found = Probe(rows, answers, this_machine())
     models, own = _dump(pipeline)
     for name, data in models.items():
         write_bytes(directory / name, data)
     if own:
         write_bytes(directory / CODE, msgspec.json.encode(source_digests(own)))
     write_bytes(directory / SIGNATURE, encode(signature))
-    write_bytes(directory / PROBE, msgspec.json.encode(Probe(rows, answers)))
+    write_bytes(directory / PROBE, msgspec.json.encode(found))
     reason = _compile(directory, pipeline, signature, rows)
     if not reason:
         reason = _load_compiled(directory, digests(directory)).fault

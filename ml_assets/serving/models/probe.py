@@ -1,5 +1,6 @@
 """The answers that a version must repeat before it answers anybody."""
 
+import platform
 from collections.abc import Callable
 from itertools import islice
 from statistics import median
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import msgspec
 import numpy as np
 
-from ml_assets.core.tolerance import is_close, scale_of
+from ml_assets.core.tolerance import is_repeated
 from ml_assets.serving.runtime.protocol import Refused, Runtime
 
 # Rows that are scored alone as well, each time a bundle is loaded.
@@ -21,11 +22,13 @@ _LONGEST_SECONDS = 0.5
 class Probe(msgspec.Struct, frozen=True):
     """Rows as request columns, and scikit-learn's answer to each.
 
-    An answer is a number, or one for each of several classes.
+    An answer is a number, or one for each of several classes. ``machine`` is where
+    they were given, as `this_machine` has it; empty of bundles of older releases.
     """
 
     columns: list[list[float | int | bool | str | None]]
     answers: list[float | list[float]]
+    machine: str = ""
 
 
 class Speed(NamedTuple):
@@ -73,6 +76,11 @@ def _median_seconds(call: Callable[[], object]) -> float:
     return median(found)
 
 
+def this_machine() -> str:
+    """Operating system and processor, such as ``Linux aarch64``."""
+    return f"{platform.system()} {platform.machine()}"
+
+
 def probe_fault(runtime: Runtime, probe: Probe) -> str:
     """Score the probe rows at once and the first of them alone; the first misfit."""
     expected = np.array(probe.answers)
@@ -85,12 +93,21 @@ def probe_fault(runtime: Runtime, probe: Probe) -> str:
         ]
     except Refused as error:
         return f"the {runtime.kind} runtime refuses its probe rows: {error}"
-    scale = scale_of(expected)
+    largest = float(np.abs(expected).max(initial=0.0))
     for found in (many, np.array(alone)):
-        for row in np.flatnonzero(~is_close(found, expected[: len(found)], scale)):
+        same = is_repeated(found, expected[: len(found)], largest)
+        for row in np.flatnonzero(~same):
             return (
                 f"probe row {row} is answered {found[row].tolist()!r} by the"
                 f" {runtime.kind} runtime, expected {expected[row].tolist()!r} as at"
-                " training"
+                f" training{_elsewhere(probe)}"
             )
     return ""
+
+
+def _elsewhere(probe: Probe) -> str:
+    """Which machine the answers come from, where it is of another kind."""
+    here = this_machine()
+    if probe.machine in ("", here):
+        return ""
+    return f" on {probe.machine}; this is {here}"

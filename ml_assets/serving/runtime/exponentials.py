@@ -81,7 +81,7 @@ def softmax_single(totals: Singles) -> Singles:
 
 
 def exp_by_table(values: Floats) -> Floats:
-    """The exponential by a table of powers of 2 and a cubic, as CatBoost has it.
+    """The exponential by a table of powers of 2 and a cubic, as CatBoost has it on x86.
 
     It differs from the C library's by an ulp near zero, and by up to 1e-13 of itself
     far from it. The method is Mitsunari's (fmath, 2009). CatBoost works on four values
@@ -121,6 +121,8 @@ def softmax_by_table(totals: Floats) -> Floats:
 
 def exp_by_libm(values: Floats) -> Floats:
     """The exponential of the C library in float64, as LightGBM has it.
+
+    CatBoost has it on other processors than x86.
 
     Examples
     --------

@@ -21,11 +21,11 @@ LinkName = Literal[
     "logit_single",
     "softmax_single",
     "exp_single",
-    # CatBoost's.
+    # CatBoost's on x86.
     "softmax_by_table",
     "logits",
     "exp_by_table",
-    # LightGBM's.
+    # LightGBM's, and CatBoost's elsewhere.
     "softmax_by_libm",
     "exp_by_libm",
     # Of scikit-learn's GradientBoostingClassifier.

@@ -193,6 +193,30 @@ def test_categories_of_the_library_itself_are_not_compiled():
         read_catboost(model, [0, 1])
 
 
+@pytest.mark.parametrize(
+    ("estimator", "classes", "x86", "other"),
+    [
+        (cat("Classifier"), 3, "softmax_by_table", "softmax_by_libm"),
+        (cat("Regressor", loss_function="Poisson"), 0, "exp_by_table", "exp_by_libm"),
+        (cat("Classifier"), 2, "logit", "logit"),
+    ],
+)
+def test_catboost_has_an_exponential_of_its_own_on_x86_alone(
+    estimator, classes, x86, other, monkeypatch
+):
+    estimator.set_params(n_estimators=5)
+    made = fitted(estimator, classes, count=300)
+    columns = columns_of(made[1], made[2])
+    answers = []
+    for machine, link in (("x86_64", x86), ("aarch64", other), ("arm64", other)):
+        monkeypatch.setattr("platform.machine", lambda: machine)
+        program, _, runtime = compiled(*made)
+        assert program.link == link
+        answers.append(runtime.predict_many(columns))
+    np.testing.assert_allclose(answers[0], answers[1], rtol=1e-13)
+    np.testing.assert_array_equal(bits(answers[1]), bits(answers[2]))
+
+
 def test_a_scaled_model_of_catboost_is_not_compiled():
     pipeline, signature, frame = fitted(cat("Regressor", n_estimators=3), 0, count=200)
     pipeline[-1].set_scale_and_bias(2.0, 1.0)

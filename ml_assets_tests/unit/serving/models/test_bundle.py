@@ -4,10 +4,16 @@ import hashlib
 import json
 import shutil
 
+import numpy as np
 import pytest
+from sklearn.ensemble import GradientBoostingClassifier
+from sklearn.linear_model import LogisticRegression
 
 from ml_assets.core.digests import BundleError, verify_bundle
 from ml_assets.serving.models.bundle import load_runtime
+from ml_assets.serving.models.probe import this_machine
+from ml_assets_tests.kits.compiled_models import packed as packed_of_task
+from ml_assets_tests.kits.estimators import xgb
 from ml_assets_tests.unit.serving.compiler.test_compile import TREES, packed
 
 
@@ -22,6 +28,15 @@ def trained(tmp_path_factory):
 def bundle(trained, tmp_path):
     directory, manifest = trained
     return shutil.copytree(directory, tmp_path / "bundle"), dict(manifest.files)
+
+
+def probe_changed(directory, files, change):
+    """Have `change` alter the probe of a bundle, and its digest with it."""
+    probe = json.loads((directory / "probe.json").read_text())
+    change(probe)
+    data = json.dumps(probe).encode()
+    (directory / "probe.json").write_bytes(data)
+    files["probe.json"] = hashlib.sha256(data).hexdigest()
 
 
 def test_a_whole_bundle_passes(bundle):
@@ -71,14 +86,74 @@ def test_a_manifest_cannot_name_a_file_outside(bundle):
 
 
 def test_the_first_probe_row_answered_otherwise_is_named(bundle):
-    directory, files = bundle
-    probe = json.loads((directory / "probe.json").read_text())
-    probe["answers"][3] += 1e-9
-    data = json.dumps(probe).encode()
-    (directory / "probe.json").write_bytes(data)
-    files["probe.json"] = hashlib.sha256(data).hexdigest()
-    with pytest.raises(BundleError, match="probe row 3 is answered"):
-        load_runtime(directory, files)
+    def change(probe):
+        probe["answers"][3] += 1e-5
+
+    probe_changed(*bundle, change)
+    with pytest.raises(BundleError, match="probe row 3 is answered .* as at training$"):
+        load_runtime(*bundle)
+
+
+def test_another_machine_whose_answers_differ_is_named(bundle):
+    def change(probe):
+        probe["answers"][3] += 1e-5
+        assert probe["machine"] == this_machine()
+        probe["machine"] = "Linux riscv64"
+
+    probe_changed(*bundle, change)
+    expected = f"at training on Linux riscv64; this is {this_machine()}"
+    with pytest.raises(BundleError, match=expected):
+        load_runtime(*bundle)
+
+
+def test_a_bundle_of_an_older_release_names_no_machine(bundle):
+    def change(probe):
+        probe["answers"][3] += 1e-5
+        del probe["machine"]
+
+    probe_changed(*bundle, change)
+    with pytest.raises(BundleError, match="as at training$"):
+        load_runtime(*bundle)
+
+
+def test_the_last_bit_of_another_machine_refuses_no_bundle(bundle):
+    def change(probe):
+        probe["machine"] = "Linux riscv64"
+        probe["answers"] = np.nextafter(probe["answers"], 1.0).tolist()
+
+    probe_changed(*bundle, change)
+    assert load_runtime(*bundle).kind == "compiled"
+
+
+@pytest.mark.parametrize("classes", [(), ("blue", "green", "red")], ids=len)
+def test_the_last_bit_of_float32_refuses_no_bundle_of_xgboost(classes, tmp_path):
+    estimator = xgb("Classifier" if classes else "Regressor", n_estimators=5)
+    _, manifest, _ = packed_of_task(tmp_path, estimator, classes=classes)
+    assert (manifest.runtime, manifest.reason) == ("compiled", "")
+
+    def change(probe):
+        answers = np.array(probe["answers"], dtype=np.float32)
+        probe["answers"] = np.nextafter(answers, np.float32(99)).astype(float).tolist()
+
+    files = {**manifest.files}
+    probe_changed(tmp_path, files, change)
+    assert load_runtime(tmp_path, files).kind == "compiled"
+
+
+def test_a_sum_in_float32_inside_of_a_model_refuses_no_bundle(tmp_path):
+    estimator = GradientBoostingClassifier(init=LogisticRegression(), n_estimators=5)
+    classes = ("blue", "green", "red")
+    _, manifest, _ = packed_of_task(tmp_path, estimator, classes=classes)
+    assert manifest.runtime == "sklearn"
+
+    def change(probe):
+        # As another BLAS adds up what the initial estimator has in float32.
+        answers = np.array(probe["answers"])
+        probe["answers"] = (answers * [1 + 3e-7, 1 - 3e-7, 1]).tolist()
+
+    files = {**manifest.files}
+    probe_changed(tmp_path, files, change)
+    assert load_runtime(tmp_path, files).kind == "sklearn"
 
 
 @pytest.mark.parametrize(
