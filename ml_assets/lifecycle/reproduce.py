@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from ml_assets.serving.models.bundle import Probe
+
 
 class ReproduceError(Exception):
     """What the version was made from is not there, or not what it was."""
@@ -65,7 +67,7 @@ def reproduce(model: str, version: str) -> Reproduction:
     """
     from ml_assets.lifecycle.request_signature import answers_of
     from ml_assets.ml.training import train
-    from ml_assets.serving.models.bundle import load_pipeline
+    from ml_assets.serving.models.bundle import PROBE, Probe, load_pipeline
 
     record = Versions().get(model, version)
     spec = _in_its_classes(record, _configuration(record).on_this_machine())
@@ -76,7 +78,8 @@ def reproduce(model: str, version: str) -> Reproduction:
     try:
         bundle = fetch_bundle(record)
         stored = load_pipeline(bundle, record.files)
-        expected, found = _probe(record, trained.pipeline)
+        probe = read_file(record, PROBE, Probe)
+        expected, found = _answers(record, probe, trained.pipeline)
     except (BundleError, RegistryError) as error:
         raise ReproduceError(f"version {version}: {error}") from error
     signature, today = signature_of(record), answers_of(trained.task)
@@ -85,7 +88,7 @@ def reproduce(model: str, version: str) -> Reproduction:
         for name in ("threshold", "interval")
         if (then := getattr(signature, name)) != today.get(name, then)
     ]
-    notes += changed
+    notes += [*changed, *_machine(probe)]
     before = trained.task.answers(stored, trained.x_test)
     after = trained.task.answers(trained.pipeline, trained.x_test)
     return Reproduction(
@@ -192,16 +195,24 @@ def _chain(record: VersionRecord, spec: ModelSpec) -> list[str]:
     ]
 
 
-def _probe(
-    record: VersionRecord, pipeline: Any
+def _machine(probe: "Probe") -> list[str]:
+    """Whether another kind of machine may round otherwise."""
+    from ml_assets.serving.models.probe import this_machine
+
+    here = this_machine()
+    if probe.machine in ("", here):
+        return []
+    return [f"the machine is not of the kind of then: {here}, then {probe.machine}"]
+
+
+def _answers(
+    record: VersionRecord, probe: "Probe", pipeline: Any
 ) -> "tuple[NDArray[np.float64], NDArray[np.float64]]":
     """The stored answers to the probe rows, and those of `pipeline`."""
     import numpy as np
 
-    from ml_assets.serving.models.bundle import PROBE, Probe
     from ml_assets.serving.runtime.sklearn_runtime import SklearnRuntime
 
-    probe = read_file(record, PROBE, Probe)
     runtime = SklearnRuntime(pipeline, signature_of(record))
     found = runtime.predict_many(probe.columns)
     return np.array(probe.answers), found

@@ -306,17 +306,20 @@ def test_what_a_version_was_made_from_must_be_what_it_was(
     versions: list[str], home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from ml_assets.core import provenance
+    from ml_assets.serving.models import probe
 
     version = versions[0]
     record = Versions().get("churn", version)
     monkeypatch.setattr(provenance, "code_hash", lambda: "0" * 64)
+    monkeypatch.setattr(probe, "this_machine", lambda: "Linux riscv64")
     raw = home / f"tables/churn/raw/{record.raw_version}.parquet"
     raw.rename(raw.with_suffix(".away"))
     found = reproduce("churn", version)
     assert found.identical
-    code, chain = found.notes
+    code, chain, machine = found.notes
     assert code.startswith("the code is not that of the version: 000000000000, then")
     assert chain.startswith("features were not made again: table churn/raw")
+    assert machine.startswith("the machine is not of the kind of then: Linux riscv64")
 
     features = home / f"tables/churn/features/{record.features_version}.parquet"
     frame = pd.read_parquet(features)
