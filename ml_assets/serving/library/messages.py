@@ -22,7 +22,6 @@ from ml_assets.serving.requests.problems import FieldError, Problem
 from ml_assets.serving.runtime.protocol import Refused
 
 _LENGTH = Struct("<Q")
-_PART_BYTES = 2**20
 _NUMBER_BYTES = 8
 _NUMERIC = ("number", "integer")
 
@@ -189,19 +188,21 @@ class Channel:
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
         return from_msgpack(self._read(length, deadline), kind)
 
-    def _read(self, size: int, deadline: float | None) -> bytes:
-        found = bytearray()
-        while len(found) < size:
+    def _read(self, size: int, deadline: float | None) -> bytearray:
+        found = bytearray(size)
+        rest = memoryview(found)
+        while rest:
             if deadline is not None:
                 left = deadline - monotonic()
                 if left <= 0:
                     raise TimeoutError
                 self._end.settimeout(left)
-            part = self._end.recv(min(size - len(found), _PART_BYTES))
-            if not part:
+            # Each copy of a long message would hold the interpreter.
+            received = self._end.recv_into(rest)
+            if not received:
                 raise EOFError
-            found += part
-        return bytes(found)
+            rest = rest[received:]
+        return found
 
     def close(self) -> None:
         """Close this end."""

@@ -1,7 +1,7 @@
-"""Long requests, handed whole to a library process by a thread of the server.
+"""Long requests of a compiled version, handed whole to a library process.
 
-To decode a long body and encode its answers in that thread would take the interpreter
-and the processor from the event loop, wherever the answers are computed.
+To decode a long body and encode its answers in a thread of the server would take the
+interpreter and the processor from the event loop, wherever the answers are computed.
 """
 
 from collections.abc import Callable
@@ -26,29 +26,34 @@ _MOST_BYTES = 2**20
 def handler(
     protocol: str, model: ServedModel, series: ArmSeries, only: ServedArm | None = None
 ) -> Handler:
-    """Answers the requests of a protocol, long ones of a single arm in a process.
+    """Answers the requests of a protocol, long ones in a process where that is better.
 
-    If `only` is given, it answers: see `ServedModel.answer`.
+    That takes a plan of one arm, which is compiled: for one that is not, computing
+    takes so long that decoding elsewhere gains nothing. If `only` is given, it answers:
+    see `ServedModel.answer`.
     """
     answer = PROTOCOLS[protocol]
     if only is not None:
         answer = partial(answer, only=only)
-    if len(model.arms) > 1:
+    runtime = model.live.runtime
+    if len(model.arms) > 1 or not isinstance(runtime, DividedRuntime):
         return partial(answer, model, series)
-    return partial(_answer, protocol, answer, model, series)
+    return partial(_answer, protocol, answer, runtime, model, series)
 
 
 def _answer(
     protocol: str,
     answer: Callable[..., Response],
+    runtime: DividedRuntime,
     model: ServedModel,
     series: ArmSeries,
     request: Request,
 ) -> Response:
-    if request.on_loop:
+    is_long = runtime.here_bytes < len(request.body) <= _MOST_BYTES
+    if request.on_loop or not is_long:
         return answer(model, series, request)
     try:
-        found = _asked(protocol, model, request)
+        found = _asked(protocol, runtime.remote(), model, request)
     except Exception as error:
         if isinstance(error, Problem) and not isinstance(error, VersionFault):
             raise
@@ -64,22 +69,15 @@ def _answer(
 
 
 def _asked(
-    protocol: str, model: ServedModel, request: Request
-) -> Served | Refusal | TooLong | None:
-    """What a process makes of a request; None if that is for the server."""
-    runtime = model.live.runtime
-    if len(request.body) > _MOST_BYTES:
-        return None
-    if isinstance(runtime, DividedRuntime) and len(request.body) > runtime.here_bytes:
-        runtime = runtime.remote()
-    if not isinstance(runtime, LibraryRuntime):
-        return None
+    protocol: str, remote: LibraryRuntime, model: ServedModel, request: Request
+) -> Served | Refusal | TooLong:
+    """What a process makes of a request."""
     caller = request.caller
     message = Serve(
-        runtime.directory,
+        remote.directory,
         model.plan,
         model.live.decoder.max_rows,
-        runtime.turn,
+        remote.turn,
         protocol,
         model.log is not None,
         request.request_id,
@@ -90,7 +88,7 @@ def _asked(
         request.form,
         request.media,
     )
-    return runtime.serve(message)
+    return remote.serve(message)
 
 
 def _response(found: Served, model: ServedModel, series: ArmSeries) -> Response:

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -32,6 +33,7 @@ from ml_assets.serving.process import model_loading
 from ml_assets.serving.process.model_loading import ModelLoading
 from ml_assets_tests.kits.access import bearer, guard, key, write_keys
 from ml_assets_tests.kits.app import Answer, ask, server
+from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import plan
 
 PREDICT, INFER, INVOKE = (
@@ -324,8 +326,13 @@ def test_a_request_whose_process_is_killed_is_answered_and_logged_once(
     side = start(pool)
     before = side.ask(PREDICT, {"rows": ROWS})
     [child] = pool._children.values()
-    os.kill(child._process.pid, signal.SIGKILL)
-    after = side.ask(PREDICT, {"rows": ROWS})
+    # It holds the request, and never comes to answer it.
+    os.kill(child._process.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as threads:
+        waiting = threads.submit(side.ask, PREDICT, {"rows": ROWS})
+        await_true(lambda: not pool._idle, "the process is asked")
+        os.kill(child._process.pid, signal.SIGKILL)
+        after = waiting.result()
     assert ID.sub(b"ID", after.body) == ID.sub(b"ID", before.body)
     assert len(side.kept.ids) == 2 * len(ROWS)
 
