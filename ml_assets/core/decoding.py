@@ -52,14 +52,14 @@ def from_json(data: bytes | str, kind: Any) -> Any:
 
 
 @overload
-def from_msgpack(data: bytes, kind: type[T]) -> T: ...
+def from_msgpack(data: bytes | bytearray, kind: type[T]) -> T: ...
 
 
 @overload
-def from_msgpack(data: bytes, kind: Any) -> Any: ...
+def from_msgpack(data: bytes | bytearray, kind: Any) -> Any: ...
 
 
-def from_msgpack(data: bytes, kind: Any) -> Any:
+def from_msgpack(data: bytes | bytearray, kind: Any) -> Any:
     """MessagePack as an object of `kind`; raises as `from_json` does."""
     _resolved(kind)
     return msgspec.msgpack.decode(data, type=kind)

@@ -1,18 +1,16 @@
 """What one address does, and the addresses of one model."""
 
-from collections.abc import Callable
 from functools import partial
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from ml_assets.core.api_key import SMOKE_HEADER
+from ml_assets.serving.library import whole
 from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.router import SMOKE, ArmSeries, ServedModel
 from ml_assets.serving.openapi.description import describe
-from ml_assets.serving.protocols import mlflow as mlflow_protocol
-from ml_assets.serving.protocols import native
 from ml_assets.serving.protocols import open_inference as v2
 from ml_assets.serving.requests.messages import (
     ARROW,
@@ -24,7 +22,6 @@ from ml_assets.serving.requests.messages import (
     json_response,
 )
 
-Answer = Callable[[ServedModel, ArmSeries, Request], Response]
 _MARK = (SMOKE_HEADER.encode(), b"1")
 MLFLOW_MEDIA = (JSON, CSV)
 _PREDICT_MEDIA = (JSON, ARROW)
@@ -73,19 +70,19 @@ def _predictions(
     """The routes that predict; all count as the route `counted` if it is given."""
     name = model.name
     series = ArmSeries(metrics, counted or "infer", model)
-    infer = partial(v2.infer, model, series)
+    infer = partial(whole.handler, "open-inference", model, series)
     routes = {
         f"/models/{name}/predict": _post(
-            metrics, counted or "predict", model, native.predict, _PREDICT_MEDIA
+            metrics, counted or "predict", model, "native", _PREDICT_MEDIA
         ),
         f"/v2/models/{name}/infer": Route(
-            "POST", infer, series.live, model, series, accepts=_INFER_MEDIA
+            "POST", infer(), series.live, model, series, accepts=_INFER_MEDIA
         ),
     }
     for arm in model.answering:
         routes[f"/v2/models/{name}/versions/{arm.version}/infer"] = Route(
             "POST",
-            partial(infer, only=arm),
+            infer(arm),
             series.of(arm),
             model,
             series,
@@ -98,7 +95,7 @@ def invocations_route(
     metrics: Metrics, model: ServedModel, counted: str = "invocations"
 ) -> Route:
     """The route of ``/invocations`` where a request names this model."""
-    return _post(metrics, counted, model, mlflow_protocol.invoke, MLFLOW_MEDIA)
+    return _post(metrics, counted, model, "mlflow", MLFLOW_MEDIA)
 
 
 def smoke_route(metrics: Metrics, model: ServedModel, path: str) -> Route:
@@ -136,9 +133,9 @@ def _post(
     metrics: Metrics,
     route: str,
     model: ServedModel,
-    answer: Answer,
+    protocol: str,
     accepts: tuple[bytes, ...] = (JSON,),
 ) -> Route:
     series = ArmSeries(metrics, route, model)
-    handler = partial(answer, model, series)
+    handler = whole.handler(protocol, model, series)
     return Route("POST", handler, series.live, model, arms=series, accepts=accepts)

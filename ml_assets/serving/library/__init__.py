@@ -1,1 +1,1 @@
-"""Versions that are not compiled, answered by their libraries in processes."""
+"""Processes that answer for versions that are not compiled, and long requests."""

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from ml_assets.core.digests import BundleError
 from ml_assets.serving import logs
+from ml_assets.serving.library.answering import WholeRequests
 from ml_assets.serving.library.messages import (
     Answered,
     Asked,
@@ -27,11 +28,13 @@ from ml_assets.serving.library.messages import (
     Loaded,
     Predict,
     Reply,
+    Serve,
     Unloaded,
     unpacked,
 )
 from ml_assets.serving.models.bundle import load_probe, load_runtime
 from ml_assets.serving.models.probe import speed_of
+from ml_assets.serving.models.router import ArmError
 from ml_assets.serving.runtime.protocol import Refused, Runtime
 
 # The event loop of the server comes first where processors are short. Linux runs it as
@@ -59,15 +62,16 @@ def main() -> int:
     logs.configure()
     channel = Channel(socket.socket(fileno=descriptor))
     runtimes: dict[str, Runtime] = {}
+    requests = WholeRequests()
     while True:
         try:
             asked = channel.receive(Asked)
         except (EOFError, ConnectionError):
             return 0
-        if isinstance(asked, Predict):
+        if isinstance(asked, Predict | Serve):
             # From the first answer on: only root could raise it again.
             os.setpriority(os.PRIO_PROCESS, 0, niceness + _ANSWERING)
-        channel.send(_reply(asked, runtimes))
+        channel.send(_reply(asked, runtimes, requests))
 
 
 def _end_with(life: int) -> None:
@@ -81,7 +85,9 @@ def _end_with(life: int) -> None:
     fcntl.fcntl(life, fcntl.F_SETFL, flags | os.O_ASYNC)
 
 
-def _reply(asked: Asked, runtimes: dict[str, Runtime]) -> Reply:
+def _reply(
+    asked: Asked, runtimes: dict[str, Runtime], requests: WholeRequests
+) -> Reply:
     """Do what is asked; what fails is answered as well."""
     try:
         if isinstance(asked, Load):
@@ -93,18 +99,23 @@ def _reply(asked: Asked, runtimes: dict[str, Runtime]) -> Reply:
         if isinstance(asked, Predict):
             found = runtimes[asked.directory].predict_many(unpacked(asked.columns))
             return Answered([*found.shape], found.tobytes())
+        if isinstance(asked, Serve):
+            return requests.reply(asked, runtimes[asked.directory])
         runtimes.pop(asked.directory, None)
+        requests.forget(asked.directory)
         return Unloaded()
     except Refused as error:
         return _failed("rows", error)
     except BundleError as error:
         return _failed("bundle", error)
+    except ArmError as error:
+        return _failed("error", error.__cause__ or error)
     except Exception as error:
         # Whatever a library raises, the server logs it and answers others.
         return _failed("error", error)
 
 
-def _failed(kind: Kind, error: Exception) -> Failed:
+def _failed(kind: Kind, error: BaseException) -> Failed:
     # Without the message, which may repeat values: it is for the log.
     trace = "".join(traceback.format_tb(error.__traceback__))
     return Failed(kind, type(error).__name__, str(error), trace)

@@ -24,6 +24,8 @@ class DividedRuntime:
         The compiled version, in this process.
     rows
         The most rows of a request that are answered here.
+    here_bytes
+        A longer body is taken for one of more rows.
     remote
         Loads the same version in the library processes, with the first long request:
         most servers never get one, and need no process.
@@ -32,12 +34,17 @@ class DividedRuntime:
     kind: Literal["compiled", "sklearn"] = "compiled"
 
     def __init__(
-        self, runtime: Runtime, rows: int, remote: Callable[[], LibraryRuntime]
+        self,
+        runtime: Runtime,
+        rows: int,
+        here_bytes: int,
+        remote: Callable[[], LibraryRuntime],
     ) -> None:
         self.signature = runtime.signature
         self.predict_one: Callable[[Sequence[Any]], Answer] = runtime.predict_one
         self._runtime = runtime
         self._rows = rows
+        self.here_bytes = here_bytes
         self._load_remote = remote
         self._remote: LibraryRuntime | None = None
         self._lock = threading.Lock()
@@ -46,7 +53,11 @@ class DividedRuntime:
         """The answer for each row."""
         if len(columns[0]) <= max(self._rows, 1):
             return self._runtime.predict_many(columns)
+        return self.remote().predict_many(columns)
+
+    def remote(self) -> LibraryRuntime:
+        """The version in the processes."""
         with self._lock:
             if self._remote is None:
                 self._remote = self._load_remote()
-        return self._remote.predict_many(columns)
+        return self._remote

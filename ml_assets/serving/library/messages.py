@@ -15,11 +15,13 @@ from numpy.typing import NDArray
 
 from ml_assets.core.column_arrays import NumberColumn
 from ml_assets.core.decoding import from_msgpack
-from ml_assets.records.plan import Signature
+from ml_assets.records.plan import ServingPlan, Signature
+from ml_assets.serving.requests.batch import UnseenCategory
+from ml_assets.serving.requests.messages import Form
+from ml_assets.serving.requests.problems import FieldError, Problem
 from ml_assets.serving.runtime.protocol import Refused
 
 _LENGTH = Struct("<Q")
-_PART_BYTES = 2**20
 _NUMBER_BYTES = 8
 _NUMERIC = ("number", "integer")
 
@@ -39,6 +41,29 @@ class Predict(msgspec.Struct, tag=True):
 
     directory: str
     columns: list[Cells]
+
+
+class Serve(msgspec.Struct, tag=True):
+    """Answer a request whole: `Served`, `Refusal`, `TooLong` or `Failed` is the answer.
+
+    ``protocol`` names who decodes the body, and ``caller`` is the id of who asks; a
+    request of more than ``most_rows`` rows is too long.
+    """
+
+    directory: str
+    plan: ServingPlan
+    max_rows: int
+    most_rows: int
+    protocol: str
+    is_logged: bool
+    request_id: str
+    made_id: bool
+    body: bytes
+    received: float
+    entity: bytes | None
+    caller: str | None
+    form: Form
+    media: bytes
 
 
 class Unload(msgspec.Struct, tag=True):
@@ -65,6 +90,51 @@ class Answered(msgspec.Struct, tag=True):
         return np.frombuffer(self.data, np.float64).reshape(self.shape)
 
 
+class Served(msgspec.Struct, tag=True):
+    """The answer to a request as the client gets it, and what is kept of it.
+
+    ``records`` holds the lines of the prediction log for ``count`` predictions.
+    """
+
+    body: bytes
+    content_type: bytes
+    headers: tuple[tuple[bytes, bytes], ...]
+    rows: int
+    unseen: Sequence[UnseenCategory]
+    records: bytes
+    count: int
+
+
+class Refusal(msgspec.Struct, tag=True):
+    """The request is refused, as a `Problem` says."""
+
+    status: int
+    slug: str
+    detail: str
+    errors: list[FieldError]
+    headers: list[tuple[bytes, bytes]]
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Refusal":
+        """What a problem says."""
+        return cls(
+            problem.status,
+            problem.slug,
+            problem.detail,
+            problem.errors,
+            problem.headers,
+        )
+
+    @property
+    def problem(self) -> Problem:
+        """The problem again."""
+        return Problem(self.status, self.slug, self.detail, self.errors, self.headers)
+
+
+class TooLong(msgspec.Struct, tag=True):
+    """The request would keep the process for longer than its turn; nothing was done."""
+
+
 class Unloaded(msgspec.Struct, tag=True):
     """A bundle was forgotten."""
 
@@ -81,8 +151,8 @@ class Failed(msgspec.Struct, tag=True):
     trace: str = ""
 
 
-Asked = Load | Predict | Unload
-Reply = Loaded | Answered | Unloaded | Failed
+Asked = Load | Predict | Serve | Unload
+Reply = Loaded | Answered | Served | Refusal | TooLong | Unloaded | Failed
 
 
 class Channel:
@@ -119,19 +189,21 @@ class Channel:
         (length,) = _LENGTH.unpack(self._read(_LENGTH.size, deadline))
         return from_msgpack(self._read(length, deadline), kind)
 
-    def _read(self, size: int, deadline: float | None) -> bytes:
-        found = bytearray()
-        while len(found) < size:
+    def _read(self, size: int, deadline: float | None) -> bytearray:
+        found = bytearray(size)
+        rest = memoryview(found)
+        while rest:
             if deadline is not None:
                 left = deadline - monotonic()
                 if left <= 0:
                     raise TimeoutError
                 self._end.settimeout(left)
-            part = self._end.recv(min(size - len(found), _PART_BYTES))
-            if not part:
+            # Each copy of a long message would hold the interpreter.
+            received = self._end.recv_into(rest)
+            if not received:
                 raise EOFError
-            found += part
-        return bytes(found)
+            rest = rest[received:]
+        return found
 
     def close(self) -> None:
         """Close this end."""

@@ -18,7 +18,7 @@ from ml_assets.serving.library.child_process import (
     ChildProcess,
 )
 from ml_assets.serving.library.fair_queue import FairQueue, Flow, Ticket
-from ml_assets.serving.library.messages import Failed, Predict, Reply
+from ml_assets.serving.library.messages import Failed, Predict, Reply, Serve
 from ml_assets.serving.logs import log
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.requests.problems import RETRY, Problem, VersionFault, overloaded
@@ -96,7 +96,9 @@ class LibraryPool:
                 log("a version is not in every process", WARNING, reason=problem.detail)
         return found
 
-    def predict(self, message: Predict, files: dict[str, str], flow: Flow) -> Reply:
+    def predict(
+        self, message: Predict | Serve, files: dict[str, str], flow: Flow
+    ) -> Reply:
         """What a process answers that has the bundle.
 
         Raises

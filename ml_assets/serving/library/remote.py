@@ -15,6 +15,11 @@ from ml_assets.serving.library.messages import (
     Cells,
     Failed,
     Predict,
+    Refusal,
+    Reply,
+    Serve,
+    Served,
+    TooLong,
     packed,
     turns,
 )
@@ -43,6 +48,11 @@ class LibraryRuntime:
     directory, files
         The verified bundle, and its manifest.
 
+    Attributes
+    ----------
+    turn : int
+        The most rows that a process answers before it is given back.
+
     Raises
     ------
     BundleError
@@ -58,13 +68,13 @@ class LibraryRuntime:
     ) -> None:
         self.signature = load_signature(directory, files)
         self._pool = pool
-        self._directory = str(directory)
+        self.directory = str(directory)
         self._files = dict(files)
         self._flow = flow
-        found = pool.load(self._directory, self._files, flow)
+        found = pool.load(self.directory, self._files, flow)
         if isinstance(found, Failed):
             raise BundleError(found.reason)
-        self._turn = max(1, int(_TURN_SECONDS / max(found, 1e-9)))
+        self.turn = max(1, int(_TURN_SECONDS / max(found, 1e-9)))
 
     def predict_one(self, values: Sequence[Any]) -> Answer:
         """The answer for one row."""
@@ -74,16 +84,26 @@ class LibraryRuntime:
     def predict_many(self, columns: Sequence[Sequence[Any]]) -> NDArray[np.float64]:
         """The answer for each row, asked in as many turns as they take."""
         cells = packed(self.signature, columns)
-        parts = [*map(self._predict, turns(cells, len(columns[0]), self._turn))]
+        parts = [*map(self._predict, turns(cells, len(columns[0]), self.turn))]
         return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
     def _predict(self, cells: list[Cells]) -> NDArray[np.float64]:
-        message = Predict(self._directory, cells)
-        reply = self._pool.predict(message, self._files, self._flow)
-        if isinstance(reply, Answered):
-            return reply.array
-        if not isinstance(reply, Failed):
+        reply = self._ask(Predict(self.directory, cells))
+        if not isinstance(reply, Answered):
             raise AssertionError("a library process answers or fails")
+        return reply.array
+
+    def serve(self, message: Serve) -> Served | Refusal | TooLong:
+        """What a process makes of a whole request, if not too long for one turn."""
+        reply = self._ask(message)
+        if not isinstance(reply, Served | Refusal | TooLong):
+            raise AssertionError("a library process answers or fails")
+        return reply
+
+    def _ask(self, message: Predict | Serve) -> Reply:
+        reply = self._pool.predict(message, self._files, self._flow)
+        if not isinstance(reply, Failed):
+            return reply
         if reply.kind == "rows":
             raise Refused(reply.reason)
         log(

@@ -101,8 +101,8 @@ class ServedArm:
             self.inline_rows = self.inline_bytes = 0
         elif speed is not None:
             self.inline_rows = speed.rows_within(INLINE_SECONDS)
-            # Twice the usual length: the rows are counted where this is not exceeded.
-            longest = int(2 * speed.row_bytes * self.inline_rows)
+            # The rows are counted where this is not exceeded.
+            longest = speed.bytes_of(self.inline_rows)
             self.inline_bytes = max(longest, _SHORT_BYTES) if self.inline_rows else 0
         self._order: tuple[int, ...] | None = None
         self._converted: dict[int, Column] = {}

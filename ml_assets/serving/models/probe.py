@@ -53,6 +53,10 @@ class Speed(NamedTuple):
             return 0
         return 1 + round((seconds - self.seconds) / self.row_seconds)
 
+    def bytes_of(self, rows: int) -> int:
+        """The longest body that is taken for one of so many rows: twice the usual."""
+        return int(2 * self.row_bytes * rows)
+
 
 def speed_of(runtime: Runtime, probe: Probe) -> Speed:
     """Measure a runtime on the probe rows: the median of several times each."""

@@ -12,10 +12,9 @@ from ml_assets.serving.log.log_records import (
     encode,
     now,
 )
-from ml_assets.serving.log.prediction_log import PredictionLog
 from ml_assets.serving.models.arms import Scored, ServedArm
 from ml_assets.serving.requests.batch import Batch, Value
-from ml_assets.serving.requests.held_records import HeldRecords
+from ml_assets.serving.requests.held_records import HeldRecords, Log
 
 
 class Origin(msgspec.Struct, frozen=True, gc=False):
@@ -37,7 +36,7 @@ class Origin(msgspec.Struct, frozen=True, gc=False):
 class Recorder:
     """Keeps the predictions of one model."""
 
-    def __init__(self, log: PredictionLog) -> None:
+    def __init__(self, log: Log) -> None:
         self.log = log
 
     def keep(self, scored: Scored, origin: Origin) -> None:

@@ -16,8 +16,9 @@ from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.arms import Scored, ServedArm
 from ml_assets.serving.models.recorder import Origin, Recorder
 from ml_assets.serving.models.shadow import Job, ShadowQueue
-from ml_assets.serving.requests.batch import Batch, of_rows
+from ml_assets.serving.requests.batch import Batch, UnseenCategory, of_rows
 from ml_assets.serving.requests.entities import entities_of
+from ml_assets.serving.requests.held_records import Log
 from ml_assets.serving.requests.messages import JSON, Request, Response
 from ml_assets.serving.requests.problems import Problem, VersionFault
 
@@ -90,6 +91,11 @@ class ServedModel:
         """Whether rows may go to several arms."""
         return self._assignment is not None
 
+    @property
+    def log(self) -> Log | None:
+        """Where its predictions are kept, if anywhere."""
+        return None if self._recorder is None else self._recorder.log
+
     def unlogged(self) -> "ServedModel":
         """The same, whose predictions are not kept, and not seen by shadows."""
         found = copy.copy(self)
@@ -140,6 +146,8 @@ class ServedModel:
             recorder = None
         default = only or self.live
         try:
+            if request.fault is not None:
+                raise ArmError(default) from request.fault
             if arms is None:
                 answers = _predict(default, batch)
             else:
@@ -213,6 +221,11 @@ class ArmSeries:
         """The series of one arm."""
         return self._of[arm]
 
+    def count_unseen(self, unseen: Sequence[UnseenCategory]) -> None:
+        """Count the categories of a request that training did not see."""
+        if self._counts_unseen:
+            self._unseen.add(unseen)
+
     def response(
         self,
         scored: Scored,
@@ -223,11 +236,11 @@ class ArmSeries:
         """The answer, which counts for every arm that gave a part of it."""
         first = self._of[scored.arm]
         unseen = scored.batch.unseen
-        if unseen and self._counts_unseen:
-            self._unseen.add(unseen)
+        if unseen:
+            self.count_unseen(unseen)
         if scored.arms is None or scored.batch.size == 1:
             size = scored.batch.size
-            return Response(body, 200, content_type, size, first, headers)
+            return Response(body, 200, content_type, size, first, headers, (), unseen)
         sizes = Counter(scored.arms)
         others = tuple(
             (self._of[arm], count)

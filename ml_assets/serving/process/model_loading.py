@@ -127,7 +127,8 @@ class ModelLoading:
             return runtime
         flow = _flow(plan, arm)
         remote = partial(LibraryRuntime, self._library, flow, directory, arm.files)
-        return DividedRuntime(runtime, rows, remote)
+        here_bytes = speed.bytes_of(max(rows, 1))
+        return DividedRuntime(runtime, rows, here_bytes, remote)
 
     def _loader(self, plan: ServingPlan, arm: Arm) -> LibraryLoader:
         """Loads what is not compiled."""

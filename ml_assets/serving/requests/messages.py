@@ -1,11 +1,12 @@
 """Requests whose body was read, and responses, as the handlers of routes see them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from ml_assets.serving.access.callers import Caller
 from ml_assets.serving.metrics.collector import Series
+from ml_assets.serving.requests.batch import UnseenCategory
 from ml_assets.serving.requests.held_records import HeldRecords
 
 JSON = b"application/json"
@@ -36,7 +37,8 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     ``media`` what the body is; ``on_loop`` is set while the event loop waits for the
     answer. ``held`` takes the records where it takes the answer as well; None where
     they are written at once. ``made_id`` is set where the caller gave no id: the first
-    prediction has that of the request then.
+    prediction has that of the request then. ``fault`` is why there is no answer, where
+    that is known before the rows are.
     """
 
     request_id: str
@@ -50,12 +52,14 @@ class Request(msgspec.Struct, frozen=True, gc=False):
     on_loop: bool = False
     held: HeldRecords | None = None
     made_id: bool = False
+    fault: Exception | None = None
 
 
 class Response(msgspec.Struct, frozen=True, gc=False):
     """An answer with status 200, or another where nothing is wrong with the request.
 
     ``rows`` are counted in ``series``; ``others`` counts the rows of further arms.
+    ``unseen`` names their categories that training did not see.
     """
 
     body: bytes
@@ -65,6 +69,7 @@ class Response(msgspec.Struct, frozen=True, gc=False):
     series: Series | None = None
     headers: tuple[tuple[bytes, bytes], ...] = ()
     others: tuple[tuple[Series, int], ...] = ()
+    unseen: Sequence[UnseenCategory] = ()
 
 
 Handler = Callable[[Request], Response]

@@ -16,6 +16,7 @@ import pytest
 from ml_assets_tests.kits.disturbed import TRUSTED, write_disturbed
 from ml_assets_tests.kits.patience import PATIENCE
 from ml_assets_tests.kits.plans import published
+from ml_assets_tests.kits.prediction_log import logged
 from ml_assets_tests.kits.processes import await_true
 from ml_assets_tests.kits.serving import Server, plan
 
@@ -165,7 +166,7 @@ def test_a_model_that_waits_holds_up_no_other_and_its_queue_is_bounded(
 
 
 def test_a_request_whose_process_is_killed_is_answered_by_another(
-    start: Callable[..., Served],
+    start: Callable[..., Served], root: Path
 ) -> None:
     server, slow, _ = served = start()
     slow.begin("wait")
@@ -180,6 +181,14 @@ def test_a_request_whose_process_is_killed_is_answered_by_another(
     replaced = 'ml_assets_library_processes_replaced_total{reason="ended"}'
     assert metric(server, replaced) == 1
     await_true(lambda: len(children(server)) == 2, "there are two processes again")
+    # Once, although it was asked twice.
+    [answered] = waiting.result().body["predictions"]
+    request = waiting.result().body["request_id"]
+    server.stop()
+    lines = logged(sorted((root / "segments" / "slow").glob("*.jsonl")))
+    assert [line["id"] for line in lines if line["request"] == request] == [
+        answered["id"]
+    ]
 
 
 def test_a_process_that_hangs_is_replaced_and_its_request_gets_504(
