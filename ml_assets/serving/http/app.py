@@ -183,7 +183,8 @@ class ModelServer:
         except Exception as error:
             path = head.address.decode("latin-1")
             response, series = failure(error, id_, route, series, caller, path)
-        if added := self._pages.headers(headers.origin):
+        if self._pages.is_asked:
+            added = self._pages.headers(headers.origin)
             response = replace(response, headers=response.headers + added)
         return Answer(response, id_, series, caller, started)
 

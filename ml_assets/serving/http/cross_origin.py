@@ -37,6 +37,8 @@ class CrossOrigin:
     def __init__(self, origins: list[str]) -> None:
         self._is_any = "*" in origins
         self._origins = frozenset(origin.encode() for origin in origins)
+        # Whether any answer has such headers.
+        self.is_asked = bool(origins)
 
     def is_preflight(self, method: str, origin: bytes | None) -> bool:
         """Whether a browser asks what a page may send."""

@@ -135,20 +135,20 @@ class FastPathProtocol(GuardedProtocol):
         if head is None:
             self.unknown_head = text
             return False
-        length = head.headers.length
-        if len(data) != len(text) + length or not self._is_free:
+        length, start = head.headers.length, len(text)
+        if len(data) != start + length or not self._is_free():
             return False
         # What else makes it short was so when the head was parsed.
         route = self.server_app.state.fast_route(head.address, length)
         if route is None:
             return False
-        self._unset_keepalive_if_required()
+        if self.timeout_keep_alive_task is not None:
+            self._unset_keepalive_if_required()
         # Nothing is reserved: the body is no longer than what the transport read.
-        is_answered = self._answer_fast(route, head, data[len(text) :], perf_counter())
+        is_answered = self._answer_fast(route, head, data[start:], perf_counter())
         self.is_long = not is_answered
         return is_answered
 
-    @property
     def _is_free(self) -> bool:
         """Whether no other answer is under way, and the client reads."""
         if self.fast_request is not None or self.flow.write_paused:
@@ -169,7 +169,7 @@ class FastPathProtocol(GuardedProtocol):
         ):
             return None
         # A client that asks first is answered by the application.
-        if not self._is_free or self.expect_100_continue:
+        if not self._is_free() or self.expect_100_continue:
             return None
         headers = read_headers(self.headers)
         route = self.server_app.fast_route(address, headers)

@@ -91,6 +91,10 @@ class ServedArm:
         self.version = arm.version
         self.mode = arm.mode
         self.share = arm.share
+        # How answers begin in JSON, up to the request's id: its own, and those to rows
+        # of which others answered some.
+        self.opening = _opening(model, f'"{arm.version}","arm":"{arm.mode}"')
+        self.opening_of_several = _opening(model, 'null,"arm":null')
         self.runtime = runtime
         self.signature: Signature = runtime.signature
         self.decoder = RowDecoder(self.signature, max_rows)
@@ -202,3 +206,7 @@ class ServedArm:
         except Refused as error:
             # The estimator's own message may repeat the value.
             raise Problem(422, "invalid-request", _REFUSED) from error
+
+
+def _opening(model: str, version: str) -> str:
+    return f'{{"model":"{model}","version":{version},"request_id":"'

@@ -142,7 +142,8 @@ class ServedModel:
         if self._assignment and not only:
             arms = self._arms(self._assignment, ids, entities)
         recorder = None if only and self.is_split else self._recorder
-        if recorder and not is_logged(ids[0], self.plan.log_sample):
+        sample = self.plan.log_sample
+        if recorder and sample < 1 and not is_logged(ids[0], sample):
             recorder = None
         default = only or self.live
         try:

@@ -42,16 +42,13 @@ def encode(scored: Scored) -> bytes:
     """
     first, arms = scored.arm, scored.arms
     arm = first if arms is None else scored.only_arm
-    named = f'"{arm.version}","arm":"{arm.mode}"' if arm else 'null,"arm":null'
-    head = (
-        f'{{"model":"{first.model}","version":{named},'
-        f'"request_id":"{scored.request_id}","predictions":['
-    )
+    opening = arm.opening if arm else first.opening_of_several
+    head = f'{opening}{scored.request_id}","predictions":['
     unseen = scored.batch.unseen
-    end = b'],"warnings":%b}' % msgspec.json.encode(unseen) if unseen else b"]}"
+    end = f'],"warnings":{msgspec.json.encode(unseen).decode()}}}' if unseen else "]}"
     if scored.batch.size == 1 and arms is None:
         members = first.task.members(scored.answers[0])
-        return f'{head}{{"id":"{scored.ids[0]}",{members}}}'.encode() + end
+        return f'{head}{{"id":"{scored.ids[0]}",{members}}}{end}'.encode()
     start = '{"id":"'
     ends: str | list[str] = f"}},{start}"
     if arms is not None:
@@ -60,7 +57,7 @@ def encode(scored: Scored) -> bytes:
         ]
     parts = scored.task.parts(scored.answers, scored.texts, ends)
     rows = joined_rows(scored.batch.size, scored.ids, *parts)
-    return f"{head}{start}{rows[:-len(start) - 1]}".encode() + end
+    return f"{head}{start}{rows[:-len(start) - 1]}{end}".encode()
 
 
 def joined_rows(size: int, *parts: str | list[str]) -> str:
