@@ -28,7 +28,7 @@ from ml_assets.serving.http.served_state import PREDICTIONS, ServedState
 from ml_assets.serving.metrics.collector import Metrics
 from ml_assets.serving.models.ids import PredictionIds
 from ml_assets.serving.models.router import LongAnswer, ServedModel
-from ml_assets.serving.requests.messages import PLAIN, Request, Response
+from ml_assets.serving.requests.messages import JSON, PLAIN, Request, Response
 from ml_assets.serving.requests.problems import Problem, forbidden, overloaded
 from ml_assets.serving.settings import ServerSettings, origins_of
 
@@ -141,7 +141,8 @@ class ModelServer:
             return None
         if not 0 < headers.length <= self._fast_bytes:
             return None
-        return self.state.fast_route(address, headers.length)
+        route = self.state.fast_routes.get(address)
+        return route if route and headers.length <= route.inline_bytes else None
 
     def answer_at_once(
         self, route: Route, head: RequestHead, body: bytes, started: float
@@ -165,7 +166,9 @@ class ModelServer:
                 caller = self.admission.admit(
                     headers.credential, "predict", model, started
                 )
-            media = media_type(headers.content_type, route.accepts)
+            media = headers.content_type
+            if media != JSON:
+                media = media_type(media, route.accepts)
             entity, held = headers.entity, self.held.records
             made = headers.request_id is None
             request = Request(
@@ -257,9 +260,8 @@ class ModelServer:
             if plain and _is_short(len(request.body), model):
                 with contextlib.suppress(LongAnswer):
                     return route.handler(replace(request, on_loop=True))
-            return await self._slow.of(model.name).run(
-                route.handler, request, reservation
-            )
+            handler = route.long_handler or route.handler
+            return await self._slow.of(model.name).run(handler, request, reservation)
         if route.uses_files:
             return await self._files.run(route.handler, request, reservation)
         return route.handler(request)

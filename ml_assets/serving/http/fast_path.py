@@ -139,8 +139,8 @@ class FastPathProtocol(GuardedProtocol):
         if len(data) != start + length or not self._is_free():
             return False
         # What else makes it short was so when the head was parsed.
-        route = self.server_app.state.fast_route(head.address, length)
-        if route is None:
+        route = self.server_app.state.fast_routes.get(head.address)
+        if route is None or length > route.inline_bytes:
             return False
         if self.timeout_keep_alive_task is not None:
             self._unset_keepalive_if_required()

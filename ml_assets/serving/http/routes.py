@@ -7,6 +7,7 @@ from msgspec.structs import replace
 
 from ml_assets.core.api_key import SMOKE_HEADER
 from ml_assets.serving.library import whole
+from ml_assets.serving.library.answering import PROTOCOLS
 from ml_assets.serving.metrics.collector import Metrics, Series
 from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.router import SMOKE, ArmSeries, ServedModel
@@ -33,7 +34,9 @@ class Route(Struct, frozen=True, gc=False):
     """What one address does; POST takes a body of one of the media types `accepts`.
 
     ``model`` answers predictions and ``arms`` counts them; ``uses_files`` is set where
-    the disk is waited for. An empty media type is JSON that is not declared.
+    the disk is waited for. An empty media type is JSON that is not declared. Beside the
+    event loop ``long_handler`` answers, where there is one; a body of at most
+    ``inline_bytes`` may be answered on it.
     """
 
     method: str
@@ -43,6 +46,8 @@ class Route(Struct, frozen=True, gc=False):
     arms: ArmSeries | None = None
     uses_files: bool = False
     accepts: tuple[bytes, ...] = (JSON,)
+    long_handler: Handler | None = None
+    inline_bytes: int = 0
 
 
 def model_routes(metrics: Metrics, model: ServedModel) -> dict[str, Route]:
@@ -70,32 +75,26 @@ def _predictions(
     """The routes that predict; all count as the route `counted` if it is given."""
     name = model.name
     series = ArmSeries(metrics, counted or "infer", model)
-    infer = partial(whole.handler, "open-inference", model, series)
-    routes = {
-        f"/models/{name}/predict": _post(
-            metrics, counted or "predict", model, "native", _PREDICT_MEDIA
+    infer = partial(_prediction, model, series, "open-inference", _INFER_MEDIA)
+    return {
+        f"/models/{name}/predict": _prediction(
+            *(model, ArmSeries(metrics, counted or "predict", model)),
+            *("native", _PREDICT_MEDIA),
         ),
-        f"/v2/models/{name}/infer": Route(
-            "POST", infer(), series.live, model, series, accepts=_INFER_MEDIA
-        ),
+        f"/v2/models/{name}/infer": infer(),
+        **{
+            f"/v2/models/{name}/versions/{arm.version}/infer": infer(arm)
+            for arm in model.answering
+        },
     }
-    for arm in model.answering:
-        routes[f"/v2/models/{name}/versions/{arm.version}/infer"] = Route(
-            "POST",
-            infer(arm),
-            series.of(arm),
-            model,
-            series,
-            accepts=_INFER_MEDIA,
-        )
-    return routes
 
 
 def invocations_route(
     metrics: Metrics, model: ServedModel, counted: str = "invocations"
 ) -> Route:
     """The route of ``/invocations`` where a request names this model."""
-    return _post(metrics, counted, model, "mlflow", MLFLOW_MEDIA)
+    series = ArmSeries(metrics, counted, model)
+    return _prediction(model, series, "mlflow", MLFLOW_MEDIA)
 
 
 def smoke_route(metrics: Metrics, model: ServedModel, path: str) -> Route:
@@ -108,12 +107,16 @@ def smoke_route(metrics: Metrics, model: ServedModel, path: str) -> Route:
     routes = _predictions(metrics, unlogged, SMOKE)
     routes["/invocations"] = invocations_route(metrics, unlogged, SMOKE)
     route = routes[path]
+    handler, long = route.handler, route.long_handler
+    return replace(route, handler=_marked(handler), long_handler=long and _marked(long))
 
-    def marked(request: Request) -> Response:
-        response = route.handler(request)
+
+def _marked(handler: Handler) -> Handler:
+    def answer(request: Request) -> Response:
+        response = handler(request)
         return replace(response, headers=(*response.headers, _MARK))
 
-    return replace(route, handler=marked)
+    return answer
 
 
 def _get(
@@ -129,13 +132,25 @@ def _get(
     return Route("GET", lambda _: response, series)
 
 
-def _post(
-    metrics: Metrics,
-    route: str,
+def _prediction(
     model: ServedModel,
+    series: ArmSeries,
     protocol: str,
-    accepts: tuple[bytes, ...] = (JSON,),
+    accepts: tuple[bytes, ...],
+    only: ServedArm | None = None,
 ) -> Route:
-    series = ArmSeries(metrics, route, model)
-    handler = whole.handler(protocol, model, series)
-    return Route("POST", handler, series.live, model, arms=series, accepts=accepts)
+    """The route of predictions, by one version if `only` is given."""
+    answer = PROTOCOLS[protocol]
+    if only is not None:
+        answer = partial(answer, only=only)
+    handler = partial(answer, model, series)
+    return Route(
+        "POST",
+        handler,
+        series.live if only is None else series.of(only),
+        model,
+        series,
+        accepts=accepts,
+        long_handler=whole.handler(protocol, handler, model, series),
+        inline_bytes=model.inline_bytes,
+    )

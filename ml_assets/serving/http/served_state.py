@@ -152,15 +152,6 @@ class ServedState:
                 self.fast_routes[b"/invocations"] = route
         self._documents: dict[str, Response] = {}
 
-    def fast_route(self, address: bytes, length: int) -> Route | None:
-        """The route of a prediction whose body of so many bytes is soon answered."""
-        route = self.fast_routes.get(address)
-        if route is None or (
-            route.model is not None and length > route.model.inline_bytes
-        ):
-            return None
-        return route
-
     def invocations(self, query_model: str | None) -> Route:
         """The route of ``/invocations`` for the model that the request names."""
         if query_model is not None:

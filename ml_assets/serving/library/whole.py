@@ -4,16 +4,13 @@ To decode a long body and encode its answers in a thread of the server would tak
 interpreter and the processor from the event loop, wherever the answers are computed.
 """
 
-from collections.abc import Callable
 from functools import partial
 
 from msgspec.structs import replace
 
-from ml_assets.serving.library.answering import PROTOCOLS
 from ml_assets.serving.library.divided import DividedRuntime
 from ml_assets.serving.library.messages import Refusal, Serve, Served, TooLong
 from ml_assets.serving.library.remote import LibraryRuntime
-from ml_assets.serving.models.arms import ServedArm
 from ml_assets.serving.models.router import ArmSeries, ServedModel
 from ml_assets.serving.requests.messages import Handler, Request, Response
 from ml_assets.serving.requests.problems import Problem, VersionFault
@@ -24,34 +21,34 @@ _MOST_BYTES = 2**20
 
 
 def handler(
-    protocol: str, model: ServedModel, series: ArmSeries, only: ServedArm | None = None
-) -> Handler:
-    """Answers the requests of a protocol, long ones in a process where that is better.
+    protocol: str, here: Handler, model: ServedModel, series: ArmSeries
+) -> Handler | None:
+    """Answers requests of a protocol in threads, long ones in a process.
 
     That takes a plan of one arm, which is compiled: for one that is not, computing
-    takes so long that decoding elsewhere gains nothing. If `only` is given, it answers:
-    see `ServedModel.answer`.
+    takes so long that decoding elsewhere gains nothing. None for other plans.
+
+    Parameters
+    ----------
+    here
+        Answers what is not long in this process.
     """
-    answer = PROTOCOLS[protocol]
-    if only is not None:
-        answer = partial(answer, only=only)
     runtime = model.live.runtime
     if len(model.arms) > 1 or not isinstance(runtime, DividedRuntime):
-        return partial(answer, model, series)
-    return partial(_answer, protocol, answer, runtime, model, series)
+        return None
+    return partial(_answer, protocol, here, runtime, model, series)
 
 
 def _answer(
     protocol: str,
-    answer: Callable[..., Response],
+    here: Handler,
     runtime: DividedRuntime,
     model: ServedModel,
     series: ArmSeries,
     request: Request,
 ) -> Response:
-    is_long = runtime.here_bytes < len(request.body) <= _MOST_BYTES
-    if request.on_loop or not is_long:
-        return answer(model, series, request)
+    if not runtime.here_bytes < len(request.body) <= _MOST_BYTES:
+        return here(request)
     try:
         found = _asked(protocol, runtime.remote(), model, request)
     except Exception as error:
@@ -65,7 +62,7 @@ def _answer(
             return _response(found, model, series)
         if isinstance(found, Refusal):
             raise found.problem
-    return answer(model, series, request)
+    return here(request)
 
 
 def _asked(

@@ -7,7 +7,8 @@ from typing import Any, TypeAlias
 import msgspec
 
 Caller: TypeAlias = str | msgspec.UnsetType
-_encoder = msgspec.json.Encoder()
+# A line of JSON for each of a sequence of records.
+encode = msgspec.json.Encoder().encode_lines
 
 # How many values the last 12 hexadecimal digits of an id can have, which are random.
 _IDS = 2**48
@@ -109,11 +110,6 @@ class LabelRecord(msgspec.Struct, gc=False):
     received: float
     caller: Caller = msgspec.UNSET
     own: bool | msgspec.UnsetType = msgspec.UNSET
-
-
-def encode(records: Sequence[msgspec.Struct]) -> bytes:
-    """A line of JSON for each record."""
-    return _encoder.encode_lines(records)
 
 
 def now() -> float:

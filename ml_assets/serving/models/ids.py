@@ -57,9 +57,9 @@ class PredictionIds:
                 self._tails = tails = _tails(_POOL)
             return f"{self._prefix}{_COUNTERS[counter]}-{tails.pop()}"
 
-    def take(self, count: int, first: str | None = None) -> list[str]:
-        """The next `count` ids, in ascending order; `first` if it was made before."""
-        found = [first or self.one()]
+    def take(self, count: int) -> list[str]:
+        """The next `count` ids, in ascending order."""
+        found = [self.one()]
         if count > 1:
             with self._lock:
                 while len(found) < count:

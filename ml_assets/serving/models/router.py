@@ -123,8 +123,9 @@ class ServedModel:
         if request.on_loop and batch.size > self.inline_rows:
             raise LongAnswer
         decoded = perf_counter() - request.received if self._shadows else 0.0
-        made = request.request_id if request.made_id else None
-        ids = self.live.ids.take(batch.size, made)
+        ids = [request.request_id] if request.made_id else []
+        if len(ids) < batch.size:
+            ids += self.live.ids.take(batch.size - len(ids))
         entities, caller = batch.entities, request.caller
         if request.entity is not None:
             entities = entities_of(batch, request.entity)

@@ -62,6 +62,8 @@ def link_of(program: Program) -> Link:
     if program.link == "logit_single":
         check(not program.complement, "logit_single has no complement")
         return _SingleLink()
+    if program.link == "logit" and program.slope == 1 and not program.complement:
+        return _LogisticLink()
     return _ProbabilityLink(program)
 
 
@@ -88,6 +90,13 @@ def logistics(values: Floats) -> Floats:
 def _logistics_of_table(totals: Floats) -> Floats:
     """`logistic` of each value of a table."""
     return logistics(totals.ravel()).reshape(totals.shape)
+
+
+class _LogisticLink:
+    """``logit`` and nothing else, of most models."""
+
+    one = staticmethod(logistic)
+    many = staticmethod(logistics)
 
 
 class _ProbabilityLink:
