@@ -290,6 +290,17 @@ def test_ids_of_processes_are_of_version_7_and_none_is_given_twice(
     assert len(set(side.kept.ids)) == 5 * len(ROWS)
 
 
+def test_a_request_without_an_id_has_that_of_its_first_prediction(
+    start: Callable[..., Side], pool: LibraryPool, asked: list[int]
+) -> None:
+    side = start(pool)
+    answer = ask(side.app, PREDICT, {"rows": ROWS})
+    assert asked == [1, 0]
+    ids = [item["id"] for item in answer.json["predictions"]]
+    assert answer.headers["x-request-id"] == answer.json["request_id"] == ids[0]
+    assert side.kept.ids == ids and len({*ids}) == len(ROWS)
+
+
 def test_who_asked_is_in_the_records(
     start: Callable[..., Side], pool: LibraryPool, tmp_path: Path
 ) -> None:
