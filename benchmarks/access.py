@@ -25,6 +25,7 @@ from benchmarks.serving import Figures, write_bodies
 from benchmarks.serving_model import build
 from benchmarks.serving_process import free_port, running
 from benchmarks.serving_rounds import PATH, Turn, rounds, spread
+from ml_assets.serving.access.callers import Verdict
 from ml_assets.serving.access.followed_keys import FollowedKeys
 from ml_assets.serving.http.admission import Admission
 from ml_assets.serving.metrics.collector import Metrics
@@ -49,10 +50,10 @@ def check_seconds(file: Path) -> float:
     """Seconds to check, and to count, a key that is among many."""
     metrics = Metrics()
     admission = Admission(FollowedKeys(file, metrics.callers), metrics)
-    credential = KEY.encode()
+    credential, verdict = KEY.encode(), Verdict()
 
     def check() -> None:
-        caller = admission.admit(credential, "predict", "adult", perf_counter())
+        caller = admission.admit_again(verdict, credential, "adult", perf_counter())
         caller.count(200)
 
     return min(timeit.repeat(check, number=CHECKS, repeat=LOADS)) / CHECKS

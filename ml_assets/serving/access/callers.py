@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # Compared with the secret of an id that no key has.
 _NOBODY = os.urandom(32)
 _REMEMBERED = 1024
+# As often as the file is read, so that a clock that was set counts as soon as a file.
+_VERDICT_SECONDS = 1.0
 # Callers with tokens that are known at once, each for some kilobytes.
 _MOST_TOKENS = 4096
 # What a caller may do with the predictions that it asked for itself.
@@ -120,6 +122,29 @@ class Caller:
         self.statuses[status] = self.statuses.get(status, 0) + 1
 
 
+class Verdict:
+    """Who sends a key with a request to predict, of a head that comes again.
+
+    Attributes
+    ----------
+    callers, model
+        Among whom, and of which model, it was looked up.
+    caller
+        Who it is, and may ask for predictions of that model.
+    until
+        The `time.perf_counter` at which it is looked up anew.
+    """
+
+    __slots__ = ("callers", "model", "caller", "until")
+
+    callers: "Callers"
+    model: str | None
+    caller: Caller
+
+    def __init__(self) -> None:
+        self.until = -math.inf
+
+
 def _either(grant: Grant) -> Callable[[str], object]:
     """Matches the names of models that one of the globs of a grant matches."""
     return re.compile("|".join(map(fnmatch.translate, grant.models))).match
@@ -180,6 +205,12 @@ class Callers:
             if caller is None:
                 return None
         return caller if time() < caller.expires_at else None
+
+    def seconds_of(self, credential: bytes | None, caller: Caller) -> float:
+        """For how long a key that was found to be that of `caller` is; 0 of a token."""
+        if credential not in self._verified:
+            return 0.0
+        return min(_VERDICT_SECONDS, caller.expires_at - time())
 
     def forget_tokens(self) -> None:
         """Verify each token anew: its key may be one that counts no more."""

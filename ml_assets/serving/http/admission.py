@@ -2,7 +2,7 @@
 
 import math
 
-from ml_assets.serving.access.callers import Caller
+from ml_assets.serving.access.callers import Caller, Callers, TokenBucket, Verdict
 from ml_assets.serving.access.followed_keys import FollowedKeys
 from ml_assets.serving.access.keys import UNKNOWN
 from ml_assets.serving.http.served_state import PREDICTIONS, ServedState
@@ -42,7 +42,38 @@ class Admission:
             missing; 403 if it does not allow this, whether there is such a model or
             not; 429 if its rate is used up.
         """
-        caller = self._keys.callers.of(credential)
+        caller = self._allowed(self._keys.callers, credential, right, model)
+        if caller.bucket is not None:
+            _take(caller, caller.bucket, now)
+        return caller
+
+    def admit_again(
+        self, verdict: Verdict, credential: bytes | None, model: str | None, now: float
+    ) -> Caller:
+        """`admit` a prediction whose head came before, and has this `verdict`.
+
+        A key is looked up anew once a second, or where the file, the model or the key's
+        end says so; a token always is. The rate counts each time.
+        """
+        callers = self._keys.callers
+        if (
+            verdict.until > now
+            and verdict.callers is callers
+            and verdict.model == model
+        ):
+            caller = verdict.caller
+        else:
+            caller = self._allowed(callers, credential, "predict", model)
+            verdict.callers, verdict.model, verdict.caller = callers, model, caller
+            verdict.until = now + callers.seconds_of(credential, caller)
+        if caller.bucket is not None:
+            _take(caller, caller.bucket, now)
+        return caller
+
+    def _allowed(
+        self, callers: Callers, credential: bytes | None, right: str, model: str | None
+    ) -> Caller:
+        caller = callers.of(credential)
         if caller is None:
             self._unknown[401] = self._unknown.get(401, 0) + 1
             detail = (
@@ -53,11 +84,6 @@ class Admission:
         if not caller.may(right, model):
             caller.count(403)
             raise forbidden()
-        if caller.bucket is not None:
-            seconds = caller.bucket.wait(now)
-            if seconds:
-                caller.count(429)
-                raise _too_often(seconds)
         return caller
 
     def view(self, state: ServedState, caller: Caller) -> ServedState:
@@ -68,6 +94,14 @@ class Admission:
         if globs not in self._views:
             self._views[globs] = state.limited(caller.sees)
         return self._views[globs]
+
+
+def _take(caller: Caller, bucket: TokenBucket, now: float) -> None:
+    """Count a request against the rate of its caller."""
+    seconds = bucket.wait(now)
+    if seconds:
+        caller.count(429)
+        raise _too_often(seconds)
 
 
 def _too_often(seconds: float) -> Problem:

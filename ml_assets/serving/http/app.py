@@ -163,8 +163,8 @@ class ModelServer:
                 raise overloaded("too many requests are in flight")
             if self.admission is not None:
                 model = route.model.name if route.model else None
-                caller = self.admission.admit(
-                    headers.credential, "predict", model, started
+                caller = self.admission.admit_again(
+                    head.verdict, headers.credential, model, started
                 )
             media = headers.content_type
             if media != JSON:

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Iterable, Sequence
 
-from msgspec import Struct
+from msgspec import Struct, field
 from msgspec.structs import replace
 
+from ml_assets.serving.access.callers import Verdict
 from ml_assets.serving.http.request_head import Headers, sane_request_id
 
 _END = b"\r\n\r\n"
@@ -21,12 +22,16 @@ _VARYING = re.compile(
 
 
 class RequestHead(Struct, frozen=True, gc=False):
-    """A parsed head, of a prediction that can be answered as soon as it is read."""
+    """A parsed head, of a prediction that can be answered as soon as it is read.
+
+    ``verdict`` is that on its key, one for all that differ in what proxies add alone.
+    """
 
     address: bytes
     raw_headers: Sequence[tuple[bytes, bytes]]
     headers: Headers
     keeps_alive: bool
+    verdict: Verdict = field(default_factory=Verdict)
 
     def with_lines(self, lines: Sequence[tuple[bytes, bytes]]) -> "RequestHead":
         """This head with further headers, names in lower case, of those that vary."""
