@@ -1,4 +1,4 @@
-"""A key that comes again is not looked up anew, and is refused as soon as it must be."""
+"""A key that comes again is looked up anew once a second, and refused at once."""
 
 from datetime import UTC, datetime
 
