@@ -54,7 +54,7 @@ def check_seconds(file: Path) -> float:
 
     def check() -> None:
         caller = admission.admit_again(verdict, credential, "adult", perf_counter())
-        caller.count(200)
+        caller.statuses[200] += 1
 
     return min(timeit.repeat(check, number=CHECKS, repeat=LOADS)) / CHECKS
 

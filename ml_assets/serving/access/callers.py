@@ -6,6 +6,7 @@ import hmac
 import math
 import os
 import re
+from collections import defaultdict
 from collections.abc import Callable, MutableMapping, Sequence
 from functools import lru_cache
 from time import time
@@ -17,6 +18,8 @@ from ml_assets.serving.access.keys import ANONYMOUS, ApiKey, Grant, KeyFile
 if TYPE_CHECKING:
     from ml_assets.serving.access.tokens import TokenVerifier
 
+# Seconds that a time of day may be off by, as a float64.
+_ROUNDING = 1e-6
 # Compared with the secret of an id that no key has.
 _NOBODY = os.urandom(32)
 _REMEMBERED = 1024
@@ -26,8 +29,9 @@ _VERDICT_SECONDS = 1.0
 _MOST_TOKENS = 4096
 # What a caller may do with the predictions that it asked for itself.
 _OF_OWN = ("feedback", "lookup")
-# How many answers of each status a caller got, by its id.
-Counts = MutableMapping[str, dict[int, int]]
+# How many answers of each status a caller got, and those of each by its id.
+Statuses = defaultdict[int, int]
+Counts = MutableMapping[str, Statuses]
 
 
 class TokenBucket:
@@ -42,25 +46,27 @@ class TokenBucket:
 
     def __init__(self, rate: float) -> None:
         self.rate = rate
-        self._size = max(rate, 1.0)
-        self._tokens = self._size
-        self._at = -math.inf
+        self._interval = 1.0 / rate
+        # Seconds after which an empty bucket is full.
+        self._size = max(rate, 1.0) / rate
+        self._most = self._size + _ROUNDING
+        self._full_at = -math.inf
 
     def wait(self, now: float) -> float:
         """0 if there is a token at `now`, which is taken, else seconds until then."""
-        tokens = self._tokens + (now - self._at) * self.rate
-        if tokens > self._size:
-            tokens = self._size
-        self._at = now
-        if tokens < 1.0:
-            self._tokens = tokens
-            return (1.0 - tokens) / self.rate
-        self._tokens = tokens - 1.0
+        full_at = self._full_at
+        if full_at < now:
+            full_at = now
+        full_at += self._interval
+        seconds = full_at - now
+        if seconds > self._most:
+            return seconds - self._size
+        self._full_at = full_at
         return 0.0
 
     def give_back(self) -> None:
         """Put back the token that `wait` took last, and that was not used."""
-        self._tokens += 1.0
+        self._full_at -= self._interval
 
 
 class Caller:
@@ -83,7 +89,7 @@ class Caller:
         id_: str,
         grants: Sequence[Grant],
         expires_at: float,
-        statuses: dict[int, int],
+        statuses: Statuses,
     ) -> None:
         self.id = id_
         self.globs = tuple({glob: None for item in grants for glob in item.models})
@@ -116,10 +122,6 @@ class Caller:
             (right in rights or "admin" in rights) and (model is None or matches(model))
             for rights, matches in self._allowed
         )
-
-    def count(self, status: int) -> None:
-        """Count an answer of this status."""
-        self.statuses[status] = self.statuses.get(status, 0) + 1
 
 
 class Verdict:
@@ -178,16 +180,20 @@ class Callers:
     ) -> None:
         self._verifiers = verifiers
         self._issued = {
-            item.issuer.id: counts.setdefault(item.issuer.id, {}) for item in verifiers
+            item.issuer.id: counts.setdefault(item.issuer.id, Statuses(int))
+            for item in verifiers
         }
         self._keys = {key.id.encode(): key for key in file.keys}
         self._callers = {
-            key.id: Caller(key.id, [key], key.expires_at, counts.setdefault(key.id, {}))
+            key.id: Caller(
+                *(key.id, [key], key.expires_at),
+                counts.setdefault(key.id, Statuses(int)),
+            )
             for key in file.keys
         }
         self._anonymous = None
         if file.anonymous is not None:
-            statuses = counts.setdefault(ANONYMOUS, {})
+            statuses = counts.setdefault(ANONYMOUS, Statuses(int))
             self._anonymous = Caller(ANONYMOUS, [file.anonymous], math.inf, statuses)
             self._callers[ANONYMOUS] = self._anonymous
         self._verified: dict[bytes | None, Caller] = {}

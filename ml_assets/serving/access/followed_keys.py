@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ml_assets.serving.access.callers import Callers, Counts
+from ml_assets.serving.access.callers import Callers, Counts, Statuses
 from ml_assets.serving.access.keys import (
     UNKNOWN,
     Issuer,
@@ -50,7 +50,7 @@ class FollowedKeys:
         self._content = content(path)
         self._fault = ""
         self._reported: dict[tuple[str, int], int] = {}
-        counts.setdefault(UNKNOWN, {})
+        counts.setdefault(UNKNOWN, Statuses(int))
         self._verifiers: Sequence[TokenVerifier] = ()
         self.callers = self._callers_of(self._content)
         self._stop = threading.Event()

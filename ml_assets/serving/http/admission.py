@@ -20,7 +20,7 @@ class Admission:
 
     def __init__(self, keys: FollowedKeys, metrics: Metrics) -> None:
         self._keys = keys
-        self._unknown = metrics.callers.setdefault(UNKNOWN, {})
+        self._unknown = metrics.callers[UNKNOWN]
         self._state: ServedState | None = None
         self._views: dict[tuple[str, ...], ServedState] = {}
 
@@ -75,14 +75,14 @@ class Admission:
     ) -> Caller:
         caller = callers.of(credential)
         if caller is None:
-            self._unknown[401] = self._unknown.get(401, 0) + 1
+            self._unknown[401] += 1
             detail = (
                 "expected a valid API key or token, as Authorization: Bearer KEY or"
                 " X-API-Key: KEY"
             )
             raise Problem(401, "unknown-caller", detail, headers=_CHALLENGE)
         if not caller.may(right, model):
-            caller.count(403)
+            caller.statuses[403] += 1
             raise forbidden()
         return caller
 
@@ -100,7 +100,7 @@ def _take(caller: Caller, bucket: TokenBucket, now: float) -> None:
     """Count a request against the rate of its caller."""
     seconds = bucket.wait(now)
     if seconds:
-        caller.count(429)
+        caller.statuses[429] += 1
         raise _too_often(seconds)
 
 

@@ -96,7 +96,7 @@ def count(
 ) -> None:
     """Count an answer that took so many seconds."""
     if caller is not None:
-        caller.count(response.status)
+        caller.statuses[response.status] += 1
     series.observe(response.status, seconds, response.rows)
     for other, rows in response.others:
         other.observe(response.status, seconds, rows)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ml_assets.records.plan import ServingPlan
-from ml_assets.serving.access.callers import Caller
+from ml_assets.serving.access.callers import Caller, Statuses
 from ml_assets.serving.access.keys import Grant
 from ml_assets.serving.library.messages import Refusal, Serve, Served, TooLong
 from ml_assets.serving.metrics.collector import Metrics
@@ -119,4 +119,4 @@ class WholeRequests:
 
 def _named(id_: str) -> Caller:
     """A caller whose rights were looked at: only its id is of interest."""
-    return Caller(id_, [Grant(models=(), routes=())], 0.0, {})
+    return Caller(id_, [Grant(models=(), routes=())], 0.0, Statuses(int))

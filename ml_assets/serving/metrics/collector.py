@@ -6,6 +6,7 @@ when it asks. Label values come from plans and routes, never from a caller.
 
 import threading
 from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -34,14 +35,14 @@ class Series:
 
     def __init__(self, labels: tuple[str, str, str, str]) -> None:
         self.labels = labels
-        self.statuses: dict[int, int] = {}
+        self.statuses: dict[int, int] = defaultdict(int)
         self.buckets = [0] * (len(SECONDS) + 1)
         self.seconds = 0.0
         self.rows = 0
 
     def observe(self, status: int, seconds: float, rows: int) -> None:
         """Count one answer."""
-        self.statuses[status] = self.statuses.get(status, 0) + 1
+        self.statuses[status] += 1
         self.buckets[bisect_left(SECONDS, seconds)] += 1
         self.seconds += seconds
         self.rows += rows
@@ -100,7 +101,7 @@ class Metrics(Collector):
         self.library_replaced: dict[str, int] = {"ended": 0, "failed": 0, "hung": 0}
         self.unshipped: Callable[[], Mapping[str, Unshipped]] = dict
         self.spans_lost = 0
-        self.callers: dict[str, dict[int, int]] = {}
+        self.callers: dict[str, defaultdict[int, int]] = {}
 
     def series(
         self, route: str, model: str = "", version: str = "", arm: str = ""

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from ml_assets.serving.access.callers import Caller
+from ml_assets.serving.access.callers import Caller, Statuses
 from ml_assets.serving.access.keys import Grant
 from ml_assets.serving.http.admission import OPEN
 from ml_assets_tests.kits.access import bearer, guard, key, write_keys
@@ -147,7 +147,7 @@ def test_a_caller_finds_the_models_of_its_key_and_no_others(app):
 def test_a_route_of_one_grant_is_none_for_the_models_of_another(tmp_path):
     found = server(served("a"), served("b"))
     followed = guard(found, write_keys(tmp_path / "keys.json"))
-    counts = {}
+    counts = Statuses(int)
     grants = [
         Grant(models=("a",), routes=("metadata",)),
         Grant(models=("b",), routes=("predict",)),
