@@ -1,9 +1,10 @@
 """LightGBM and XGBoost on Adult: our server and kernel beside what else serves them.
 
 ``python -m benchmarks.boosters`` serves each pipeline with our server, with ``mlflow
-models serve`` and with a FastAPI handler that calls the library, each on one core, and
-asks from the other core; and it times 100 rows in process beside lleaves and treelite,
-which uv installs into ``build/kernels``. It ends with 1 if a floor is missed.
+models serve``, with MLServer and with a FastAPI handler that calls the library, each on
+one core, and asks from the other core; and it times 100 rows in process beside lleaves
+and treelite. uv installs MLServer and these two into environments below ``build``. It
+ends with 1 if a floor is missed.
 """
 
 import json
@@ -16,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from lightgbm import LGBMClassifier
 from xgboost import XGBClassifier
 
-from benchmarks import boosters_kernels
+from benchmarks import boosters_kernels, serving_mlserver
 from benchmarks.boosters_kernels import ROWS
 from benchmarks.serving import (
     Floor,
@@ -34,10 +36,10 @@ from benchmarks.serving_process import free_port
 from ml_assets.core.storage import Storage
 from ml_assets.serving.models.bundle import load_pipeline, load_runtime
 from ml_assets.serving.models.published_plans import PublishedPlans
+from ml_assets.serving.runtime.protocol import Runtime
 from ml_assets.serving.runtime.sklearn_runtime import columns_of
 
 BATCHES = 200
-ENVIRONMENT = Path("build/kernels")
 # lleaves 1.3 uses a pass manager that llvmlite 0.45 has no more.
 PACKAGES = ("lleaves>=1.3", "llvmlite<0.45", "treelite>=4.4")
 ESTIMATORS = {
@@ -46,8 +48,13 @@ ESTIMATORS = {
 }
 
 
-def serving(directory: Path, rows: list[dict[str, Any]], seconds: int) -> list[Floor]:
-    """Print the figures of the servers; what must hold."""
+def serving(
+    directory: Path, rows: list[dict[str, Any]], seconds: int, python: Path | str
+) -> list[Floor]:
+    """Print the figures of the servers; what must hold.
+
+    `python` is that of an environment with MLServer, or why there is none.
+    """
     native = write_bodies(directory, "rows", rows)
     records = write_bodies(directory, "dataframe_records", rows)
     ours, _, mlflow, _ = servers(directory, native, records)
@@ -58,30 +65,41 @@ def serving(directory: Path, rows: list[dict[str, Any]], seconds: int) -> list[F
         *("--port", str(port), "--no-access-log"),
     ]
     handler = ("FastAPI and the library", command, port, "/predict", native)
-    results = [measure(*server, seconds) for server in (ours, mlflow, handler)]
+    known = [ours, mlflow, handler]
+    if isinstance(python, Path):
+        pipeline, _ = served(directory)
+        matrix = np.asarray(pipeline[:-1].transform(pd.DataFrame(rows)), np.float64)
+        known.append(serving_mlserver.server(directory, python, pipeline[-1], matrix))
+    else:
+        print(f"without MLServer: {python}\n")
+    results = [measure(*server, seconds) for server in known]
     first, *others = (result.sixteen.rps for result in results)
     errors = sum(load.errors for load in results[0][3:])
     rate = "requests/s at 16 connections, times"
     floors = [
         Floor(f"{rate} MLflow's", first / others[0], 200, False),
-        Floor(f"{rate} FastAPI's", first / others[1], 1, False),
+        *(
+            Floor(f"{rate} {name}", first / other, 1, False)
+            for name, other in zip(("FastAPI's", "MLServer's"), others[1:])
+        ),
         Floor("failed requests", errors, 0, True),
     ]
     print(report(results, floors))
     return floors
 
 
-def environment() -> Path | str:
-    """The Python of an environment with lleaves and treelite, or why there is none."""
-    python = ENVIRONMENT / "bin" / "python"
+def environment(name: str, packages: tuple[str, ...]) -> Path | str:
+    """The Python of an environment with `packages`, or why there is none."""
+    directory = Path("build", name).absolute()
+    python = directory / "bin" / "python"
     uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
     if not Path(uv).exists():
         return "uv is not installed"
     install = [uv, "pip", "install", "--quiet", "--python", str(python)]
     create = [uv, "venv", "--quiet", "--allow-existing", "--python", sys.executable]
     for command in (
-        [*create, str(ENVIRONMENT)],
-        [*install, *PACKAGES],
+        [*create, str(directory)],
+        [*install, *packages],
     ):
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
@@ -89,14 +107,18 @@ def environment() -> Path | str:
     return python
 
 
-def kernels(directory: Path, python: Path) -> list[Floor]:
-    """Print the figures of the kernels; what must hold."""
+def served(directory: Path) -> tuple[Any, Runtime]:
+    """The pipeline that is served, and its runtime."""
     storage = directory / "storage" / "bundle"
     plan = PublishedPlans(Storage(str(directory / "storage"))).current("adult")
     assert plan is not None
     files = plan.live.files
-    pipeline = load_pipeline(storage, files)
-    runtime = load_runtime(storage, files)
+    return load_pipeline(storage, files), load_runtime(storage, files)
+
+
+def kernels(directory: Path, python: Path) -> list[Floor]:
+    """Print the figures of the kernels; what must hold."""
+    pipeline, runtime = served(directory)
     rows = table()[0].sample(BATCHES * ROWS, random_state=2)
     matrix = directory / "matrix.npy"
     np.save(matrix, np.asarray(pipeline[:-1].transform(rows), dtype=np.float64))
@@ -131,14 +153,15 @@ def kernels(directory: Path, python: Path) -> list[Floor]:
 def main() -> int:
     """Run the benchmark; 1 if a floor is missed."""
     seconds = seconds_of(__doc__)
-    python = environment()
+    python = environment("kernels", PACKAGES)
+    mlserver = environment("mlserver", serving_mlserver.PACKAGES)
     floors = []
     for name, estimator in ESTIMATORS.items():
         with tempfile.TemporaryDirectory() as temporary:
             directory = Path(temporary)
             runtime, rows, data = build(directory, estimator=estimator)
             print(f"\n{name} on {data}; the {runtime} runtime\n")
-            floors += serving(directory, rows, seconds)
+            floors += serving(directory, rows, seconds, mlserver)
             if isinstance(python, Path):
                 floors += kernels(directory, python)
             else:
