@@ -164,7 +164,7 @@ class SegmentWriter:
         self._make_directory()
         path = self._path(self._number + 1)
         flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND
-        self._descriptor = os.open(path, flags, 0o666)
+        self._descriptor = os.open(path, flags, 0o640)
         self._number += 1
         self._size = self._records = self._checksum = 0
         self._begun = time.monotonic()

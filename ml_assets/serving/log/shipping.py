@@ -58,6 +58,8 @@ def _is_linked(segment: Path, target: Path | None) -> bool:
         return False
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        # Read by whom other objects are, while a segment is the server's alone.
+        segment.chmod(target.parent.stat().st_mode & 0o666)
         os.link(segment, target)
     except OSError:
         # On another disk, or there before: the storage knows what to do, and to say.

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import stat
 import time
 
 import pytest
@@ -183,7 +184,18 @@ def test_a_segment_is_moved_and_copied_to_another_disk(
         monkeypatch.setattr(os, "link", refused)
     name = ship(segment, storage)
     assert storage.get(name) == b"1\n" and not segment.exists()
-    assert (storage.local(name).stat().st_ino == number) == is_one_disk
+    found = storage.local(name)
+    assert (found.stat().st_ino == number) == is_one_disk
+    storage.put("segments/other", b"")
+    mode = storage.local("segments/other").stat().st_mode
+    assert stat.S_IMODE(found.stat().st_mode) == stat.S_IMODE(mode)
+
+
+def test_a_segment_is_read_by_its_server_and_its_group_alone(tmp_path):
+    log = writer(tmp_path)
+    log.append(b"line\n", 1)
+    mode = (tmp_path / "server/00000001.open").stat().st_mode
+    assert stat.S_IMODE(mode) & 0o007 == 0
 
 
 def test_a_segment_is_not_removed_where_another_has_its_name(tmp_path):
